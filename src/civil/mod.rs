@@ -1,0 +1,38 @@
+//! When a vendor's day ends: civil time, zones asked of the platform.
+
+use serde::{Deserialize, Serialize};
+
+/// A time of day in one zone, or in several where the vendor's own is uncertain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// Minutes after midnight, 0..1440.
+    pub minute: u16,
+    /// At least one.
+    pub zones: Vec<Zone>,
+}
+
+/// A time zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Zone {
+    /// IANA name.
+    Iana(String),
+    /// Seconds east of UTC.
+    Fixed(i32),
+}
+
+/// What is asked of the platform: it knows the zones.
+pub trait Zones {
+    /// Seconds east of UTC in that zone at that moment (Unix time, milliseconds); none for a name it does not know.
+    fn offset_seconds(&self, zone: &str, at: i64) -> Option<i32>;
+}
+
+/// One day between two resets. A reset is an interval: of the zones' instants, before any allowance for clocks. Unix time, milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// Its date, `YYYY-MM-DD`: the date on which it opens, in the (first) zone.
+    pub date: String,
+    /// Earliest and latest instant of its opening.
+    pub opens: (i64, i64),
+    /// Earliest and latest instant of the next reset.
+    pub ends: (i64, i64),
+}

@@ -1,0 +1,26 @@
+//! Sluice keeps integrations inside their vendors' API limits: each call goes to the vendor at the moment the vendor will take it.
+//!
+//! The modules, in the order a call meets them:
+//!
+//! - [`http`]: the request as it came: target, headers, preferences. Pure.
+//! - [`key`]: who asks; read and checked before anything is stored or woken. Pure.
+//! - [`tenant`]: the object that decides, one a tenant: its wire, its storage, its waiting calls.
+//! - [`policy`]: what a tenant may do, as written and as used. Pure.
+//! - [`civil`]: when a vendor's day ends. Pure.
+//! - [`throttle`]: admit, wait or refuse; settle. Pure.
+//! - [`vendor`]: what an answer means, how a refusal is said. Profiles are data. Pure.
+//! - [`refusal`]: every answer Sluice makes in the vendor's place.
+//! - [`usage`]: who called how often, with what end. Pure.
+//! - `edge`: the Worker: takes the call, asks the object, forwards, settles. Wasm only.
+
+pub mod civil;
+#[cfg(target_arch = "wasm32")]
+mod edge;
+pub mod http;
+pub mod key;
+pub mod policy;
+pub mod refusal;
+pub mod tenant;
+pub mod throttle;
+pub mod usage;
+pub mod vendor;

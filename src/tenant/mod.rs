@@ -1,0 +1,3 @@
+//! The tenant's object: it alone decides, and it alone stores.
+
+pub mod protocol;

@@ -1,0 +1,197 @@
+//! The wire between a Worker and a tenant's object: one pair of types, as JSON in a POST.
+
+use crate::key::{Claims, Role};
+use crate::policy::Credential;
+use crate::refusal::Refusal;
+use crate::throttle::{Outcome, PermitId};
+use crate::vendor::Profile;
+use serde::{Deserialize, Serialize};
+
+/// What a Worker asks of a tenant's object.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Ask {
+    /// May this call go? Answered when it may, or with a refusal.
+    Admit(Admit),
+    /// Where a call would go, without asking to go: for a body whose length is not known before it is read.
+    Describe(Admit),
+    /// What became of a permit. Answered with [`Reply::Done`], also when repeated.
+    Settle(Settle),
+    /// `GET /status.json`. For the WebSocket the Worker passes the upgrade itself on, to `/live`.
+    Status(Claims),
+    /// An administrator's call, already authorised.
+    Admin(Admin),
+}
+
+/// An administrator's call.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Admin {
+    /// Create or replace the policy; the text as sent.
+    PutPolicy(String),
+    /// Read it.
+    GetPolicy,
+    /// Remove the tenant.
+    Delete,
+    /// Issue a key.
+    CreateKey(NewKey),
+    /// List the keys.
+    ListKeys,
+    /// Revoke one.
+    RevokeKey(String),
+}
+
+/// The body of `POST …/keys`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// What the key may do.
+    pub role: Role,
+    /// The app, for `role: app` alone.
+    #[serde(default)]
+    pub app: Option<String>,
+    /// How long it works, seconds; without, until revoked.
+    #[serde(default)]
+    pub expires_in_seconds: Option<u64>,
+}
+
+/// A call that asks to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admit {
+    /// The call's id: 128 random bits, hexadecimal. Asking twice with one id takes one permit.
+    pub call: String,
+    /// What the key says, its MAC and expiry already checked.
+    pub claims: Claims,
+    /// The connection's name.
+    pub connection: String,
+    /// The method, upper case.
+    pub method: String,
+    /// The vendor's path as sent, from its first `/`, without the query.
+    pub path: String,
+    /// Length of path and query as the vendor will see them, bytes.
+    pub uri_bytes: u32,
+    /// What is known of the body.
+    pub body: BodyLength,
+    /// The caller is a page in a browser (`Origin` or `Sec-Fetch-Site`).
+    pub page: bool,
+    /// The page's origin, where it is sent.
+    pub origin: Option<String>,
+    /// Sluice's own page asks.
+    pub own_origin: bool,
+    /// The key came in `Sluice-Key`.
+    pub key_apart: bool,
+    /// `Prefer: wait`, milliseconds.
+    pub wait_ms: Option<u64>,
+    /// RFC 9218 urgency, 0 first.
+    pub urgency: u8,
+    /// An earlier ask of this call may have been heard.
+    pub again: bool,
+    /// The version of the route the Worker remembers, so that it need not be sent again; 0: none.
+    pub knows: u64,
+}
+
+/// What is known of a request's body before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BodyLength {
+    /// No body, or this many bytes.
+    Bytes(u64),
+    /// Chunked.
+    Unknown,
+}
+
+/// What became of a permit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settle {
+    /// The connection's name.
+    pub connection: String,
+    /// The permit.
+    pub permit: PermitId,
+    /// 1 for the first try to report, then 2, 3 …
+    pub attempt: u32,
+    /// Its end.
+    pub outcome: Outcome,
+    /// How long ago the vendor's headers came, milliseconds, where they did.
+    pub since_headers_ms: u64,
+    /// Bytes of the answer's body as received.
+    pub response_bytes: u64,
+    /// The vendor's status, or 0.
+    pub status: u16,
+    /// The code for the error statistics: in the vendor's body, else the status, else `timeout` or `unreachable`; none for a good answer.
+    pub error_code: Option<String>,
+}
+
+/// What the object answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Reply {
+    /// The call may go, once, within the permit's slack.
+    Go(Go),
+    /// It may not.
+    No(No),
+    /// [`Ask::Describe`].
+    Route(Box<Route>),
+    /// Done.
+    Done,
+    /// An administrator's answer, or the status: an HTTP status and a JSON document.
+    Document {
+        /// HTTP status.
+        status: u16,
+        /// JSON.
+        body: String,
+    },
+    /// The object lost its memory or its storage between: ask again, with the same call id.
+    Again,
+}
+
+/// Leave to send once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Go {
+    /// What to settle with.
+    pub permit: PermitId,
+    /// How long the call waited in the object, milliseconds.
+    pub waited_ms: u64,
+    /// The Worker's age of the permit over which it hands it back unused: elapsed since it asked, less `waited_ms`.
+    pub slack_ms: u64,
+    /// Where to, unless the Worker knows.
+    pub route: Option<Box<Route>>,
+    /// Its version.
+    pub route_version: u64,
+    /// The `RateLimit` field.
+    pub rate_limit: String,
+    /// `Sluice-Would`, in observe mode, where the call would not have gone at once.
+    pub would: Option<String>,
+}
+
+/// A refusal, with what is needed to say it in the vendor's dialect.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct No {
+    /// The refusal.
+    pub refusal: Refusal,
+    /// The profile whose dialect it is said in; none: a problem document.
+    pub vendor: Option<String>,
+    /// The fields `RateLimit-Policy` and `RateLimit`, where there is a connection.
+    pub rate_limit: Option<(String, String)>,
+}
+
+/// Where a connection's calls go, and how. The same for every call of one version.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Route {
+    /// Differs whenever anything in it does, over all lives of all tenants.
+    pub version: u64,
+    /// The profile.
+    pub profile: Profile,
+    /// Scheme, host and base path, without a trailing slash.
+    pub base_url: String,
+    /// What is put in the key's place.
+    pub credential: Credential,
+    /// From send to last byte, milliseconds.
+    pub timeout_ms: u64,
+    /// The `RateLimit-Policy` field.
+    pub rate_limit_policy: String,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Route")
+            .field("version", &self.version)
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! What became of a permit, as the Worker that held it reports.
+
+use serde::{Deserialize, Serialize};
+
+/// The end of a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The vendor answered, whatever it said, save a throttle.
+    Answered,
+    /// The vendor answered that it is asked too much.
+    Throttled {
+        /// Which of its limits it names.
+        by: ThrottledBy,
+        /// Its Retry-After, milliseconds from the answer.
+        retry_after_ms: Option<u64>,
+    },
+    /// Cut off, lost, or answered by a gateway: the vendor may still be at work, and only time settles it.
+    Unknown,
+    /// Handed back without having been sent.
+    Unused,
+}
+
+/// The vendor's limit that a throttle names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ThrottledBy {
+    /// A rate or window, or nothing more exact.
+    Rate,
+    /// Too many at once.
+    Concurrency,
+    /// The day's quota is spent.
+    Day,
+}

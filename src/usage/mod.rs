@@ -1,0 +1,1 @@
+//! Who called how often, with what end.
