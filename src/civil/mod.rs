@@ -1,6 +1,18 @@
 //! When a vendor's day ends: civil time, zones asked of the platform.
+//!
+//! A reset is a time of day on a calendar date, never 24 hours after the last one. Where clocks are set forward over it,
+//! it is the first instant after the gap; where they are set back over it, it happens twice and the two instants bound
+//! it; where the vendor's zone is uncertain, the zones' instants bound it.
 
+mod date;
+mod day;
+mod zone;
+
+pub use date::{add_days, rfc3339, utc_date};
 use serde::{Deserialize, Serialize};
+
+/// Milliseconds of a UTC day.
+pub const DAY_MS: i64 = 86_400_000;
 
 /// A time of day in one zone, or in several where the vendor's own is uncertain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,3 +48,6 @@ pub struct Day {
     /// Earliest and latest instant of the next reset.
     pub ends: (i64, i64),
 }
+
+#[cfg(test)]
+mod tests;

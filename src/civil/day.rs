@@ -1,0 +1,44 @@
+//! The day between two resets that contains a moment.
+
+use super::date::format_date;
+use super::{DAY_MS, Day, Reset, Zones};
+
+/// Moments the calendar is asked about: those a JavaScript date can name.
+const MOMENTS: std::ops::RangeInclusive<i64> = -8_640_000_000_000_000..=8_640_000_000_000_000;
+
+impl Reset {
+    /// The day that contains `at` (Unix milliseconds): the latest that may have opened by then. Within an opening
+    /// interval that is the day that opens there. None if the platform does not know a zone, or `at` is beyond what a
+    /// JavaScript date can name.
+    ///
+    /// Days tile time: each ends where the next opens.
+    pub fn day_at(&self, zones: &dyn Zones, at: i64) -> Option<Day> {
+        if !MOMENTS.contains(&at) {
+            return None;
+        }
+        let shown = at + i64::from(self.zones.first()?.offset_seconds(zones, at)?) * 1_000;
+        let today = shown.div_euclid(DAY_MS);
+        // Another zone of the list may be two dates ahead (26 hours apart); a single one is never more than one.
+        let ahead = if self.zones.len() > 1 { 2 } else { 1 };
+        let mut ends = self.opening(zones, today + ahead)?;
+        for date in (today - 3..today + ahead).rev() {
+            let opens = self.opening(zones, date)?;
+            if opens.0 <= at && at < ends.0 {
+                return Some(Day { date: format_date(date), opens, ends });
+            }
+            ends = opens;
+        }
+        None
+    }
+
+    /// The interval in which the day of that date (days since 1970-01-01) opens.
+    fn opening(&self, zones: &dyn Zones, date: i64) -> Option<(i64, i64)> {
+        let shown = date * DAY_MS + i64::from(self.minute) * 60_000;
+        let mut interval: Option<(i64, i64)> = None;
+        for zone in &self.zones {
+            let (first, last) = zone.instants(zones, shown)?;
+            interval = Some(interval.map_or((first, last), |(low, high)| (low.min(first), high.max(last))));
+        }
+        interval
+    }
+}
