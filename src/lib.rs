@@ -5,6 +5,7 @@
 //! - [`http`]: the request as it came: target, headers, preferences. Pure.
 //! - [`key`]: who asks; read and checked before anything is stored or woken. Pure.
 //! - [`tenant`]: the object that decides, one a tenant: its wire, its storage, its waiting calls.
+//! - [`seal`]: secrets as they are stored. Pure.
 //! - [`policy`]: what a tenant may do, as written and as used. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
@@ -20,6 +21,7 @@ pub mod http;
 pub mod key;
 pub mod policy;
 pub mod refusal;
+pub mod seal;
 pub mod tenant;
 pub mod throttle;
 pub mod usage;

@@ -1,5 +1,15 @@
 //! A tenant's keys: what they say, and the MAC that lets the edge believe it before any object is woken.
 
+mod admin;
+mod claims;
+mod find;
+mod master;
+
+pub use admin::AdminTokens;
+pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, open};
+pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
+pub(crate) use master::SEAL_ID_BYTES;
+pub use master::{MAX_MASTERS, Master, MasterFault};
 use serde::{Deserialize, Serialize};
 
 /// What a key may do.
@@ -28,3 +38,15 @@ pub struct Claims {
     /// Unix time, seconds.
     pub expires: Option<u64>,
 }
+
+/// Most characters in the name of a tenant, an app or a connection.
+pub const MAX_NAME_BYTES: usize = 63;
+
+/// Whether this may name a tenant, an app or a connection: `[a-z0-9][a-z0-9-]{0,62}`.
+pub fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.len() <= MAX_NAME_BYTES && !text.is_empty() && !text.starts_with('-') && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests;

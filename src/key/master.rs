@@ -1,0 +1,129 @@
+//! The installation's secret, and what is derived from it.
+
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Most master keys at once. A rotation needs two; each is tried in turn, so each costs a MAC for a forged key.
+pub const MAX_MASTERS: usize = 8;
+
+/// Bytes of a master key.
+const MASTER_BYTES: usize = 32;
+
+/// Bytes that tell which master sealed something. They need not be secret, and need tell only eight apart.
+pub(crate) const SEAL_ID_BYTES: usize = 4;
+
+/// The keys of `MASTER_KEY`, as what is derived from them: no purpose can be served with another's. Its `Debug` shows nothing.
+#[derive(Clone)]
+pub struct Master {
+    keys: Vec<Derived>,
+}
+
+#[derive(Clone)]
+struct Derived {
+    mac: [u8; 32],
+    seal: [u8; 32],
+    seal_id: [u8; SEAL_ID_BYTES],
+}
+
+/// What is wrong with `MASTER_KEY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MasterFault {
+    /// It is not set, or empty.
+    Missing,
+    /// More than [`MAX_MASTERS`].
+    TooMany,
+    /// The n-th key (from 1) is not base64.
+    NotBase64(usize),
+    /// The n-th key (from 1) is of another length than 32 bytes.
+    Length(usize),
+}
+
+impl std::fmt::Display for MasterFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let remedy = "set it to 32 random bytes in base64, such as from: openssl rand -base64 32";
+        match self {
+            Self::Missing => write!(f, "MASTER_KEY is not set; {remedy}"),
+            Self::TooMany => write!(f, "MASTER_KEY has more than {MAX_MASTERS} keys; remove the oldest"),
+            Self::NotBase64(n) => write!(f, "key {n} of MASTER_KEY is not base64; {remedy}"),
+            Self::Length(n) => write!(f, "key {n} of MASTER_KEY is not 32 bytes long; {remedy}"),
+        }
+    }
+}
+
+impl std::error::Error for MasterFault {}
+
+impl Master {
+    /// Reads `MASTER_KEY`: one key, or several by commas. The first signs and seals; all are accepted.
+    ///
+    /// # Errors
+    /// Which key is malformed, and how.
+    pub fn parse(text: &str) -> Result<Self, MasterFault> {
+        if text.trim().is_empty() {
+            return Err(MasterFault::Missing);
+        }
+        if text.split(',').count() > MAX_MASTERS {
+            return Err(MasterFault::TooMany);
+        }
+        let keys =
+            text.split(',').enumerate().map(|(index, key)| decode(key.trim(), index + 1).map(|key| derive(&key)));
+        Ok(Self { keys: keys.collect::<Result<_, _>>()? })
+    }
+
+    /// The key that MACs are made with, then the others that are accepted.
+    pub(super) fn macs(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.keys.iter().map(|key| &key.mac)
+    }
+
+    /// The key that seals, and its id.
+    pub(crate) fn sealing(&self) -> Option<(&[u8; SEAL_ID_BYTES], &[u8; 32])> {
+        self.keys.first().map(|key| (&key.seal_id, &key.seal))
+    }
+
+    /// The sealing key of that id.
+    pub(crate) fn sealed_by(&self, id: &[u8]) -> Option<&[u8; 32]> {
+        self.keys.iter().find(|key| key.seal_id == id).map(|key| &key.seal)
+    }
+}
+
+impl std::fmt::Debug for Master {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Master(***)")
+    }
+}
+
+/// Both alphabets of base64, padded or not: which one a generator writes makes no difference to the bytes.
+fn decode(text: &str, position: usize) -> Result<[u8; MASTER_BYTES], MasterFault> {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let standard = GeneralPurpose::new(&alphabet::STANDARD, config);
+    let url_safe = GeneralPurpose::new(&alphabet::URL_SAFE, config);
+    let bytes =
+        standard.decode(text).or_else(|_| url_safe.decode(text)).map_err(|_| MasterFault::NotBase64(position))?;
+    bytes.try_into().map_err(|_| MasterFault::Length(position))
+}
+
+fn derive(master: &[u8; MASTER_BYTES]) -> Derived {
+    let [a, b, c, d, ..] = hmac(master, b"sluice: id of the sealing key, v1");
+    Derived {
+        mac: hmac(master, b"sluice: MAC of keys, v1"),
+        seal: hmac(master, b"sluice: sealing of credentials, v1"),
+        seal_id: [a, b, c, d],
+    }
+}
+
+/// HMAC-SHA256.
+pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+    // RFC 2104: a key shorter than the hash's block is filled up with zeros.
+    let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let mut mac = Hmac::<Sha256>::new(&block);
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Whether two are the same, in a time that does not tell where they differ.
+pub(super) fn same(one: &[u8; 32], other: &[u8; 32], bytes: usize) -> bool {
+    let differ = one.iter().zip(other).take(bytes).fold(0_u8, |differ, (a, b)| differ | (a ^ b));
+    std::hint::black_box(differ) == 0
+}

@@ -1,0 +1,248 @@
+use super::*;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+use std::borrow::Cow;
+
+fn master(bytes: &[u8]) -> Master {
+    let keys: Vec<String> = bytes.iter().map(|byte| STANDARD.encode([*byte; 32])).collect();
+    Master::parse(&keys.join(",")).expect("a master key")
+}
+
+fn claims() -> Claims {
+    Claims {
+        tenant: "acme".to_owned(),
+        id: "0123456789abcdef".to_owned(),
+        role: Role::App,
+        app: Some("crm-sync".to_owned()),
+        expires: None,
+    }
+}
+
+fn signed(claims: &Claims) -> String {
+    claims.sign(&master(&[1])).expect("a key")
+}
+
+#[test]
+fn a_key_says_what_was_signed() {
+    let app = claims();
+    let viewer = Claims { role: Role::Viewer, app: None, expires: Some(1_000), ..claims() };
+    let operator = Claims { role: Role::Operator, app: None, ..claims() };
+    for claims in [app, viewer, operator] {
+        let key = signed(&claims);
+        assert!(key.starts_with("slk_") && key.len() <= MAX_KEY_BYTES);
+        assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+        assert_eq!(open(&master(&[1]), &key, 999), Ok(claims));
+    }
+}
+
+#[test]
+fn the_longest_names_make_the_longest_key() {
+    let long = "a".repeat(MAX_NAME_BYTES);
+    let claims = Claims { tenant: long.clone(), app: Some(long), id: "f".repeat(MAX_ID_BYTES), ..claims() };
+    assert_eq!(signed(&claims).len(), MAX_KEY_BYTES);
+    assert_eq!(open(&master(&[1]), &signed(&claims), 0), Ok(claims));
+}
+
+#[test]
+fn the_form_of_a_key_stays_as_it_is() {
+    let key = signed(&Claims { expires: Some(1_800_000_000), ..claims() });
+    assert_eq!(key, "slk_AQAAAAAAa0nSABAwMTIzNDU2Nzg5YWJjZGVmBGFjbWUIY3JtLXN5bmNLZuBhSbXK7KM20alq-vct");
+}
+
+#[test]
+fn a_key_expires_at_its_second() {
+    let key = signed(&Claims { expires: Some(1_000), ..claims() });
+    assert!(open(&master(&[1]), &key, 999).is_ok());
+    assert_eq!(open(&master(&[1]), &key, 1_000), Err(KeyFault::Expired));
+}
+
+#[test]
+fn a_forged_key_that_would_have_expired_is_forged() {
+    let key = signed(&Claims { expires: Some(1_000), ..claims() });
+    assert_eq!(open(&master(&[2]), &key, 2_000), Err(KeyFault::Forged));
+}
+
+#[test]
+fn every_master_is_accepted_and_the_first_signs() {
+    let old = signed(&claims());
+    assert!(open(&master(&[2, 1]), &old, 0).is_ok());
+    let new = claims().sign(&master(&[2, 1])).expect("a key");
+    assert!(open(&master(&[2]), &new, 0).is_ok());
+    assert_eq!(open(&master(&[1]), &new, 0), Err(KeyFault::Forged));
+}
+
+#[test]
+fn any_changed_bit_is_noticed() {
+    let key = signed(&claims());
+    let bytes = URL_SAFE_NO_PAD.decode(&key[PREFIX.len()..]).expect("base64");
+    for bit in 0..bytes.len() * 8 {
+        let mut altered = bytes.clone();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        let altered = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(altered));
+        assert_eq!(open(&master(&[1]), &altered, 0), Err(KeyFault::Forged), "bit {bit}");
+    }
+    for length in 0..key.len() {
+        assert_eq!(open(&master(&[1]), &key[..length], 0), Err(KeyFault::Forged), "cut to {length}");
+    }
+    assert_eq!(open(&master(&[1]), &format!("{key}A"), 0), Err(KeyFault::Forged));
+    assert_eq!(open(&master(&[1]), &"slk_".repeat(10_000), 0), Err(KeyFault::Forged));
+}
+
+#[test]
+fn what_no_key_may_say_is_not_signed() {
+    let none = |claims: Claims| assert_eq!(claims.sign(&master(&[1])), None, "{claims:?}");
+    none(Claims { tenant: "Acme".to_owned(), ..claims() });
+    none(Claims { tenant: String::new(), ..claims() });
+    none(Claims { tenant: "a".repeat(64), ..claims() });
+    none(Claims { id: String::new(), ..claims() });
+    none(Claims { id: "f".repeat(33), ..claims() });
+    none(Claims { app: None, ..claims() });
+    none(Claims { role: Role::Viewer, ..claims() });
+    none(Claims { app: Some("-x".to_owned()), ..claims() });
+    none(Claims { expires: Some(0), ..claims() });
+}
+
+#[test]
+fn a_master_key_is_32_bytes_of_base64() {
+    let bytes = [0xfb_u8; 32];
+    for text in
+        [STANDARD.encode(bytes), STANDARD_NO_PAD.encode(bytes), URL_SAFE.encode(bytes), URL_SAFE_NO_PAD.encode(bytes)]
+    {
+        assert!(Master::parse(&format!(" {text}\n")).is_ok());
+    }
+    let fault = |text: &str| Master::parse(text).expect_err("a fault");
+    assert_eq!(fault(" "), MasterFault::Missing);
+    assert_eq!(fault("not base64!"), MasterFault::NotBase64(1));
+    assert_eq!(fault(&format!("{},{}", STANDARD.encode(bytes), STANDARD.encode([0; 31]))), MasterFault::Length(2));
+    assert_eq!(fault(&format!("{},", STANDARD.encode(bytes))), MasterFault::Length(2));
+    assert_eq!(fault(&vec![STANDARD.encode(bytes); 9].join(",")), MasterFault::TooMany);
+}
+
+#[test]
+fn no_secret_is_in_debug_output() {
+    let key = signed(&claims());
+    let shown = format!(
+        "{:?} {:?} {:?}",
+        master(&[1]),
+        AdminTokens::parse("hush").expect("tokens"),
+        find([("sluice-key", key.as_str())], "")
+    );
+    assert_eq!(shown, "Master(***) AdminTokens(***) Some(Found { place: Apart, .. })");
+}
+
+#[test]
+fn any_of_several_admin_tokens_is_accepted() {
+    let tokens = AdminTokens::parse("old-token, new-token").expect("tokens");
+    assert!(tokens.accept("old-token") && tokens.accept("new-token"));
+    for presented in ["", "old", "old-token,", " new-token", "old-token, new-token", "new-tokeN"] {
+        assert!(!tokens.accept(presented), "{presented:?}");
+    }
+    for text in ["", " ", "a,,b", "a,", "a b", "töken"] {
+        assert!(AdminTokens::parse(text).is_err(), "{text:?}");
+    }
+}
+
+fn found<'a>(headers: &[(&'a str, &'a str)], query: &'a str) -> Option<(String, Place<'a>)> {
+    find(headers.iter().copied(), query).map(|found| (found.key.into_owned(), found.place))
+}
+
+#[test]
+fn a_key_is_found_wherever_a_vendor_has_its_credential() {
+    let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+    let (password, user) = (basic("any:slk_k"), basic("slk_k:"));
+    let cases: [(&str, &str, &str, Place<'_>); 13] = [
+        ("Sluice-Key", "slk_k", "", Place::Apart),
+        ("sluice-key", " slk_k ", "", Place::Apart),
+        ("Authorization", "Bearer slk_k", "", Place::Authorization),
+        ("authorization", "bearer   slk_k", "", Place::Authorization),
+        ("authorization", "OAuth slk_k", "", Place::Authorization),
+        ("authorization", "token slk_k", "", Place::Authorization),
+        ("authorization", "slk_k", "", Place::Authorization),
+        ("authorization", &password, "", Place::Authorization),
+        ("authorization", &user, "", Place::Authorization),
+        ("X-Keap-API-Key", "slk_k", "", Place::Header("X-Keap-API-Key")),
+        ("accept", "*/*", "measurement_id=G-1&api_secret=slk_k", Place::Query("api_secret")),
+        ("accept", "*/*", "access_token=slk_k&x=1", Place::Query("access_token")),
+        ("authorization", "Bearer other", "a&b=&hapikey=slk_k", Place::Query("hapikey")),
+    ];
+    for (name, value, query, place) in cases {
+        assert_eq!(found(&[("host", "h"), (name, value)], query), Some(("slk_k".to_owned(), place)), "{name}: {value}");
+    }
+}
+
+#[test]
+fn what_is_no_key_is_not_taken_for_one() {
+    let basic = format!("Basic {}", STANDARD.encode("user:pass"));
+    let long = format!("Basic {}", STANDARD.encode(format!("{}:slk_k", "u".repeat(5_000))));
+    for value in
+        ["", "Bearer", "Bearer ", "Bearer xslk_k", "Basic !", "Basic ", basic.as_str(), "Bearer SLK_k", long.as_str()]
+    {
+        assert_eq!(found(&[("authorization", value)], "slk_k&x=yslk_k&=y"), None, "{value}");
+    }
+}
+
+#[test]
+fn sluice_key_wins_then_authorization_then_other_headers_then_the_query() {
+    let all = [("x-api-key", "slk_header"), ("authorization", "Bearer slk_auth"), ("sluice-key", "slk_apart")];
+    let key = |headers: &[(&str, &str)]| found(headers, "access_token=slk_query").expect("a key").0;
+    assert_eq!(key(&all), "slk_apart");
+    assert_eq!(key(&all[..2]), "slk_auth");
+    assert_eq!(key(&[all[1], all[0]]), "slk_auth");
+    assert_eq!(key(&all[..1]), "slk_header");
+    assert_eq!(key(&[]), "slk_query");
+    // One that is no key at all is still the one that counts.
+    assert_eq!(key(&[("sluice-key", "nonsense"), all[1]]), "nonsense");
+}
+
+#[test]
+fn a_key_is_taken_out_of_the_query_and_nothing_else() {
+    for (query, expected) in [
+        ("access_token=slk_k", ""),
+        ("access_token=slk_k&a=1", "a=1"),
+        ("a=%2F&access_token=slk_k&&b", "a=%2F&&b"),
+        ("a=1&access_token=slk_k", "a=1"),
+        ("api_secret=slk_k&a=1&access_token=slk_k", "a=1"),
+    ] {
+        assert_eq!(without_keys(query), expected);
+    }
+    for query in ["", "a", "&&", "a=1&access_token=real"] {
+        assert!(matches!(without_keys(query), Cow::Borrowed(kept) if kept == query));
+    }
+    assert!(carries_key("Authorization", "Bearer slk_k") && carries_key("Sluice-Key", "x"));
+    assert!(!carries_key("Authorization", "Bearer real") && !carries_key("Cookie", "a=slk_k"));
+}
+
+#[test]
+fn a_page_offers_its_key_among_the_websockets_protocols() {
+    assert_eq!(in_protocols("sluice.v1, slk_k"), Some("slk_k"));
+    assert_eq!(in_protocols("slk_k,sluice.v1"), Some("slk_k"));
+    assert_eq!(in_protocols("slk_k"), None);
+    assert_eq!(in_protocols("sluice.v1"), None);
+}
+
+#[test]
+fn names_have_their_grammar() {
+    for name in ["a", "0", "crm-sync", "a--", &"z".repeat(63)] {
+        assert!(is_name(name), "{name}");
+    }
+    for name in ["", "-a", "A", "a_b", "a.b", "é", "a b", &"z".repeat(64)] {
+        assert!(!is_name(name), "{name}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_taken_for_a_key(text in "(slk_)?[A-Za-z0-9_-]{0,300}", raw in any::<String>()) {
+        prop_assert_eq!(open(&master(&[1]), &text, 0), Err(KeyFault::Forged));
+        prop_assert_eq!(open(&master(&[1]), &raw, 0), Err(KeyFault::Forged));
+    }
+
+    #[test]
+    fn no_request_upsets_the_search(name in "authorization|sluice-key|x", value in "(Basic |Bearer )?.{0,40}", query in ".{0,60}") {
+        let _ = find([(name.as_str(), value.as_str())], &query);
+        let kept = without_keys(&query);
+        let again = without_keys(&kept);
+        prop_assert_eq!(&again, &kept);
+    }
+}
