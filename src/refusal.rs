@@ -107,4 +107,40 @@ impl Reason {
             Self::Internal => "internal",
         }
     }
+
+    /// The HTTP status of its problem document.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::DailyQuota | Self::AppBudget | Self::QueueFull | Self::Deadline | Self::Rate | Self::Concurrency => {
+                429
+            }
+            Self::Path | Self::Request => 400,
+            Self::Key => 401,
+            Self::Origin | Self::Route | Self::ConnectionForbidden | Self::Role => 403,
+            Self::ConnectionUnknown | Self::NotFound => 404,
+            Self::Method => 405,
+            Self::Payload => 413,
+            Self::Uri => 414,
+            Self::Internal => 500,
+            Self::Upgrade => 501,
+            Self::VendorUnreachable => 502,
+            Self::Paused | Self::Unavailable | Self::Setup => 503,
+            Self::VendorTimeout => 504,
+        }
+    }
+
+    /// Refused by the throttle: said in the vendor's own dialect. The others are faults of the call, and always problem
+    /// documents.
+    pub const fn is_throttle(self) -> bool {
+        matches!(
+            self,
+            Self::DailyQuota
+                | Self::AppBudget
+                | Self::Paused
+                | Self::QueueFull
+                | Self::Deadline
+                | Self::Rate
+                | Self::Concurrency
+        )
+    }
 }

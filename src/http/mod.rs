@@ -1,1 +1,25 @@
-//! The request as it came: target, headers, preferences.
+//! The request as it came and the answer as it goes: target, headers, preferences, fields of our own.
+//! The edge reads both once and hands plain strings over; nothing here knows JavaScript, a clock or a vendor.
+
+mod answer;
+mod cors;
+mod dots;
+mod headers;
+mod prefer;
+mod priority;
+mod problem;
+mod ratelimit;
+mod redirect;
+mod retry_after;
+mod target;
+
+pub use answer::{Answer, Headers, accepts_problem, value};
+pub use cors::{allow, is_preflight, preflight};
+pub use headers::{Placed, Returning, Sending, outgoing, outgoing_query, returned};
+pub use prefer::Prefer;
+pub use priority::urgency;
+pub use problem::{problem, problem_with_errors};
+pub use ratelimit::{PolicyItem, RemainingItem, policy_field, remaining_field};
+pub use redirect::rewritten as rewritten_location;
+pub use retry_after::{LONGEST_RETRY_AFTER_MS, retry_after_ms};
+pub use target::{Address, AdminAddress, Target, VendorTarget, parse_target};

@@ -1,0 +1,115 @@
+//! Problem documents (RFC 9457), with the types and the extension of draft-ietf-httpapi-ratelimit-headers.
+
+use super::answer::Answer;
+use crate::refusal::{Reason, Refusal};
+use serde_json::{Map, Value};
+
+/// The problem document of a refusal, without the headers that every refusal has.
+pub fn problem(refusal: &Refusal) -> Answer {
+    problem_with_errors(refusal, &[])
+}
+
+/// The same with `errors[]`: faults by JSON pointer, for a policy that is not valid.
+pub fn problem_with_errors(refusal: &Refusal, errors: &[(String, String)]) -> Answer {
+    let (kind, title) = kind_and_title(refusal.reason);
+    let mut document = Map::new();
+    document.insert("type".to_owned(), kind.into());
+    document.insert("title".to_owned(), title.into());
+    document.insert("status".to_owned(), refusal.reason.status().into());
+    document.insert("detail".to_owned(), refusal.detail.as_str().into());
+    document.insert("reason".to_owned(), refusal.reason.as_str().into());
+    if !refusal.violated.is_empty() {
+        document.insert("violated-policies".to_owned(), refusal.violated.as_slice().into());
+    }
+    if !errors.is_empty() {
+        let fault = |(pointer, detail): &(String, String)| serde_json::json!({"pointer": pointer, "detail": detail});
+        document.insert("errors".to_owned(), errors.iter().map(fault).collect());
+    }
+    Answer::typed(refusal.reason.status(), "application/problem+json", Value::Object(document).to_string())
+}
+
+fn kind_and_title(reason: Reason) -> (&'static str, &'static str) {
+    match reason {
+        Reason::DailyQuota
+        | Reason::AppBudget
+        | Reason::QueueFull
+        | Reason::Deadline
+        | Reason::Rate
+        | Reason::Concurrency => (
+            "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            "Request cannot be satisfied as assigned quota has been exceeded",
+        ),
+        Reason::Paused => (
+            "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+            "Request cannot be satisfied due to temporary server capacity constraints",
+        ),
+        // RFC 9457, section 4.2.1: with about:blank the title is the status's own phrase.
+        _ => ("about:blank", phrase(reason.status())),
+    }
+}
+
+/// The phrase of the statuses that refusals have (RFC 9110, section 15).
+fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Internal Server Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(answer: &Answer) -> Value {
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    #[test]
+    fn a_spent_quota_is_said_by_its_registered_type_and_names_the_limits() {
+        let refusal =
+            Refusal { violated: vec!["daily".into()], ..Refusal::new(Reason::DailyQuota, "the day is spent") };
+        let answer = problem(&refusal);
+        assert_eq!((answer.status, answer.header("content-type")), (429, Some("application/problem+json")));
+        let document = document(&answer);
+        assert_eq!(document["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+        assert_eq!(document["status"], 429);
+        assert_eq!(document["detail"], "the day is spent");
+        assert_eq!(document["reason"], "daily-quota");
+        assert_eq!(document["violated-policies"], serde_json::json!(["daily"]));
+    }
+
+    #[test]
+    fn a_pause_is_reduced_capacity() {
+        let answer = problem(&Refusal::new(Reason::Paused, "x"));
+        assert_eq!(answer.status, 503);
+        assert_eq!(
+            document(&answer)["type"],
+            "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+        );
+    }
+
+    #[test]
+    fn any_other_refusal_is_its_status() {
+        let answer = problem(&Refusal::new(Reason::Payload, "a \"quoted\"\nword"));
+        assert_eq!(document(&answer)["type"], "about:blank");
+        assert_eq!(document(&answer)["title"], "Content Too Large");
+        assert_eq!(document(&answer)["detail"], "a \"quoted\"\nword");
+        assert_eq!(document(&answer).get("violated-policies"), None);
+    }
+
+    #[test]
+    fn faults_are_listed_by_pointer() {
+        let answer = problem_with_errors(&Refusal::new(Reason::Request, "x"), &[("/apps".into(), "missing".into())]);
+        assert_eq!(document(&answer)["errors"], serde_json::json!([{"pointer": "/apps", "detail": "missing"}]));
+    }
+}

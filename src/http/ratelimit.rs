@@ -1,0 +1,140 @@
+//! The fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): structured lists of strings
+//! with parameters. Written by hand, since they are on every answer; a test reads them back with a parser.
+
+use std::fmt::Write;
+
+/// The largest integer of a structured field (RFC 9651, section 3.3.1).
+const LARGEST: u64 = 999_999_999_999_999;
+
+/// One limit in `RateLimit-Policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyItem<'a> {
+    /// The limit's name.
+    pub name: &'a str,
+    /// Quota, in the unit.
+    pub quota: u64,
+    /// The window, seconds; none or 0 where there is none.
+    pub window_seconds: Option<u64>,
+    /// The unit: `content-bytes`, `concurrent-requests`; none for requests, the default.
+    pub unit: Option<&'a str>,
+}
+
+/// One limit in `RateLimit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemainingItem<'a> {
+    /// The limit's name.
+    pub name: &'a str,
+    /// What is left, in the unit.
+    pub remaining: u64,
+    /// Seconds until there is more, where that is known.
+    pub reset_seconds: Option<u64>,
+}
+
+/// The field `RateLimit-Policy`; empty for no limits, and then not to be sent.
+pub fn policy_field<'a>(items: impl IntoIterator<Item = PolicyItem<'a>>) -> String {
+    let mut field = String::with_capacity(96);
+    for item in items {
+        name(&mut field, item.name);
+        parameter(&mut field, ";q=", item.quota);
+        if let Some(unit) = item.unit {
+            field.push_str(";qu=");
+            string(&mut field, unit);
+        }
+        if let Some(window) = item.window_seconds.filter(|window| *window > 0) {
+            parameter(&mut field, ";w=", window);
+        }
+    }
+    field
+}
+
+/// The field `RateLimit`; empty for no limits, and then not to be sent.
+pub fn remaining_field<'a>(items: impl IntoIterator<Item = RemainingItem<'a>>) -> String {
+    let mut field = String::with_capacity(64);
+    for item in items {
+        name(&mut field, item.name);
+        parameter(&mut field, ";r=", item.remaining);
+        if let Some(reset) = item.reset_seconds {
+            parameter(&mut field, ";t=", reset);
+        }
+    }
+    field
+}
+
+fn name(field: &mut String, name: &str) {
+    if !field.is_empty() {
+        field.push_str(", ");
+    }
+    string(field, name);
+}
+
+/// A structured string holds printable ASCII alone; anything else is shown as `?`.
+fn string(field: &mut String, text: &str) {
+    field.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => field.extend(['\\', character]),
+            ' '..='~' => field.push(character),
+            _ => field.push('?'),
+        }
+    }
+    field.push('"');
+}
+
+fn parameter(field: &mut String, key: &str, value: u64) {
+    // Writing to a String cannot fail.
+    let _ = write!(field, "{key}{}", value.min(LARGEST));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sfv::{BareItem, List, ListEntry, Parser};
+
+    fn read(field: &str) -> Vec<(String, Vec<(String, BareItem)>)> {
+        let list: List = Parser::new(field).parse().unwrap();
+        let read = |entry| match entry {
+            ListEntry::Item(item) => {
+                let BareItem::String(name) = item.bare_item else { panic!("not a string") };
+                let parameters = item.params.into_iter().map(|(key, value)| (key.as_str().to_owned(), value)).collect();
+                (name.as_str().to_owned(), parameters)
+            }
+            ListEntry::InnerList(_) => panic!("an inner list"),
+        };
+        list.into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn the_drafts_own_example_is_written() {
+        let field = policy_field([
+            PolicyItem { name: "burst", quota: 100, window_seconds: Some(20), unit: None },
+            PolicyItem { name: "conc", quota: 10, window_seconds: None, unit: Some("concurrent-requests") },
+        ]);
+        assert_eq!(field, r#""burst";q=100;w=20, "conc";q=10;qu="concurrent-requests""#);
+        let field = remaining_field([
+            RemainingItem { name: "burst", remaining: 12, reset_seconds: Some(3) },
+            RemainingItem { name: "conc", remaining: 0, reset_seconds: None },
+        ]);
+        assert_eq!(field, r#""burst";r=12;t=3, "conc";r=0"#);
+    }
+
+    #[test]
+    fn no_limits_make_no_field() {
+        assert_eq!(policy_field([]), "");
+        assert_eq!(remaining_field([]), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_parser_reads_back_what_is_written(name in ".{0,20}", quota: u64, window in prop::option::of(any::<u64>()), reset in prop::option::of(any::<u64>())) {
+            let shown: String = name.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
+            let item = PolicyItem { name: &name, quota, window_seconds: window, unit: Some("content-bytes") };
+            let policy = read(&policy_field([item, item]));
+            prop_assert_eq!(policy.len(), 2);
+            prop_assert_eq!(&policy[1].0, &shown);
+            prop_assert_eq!(&policy[1].1[0], &("q".to_owned(), BareItem::Integer(i64::try_from(quota.min(LARGEST)).unwrap().try_into().unwrap())));
+            let left = read(&remaining_field([RemainingItem { name: &name, remaining: quota, reset_seconds: reset }]));
+            prop_assert_eq!(left[0].1.len(), 1 + usize::from(reset.is_some()));
+        }
+    }
+}

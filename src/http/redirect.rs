@@ -1,0 +1,95 @@
+//! `Location` of a vendor's redirect: into its base URL it becomes the same place here, since a caller sent to the
+//! vendor itself would go past the throttle, and without a credential.
+
+/// The rewritten `Location`; none where it may stay as the vendor wrote it. `base_url` and `connection_url` are without
+/// a trailing slash.
+pub fn rewritten(location: &str, base_url: &str, connection_url: &str) -> Option<String> {
+    let (scheme, host_and_path) = base_url.split_once("://")?;
+    let (host, base_path) = host_and_path.split_at(host_and_path.find('/').unwrap_or(host_and_path.len()));
+    let location = location.trim();
+    let path = if let Some(rest) = location.strip_prefix("//") {
+        after_host(rest, host, scheme)?
+    } else if location.starts_with('/') {
+        location
+    } else {
+        let (its_scheme, rest) = location.split_once("://")?;
+        after_host(rest, host, scheme).filter(|_| its_scheme.eq_ignore_ascii_case(scheme))?
+    };
+    match path.strip_prefix(base_path) {
+        Some(rest) if rest.is_empty() || rest.starts_with(['/', '?', '#']) => Some(format!("{connection_url}{rest}")),
+        // At the vendor, but outside the base: from here a bare path would lead to Sluice itself.
+        _ if location.starts_with('/') => Some(format!("{scheme}://{host}{path}")),
+        _ => None,
+    }
+}
+
+/// What follows the host, when it is this one. Host names know no case, and `:443` is https.
+fn after_host<'a>(text: &'a str, host: &str, scheme: &str) -> Option<&'a str> {
+    let (its_host, rest) = text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()));
+    let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let bare = |host: &str| host.strip_suffix(default).unwrap_or(host).to_ascii_lowercase();
+    (bare(its_host) == bare(host)).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rewritten;
+    use proptest::prelude::*;
+
+    const HERE: &str = "http://127.0.0.1:8787/v/hub";
+
+    fn at_root(location: &str) -> Option<String> {
+        rewritten(location, "https://api.vendor.com", HERE)
+    }
+
+    fn under_base(location: &str) -> Option<String> {
+        rewritten(location, "https://api.vendor.com/crm", HERE)
+    }
+
+    #[test]
+    fn into_the_base_url_becomes_here() {
+        for (location, rest) in [
+            ("https://api.vendor.com/a?b#c", "/a?b#c"),
+            ("https://API.vendor.com:443/a", "/a"),
+            ("HTTPS://api.vendor.com", ""),
+            ("https://api.vendor.com?x", "?x"),
+            ("//api.vendor.com/a", "/a"),
+            ("/a/b", "/a/b"),
+        ] {
+            assert_eq!(at_root(location), Some(format!("{HERE}{rest}")), "{location}");
+        }
+        assert_eq!(under_base("https://api.vendor.com/crm/v1"), Some(format!("{HERE}/v1")));
+        assert_eq!(under_base("/crm?x"), Some(format!("{HERE}?x")));
+    }
+
+    #[test]
+    fn elsewhere_stays_as_written() {
+        for location in [
+            "https://api.vendor.com.evil/a",
+            "https://api.vendor.com@evil/a",
+            "http://api.vendor.com/a",
+            "https://api.vendor.com:8443/a",
+            "https://other.com/a",
+            "//other.com/a",
+            "relative/a",
+            "?x",
+            "",
+        ] {
+            assert_eq!(at_root(location), None, "{location}");
+        }
+        assert_eq!(under_base("https://api.vendor.com/crm2/x"), None);
+    }
+
+    #[test]
+    fn a_path_outside_the_base_is_made_absolute_at_the_vendor() {
+        assert_eq!(under_base("/login"), Some("https://api.vendor.com/login".into()));
+        assert_eq!(under_base("/crm2"), Some("https://api.vendor.com/crm2".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_location_is_read_without_panic(location in ".{0,40}") {
+            under_base(&location);
+        }
+    }
+}
