@@ -1,1 +1,29 @@
-//! Mock vendors.
+//! Mock vendors: small HTTP servers that enforce a vendor's limits strictly, by arrival, on their own monotonic clock,
+//! and answer as the vendor does. The tests measure Sluice against them; the demo runs on them; users test on them.
+//!
+//! HTTP is spoken by [`wire`], not by a server library: the request target and the header names must be seen as they
+//! came off the wire, and faults (resets, cut bodies, statuses that no library would send) must be possible.
+//!
+//! In the order a call meets them: [`server`] takes the connection, [`wire`] reads the request, [`call`] leads it through
+//! [`gate`] (the limits), [`chance`] (latency) and [`fault`], [`vendors`] and [`common`] answer, [`journal`] remembers.
+
+mod call;
+pub mod chance;
+mod clock;
+pub mod common;
+pub mod control;
+pub mod fault;
+pub mod gate;
+pub mod journal;
+pub mod limit;
+pub mod pattern;
+pub mod server;
+pub mod spec;
+pub mod vendors;
+pub mod wire;
+
+pub use fault::{Fault, FaultRule};
+pub use journal::{Call, Calls, Verdict};
+pub use limit::{Kind, Limit};
+pub use server::{Handle, Vendor};
+pub use spec::{CountAt, Latency, Spec};

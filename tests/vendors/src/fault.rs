@@ -1,0 +1,223 @@
+//! What can go wrong at a vendor, by probability or by script.
+
+use crate::chance::Chance;
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// A fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case")]
+pub enum Fault {
+    /// A status, with a short body.
+    Status {
+        /// Any, also one that HTTP does not have.
+        status: u16,
+        /// `Retry-After` in seconds.
+        #[serde(default)]
+        retry_after_s: Option<u64>,
+        /// `Retry-After` as a date this many seconds on.
+        #[serde(default)]
+        retry_at_s: Option<u64>,
+    },
+    /// The vendor's own answer to too many calls, though none of its limits is reached.
+    Throttle {
+        /// `Retry-After` in seconds, where the vendor sends one.
+        #[serde(default)]
+        retry_after_s: Option<u64>,
+    },
+    /// The connection is reset before the answer.
+    ResetBefore,
+    /// The connection is reset after the answer's head.
+    ResetAfterHead,
+    /// The connection is reset after this many bytes of the body, or half of it if it is shorter.
+    ResetMidBody {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// The answer never comes; the connection stays open.
+    Hang,
+    /// The head of the answer comes, and no body.
+    HangAfterHead,
+    /// The body comes a few bytes at a time.
+    SlowBody {
+        /// Milliseconds between any two of 20 pieces.
+        pause_ms: u64,
+    },
+    /// The body is this many bytes long.
+    Oversized {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// A 200 whose JSON breaks off.
+    MalformedJson,
+    /// These bytes, exactly, in place of an answer; then the connection closes.
+    Raw {
+        /// Bytes, as text.
+        text: String,
+    },
+}
+
+/// When a fault befalls a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaultRule {
+    /// The fault.
+    #[serde(flatten)]
+    pub fault: Fault,
+    /// How likely, 0 to 1.
+    #[serde(default = "always")]
+    pub probability: f64,
+    /// Only calls whose target starts with this.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Not the first so many calls that it could befall.
+    #[serde(default)]
+    pub skip: u64,
+    /// At most so many calls.
+    #[serde(default)]
+    pub times: Option<u64>,
+}
+
+const fn always() -> f64 {
+    1.0
+}
+
+impl FaultRule {
+    /// Every call.
+    pub const fn always(fault: Fault) -> Self {
+        Self { fault, probability: 1.0, path: None, skip: 0, times: None }
+    }
+
+    /// The first `times` calls.
+    pub const fn first(times: u64, fault: Fault) -> Self {
+        Self { fault, probability: 1.0, path: None, skip: 0, times: Some(times) }
+    }
+
+    /// A share of the calls.
+    pub const fn some(probability: f64, fault: Fault) -> Self {
+        Self { fault, probability, path: None, skip: 0, times: None }
+    }
+
+    /// The same rule, for targets that start with `path` alone.
+    #[must_use]
+    pub fn on(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned());
+        self
+    }
+}
+
+/// The rules at work, with what each has done.
+#[derive(Debug)]
+pub struct Faults {
+    rules: Vec<(FaultRule, u64, u64)>,
+}
+
+impl Faults {
+    /// The rules, none of which has been met.
+    pub fn new(rules: &[FaultRule]) -> Self {
+        Self { rules: rules.iter().map(|rule| (rule.clone(), 0, 0)).collect() }
+    }
+
+    /// What befalls the next call.
+    pub fn draw(&mut self, target: &str, chance: &mut Chance) -> Option<Fault> {
+        for (rule, met, done) in &mut self.rules {
+            if rule.path.as_deref().is_some_and(|path| !target.starts_with(path)) {
+                continue;
+            }
+            *met += 1;
+            if *met <= rule.skip || rule.times.is_some_and(|times| *done >= times) || chance.unit() >= rule.probability
+            {
+                continue;
+            }
+            *done += 1;
+            return Some(rule.fault.clone());
+        }
+        None
+    }
+}
+
+impl Fault {
+    /// A name for the journal.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Status { status, .. } => status.to_string(),
+            Self::Throttle { .. } => "throttle".to_owned(),
+            Self::ResetBefore => "reset-before".to_owned(),
+            Self::ResetAfterHead => "reset-after-head".to_owned(),
+            Self::ResetMidBody { .. } => "reset-mid-body".to_owned(),
+            Self::Hang => "hang".to_owned(),
+            Self::HangAfterHead => "hang-after-head".to_owned(),
+            Self::SlowBody { .. } => "slow-body".to_owned(),
+            Self::Oversized { .. } => "oversized".to_owned(),
+            Self::MalformedJson => "malformed-json".to_owned(),
+            Self::Raw { .. } => "raw".to_owned(),
+        }
+    }
+}
+
+impl FromStr for FaultRule {
+    type Err = String;
+
+    /// `NAME[=NUMBER][@PROBABILITY]`, as on the command line: `503=30@0.01`, `reset-mid-body@0.05`, `hang`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (what, probability) = match text.split_once('@') {
+            Some((what, p)) => {
+                let p: f64 = p.parse().map_err(|_| format!("«{p}» in «{text}» is no probability: write 0.01"))?;
+                (what, p.clamp(0.0, 1.0))
+            }
+            None => (text, 1.0),
+        };
+        let (name, number) = match what.split_once('=') {
+            Some((name, n)) => {
+                (name, Some(n.parse::<u64>().map_err(|_| format!("«{n}» in «{text}» is no whole number"))?))
+            }
+            None => (what, None),
+        };
+        let fault = match name {
+            "throttle" => Fault::Throttle { retry_after_s: number },
+            "reset-before" => Fault::ResetBefore,
+            "reset-after-head" => Fault::ResetAfterHead,
+            "reset-mid-body" => Fault::ResetMidBody { bytes: number.unwrap_or(10) },
+            "hang" => Fault::Hang,
+            "hang-after-head" => Fault::HangAfterHead,
+            "slow-body" => Fault::SlowBody { pause_ms: number.unwrap_or(100) },
+            "oversized" => Fault::Oversized { bytes: number.unwrap_or(64 << 20) },
+            "malformed-json" => Fault::MalformedJson,
+            status => match status.parse() {
+                Ok(status) => Fault::Status { status, retry_after_s: number, retry_at_s: None },
+                Err(_) => {
+                    return Err(format!(
+                        "«{name}» is no fault: write a status, throttle, reset-before, reset-after-head, reset-mid-body, \
+                         hang, hang-after-head, slow-body, oversized or malformed-json"
+                    ));
+                }
+            },
+        };
+        Ok(Self::some(probability, fault))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_form_is_read() {
+        let rule: FaultRule = "503=30@0.25".parse().unwrap();
+        assert_eq!(
+            rule,
+            FaultRule::some(0.25, Fault::Status { status: 503, retry_after_s: Some(30), retry_at_s: None })
+        );
+        assert_eq!("hang".parse(), Ok(FaultRule::always(Fault::Hang)));
+        assert!("hang@often".parse::<FaultRule>().unwrap_err().contains("often"));
+        assert!("explode".parse::<FaultRule>().unwrap_err().contains("explode"));
+    }
+
+    #[test]
+    fn a_script_runs_in_order_and_ends() {
+        let second = FaultRule { skip: 1, ..FaultRule::first(1, Fault::Hang) };
+        let mut faults = Faults::new(&[second, FaultRule::first(1, Fault::ResetBefore).on("/a")]);
+        let mut chance = Chance::new(1);
+        let drawn: Vec<_> = ["/b", "/b", "/a", "/a"].iter().map(|t| faults.draw(t, &mut chance)).collect();
+        assert_eq!(drawn, [None, Some(Fault::Hang), Some(Fault::ResetBefore), None]);
+    }
+}

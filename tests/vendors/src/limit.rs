@@ -1,0 +1,110 @@
+//! A vendor's limits, as a [`Spec`](crate::Spec) states them.
+
+use serde::{Deserialize, Serialize};
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The name that the journal gives a refusal by it.
+    pub name: String,
+    /// Its kind and figures.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// Only targets that start with this count; with a leading `!`, all but these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// The kinds of limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Kind {
+    /// At most `calls` in any window of `ms` milliseconds, whichever way the window is laid.
+    RollingWindow {
+        /// Calls.
+        calls: u64,
+        /// The window's length, milliseconds.
+        ms: u64,
+    },
+    /// A leaky bucket: holds `burst` calls, leaks `per_second`. A call that does not fit is refused, or, while fewer than
+    /// `queue` wait, delayed until it does.
+    LeakyBucket {
+        /// Calls leaked per second, at least 1.
+        per_second: u64,
+        /// Calls that fit at once, at least 1.
+        burst: u64,
+        /// Calls that may wait; 0 refuses at once.
+        #[serde(default)]
+        queue: u64,
+    },
+    /// At most `calls` at once. A call counts from the arrival of its head until the last byte of its answer has left or
+    /// its connection has closed.
+    Concurrency {
+        /// Calls.
+        calls: u64,
+        /// Only calls in service for longer than this count, milliseconds.
+        #[serde(default)]
+        after_ms: u64,
+    },
+    /// At most `calls` from one reset to the next.
+    Daily {
+        /// Calls.
+        calls: u64,
+        /// The reset's time of day in the vendor's zone, seconds after midnight.
+        #[serde(default)]
+        reset_s: u32,
+        /// The vendor's zone, seconds east of UTC.
+        #[serde(default)]
+        offset_s: i32,
+    },
+}
+
+impl Limit {
+    /// A limit on every call.
+    pub fn new(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind, path: None }
+    }
+
+    /// The same limit, on calls whose target starts with `path` alone (`!`: all but these).
+    #[must_use]
+    pub fn on(mut self, path: &str) -> Self {
+        self.path = Some(path.to_owned());
+        self
+    }
+
+    /// Whether a call to `target` counts.
+    pub fn covers(&self, target: &str) -> bool {
+        match self.path.as_deref() {
+            None => true,
+            Some(path) => match path.strip_prefix('!') {
+                Some(except) => !target.starts_with(except),
+                None => target.starts_with(path),
+            },
+        }
+    }
+}
+
+impl Kind {
+    /// `calls` in any `seconds`.
+    pub const fn window(calls: u64, seconds: u64) -> Self {
+        Self::RollingWindow { calls, ms: seconds * 1000 }
+    }
+
+    /// `calls` at once.
+    pub const fn concurrency(calls: u64) -> Self {
+        Self::Concurrency { calls, after_ms: 0 }
+    }
+
+    /// `calls` a day, from midnight to midnight, `offset_s` seconds east of UTC.
+    pub const fn daily(calls: u64, offset_s: i32) -> Self {
+        Self::Daily { calls, reset_s: 0, offset_s }
+    }
+
+    /// The figure that the vendor's messages name.
+    pub const fn calls(&self) -> u64 {
+        match self {
+            Self::RollingWindow { calls, .. } | Self::Concurrency { calls, .. } | Self::Daily { calls, .. } => *calls,
+            Self::LeakyBucket { burst, .. } => *burst,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A vendor that listens: a thread, a port and a state of its own.
+
+use crate::call;
+use crate::chance::Chance;
+use crate::clock::Clock;
+use crate::fault::Faults;
+use crate::gate::Gate;
+use crate::journal::{Calls, Journal};
+use crate::limit::Limit;
+use crate::spec::Spec;
+use crate::vendors::{self, Dialect};
+use crate::wire::{Connection, Sent};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// Where a mock vendor starts.
+#[derive(Debug)]
+pub struct Vendor;
+
+/// A running vendor. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Everything a vendor knows, shared by its connections.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub clock: Clock,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub spec: Spec,
+    pub dialect: &'static Dialect,
+    pub gate: Gate,
+    pub journal: Journal,
+    pub chance: Chance,
+    pub faults: Faults,
+    /// Issued tokens and when they lapse, µs: the newest last, at most 100.
+    pub tokens: VecDeque<(String, u64)>,
+}
+
+impl Vendor {
+    /// Starts a vendor on a free port of 127.0.0.1.
+    pub fn start(spec: Spec) -> io::Result<Handle> {
+        Self::start_on(spec, 0)
+    }
+
+    /// Starts a vendor on a port of 127.0.0.1. It runs on a thread of its own, so that what it measures does not depend
+    /// on what the test's threads do.
+    pub fn start_on(spec: Spec, port: u16) -> io::Result<Handle> {
+        let state = Arc::new(State::new(spec)?);
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::clone(&state);
+        let thread = std::thread::Builder::new().name("vendor".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = accept(listener, shared) => {}
+                }
+            });
+        })?;
+        Ok(Handle { address, state, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, state: Arc<State>) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    loop {
+        // A refused accept (too many open files) passes: the next one may succeed.
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(connection(stream, Arc::clone(&state)));
+    }
+}
+
+async fn connection(stream: TcpStream, state: Arc<State>) {
+    let mut connection = Connection::new(stream);
+    let sent = call::serve(&state, &mut connection).await;
+    if sent == Sent::Reset {
+        // Without lingering the kernel answers the peer with RST rather than FIN.
+        let _ = connection.into_stream().set_zero_linger();
+    }
+}
+
+impl State {
+    pub(crate) fn new(spec: Spec) -> io::Result<Self> {
+        let dialect = vendors::find(&spec.vendor)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no vendor «{}»", spec.vendor)))?;
+        let limits = spec.limits.clone().unwrap_or_else(dialect.limits);
+        let inner = Inner {
+            dialect,
+            gate: Gate::new(&limits),
+            journal: Journal::new(spec.journal),
+            chance: Chance::new(spec.seed),
+            faults: Faults::new(&spec.faults),
+            tokens: VecDeque::new(),
+            spec,
+        };
+        Ok(Self { clock: Clock::start(), inner: Mutex::new(inner) })
+    }
+
+    /// Never held over an await. A thread that panicked leaves nothing half done.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a spec in force; counters stay by a limit's name and kind.
+    pub(crate) fn set_spec(&self, spec: Spec) -> io::Result<()> {
+        let fresh = Self::new(spec)?;
+        let fresh = fresh.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        let limits = fresh.spec.limits.clone().unwrap_or_else(fresh.dialect.limits);
+        inner.gate.set_limits(&limits);
+        inner.dialect = fresh.dialect;
+        inner.chance = fresh.chance;
+        inner.faults = fresh.faults;
+        inner.spec = fresh.spec;
+        Ok(())
+    }
+
+    /// Forgets what was counted and journalled.
+    pub(crate) fn reset(&self) {
+        let mut inner = self.lock();
+        inner.gate.forget();
+        inner.journal.clear();
+        let (chance, faults) = (Chance::new(inner.spec.seed), Faults::new(&inner.spec.faults));
+        inner.chance = chance;
+        inner.faults = faults;
+        inner.tokens.clear();
+    }
+}
+
+impl Handle {
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its address.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has seen.
+    pub fn calls(&self) -> Calls {
+        self.state.lock().journal.after(0)
+    }
+
+    /// What it has seen since the call of that number.
+    pub fn calls_after(&self, number: u64) -> Calls {
+        self.state.lock().journal.after(number)
+    }
+
+    /// Calls in service now.
+    pub fn in_service(&self) -> usize {
+        self.state.lock().gate.in_service()
+    }
+
+    /// Its monotonic clock, microseconds since it started: the journal's time.
+    pub fn now_us(&self) -> u64 {
+        self.state.clock.now_us()
+    }
+
+    /// Puts another spec in force; counters stay by a limit's name and kind.
+    pub fn set_spec(&self, spec: Spec) -> io::Result<()> {
+        self.state.set_spec(spec)
+    }
+
+    /// Changes the spec in force.
+    pub fn change(&self, change: impl FnOnce(&mut Spec)) -> io::Result<()> {
+        let mut spec = self.spec();
+        change(&mut spec);
+        self.set_spec(spec)
+    }
+
+    /// The spec in force.
+    pub fn spec(&self) -> Spec {
+        self.state.lock().spec.clone()
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> Vec<Limit> {
+        let inner = self.state.lock();
+        inner.spec.limits.clone().unwrap_or_else(inner.dialect.limits)
+    }
+
+    /// Forgets what was counted and journalled.
+    pub fn reset(&self) {
+        self.state.reset();
+    }
+
+    pub(crate) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A vendor without a port: its connections are streams in memory, so that a test with a paused clock can drive it.
+#[derive(Debug, Clone)]
+pub struct Bench(Arc<State>);
+
+impl Bench {
+    /// A vendor.
+    pub fn new(spec: Spec) -> io::Result<Self> {
+        Ok(Self(Arc::new(State::new(spec)?)))
+    }
+
+    /// The caller's end of a new connection.
+    pub fn connect(&self) -> tokio::io::DuplexStream {
+        let (near, far) = tokio::io::duplex(4096);
+        let state = Arc::clone(&self.0);
+        tokio::spawn(async move { call::serve(&state, &mut Connection::new(far)).await });
+        near
+    }
+
+    /// What it has seen.
+    pub fn calls(&self) -> Calls {
+        self.0.lock().journal.after(0)
+    }
+
+    /// Calls in service now.
+    pub fn in_service(&self) -> usize {
+        self.0.lock().gate.in_service()
+    }
+}
