@@ -1,0 +1,98 @@
+// The tools that turn Rust's Wasm into a Worker: worker-build, and the wasm-bindgen of Cargo.lock's version.
+//
+// wasm-opt and esbuild come from npm in the very versions that worker-build would fetch for itself; wasm-bindgen is fetched
+// as a ready binary where that works, and compiled where not.
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { installDebian } from './debian.mjs';
+import { cache, lockedVersion } from './places.mjs';
+import { ask, must, run } from './processes.mjs';
+import { say, step } from './say.mjs';
+
+export const WORKER_BUILD = '0.8.7';
+const FETCH_MS = 20_000;
+
+const toolHome = (name, version) => join(cache, 'tools', `${name}-${version}`);
+
+/** Paths of the tools, installed if missing. */
+export async function installTools(rust) {
+  const bindgenVersion = lockedVersion('wasm-bindgen');
+  // One after the other: two compilations at once are no faster on two cores, and what both need is compiled once.
+  const workerBuild = await installWorkerBuild(rust);
+  const wasmBindgen = await installWasmBindgen(rust, bindgenVersion);
+  rmSync(join(cache, 'tools/target'), { recursive: true, force: true });
+  return { workerBuild, wasmBindgen };
+}
+
+async function installWorkerBuild(rust) {
+  const home = toolHome('worker-build', WORKER_BUILD);
+  const binary = join(home, 'bin/worker-build');
+  if (existsSync(binary)) return binary;
+  await needOpenSsl(rust);
+  await cargoInstall(rust, 'worker-build', WORKER_BUILD, home, 'compiled once; some minutes');
+  return binary;
+}
+
+async function installWasmBindgen(rust, version) {
+  const home = toolHome('wasm-bindgen', version);
+  const binary = join(home, 'bin/wasm-bindgen');
+  if (existsSync(binary)) return binary;
+  if ((await ask('wasm-bindgen', ['--version']))?.split(' ')[1] === version) return 'wasm-bindgen';
+  if (!(await fetchWasmBindgen(version, home))) {
+    await cargoInstall(rust, 'wasm-bindgen-cli', version, home, 'compiled once; a minute or two');
+  }
+  return binary;
+}
+
+async function cargoInstall(rust, name, version, home, note) {
+  await step(`${name} ${version}`, async () => {
+    // Tools that run for a second each build are not worth the optimiser's time.
+    const quick = { CARGO_PROFILE_RELEASE_OPT_LEVEL: '1', CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16' };
+    const env = { ...rust.env, ...quick, CARGO_TARGET_DIR: join(cache, 'tools/target') };
+    const args = ['install', name, '--version', version, '--root', home];
+    const { code } = await run('cargo', [...args, '--locked'], { env, cwd: tmpdir() });
+    // A registry's mirror may lack a version that the tool's own lock file names.
+    if (code !== 0) await must('cargo', args, { env, cwd: tmpdir() });
+    return code === 0 ? '' : 'with other dependencies than its lock file has';
+  }, note);
+}
+
+/** worker-build links to the system's OpenSSL on Linux, and finds it with pkg-config. */
+async function needOpenSsl(rust) {
+  if (process.platform !== 'linux' || rust.env.OPENSSL_DIR) return;
+  const { code } = await run('pkg-config', ['--exists', 'openssl']);
+  if (code !== 0) await installDebian(['libssl-dev', 'pkg-config'], "OpenSSL's headers, which worker-build is compiled with");
+}
+
+const BINDGEN_BUILDS = {
+  'darwin arm64': 'aarch64-apple-darwin', 'darwin x64': 'x86_64-apple-darwin',
+  'linux arm64': 'aarch64-unknown-linux-musl', 'linux x64': 'x86_64-unknown-linux-musl',
+};
+
+/** The ready binary of the project's releases, where this machine reaches them. */
+async function fetchWasmBindgen(version, home) {
+  const build = BINDGEN_BUILDS[`${process.platform} ${process.arch}`];
+  if (!build) return false;
+  const name = `wasm-bindgen-${version}-${build}`;
+  const work = mkdtempSync(join(tmpdir(), 'sluice-bindgen-'));
+  try {
+    const url = `https://github.com/wasm-bindgen/wasm-bindgen/releases/download/${version}/${name}.tar.gz`;
+    const answer = await fetch(url, { signal: AbortSignal.timeout(FETCH_MS) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    await writeFile(join(work, 'archive.tar.gz'), Buffer.from(await answer.arrayBuffer()));
+    await must('tar', ['-xzf', 'archive.tar.gz'], { cwd: work });
+    const said = await must(join(work, name, 'wasm-bindgen'), ['--version']);
+    if (!said.includes(version)) throw new Error(`it calls itself ${said.trim()}`);
+    mkdirSync(home, { recursive: true });
+    cpSync(join(work, name), join(home, 'bin'), { recursive: true });
+    say(`wasm-bindgen ${version}: fetched`);
+    return true;
+  } catch (error) {
+    say(`wasm-bindgen ${version}: no ready binary could be fetched (${error.cause?.code ?? error.message}), so it is compiled`);
+    return false;
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}

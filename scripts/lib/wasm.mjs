@@ -1,0 +1,63 @@
+// The Wasm build: worker-build's output in a folder, made anew only when what it is made from has changed.
+import { existsSync, readFileSync } from 'node:fs';
+import { delimiter } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { esbuildPath, wasmOptPath } from './npm.mjs';
+import { inRoot, readText } from './places.mjs';
+import { must } from './processes.mjs';
+import { installNightly, nightlyAtHand } from './rust.mjs';
+import { say, step } from './say.mjs';
+import { hashOf, keepStamp } from './stamp.mjs';
+import { installTools, WORKER_BUILD } from './tools.mjs';
+
+const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml'];
+const STAMP = '.sluice-stamp';
+
+/** The shipped build, and the one whose calls to a path of their own panic, for the tests. */
+export const SHIPPED = { folder: 'build', features: [] };
+export const PANICKING = { folder: 'build-panic', features: ['panic-trigger'] };
+
+/** What the Worker consists of; `main` of wrangler.toml is the first. */
+export const modules = (folder) => ({ main: `${folder}/index.js`, wasm: `${folder}/index_bg.wasm` });
+
+/** Makes sure that the build is there and new. `rust` is what `findRust` gave. */
+export async function buildWasm(rust, { folder, features } = SHIPPED) {
+  const wanted = process.env.SLUICE_PANIC === 'abort' ? undefined : await nightlyAtHand(rust);
+  if (isFresh(folder, hash(rust, wanted, features))) return;
+  const tools = await installTools(rust);
+  const nightly = process.env.SLUICE_PANIC === 'abort' ? undefined : await installNightly(rust);
+  const began = nightly ? 'panic=unwind' : 'panic=abort';
+  await step(`Wasm build into ${folder}/, ${began}`, async () => {
+    await workerBuild(rust, tools, { folder, features, nightly });
+    keepStamp(inRoot(folder, STAMP), `${began} ${hash(rust, nightly, features)}`);
+    return describe(folder);
+  }, 'a minute or two');
+  if (!nightly) say('built with panic=abort, as there is no nightly Rust: a panic ends every call in its isolate, not its own alone');
+}
+
+/** Whether a panic ends its own call alone in the build of this folder. */
+export const unwinds = (folder) => readText(inRoot(folder, STAMP))?.startsWith('panic=unwind') ?? false;
+
+const hash = (rust, nightly, features) => hashOf(SOURCES, nightly ?? rust.about, Boolean(nightly), features, WORKER_BUILD);
+
+function isFresh(folder, wanted) {
+  const { main, wasm } = modules(folder);
+  return existsSync(inRoot(main)) && existsSync(inRoot(wasm)) && readText(inRoot(folder, STAMP))?.split(' ')[1] === wanted;
+}
+
+async function workerBuild(rust, tools, { folder, features, nightly }) {
+  const args = ['--release', '--out-dir', folder];
+  if (nightly) args.push('--panic-unwind');
+  // Everything after the options of its own goes to Cargo.
+  if (features.length) args.push('--features', features.join(','));
+  const env = {
+    ...rust.env, WASM_BINDGEN_BIN: tools.wasmBindgen, WASM_OPT_BIN: wasmOptPath(), ESBUILD_BIN: esbuildPath(),
+    PATH: `${rust.env.PATH}${delimiter}${inRoot('node_modules/.bin')}`,
+  };
+  await must(tools.workerBuild, args, { cwd: inRoot(), env });
+}
+
+/** Size of the Wasm as the platform counts it. */
+export const gzipBytes = (folder) => gzipSync(readFileSync(inRoot(modules(folder).wasm)), { level: 9 }).length;
+
+const describe = (folder) => `${Math.ceil(gzipBytes(folder) / 1000)} kB of Wasm (gzip)`;

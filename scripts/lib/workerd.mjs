@@ -1,0 +1,99 @@
+// The local runtime: workerd itself, on a configuration generated from wrangler.toml. No proxy stands in between.
+//
+// No secret is written: the configuration names environment variables, and workerd is given those alone.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { wranglerConfig } from './config.mjs';
+import { workerdPath } from './npm.mjs';
+import { inRoot } from './places.mjs';
+import { start } from './processes.mjs';
+import { modules } from './wasm.mjs';
+
+// Cap'n Proto's text form quotes as C does, which JSON's strings satisfy.
+const text = (value) => JSON.stringify(value);
+const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join('')}  ]`;
+
+/** The configuration as workerd reads it. `vars` are names; the values stay in the environment. */
+function configuration({ folder, objects, port, vars }) {
+  const wrangler = wranglerConfig();
+  const { main, wasm } = modules(folder);
+  const compatibility = `compatibilityDate = ${text(wrangler.compatibilityDate)}`;
+  const bindings = [
+    ...wrangler.objects.map(({ binding, className }) => `(name = ${text(binding)}, durableObjectNamespace = ${text(className)})`),
+    '(name = "ASSETS", service = "assets")',
+    '(name = "SELF", service = "sluice")',
+    ...vars.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
+  ];
+  const namespaces = wrangler.objects.map(({ className }) => `(className = ${text(className)}, uniqueKey = ${text(className)}, enableSql = true)`);
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "sluice", worker = .sluice),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "objects", disk = (path = ${text(objects)}, writable = true)),
+    (name = "page", disk = (path = ${text(inRoot(wrangler.assets))})),
+    (name = "assets", worker = .assets),
+  ],
+  sockets = [(name = "http", address = ${text(`127.0.0.1:${port}`)}, http = (), service = "sluice")],
+);
+
+const sluice :Workerd.Worker = (
+  modules = [
+    (name = "index.js", esModule = embed ${text(inRoot(main))}),
+    (name = "index_bg.wasm", wasm = embed ${text(inRoot(wasm))}),
+  ],
+  ${compatibility},
+  compatibilityFlags = ${text(wrangler.compatibilityFlags)},
+  bindings = ${list(bindings)},
+  durableObjectNamespaces = ${list(namespaces)},
+  durableObjectStorage = (localDisk = "objects"),
+);
+
+const assets :Workerd.Worker = (
+  modules = [(name = "assets.js", esModule = embed ${text(inRoot('scripts/lib/assets-worker.js'))})],
+  ${compatibility},
+  bindings = [(name = "DISK", service = "page")],
+);
+`;
+}
+
+/** Starts workerd with its storage in `persist`. Resolves to `{child, port}` when it listens. */
+export async function startWorkerd({ folder, persist, port, vars, verbose = false }) {
+  const objects = join(persist, 'objects');
+  mkdirSync(objects, { recursive: true, mode: 0o700 });
+  const work = mkdtempSync(join(tmpdir(), 'sluice-'));
+  try {
+    const file = join(work, 'workerd.capnp');
+    writeFileSync(file, configuration({ folder, objects, port, vars: Object.keys(vars) }));
+    // Cap'n Proto looks a file with a leading slash up in the import path.
+    const args = ['serve', '--import-path=/', '--control-fd=3', ...(verbose ? ['--verbose'] : []), file];
+    const child = start(workerdPath(), args, { env: { ...ownEnvironment(), ...vars }, stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
+    return { child, port: await listening(child) };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** What workerd itself needs of the environment: where certificates and temporary files are. */
+function ownEnvironment() {
+  const names = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
+  return Object.fromEntries(names.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
+}
+
+function listening(child) {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`workerd ended before it listened (${signal ?? code}): is the port free?`)));
+    child.stdio[3].on('data', (chunk) => {
+      said += chunk;
+      for (const line of said.split('\n').slice(0, -1)) {
+        const event = JSON.parse(line);
+        if (event.event === 'listen' && event.socket === 'http') resolve(event.port);
+      }
+      said = said.slice(said.lastIndexOf('\n') + 1);
+    });
+  });
+}

@@ -1,0 +1,27 @@
+// Installs what is missing: `node scripts/setup.mjs`. The other scripts do it by themselves.
+import { pathToFileURL } from 'node:url';
+import { installPackages } from './lib/npm.mjs';
+import { endTogether } from './lib/processes.mjs';
+import { findRust } from './lib/rust.mjs';
+import { fail } from './lib/say.mjs';
+import { installTools } from './lib/tools.mjs';
+import { buildWasm, SHIPPED } from './lib/wasm.mjs';
+
+/** Installs what is missing and builds the Worker. Returns the Rust to build more with. */
+export async function setUp(variants = [SHIPPED]) {
+  // npm waits for the network while the compiler works.
+  const [, rust] = await Promise.all([installPackages(), toolchain()]);
+  for (const variant of variants) await buildWasm(rust, variant);
+  return rust;
+}
+
+async function toolchain() {
+  const rust = await findRust();
+  await installTools(rust);
+  return rust;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  endTogether();
+  await setUp().catch(fail);
+}
