@@ -14,17 +14,15 @@ impl Zone {
     ///
     /// # Errors
     /// One sentence that says what a zone looks like.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.starts_with(['+', '-']) {
-            return fixed(text)
-                .map(Self::Fixed)
-                .ok_or_else(|| format!("{text:?} is not a fixed offset: write ±HH:MM, at most 14:00"));
+            return fixed(text).map(Self::Fixed).ok_or("a fixed offset is written ±HH:MM, at most 14:00");
         }
         let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'+');
         if text.len() <= MAX_NAME && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(name) {
             Ok(Self::Iana(text.to_owned()))
         } else {
-            Err("a time zone is an IANA name, such as America/Chicago, or a fixed offset, such as -06:00".to_owned())
+            Err("a time zone is an IANA name, such as America/Chicago, or a fixed offset, such as -06:00")
         }
     }
 

@@ -1,17 +1,16 @@
 //! What a tenant may do: the policy as written becomes, once, the policy as used.
 
-use serde::{Deserialize, Serialize};
+#![allow(dead_code)]
 
-/// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Credential {
-    /// The caller's own headers go through untouched.
-    Passthrough,
-}
+mod address;
+mod credential;
+mod limits;
+mod node;
+mod read;
+mod routes;
 
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credential(***)")
-    }
-}
+pub use address::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host, check_with_query};
+pub use credential::{Credential, MASK};
+pub use limits::{LimitRule, MAX_BYTES, MAX_CALLS, MAX_LIMITS, MAX_WINDOW_MS};
+pub use read::{Fault, MAX_FAULTS};
+pub use routes::{MAX_ROUTE_BYTES, MAX_ROUTES, Routes};

@@ -1,0 +1,340 @@
+//! What is put in the key's place on the way to the vendor.
+
+use super::address;
+use super::node::Node;
+use super::read::{At, one_of};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What stands for a stored secret, in what Sluice shows and in what it is sent back.
+pub const MASK: &str = "***";
+
+/// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Credential {
+    /// The caller's own headers go through untouched.
+    Passthrough,
+    /// `Authorization: Bearer`.
+    Bearer {
+        /// The token.
+        token: String,
+    },
+    /// `Authorization: Basic`.
+    Basic {
+        /// Without a colon; with an empty password it is the secret.
+        username: String,
+        /// May be empty.
+        password: String,
+    },
+    /// A header of the vendor's own.
+    Header {
+        /// Its name.
+        name: String,
+        /// Its whole value.
+        value: String,
+    },
+    /// A query parameter.
+    Query {
+        /// Its name, not yet encoded.
+        name: String,
+        /// Its value, not yet encoded.
+        value: String,
+    },
+    /// OAuth 2 client credentials (RFC 6749, 4.4).
+    ClientCredentials {
+        /// The client.
+        client_id: String,
+        /// Its secret.
+        client_secret: String,
+        /// The token endpoint, unless the profile knows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token_url: Option<String>,
+        /// The scope to ask for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+    },
+    /// An OAuth 2 refresh token (RFC 6749, 6), which may be replaced at each use.
+    RefreshToken {
+        /// The client.
+        client_id: String,
+        /// Its secret.
+        client_secret: String,
+        /// The token to begin with.
+        refresh_token: String,
+        /// The token endpoint.
+        token_url: String,
+    },
+    /// A signed assertion (RFC 7523): Google's service accounts, Salesforce's JWT bearer flow.
+    JwtBearer {
+        /// `iss`.
+        issuer: String,
+        /// The signing key, PEM.
+        private_key: String,
+        /// `aud`.
+        audience: String,
+        /// `sub`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+        /// The scope to ask for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+    },
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(***)")
+    }
+}
+
+/// What a field may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Visible ASCII and inner spaces: it goes into a header.
+    Header,
+    /// A header's name.
+    HeaderName,
+    /// Any text.
+    Text,
+    /// Any text, or none.
+    MayBeEmpty,
+    /// The same, without a colon.
+    User,
+    /// A URL.
+    Url,
+    /// A private key in PEM.
+    Pem,
+}
+
+struct Field {
+    name: &'static str,
+    form: Form,
+    required: bool,
+    secret: bool,
+}
+
+const fn plain(name: &'static str, form: Form) -> Field {
+    Field { name, form, required: true, secret: false }
+}
+
+const fn secret(name: &'static str, form: Form) -> Field {
+    Field { name, form, required: true, secret: true }
+}
+
+const fn optional(name: &'static str, form: Form) -> Field {
+    Field { name, form, required: false, secret: false }
+}
+
+/// The types and their fields.
+const TYPES: [(&str, &[Field]); 8] = [
+    ("passthrough", &[]),
+    ("bearer", &[secret("token", Form::Header)]),
+    ("basic", &[plain("username", Form::User), secret("password", Form::MayBeEmpty)]),
+    ("header", &[plain("name", Form::HeaderName), secret("value", Form::Header)]),
+    ("query", &[plain("name", Form::Text), secret("value", Form::Text)]),
+    (
+        "client_credentials",
+        &[
+            plain("client_id", Form::Text),
+            secret("client_secret", Form::Text),
+            optional("token_url", Form::Url),
+            optional("scope", Form::Text),
+        ],
+    ),
+    (
+        "refresh_token",
+        &[
+            plain("client_id", Form::Text),
+            secret("client_secret", Form::Text),
+            secret("refresh_token", Form::Text),
+            plain("token_url", Form::Url),
+        ],
+    ),
+    (
+        "jwt_bearer",
+        &[
+            plain("issuer", Form::Text),
+            secret("private_key", Form::Pem),
+            plain("audience", Form::Text),
+            optional("subject", Form::Text),
+            optional("scope", Form::Text),
+        ],
+    ),
+];
+
+/// Most bytes of a field; a private key (RSA 8192 in PEM: 6.4 kB) may have twice as many.
+const MAX_FIELD_BYTES: usize = 8_192;
+
+/// Headers that belong to the connection or to Sluice, not to a credential.
+const NOT_CREDENTIALS: [&str; 16] = [
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "origin",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "priority",
+];
+
+const NOT_CREDENTIAL_PREFIXES: [&str; 5] = ["sluice-", "cf-", "x-forwarded-", "sec-", "proxy-"];
+
+/// What a credential is read against.
+pub(super) struct Around<'a> {
+    /// The connection's credential so far, where `"***"` may stand for its secrets.
+    pub previous: Option<&'a Credential>,
+    /// The tokens' and calls' hosts are those to which `previous` was given.
+    pub same_hosts: bool,
+    /// The profile knows where `client_credentials` are exchanged.
+    pub token_endpoint: bool,
+    /// Loopback addresses are let through.
+    pub allow_loopback: bool,
+}
+
+impl Credential {
+    /// As JSON. Its secrets pass through `shown`, with their fields' names.
+    pub(super) fn to_json(&self, mut shown: impl FnMut(&'static str, &str) -> String) -> Value {
+        let mut value = serde_json::to_value(self).unwrap_or(Value::Null);
+        for name in self.secrets() {
+            if let Some(Value::String(text)) = value.get_mut(name) {
+                *text = shown(name, text);
+            }
+        }
+        value
+    }
+
+    /// The names of the fields that are secret here.
+    fn secrets(&self) -> Vec<&'static str> {
+        let name = match self {
+            Self::Passthrough => "passthrough",
+            Self::Bearer { .. } => "bearer",
+            // An API key as user name, beside an empty password.
+            Self::Basic { password, .. } if password.is_empty() => return vec!["username"],
+            Self::Basic { .. } => "basic",
+            Self::Header { .. } => "header",
+            Self::Query { .. } => "query",
+            Self::ClientCredentials { .. } => "client_credentials",
+            Self::RefreshToken { .. } => "refresh_token",
+            Self::JwtBearer { .. } => "jwt_bearer",
+        };
+        fields_of(name).iter().filter(|field| field.secret).map(|field| field.name).collect()
+    }
+
+    /// The stored text of a secret field, if this is a credential of that type.
+    fn secret(&self, kind: &str, field: &str) -> Option<String> {
+        let value = serde_json::to_value(self).ok()?;
+        let same = value.get("type")?.as_str()? == kind && self.secrets().contains(&field);
+        same.then(|| Some(value.get(field)?.as_str()?.to_owned()))?
+    }
+
+    pub(super) fn token_url(&self) -> Option<&str> {
+        match self {
+            Self::ClientCredentials { token_url, .. } => token_url.as_deref(),
+            Self::RefreshToken { token_url, .. } => Some(token_url),
+            _ => None,
+        }
+    }
+
+    pub(super) fn read(at: &At<'_>, around: &Around<'_>) -> Option<Self> {
+        let Node::Object(written) = at.node else {
+            at.object(&[])?;
+            return None;
+        };
+        let everything: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
+        let words = TYPES.each_ref().map(|(name, _)| (*name, *name));
+        let Some(kind) = at.object(&everything)?.required("type")?.word(&words) else {
+            return None;
+        };
+        let known: Vec<&str> = ["type"].into_iter().chain(fields_of(kind).iter().map(|field| field.name)).collect();
+        let fields = at.object(&known)?;
+        let mut values = Map::from_iter([("type".to_owned(), Value::from(kind))]);
+        let mut whole = true;
+        for field in fields_of(kind) {
+            let required = field.required || field.name == "token_url" && !around.token_endpoint;
+            let found = if required { fields.required(field.name) } else { fields.get(field.name) };
+            match found.as_ref().map(|at| read_field(at, kind, field, around)) {
+                Some(Some(text)) => drop(values.insert(field.name.to_owned(), Value::String(text))),
+                Some(None) => whole = false,
+                None => whole &= !required,
+            }
+        }
+        let credential = whole.then(|| serde_json::from_value(Value::Object(values)).ok())??;
+        if matches!(&credential, Self::Basic { username, password } if username.is_empty() && password.is_empty()) {
+            return at.fault("a basic credential has a username, a password, or both");
+        }
+        Some(credential)
+    }
+}
+
+fn fields_of(kind: &str) -> &'static [Field] {
+    TYPES.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, fields)| fields)
+}
+
+fn read_field(at: &At<'_>, kind: &str, field: &Field, around: &Around<'_>) -> Option<String> {
+    if matches!(at.node, Node::Text(text) if text == MASK) && (field.secret || field.form == Form::User) {
+        let stored = around.previous.and_then(|previous| previous.secret(kind, field.name));
+        return match stored {
+            Some(_) if !around.same_hosts => {
+                at.fault("the host of base_url or token_url has changed: send the secret itself, so that it goes nowhere unmeant")
+            }
+            Some(secret) => Some(secret),
+            None => at.fault("there is no stored secret for *** to keep; send the secret itself"),
+        };
+    }
+    let text = if field.form == Form::Pem { at.lines(2 * MAX_FIELD_BYTES) } else { at.text(MAX_FIELD_BYTES) }?;
+    let may_be_empty = matches!(field.form, Form::MayBeEmpty | Form::User);
+    if text.is_empty() && !may_be_empty {
+        return at.fault("must not be empty");
+    }
+    match field.form {
+        Form::Header if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.trim() != text => {
+            at.fault("goes into a header: visible ASCII characters only, no space at either end")
+        }
+        Form::HeaderName => check_header_name(at, text),
+        Form::User if text.contains(':') => at.fault("a user name has no colon: Basic authentication ends it there"),
+        Form::Url => match address::check(text, around.allow_loopback) {
+            Ok(_) => Some(text.to_owned()),
+            Err(detail) => at.fault(detail),
+        },
+        Form::Pem if !is_pem(text) => {
+            at.fault("must be an unencrypted private key in PEM: -----BEGIN PRIVATE KEY-----")
+        }
+        _ => Some(text.to_owned()),
+    }
+}
+
+fn check_header_name(at: &At<'_>, text: &str) -> Option<String> {
+    let is_token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    let lower = text.to_ascii_lowercase();
+    if !is_token || text.len() > 128 {
+        return at.fault("must be the name of a header: up to 128 letters, digits and -");
+    }
+    if NOT_CREDENTIALS.contains(&lower.as_str())
+        || NOT_CREDENTIAL_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    {
+        let reserved = one_of(NOT_CREDENTIALS.into_iter());
+        return at
+            .fault(format!("must be a header for credentials, not {reserved}, nor one of Sluice's or a proxy's own"));
+    }
+    Some(text.to_owned())
+}
+
+/// The frame of an unencrypted private key; what is inside shows when it is first used.
+fn is_pem(text: &str) -> bool {
+    let kinds = ["PRIVATE KEY", "RSA PRIVATE KEY"];
+    kinds.iter().any(|kind| {
+        let body = text.trim().strip_prefix(&format!("-----BEGIN {kind}-----"));
+        let body = body.and_then(|body| body.strip_suffix(&format!("-----END {kind}-----")));
+        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(&byte);
+        body.is_some_and(|body| body.len() > 64 && body.bytes().all(is_base64))
+    })
+}

@@ -1,0 +1,214 @@
+//! Reading a document whole: whatever is wrong is noted with its place, and the reading goes on.
+
+use super::node::{Node, scaled};
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::ops::RangeInclusive;
+
+/// Most faults that are reported. A document of a megabyte could have a hundred thousand.
+pub const MAX_FAULTS: usize = 1_000;
+
+/// One thing wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What, and what it should be. Never quotes a value: it could be a secret.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.pointer, self.detail)
+    }
+}
+
+/// The faults found so far.
+#[derive(Default)]
+pub(super) struct Faults(Cell<Vec<Fault>>);
+
+impl Faults {
+    pub(super) fn note(&self, pointer: &str, detail: impl Into<String>) {
+        let mut faults = self.0.take();
+        if faults.len() < MAX_FAULTS {
+            faults.push(Fault { pointer: pointer.to_owned(), detail: detail.into() });
+        }
+        self.0.set(faults);
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Fault> {
+        self.0.into_inner()
+    }
+}
+
+/// A value and its place in the document.
+#[derive(Clone)]
+pub(super) struct At<'a> {
+    pub(super) node: &'a Node,
+    pub(super) pointer: String,
+    faults: &'a Faults,
+}
+
+impl<'a> At<'a> {
+    pub(super) const fn root(node: &'a Node, faults: &'a Faults) -> Self {
+        Self { node, pointer: String::new(), faults }
+    }
+
+    /// Notes a fault here; none, so that a reader can end with it.
+    pub(super) fn fault<T>(&self, detail: impl Into<String>) -> Option<T> {
+        self.faults.note(&self.pointer, detail);
+        None
+    }
+
+    /// Notes a fault at a field of this object that is not there.
+    pub(super) fn missing<T>(&self, field: &str, detail: impl Into<String>) -> Option<T> {
+        self.faults.note(&self.below(field), detail);
+        None
+    }
+
+    fn wrong<T>(&self, expected: &str) -> Option<T> {
+        self.fault(format!("must be {expected}, not {}", self.node.what()))
+    }
+
+    fn below(&self, name: &str) -> String {
+        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
+    }
+
+    fn child(&self, name: &str, node: &'a Node) -> Self {
+        Self { node, pointer: self.below(name), faults: self.faults }
+    }
+
+    /// A string of up to `most` bytes, without control characters.
+    pub(super) fn text(&self, most: usize) -> Option<&'a str> {
+        let Node::Text(text) = self.node else { return self.wrong("a string") };
+        if text.len() > most {
+            return self.fault(format!("must be at most {most} bytes long"));
+        }
+        if text.chars().any(char::is_control) {
+            return self.fault("must not have control characters");
+        }
+        Some(text)
+    }
+
+    /// As [`Self::text`], but control characters are let through: line ends in a private key.
+    pub(super) fn lines(&self, most: usize) -> Option<&'a str> {
+        let Node::Text(text) = self.node else { return self.wrong("a string") };
+        if text.len() > most { self.fault(format!("must be at most {most} bytes long")) } else { Some(text) }
+    }
+
+    /// One of several words.
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        let found = match self.node {
+            Node::Text(text) => words.iter().find(|(word, _)| word == text),
+            _ => None,
+        };
+        match found {
+            Some((_, meaning)) => Some(*meaning),
+            None => self.fault(format!("must be {}", one_of(words.iter().map(|(word, _)| *word)))),
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        self.number(0, range)
+    }
+
+    /// A number with up to `places` decimals, in units of the last; so is the range.
+    pub(super) fn number(&self, places: usize, range: RangeInclusive<u64>) -> Option<u64> {
+        let amount = match self.node {
+            Node::Number(text) => scaled(text, places),
+            _ => None,
+        };
+        if let Some(amount) = amount.filter(|amount| range.contains(amount)) {
+            return Some(amount);
+        }
+        let (low, high) = (super::node::number(*range.start(), places), super::node::number(*range.end(), places));
+        self.fault(if places == 0 {
+            format!("must be a whole number from {low} to {high}")
+        } else {
+            format!("must be a number from {low} to {high}, with at most {places} decimals")
+        })
+    }
+
+    /// A list of up to `most` items.
+    pub(super) fn list(&self, most: usize) -> Option<Vec<At<'a>>> {
+        let Node::List(items) = self.node else { return self.wrong("a list") };
+        if items.len() > most {
+            return self.fault(format!("must have at most {most} items"));
+        }
+        Some(items.iter().enumerate().map(|(index, item)| self.child(&index.to_string(), item)).collect())
+    }
+
+    /// An object with fields of these names and no others.
+    pub(super) fn object(&self, known: &[&str]) -> Option<Fields<'a>> {
+        let fields = self.entries()?;
+        for (name, field) in &fields {
+            if !known.contains(name) {
+                field.fault::<()>(format!("unknown field; known here are {}", known.join(", ")));
+            }
+        }
+        Some(Fields { at: self.clone(), fields })
+    }
+
+    /// An object of up to `most` entries under names of the reader's choice: `[a-z0-9][a-z0-9-]{0,62}`. An entry under
+    /// another name is noted and left out.
+    pub(super) fn named(&self, most: usize) -> Option<Vec<(&'a str, At<'a>)>> {
+        let mut entries = self.entries()?;
+        if entries.len() > most {
+            return self.fault(format!("must have at most {most} entries"));
+        }
+        entries.retain(|(name, entry)| {
+            let fits = crate::key::is_name(name);
+            if !fits {
+                entry.fault::<()>(
+                    "a name is 1 to 63 characters of a-z, 0-9 and -, and does not begin with -; choose another",
+                );
+            }
+            fits
+        });
+        Some(entries)
+    }
+
+    /// An object's entries, each name once.
+    fn entries(&self) -> Option<Vec<(&'a str, At<'a>)>> {
+        let Node::Object(fields) = self.node else { return self.wrong("an object") };
+        let mut seen = std::collections::BTreeSet::new();
+        let mut entries = Vec::new();
+        for (name, node) in fields {
+            let entry = self.child(name, node);
+            if seen.insert(name.as_str()) {
+                entries.push((name.as_str(), entry));
+            } else {
+                entry.fault::<()>("the name is there twice; remove one");
+            }
+        }
+        Some(entries)
+    }
+}
+
+/// An object's fields.
+pub(super) struct Fields<'a> {
+    pub(super) at: At<'a>,
+    fields: Vec<(&'a str, At<'a>)>,
+}
+
+impl<'a> Fields<'a> {
+    /// The field of that name.
+    pub(super) fn get(&self, name: &str) -> Option<At<'a>> {
+        self.fields.iter().find(|(field, _)| *field == name).map(|(_, at)| at.clone())
+    }
+
+    /// The same, and a fault where there is none.
+    pub(super) fn required(&self, name: &str) -> Option<At<'a>> {
+        self.get(name).or_else(|| self.at.missing(name, "is required"))
+    }
+}
+
+/// `a, b or c`.
+pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.collect();
+    match words.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.concat(),
+    }
+}

@@ -1,0 +1,248 @@
+//! Routes: which calls something is about.
+//!
+//! A path is compared as the vendor may read it. Segments are percent-decoded once. Where vendors differ, every reading
+//! is tried: `%2F` as part of a segment or as the end of one, empty segments kept or dropped, `;…` kept or cut off. A call
+//! is allowed only if every reading is, and counts on a limit if any reading does, so no spelling gets a call past
+//! either. The cautious side also takes upper and lower case of ASCII letters for the same.
+
+use super::read::At;
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::{Serialize, Serializer};
+
+/// Most routes in one list.
+pub const MAX_ROUTES: usize = 100;
+
+/// Most bytes of a route.
+pub const MAX_ROUTE_BYTES: usize = 1_024;
+
+/// A list of routes: `METHOD /path` or `/path`, with a leading `!` those it is not about. In a path `*` is any one
+/// segment, and `**` at its end any rest, none included. The empty list is about every call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes {
+    only: Vec<Route>,
+    except: Vec<Route>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Route {
+    method: Option<String>,
+    path: String,
+}
+
+impl Routes {
+    /// Whether it is about every call.
+    pub const fn is_all(&self) -> bool {
+        self.only.is_empty() && self.except.is_empty()
+    }
+
+    /// Whether a limit with these routes counts a call: if any reading of its path says so. The method is upper case,
+    /// the path as sent, without the query.
+    pub fn matches(&self, method: &str, path: &str) -> bool {
+        self.is_all()
+            || Reading::all(path).any(|reading| {
+                let is = |route: &Route, fold| route.matches(method, path, reading, fold);
+                (self.only.is_empty() || self.only.iter().any(|route| is(route, true)))
+                    && !self.except.iter().any(|route| is(route, false))
+            })
+    }
+
+    /// Whether an app with these routes may make a call: only if every reading of its path says so.
+    pub fn allow(&self, method: &str, path: &str) -> bool {
+        self.is_all()
+            || Reading::all(path).all(|reading| {
+                let is = |route: &Route, fold| route.matches(method, path, reading, fold);
+                (self.only.is_empty() || self.only.iter().any(|route| is(route, false)))
+                    && !self.except.iter().any(|route| is(route, true))
+            })
+    }
+
+    /// As written, the exceptions last.
+    pub fn written(&self) -> Vec<String> {
+        let text = |mark: &str, route: &Route| match &route.method {
+            Some(method) => format!("{mark}{method} {}", route.path),
+            None => format!("{mark}{}", route.path),
+        };
+        let only = self.only.iter().map(|route| text("", route));
+        only.chain(self.except.iter().map(|route| text("!", route))).collect()
+    }
+
+    pub(super) fn read(at: &At<'_>) -> Option<Self> {
+        let items = at.list(MAX_ROUTES)?;
+        if items.is_empty() {
+            return at.fault("must name at least one route; leave it out for all calls");
+        }
+        let mut routes = Self::default();
+        for item in items {
+            let Some(text) = item.text(MAX_ROUTE_BYTES) else { continue };
+            if let Err(detail) = routes.add(text) {
+                item.fault::<()>(detail);
+            }
+        }
+        Some(routes)
+    }
+
+    fn add(&mut self, text: &str) -> Result<(), &'static str> {
+        let (list, text) = match text.strip_prefix('!') {
+            Some(rest) => (&mut self.except, rest),
+            None => (&mut self.only, text),
+        };
+        list.push(Route::parse(text)?);
+        Ok(())
+    }
+}
+
+impl Route {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let (method, path) = match text.split_once(' ') {
+            Some((method, path)) => (Some(method), path),
+            None => (None, text),
+        };
+        let is_method =
+            |method: &str| (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase());
+        if !method.is_none_or(is_method) || !path.starts_with('/') {
+            return Err(
+                "a route is METHOD /path or /path, with a leading ! for all others; the method is in upper case",
+            );
+        }
+        if path.contains(['?', '#', '\\', ' ']) {
+            return Err(
+                "a route's path has no query, fragment, backslash or space; percent-encode what is part of a name",
+            );
+        }
+        let segments: Vec<_> = path.split('/').skip(1).collect();
+        let inner = segments.split_last().map_or(&[][..], |(_, inner)| inner);
+        if segments.iter().any(|segment| segment.contains('*') && !matches!(*segment, "*" | "**")) {
+            return Err(
+                "in a route * stands for one whole segment and ** for the rest; it cannot be part of a segment",
+            );
+        }
+        if inner.contains(&"**") {
+            return Err("in a route ** can only be the last segment");
+        }
+        if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
+            return Err("a route's path has no dot segments: no call with one is let through");
+        }
+        Ok(Self { method: method.map(str::to_owned), path: path.to_owned() })
+    }
+
+    fn matches(&self, method: &str, path: &str, reading: Reading, fold: bool) -> bool {
+        if self.method.as_deref().is_some_and(|own| own != method) {
+            return false;
+        }
+        let mut ours = reading.segments(&self.path);
+        let mut theirs = reading.segments(path);
+        loop {
+            match (ours.next(), theirs.next()) {
+                (Some("**"), _) | (None, None) => return true,
+                (Some("*"), Some(segment)) if !segment.is_empty() => {}
+                (Some(own), Some(segment)) if reading.same(own, segment, fold) => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// One way to read a path.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    /// `%2F` ends a segment.
+    encoded_slash: bool,
+    /// Empty segments are dropped.
+    drop_empty: bool,
+    /// A segment ends at `;`.
+    cut_parameters: bool,
+}
+
+impl Reading {
+    /// Every reading in which this path differs from the plain one; that one alone, for almost any path.
+    fn all(path: &str) -> impl Iterator<Item = Self> {
+        let has = |code: &str| path.as_bytes().windows(3).any(|bytes| bytes.eq_ignore_ascii_case(code.as_bytes()));
+        let slash = has("%2f");
+        let empty = slash || path.contains("//") || path.len() > 1 && path.ends_with('/');
+        let parameters = path.contains(';') || has("%3b");
+        (0..8_u8)
+            .map(|bits| Self { encoded_slash: bits & 1 != 0, drop_empty: bits & 2 != 0, cut_parameters: bits & 4 != 0 })
+            .filter(move |reading| {
+                (slash || !reading.encoded_slash)
+                    && (empty || parameters || !reading.drop_empty)
+                    && (parameters || !reading.cut_parameters)
+            })
+    }
+
+    /// The segments after the path's first `/`.
+    fn segments(self, path: &str) -> impl Iterator<Item = &str> {
+        let mut rest = path.strip_prefix('/');
+        let next = move || {
+            let text = rest?;
+            let (segment, after) = self.split(text);
+            rest = after;
+            Some(segment)
+        };
+        std::iter::from_fn(next)
+            .filter(move |segment| !self.drop_empty || decoded(segment, self.cut_parameters).next().is_some())
+    }
+
+    fn split(self, text: &str) -> (&str, Option<&str>) {
+        let plain = text.find('/').map(|at| (at, 1));
+        let encoded = || {
+            let at = text.as_bytes().windows(3).position(|bytes| bytes.eq_ignore_ascii_case(b"%2f"))?;
+            Some((at, 3))
+        };
+        let encoded = if self.encoded_slash { encoded() } else { None };
+        let first = match (plain, encoded) {
+            (Some(plain), Some(encoded)) => Some(plain.min(encoded)),
+            (plain, encoded) => plain.or(encoded),
+        };
+        let parts = first.and_then(|(at, width)| Some((text.get(..at)?, text.get(at + width..)?)));
+        parts.map_or((text, None), |(segment, rest)| (segment, Some(rest)))
+    }
+
+    fn same(self, own: &str, segment: &str, fold: bool) -> bool {
+        let (own, segment) = (decoded(own, self.cut_parameters), decoded(segment, self.cut_parameters));
+        if fold {
+            own.map(|byte| byte.to_ascii_lowercase()).eq(segment.map(|byte| byte.to_ascii_lowercase()))
+        } else {
+            own.eq(segment)
+        }
+    }
+}
+
+/// A segment's bytes, percent-decoded once. A `%` that encodes nothing stands for itself.
+fn decoded(segment: &str, cut: bool) -> impl Iterator<Item = u8> {
+    let mut rest = segment.as_bytes();
+    let next = move || {
+        let (first, after) = rest.split_first()?;
+        let code = match (first, after) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        rest = if code.is_some() { after.get(2..)? } else { after };
+        Some(code.unwrap_or(*first))
+    };
+    std::iter::from_fn(next).take_while(move |byte| !cut || *byte != b';')
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+impl Serialize for Routes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.written().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Routes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut routes = Self::default();
+        for text in Vec::<String>::deserialize(from)? {
+            routes.add(&text).map_err(D::Error::custom)?;
+        }
+        Ok(routes)
+    }
+}
