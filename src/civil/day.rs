@@ -18,8 +18,9 @@ impl Reset {
         }
         let shown = at + i64::from(self.zones.first()?.offset_seconds(zones, at)?) * 1_000;
         let today = shown.div_euclid(DAY_MS);
-        // Another zone of the list may be two dates ahead (26 hours apart); a single one is never more than one.
-        let ahead = if self.zones.len() > 1 { 2 } else { 1 };
+        // The latest that may have opened is a date ahead where clocks were set back over midnight, and two where another
+        // zone of the list is 26 hours ahead. Its end is one more.
+        let ahead = if self.zones.len() > 1 { 3 } else { 2 };
         let mut ends = self.opening(zones, today + ahead)?;
         for date in (today - 3..today + ahead).rev() {
             let opens = self.opening(zones, date)?;

@@ -83,6 +83,24 @@ fn a_repeated_midnight_is_bounded_by_its_two_instants() {
 }
 
 #[test]
+fn clocks_set_back_over_midnight_leave_the_day_that_has_opened_open() {
+    // St. John's, 2010-11-07: from 00:01 NDT back to 23:01 at 02:31 UTC. Midnight is at 02:30 and at 03:30 UTC.
+    let st_johns = reset("00:00", &["America/St_Johns"]);
+    let opens = ["2010-11-07T02:30:00Z", "2010-11-07T03:30:00Z"];
+    for at in ["2010-11-07T02:30:00Z", "2010-11-07T03:00:00Z", "2010-11-07T12:00:00Z"] {
+        assert_day(&day(&st_johns, at), "2010-11-07", opens, ["2010-11-08T03:30:00Z"; 2]);
+    }
+}
+
+#[test]
+fn the_farthest_zones_of_a_list_open_one_day_after_another() {
+    let found = day(&reset("00:00", &["-12:00", "+14:00"]), "1990-01-01T00:00:00Z");
+    assert_eq!((found.date.as_str(), found.opens.0), ("1990-01-01", ms("1989-12-31T10:00:00Z")));
+    let next = day(&reset("00:00", &["-12:00", "+14:00"]), "1990-01-01T10:00:00Z");
+    assert_eq!((next.date.as_str(), next.opens), ("1990-01-02", found.ends));
+}
+
+#[test]
 fn a_midnight_that_is_skipped_is_the_first_instant_after_the_gap() {
     // São Paulo, 2018-11-04: from 23:59:59 to 01:00 at 03:00 UTC. Beirut, 2022-03-27: from 24:00 to 01:00 at 22:00 UTC.
     let brazil = day(&reset("00:00", &["America/Sao_Paulo"]), "2018-11-04T03:00:00Z");
@@ -175,7 +193,8 @@ fn dates_are_counted_on() {
     }
 }
 
-const ZONES: [&str; 12] = [
+const ZONES: [&str; 13] = [
+    "America/St_Johns",
     "America/Chicago",
     "America/Sao_Paulo",
     "America/Havana",
@@ -224,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn a_single_zones_reset_is_when_its_clocks_show_it(zone in proptest::sample::select(&ZONES[..9]), minute in 0..1_440_u16, at in YEARS) {
+    fn a_single_zones_reset_is_when_its_clocks_show_it(zone in proptest::sample::select(&ZONES[..10]), minute in 0..1_440_u16, at in YEARS) {
         let reset = Reset { minute, zones: vec![Zone::parse(zone).expect("a zone")] };
         let day = reset.day_at(&Jiff, at).expect("a day");
         let date: civil::Date = day.date.parse().expect("a date");

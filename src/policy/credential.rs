@@ -251,9 +251,7 @@ impl Credential {
         };
         let everything: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
         let words = TYPES.each_ref().map(|(name, _)| (*name, *name));
-        let Some(kind) = at.object(&everything)?.required("type")?.word(&words) else {
-            return None;
-        };
+        let kind = at.object(&everything)?.required("type")?.word(&words)?;
         let known: Vec<&str> = ["type"].into_iter().chain(fields_of(kind).iter().map(|field| field.name)).collect();
         let fields = at.object(&known)?;
         let mut values = Map::from_iter([("type".to_owned(), Value::from(kind))]);
