@@ -1,0 +1,137 @@
+// A Sluice that only the page can see: serves www/ under the strictest policy it must work with, and whatever
+// status a test wants. Node's http and as much of RFC 6455 as a page needs.
+
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname } from "node:path";
+import { inSeconds } from "./documents.mjs";
+
+const WWW = new URL("../../www/", import.meta.url);
+const TYPES = { ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml" };
+
+/** No inline script or style, no other origin, no markup from strings. */
+export const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+export const KEY = "slk_fake-viewer-key";
+
+export class Fake {
+  constructor() {
+    /** What `/status.json` and the socket say. */
+    this.status = null;
+    /** Key → accepted. */
+    this.keys = new Set([KEY]);
+    /** A detail: every request is answered 503 `setup`. */
+    this.setup = null;
+    /** False: upgrades are answered 500, as by a proxy that knows no WebSocket. */
+    this.allowSockets = true;
+    /** Milliseconds by which `/status.json` is late. */
+    this.delay = 0;
+    /** Every request seen: `{method, url, headers}`. */
+    this.requests = [];
+    this.sockets = new Set();
+    this.port = 0;
+  }
+
+  /** Listens; a second start takes the port of the first. */
+  async start() {
+    this.server = createServer((request, response) => this.answer(request, response));
+    this.server.on("upgrade", (request, socket) => this.upgrade(request, socket));
+    await new Promise((done) => this.server.listen(this.port, "127.0.0.1", done));
+    this.port = this.server.address().port;
+    return this;
+  }
+
+  /** Ends at once, as a killed server does. */
+  async stop() {
+    for (const socket of this.sockets) socket.destroy();
+    this.sockets.clear();
+    this.server.closeAllConnections();
+    await new Promise((done) => this.server.close(done));
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Says a new status, to sockets too. */
+  show(status) {
+    this.status = status;
+    for (const socket of this.sockets) socket.write(frame(JSON.stringify(status)));
+  }
+
+  /** Sends raw text to every socket. */
+  push(text) {
+    for (const socket of this.sockets) socket.write(frame(text));
+  }
+
+  /** Revokes a key: closes its sockets and refuses it from now on. */
+  revoke(key) {
+    this.keys.delete(key);
+    for (const socket of this.sockets) socket.end(frame(Buffer.from([0x03, 0xf0]), 8));
+    this.sockets.clear();
+  }
+
+  async answer(request, response) {
+    this.requests.push({ method: request.method, url: request.url, headers: request.headers });
+    if (request.url === "/status.json") {
+      if (this.delay) await new Promise((done) => setTimeout(done, this.delay));
+      const problem = this.problem(request.headers["sluice-key"]);
+      if (problem) return send(response, problem.status, problem, { "Sluice-Reason": problem.reason });
+      // Agrees with a server whose clock is the test's own.
+      return send(response, 200, { ...this.status, at: this.status.at ?? inSeconds(0) });
+    }
+    const path = request.url === "/" ? "index.html" : request.url.slice(1);
+    const type = TYPES[extname(path)];
+    const body = type && /^[a-z.]+$/.test(path) ? await readFile(new URL(path, WWW)).catch(() => null) : null;
+    if (!body) return send(response, 404, { title: "not found", status: 404, detail: "nothing is at this address" });
+    response.writeHead(200, { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache" });
+    response.end(body);
+  }
+
+  problem(key) {
+    if (this.setup) return { type: "about:blank", title: "set-up is incomplete", status: 503, detail: this.setup, reason: "setup" };
+    if (!key) return { type: "about:blank", title: "no key", status: 401, detail: "no key was sent: put it in the header Sluice-Key", reason: "key" };
+    if (!this.keys.has(key)) return { type: "about:blank", title: "key refused", status: 401, detail: "the key is revoked", reason: "key" };
+    return null;
+  }
+
+  upgrade(request, socket) {
+    this.requests.push({ method: "UPGRADE", url: request.url, headers: request.headers });
+    const [protocol, key] = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((part) => part.trim());
+    if (!this.allowSockets || protocol !== "sluice.v1" || this.problem(key) || request.url !== "/status/live") {
+      socket.end("HTTP/1.1 500 no\r\nConnection: close\r\n\r\n");
+      return;
+    }
+    const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: sluice.v1\r\n\r\n`,
+    );
+    this.sockets.add(socket);
+    const gone = () => this.sockets.delete(socket);
+    socket.on("close", gone).on("error", gone);
+    // The page sends nothing but a close frame.
+    socket.on("data", () => socket.end());
+  }
+}
+
+function send(response, status, body, headers = {}) {
+  response.writeHead(status, { "Content-Type": "application/json", "Cache-Control": "no-store", ...headers });
+  response.end(JSON.stringify(body));
+}
+
+// One unmasked frame: text (opcode 1) or close (8).
+function frame(payload, opcode = 1) {
+  const body = Buffer.from(payload);
+  const head = body.length < 126 ? Buffer.from([0x80 | opcode, body.length]) : Buffer.alloc(body.length < 65_536 ? 4 : 10);
+  if (head.length === 4) {
+    head.set([0x80 | opcode, 126]);
+    head.writeUInt16BE(body.length, 2);
+  } else if (head.length === 10) {
+    head.set([0x80 | opcode, 127]);
+    head.writeBigUInt64BE(BigInt(body.length), 2);
+  }
+  return Buffer.concat([head, body]);
+}

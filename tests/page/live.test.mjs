@@ -1,0 +1,86 @@
+// The page against a running Sluice:
+//   SLUICE_URL         where it answers
+//   SLUICE_KEY         a key that may see the status
+//   SLUICE_APP_KEY     a key that may make calls (else SLUICE_KEY is tried)
+//   SLUICE_CONNECTION  where to make them (else the first connection), and SLUICE_PATH, the vendor's path (else /)
+//   SLUICE_RESTART     a shell command that kills the instance and starts it again at the same address, and ends when it answers
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { launch } from "./browser.mjs";
+
+const { SLUICE_URL, SLUICE_KEY, SLUICE_APP_KEY, SLUICE_CONNECTION, SLUICE_PATH, SLUICE_RESTART } = process.env;
+const absent = !SLUICE_URL || !SLUICE_KEY;
+if (absent) console.log("live.test.mjs is skipped: SLUICE_URL and SLUICE_KEY do not name a running instance");
+
+describe("the status page of a running Sluice", { skip: absent && "SLUICE_URL and SLUICE_KEY are not set", timeout: 120_000 }, () => {
+  let browser, page;
+
+  before(async () => {
+    browser = await launch();
+    page = await browser.newPage();
+    await page.goto(`${SLUICE_URL}/#key=${SLUICE_KEY}`);
+    await until(async () => (await phase()) === "Live", "live", 10_000);
+  });
+  after(() => browser?.close());
+
+  const phase = () => page.locator("#phase").textContent();
+
+  async function status() {
+    const answer = await fetch(`${SLUICE_URL}/status.json`, { headers: { "Sluice-Key": SLUICE_KEY } });
+    assert.equal(answer.status, 200);
+    return answer.json();
+  }
+
+  // What the page shows of every limit, by connection, as the meters have it.
+  const drawn = () =>
+    page.locator(".card").evaluateAll((cards) =>
+      Object.fromEntries(
+        cards.map((card) => [
+          card.querySelector("h2").textContent,
+          [...card.querySelectorAll("[role=meter]")].map((meter) => [Number(meter.ariaValueNow), Number(meter.ariaValueMax)]),
+        ]),
+      ),
+    );
+  const figures = ({ connections }) =>
+    Object.fromEntries(Object.entries(connections).map(([name, one]) => [name, one.limits.map((row) => [Math.min(row.used, row.limit), Math.max(row.limit, 1)])]));
+  const same = (a, b) => JSON.stringify(Object.entries(a).sort()) === JSON.stringify(Object.entries(b).sort());
+
+  async function until(condition, what, within) {
+    const end = performance.now() + within;
+    while (!(await condition())) {
+      if (performance.now() > end) assert.fail(`not within ${within} ms: ${what}`);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
+
+  test("shows the figures of /status.json", async () => {
+    await until(async () => same(await drawn(), figures(await status())), "agreement", 5_000);
+  });
+
+  test("follows a burst within a second", async () => {
+    const connection = SLUICE_CONNECTION ?? Object.keys((await status()).connections)[0];
+    assert.ok(connection, "the tenant has no connection: set SLUICE_CONNECTION");
+    const total = (all) => all[connection].reduce((sum, [used]) => sum + used, 0);
+    const base = total(figures(await status()));
+    const call = () => fetch(`${SLUICE_URL}/v/${connection}${SLUICE_PATH ?? "/"}`, { headers: { "Sluice-Key": SLUICE_APP_KEY ?? SLUICE_KEY, Prefer: "wait=0" } });
+    const burst = Promise.all(Array.from({ length: 20 }, async () => (await call()).arrayBuffer()));
+    let counted = base;
+    await until(async () => (counted = total(figures(await status()))) > base, "the burst is counted", 5_000);
+    await until(async () => total(await drawn()) >= counted, `the page shows ${counted} in use at ${connection}`, 1_000);
+    await burst;
+    await until(async () => same(await drawn(), figures(await status())), "agreement after the burst", 5_000);
+  });
+
+  test("survives a restart", { skip: !SLUICE_RESTART && "SLUICE_RESTART is not set" }, async () => {
+    const phases = [];
+    const watching = setInterval(async () => phases.push(await phase().catch(() => "")), 50);
+    await promisify(execFile)("/bin/sh", ["-c", SLUICE_RESTART]);
+    clearInterval(watching);
+    await until(async () => (await phase()) === "Live", "live again", 10_000);
+    assert.ok(phases.includes("Stale"), `seen meanwhile: ${[...new Set(phases)].join(", ")}`);
+    await until(async () => same(await drawn(), figures(await status())), "agreement after the restart", 5_000);
+  });
+});

@@ -1,0 +1,53 @@
+// node tests/page/screenshots.mjs FOLDER: the page in every state worth showing, as PNG files.
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { launch } from "./browser.mjs";
+import { busy, failing, hostile, idle } from "./documents.mjs";
+import { Fake, KEY } from "./fake.mjs";
+
+const folder = process.argv[2];
+if (!folder) {
+  console.error("usage: node tests/page/screenshots.mjs FOLDER");
+  process.exit(2);
+}
+await mkdir(folder, { recursive: true });
+const fake = await new Fake().start();
+const browser = await launch();
+const WIDE = { width: 1280, height: 800 };
+const NARROW = { width: 360, height: 740 };
+
+async function shot(name, { document: make = null, viewport = WIDE, colorScheme = "light", key = KEY, setup = null, after = async () => {} }) {
+  fake.setup = setup;
+  fake.status = make?.(Date.now()) ?? null;
+  const page = await browser.newPage({ viewport, colorScheme, deviceScaleFactor: 1.5, timezoneId: "Europe/Berlin", reducedMotion: "reduce" });
+  await page.goto(`${fake.url}/${key ? `#key=${key}` : ""}`);
+  await page.waitForSelector(setup ? "#setup:not([hidden])" : make ? ".card, #empty:not([hidden])" : "#gate:not([hidden])");
+  if (make) await page.waitForSelector("#phase[data-state=flowing]");
+  await after(page);
+  await page.waitForTimeout(300);
+  await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  await page.close();
+  console.log(join(folder, `${name}.png`));
+}
+
+for (const [name, make] of Object.entries({ busy, idle, failing })) {
+  await shot(`${name}-light`, { document: make });
+  await shot(`${name}-dark`, { document: make, colorScheme: "dark" });
+  await shot(`${name}-narrow`, { document: make, viewport: NARROW });
+}
+await shot("narrow-dark", { document: failing, viewport: NARROW, colorScheme: "dark" });
+await shot("middle", { document: busy, viewport: { width: 800, height: 900 } });
+await shot("hostile", { document: hostile });
+await shot("hostile-narrow", { document: hostile, viewport: NARROW });
+await shot("key", { key: null });
+await shot("key-narrow-dark", { key: null, viewport: NARROW, colorScheme: "dark" });
+await shot("setup", { key: null, setup: "the secret MASTER_KEY is missing: set it to 32 random bytes in base64" });
+await shot("stale", {
+  document: failing,
+  after: async (page) => {
+    await fake.stop();
+    await page.waitForSelector("#error:not([hidden])");
+  },
+});
+await browser.close();

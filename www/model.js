@@ -1,0 +1,252 @@
+// A status document becomes what the page shows, as plain text and fractions. Pure: no DOM, no clock.
+// The document comes over the network, perhaps from a newer or older Sluice: a field that is missing or of
+// another type shows as unknown and never throws.
+
+import { NONE, bytes, clock, count, counted, countdown, fullTime, moment, parseTime, percent, span } from "./format.js";
+import { STATES, connectionState, limitState } from "./state.js";
+
+/** Longest name shown, characters: the policy allows 63. */
+const LONGEST_TEXT = 80;
+
+const KINDS = {
+  token_bucket: "token bucket",
+  rolling_window: "rolling window",
+  rolling_day: "any 24 hours",
+  daily: "a day",
+  concurrency: "at once",
+};
+
+/** True for what `/status.json` could have sent. */
+export function isStatus(value) {
+  return isObject(value) && isObject(value.connections);
+}
+
+/**
+ * Everything the page shows of a document.
+ * @param {object} status the document
+ * @param {number} now the server's present, Unix milliseconds
+ * @param {string} [zone] IANA name; without, the viewer's own
+ */
+export function board(status, now, zone) {
+  const connections = Object.entries(status.connections)
+    .filter(([, value]) => isObject(value))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, value]) => connectionRow(name, readConnection(value), now, zone));
+  return {
+    tenant: text(status.tenant),
+    connections,
+    summary: STATES.map((state) => ({ ...state, count: connections.filter((c) => c.state === state.id).length })),
+    alerts: list(status.alerts).filter(isObject).map((alert, index) => alertRow(alert, index, now, zone)),
+  };
+}
+
+/**
+ * Milliseconds until the figures change with time alone, with no call to announce it: the next reset or end of a pause.
+ * Infinity when there is none ahead.
+ */
+export function nextChange(status, now) {
+  let soonest = Infinity;
+  for (const connection of Object.values(status.connections)) {
+    if (!isObject(connection)) continue;
+    const times = [connection.paused_until, ...list(connection.limits).map((limit) => limit?.reset_at)];
+    for (const time of times) {
+      const ahead = parseTime(time) - now;
+      if (ahead > 0 && ahead < soonest) soonest = ahead;
+    }
+  }
+  return soonest;
+}
+
+function readConnection(value) {
+  const queue = isObject(value.queue) ? value.queue : {};
+  return {
+    ...value,
+    limits: list(value.limits).filter(isObject),
+    queue: { depth: number(queue.depth), size: number(queue.size), oldest_wait_ms: number(queue.oldest_wait_ms) },
+    in_flight: number(value.in_flight),
+    rate_factor: number(value.rate_factor),
+  };
+}
+
+function connectionRow(name, connection, now, zone) {
+  const pausedUntil = parseTime(connection.paused_until);
+  const { state, word } = connectionState(connection, pausedUntil, now);
+  return {
+    key: name,
+    name,
+    vendor: connection.vendor === name ? "" : text(connection.vendor),
+    observe: connection.mode === "observe",
+    state,
+    word,
+    figures: figures(connection, now, zone),
+    notes: notes(connection, pausedUntil, now, zone),
+    limits: uniqueKeys(connection.limits.map((limit) => limitRow(limit, now, zone))),
+    hour: hourLine(connection),
+  };
+}
+
+function figures(connection, now, zone) {
+  const { depth, size, oldest_wait_ms: oldest } = connection.queue;
+  const factor = connection.rate_factor;
+  return [
+    { key: "flight", label: "In flight", value: count(connection.in_flight), state: "" },
+    {
+      key: "queue",
+      label: "Queue",
+      value: count(depth),
+      rest: Number.isFinite(size) ? `/ ${count(size)}` : "",
+      state: size > 0 && depth >= size ? "refusing" : depth > 0 ? "tight" : "",
+    },
+    { key: "wait", label: "Oldest wait", value: depth > 0 ? span(oldest) : NONE, state: depth > 0 ? "tight" : "" },
+    { key: "rate", label: "Rate", value: percent(factor), state: factor < 1 ? "held" : "" },
+    today(connection, now, zone),
+  ];
+}
+
+function today(connection, now, zone) {
+  const daily = connection.daily;
+  const figure = { key: "today", label: "Today", value: NONE, state: "" };
+  if (!isObject(daily)) return { ...figure, detail: "no daily limit" };
+  const [used, limit] = [number(daily.used), number(daily.limit)];
+  const row = { kind: "daily", used, limit, remaining: limit - used };
+  const state = limitState(row);
+  return {
+    ...figure,
+    value: count(used),
+    rest: Number.isFinite(limit) ? `/ ${count(limit)}` : "",
+    detail: [limit > 0 ? `${percent(used / limit)} used` : "", lasts(daily, now, zone)].filter(Boolean).join(", "),
+    state: state === "tight" || state === "refusing" ? state : "",
+  };
+}
+
+function lasts(daily, now, zone) {
+  const end = parseTime(daily.projected_exhaustion_at);
+  return end > now ? `lasts until ${moment(end, now, zone)} at this rate` : "";
+}
+
+function notes(connection, pausedUntil, now, zone) {
+  const lines = [];
+  if (pausedUntil > now) {
+    lines.push({ key: "pause", text: `Paused until ${clock(pausedUntil, zone)}, for ${countdown(pausedUntil - now)} more: the vendor asked for it.` });
+  }
+  if (connection.rate_factor < 1) {
+    lines.push({ key: "rate", text: `Slowed to ${percent(connection.rate_factor)} of the rate after throttling by the vendor; it recovers as calls succeed.` });
+  }
+  if (connection.mode === "observe") {
+    lines.push({ key: "observe", text: "Observing: counted, never delayed or refused." });
+  }
+  return lines;
+}
+
+function limitRow(limit, now, zone) {
+  const amount = limit.unit === "response_bytes" ? bytes : count;
+  const [used, inForce, of] = [number(limit.used), number(limit.limit), number(limit.of)];
+  const vendorUsed = number(limit.vendor_used);
+  const left = Number.isFinite(number(limit.remaining)) ? limit.remaining : Math.max(0, inForce - used);
+  const scale = barScale(used, inForce, of);
+  const reset = parseTime(limit.reset_at);
+  const name = text(limit.name);
+  const details = [KINDS[limit.kind] ?? text(limit.kind), typeof limit.app === "string" ? `app ${text(limit.app)}` : ""];
+  return {
+    key: `${name} ${limit.kind} ${limit.app ?? ""}`,
+    name,
+    kind: details.filter(Boolean).join(", "),
+    state: limitState({ kind: limit.kind, used, limit: inForce, remaining: left }),
+    used: amount(used),
+    limit: amount(inForce),
+    of: Number.isFinite(of) && of !== inForce ? `of ${amount(of)}` : "",
+    left: amount(left),
+    vendorCount: Number.isFinite(vendorUsed) ? `vendor counts ${amount(vendorUsed)}` : "",
+    reset: reset > now ? resetText(reset, now, zone) : NONE,
+    resetFull: reset > now ? fullTime(reset, zone) : "",
+    meter: {
+      now: Number.isFinite(used) && inForce > 0 ? Math.min(used, inForce) : 0,
+      max: inForce > 0 ? inForce : 1,
+      text: `${amount(used)} of ${amount(inForce)} used, ${amount(left)} left`,
+      used: fraction(used, scale),
+      limit: fraction(inForce, scale),
+      vendor: Number.isFinite(vendorUsed) ? fraction(vendorUsed, scale) : null,
+    },
+  };
+}
+
+// The bar is drawn over the whole of the vendor's limit, so that what is left to others shows; but over no more than four
+// times our part, which would else be too thin to read, and over what is used if that is more (observe mode).
+function barScale(used, inForce, of) {
+  const whole = Number.isFinite(of) ? Math.min(of, 4 * inForce) : inForce;
+  return Math.max(whole, inForce, Math.min(used || 0, 2 * inForce));
+}
+
+function resetText(reset, now, zone) {
+  const ahead = reset - now;
+  return ahead < 3_600_000 ? `in ${countdown(ahead)}` : `at ${moment(reset, now, zone)}`;
+}
+
+function hourLine(connection) {
+  const hour = connection.last_hour;
+  const parts = [];
+  if (isObject(hour)) {
+    const ratio = number(hour.throttled_ratio);
+    const throttled = `${count(number(hour.throttled))} throttled by the vendor`;
+    parts.push(
+      `Last hour: ${counted(number(hour.calls), "call")}`,
+      ratio > 0 ? `${throttled} (${percent(ratio)})` : throttled,
+      `${count(number(hour.refused))} refused by Sluice`,
+    );
+  }
+  const jobs = connection.jobs;
+  if (isObject(jobs) && (jobs.queued > 0 || jobs.running > 0 || jobs.dead > 0)) {
+    parts.push(`jobs: ${count(number(jobs.queued))} queued, ${count(number(jobs.running))} running, ${count(number(jobs.dead))} dead`);
+  }
+  return parts.join(" · ");
+}
+
+const ALERTS = {
+  throttled_ratio: (value, limit) => `the vendor throttles ${percent(value)} of the calls (alert from ${percent(limit)})`,
+  daily_used: (value, limit) => `${percent(value)} of the day's quota used (alert from ${percent(limit)})`,
+  queue_wait_seconds: (value, limit) => `the oldest call waits ${span(value * 1000)} (alert from ${span(limit * 1000)})`,
+  dead_letters: (value, limit) => `${counted(value, "dead letter")} (alert from ${count(limit)})`,
+};
+
+function alertRow(alert, index, now, zone) {
+  const [value, limit] = [number(alert.value), number(alert.limit)];
+  const say = Object.hasOwn(ALERTS, alert.kind) ? ALERTS[alert.kind] : () => `${text(alert.kind)}: ${value} (alert from ${limit})`;
+  const since = parseTime(alert.since);
+  return {
+    key: `${index} ${alert.kind} ${alert.connection ?? ""}`,
+    connection: typeof alert.connection === "string" ? text(alert.connection) : "",
+    text: say(value, limit),
+    since: Number.isFinite(since) ? `since ${moment(since, now, zone)}` : "",
+  };
+}
+
+// Two limits may share a name (a limit for each app): every row still needs a place of its own.
+function uniqueKeys(rows) {
+  const seen = new Map();
+  return rows.map((row) => {
+    const times = seen.get(row.key) ?? 0;
+    seen.set(row.key, times + 1);
+    return times === 0 ? row : { ...row, key: `${row.key} #${times}` };
+  });
+}
+
+function fraction(part, whole) {
+  return whole > 0 && part > 0 ? Math.min(1, part / whole) : 0;
+}
+
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+function number(value) {
+  return typeof value === "number" ? value : NaN;
+}
+
+function text(value) {
+  if (typeof value !== "string" || value === "") return NONE;
+  return value.length > LONGEST_TEXT ? `${value.slice(0, LONGEST_TEXT)}…` : value;
+}

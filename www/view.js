@@ -1,0 +1,168 @@
+// Draws the board of `model.js`. Decides nothing: every word and every state comes from the model.
+
+import { Rows, el, setAttribute, setProperty, setShown, setText } from "./dom.js";
+import { STATES } from "./state.js";
+
+/** The part of the page below the header, for one key. */
+export class BoardView {
+  constructor(root) {
+    const part = (id) => root.querySelector(`#${id}`);
+    this.empty = part("empty");
+    this.alertList = part("alerts");
+    this.alerts = new Rows(this.alertList, alertNode);
+    this.summary = new Rows(part("summary"), summaryNode);
+    this.cards = new Rows(part("cards"), cardNode);
+    drawLegend(part("legend"));
+  }
+
+  show(board) {
+    setShown(this.alertList, board.alerts.length > 0);
+    this.alerts.show(board.alerts);
+    this.summary.show(board.summary.map((state) => ({ ...state, key: state.id })));
+    this.cards.show(board.connections);
+    setShown(this.empty, board.connections.length === 0);
+  }
+}
+
+function mark(state) {
+  return el("span", { class: "mark", "data-state": state, "aria-hidden": "true" });
+}
+
+function alertNode() {
+  const [connection, text, since] = [el("bdi", { class: "name" }), el("span"), el("span", { class: "since" })];
+  const node = el("li", {}, mark("refusing"), connection, text, since);
+  const update = (alert) => {
+    setText(connection, alert.connection);
+    setShown(connection, alert.connection !== "");
+    setText(text, alert.text);
+    setText(since, alert.since);
+  };
+  return { node, update };
+}
+
+function summaryNode(state) {
+  const number = el("b");
+  const node = el("li", { title: state.meaning }, mark(state.id), number, state.name);
+  const update = ({ count }) => {
+    setText(number, String(count));
+    node.classList.toggle("none", count === 0);
+  };
+  return { node, update };
+}
+
+let cardsMade = 0;
+
+function cardNode(first) {
+  cardsMade += 1;
+  const titleId = `connection-${cardsMade}`;
+  const [name, vendor, observe] = [el("bdi"), el("bdi", { class: "vendor" }), el("span", { class: "badge" }, "observe")];
+  const [shape, word] = [mark(first.state), el("span", { class: "word" })];
+  const [figures, notes, limits, hour] = [el("dl", { class: "figures" }), el("ul", { class: "notes" }), limitTable(titleId), el("p", { class: "hour" })];
+  const node = el(
+    "article",
+    { class: "card", "aria-labelledby": titleId },
+    el("header", {}, el("h2", { id: titleId }, name), vendor, observe, el("span", { class: "state" }, shape, word)),
+    figures,
+    notes,
+    limits.node,
+    hour,
+  );
+  const figureRows = new Rows(figures, figureNode);
+  const noteRows = new Rows(notes, noteNode);
+  const update = (row) => {
+    setAttribute(node, "data-state", row.state);
+    setAttribute(shape, "data-state", row.state);
+    setText(name, row.name);
+    setText(vendor, row.vendor);
+    setShown(vendor, row.vendor !== "");
+    setShown(observe, row.observe);
+    setText(word, row.word);
+    figureRows.show(row.figures);
+    noteRows.show(row.notes);
+    setShown(notes, row.notes.length > 0);
+    limits.update(row.limits);
+    setText(hour, row.hour);
+    setShown(hour, row.hour !== "");
+  };
+  return { node, update };
+}
+
+function figureNode({ key, label }) {
+  const [value, rest, detail] = [el("span", { class: "value" }), el("span", { class: "rest" }), el("span", { class: "detail" })];
+  const node = el("div", { class: `figure ${key}` }, el("dt", {}, label), el("dd", {}, value, " ", rest, detail));
+  const update = (figure) => {
+    setText(value, figure.value);
+    setText(rest, figure.rest ?? "");
+    setText(detail, figure.detail ?? "");
+    setAttribute(value, "data-state", figure.state || null);
+  };
+  return { node, update };
+}
+
+function noteNode() {
+  const node = el("li");
+  return { node, update: (note) => setText(node, note.text) };
+}
+
+// Narrow cards lay the table out as a grid, and browsers then forget that it is one: hence the roles in words.
+function limitTable(titleId) {
+  const heads = ["Limit", "In use", "Used", "In force", "Left", "Resets"];
+  const head = el("tr", { role: "row" }, ...heads.map((text) => el("th", { role: "columnheader", scope: "col" }, text)));
+  const body = el("tbody", { role: "rowgroup" });
+  const node = el("table", { class: "limits", role: "table", "aria-labelledby": titleId }, el("thead", { role: "rowgroup" }, head), body);
+  const rows = new Rows(body, limitNode);
+  const update = (limits) => {
+    rows.show(limits);
+    setShown(node, limits.length > 0);
+  };
+  return { node, update };
+}
+
+function limitNode() {
+  const [name, kind] = [el("bdi", { class: "name" }), el("bdi", { class: "kind" })];
+  const [fill, vendor] = [el("span", { class: "fill" }), el("span", { class: "vendor-mark" })];
+  const meter = el("div", { class: "meter", role: "meter", "aria-valuemin": "0" }, fill, vendor);
+  const vendorCount = el("span", { class: "vendor-count" });
+  const cell = (label, className = "number") => el("td", { role: "cell", class: className, "data-label": label });
+  const [used, inForce, left, reset] = [cell("used"), cell("in force"), cell("left"), cell("resets", "number reset")];
+  const [limit, of] = [el("span"), el("span", { class: "of" })];
+  inForce.append(limit, " ", of);
+  const bar = el("td", { role: "cell", class: "bar-cell" }, meter, vendorCount);
+  const node = el("tr", { role: "row" }, el("th", { role: "rowheader", scope: "row" }, name, kind), bar, used, inForce, left, reset);
+  const update = (row) => {
+    setText(name, row.name);
+    setText(kind, row.kind);
+    setText(used, row.used);
+    setText(limit, row.limit);
+    setText(of, row.of);
+    setText(vendorCount, row.vendorCount);
+    setShown(vendorCount, row.vendorCount !== "");
+    setText(left, row.left);
+    setText(reset, row.reset);
+    setAttribute(reset, "data-label", row.resetFull ? "resets" : "");
+    setAttribute(reset, "title", row.resetFull || null);
+    setAttribute(meter, "data-state", row.state);
+    setAttribute(meter, "aria-label", `${row.name} in use`);
+    setAttribute(meter, "aria-valuemax", row.meter.max);
+    setAttribute(meter, "aria-valuenow", row.meter.now);
+    setAttribute(meter, "aria-valuetext", row.meter.text);
+    setProperty(meter, "--used", row.meter.used);
+    setProperty(meter, "--limit", row.meter.limit);
+    setProperty(meter, "--vendor", row.meter.vendor ?? 0);
+    setShown(vendor, row.meter.vendor !== null);
+  };
+  return { node, update };
+}
+
+function drawLegend(list) {
+  const items = STATES.map((state) => [mark(state.id), state.name, state.meaning]);
+  const swatch = (name) => el("span", { class: `swatch ${name}`, "aria-hidden": "true" });
+  items.push(
+    [swatch("free"), "free", "ours to use, and left"],
+    [swatch("others"), "not ours", "left to the vendor's other users (share), or taken back while slowed"],
+    [swatch("counted"), "vendor's count", "what the vendor itself says is used"],
+  );
+  list.replaceChildren(
+    ...items.map(([shape, name, meaning]) => el("div", {}, el("dt", {}, shape, name), el("dd", {}, meaning))),
+  );
+}
