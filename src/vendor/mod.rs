@@ -1,8 +1,5 @@
 //! Vendors: profiles as data, what an answer means, how a refusal is said.
 
-use serde::{Deserialize, Serialize};
+pub mod profile;
 
-/// A vendor, as data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Profile {}
+pub use profile::{Dialect, Profile};

@@ -1,0 +1,221 @@
+//! What is known of a vendor. Shared with the build script, so it names nothing outside this folder.
+
+use serde_json::Value;
+
+/// A vendor, as data: a file in `src/vendor/profiles/`, or a connection's inline `profile`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The built-in's name, or `inline`.
+    pub name: String,
+    /// What people call the vendor.
+    pub title: String,
+    /// Where its calls go when the connection does not say; without a trailing slash.
+    pub base_url: Option<String>,
+    /// Its limits, in the form of a policy's `limits`, before any share.
+    pub limits: Vec<Value>,
+    /// The part of its limits that a connection takes when it does not say, parts per million.
+    pub share_ppm: u32,
+    /// From send to last byte, seconds, when the connection does not say.
+    pub timeout_seconds: u32,
+    /// How long the vendor may go on working after a call was cut off, seconds.
+    pub ceiling_seconds: u32,
+    /// It counts a call when the call ends, rather than when it comes.
+    pub counts_at_completion: bool,
+    /// Where the key may stand beside `Sluice-Key`: where its clients put a credential.
+    pub key_in: Vec<KeyPlace>,
+    /// Where a token (`bearer`, or one that was fetched) goes.
+    pub token_in: TokenPlace,
+    /// Where its clients fetch a token.
+    pub token_endpoint: Option<TokenEndpoint>,
+    /// The longest path and query it takes, bytes.
+    pub uri_bytes: Option<u64>,
+    /// The largest bodies it takes, by route; the first that matches counts.
+    pub bodies: Vec<BodyLimit>,
+    /// How its answers' bodies are read.
+    pub reading: Reading,
+    /// What its answers mean; the first rule that matches counts, then the rules of HTTP.
+    pub answers: Vec<Rule>,
+    /// It honours `Idempotency-Key`.
+    pub idempotency_key: bool,
+    /// Calls that may be repeated whatever became of them, as routes; beside GET, HEAD and OPTIONS.
+    pub repeatable: Vec<String>,
+    /// GET, HEAD and OPTIONS change nothing there.
+    pub safe_methods: bool,
+    /// How a refusal is said.
+    pub dialect: Dialect,
+    /// Answers that may be kept, by route.
+    pub cache: Vec<Cache>,
+    /// Where its answers tell how much of a limit it has counted.
+    pub counts: Vec<VendorCount>,
+    /// An inline profile's own text, so that it can travel.
+    pub text: Option<String>,
+}
+
+/// A place for the key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// `Authorization`, under any scheme, Basic included.
+    Authorization,
+    /// This header.
+    Header(String),
+    /// This query parameter.
+    Query(String),
+}
+
+/// A place for a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// A header, and what stands in it before the token.
+    Header {
+        /// Its name.
+        name: String,
+        /// `Bearer `, with its space.
+        prefix: String,
+    },
+    /// A query parameter.
+    Query(String),
+}
+
+/// Where a vendor's clients fetch a token; Sluice answers in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenEndpoint {
+    /// Its path, as it follows the base URL.
+    pub path: String,
+    /// Whose answer it is.
+    pub shape: TokenShape,
+    /// How long the token is said to work, seconds.
+    pub expires_in: u32,
+}
+
+/// The shapes of a token endpoint's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenShape {
+    /// RFC 6749.
+    OAuth,
+    /// With `scope`.
+    Marketo,
+    /// With `instance_url`, `id`, `issued_at`, no `expires_in`.
+    Salesforce,
+    /// With `refresh_token` and `scope`.
+    Keap,
+}
+
+/// The largest body for some routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyLimit {
+    /// For these; empty for all.
+    pub routes: Vec<String>,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// How the bodies of a vendor's answers are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Also those of answers below 400: the vendor says errors in HTTP 200.
+    pub every: bool,
+    /// A call went well where this pointer leads to this scalar.
+    pub good: Vec<(String, String)>,
+    /// … or where this pointer leads to anything.
+    pub good_where: Vec<String>,
+    /// Where the error's code is, the best first.
+    pub codes: Vec<String>,
+    /// Where its words are, for rules that go by them.
+    pub message: Option<String>,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// One of these statuses, or ranges of them; empty for any.
+    pub status: Vec<(u16, u16)>,
+    /// One of these codes in the body; empty for any.
+    pub codes: Vec<String>,
+    /// One of these in the body's message, in any case; empty for any.
+    pub message: Vec<String>,
+    /// This header, and, where given, with this value.
+    pub header: Option<(String, Option<String>)>,
+    /// With a JSON body, or without one.
+    pub json: Option<bool>,
+    /// What it means.
+    pub means: Meaning,
+    /// Whether the call was executed, where that differs from what the meaning implies.
+    pub executed: Option<Executed>,
+    /// When to ask again where the answer does not say, seconds.
+    pub retry_after_seconds: Option<u32>,
+}
+
+/// The meaning of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// It went well.
+    Good,
+    /// It did not, and would not the next time.
+    Final,
+    /// It did not, and might the next time.
+    Transient,
+    /// The credential has expired: renew it, ask once more.
+    Expired,
+    /// Throttled by a rate or window.
+    Rate,
+    /// Throttled by a limit on calls at once.
+    Concurrency,
+    /// Throttled by the day's quota.
+    Day,
+    /// Answered by something on the way: the vendor may still be at work.
+    Lost,
+}
+
+/// Whether a call took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Executed {
+    /// It did.
+    Yes,
+    /// It did not: it may be repeated, whatever its method.
+    No,
+    /// It may have.
+    Maybe,
+}
+
+/// Whose shapes a refusal has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Problem documents.
+    Generic,
+    /// Errors in HTTP 200.
+    Marketo,
+    /// `policyName`.
+    HubSpot,
+    /// 403 for the day, 503 for the rest, an array.
+    Salesforce,
+    /// A bare message.
+    Aprimo,
+    /// Problem documents of its own.
+    Mailchimp,
+    /// `Request Throttled`.
+    Keap,
+    /// `RESOURCE_EXHAUSTED`.
+    Google,
+}
+
+/// Answers that may be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// Of this route.
+    pub route: String,
+    /// For so long.
+    pub seconds: u32,
+}
+
+/// Where a vendor tells how much it has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendorCount {
+    /// Of the limit of this name.
+    pub limit: String,
+    /// In this header.
+    pub header: String,
+    /// The number that follows this text in it; empty for the first.
+    pub after: String,
+    /// The number is what is left, and this header has the whole.
+    pub left_of: Option<String>,
+}

@@ -1,0 +1,261 @@
+//! A profile's JSON, read. Shared with the build script, which fails the build on a profile that this does not read.
+
+use super::facts::{
+    BodyLimit, Cache, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint, TokenPlace,
+    TokenShape, VendorCount,
+};
+use super::fields::{Fault, Fields};
+use serde_json::Value;
+
+/// Every field that a profile may have.
+const FIELDS: [&str; 21] = [
+    "title",
+    "base_url",
+    "limits",
+    "share",
+    "timeout_seconds",
+    "ceiling_seconds",
+    "counts_at_completion",
+    "key_in",
+    "token_in",
+    "token_endpoint",
+    "uri_bytes",
+    "bodies",
+    "reading",
+    "answers",
+    "idempotency_key",
+    "repeatable",
+    "safe_methods",
+    "dialect",
+    "cache",
+    "counts",
+    "notes",
+];
+
+/// Answers are waited for so long where nothing else is known, seconds.
+const TIMEOUT_SECONDS: u32 = 60;
+
+/// The largest body or target a limit can be about, bytes.
+const LARGEST: u64 = 1 << 40;
+
+/// Reads a profile. All that is wrong with it is told, not just the first.
+///
+/// # Errors
+/// The faults, each with its JSON pointer.
+pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let mut fields = Fields::of(value, "", &FIELDS, &mut faults);
+    // For the reader of the file alone: where its figures come from.
+    fields.texts("notes", "a list of strings", |_| true);
+    let timeout_seconds = fields.seconds("timeout_seconds", TIMEOUT_SECONDS);
+    let profile = Profile {
+        name: name.to_owned(),
+        title: fields.text("title").unwrap_or_else(|| name.to_owned()),
+        base_url: base_url(&mut fields),
+        limits: fields.list("limits", limit),
+        share_ppm: fields.part("share").unwrap_or(1_000_000),
+        timeout_seconds,
+        ceiling_seconds: fields.seconds("ceiling_seconds", timeout_seconds),
+        counts_at_completion: fields.flag("counts_at_completion", false),
+        key_in: key_in(&mut fields),
+        token_in: token_in(&mut fields),
+        token_endpoint: token_endpoint(&mut fields),
+        uri_bytes: fields.number("uri_bytes", 1, LARGEST),
+        bodies: fields.list("bodies", |value, pointer, faults| {
+            let mut fields = Fields::of(value, pointer, &["routes", "bytes"], faults);
+            let bytes = fields.number("bytes", 0, LARGEST);
+            if !fields.has("bytes") {
+                fields.fault("bytes", "is missing");
+            }
+            Some(BodyLimit { routes: routes(&mut fields, "routes"), bytes: bytes? })
+        }),
+        reading: fields
+            .object("reading", &["every", "good", "good_where", "codes", "message"], reading)
+            .unwrap_or_default(),
+        answers: fields.list("answers", rule),
+        idempotency_key: fields.flag("idempotency_key", false),
+        repeatable: routes(&mut fields, "repeatable"),
+        safe_methods: fields.flag("safe_methods", true),
+        dialect: fields.word("dialect", &Dialect::NAMES).unwrap_or(Dialect::Generic),
+        cache: fields.list("cache", |value, pointer, faults| {
+            let mut fields = Fields::of(value, pointer, &["route", "seconds"], faults);
+            Some(Cache { route: fields.required("route"), seconds: fields.seconds("seconds", 86_400) })
+        }),
+        counts: fields.list("counts", |value, pointer, faults| {
+            let mut fields = Fields::of(value, pointer, &["limit", "header", "after", "left_of"], faults);
+            Some(VendorCount {
+                limit: fields.required("limit"),
+                header: fields.required("header"),
+                after: fields.text("after").unwrap_or_default(),
+                left_of: fields.text("left_of"),
+            })
+        }),
+        text: None,
+    };
+    if faults.is_empty() { Ok(profile) } else { Err(faults) }
+}
+
+impl Dialect {
+    /// The dialects by the names that profiles give them.
+    pub(super) const NAMES: [(&'static str, Self); 8] = [
+        ("generic", Self::Generic),
+        ("marketo", Self::Marketo),
+        ("hubspot", Self::HubSpot),
+        ("salesforce", Self::Salesforce),
+        ("aprimo", Self::Aprimo),
+        ("mailchimp", Self::Mailchimp),
+        ("keap", Self::Keap),
+        ("google", Self::Google),
+    ];
+}
+
+fn base_url(fields: &mut Fields) -> Option<String> {
+    let url = fields.text("base_url")?;
+    if !url.starts_with("https://") || url.ends_with('/') {
+        fields.fault("base_url", "must begin with https:// and not end with a slash");
+    }
+    Some(url)
+}
+
+/// A limit as the policy has it: here only that it is an object with a name and a kind. The policy reads the rest.
+fn limit(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Value> {
+    for field in ["name", "kind"] {
+        if value.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
+            faults.push((format!("{pointer}/{field}"), "must be a string that is not empty".to_owned()));
+        }
+    }
+    Some(value.clone())
+}
+
+fn key_in(fields: &mut Fields) -> Vec<KeyPlace> {
+    if !fields.has("key_in") {
+        return vec![KeyPlace::Authorization];
+    }
+    fields.list("key_in", |value, pointer, faults| {
+        if value.as_str() == Some("authorization") {
+            return Some(KeyPlace::Authorization);
+        }
+        let mut fields = Fields::of(value, pointer, &["header", "query"], faults);
+        match (fields.text("header"), fields.text("query")) {
+            (Some(header), None) => Some(KeyPlace::Header(header)),
+            (None, Some(query)) => Some(KeyPlace::Query(query)),
+            _ => {
+                faults.push((
+                    pointer.to_owned(),
+                    "must be \"authorization\", {\"header\": name} or {\"query\": name}".to_owned(),
+                ));
+                None
+            }
+        }
+    })
+}
+
+fn token_in(fields: &mut Fields) -> TokenPlace {
+    let bearer = || TokenPlace::Header { name: "Authorization".to_owned(), prefix: "Bearer ".to_owned() };
+    let read = |fields: &mut Fields| match (fields.text("header"), fields.text("query")) {
+        (Some(name), None) => TokenPlace::Header { name, prefix: fields.text("prefix").unwrap_or_default() },
+        (None, Some(name)) => TokenPlace::Query(name),
+        _ => {
+            fields.fault("header", "must be there, or `query`, and not both");
+            bearer()
+        }
+    };
+    fields.object("token_in", &["header", "prefix", "query"], read).unwrap_or_else(bearer)
+}
+
+fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
+    let shapes = [
+        ("oauth", TokenShape::OAuth),
+        ("marketo", TokenShape::Marketo),
+        ("salesforce", TokenShape::Salesforce),
+        ("keap", TokenShape::Keap),
+    ];
+    fields.object("token_endpoint", &["path", "shape", "expires_in"], |fields| {
+        let path = fields.required("path");
+        if !path.starts_with('/') {
+            fields.fault("path", "must begin with a slash");
+        }
+        let shape = fields.word("shape", &shapes).unwrap_or(TokenShape::OAuth);
+        TokenEndpoint { path, shape, expires_in: fields.seconds("expires_in", 3_600) }
+    })
+}
+
+fn routes(fields: &mut Fields, field: &str) -> Vec<String> {
+    fields.texts(field, "a route: METHOD /path or /path", |route| {
+        let route = route.strip_prefix('!').unwrap_or(route);
+        route.split_once(' ').map_or(route, |(_, path)| path).starts_with('/')
+    })
+}
+
+fn reading(fields: &mut Fields) -> Reading {
+    let is_pointer = |text: &str| text.is_empty() || text.starts_with('/');
+    let good = fields.list("good", |value, pointer, faults| {
+        let mut fields = Fields::of(value, pointer, &["at", "is"], faults);
+        Some((fields.required("at"), fields.required("is")))
+    });
+    let message = fields.text("message");
+    if message.as_deref().is_some_and(|text| !is_pointer(text)) {
+        fields.fault("message", "must be a json pointer");
+    }
+    Reading {
+        every: fields.flag("every", false),
+        good,
+        good_where: fields.texts("good_where", "a json pointer", is_pointer),
+        codes: fields.texts("codes", "a json pointer", is_pointer),
+        message,
+    }
+}
+
+fn rule(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
+    let known =
+        ["status", "codes", "message", "header", "value", "json", "means", "executed", "retry_after_seconds", "note"];
+    let mut fields = Fields::of(value, pointer, &known, faults);
+    fields.text("note");
+    let means = fields.word("means", &MEANINGS);
+    if !fields.has("means") {
+        fields.fault("means", "is missing");
+    }
+    let executed = [("yes", Executed::Yes), ("no", Executed::No), ("maybe", Executed::Maybe)];
+    let value = fields.text("value");
+    let retry_after = fields.number("retry_after_seconds", 1, 86_400);
+    Some(Rule {
+        status: fields.list("status", status),
+        codes: fields.texts("codes", "a string that is not empty", |text| !text.is_empty()),
+        message: fields.texts("message", "a string that is not empty", |text| !text.is_empty()),
+        header: fields.text("header").map(|name| (name, value)),
+        json: fields.has("json").then(|| fields.flag("json", true)),
+        executed: fields.word("executed", &executed),
+        retry_after_seconds: retry_after.and_then(|seconds| u32::try_from(seconds).ok()),
+        means: means?,
+    })
+}
+
+/// The meanings by the names that rules give them.
+const MEANINGS: [(&str, Meaning); 8] = [
+    ("good", Meaning::Good),
+    ("final", Meaning::Final),
+    ("transient", Meaning::Transient),
+    ("expired", Meaning::Expired),
+    ("rate", Meaning::Rate),
+    ("concurrency", Meaning::Concurrency),
+    ("day", Meaning::Day),
+    ("lost", Meaning::Lost),
+];
+
+/// A status, or a range of them: `429`, `"520-527"`.
+fn status(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<(u16, u16)> {
+    let code = |number: u64| u16::try_from(number).ok().filter(|code| (200..=599).contains(code));
+    let range = match value {
+        Value::Number(number) => number.as_u64().and_then(code).map(|code| (code, code)),
+        Value::String(text) => text.split_once('-').and_then(|(low, high)| {
+            let end = |text: &str| text.parse().ok().and_then(code);
+            end(low).zip(end(high)).filter(|(low, high)| low <= high)
+        }),
+        _ => None,
+    };
+    if range.is_none() {
+        faults
+            .push((pointer.to_owned(), "must be a status from 200 to 599, or a range such as \"520-527\"".to_owned()));
+    }
+    range
+}

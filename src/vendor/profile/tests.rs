@@ -1,0 +1,126 @@
+use super::*;
+use serde_json::json;
+
+fn faults(profile: &Value) -> Vec<Fault> {
+    Profile::inline(profile).expect_err("a fault")
+}
+
+#[test]
+fn every_built_in_profile_reads() {
+    for name in Profile::names() {
+        let profile = Profile::built_in(name).expect(name);
+        assert_eq!(profile.name, name);
+    }
+    assert_eq!(Profile::built_in("nobody"), None);
+}
+
+#[test]
+fn the_briefs_figures_are_the_defaults() {
+    let marketo = Profile::built_in("marketo").unwrap();
+    assert_eq!(marketo.share_ppm, 500_000);
+    assert_eq!(marketo.limits[0], json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":20}));
+    assert_eq!(marketo.limits[1]["calls"], 50_000);
+    assert_eq!(marketo.limits[2]["calls"], 10);
+    assert_eq!(marketo.token_endpoint.unwrap().path, "/identity/oauth/token");
+    let hubspot = Profile::built_in("hubspot").unwrap();
+    assert_eq!(hubspot.base_url.as_deref(), Some("https://api.hubapi.com"));
+    assert_eq!(hubspot.limits[0], json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":10}));
+    assert_eq!(hubspot.limits[1]["calls"], 40_000);
+    assert_eq!(Profile::built_in("aprimo").unwrap().limits[0]["rate_per_second"], 15);
+    assert!(Profile::built_in("generic").unwrap().limits.is_empty());
+}
+
+#[test]
+fn a_built_in_profile_travels_by_name_and_an_inline_one_whole() {
+    let marketo = Profile::built_in("marketo").unwrap();
+    let wire = serde_json::to_string(&marketo).unwrap();
+    assert_eq!(wire, r#"{"BuiltIn":"marketo"}"#);
+    let inline =
+        Profile::inline(&json!({"title": "Mine", "share": 0.25, "answers": [{"status": 420, "means": "rate"}]}))
+            .unwrap();
+    for profile in [marketo, inline] {
+        let json: Profile = serde_json::from_str(&serde_json::to_string(&profile).unwrap()).unwrap();
+        assert_eq!(json, profile);
+        let binary: Profile = postcard::from_bytes(&postcard::to_allocvec(&profile).unwrap()).unwrap();
+        assert_eq!(binary, profile);
+    }
+}
+
+#[test]
+fn the_catalogue_is_json() {
+    let catalogue: Value = serde_json::from_str(&Profile::catalogue()).unwrap();
+    assert_eq!(catalogue["marketo"]["share"], 0.5);
+    assert_eq!(catalogue.as_object().unwrap().len(), Profile::names().count());
+}
+
+#[test]
+fn every_fault_is_told_with_its_pointer() {
+    let found = faults(&json!({
+        "colour": 1,
+        "share": 1.5,
+        "base_url": "http://x/",
+        "timeout_seconds": 0,
+        "limits": [{"kind": "daily"}],
+        "answers": [{"status": [429, 99, "500-400"], "means": "sometimes"}, {"codes": [""]}],
+        "bodies": [{"routes": ["leads"]}],
+        "token_endpoint": {"shape": "other"},
+        "key_in": ["somewhere"],
+        "a/b~": 1,
+    }));
+    let pointers: Vec<_> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    for expected in [
+        "/colour",
+        "/a~1b~0",
+        "/share",
+        "/base_url",
+        "/timeout_seconds",
+        "/limits/0/name",
+        "/answers/0/status/1",
+        "/answers/0/status/2",
+        "/answers/0/means",
+        "/answers/1/means",
+        "/answers/1/codes/0",
+        "/bodies/0/bytes",
+        "/bodies/0/routes/0",
+        "/token_endpoint/path",
+        "/token_endpoint/shape",
+        "/key_in/0",
+    ] {
+        assert!(pointers.contains(&expected), "{expected} is not in {pointers:?}");
+    }
+}
+
+#[test]
+fn what_is_not_an_object_is_a_fault_and_not_a_panic() {
+    for value in [
+        json!(null),
+        json!([]),
+        json!("marketo"),
+        json!({"reading": 5, "token_in": [], "answers": {"means": 3}, "limits": 7}),
+    ] {
+        assert!(!faults(&value).is_empty());
+    }
+}
+
+#[test]
+fn a_share_is_read_without_a_binary_fraction() {
+    let share = |text: &str| {
+        Profile::inline(&serde_json::from_str(&format!("{{\"share\":{text}}}")).unwrap()).map(|p| p.share_ppm).ok()
+    };
+    assert_eq!(share("0.1"), Some(100_000));
+    assert_eq!(share("0.000001"), None, "a number that json writes with an exponent");
+    assert_eq!(share("0.33"), Some(330_000));
+    assert_eq!(share("1"), Some(1_000_000));
+    assert_eq!(share("1.0"), Some(1_000_000));
+    assert_eq!(share("0"), None);
+    assert_eq!(share("1.000001"), None);
+    assert_eq!(share("0.1234567"), None);
+}
+
+#[test]
+fn the_dialects_have_names() {
+    for name in ["generic", "marketo", "hubspot", "salesforce", "aprimo", "mailchimp", "keap", "google"] {
+        assert_eq!(Dialect::named(name).as_str(), name);
+    }
+    assert_eq!(Dialect::named("klingon"), Dialect::Generic);
+}
