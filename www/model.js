@@ -8,6 +8,9 @@ import { STATES, connectionState, limitState } from "./state.js";
 /** Longest name shown, characters: the policy allows 63. */
 const LONGEST_TEXT = 80;
 
+// Control characters, and those that turn the writing around to make a name look like another.
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2066-\u2069]/g;
+
 const KINDS = {
   token_bucket: "token bucket",
   rolling_window: "rolling window",
@@ -73,7 +76,7 @@ function connectionRow(name, connection, now, zone) {
   const { state, word } = connectionState(connection, pausedUntil, now);
   return {
     key: name,
-    name,
+    name: text(name),
     vendor: connection.vendor === name ? "" : text(connection.vendor),
     observe: connection.mode === "observe",
     state,
@@ -248,5 +251,6 @@ function number(value) {
 
 function text(value) {
   if (typeof value !== "string" || value === "") return NONE;
-  return value.length > LONGEST_TEXT ? `${value.slice(0, LONGEST_TEXT)}…` : value;
+  const shown = value.replace(UNSEEN, "\ufffd");
+  return shown.length > LONGEST_TEXT ? `${shown.slice(0, LONGEST_TEXT)}…` : shown;
 }

@@ -225,6 +225,17 @@ test("a hidden page asks nothing and looks at once when it is seen again", async
   assert.ok(!feed.isStale(world.state, world.time));
 });
 
+test("reasons to look that come together cost one request", async () => {
+  const world = new World();
+  await world.start();
+  const before = world.requests.length;
+  world.feed.wake();
+  world.feed.wake();
+  world.feed.poll();
+  await world.settle();
+  assert.equal(world.requests.length, before + 1);
+});
+
 test("figures grow stale by age, whatever the phase says", async () => {
   const world = new World();
   await world.start();

@@ -131,6 +131,12 @@ test("an alert of a kind this page does not know is still shown", () => {
   assert.equal(alert.text, "constructor: 3 (alert from 2)");
 });
 
+test("a name cannot be written backwards, nor fill the screen", () => {
+  const { limits } = see(hostile()).connections.find((row) => row.limits.length === 3);
+  assert.equal(limits[1].name.length, 81);
+  assert.equal(limits[2].name, "\ufffdgnp.exe");
+});
+
 test("no document the network could bring throws", () => {
   const odd = [null, 1, "x", [], {}, { limits: "no", queue: 3, daily: [], last_hour: 1, jobs: null }, { limits: [null, 1, {}], in_flight: "4", rate_factor: null, paused_until: 7 }];
   const connections = Object.fromEntries(odd.map((value, index) => [`c${index}`, value]));
