@@ -1,5 +1,8 @@
-//! Vendors: profiles as data, what an answer means, how a refusal is said.
+//! Vendors: profiles as data, what an answer means, how a refusal is said, where a credential goes.
 
+pub mod credential;
+pub mod dialect;
 pub mod profile;
+pub mod token;
 
 pub use profile::{Dialect, Profile};

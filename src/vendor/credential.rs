@@ -1,0 +1,109 @@
+//! What of a credential goes where: decided by its type, and for a token by the profile.
+
+use super::profile::{Profile, TokenPlace};
+use crate::http::Placed;
+use crate::policy::Credential;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Where a credential goes that is complete as it stands; nothing for `passthrough`. None for those that a token has to
+/// be fetched for first: that token then goes where [`placed_token`] says.
+pub fn placed(credential: &Credential, profile: &Profile) -> Option<Placed> {
+    match credential {
+        Credential::Passthrough => Some(Placed::default()),
+        Credential::Bearer { token } => Some(placed_token(token, profile)),
+        Credential::Basic { username, password } => {
+            let pair = STANDARD.encode(format!("{username}:{password}"));
+            Some(header("Authorization", format!("Basic {pair}")))
+        }
+        Credential::Header { name, value } => Some(header(name, value.clone())),
+        Credential::Query { name, value } => Some(query(name, value)),
+        Credential::ClientCredentials { .. } | Credential::RefreshToken { .. } | Credential::JwtBearer { .. } => None,
+    }
+}
+
+/// Where a token goes at this vendor.
+pub fn placed_token(token: &str, profile: &Profile) -> Placed {
+    match &profile.token_in {
+        TokenPlace::Header { name, prefix } => header(name, format!("{prefix}{token}")),
+        TokenPlace::Query(name) => query(name, token),
+    }
+}
+
+fn header(name: &str, value: String) -> Placed {
+    Placed { header: Some((name.to_owned(), value)), query: None }
+}
+
+fn query(name: &str, value: &str) -> Placed {
+    Placed { header: None, query: Some((encoded(name), encoded(value))) }
+}
+
+/// Percent-encoded, but for RFC 3986's unreserved characters.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => {
+                let digit =
+                    |value: u8| char::from_digit(u32::from(value), 16).map_or('0', |digit| digit.to_ascii_uppercase());
+                out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic() -> Profile {
+        Profile::built_in("generic").unwrap()
+    }
+
+    fn in_header(placed: Placed) -> (String, String) {
+        assert_eq!(placed.query, None);
+        placed.header.unwrap()
+    }
+
+    #[test]
+    fn passthrough_puts_nothing_in() {
+        assert_eq!(placed(&Credential::Passthrough, &generic()), Some(Placed::default()));
+    }
+
+    #[test]
+    fn static_credentials_go_where_their_type_says() {
+        let of = |credential| placed(&credential, &generic()).unwrap();
+        let bearer = of(Credential::Bearer { token: "t".into() });
+        assert_eq!(in_header(bearer), ("Authorization".into(), "Bearer t".into()));
+        let basic = of(Credential::Basic { username: "Aladdin".into(), password: "open sesame".into() });
+        assert_eq!(in_header(basic), ("Authorization".into(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==".into()));
+        let own = of(Credential::Header { name: "X-Api-Key".into(), value: "k".into() });
+        assert_eq!(in_header(own), ("X-Api-Key".into(), "k".into()));
+        let query = of(Credential::Query { name: "api_secret".into(), value: "a&b=c d/é".into() });
+        assert_eq!(query.query, Some(("api_secret".into(), "a%26b%3Dc%20d%2F%C3%A9".into())));
+    }
+
+    #[test]
+    fn a_token_goes_where_the_profile_says() {
+        let with = |place| Profile::inline(&serde_json::json!({"token_in": place})).unwrap();
+        let own = with(serde_json::json!({"header": "X-Token", "prefix": "Key "}));
+        assert_eq!(in_header(placed_token("t", &own)), ("X-Token".into(), "Key t".into()));
+        let bare = with(serde_json::json!({"header": "X-Token"}));
+        assert_eq!(in_header(placed_token("t", &bare)), ("X-Token".into(), "t".into()));
+        let query = with(serde_json::json!({"query": "api_secret"}));
+        assert_eq!(placed_token("t+", &query).query, Some(("api_secret".into(), "t%2B".into())));
+    }
+
+    #[test]
+    fn a_credential_that_needs_a_token_fetched_is_not_placed_yet() {
+        let credential = Credential::ClientCredentials {
+            client_id: "i".into(),
+            client_secret: "s".into(),
+            token_url: None,
+            scope: None,
+        };
+        assert_eq!(placed(&credential, &generic()), None);
+    }
+}
