@@ -1,11 +1,42 @@
 //! The throttle of one connection: a state machine without clock, storage or network.
+//!
+//! Events come in with the time: [`Throttle::admit`], [`Throttle::settle`], [`Throttle::cancel`], [`Throttle::wake`]. After each, in
+//! this order: store [`Throttle::row_due`] if there is one, and let nothing leave before it is stored; hand out
+//! [`Throttle::next_ready`] until it is empty; set the timer to [`Throttle::next_wakeup`]. Everything within an event happens without
+//! waiting for anything, which is what makes taking several limits all or nothing.
 
+mod adaptive;
+mod admit;
+mod block;
+mod bound;
+mod bucket;
+mod clock;
+mod daily;
+mod ledger;
+mod mutant;
 mod outcome;
+mod past;
+mod queue;
+mod report;
+mod row;
 mod rule;
+mod settle;
+mod share;
+mod state;
+mod window;
 
+#[cfg(test)]
+#[path = "../../tests/simulation/mod.rs"]
+mod simulation;
+
+pub use admit::{Admission, Call, Grant, Refused, Would};
 pub use outcome::{Outcome, ThrottledBy};
+pub use queue::Ticket;
+pub use report::{DayReport, Left, LimitReport, QueueReport, kind_name, policy_item};
 pub use rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
 use serde::{Deserialize, Serialize};
+pub use settle::{Settled, Settlement};
+pub use state::{AppRule, Now, Plan, SKEW_MS, SLACK_MS, Throttle};
 
 /// Leave to send once; settled by this id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,0 +1,144 @@
+//! The rate follows the vendor: cut at a throttle, raised after a run of good answers; a Retry-After pauses the connection.
+
+use super::rule::AdaptiveRule;
+use serde::{Deserialize, Serialize};
+
+const WHOLE: u64 = 1_000_000;
+/// A vendor's Retry-After is believed up to a day.
+const LONGEST_PAUSE_MS: u64 = 86_400_000;
+/// A pause is lengthened by a random part of up to a tenth, and of at most this, so that tenants do not come back together.
+const JITTER_MS: u64 = 1_000;
+
+/// The state of one connection's adaptation. Times in limiter milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adaptive {
+    factor_ppm: u32,
+    cut_at: i64,
+    good: u32,
+    paused_until: i64,
+}
+
+impl Adaptive {
+    /// At the most the rule allows.
+    pub fn new(rule: &AdaptiveRule) -> Self {
+        Self { factor_ppm: rule.max_ppm.max(1), cut_at: i64::MIN, good: 0, paused_until: i64::MIN }
+    }
+
+    /// Parts per million of the limits that are in use.
+    pub const fn factor(&self) -> u32 {
+        self.factor_ppm
+    }
+
+    /// Until when no call goes, if that lies ahead.
+    pub fn paused(&self, now: i64) -> Option<i64> {
+        (self.paused_until > now).then_some(self.paused_until)
+    }
+
+    /// A good answer to a call granted at `granted`.
+    pub fn succeed(&mut self, rule: &AdaptiveRule, granted: i64) {
+        if granted < self.cut_at || self.factor_ppm >= rule.max_ppm {
+            return;
+        }
+        self.good += 1;
+        if self.good >= rule.successes.max(1) {
+            self.good = 0;
+            self.factor_ppm = scaled(self.factor_ppm, rule.recovery_ppm).max(self.factor_ppm + 1).min(rule.max_ppm);
+        }
+    }
+
+    /// The vendor throttled a call granted at `granted`. Only a call granted since the last cut says anything of the rate since.
+    /// `noise` spreads the end of the pause. Says whether a pause began or grew.
+    pub fn throttle(
+        &mut self,
+        rule: &AdaptiveRule,
+        now: i64,
+        granted: i64,
+        retry_after_ms: Option<u64>,
+        noise: u64,
+    ) -> bool {
+        if granted >= self.cut_at {
+            self.cut_at = now;
+            self.good = 0;
+            self.factor_ppm = scaled(self.factor_ppm, rule.backoff_ppm).clamp(rule.min_ppm.max(1), rule.max_ppm.max(1));
+        }
+        let pause = retry_after_ms.unwrap_or(rule.pause_ms).min(LONGEST_PAUSE_MS);
+        if pause == 0 {
+            return false;
+        }
+        let jitter = noise % ((pause / 10).min(JITTER_MS) + 1);
+        let until = now.saturating_add(i64::try_from(pause + jitter).unwrap_or(i64::MAX));
+        let longer = until > self.paused_until;
+        self.paused_until = self.paused_until.max(until);
+        longer
+    }
+
+    /// Fits a stored state to the rule now in force; `skew` is what the clocks of two hosts may differ by.
+    pub fn resume(mut self, rule: &AdaptiveRule, skew: i64) -> Self {
+        self.factor_ppm = self.factor_ppm.clamp(rule.min_ppm.max(1), rule.max_ppm.max(1));
+        self.paused_until = self.paused_until.saturating_add(skew);
+        self
+    }
+}
+
+fn scaled(value: u32, ppm: u32) -> u32 {
+    u32::try_from(u64::from(value) * u64::from(ppm) / WHOLE).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: AdaptiveRule = AdaptiveRule {
+        min_ppm: 100_000,
+        max_ppm: 1_000_000,
+        backoff_ppm: 500_000,
+        recovery_ppm: 1_100_000,
+        successes: 10,
+        pause_ms: 0,
+    };
+
+    #[test]
+    fn a_volley_of_throttles_cuts_once() {
+        let mut state = Adaptive::new(&RULE);
+        for answered in 100..150 {
+            state.throttle(&RULE, answered, 50, None, 0);
+        }
+        assert_eq!(state.factor(), 500_000);
+        state.throttle(&RULE, 200, 160, None, 0);
+        assert_eq!(state.factor(), 250_000);
+    }
+
+    #[test]
+    fn it_never_falls_below_the_least_nor_rises_above_the_most() {
+        let mut state = Adaptive::new(&RULE);
+        for time in 0..20 {
+            state.throttle(&RULE, time, time, None, 0);
+        }
+        assert_eq!(state.factor(), 100_000);
+        for _ in 0..1_000 {
+            state.succeed(&RULE, 100);
+        }
+        assert_eq!(state.factor(), 1_000_000);
+    }
+
+    #[test]
+    fn ten_good_answers_raise_it_by_a_tenth() {
+        let mut state = Adaptive::new(&RULE);
+        state.throttle(&RULE, 0, 0, None, 0);
+        (0..9).for_each(|_| state.succeed(&RULE, 1));
+        assert_eq!(state.factor(), 500_000);
+        state.succeed(&RULE, 1);
+        assert_eq!(state.factor(), 550_000);
+    }
+
+    #[test]
+    fn retry_after_pauses_until_then_and_at_most_a_tenth_longer() {
+        for noise in [0, 7, u64::MAX] {
+            let mut state = Adaptive::new(&RULE);
+            assert!(state.throttle(&RULE, 1_000, 0, Some(5_000), noise));
+            let until = state.paused(1_000).unwrap();
+            assert!((6_000..=6_500).contains(&until));
+            assert_eq!(state.paused(until), None);
+        }
+    }
+}

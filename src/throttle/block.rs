@@ -1,0 +1,192 @@
+//! Blocks: how permits are given out without a row each, and yet none is forgotten in a crash.
+//!
+//! A row names, for each lane, the next number and how many more may be given out under it (`spare`), until a stated time at most a
+//! second on, with at most so many in flight (`ceiling`). While all three hold a grant needs no write. A life that ends is succeeded
+//! by one that takes every permit so named for granted. An object that a deploy has superseded runs on from memory for a while: it
+//! can spend its block until that time, and then its write fails.
+
+use super::mutant::{self, Mutant};
+use super::rule::Kind;
+use super::state::{Gauge, Throttle};
+
+/// A block lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
+const BLOCK_MS: i64 = 1_000;
+/// Spare permits of one row over all lanes: what a crash can over-count a day by.
+const MOST_SPARE: u64 = 256;
+/// At least so long lies between two rows that only tidy up, milliseconds.
+const QUIET_MS: i64 = 1_000;
+const LONG_AGO: i64 = i64::MIN / 4;
+
+/// The block in force, and whether the stored row still tells the truth. Limiter milliseconds.
+#[derive(Debug, Clone)]
+pub struct Block {
+    until: i64,
+    ceiling: u64,
+    peak: u64,
+    due: bool,
+    closing: bool,
+    exact: bool,
+    last_grant: i64,
+    last_write: i64,
+    last_close: i64,
+}
+
+impl Block {
+    /// No block: the first grant writes.
+    pub const fn new() -> Self {
+        Self {
+            until: LONG_AGO,
+            ceiling: 0,
+            peak: 0,
+            due: false,
+            closing: false,
+            exact: true,
+            last_grant: LONG_AGO,
+            last_write: LONG_AGO,
+            last_close: LONG_AGO,
+        }
+    }
+
+    /// The state is no longer as stored.
+    pub const fn touch(&mut self) {
+        self.exact = false;
+    }
+
+    /// The state must be stored before anything of this event leaves.
+    pub const fn require(&mut self) {
+        self.exact = false;
+        self.due = true;
+    }
+
+    /// No permit may be given out under the stored row any more.
+    pub const fn end(&mut self, time: i64) {
+        if self.until >= time {
+            self.until = time - 1;
+        }
+    }
+
+    /// Until when the row's spare permits may be given out.
+    pub const fn until(&self) -> i64 {
+        self.until
+    }
+
+    /// Permits in flight, at most, under the row.
+    pub const fn ceiling(&self) -> u64 {
+        self.ceiling
+    }
+}
+
+impl Throttle {
+    /// Charges a grant on a lane to the block, or requires a row that holds it.
+    pub(super) fn spend(&mut self, lane: u32, time: i64) {
+        let flying = self.flying();
+        self.block.exact = false;
+        self.block.last_grant = time;
+        self.block.peak = self.block.peak.max(flying + 1);
+        let in_time = time <= self.block.until || mutant::is(Mutant::NoEnd);
+        let covered = !self.block.due && in_time && flying < self.block.ceiling;
+        if let Some(lane) = self.ledger.lane_mut(lane) {
+            lane.used = lane.used.saturating_add(1);
+            if covered && lane.spare > 0 {
+                lane.spare -= 1;
+                return;
+            }
+        }
+        self.block.due = true;
+    }
+
+    /// The row to be stored before anything of this event leaves, if one is due. It opens a new block.
+    pub fn row_due(&mut self) -> Option<Vec<u8>> {
+        if !self.block.due {
+            return None;
+        }
+        let time = self.clock.last();
+        let live = time <= self.block.until;
+        let closing = std::mem::take(&mut self.block.closing);
+        let mut left = if closing { 0 } else { MOST_SPARE };
+        for lane in 0..u32::try_from(self.ledger.lanes().count()).unwrap_or(0) {
+            let spare = self.next_spare(lane, live).min(left);
+            left -= spare;
+            if let Some(lane) = self.ledger.lane_mut(lane) {
+                lane.spare = u32::try_from(spare).unwrap_or(0);
+                lane.last_spare = lane.spare;
+                lane.used = 0;
+            }
+        }
+        let flying = self.flying();
+        let spare: u64 = self.ledger.lanes().map(|(_, lane)| u64::from(lane.spare)).sum();
+        let room = (self.block.peak * 5 / 4 + 2).min(self.slots_of_all()).clamp(flying, flying + spare);
+        self.block.ceiling = if spare == 0 { flying } else { room };
+        self.block.peak = flying;
+        let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
+        let until = time.saturating_add(BLOCK_MS).min(self.from_wall(turn).saturating_sub(1));
+        self.block.until = if closing { time - 1 } else { until };
+        Some(self.store(time))
+    }
+
+    /// Spare permits of a lane's next block: what it used in the last and a quarter more; twice as many if it ran out in time.
+    fn next_spare(&self, lane: u32, live: bool) -> u64 {
+        let Some(entry) = self.ledger.lane(lane) else { return 0 };
+        // The grant that requires the row is in it, not spare.
+        let used = u64::from(entry.used.saturating_sub(1));
+        let wanted = match (live, entry.spare) {
+            (true, 0) if entry.used > 0 => 2 * u64::from(entry.last_spare.max(1)),
+            (true, spare) if spare > 0 => u64::from(spare.max(entry.last_spare)),
+            _ => used * 5 / 4,
+        };
+        entry.meters.iter().fold(wanted, |spare, &meter| spare.min(self.quarter_left(meter)))
+    }
+
+    /// The slots of a concurrency limit that counts every lane: no more can be in flight.
+    fn slots_of_all(&self) -> u64 {
+        let of_all = |at: usize| self.ledger.lanes().all(|(_, lane)| lane.mask & (1 << at) != 0);
+        let limits = self.plan.limits.iter().enumerate().filter(|(at, limit)| !limit.per_app && of_all(*at));
+        let slots = limits.filter_map(|(_, limit)| match limit.kind {
+            Kind::Concurrency { calls, after_ms: 0 } => Some(calls),
+            _ => None,
+        });
+        slots.min().unwrap_or(u64::MAX)
+    }
+
+    /// A quarter of what a day or budget has left.
+    fn quarter_left(&self, meter: u32) -> u64 {
+        match self.meters.get(meter as usize).map(|meter| &meter.gauge) {
+            Some(Gauge::Daily { calendar, count, amount, bytes: false }) => {
+                amount.saturating_sub(count.most(self.before_is_open(*calendar))) / 4
+            }
+            Some(Gauge::Window { window, calls, scaled: false }) => {
+                calls.saturating_sub(window.total() + self.ledger.flying(meter)) / 4
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    fn store(&mut self, time: i64) -> Vec<u8> {
+        self.block.due = false;
+        self.block.exact = true;
+        self.block.last_write = time;
+        self.row()
+    }
+
+    /// A row without spare permits, which tells exactly what is: at an end of work, so that no life begins with doubts.
+    pub(super) fn close(&mut self, time: i64) {
+        self.block.last_close = time;
+        self.block.closing = true;
+        self.block.due = true;
+    }
+
+    /// After a settlement that leaves nothing in flight: close, unless the block can still be used, or it was done just now.
+    pub(super) fn close_if_done(&mut self, time: i64) {
+        let spent = time > self.block.until || self.ledger.lanes().all(|(_, lane)| lane.spare == 0);
+        let rested = time.saturating_sub(self.block.last_close) >= QUIET_MS;
+        if self.ledger.is_empty() && self.queue.is_empty() && !self.block.exact && spent && rested {
+            self.close(time);
+        }
+    }
+
+    /// When to close for want of grants; none while the row is exact.
+    pub(super) fn quiet_at(&self) -> Option<i64> {
+        let idle = self.queue.is_empty() && !self.block.exact && !self.block.due;
+        idle.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
+    }
+}

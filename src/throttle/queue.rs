@@ -1,0 +1,384 @@
+//! The wait queue of one connection: who waits, in which order they go, and when each must be looked at again.
+//!
+//! Within an app: urgency (RFC 9218), then first come. Between apps: fair shares. Calls that meet different limits stand in lines of
+//! their own, so that one that is blocked does not hold up one that is not.
+
+use super::share::Share;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// RFC 9218: urgency is 0 to 7.
+pub const LEVELS: usize = 8;
+const NONE: u32 = u32::MAX;
+
+/// A place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    slot: u32,
+    serial: u64,
+}
+
+/// A call that waits. Limiter milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its app, in the throttle's table.
+    pub app: u32,
+    /// Its lane.
+    pub lane: u32,
+    /// 0 first.
+    pub urgency: u8,
+    /// Since when.
+    pub arrived: i64,
+    /// Until when.
+    pub deadline: i64,
+    /// The call's id.
+    pub call: u128,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    call: Option<Waiting>,
+    serial: u64,
+    before: u32,
+    behind: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+const EMPTY: Level = Level { head: NONE, tail: NONE, len: 0 };
+
+#[derive(Debug, Clone)]
+struct Line {
+    lane: u32,
+    levels: [Level; LEVELS],
+}
+
+#[derive(Debug, Clone)]
+struct App {
+    share: Share,
+    waiting: u32,
+    lines: Vec<Line>,
+}
+
+/// The queue.
+#[derive(Debug, Clone, Default)]
+pub struct Queue {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    apps: Vec<App>,
+    active: Vec<u32>,
+    virtual_time: u64,
+    serial: u64,
+    len: usize,
+    checks: BinaryHeap<Reverse<(i64, Ticket)>>,
+}
+
+impl Queue {
+    /// A queue for apps of these weights, in the order of their table.
+    pub fn new(weights: impl Iterator<Item = u32>) -> Self {
+        let apps = weights.map(|weight| App { share: Share::new(weight), waiting: 0, lines: Vec::new() }).collect();
+        Self { apps, ..Self::default() }
+    }
+
+    /// Calls that wait.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Nobody waits.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Takes a call in, to be looked at again at `check`. None for an app that is not in the table.
+    pub fn push(&mut self, call: Waiting, check: i64) -> Option<Ticket> {
+        let app = self.apps.get_mut(call.app as usize)?;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(Slot { call: None, serial: 0, before: NONE, behind: NONE });
+                u32::try_from(self.slots.len() - 1).ok()?
+            }
+        };
+        let line = match app.lines.iter().position(|line| line.lane == call.lane) {
+            Some(at) => at,
+            None => {
+                app.lines.push(Line { lane: call.lane, levels: [EMPTY; LEVELS] });
+                app.lines.len() - 1
+            }
+        };
+        let level = app.lines.get_mut(line)?.levels.get_mut(usize::from(call.urgency).min(LEVELS - 1))?;
+        let tail = level.tail;
+        level.tail = slot;
+        level.len += 1;
+        if level.head == NONE {
+            level.head = slot;
+        }
+        app.waiting += 1;
+        if app.waiting == 1 {
+            self.active.push(call.app);
+        }
+        self.serial += 1;
+        let ticket = Ticket { slot, serial: self.serial };
+        if let Some(last) = self.slots.get_mut(tail as usize) {
+            last.behind = slot;
+        }
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Slot { call: Some(call), serial: self.serial, before: tail, behind: NONE };
+        }
+        self.len += 1;
+        self.check_again(ticket, check);
+        Some(ticket)
+    }
+
+    /// The call that holds a ticket.
+    pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
+        self.slots.get(ticket.slot as usize).filter(|slot| slot.serial == ticket.serial)?.call.as_ref()
+    }
+
+    /// Takes a call out, wherever it stands.
+    pub fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let slot = self.slots.get_mut(ticket.slot as usize).filter(|slot| slot.serial == ticket.serial)?;
+        let call = slot.call.take()?;
+        let (before, behind) = (slot.before, slot.behind);
+        if let Some(next) = self.slots.get_mut(behind as usize) {
+            next.before = before;
+        }
+        if let Some(last) = self.slots.get_mut(before as usize) {
+            last.behind = behind;
+        }
+        let app = self.apps.get_mut(call.app as usize)?;
+        let line = app.lines.iter_mut().find(|line| line.lane == call.lane)?;
+        let level = line.levels.get_mut(usize::from(call.urgency).min(LEVELS - 1))?;
+        level.len -= 1;
+        if level.head == ticket.slot {
+            level.head = behind;
+        }
+        if level.tail == ticket.slot {
+            level.tail = before;
+        }
+        app.waiting -= 1;
+        if app.waiting == 0 {
+            app.lines.clear();
+            self.active.retain(|&active| active != call.app);
+        }
+        self.free.push(ticket.slot);
+        self.len -= 1;
+        Some(call)
+    }
+
+    /// Who goes next, of those whose lane is not `blocked`. Moves virtual time on to the fair choice's start.
+    pub fn next(&mut self, mut blocked: impl FnMut(u32) -> bool) -> Option<Ticket> {
+        let mut fair: Option<(u64, u8, Ticket)> = None;
+        let mut urgent: Option<(u8, u64, Ticket)> = None;
+        for app in self.active.iter().filter_map(|&app| self.apps.get(app as usize)) {
+            let Some((level, ticket)) = self.first(app, &mut blocked) else { continue };
+            let start = app.share.start(self.virtual_time);
+            let by_share = (start, level, ticket);
+            if fair.is_none_or(|best| before(&by_share, &best)) {
+                fair = Some(by_share);
+            }
+            let by_urgency = (level, start, ticket);
+            if app.share.at_liberty(self.virtual_time, app.waiting)
+                && urgent.is_none_or(|best| before(&by_urgency, &best))
+            {
+                urgent = Some(by_urgency);
+            }
+        }
+        let (start, level, ticket) = fair?;
+        self.virtual_time = start;
+        match urgent {
+            Some((pressing, _, other)) if pressing < level => Some(other),
+            _ => Some(ticket),
+        }
+    }
+
+    fn first(&self, app: &App, blocked: &mut impl FnMut(u32) -> bool) -> Option<(u8, Ticket)> {
+        let mut best: Option<(u8, Ticket)> = None;
+        for line in &app.lines {
+            let Some((level, head)) = (0..).zip(&line.levels).find(|(_, level)| level.len > 0) else { continue };
+            let Some(slot) = self.slots.get(head.head as usize) else { continue };
+            let ticket = Ticket { slot: head.head, serial: slot.serial };
+            let better = best.is_none_or(|(other, held)| (level, ticket.serial) < (other, held.serial));
+            if better && !blocked(line.lane) {
+                best = Some((level, ticket));
+            }
+        }
+        best
+    }
+
+    /// A call of that app goes: it is charged, whether it had waited or not.
+    pub fn charge(&mut self, app: u32) {
+        if let Some(app) = self.apps.get_mut(app as usize) {
+            let start = app.share.start(self.virtual_time);
+            app.share.charge(self.virtual_time);
+            if self.len == 0 {
+                self.virtual_time = start;
+            }
+        }
+    }
+
+    /// Calls of one app that go before a new one of that urgency, among the lanes that `counts` names.
+    pub fn ahead(&self, app: u32, urgency: u8, counts: impl Fn(u32) -> bool) -> u64 {
+        let Some(app) = self.apps.get(app as usize) else { return 0 };
+        let levels = usize::from(urgency).min(LEVELS - 1) + 1;
+        let lines = app.lines.iter().filter(|line| counts(line.lane));
+        lines.flat_map(|line| line.levels.iter().take(levels)).map(|level| u64::from(level.len)).sum()
+    }
+
+    /// All calls that wait in the lanes that `counts` names.
+    pub fn waiting(&self, counts: impl Fn(u32) -> bool) -> u64 {
+        let apps = self.active.iter().filter_map(|&app| self.apps.get(app as usize));
+        let lines = apps.flat_map(|app| &app.lines).filter(|line| counts(line.lane));
+        lines.flat_map(|line| &line.levels).map(|level| u64::from(level.len)).sum()
+    }
+
+    /// The lanes in which somebody waits.
+    pub fn lanes(&self) -> impl Iterator<Item = u32> + '_ {
+        let apps = self.active.iter().filter_map(|&app| self.apps.get(app as usize));
+        apps.flat_map(|app| &app.lines)
+            .filter(|line| line.levels.iter().any(|level| level.len > 0))
+            .map(|line| line.lane)
+    }
+
+    /// All tickets, oldest first.
+    pub fn tickets(&self) -> Vec<Ticket> {
+        let held = (0..).zip(&self.slots).filter(|(_, slot)| slot.call.is_some());
+        let mut tickets: Vec<_> = held.map(|(at, slot)| Ticket { slot: at, serial: slot.serial }).collect();
+        tickets.sort_unstable_by_key(|ticket| ticket.serial);
+        tickets
+    }
+
+    /// Since when the call that has waited longest waits.
+    pub fn oldest(&self) -> Option<i64> {
+        self.slots.iter().filter_map(|slot| slot.call.map(|call| call.arrived)).min()
+    }
+
+    /// Looks at a ticket again at `at`.
+    pub fn check_again(&mut self, ticket: Ticket, at: i64) {
+        // Tickets that have gone leave their checks behind: at most as many as wait, and a few.
+        if self.checks.len() > 2 * self.len + 64 {
+            let checks = std::mem::take(&mut self.checks);
+            self.checks = checks.into_iter().filter(|Reverse((_, ticket))| self.get(*ticket).is_some()).collect();
+        }
+        self.checks.push(Reverse((at, ticket)));
+    }
+
+    /// The next ticket to look at, if its time has come.
+    pub fn due(&mut self, now: i64) -> Option<Ticket> {
+        while let Some(&Reverse((at, ticket))) = self.checks.peek() {
+            let waits = self.get(ticket).is_some();
+            if waits && at > now {
+                return None;
+            }
+            self.checks.pop();
+            if waits {
+                return Some(ticket);
+            }
+        }
+        None
+    }
+
+    /// When the next ticket must be looked at.
+    pub fn next_check(&self) -> Option<i64> {
+        self.checks.peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+fn before<A: Ord, B: Ord>(one: &(A, B, Ticket), other: &(A, B, Ticket)) -> bool {
+    (&one.0, &one.1, one.2.serial) < (&other.0, &other.1, other.2.serial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(app: u32, urgency: u8) -> Waiting {
+        Waiting { app, lane: app, urgency, arrived: 0, deadline: 10_000, call: 0 }
+    }
+
+    fn serve(queue: &mut Queue) -> Waiting {
+        let ticket = queue.next(|_| false).unwrap();
+        let call = queue.remove(ticket).unwrap();
+        queue.charge(call.app);
+        call
+    }
+
+    #[test]
+    fn each_quiet_app_goes_before_the_noisy_one_whatever_urgency_it_claims() {
+        for claimed in [0, 3] {
+            let mut queue = Queue::new([1; 8].into_iter());
+            (0..200).for_each(|_| drop(queue.push(call(0, claimed), 0)));
+            (1..8).for_each(|app| drop(queue.push(call(app, 3), 0)));
+            let mut served: Vec<_> = (0..8).map(|_| serve(&mut queue).app).collect();
+            served.sort_unstable();
+            assert_eq!(served, [0, 1, 2, 3, 4, 5, 6, 7]);
+        }
+    }
+
+    #[test]
+    fn weights_three_to_one_give_three_to_one() {
+        let mut queue = Queue::new([3, 1].into_iter());
+        for _ in 0..400 {
+            queue.push(call(0, 3), 0).unwrap();
+            queue.push(call(1, 3), 0).unwrap();
+        }
+        let first = (0..400).filter(|_| serve(&mut queue).app == 0).count();
+        assert!((285..=315).contains(&first), "{first} of 400");
+    }
+
+    #[test]
+    fn a_few_urgent_calls_overtake_and_are_charged_for() {
+        let mut queue = Queue::new([1, 1].into_iter());
+        (0..20).for_each(|_| drop(queue.push(call(0, 5), 0)));
+        (0..4).for_each(|_| drop(queue.push(call(1, 0), 0)));
+        assert_eq!((0..4).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [1; 4]);
+        queue.push(call(1, 5), 0).unwrap();
+        assert_eq!((0..3).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [0; 3]);
+    }
+
+    #[test]
+    fn within_an_app_the_urgent_go_first_then_first_come() {
+        let mut queue = Queue::new([1].into_iter());
+        for (urgency, id) in [(3, 1), (0, 2), (7, 3), (0, 4)] {
+            queue.push(Waiting { call: id, ..call(0, urgency) }, 0).unwrap();
+        }
+        assert_eq!((0..4).map(|_| serve(&mut queue).call).collect::<Vec<_>>(), [2, 4, 1, 3]);
+    }
+
+    #[test]
+    fn a_call_that_is_blocked_is_passed_by_and_keeps_its_turn() {
+        let mut queue = Queue::new([1, 1].into_iter());
+        queue.push(call(0, 3), 0).unwrap();
+        queue.push(call(1, 3), 0).unwrap();
+        let ticket = queue.next(|lane| lane == 0).unwrap();
+        assert_eq!(queue.get(ticket).unwrap().app, 1);
+        assert!(queue.next(|_| true).is_none());
+    }
+
+    #[test]
+    fn one_that_leaves_from_the_middle_frees_its_place() {
+        let mut queue = Queue::new([1].into_iter());
+        let tickets: Vec<_> = (0..3).map(|id| queue.push(Waiting { call: id, ..call(0, 3) }, 5).unwrap()).collect();
+        queue.remove(tickets[1]).unwrap();
+        assert!(queue.remove(tickets[1]).is_none());
+        assert_eq!(queue.len(), 2);
+        assert_eq!((serve(&mut queue).call, serve(&mut queue).call), (0, 2));
+        assert_eq!(queue.due(10), None);
+    }
+
+    #[test]
+    fn checks_of_calls_that_left_do_not_pile_up() {
+        let mut queue = Queue::new([1].into_iter());
+        for _ in 0..10_000 {
+            let ticket = queue.push(call(0, 3), 1_000).unwrap();
+            queue.remove(ticket).unwrap();
+        }
+        assert!(queue.checks.len() < 200);
+    }
+}

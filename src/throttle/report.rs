@@ -1,0 +1,209 @@
+//! What a connection's throttle shows of itself: for the status document and the `RateLimit` fields.
+
+use super::PermitId;
+use super::rule::{Kind, Unit};
+use super::state::{Gauge, Now, Stands, Throttle};
+
+/// One limit, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitReport {
+    /// Its name.
+    pub name: String,
+    /// Its kind, as a policy writes it.
+    pub kind: &'static str,
+    /// In force: after share and rate factor.
+    pub limit: u64,
+    /// Before share.
+    pub of: u64,
+    /// Counted now, in flight included.
+    pub used: u64,
+    /// What is left.
+    pub remaining: u64,
+    /// When a day's count ends, Unix milliseconds.
+    pub reset_at: Option<i64>,
+}
+
+/// A connection's day, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayReport {
+    /// Its date.
+    pub date: String,
+    /// Calls, by app.
+    pub apps: Vec<(String, u64)>,
+    /// When it opened and when it surely ends, Unix milliseconds.
+    pub from: i64,
+    /// See `from`.
+    pub to: i64,
+}
+
+/// The wait queue, as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueReport {
+    /// Calls that wait.
+    pub depth: usize,
+    /// How many may.
+    pub size: u32,
+    /// How long the first of them has waited, milliseconds.
+    pub oldest_wait_ms: u64,
+}
+
+/// One item of the `RateLimit` field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left<'a> {
+    /// The limit's name.
+    pub name: &'a str,
+    /// Calls, or bytes, left.
+    pub remaining: u64,
+    /// Whole seconds until there is more; none where only answers bring it.
+    pub seconds: Option<u64>,
+}
+
+impl Throttle {
+    /// Moves on to now, so that the reports speak of it.
+    pub fn tick(&mut self, now: Now<'_>) {
+        self.begin(now);
+    }
+
+    /// All limits. Of one that is counted by app, the app that has used most.
+    pub fn limits(&mut self) -> Vec<LimitReport> {
+        let time = self.clock.last();
+        let mut reports = Vec::new();
+        for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
+            let meters = (0..).zip(&self.meters).filter(|(_, meter)| meter.stands == Stands::Limit(at));
+            let meters: Vec<u32> = meters.map(|(meter, _)| meter).collect();
+            let fullest = meters.into_iter().max_by_key(|meter| self.used(*meter, time));
+            let meter = fullest.unwrap_or(u32::MAX);
+            let (used, reset_at) = (self.used(meter, time), self.reset_at(meter));
+            let Some(limit) = self.plan.limits.get(at as usize) else { continue };
+            let capacity = if fullest.is_some() { self.capacity(meter) } else { full(&limit.kind) };
+            reports.push(LimitReport {
+                name: limit.name.clone(),
+                kind: kind_name(&limit.kind),
+                limit: capacity,
+                of: limit.of,
+                used,
+                remaining: capacity.saturating_sub(used),
+                reset_at,
+            });
+        }
+        reports
+    }
+
+    fn reset_at(&self, meter: u32) -> Option<i64> {
+        match self.gauge_of(meter)? {
+            Gauge::Daily { calendar, .. } => Some(self.calendars.get(*calendar)?.over()),
+            _ => None,
+        }
+    }
+
+    /// Calls in flight.
+    pub fn in_flight(&self) -> u64 {
+        self.flying()
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> QueueReport {
+        let oldest = self.queue.oldest().map_or(0, |since| self.clock.last().saturating_sub(since));
+        QueueReport {
+            depth: self.queue.len(),
+            size: self.plan.queue.size,
+            oldest_wait_ms: u64::try_from(oldest).unwrap_or(0),
+        }
+    }
+
+    /// The rate factor, parts per million.
+    pub const fn factor_ppm(&self) -> u32 {
+        self.adaptive.factor()
+    }
+
+    /// Until when the connection is paused, Unix milliseconds.
+    pub fn paused_until(&self) -> Option<i64> {
+        let time = self.clock.last();
+        self.adaptive.paused(time).map(|until| self.wall.saturating_add(until - time))
+    }
+
+    /// The connection's own day.
+    pub fn day(&self) -> Option<DayReport> {
+        let days = self.calendars.first()?;
+        let budgets = self.meters.iter().filter(|meter| meter.stands == Stands::Budget);
+        let apps = budgets.filter_map(|meter| match (&meter.gauge, meter.app) {
+            (Gauge::Daily { count, .. }, Some(app)) => Some((self.apps.get(app as usize)?.name.clone(), count.used)),
+            _ => None,
+        });
+        let day = days.today();
+        Some(DayReport { date: day.date.clone(), apps: apps.collect(), from: day.opens.0, to: days.over() })
+    }
+
+    /// What is left of each limit that counts a permit's call, in the plan's order.
+    pub fn left(&mut self, permit: PermitId, mut each: impl FnMut(Left<'_>)) {
+        self.left_on(permit.lane, &mut each);
+    }
+
+    /// What is left for an app's calls that `mask`'s limits count.
+    pub fn left_for(&mut self, app: &str, mask: u32, mut each: impl FnMut(Left<'_>)) {
+        let app = self.apps.iter().position(|entry| entry.name == app).and_then(|app| u32::try_from(app).ok());
+        if let Some(lane) = app.and_then(|app| self.lane(app, mask)) {
+            self.left_on(lane, &mut each);
+        }
+    }
+
+    fn left_on(&mut self, lane: u32, each: &mut impl FnMut(Left<'_>)) {
+        let time = self.clock.last();
+        let mut place = 0;
+        while let Some(meter) = self.meter_of(lane, place) {
+            place += 1;
+            let Some(Stands::Limit(at)) = self.meters.get(meter as usize).map(|meter| meter.stands) else { continue };
+            let used = self.used(meter, time);
+            let remaining = self.capacity(meter).saturating_sub(used);
+            let seconds = if used == 0 { None } else { self.more_in(meter, time) };
+            if let Some(limit) = self.plan.limits.get(at as usize) {
+                each(Left { name: &limit.name, remaining, seconds });
+            }
+        }
+    }
+
+    /// Whole seconds until a meter that has counted something counts less.
+    fn more_in(&mut self, meter: u32, time: i64) -> Option<u64> {
+        let at = match self.gauge_of(meter)? {
+            Gauge::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
+            Gauge::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.adaptive.factor())),
+            Gauge::Daily { calendar, .. } => self.from_wall(self.calendars.get(*calendar)?.over()),
+            Gauge::Slots { .. } => return None,
+        };
+        Some(u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000))
+    }
+}
+
+/// A kind's name, as a policy writes it.
+pub const fn kind_name(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::TokenBucket { .. } => "token_bucket",
+        Kind::RollingWindow { .. } => "rolling_window",
+        Kind::RollingDay { .. } => "rolling_day",
+        Kind::Daily { .. } => "daily",
+        Kind::Concurrency { .. } => "concurrency",
+    }
+}
+
+const fn full(kind: &Kind) -> u64 {
+    match kind {
+        Kind::TokenBucket { burst, .. } => *burst,
+        Kind::RollingWindow { calls, .. } | Kind::RollingDay { calls } | Kind::Concurrency { calls, .. } => *calls,
+        Kind::Daily { amount, .. } => *amount,
+    }
+}
+
+/// `quota` figures of the `RateLimit-Policy` field: quota, unit, window seconds.
+pub const fn policy_item(kind: &Kind) -> (u64, &'static str, Option<u64>) {
+    match kind {
+        Kind::TokenBucket { rate_micro, burst } => {
+            let seconds = (*burst as u128 * 1_000_000).div_ceil(if *rate_micro == 0 { 1 } else { *rate_micro } as u128);
+            (*burst, "requests", Some(if seconds == 0 { 1 } else { seconds as u64 }))
+        }
+        Kind::RollingWindow { calls, window_ms, .. } => (*calls, "requests", Some(window_ms.div_ceil(1_000))),
+        Kind::RollingDay { calls } => (*calls, "requests", Some(86_400)),
+        Kind::Daily { amount, unit: Unit::Calls, .. } => (*amount, "requests", Some(86_400)),
+        Kind::Daily { amount, unit: Unit::ResponseBytes, .. } => (*amount, "content-bytes", Some(86_400)),
+        Kind::Concurrency { calls, .. } => (*calls, "concurrent-requests", None),
+    }
+}

@@ -1,0 +1,65 @@
+//! Fair shares: start-time fair queueing (Goyal, Vin and Cheng, 1996) over apps, with urgency as a bounded liberty.
+//!
+//! Each call costs its app 1/weight of virtual time. The app furthest behind goes next, so an app that has been quiet is served at
+//! once and a noisy one delays itself. Urgency may overtake that order only for an app that asks for little: no more than
+//! [`LIBERTY`] calls, those it is ahead of its share and those it has waiting together.
+
+/// Calls by which urgency may bring an app ahead of its share.
+pub const LIBERTY: u64 = 10;
+/// Virtual time of one call at weight 1. Divisible by every weight up to 1,000 to within a millionth.
+const COST: u64 = 1 << 30;
+
+/// One app's standing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    tag: u64,
+    cost: u64,
+}
+
+impl Share {
+    /// A newcomer of that weight.
+    pub fn new(weight: u32) -> Self {
+        Self { tag: 0, cost: COST / u64::from(weight.max(1)) }
+    }
+
+    /// The virtual time at which its next call starts.
+    pub fn start(&self, virtual_time: u64) -> u64 {
+        self.tag.max(virtual_time)
+    }
+
+    /// Whether its urgency still counts, with so many calls waiting.
+    pub fn at_liberty(&self, virtual_time: u64, waiting: u32) -> bool {
+        let ahead = (self.start(virtual_time) - virtual_time) / self.cost.max(1);
+        ahead.saturating_add(u64::from(waiting)) <= LIBERTY
+    }
+
+    /// One call goes.
+    pub fn charge(&mut self, virtual_time: u64) {
+        self.tag = self.start(virtual_time).saturating_add(self.cost);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idling_saves_nothing_up() {
+        let mut share = Share::new(1);
+        share.charge(1_000 * COST);
+        assert_eq!(share.start(0), 1_001 * COST);
+    }
+
+    #[test]
+    fn an_app_with_many_waiting_has_no_liberty() {
+        let share = Share::new(1);
+        assert!(share.at_liberty(0, 10) && !share.at_liberty(0, 11));
+    }
+
+    #[test]
+    fn an_app_far_ahead_has_no_liberty() {
+        let mut share = Share::new(4);
+        (0..10).for_each(|_| share.charge(0));
+        assert!(share.at_liberty(0, 0) && !share.at_liberty(0, 1));
+    }
+}

@@ -1,0 +1,314 @@
+//! The state of one connection's throttle, and what every event does first: move the days, the past and the leases on to now.
+
+use super::adaptive::Adaptive;
+use super::block::Block;
+use super::bucket::Bucket;
+use super::clock::Clock;
+use super::daily::{Calendar, Daily, Turn};
+use super::ledger::Ledger;
+use super::mutant::{self, Mutant};
+use super::past::Past;
+use super::queue::{Queue, Ticket};
+use super::rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
+use super::window::Window;
+use super::{Grant, Refused};
+use crate::civil::{Reset, Zones};
+use std::collections::VecDeque;
+
+/// The hosts' clocks differ by less than this, milliseconds: what comes from disk is held so much longer.
+pub const SKEW_MS: i64 = 1_000;
+/// A permit older than this at the Worker is handed back unused, milliseconds.
+pub const SLACK_MS: i64 = 2_000;
+/// Milliseconds of a `rolling_day`.
+const DAY_MS: u64 = 86_400_000;
+
+/// One connection's rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// At most 32: a call's limits are a bit mask.
+    pub limits: Vec<Limit>,
+    /// The wait queue.
+    pub queue: QueueRule,
+    /// Adaptation.
+    pub adaptive: AdaptiveRule,
+    /// Enforce or observe.
+    pub mode: Mode,
+    /// The apps that may call.
+    pub apps: Vec<AppRule>,
+    /// The longest a vendor may be at work on a call after it was sent, milliseconds: at least the time-out.
+    pub ceiling_ms: u64,
+    /// The connection's own day: its budgets' and its statistics'.
+    pub day: Reset,
+}
+
+/// One app's part in a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppRule {
+    /// Its name.
+    pub name: String,
+    /// Its share against the other apps'.
+    pub weight: u32,
+    /// Its budget on this connection for each of the connection's days.
+    pub daily_calls: Option<u64>,
+}
+
+/// The time of an event, and who knows the zones.
+#[derive(Clone, Copy)]
+pub struct Now<'a> {
+    /// Unix time, milliseconds.
+    pub wall: i64,
+    /// The platform's time zones.
+    pub zones: &'a dyn Zones,
+}
+
+/// What a meter stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// Limit i of the plan.
+    Limit(u32),
+    /// An app's `daily_calls`, or, without a budget, just its count of the day.
+    Budget,
+}
+
+/// One counter of one limit: the connection's, or one app's.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    pub stands: Stands,
+    pub app: Option<u32>,
+    pub gauge: Gauge,
+}
+
+/// How a meter counts.
+#[derive(Debug, Clone)]
+pub enum Gauge {
+    Window { window: Window, calls: u64, scaled: bool },
+    Bucket(Bucket),
+    Daily { calendar: usize, count: Daily, amount: u64, bytes: bool },
+    Slots { calls: u64, after_ms: i64 },
+}
+
+/// One connection's throttle.
+pub struct Throttle {
+    pub(super) plan: Plan,
+    pub(super) clock: Clock,
+    pub(super) wall: i64,
+    pub(super) epoch: u32,
+    /// The plan's apps, then those that only have counts left.
+    pub(super) apps: Vec<AppRule>,
+    /// The first is the connection's own day.
+    pub(super) calendars: Vec<Calendar>,
+    pub(super) meters: Vec<Meter>,
+    pub(super) ledger: Ledger,
+    pub(super) past: Past,
+    pub(super) queue: Queue,
+    pub(super) adaptive: Adaptive,
+    pub(super) block: Block,
+    pub(super) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
+    /// When calls were refused of late: those refused together are told successive times.
+    pub(super) refused: VecDeque<i64>,
+    /// The latest settlement, limiter milliseconds.
+    pub(super) last_settled: i64,
+    /// Mean time from grant to settlement, sixteenths of a millisecond.
+    pub(super) mean_flight: i64,
+}
+
+impl Throttle {
+    /// A throttle without history.
+    pub fn new(plan: Plan, now: Now<'_>) -> Self {
+        let mut throttle = Self::bare(plan, Clock::new(now.wall), now);
+        for limit in 0..throttle.plan.limits.len() {
+            throttle.meter(Stands::Limit(u32::try_from(limit).unwrap_or(u32::MAX)), None);
+        }
+        throttle
+    }
+
+    /// A throttle with calendars and no meters.
+    pub(super) fn bare(plan: Plan, clock: Clock, now: Now<'_>) -> Self {
+        let apps = plan.apps.clone();
+        let mut calendars = vec![Calendar::new(&plan.day, now.zones, now.wall)];
+        for limit in &plan.limits {
+            if let Kind::Daily { reset, .. } = &limit.kind {
+                if calendars.iter().all(|calendar| calendar.reset() != reset) {
+                    calendars.push(Calendar::new(reset, now.zones, now.wall));
+                }
+            }
+        }
+        Self {
+            queue: Queue::new(apps.iter().map(|app| app.weight)),
+            adaptive: Adaptive::new(&plan.adaptive),
+            clock,
+            wall: now.wall,
+            epoch: 1,
+            apps,
+            calendars,
+            meters: Vec::new(),
+            ledger: Ledger::default(),
+            past: Past::default(),
+            block: Block::new(),
+            ready: VecDeque::new(),
+            refused: VecDeque::new(),
+            last_settled: i64::MIN / 4,
+            mean_flight: 0,
+            plan,
+        }
+    }
+
+    /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
+    /// day. Gives limiter time.
+    pub(super) fn begin(&mut self, now: Now<'_>) -> i64 {
+        let time = self.clock.read(now.wall);
+        self.wall = now.wall;
+        for at in 0..self.calendars.len() {
+            let turn = self.calendars.get_mut(at).map_or(Turn::Same, |calendar| calendar.turn(now.zones, now.wall));
+            if turn != Turn::Same {
+                self.open_day(at, turn);
+                self.block.end(time);
+            }
+        }
+        while let Some((group, at, flying)) = self.past.advance(time) {
+            for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
+                let n = if flying { group.flying(meter, &self.ledger) } else { group.landed(meter, &self.ledger) };
+                self.date(meter, at, u32::try_from(n).unwrap_or(u32::MAX));
+            }
+            self.block.touch();
+        }
+        while let Some((slot, lease)) = self.ledger.oldest().filter(|(_, lease)| lease.lapses <= time) {
+            let id = super::PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
+            self.ledger.close(id);
+            self.date_lane(lease.lane, lease.lapses);
+            self.block.touch();
+        }
+        time
+    }
+
+    fn open_day(&mut self, calendar: usize, turn: Turn) {
+        for (at, meter) in (0..).zip(&mut self.meters) {
+            let Gauge::Daily { calendar: kept, count, bytes, .. } = &mut meter.gauge else { continue };
+            if *kept == calendar {
+                let flying = self.ledger.flying(at) + self.past.flying(at, &self.ledger);
+                let counted = !*bytes && !mutant::is(Mutant::OneSided);
+                count.turn(turn, if counted { flying } else { 0 });
+            }
+        }
+        self.block.touch();
+    }
+
+    /// `n` calls under a meter were settled at `at`.
+    pub(super) fn date(&mut self, meter: u32, at: i64, n: u32) {
+        let factor = self.adaptive.factor();
+        let observe = self.plan.mode == Mode::Observe;
+        let time = self.clock.last();
+        match self.meters.get_mut(meter as usize).map(|meter| &mut meter.gauge) {
+            Some(Gauge::Window { window, calls, .. }) => {
+                window.push(at, n);
+                if observe {
+                    window.keep_latest(*calls);
+                }
+            }
+            Some(Gauge::Bucket(bucket)) if n > 0 => {
+                bucket.settle(at, n, factor);
+                if observe {
+                    bucket.forgive(time, factor);
+                }
+            }
+            _ => {}
+        }
+        if n > 0 {
+            self.last_settled = self.last_settled.max(at);
+        }
+    }
+
+    /// A call on a lane was settled at `at`.
+    pub(super) fn date_lane(&mut self, lane: u32, at: i64) {
+        if mutant::is(Mutant::CountBySend) {
+            return;
+        }
+        let mut place = 0;
+        while let Some(meter) = self.meter_of(lane, place) {
+            self.date(meter, at, 1);
+            place += 1;
+        }
+    }
+
+    /// The `place`-th meter of a lane.
+    pub(super) fn meter_of(&self, lane: u32, place: usize) -> Option<u32> {
+        self.ledger.lane(lane)?.meters.get(place).copied()
+    }
+
+    /// The lane of an app's calls that the limits in `mask` count; made at the first call.
+    pub(super) fn lane(&mut self, app: u32, mask: u32) -> Option<u32> {
+        if let Some(lane) = self.ledger.find_lane(app, mask) {
+            return Some(lane);
+        }
+        let mut meters = vec![self.meter(Stands::Budget, Some(app))];
+        for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0).min(32) {
+            let Some(limit) = self.plan.limits.get(at as usize) else { continue };
+            if mask & (1 << at) != 0 {
+                let per_app = limit.per_app.then_some(app);
+                meters.push(self.meter(Stands::Limit(at), per_app));
+            }
+        }
+        self.ledger.add_lane(app, mask, meters)
+    }
+
+    /// The meter of a limit, or of one app under it; made when first needed.
+    pub(super) fn meter(&mut self, stands: Stands, app: Option<u32>) -> u32 {
+        let found = self.meters.iter().position(|meter| meter.stands == stands && meter.app == app);
+        let at = found.unwrap_or_else(|| {
+            self.meters.push(Meter { stands, app, gauge: self.gauge(stands, app) });
+            self.meters.len() - 1
+        });
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    fn gauge(&self, stands: Stands, app: Option<u32>) -> Gauge {
+        let limit = match stands {
+            Stands::Limit(at) => self.plan.limits.get(at as usize),
+            Stands::Budget => None,
+        };
+        let Some(limit) = limit else {
+            let budget = app.and_then(|app| self.apps.get(app as usize)).and_then(|app| app.daily_calls);
+            let amount = budget.unwrap_or(u64::MAX);
+            return Gauge::Daily { calendar: 0, count: Daily::default(), amount, bytes: false };
+        };
+        match &limit.kind {
+            Kind::TokenBucket { rate_micro, burst } => Gauge::Bucket(Bucket::new(*rate_micro, *burst)),
+            Kind::RollingWindow { calls, window_ms, guard_ms } => {
+                Gauge::Window { window: Window::new(*calls, *window_ms, *guard_ms), calls: *calls, scaled: true }
+            }
+            Kind::RollingDay { calls } => {
+                Gauge::Window { window: Window::new(*calls, DAY_MS, 0), calls: *calls, scaled: false }
+            }
+            Kind::Daily { amount, reset, unit } => {
+                let calendar = self.calendars.iter().position(|calendar| calendar.reset() == reset).unwrap_or(0);
+                let bytes = *unit == Unit::ResponseBytes;
+                Gauge::Daily { calendar, count: Daily::default(), amount: *amount, bytes }
+            }
+            Kind::Concurrency { calls, after_ms } => {
+                Gauge::Slots { calls: *calls, after_ms: i64::try_from(*after_ms).unwrap_or(i64::MAX / 4) }
+            }
+        }
+    }
+
+    /// Whether the day before is still open under a calendar.
+    pub(super) fn before_is_open(&self, calendar: usize) -> bool {
+        self.calendars
+            .get(calendar)
+            .is_some_and(|calendar| self.wall < calendar.before_over() && !mutant::is(Mutant::OneSided))
+    }
+
+    /// Wall time as limiter time.
+    pub(super) fn from_wall(&self, wall: i64) -> i64 {
+        self.clock.last().saturating_add(wall.saturating_sub(self.wall))
+    }
+
+    /// How long a lease lasts: until the vendor can no longer be at work on the call.
+    pub(super) fn life_ms(&self) -> i64 {
+        SLACK_MS.saturating_add(i64::try_from(self.plan.ceiling_ms).unwrap_or(i64::MAX / 4))
+    }
+
+    /// In flight in all, as far as is known.
+    pub(super) fn flying(&self) -> u64 {
+        self.ledger.len() as u64 + self.past.len()
+    }
+}
