@@ -37,6 +37,7 @@ const PHASES = {
 let feed = null;
 let drawing = false;
 let announced = "";
+let brokenBy = "";
 let setupTimer;
 
 part("key-form").addEventListener("submit", (event) => {
@@ -50,7 +51,7 @@ part("forget").addEventListener("click", () => {
   leave();
 });
 addEventListener("hashchange", fromAddress);
-addEventListener("online", () => feed?.wake());
+addEventListener("online", () => document.hidden || feed?.wake());
 document.addEventListener("visibilitychange", () => (document.hidden ? feed?.rest() : feed?.wake()));
 addEventListener("error", (event) => broken(event.message));
 addEventListener("unhandledrejection", (event) => broken(String(event.reason?.message ?? event.reason)));
@@ -146,7 +147,9 @@ function drawNow() {
   setShown(part("forget"), Boolean(state));
   setShown(part("board"), Boolean(state?.status));
   if (state) {
+    const appears = refused && part("gate").hidden;
     setShown(part("gate"), refused);
+    if (appears) part("key").focus();
     showSetup(state.phase === "setup" ? state.error : null);
   } else if (part("setup").hidden) {
     setShown(part("gate"), true);
@@ -170,9 +173,7 @@ function drawHeader(state, shown, now) {
   setText(part("phase"), phase?.word ?? "");
   setAttribute(part("phase"), "data-state", phase?.mark ?? "idle");
   setText(part("when"), state?.status ? updated(state, now) : "");
-  const trouble = state && state.phase !== "setup" ? troubleLine(state, now) : "";
-  setText(part("error"), trouble);
-  setShown(part("error"), trouble !== "");
+  showTrouble(state && state.phase !== "setup" ? troubleLine(state, now) : "");
   const warnings = shown?.alerts.length ?? 0;
   const prefix = stale ? "stale: " : warnings > 0 ? `(${warnings}) ` : "";
   const title = shown ? `${prefix}${shown.tenant} – Sluice` : "Sluice";
@@ -207,8 +208,14 @@ function fault(text) {
 }
 
 function broken(message) {
-  setText(part("error"), `The page itself failed: ${message}. Reload it.`);
-  setShown(part("error"), true);
+  brokenBy = `The page itself failed: ${message}. Reload it.`;
+  showTrouble("");
+}
+
+function showTrouble(line) {
+  const shown = brokenBy || line;
+  setText(part("error"), shown);
+  setShown(part("error"), shown !== "");
 }
 
 function sentence(detail) {

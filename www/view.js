@@ -30,7 +30,7 @@ function mark(state) {
 
 function alertNode() {
   const [connection, text, since] = [el("bdi", { class: "name" }), el("span"), el("span", { class: "since" })];
-  const node = el("li", {}, mark("refusing"), connection, text, since);
+  const node = el("li", {}, mark("refusing"), el("span", { class: "what" }, connection, " ", text), since);
   const update = (alert) => {
     setText(connection, alert.connection);
     setShown(connection, alert.connection !== "");

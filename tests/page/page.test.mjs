@@ -12,7 +12,7 @@ import { Fake, KEY } from "./fake.mjs";
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const NARROW = { width: 360, height: 740 };
 
-describe("the status page", { timeout: 120_000 }, () => {
+describe("the status page", { timeout: 300_000 }, () => {
   let browser, context, fake, page, noise;
 
   before(async () => {
@@ -127,17 +127,16 @@ describe("the status page", { timeout: 120_000 }, () => {
     assert.ok(Math.abs(parts[0] - 0.25) < 0.01 && Math.abs(parts[1] - 0.75) < 0.02, parts.join());
   });
 
-  test("follows a change over the socket within half a second, in place", async () => {
+  test("follows a change over the socket within a second, in place", async () => {
     await open();
-    await page.locator("h2").first().evaluate((node) => (window.kept = node));
+    await card("marketo").evaluate((node) => (window.kept = node));
     const next = busy(Date.now());
     next.connections.marketo.in_flight = 77;
     delete next.connections.aprimo;
     next.connections.zoho = connection({ in_flight: 1 });
-    const started = performance.now();
     fake.show(next);
-    await until(async () => (await figure("marketo", "flight")) === "77", "the new figure", 500);
-    assert.ok(performance.now() - started < 500);
+    await until(async () => (await figure("marketo", "flight")) === "77", "the new figure", 1_000);
+    assert.ok(await card("marketo").evaluate((node) => node === window.kept));
     assert.deepEqual(await page.locator(".card h2").allTextContents(), Object.keys(next.connections).sort());
     fake.show(busy(Date.now()));
     const names = async () => (await page.locator(".card h2").allTextContents()).join();
@@ -175,6 +174,7 @@ describe("the status page", { timeout: 120_000 }, () => {
     await open();
     fake.revoke(KEY);
     await until(phaseIs("Key refused"), "refused");
+    assert.equal(await page.evaluate("document.activeElement.id"), "key");
     assert.match(await text("#error"), /The key is revoked\./);
     assert.ok(!(await shown("#board")));
     const before = fake.requests.length;
@@ -273,6 +273,16 @@ describe("the status page", { timeout: 120_000 }, () => {
     const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
     return violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).slice(0, 3).join(" ")}`);
   }
+
+  test("a fault of the page's own is said on the page, and stays", async () => {
+    await open();
+    await page.evaluate(() => setTimeout(() => Promise.reject(new Error("<i>oops</i>"))));
+    await until(() => shown("#error"), "the error line");
+    fake.show(idle(Date.now()));
+    await until(async () => (await page.locator(".card").count()) === 2, "the next figures");
+    assert.equal(await text("#error"), "The page itself failed: <i>oops</i>. Reload it.");
+    noise = noise.filter((line) => !line.includes("oops"));
+  });
 
   test("asks nothing of any other origin and puts the key in no address", async () => {
     const targets = [];
