@@ -50,4 +50,4 @@ pub struct Day {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

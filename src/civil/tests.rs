@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use proptest::prelude::*;
 
 /// The platform's zones, from jiff's bundled database.
-struct Jiff;
+pub(crate) struct Jiff;
 
 impl Zones for Jiff {
     fn offset_seconds(&self, zone: &str, at: i64) -> Option<i32> {

@@ -1,16 +1,168 @@
 //! What a tenant may do: the policy as written becomes, once, the policy as used.
-
-#![allow(dead_code)]
+//!
+//! [`Policy::parse`] reads a document whole and reports every fault by its JSON pointer; what it returns has only valid
+//! parts, in integers, with every default filled in. [`Policy::understood`] writes it back in the form it is read from,
+//! without secrets, and [`Policy::to_stored`] the same with each secret sealed.
 
 mod address;
+mod app;
+mod connection;
 mod credential;
 mod limits;
 mod node;
+mod notify;
 mod read;
 mod routes;
+mod stored;
 
 pub use address::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host, check_with_query};
+pub use app::{App, MAX_ORIGINS};
+pub use connection::Connection;
 pub use credential::{Credential, MASK};
 pub use limits::{LimitRule, MAX_BYTES, MAX_CALLS, MAX_LIMITS, MAX_WINDOW_MS};
+pub use notify::{Alerts, Callbacks};
 pub use read::{Fault, MAX_FAULTS};
 pub use routes::{MAX_ROUTE_BYTES, MAX_ROUTES, Routes};
+pub use stored::StoredFault;
+
+use crate::civil::Zones;
+use node::{Node, object};
+use read::{At, Faults, Fields};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Most bytes of a policy's text: 1 MB.
+pub const MAX_POLICY_BYTES: usize = 1_048_576;
+
+/// Most connections of a tenant. Each has a throttle of its own in the tenant's object.
+pub const MAX_CONNECTIONS: usize = 100;
+
+/// Most apps of a tenant.
+pub const MAX_APPS: usize = 1_000;
+
+/// Something that holds, but may not be meant. In the form of a fault.
+pub type Warning = Fault;
+
+/// A tenant's policy, valid and complete. No `Debug` of its parts shows a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its connections, by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// Its apps, by name.
+    pub apps: BTreeMap<String, App>,
+    /// Where outcomes of jobs may be sent.
+    pub callbacks: Option<Callbacks>,
+    /// What it is alerted to.
+    pub alerts: Alerts,
+}
+
+/// What a policy is read against.
+pub struct Context<'a> {
+    /// The platform's time zones.
+    pub zones: &'a dyn Zones,
+    /// `ALLOW_LOOPBACK_VENDORS`.
+    pub allow_loopback: bool,
+    /// The policy in force, whose secrets `"***"` stands for.
+    pub previous: Option<&'a Policy>,
+}
+
+impl Policy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, up to [`MAX_FAULTS`].
+    pub fn parse(text: &str, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+        let (faults, warnings) = (Faults::default(), Faults::default());
+        let policy = if text.len() > MAX_POLICY_BYTES {
+            faults.note("", "the policy must be at most 1,048,576 bytes long");
+            None
+        } else {
+            match serde_json::from_str::<Node>(text) {
+                Ok(node) => read(&At::root(&node, &faults), context, &warnings),
+                Err(error) => {
+                    faults.note("", format!("is not JSON: {error}"));
+                    None
+                }
+            }
+        };
+        match (policy, faults.into_vec()) {
+            (Some(policy), faults) if faults.is_empty() => Ok((policy, warnings.into_vec())),
+            (None, faults) if faults.is_empty() => {
+                Err(vec![Fault { pointer: String::new(), detail: "is not a policy".to_owned() }])
+            }
+            (_, faults) => Err(faults),
+        }
+    }
+
+    /// The policy with every default, in the form it is read from; secrets as `"***"`.
+    pub fn understood(&self) -> Value {
+        self.to_json(&mut |_, _| MASK.to_owned())
+    }
+
+    /// As JSON. Each secret passes through `shown`, with its JSON pointer.
+    fn to_json(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> Value {
+        let mut connections = Map::new();
+        for (name, connection) in &self.connections {
+            let json = connection.to_json(&mut |field, secret| shown(&credential_pointer(name, field), secret));
+            connections.insert(name.clone(), json);
+        }
+        let apps = self.apps.iter().map(|(name, app)| (name.clone(), app.to_json())).collect();
+        let callbacks = self.callbacks.as_ref().map(|own| own.to_json(shown(CALLBACK_SECRET, &own.secret)));
+        object([
+            ("connections", Some(Value::Object(connections))),
+            ("apps", Some(Value::Object(apps))),
+            ("callbacks", callbacks),
+            ("alerts", Some(self.alerts.to_json())),
+        ])
+    }
+}
+
+/// Where a callback's secret is in the document.
+const CALLBACK_SECRET: &str = "/callbacks/secret";
+
+/// Where a credential's field is in the document. Names of connections need no escape.
+fn credential_pointer(connection: &str, field: &str) -> String {
+    format!("/connections/{connection}/credential/{field}")
+}
+
+fn read(at: &At<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Policy> {
+    let fields = at.object(&["connections", "apps", "callbacks", "alerts"])?;
+    let connections = read_named(&fields, "connections", MAX_CONNECTIONS, |name, at| {
+        let previous = context.previous.and_then(|policy| policy.connections.get(name));
+        connection::read(at, context, previous, warnings)
+    });
+    let known: Vec<&str> = match fields.get("connections").map(|at| at.node) {
+        Some(Node::Object(entries)) => entries.iter().map(|(name, _)| name.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let apps = read_named(&fields, "apps", MAX_APPS, |_, at| App::read(at, &known));
+    let callbacks = fields.get("callbacks").map(|at| {
+        let previous = context.previous.and_then(|policy| policy.callbacks.as_ref());
+        Callbacks::read(&at, previous, context.allow_loopback, warnings)
+    });
+    let alerts = match fields.get("alerts") {
+        Some(at) => Alerts::read(&at, context.allow_loopback, callbacks.is_some(), warnings),
+        None => Some(Alerts::default()),
+    };
+    let callbacks = match callbacks {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    Some(Policy { connections: connections?, apps: apps?, callbacks, alerts: alerts? })
+}
+
+/// The entries of an object of named things; none of them without the field.
+fn read_named<T>(
+    fields: &Fields<'_>,
+    name: &str,
+    most: usize,
+    read: impl Fn(&str, &At<'_>) -> Option<T>,
+) -> Option<BTreeMap<String, T>> {
+    let Some(at) = fields.get(name) else { return Some(BTreeMap::new()) };
+    // All are read before any that failed ends it: every fault is to be noted.
+    let read: Vec<_> = at.named(most)?.into_iter().map(|(name, at)| (name, read(name, &at))).collect();
+    read.into_iter().map(|(name, read)| Some((name.to_owned(), read?))).collect()
+}
+
+#[cfg(test)]
+mod tests;

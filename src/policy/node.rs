@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Null,
-    Truth,
+    Truth(bool),
     /// In decimal notation, without exponent.
     Number(String),
     Text(String),
@@ -22,11 +22,25 @@ impl Node {
     pub(super) const fn what(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Truth => "true or false",
+            Self::Truth(_) => "true or false",
             Self::Number(_) => "a number",
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
+        }
+    }
+}
+
+/// For a reader of another kind; of a repeated name the last entry, as everywhere.
+impl From<&Node> for Value {
+    fn from(node: &Node) -> Self {
+        match node {
+            Node::Null => Self::Null,
+            Node::Truth(truth) => Self::Bool(*truth),
+            Node::Number(text) => serde_json::from_str(text).unwrap_or(Self::Null),
+            Node::Text(text) => Self::String(text.clone()),
+            Node::List(items) => items.iter().map(Self::from).collect(),
+            Node::Object(fields) => fields.iter().map(|(name, node)| (name.clone(), Self::from(node))).collect(),
         }
     }
 }
@@ -50,8 +64,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Null)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
-        Ok(Node::Truth)
+    fn visit_bool<E>(self, truth: bool) -> Result<Node, E> {
+        Ok(Node::Truth(truth))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Node, E> {

@@ -2,6 +2,7 @@
 
 use super::node::{Node, scaled};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
@@ -94,6 +95,35 @@ impl<'a> At<'a> {
     pub(super) fn lines(&self, most: usize) -> Option<&'a str> {
         let Node::Text(text) = self.node else { return self.wrong("a string") };
         if text.len() > most { self.fault(format!("must be at most {most} bytes long")) } else { Some(text) }
+    }
+
+    /// The whole value for a reader of another kind, once no name in it is there twice.
+    pub(super) fn value(&self) -> Value {
+        self.note_repeated();
+        Value::from(self.node)
+    }
+
+    fn note_repeated(&self) {
+        match self.node {
+            Node::Object(_) => {
+                self.entries().into_iter().flatten().for_each(|(_, entry)| entry.note_repeated());
+            }
+            Node::List(items) => {
+                let items = items.iter().enumerate();
+                items.for_each(|(index, item)| self.child(&index.to_string(), item).note_repeated());
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes a fault that a reader of another kind has found, at a pointer from here.
+    pub(super) fn fault_below(&self, pointer: &str, detail: &str) {
+        self.faults.note(&format!("{}{pointer}", self.pointer), detail);
+    }
+
+    /// The same place, for another value: one that stands in for what is written.
+    pub(super) fn standing_in<'b>(&'b self, below: &str, node: &'b Node) -> At<'b> {
+        At { node, pointer: format!("{}{below}", self.pointer), faults: self.faults }
     }
 
     /// One of several words.

@@ -1,0 +1,117 @@
+//! A calling integration.
+
+use super::limits::MAX_CALLS;
+use super::node::object;
+use super::read::At;
+use super::routes::Routes;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Most origins of an app.
+pub const MAX_ORIGINS: usize = 100;
+
+/// Most bytes of an origin: a scheme, a DNS name of 253, a port.
+const MAX_ORIGIN_BYTES: usize = 300;
+
+/// An app as it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// Its share of the queue, against the other apps' weights.
+    pub weight: u32,
+    /// Calls a day on each connection.
+    pub daily_calls: Option<u64>,
+    /// The pages it may call from, as browsers send `Origin`; with any, it may call from nowhere else.
+    pub origins: BTreeSet<String>,
+    /// The calls it may make.
+    pub routes: Routes,
+    /// The connections it may use; none given: all.
+    pub connections: Option<BTreeSet<String>>,
+}
+
+impl App {
+    /// Whether it may use that connection.
+    pub fn may_use(&self, connection: &str) -> bool {
+        self.connections.as_ref().is_none_or(|own| own.contains(connection))
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        object([
+            ("weight", Some(json!(self.weight))),
+            ("daily_calls", self.daily_calls.map(|calls| json!(calls))),
+            ("origins", (!self.origins.is_empty()).then(|| json!(self.origins))),
+            ("routes", (!self.routes.is_all()).then(|| json!(self.routes))),
+            ("connections", self.connections.as_ref().map(|own| json!(own))),
+        ])
+    }
+
+    pub(super) fn read(at: &At<'_>, connections: &[&str]) -> Option<Self> {
+        let fields = at.object(&["weight", "daily_calls", "origins", "routes", "connections"])?;
+        let weight = fields.get("weight").map_or(Some(1), |at| u32::try_from(at.integer(1..=1_000)?).ok());
+        let daily_calls = fields.get("daily_calls").map(|at| at.integer(1..=MAX_CALLS));
+        let origins = fields.get("origins").map_or(Some(BTreeSet::new()), |at| read_origins(&at));
+        let routes = fields.get("routes").map_or(Some(Routes::default()), |at| Routes::read(&at));
+        let own = fields.get("connections").map(|at| read_connections(&at, connections));
+        Some(Self {
+            weight: weight?,
+            daily_calls: daily_calls.map_or(Some(None), |calls| calls.map(Some))?,
+            origins: origins?,
+            routes: routes?,
+            connections: own.map_or(Some(None), |own| own.map(Some))?,
+        })
+    }
+}
+
+fn read_connections(at: &At<'_>, known: &[&str]) -> Option<BTreeSet<String>> {
+    let mut own = BTreeSet::new();
+    for item in at.list(super::MAX_CONNECTIONS)? {
+        let Some(name) = item.text(crate::key::MAX_NAME_BYTES) else { continue };
+        if known.contains(&name) {
+            own.insert(name.to_owned());
+        } else {
+            item.fault::<()>("the policy has no connection of this name");
+        }
+    }
+    Some(own)
+}
+
+fn read_origins(at: &At<'_>) -> Option<BTreeSet<String>> {
+    let mut origins = BTreeSet::new();
+    for item in at.list(MAX_ORIGINS)? {
+        let Some(text) = item.text(MAX_ORIGIN_BYTES) else { continue };
+        if is_origin(text) {
+            origins.insert(text.to_owned());
+        } else {
+            item.fault::<()>(
+                "an origin is written as a browser sends it: scheme://host in lower case, with a port unless it is the \
+                 scheme's own, and nothing after it",
+            );
+        }
+    }
+    Some(origins)
+}
+
+/// As browsers write it (RFC 6454, 6.2): a page is known by these very bytes.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.'));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match bracketed {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok_and(|address| address.to_string() == inner),
+        None => {
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+        }
+    };
+    let own_port = match scheme {
+        "https" => "443",
+        "http" => "80",
+        _ => "",
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port);
+    is_scheme && is_host && port.is_none_or(|port| is_port(port) && port != own_port)
+}
