@@ -1,1 +1,18 @@
-//! End-to-end tests.
+//! The harness of the end-to-end tests: Sluice as `npm start` runs it, in workerd, driven over real HTTP by hand-written
+//! callers, against the mock vendors of `sluice-vendors`.
+//!
+//! Everything here panics with a sentence when it cannot go on: it only ever runs in a test.
+
+pub mod answer;
+pub mod client;
+pub mod instance;
+pub mod load;
+pub mod secrets;
+pub mod tenant;
+pub mod world;
+
+pub use answer::Answer;
+pub use client::{Ask, Open};
+pub use instance::Instance;
+pub use tenant::Tenant;
+pub use world::World;

@@ -1,0 +1,123 @@
+//! What must never be written: every secret that a test made, and where to look for it when all tests have ended.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+static SECRETS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static OUTPUTS: Mutex<Vec<Output>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// 64 bits that differ at every call.
+pub fn bits() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// A new secret, remembered.
+pub fn invent(what: &str) -> String {
+    let secret = format!("{what}-{:016x}{:016x}", bits(), bits());
+    remember(&secret);
+    secret
+}
+
+/// Remembers a secret.
+pub fn remember(secret: &str) {
+    remember_bytes(secret.as_bytes().to_vec());
+}
+
+/// Remembers a secret that is not text.
+pub fn remember_bytes(secret: Vec<u8>) {
+    lock(&SECRETS).push(secret);
+}
+
+/// Remembers a folder to look through.
+pub fn remember_folder(folder: &Path) {
+    lock(&FOLDERS).push(folder.to_owned());
+}
+
+/// What a process printed.
+#[derive(Debug, Clone)]
+pub struct Output {
+    whose: PathBuf,
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Output {
+    /// The output of an instance, looked through at the end.
+    pub fn new(whose: &Path) -> Self {
+        let output = Self { whose: whose.to_owned(), bytes: Arc::default() };
+        lock(&OUTPUTS).push(output.clone());
+        output
+    }
+
+    /// More of it.
+    pub fn add(&self, bytes: &[u8]) {
+        lock(&self.bytes).extend_from_slice(bytes);
+    }
+
+    /// All of it so far.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
+    }
+}
+
+/// Every place where a secret stands, in words that do not repeat it.
+pub fn leaks() -> Vec<String> {
+    let secrets = lock(&SECRETS).clone();
+    let mut leaks = Vec::new();
+    let mut look = |place: String, bytes: &[u8]| {
+        for secret in secrets.iter().filter(|secret| contains(bytes, secret)) {
+            let shown: String = secret.iter().take(8).map(|byte| char::from(*byte)).collect();
+            leaks.push(format!("{place}: a secret that begins with «{}»", shown.escape_default()));
+        }
+    };
+    for folder in lock(&FOLDERS).iter() {
+        walk(folder, &mut |path| look(path.display().to_string(), &std::fs::read(path).unwrap_or_default()));
+    }
+    for output in lock(&OUTPUTS).iter() {
+        look(format!("printed by the instance in {}", output.whose.display()), &lock(&output.bytes));
+    }
+    leaks
+}
+
+/// How many secrets, files and bytes of output [`leaks`] looks at: a scan of nothing proves nothing.
+pub fn scope() -> (usize, usize, usize) {
+    let mut files = 0;
+    for folder in lock(&FOLDERS).iter() {
+        walk(folder, &mut |_| files += 1);
+    }
+    let printed = lock(&OUTPUTS).iter().map(|output| lock(&output.bytes).len()).sum();
+    (lock(&SECRETS).len(), files, printed)
+}
+
+/// Removes the folders.
+pub fn clean() {
+    for folder in lock(&FOLDERS).iter() {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// Every file under a folder.
+pub fn walk(folder: &Path, found: &mut dyn FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { walk(&path, found) } else { found(&path) }
+    }
+}
+
+/// Looks for the first byte first: files of many megabytes are searched for hundreds of secrets.
+fn contains(bytes: &[u8], secret: &[u8]) -> bool {
+    let Some(first) = secret.first() else { return false };
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|byte| byte == first) {
+        if bytes[from + at..].starts_with(secret) {
+            return true;
+        }
+        from += at + 1;
+    }
+    false
+}

@@ -1,0 +1,412 @@
+//! Administration: who may, what is refused and how, and what of a policy comes back.
+
+use serde_json::{Value, json};
+use sluice_e2e::{Ask, Tenant, World};
+use sluice_vendors::{Spec, Vendor};
+
+tests![
+    only_the_administrators_token_administers,
+    a_policy_comes_back_as_understood_with_its_secrets_hidden,
+    an_invalid_policy_is_refused_whole_with_every_fault,
+    addresses_that_must_not_be_called_are_refused,
+    loopback_vendors_are_a_setting,
+    tenants_are_listed_read_and_removed,
+    keys_that_make_no_sense_are_refused,
+    the_built_in_vendors_are_listed,
+    a_changed_policy_is_in_force_for_the_next_call_and_keeps_its_counters,
+    a_hidden_secret_sent_back_stays_unless_the_host_changes,
+    without_its_secrets_an_instance_says_so,
+];
+
+async fn only_the_administrators_token_administers(world: &World) {
+    let tenant = world.tenant("who");
+    let token = &world.shared().start.admin_token;
+    let with = |value: &str| Ask::get("/admin/tenants").with("Authorization", value);
+    assert_eq!(tenant.send(&with(&format!("Bearer {token}"))).await.status, 200);
+    let bad = [
+        "Bearer ".to_owned(),
+        "Bearer x".to_owned(),
+        format!("Bearer {token}x"),
+        format!("Basic {token}"),
+        token.clone(),
+        format!("Bearer {}", &token[1..]),
+        format!("Bearer {token},"),
+        "Bearer ,".to_owned(),
+    ];
+    for value in bad {
+        let answer = tenant.send(&with(&value)).await;
+        assert_eq!(answer.status, 401, "«{value}»");
+        assert!(!answer.text().contains(token.as_str()));
+    }
+    assert_eq!(tenant.send(&Ask::get("/admin/tenants")).await.status, 401);
+    assert_eq!(tenant.send(&Ask::get(&format!("/admin/tenants?token={token}"))).await.status, 401);
+}
+
+async fn a_policy_comes_back_as_understood_with_its_secrets_hidden(world: &World) {
+    let tenant = world.tenant("shown");
+    let (secret, hook) = (sluice_e2e::secrets::invent("client-secret"), hook_secret());
+    let policy = json!({
+        "connections": {
+            "marketo": {"vendor": "marketo", "base_url": "https://123-ABC-456.mktorest.com",
+                "credential": {"type": "client_credentials", "client_id": "the-id", "client_secret": secret}},
+            "hub": {"vendor": "hubspot"},
+        },
+        "apps": {"crm-sync": {"weight": 3, "daily_calls": 20000}, "web-form": {}},
+        "callbacks": {"secret": hook, "hosts": ["hooks.example.com"]},
+    });
+    let answer = tenant.put(&policy).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let shown = answer.json();
+    let marketo = &shown["connections"]["marketo"];
+    assert_eq!(marketo["share"], json!(0.5), "the brief's advice");
+    assert_eq!(marketo["credential"]["client_secret"], "***");
+    assert_eq!(marketo["credential"]["client_id"], "the-id");
+    assert_eq!(marketo["queue"], json!({"size": 100, "max_wait_seconds": 10}));
+    assert_eq!(marketo["timeout_seconds"], 60);
+    assert_eq!(marketo["mode"], "enforce");
+    assert_eq!(marketo["limits"][0]["calls"], 100);
+    assert_eq!(shown["connections"]["hub"]["base_url"], "https://api.hubapi.com");
+    assert_eq!(shown["apps"]["web-form"]["weight"], 1);
+    assert_eq!(shown["callbacks"]["secret"], "***");
+    let read = tenant.admin("GET", &format!("/tenants/{}", tenant.name), None).await;
+    assert_eq!((read.status, read.json()), (200, shown.clone()));
+    // What comes back can be sent again, and then replaces.
+    let again = tenant.put(&shown).await;
+    assert_eq!((again.status, again.json()), (200, shown));
+    assert!(!read.text().contains(&secret) && !read.text().contains(&hook));
+}
+
+/// As Standard Webhooks writes it: 24 to 64 bytes in base64.
+fn hook_secret() -> String {
+    use base64::Engine;
+    let bytes: Vec<u8> = (0..4).flat_map(|_| sluice_e2e::secrets::bits().to_le_bytes()).collect();
+    let secret = format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(bytes));
+    sluice_e2e::secrets::remember(&secret);
+    secret
+}
+
+async fn an_invalid_policy_is_refused_whole_with_every_fault(world: &World) {
+    let tenant = world.tenant("faulty");
+    let good = json!({"connections": {"c": {"vendor": "hubspot"}}, "apps": {"app": {}}});
+    tenant.policy(&good).await;
+    let stored = tenant.admin("GET", &format!("/tenants/{}", tenant.name), None).await.json();
+    let connection = |more: Value| {
+        let mut c = json!({"vendor": "generic", "base_url": "https://api.example.com"});
+        for (name, value) in more.as_object().unwrap() {
+            c[name] = value.clone();
+        }
+        json!({"connections": {"c": c}})
+    };
+    let limit = |more: Value| connection(json!({"limits": [more]}));
+    let faults = [
+        (json!([]), ""),
+        (json!({"conections": {}}), "/conections"),
+        (json!({"connections": {"Bad_Name": {"vendor": "hubspot"}}}), "/connections/Bad_Name"),
+        (json!({"connections": {"c": {}}}), "/connections/c"),
+        (json!({"connections": {"c": {"vendor": "nobody"}}}), "/connections/c/vendor"),
+        (json!({"connections": {"c": {"vendor": "generic"}}}), "/connections/c"),
+        (connection(json!({"colour": "red"})), "/connections/c/colour"),
+        (connection(json!({"share": 0})), "/connections/c/share"),
+        (connection(json!({"share": 1.5})), "/connections/c/share"),
+        (connection(json!({"share": "half"})), "/connections/c/share"),
+        (connection(json!({"mode": "maybe"})), "/connections/c/mode"),
+        (connection(json!({"timeout_seconds": -1})), "/connections/c/timeout_seconds"),
+        (connection(json!({"queue": {"size": -1}})), "/connections/c/queue/size"),
+        (connection(json!({"queue": {"size": 1e12}})), "/connections/c/queue/size"),
+        (connection(json!({"retry": {"attempts": 0}})), "/connections/c/retry/attempts"),
+        (connection(json!({"adaptive": {"min": 2}})), "/connections/c/adaptive/min"),
+        (connection(json!({"credential": {"type": "magic"}})), "/connections/c/credential"),
+        (connection(json!({"credential": {"type": "bearer"}})), "/connections/c/credential"),
+        (
+            connection(json!({"credential": {"type": "header", "name": "Bad Name", "value": "x"}})),
+            "/connections/c/credential/name",
+        ),
+        (connection(json!({"credential": {"type": "bearer", "token": "a\nb"}})), "/connections/c/credential/token"),
+        (limit(json!({"name": "x", "kind": "sometimes"})), "/connections/c/limits/0/kind"),
+        (
+            limit(json!({"name": "x", "kind": "rolling_window", "calls": 0, "seconds": 1})),
+            "/connections/c/limits/0/calls",
+        ),
+        (limit(json!({"name": "x", "kind": "rolling_window", "calls": 1})), "/connections/c/limits/0"),
+        (
+            limit(json!({"name": "x", "kind": "rolling_window", "calls": 1, "seconds": 1, "burst": 2})),
+            "/connections/c/limits/0/burst",
+        ),
+        (
+            limit(json!({"name": "x", "kind": "daily", "calls": 1, "reset": "25:00", "time_zone": "UTC"})),
+            "/connections/c/limits/0/reset",
+        ),
+        (
+            limit(json!({"name": "x", "kind": "daily", "calls": 1, "reset": "00:00", "time_zone": "Mars/Olympus"})),
+            "/connections/c/limits/0/time_zone",
+        ),
+        (
+            limit(json!({"name": "x", "kind": "token_bucket", "rate_per_second": -1})),
+            "/connections/c/limits/0/rate_per_second",
+        ),
+        (limit(json!({"name": "x", "kind": "concurrency", "calls": 1.5})), "/connections/c/limits/0/calls"),
+        (
+            connection(
+                json!({"limits": [{"name": "x", "kind": "concurrency", "calls": 1}, {"name": "x", "kind": "concurrency", "calls": 2}]}),
+            ),
+            "/connections/c/limits/1/name",
+        ),
+        (json!({"apps": {"a": {"weight": 0}}}), "/apps/a/weight"),
+        (json!({"apps": {"a": {"daily_calls": "many"}}}), "/apps/a/daily_calls"),
+        (json!({"apps": {"a": {"origins": ["www.example.com"]}}}), "/apps/a/origins/0"),
+        (json!({"apps": {"a": {"routes": ["leads"]}}}), "/apps/a/routes/0"),
+        (json!({"apps": {"a": {"connections": ["nowhere"]}}}), "/apps/a/connections/0"),
+        (json!({"callbacks": {"hosts": ["https://x.example/"]}}), "/callbacks/hosts/0"),
+        (json!({"alerts": {"dead_letters": -1}}), "/alerts/dead_letters"),
+    ];
+    for (policy, pointer) in faults {
+        let answer = tenant.put(&policy).await;
+        assert_eq!(answer.status, 400, "{policy}: {}", answer.text());
+        let kind = answer.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("application/problem+json"), "{kind}");
+        let pointers = pointers(&answer.json());
+        assert!(pointers.iter().any(|p| p.starts_with(pointer)), "{policy}: no fault at «{pointer}», but {pointers:?}");
+    }
+    // All faults at once, not just the first.
+    let many = json!({"connections": {"c": {"vendor": "nobody"}, "d": {"vendor": "hubspot", "share": 7}}, "apps": {"a": {"weight": -1}}, "extra": 1});
+    let all = pointers(&tenant.put(&many).await.json());
+    for pointer in ["/connections/c/vendor", "/connections/d/share", "/apps/a/weight", "/extra"] {
+        assert!(all.iter().any(|p| p == pointer), "no {pointer} in {all:?}");
+    }
+    for text in ["", "{", "null", "\"x\"", "[1]", "{\"connections\":{\"c\":1}}", &"[".repeat(100_000)] {
+        let ask = Ask::new("PUT", &format!("/admin/tenants/{}", tenant.name)).body(text);
+        let ask = ask.with("Authorization", &format!("Bearer {}", world.shared().start.admin_token));
+        assert_eq!(tenant.send(&ask).await.status, 400, "{}", text.chars().take(40).collect::<String>());
+    }
+    let still = tenant.admin("GET", &format!("/tenants/{}", tenant.name), None).await;
+    assert_eq!(still.json(), stored);
+}
+
+fn pointers(problem: &Value) -> Vec<String> {
+    let errors = problem["errors"].as_array().unwrap_or_else(|| panic!("no errors[] in {problem}"));
+    for error in errors {
+        assert!(error["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{error}");
+    }
+    errors.iter().filter_map(|error| error["pointer"].as_str().map(str::to_owned)).collect()
+}
+
+async fn addresses_that_must_not_be_called_are_refused(world: &World) {
+    let tenant = Tenant::new(world.strict(), "addresses");
+    let with = |url: &str| json!({"connections": {"c": {"vendor": "generic", "base_url": url}}});
+    for url in [
+        "http://api.example.com",
+        "ftp://api.example.com",
+        "https://",
+        "api.example.com",
+        "https://user:pw@api.example.com",
+        "https://user@api.example.com",
+        "https://127.0.0.1",
+        "https://127.1",
+        "https://2130706433",
+        "https://0x7f000001",
+        "https://0x7f.1",
+        "https://0177.0.0.1",
+        "https://localhost",
+        "https://localhost.",
+        "https://x.localhost",
+        "https://LOCALHOST",
+        "https://0.0.0.0",
+        "https://0",
+        "https://10.0.0.1",
+        "https://10.255.255.255",
+        "https://172.16.0.1",
+        "https://172.31.255.255",
+        "https://192.168.0.1",
+        "https://169.254.169.254",
+        "https://100.64.0.1",
+        "https://192.0.0.1",
+        "https://198.18.0.1",
+        "https://224.0.0.1",
+        "https://255.255.255.255",
+        "https://8.8.8.8",
+        "https://[::1]",
+        "https://[::]",
+        "https://[fe80::1]",
+        "https://[fc00::1]",
+        "https://[fd12:3456::1]",
+        "https://[::ffff:127.0.0.1]",
+        "https://[::ffff:7f00:1]",
+        "https://[64:ff9b::7f00:1]",
+        "https://[2001:db8::1]",
+        "https://metadata.google.internal",
+        "https://printer.local",
+        "https://router.lan",
+        "https://intranet",
+        "https://api.example.com:0",
+        "https://api.example.com:99999",
+        "https://api.example.com/?x=1",
+        "https://api.example.com/#x",
+        "https://api.example.com/../x",
+        "https://api.example.com/%2e%2e/x",
+        "https://api.example.com\\@evil.example",
+        "https://api.example.com /",
+        "https://api_.example..com",
+        "https://-.example.com",
+        "http://127.0.0.1:8080",
+        "http://localhost:8080",
+        "javascript:alert(1)",
+        "https://\u{0}x.example",
+        "https://１２７.0.0.1",
+        "https://127。0。0。1",
+    ] {
+        let answer = tenant.put(&with(url)).await;
+        assert_eq!(answer.status, 400, "{url}: {}", answer.text());
+        assert_eq!(pointers(&answer.json()), ["/connections/c/base_url"], "{url}");
+    }
+    for url in ["https://api.hubapi.com", "https://123-ABC-456.mktorest.com/rest", "https://api.example.com:8443/v2/"] {
+        tenant.policy(&with(url)).await;
+    }
+    // The same holds where tokens are bought and where callbacks go.
+    let token_url = json!({"connections": {"c": {"vendor": "generic", "base_url": "https://api.example.com", "credential":
+        {"type": "client_credentials", "client_id": "a", "client_secret": "b", "token_url": "https://169.254.169.254/token"}}}});
+    assert_eq!(pointers(&tenant.put(&token_url).await.json()), ["/connections/c/credential/token_url"]);
+}
+
+async fn loopback_vendors_are_a_setting(world: &World) {
+    let tenant = world.tenant("loopback");
+    let with = |url: &str| json!({"connections": {"c": {"vendor": "generic", "base_url": url}}});
+    for url in ["http://127.0.0.1:8080", "http://localhost:1/base"] {
+        tenant.policy(&with(url)).await;
+    }
+    for url in [
+        "http://127.0.0.2:80",
+        "http://10.0.0.1",
+        "http://[::1]:80",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "https://192.168.1.1",
+        "http://example.com",
+    ] {
+        assert_eq!(tenant.put(&with(url)).await.status, 400, "{url}");
+    }
+}
+
+async fn tenants_are_listed_read_and_removed(world: &World) {
+    let tenant = world.tenant("listed");
+    let path = format!("/tenants/{}", tenant.name);
+    assert_eq!(tenant.admin("GET", &path, None).await.status, 404);
+    tenant.policy(&json!({"apps": {"app": {}}})).await;
+    assert!(tenant.admin("GET", "/tenants", None).await.text().contains(&tenant.name));
+    assert!(tenant.admin("DELETE", &path, None).await.status < 300);
+    assert_eq!(tenant.admin("GET", &path, None).await.status, 404);
+    assert!(!tenant.admin("GET", "/tenants", None).await.text().contains(&format!("\"{}\"", tenant.name)));
+    for name in ["Upper", "-x", "a_b", "a.b", "%2e%2e", "a%2fb", &"x".repeat(64), "*", "a%00b"] {
+        let answer = tenant.admin("PUT", &format!("/tenants/{name}"), Some(&json!({}))).await;
+        assert!(matches!(answer.status, 400 | 404), "«{name}»: {}", answer.status);
+    }
+}
+
+async fn keys_that_make_no_sense_are_refused(world: &World) {
+    let tenant = world.tenant("key-shapes");
+    tenant.policy(&json!({"apps": {"app": {}}})).await;
+    let path = format!("/tenants/{}/keys", tenant.name);
+    for body in [
+        json!({}),
+        json!({"role": "king"}),
+        json!({"role": "app"}),
+        json!({"role": "app", "app": "other"}),
+        json!({"role": "viewer", "app": "app"}),
+        json!({"role": "app", "app": "app", "expires_in_seconds": -1}),
+        json!({"role": "app", "app": "app", "extra": 1}),
+        json!({"role": "app", "app": "app", "expires_in_seconds": "soon"}),
+        json!([]),
+        json!("app"),
+    ] {
+        assert_eq!(tenant.admin("POST", &path, Some(&body)).await.status, 400, "{body}");
+    }
+    let nobody = tenant.admin("POST", "/tenants/nobody-here/keys", Some(&json!({"role": "viewer"}))).await;
+    assert_eq!(nobody.status, 404);
+    let made =
+        tenant.admin("POST", &path, Some(&json!({"role": "app", "app": "app", "expires_in_seconds": 60}))).await.json();
+    sluice_e2e::secrets::remember(made["key"].as_str().unwrap());
+    assert_eq!((made["role"].as_str(), made["app"].as_str()), (Some("app"), Some("app")));
+    for field in ["created", "expires"] {
+        let at = made[field].as_str().unwrap_or_else(|| panic!("no {field} in {made}"));
+        assert!(at.ends_with('Z') && at.contains('T'), "{field} is «{at}»");
+    }
+    let key = made["key"].as_str().unwrap();
+    assert!(key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~".contains(c)), "the key is not URL-safe");
+    assert_eq!(tenant.admin("DELETE", &format!("{path}/no-such-key"), None).await.status, 404);
+}
+
+async fn the_built_in_vendors_are_listed(world: &World) {
+    let listed = world.tenant("vendors").admin("GET", "/vendors", None).await;
+    assert_eq!(listed.status, 200);
+    for name in ["marketo", "hubspot", "aprimo", "generic"] {
+        assert!(listed.text().contains(&format!("\"{name}\"")), "no {name} in {}", listed.text());
+    }
+}
+
+async fn a_changed_policy_is_in_force_for_the_next_call_and_keeps_its_counters(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let second = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("changed");
+    let limits = |calls: u64| json!({"limits": [{"name": "day", "kind": "daily", "calls": calls, "reset": "00:00", "time_zone": "UTC"}]});
+    let key = tenant.simple("generic", &vendor.url(), &limits(2)).await;
+    for _ in 0..2 {
+        tenant.get(&key, "/echo").await.is_vendors(200);
+    }
+    tenant.get_now(&key, "/echo").await.is_problem(429, "daily-quota");
+    tenant.simple("generic", &second.url(), &limits(3)).await;
+    tenant.get_now(&key, "/echo").await.is_vendors(200);
+    tenant.get_now(&key, "/echo").await.is_problem(429, "daily-quota");
+    assert_eq!((vendor.calls().0.len(), second.calls().0.len()), (2, 1));
+    tenant.simple("generic", &second.url(), &limits(1)).await;
+    tenant.get_now(&key, "/echo").await.is_problem(429, "daily-quota");
+    // A removed connection's waiting calls get 404.
+    let slow = json!({"limits": [{"name": "rate", "kind": "rolling_window", "calls": 1, "seconds": 60}], "queue": {"size": 5, "max_wait_seconds": 100}});
+    tenant.simple("generic", &vendor.url(), &slow).await;
+    let _ = tenant.get_now(&key, "/echo").await;
+    let waiting = tokio::spawn({
+        let (to, ask) = (tenant.to(), Ask::get("/v/c/echo").key(&key).wait(90));
+        async move { ask.send(to).await }
+    });
+    tenant.until(&key, "it waits", |c| c["queue"]["depth"] == 1).await;
+    tenant.policy(&json!({"connections": {}, "apps": {"app": {}}})).await;
+    waiting.await.unwrap().is_problem(404, "connection");
+}
+
+async fn a_hidden_secret_sent_back_stays_unless_the_host_changes(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic")).unwrap();
+    let other = Vendor::start(Spec::new("generic")).unwrap();
+    let tenant = world.tenant("stars");
+    let token = sluice_e2e::secrets::invent("stored-token");
+    let with = |url: &str, token: &str| json!({"credential": {"type": "bearer", "token": token}, "base_url": url});
+    let key = tenant.simple("generic", &vendor.url(), &with(&vendor.url(), &token)).await;
+    tenant.simple("generic", &vendor.url(), &with(&format!("{}/base", vendor.url()), "***")).await;
+    let echo = tenant.get(&key, "/echo").await.echo();
+    assert_eq!((echo.target(), echo.header("authorization")), ("/base/echo", Some(format!("Bearer {token}").as_str())));
+    let elsewhere = other.url().replace("127.0.0.1", "localhost");
+    let moved = json!({"connections": {"c": {"vendor": "generic", "base_url": elsewhere, "credential": {"type": "bearer", "token": "***"}}}, "apps": {"app": {}}});
+    let answer = tenant.put(&moved).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let never =
+        json!({"connections": {"new": {"vendor": "hubspot", "credential": {"type": "bearer", "token": "***"}}}});
+    assert_eq!(tenant.put(&never).await.status, 400, "there is no stored secret to keep");
+}
+
+async fn without_its_secrets_an_instance_says_so(_: &World) {
+    use sluice_e2e::instance::Start;
+    for (admin, master) in [("", None), ("token", Some("not-base64!")), ("token", Some("c2hvcnQ="))] {
+        let mut start = Start::fresh("setup");
+        start.admin_token = admin.to_owned();
+        if let Some(master) = master {
+            start.master_key = master.to_owned();
+        }
+        let instance = start.run();
+        for path in ["/v/c/echo", "/status.json", "/admin/tenants"] {
+            let answer = Ask::get(path).with("Authorization", "Bearer token").send(instance.address()).await;
+            answer.is_problem(503, "setup");
+            let missing = if admin.is_empty() { "ADMIN_TOKEN" } else { "MASTER_KEY" };
+            assert!(answer.text().contains(missing), "{}", answer.text());
+            assert!(!master.is_some_and(|m| answer.text().contains(m)), "the malformed secret is repeated");
+        }
+        assert_eq!(Ask::get("/healthz").send(instance.address()).await.status, 200);
+        assert_eq!(Ask::get("/").send(instance.address()).await.status, 200);
+    }
+}

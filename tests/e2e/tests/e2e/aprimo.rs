@@ -1,0 +1,53 @@
+//! The brief's own example: 130 calls at once, at 15 a second with a queue of 100.
+
+use serde_json::json;
+use sluice_e2e::{Ask, World, load};
+use sluice_vendors::{Spec, Vendor};
+
+tests![of_130_at_once_15_go_100_wait_and_15_are_refused];
+
+async fn of_130_at_once_15_go_100_wait_and_15_are_refused(world: &World) {
+    let vendor = Vendor::start(Spec::new("aprimo")).unwrap();
+    let tenant = world.tenant("aprimo");
+    let key = tenant.simple("aprimo", &vendor.url(), &json!({})).await;
+    // The route is learned before, so that the burst is not slowed by it; the bucket is full again a moment later.
+    tenant.get(&key, "/api/core/records").await.is_vendors(200);
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    vendor.reset();
+
+    let ask = Ask::get("/v/c/api/core/records").key(&key);
+    let answers = load::at_once(tenant.to(), vec![ask; 130]).await;
+
+    let good = answers.iter().filter(|a| a.status == 200).count();
+    let refused: Vec<_> = answers.iter().filter(|a| a.status != 200).collect();
+    // While 130 requests are being read, a place or two in the queue falls free.
+    assert!((115..=119).contains(&good), "{good} passed");
+    for answer in &refused {
+        answer.is_refusal(429, "queue-full");
+        assert!(answer.json().is_object(), "Aprimo's clients read JSON: {}", answer.text());
+        assert!(
+            !answer.header("content-type").unwrap_or_default().contains("problem"),
+            "Aprimo knows no problem documents"
+        );
+        assert!((6..=16).contains(&answer.retry_after().unwrap()), "Retry-After {:?}", answer.retry_after());
+    }
+    let calls = vendor.calls();
+    assert!(calls.refused().is_empty(), "the vendor refused {:?}", calls.refused());
+    assert_eq!(calls.passed(), good);
+
+    let at = calls.since_first_us();
+    let burst = at.iter().filter(|us| **us < 300_000).count();
+    assert!((15..=19).contains(&burst), "{burst} in the first 0.3 s");
+    let last = *at.last().unwrap() as f64 / 1e6;
+    let due = (good as f64 - 15.0) / 15.0;
+    assert!((last - due).abs() < 0.3, "the last of {good} started after {last:.2} s, not {due:.2} s");
+    let waited = answers.iter().filter(|a| a.status == 200).map(|a| queue_ms(a)).fold(0.0, f64::max);
+    assert!((waited / 1000.0 - due).abs() < 0.4, "Server-Timing says that the longest waited {waited} ms");
+}
+
+/// `queue;dur=` of `Server-Timing`.
+fn queue_ms(answer: &sluice_e2e::Answer) -> f64 {
+    let timing = answer.header("server-timing").expect("Server-Timing");
+    let rest = timing.split_once("queue;dur=").unwrap_or_else(|| panic!("no queue in «{timing}»")).1;
+    rest.split([',', ';']).next().unwrap().trim().parse().unwrap()
+}

@@ -1,0 +1,78 @@
+//! A noisy app delays itself.
+
+use serde_json::{Value, json};
+use sluice_e2e::{Ask, Tenant, World, load};
+use sluice_vendors::{Handle, Spec, Vendor};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+tests![
+    seven_quiet_apps_are_among_the_next_eight,
+    seven_quiet_apps_are_among_the_next_eight_though_the_noisy_one_claims_urgency,
+    weights_of_3_to_1_give_3_to_1,
+];
+
+async fn seven_quiet_apps_are_among_the_next_eight(world: &World) {
+    quiet_apps_come_next(world, "fair", "u=3").await;
+}
+
+async fn seven_quiet_apps_are_among_the_next_eight_though_the_noisy_one_claims_urgency(world: &World) {
+    quiet_apps_come_next(world, "urgent", "u=0").await;
+}
+
+async fn setup(world: &World, name: &str, limit: Value, apps: Value) -> (Handle, Tenant) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant(name);
+    let connection = json!({
+        "vendor": "generic", "base_url": vendor.url(), "limits": [limit], "queue": {"size": 400, "max_wait_seconds": 120},
+    });
+    tenant.policy(&json!({"connections": {"c": connection}, "apps": apps})).await;
+    (vendor, tenant)
+}
+
+async fn quiet_apps_come_next(world: &World, name: &str, urgency: &str) {
+    let limit = json!({"name": "rate", "kind": "token_bucket", "rate_per_second": 2, "burst": 2});
+    let apps: Value = (0..8).map(|n| (format!("app-{n}"), json!({}))).collect::<serde_json::Map<_, _>>().into();
+    let (vendor, tenant) = setup(world, name, limit, apps).await;
+    let ask = |app: &str, key: &str| Ask::get("/v/c/echo").key(key).with("X-App", app);
+
+    let noisy = tenant.key("app-0").await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..200 {
+        let (to, ask) = (tenant.to(), ask("app-0", &noisy).with("Priority", urgency));
+        waiting.spawn(async move { ask.try_send(to).await });
+    }
+    tenant.until(&noisy, "the noisy app waits", |c| c["queue"]["depth"].as_u64().unwrap_or(0) >= 190).await;
+    let mut quiet = Vec::new();
+    for n in 1..8 {
+        quiet.push(ask(&format!("app-{n}"), &tenant.key(&format!("app-{n}")).await));
+    }
+    let before = vendor.calls().0.len();
+    let answers = load::at_once(tenant.to(), quiet).await;
+    assert!(answers.iter().all(|a| a.status == 200));
+    waiting.abort_all();
+
+    let order: Vec<String> = vendor.calls().0.iter().skip(before).map(|c| c.app.clone().unwrap_or_default()).collect();
+    let last = order.iter().rposition(|app| app != "app-0").unwrap() + 1;
+    // One more call may have gone while the seven were on their way.
+    assert!(last <= 9, "the last of the seven was number {last}: {order:?}");
+}
+
+async fn weights_of_3_to_1_give_3_to_1(world: &World) {
+    let limit = json!({"name": "rate", "kind": "token_bucket", "rate_per_second": 40, "burst": 4});
+    let apps = json!({"heavy": {"weight": 3}, "light": {"weight": 1}});
+    let (vendor, tenant) = setup(world, "weights", limit, apps).await;
+    let (heavy, light) = (tenant.key("heavy").await, tenant.key("light").await);
+    let length = Duration::from_secs(12);
+    let (heavy, light) = (
+        Ask::get("/v/c/echo").key(&heavy).with("X-App", "heavy"),
+        Ask::get("/v/c/echo").key(&light).with("X-App", "light"),
+    );
+    tokio::join!(load::saturate(tenant.to(), &heavy, 30, length), load::saturate(tenant.to(), &light, 30, length));
+    // Once both wait, and while both wait.
+    let calls = vendor.calls().only(|c| (1_000_000..11_000_000).contains(&c.arrived_us));
+    let by = calls.by_app();
+    let share = by["heavy"] as f64 / (by["heavy"] + by["light"]) as f64;
+    assert!(calls.0.len() >= 300, "{by:?}");
+    assert!((0.7125..=0.7875).contains(&share), "heavy has {share:.3} of {by:?}");
+}

@@ -1,0 +1,113 @@
+//! The end-to-end tests. Each runs on a thread of its own with a tenant of its own; most share one workerd.
+//! When all have ended, every file and every line that the instances wrote is searched for every secret that was used.
+
+/// The tests of a module.
+macro_rules! tests {
+    ($($name:ident),+ $(,)?) => {
+        pub fn tests() -> Vec<crate::Test> {
+            vec![$(crate::Test(concat!(module_path!(), "::", stringify!($name)), |world| Box::pin($name(world)))),+]
+        }
+    };
+}
+
+mod admin;
+mod aprimo;
+mod browser;
+mod bytes;
+mod crash;
+mod daily;
+mod fair;
+mod gone;
+mod headers;
+mod hosts;
+mod idle;
+mod keys;
+mod observe;
+mod paths;
+mod pause;
+mod refusals;
+mod retry_after;
+mod saturated;
+mod sizes;
+mod vendor_faults;
+
+use libtest_mimic::{Arguments, Trial};
+use sluice_e2e::{World, secrets};
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+type Run = for<'a> fn(&'a World) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// A test by its name.
+struct Test(&'static str, Run);
+
+/// Tests that mostly wait; two cores carry this many at once.
+const AT_ONCE: usize = 12;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(AT_ONCE));
+    let world = Arc::new(World::default());
+    let trials = tests().into_iter().map(|test| trial(test, &world)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(world) = Arc::into_inner(world) {
+        world.end();
+    }
+    let clean = nothing_leaked();
+    if conclusion.has_failed() || !clean { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The longest first, so that the others run beside them.
+fn tests() -> Vec<Test> {
+    [
+        daily::tests(),
+        crash::tests(),
+        saturated::tests(),
+        idle::tests(),
+        bytes::tests(),
+        retry_after::tests(),
+        fair::tests(),
+        aprimo::tests(),
+        gone::tests(),
+        pause::tests(),
+        vendor_faults::tests(),
+        admin::tests(),
+        keys::tests(),
+        browser::tests(),
+        headers::tests(),
+        hosts::tests(),
+        observe::tests(),
+        paths::tests(),
+        refusals::tests(),
+        sizes::tests(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn trial(Test(name, run): Test, world: &Arc<World>) -> Trial {
+    let world = Arc::clone(world);
+    Trial::test(name.trim_start_matches("e2e::"), move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(run(&world));
+        Ok(())
+    })
+}
+
+/// No credential and no key in any file of any persist folder, nor in anything an instance printed.
+fn nothing_leaked() -> bool {
+    let (secrets, files, printed) = secrets::scope();
+    if secrets == 0 {
+        return true;
+    }
+    let leaks = secrets::leaks();
+    println!("looked for {secrets} secrets in {files} files and {printed} bytes of output: {} found", leaks.len());
+    for leak in &leaks {
+        println!("  {leak}");
+    }
+    secrets::clean();
+    leaks.is_empty()
+}
