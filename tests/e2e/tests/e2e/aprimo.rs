@@ -41,7 +41,7 @@ async fn of_130_at_once_15_go_100_wait_and_15_are_refused(world: &World) {
     let last = *at.last().unwrap() as f64 / 1e6;
     let due = (good as f64 - 15.0) / 15.0;
     assert!((last - due).abs() < 0.3, "the last of {good} started after {last:.2} s, not {due:.2} s");
-    let waited = answers.iter().filter(|a| a.status == 200).map(|a| queue_ms(a)).fold(0.0, f64::max);
+    let waited = answers.iter().filter(|a| a.status == 200).map(queue_ms).fold(0.0, f64::max);
     assert!((waited / 1000.0 - due).abs() < 0.4, "Server-Timing says that the longest waited {waited} ms");
 }
 
