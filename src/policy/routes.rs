@@ -56,6 +56,15 @@ impl Routes {
             })
     }
 
+    /// The routes of a profile, which were checked when it was read. One that does not parse is left out.
+    pub fn of(written: &[String]) -> Self {
+        let mut routes = Self::default();
+        for text in written {
+            let _ = routes.add(text);
+        }
+        routes
+    }
+
     /// As written, the exceptions last.
     pub fn written(&self) -> Vec<String> {
         let text = |mark: &str, route: &Route| match &route.method {

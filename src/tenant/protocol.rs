@@ -16,10 +16,26 @@ pub enum Ask {
     Describe(Admit),
     /// What became of a permit. Answered with [`Reply::Done`], also when repeated.
     Settle(Settle),
+    /// The caller of this call has gone: if it still waits, it gives up its place. Its own ask is answered all the same,
+    /// so that a permit already on its way is settled as unused. Heeded by the object's shell, which knows who waits.
+    Gone(String),
     /// `GET /status.json`. For the WebSocket the Worker passes the upgrade itself on, to `/live`.
     Status(Claims),
     /// An administrator's call, already authorised.
     Admin(Admin),
+    /// The list of tenants, which the object named `*` keeps.
+    Directory(Directory),
+}
+
+/// The list of tenants.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Directory {
+    /// Enters a name, before its tenant is created.
+    Add(String),
+    /// Strikes a name out, after its tenant was removed.
+    Remove(String),
+    /// All names.
+    List,
 }
 
 /// An administrator's call.
@@ -133,9 +149,13 @@ pub enum Reply {
     Document {
         /// HTTP status.
         status: u16,
-        /// JSON.
+        /// JSON; empty with 204.
         body: String,
+        /// What holds but may not be meant, one sentence each.
+        warnings: Vec<String>,
     },
+    /// A document that is not valid: 400, with every fault by its JSON pointer.
+    Invalid(Vec<(String, String)>),
     /// The object lost its memory or its storage between: ask again, with the same call id.
     Again,
 }

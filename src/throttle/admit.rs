@@ -22,6 +22,8 @@ pub struct Call<'a> {
     pub id: u128,
     /// An earlier ask may have been heard.
     pub again: bool,
+    /// What it has waited already, milliseconds: under another policy.
+    pub waited_ms: u64,
     /// The longest it will wait, milliseconds; none: as long as the queue allows.
     pub wait_ms: Option<u64>,
     /// RFC 9218, 0 first.
@@ -81,7 +83,7 @@ impl Throttle {
         let arrived = match self.heard_before(call) {
             Some(Heard::Granted(grant)) => return Admission::Granted(grant),
             Some(Heard::Waiting(since)) => since,
-            None => time,
+            None => time.saturating_sub(i64::try_from(call.waited_ms).unwrap_or(0)),
         };
         self.pump(time);
         let waiting = Waiting {
@@ -117,6 +119,12 @@ impl Throttle {
         let time = self.begin(now);
         self.queue.remove(ticket);
         self.pump(time);
+    }
+
+    /// How long a call has waited, milliseconds.
+    pub fn waited(&self, ticket: Ticket) -> u64 {
+        let since = self.queue.get(ticket).map_or(0, |call| self.clock.last().saturating_sub(call.arrived));
+        u64::try_from(since).unwrap_or(0)
     }
 
     /// The time that [`Throttle::next_wakeup`] named has come.
@@ -343,7 +351,7 @@ impl Throttle {
             let lanes: Vec<u32> = self.queue.lanes().collect();
             self.queue.next_check().map(&mut sooner);
             self.past.next_known().map(&mut sooner);
-            self.ledger.oldest().map(|(_, lease)| sooner(lease.lapses));
+            self.ledger.oldest().map(|(_, lease)| lease.lapses).map(&mut sooner);
             self.adaptive.paused(time).map(&mut sooner);
             for lane in lanes {
                 let mut place = 0;

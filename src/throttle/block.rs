@@ -95,6 +95,11 @@ impl Throttle {
         self.block.due = true;
     }
 
+    /// Has the state stored at the end of this event, whatever else happens in it.
+    pub const fn require_row(&mut self) {
+        self.block.require();
+    }
+
     /// The row to be stored before anything of this event leaves, if one is due. It opens a new block.
     pub fn row_due(&mut self) -> Option<Vec<u8>> {
         if !self.block.due {
@@ -119,7 +124,7 @@ impl Throttle {
         self.block.ceiling = if spare == 0 { flying } else { room };
         self.block.peak = flying;
         let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
-        let until = time.saturating_add(BLOCK_MS).min(self.from_wall(turn).saturating_sub(1));
+        let until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
         self.block.until = if closing { time - 1 } else { until };
         Some(self.store(time))
     }

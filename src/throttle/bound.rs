@@ -110,9 +110,9 @@ impl Throttle {
                 let Some(days) = self.calendars.get(calendar) else { return time };
                 let fits = |used: u64| used.saturating_add(nth) <= amount;
                 if !fits(count.used) {
-                    self.from_wall(days.over())
+                    self.limiter_time(days.over())
                 } else if self.before_is_open(calendar) && !fits(count.before) {
-                    self.from_wall(days.before_over())
+                    self.limiter_time(days.before_over())
                 } else {
                     time
                 }

@@ -86,6 +86,12 @@ impl Bucket {
         self.interval(factor).saturating_add(MICROS - 1) / MICROS
     }
 
+    /// Milliseconds until a bucket that is emptied now is full again.
+    pub fn full_in_ms(&self, now: i64, factor: u32) -> i64 {
+        let backlog = (self.tat / MICROS).saturating_sub(now).max(0);
+        backlog.saturating_add(self.pace_ms(factor).saturating_mul(self.burst))
+    }
+
     /// The theoretical arrival time, microseconds.
     pub const fn tat(&self) -> i64 {
         self.tat

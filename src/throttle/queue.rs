@@ -302,6 +302,10 @@ mod tests {
         Waiting { app, lane: app, urgency, arrived: 0, deadline: 10_000, call: 0 }
     }
 
+    fn fill(queue: &mut Queue, calls: usize, app: u32, urgency: u8) {
+        (0..calls).for_each(|_| assert!(queue.push(call(app, urgency), 0).is_some()));
+    }
+
     fn serve(queue: &mut Queue) -> Waiting {
         let ticket = queue.next(|_| false).unwrap();
         let call = queue.remove(ticket).unwrap();
@@ -313,8 +317,8 @@ mod tests {
     fn each_quiet_app_goes_before_the_noisy_one_whatever_urgency_it_claims() {
         for claimed in [0, 3] {
             let mut queue = Queue::new([1; 8].into_iter());
-            (0..200).for_each(|_| drop(queue.push(call(0, claimed), 0)));
-            (1..8).for_each(|app| drop(queue.push(call(app, 3), 0)));
+            fill(&mut queue, 200, 0, claimed);
+            (1..8).for_each(|app| fill(&mut queue, 1, app, 3));
             let mut served: Vec<_> = (0..8).map(|_| serve(&mut queue).app).collect();
             served.sort_unstable();
             assert_eq!(served, [0, 1, 2, 3, 4, 5, 6, 7]);
@@ -335,8 +339,8 @@ mod tests {
     #[test]
     fn a_few_urgent_calls_overtake_and_are_charged_for() {
         let mut queue = Queue::new([1, 1].into_iter());
-        (0..20).for_each(|_| drop(queue.push(call(0, 5), 0)));
-        (0..4).for_each(|_| drop(queue.push(call(1, 0), 0)));
+        fill(&mut queue, 20, 0, 5);
+        fill(&mut queue, 4, 1, 0);
         assert_eq!((0..4).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [1; 4]);
         queue.push(call(1, 5), 0).unwrap();
         assert_eq!((0..3).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [0; 3]);

@@ -167,7 +167,7 @@ impl Throttle {
         let at = match self.gauge_of(meter)? {
             Gauge::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
             Gauge::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.adaptive.factor())),
-            Gauge::Daily { calendar, .. } => self.from_wall(self.calendars.get(*calendar)?.over()),
+            Gauge::Daily { calendar, .. } => self.limiter_time(self.calendars.get(*calendar)?.over()),
             Gauge::Slots { .. } => return None,
         };
         Some(u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000))

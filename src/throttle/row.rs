@@ -138,6 +138,37 @@ impl Throttle {
         next.block.require();
         Ok(next)
     }
+
+    /// Ends this life for good: until when its counts matter, Unix milliseconds, and the row that keeps them. None if nothing counts.
+    pub fn bury(mut self, now: Now<'_>) -> Option<(i64, Vec<u8>)> {
+        let time = self.begin(now);
+        let mut until = time;
+        for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
+            if self.used(meter, time) > 0 {
+                until = until.max(self.counts_until(meter, time));
+            }
+        }
+        if until <= time {
+            return None;
+        }
+        self.close(time);
+        let row = self.row_due().unwrap_or_default();
+        Some((now.wall.saturating_add(until - time).saturating_add(2 * super::SKEW_MS), row))
+    }
+
+    /// When nothing that a meter counts now can count any more.
+    fn counts_until(&self, meter: u32, time: i64) -> i64 {
+        let landed = time.saturating_add(if self.flying() > 0 { self.life_ms() } else { 0 });
+        match self.gauge_of(meter) {
+            Some(Gauge::Window { window, .. }) => landed.saturating_add(window.span()),
+            Some(Gauge::Daily { calendar, .. }) => {
+                let over = self.calendars.get(*calendar).map_or(time, |days| self.limiter_time(days.over()));
+                over.max(landed)
+            }
+            Some(Gauge::Bucket(bucket)) => landed.saturating_add(bucket.full_in_ms(time, self.adaptive.factor())),
+            _ => landed,
+        }
+    }
 }
 
 fn row_lane(lane: &super::ledger::Lane) -> RowLane {

@@ -127,10 +127,10 @@ impl Throttle {
         let apps = plan.apps.clone();
         let mut calendars = vec![Calendar::new(&plan.day, now.zones, now.wall)];
         for limit in &plan.limits {
-            if let Kind::Daily { reset, .. } = &limit.kind {
-                if calendars.iter().all(|calendar| calendar.reset() != reset) {
-                    calendars.push(Calendar::new(reset, now.zones, now.wall));
-                }
+            if let Kind::Daily { reset, .. } = &limit.kind
+                && calendars.iter().all(|calendar| calendar.reset() != reset)
+            {
+                calendars.push(Calendar::new(reset, now.zones, now.wall));
             }
         }
         Self {
@@ -297,8 +297,8 @@ impl Throttle {
             .is_some_and(|calendar| self.wall < calendar.before_over() && !mutant::is(Mutant::OneSided))
     }
 
-    /// Wall time as limiter time.
-    pub(super) fn from_wall(&self, wall: i64) -> i64 {
+    /// The limiter time of a moment on the wall clock.
+    pub(super) fn limiter_time(&self, wall: i64) -> i64 {
         self.clock.last().saturating_add(wall.saturating_sub(self.wall))
     }
 

@@ -64,11 +64,11 @@ impl Window {
             until.div_euclid(self.grain).saturating_add(i64::from(until.rem_euclid(self.grain) > 0)) * self.grain;
         self.total += u64::from(n);
         let place = self.expiries.iter().rposition(|&(at, _)| at <= until);
-        if let Some(entry) = place.and_then(|i| self.expiries.get_mut(i)) {
-            if entry.0 == until {
-                entry.1 = entry.1.saturating_add(n);
-                return;
-            }
+        if let Some(entry) = place.and_then(|i| self.expiries.get_mut(i))
+            && entry.0 == until
+        {
+            entry.1 = entry.1.saturating_add(n);
+            return;
         }
         self.expiries.insert(place.map_or(0, |i| i + 1), (until, n));
     }

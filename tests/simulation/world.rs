@@ -224,7 +224,9 @@ impl World {
             Event::Settle(permit, attempt, outcome, workers) => {
                 if workers == self.workers {
                     let report = Settlement { permit, attempt, outcome, since_headers_ms: 0, response_bytes: 0 };
-                    self.object(|throttle, now| drop(throttle.settle(now, report)));
+                    self.object(|throttle, now| {
+                        throttle.settle(now, report);
+                    });
                 }
             }
             Event::Timer(object, timer) => {
@@ -267,7 +269,7 @@ impl World {
         }
         let name = app_name(app);
         let wait_ms = Some(u64::try_from((until - self.now) / 1_000).unwrap_or(0));
-        let call = Call { app: &name, mask, id: caller as u128, again, wait_ms, urgency: 3 };
+        let call = Call { app: &name, mask, id: caller as u128, again, waited_ms: 0, wait_ms, urgency: 3 };
         let mut admission = None;
         let at = self.object(|throttle, now| admission = Some(throttle.admit(now, call)));
         match (at, admission) {

@@ -1,0 +1,243 @@
+//! The desk: all that a tenant's object decides, without knowing that it is one. Each event is handled whole, with nothing awaited;
+//! that is the correctness argument of admission.
+//!
+//! After each event the shell hands out [`Desk::next_ready`] until it is empty and sets its timer to [`Desk::next_wakeup`] and its
+//! alarm to [`Desk::next_alarm`]. After a [`StoreError`] it drops the desk: what is in memory may then not be what is stored.
+
+use super::keys::{self, KeyRow};
+use super::line::{Asked, Line, kept_until};
+use super::protocol::{Admit, Ask, Directory, No, Reply};
+use super::store::{Host, StoreError, Table};
+use super::{gate, status, tenure};
+use crate::policy::Policy;
+use crate::refusal::{Reason, Refusal};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A waiting call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What is said to an ask.
+#[derive(Debug)]
+pub enum Answer {
+    /// At once.
+    Now(Reply),
+    /// Later, through [`Desk::next_ready`].
+    Wait(Ticket),
+}
+
+/// One tenant's desk; or, under the name `*`, the one that lists the tenants.
+pub struct Desk {
+    pub(super) name: String,
+    pub(super) policy: Option<Policy>,
+    pub(super) keys: BTreeMap<String, KeyRow>,
+    pub(super) lines: BTreeMap<String, Line>,
+    pub(super) ready: VecDeque<(Ticket, Reply)>,
+    next_ticket: u64,
+    next_alarm: Option<i64>,
+}
+
+impl Desk {
+    /// Opens the desk from what is stored.
+    ///
+    /// # Errors
+    /// If storage refuses, or holds what this build cannot read: then nothing is admitted.
+    pub fn open(name: &str, host: &mut Host<'_>) -> Result<Self, StoreError> {
+        let policy = match host.store.load(Table::Policy, "")? {
+            Some(stored) => {
+                let text = String::from_utf8_lossy(&stored);
+                let settings = host.settings;
+                let read = Policy::from_stored(&text, name, &settings.master, settings.allow_loopback);
+                Some(read.map_err(|fault| StoreError(fault.to_string()))?)
+            }
+            None => None,
+        };
+        let mut desk = Self {
+            name: name.to_owned(),
+            keys: keys::load(host)?,
+            lines: BTreeMap::new(),
+            policy: None,
+            ready: VecDeque::new(),
+            next_ticket: 0,
+            next_alarm: None,
+        };
+        if let Some(policy) = policy {
+            for connection in policy.connections.keys() {
+                if let Some(line) = Line::open(connection, &policy, host)? {
+                    desk.lines.insert(connection.clone(), line);
+                }
+            }
+            desk.policy = Some(policy);
+        }
+        desk.plan_alarm(host)?;
+        Ok(desk)
+    }
+
+    /// Answers an ask.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn ask(&mut self, ask: Ask, host: &mut Host<'_>) -> Result<Answer, StoreError> {
+        let reply = match ask {
+            Ask::Admit(admit) => return self.admit(Box::new(admit), host),
+            Ask::Describe(admit) => match gate::check(self, &admit, host.now) {
+                Ok(line) => Reply::Route(line.route()),
+                Err(refusal) => refused(refusal),
+            },
+            Ask::Settle(report) => {
+                if let Some(line) = self.lines.get_mut(&report.connection) {
+                    line.settle(&report, host);
+                    let connection = report.connection;
+                    self.finish(&connection, host)?;
+                }
+                Reply::Done
+            }
+            Ask::Gone(_) => Reply::Done,
+            Ask::Status(claims) => match gate::may_look(self, &claims, host.now) {
+                Ok(()) => Reply::Document { status: 200, body: status::document(self, host), warnings: Vec::new() },
+                Err(refusal) => refused(refusal),
+            },
+            Ask::Admin(admin) => tenure::administer(self, admin, host)?,
+            Ask::Directory(directory) => list(directory, host)?,
+        };
+        Ok(Answer::Now(reply))
+    }
+
+    fn admit(&mut self, admit: Box<Admit>, host: &mut Host<'_>) -> Result<Answer, StoreError> {
+        if let Err(refusal) = gate::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
+            return Ok(Answer::Now(refused(refusal)));
+        }
+        self.next_ticket += 1;
+        self.put(admit, Ticket(self.next_ticket), 0, host)
+    }
+
+    /// Puts a call that has passed the gate to its connection.
+    pub(super) fn put(
+        &mut self,
+        admit: Box<Admit>,
+        ticket: Ticket,
+        waited: u64,
+        host: &mut Host<'_>,
+    ) -> Result<Answer, StoreError> {
+        let connection = admit.connection.clone();
+        let Some(line) = self.lines.get_mut(&connection) else {
+            return Ok(Answer::Now(refused(gate::unknown(&connection))));
+        };
+        let asked = line.admit(admit, ticket.0, waited, host);
+        self.finish(&connection, host)?;
+        Ok(match asked {
+            Asked::Now(reply) => Answer::Now(reply),
+            Asked::Waits => Answer::Wait(ticket),
+        })
+    }
+
+    /// The caller of a waiting call has gone.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn cancel(&mut self, ticket: Ticket, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let held = |line: &Line| line.waiting.iter().find(|(_, (desk, _))| *desk == ticket.0).map(|(held, _)| *held);
+        let Some((connection, held)) = self.lines.iter().find_map(|(name, line)| Some((name.clone(), held(line)?)))
+        else {
+            return Ok(());
+        };
+        if let Some(line) = self.lines.get_mut(&connection) {
+            line.waiting.remove(&held);
+            line.throttle.cancel(host.time(), held);
+        }
+        self.finish(&connection, host)
+    }
+
+    /// The time of [`Self::next_wakeup`] or [`Self::next_alarm`] has come.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn wake(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let due = |line: &mut Line| line.throttle.next_wakeup().is_some_and(|at| at <= host.now);
+        let names: Vec<String> =
+            self.lines.iter_mut().filter_map(|(name, line)| due(line).then(|| name.clone())).collect();
+        for connection in names {
+            if let Some(line) = self.lines.get_mut(&connection) {
+                line.throttle.wake(host.time());
+            }
+            self.finish(&connection, host)?;
+        }
+        if self.next_alarm.is_some_and(|at| at <= host.now) {
+            for (connection, stone) in host.store.all(Table::Tombstone)? {
+                if kept_until(&stone) <= host.now {
+                    host.store.remove(Table::Tombstone, &connection)?;
+                }
+            }
+            self.plan_alarm(host)?;
+        }
+        Ok(())
+    }
+
+    /// The next waiting call whose end is known.
+    pub fn next_ready(&mut self) -> Option<(Ticket, Reply)> {
+        self.ready.pop_front()
+    }
+
+    /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
+    pub fn next_wakeup(&mut self) -> Option<i64> {
+        self.lines.values_mut().filter_map(|line| line.throttle.next_wakeup()).min()
+    }
+
+    /// When to call [`Self::wake`], even if the object has left memory: Unix milliseconds.
+    pub const fn next_alarm(&self) -> Option<i64> {
+        self.next_alarm
+    }
+
+    /// What every event on a connection ends with: store first, then let the waiting ones know.
+    pub(super) fn finish(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
+        line.store(host)?;
+        while let Some((desk, reply)) = line.next_ready() {
+            self.ready.push_back((Ticket(desk), reply));
+        }
+        Ok(())
+    }
+
+    pub(super) fn plan_alarm(&mut self, host: &Host<'_>) -> Result<(), StoreError> {
+        let stones = host.store.all(Table::Tombstone)?;
+        self.next_alarm = stones.iter().map(|(_, stone)| kept_until(stone)).min();
+        Ok(())
+    }
+
+    /// The `/status.json` document. The key must have been checked.
+    pub fn status(&mut self, host: &Host<'_>) -> String {
+        status::document(self, host)
+    }
+}
+
+/// A refusal that is not in a vendor's words.
+pub(super) const fn refused(refusal: Refusal) -> Reply {
+    Reply::No(No { refusal, vendor: None, rate_limit: None })
+}
+
+/// Most tenants of one installation: as many names as the list can be read in one go.
+const MOST_TENANTS: usize = 100_000;
+
+fn list(directory: Directory, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    match directory {
+        Directory::Add(name) => {
+            if host.store.load(Table::Tenant, &name)?.is_none() {
+                if host.store.all(Table::Tenant)?.len() >= MOST_TENANTS {
+                    let detail = format!("this installation has {MOST_TENANTS} tenants, the most it takes: remove one");
+                    return Ok(refused(Refusal::new(Reason::Request, detail)));
+                }
+                host.store.save(Table::Tenant, &name, &[])?;
+            }
+            Ok(Reply::Done)
+        }
+        Directory::Remove(name) => {
+            host.store.remove(Table::Tenant, &name)?;
+            Ok(Reply::Done)
+        }
+        Directory::List => {
+            let names: Vec<String> = host.store.all(Table::Tenant)?.into_iter().map(|(name, _)| name).collect();
+            let body = serde_json::json!({ "items": names }).to_string();
+            Ok(Reply::Document { status: 200, body, warnings: Vec::new() })
+        }
+    }
+}

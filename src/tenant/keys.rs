@@ -1,0 +1,119 @@
+//! The keys of a tenant, as stored: never the key itself, only what it may do. A key works while its id is listed.
+
+use super::desk::{Desk, refused};
+use super::protocol::{NewKey, Reply};
+use super::store::{Host, StoreError, Table};
+use crate::civil::rfc3339;
+use crate::key::{Claims, Role};
+use crate::refusal::{Reason, Refusal};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Most keys of a tenant that have not expired.
+const MOST_KEYS: usize = 10_000;
+
+/// One key. Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeyRow {
+    pub role: Role,
+    pub app: Option<String>,
+    pub created: u64,
+    pub expires: Option<u64>,
+}
+
+/// All stored keys. One that does not parse is of a later version, and is as good as revoked here.
+pub(super) fn load(host: &Host<'_>) -> Result<BTreeMap<String, KeyRow>, StoreError> {
+    let rows = host.store.all(Table::Key)?;
+    Ok(rows.into_iter().filter_map(|(id, row)| Some((id, serde_json::from_slice(&row).ok()?))).collect())
+}
+
+/// Issues a key.
+pub(super) fn create(desk: &mut Desk, new: NewKey, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let invalid = |pointer: &str, detail: String| Ok(Reply::Invalid(vec![(pointer.to_owned(), detail)]));
+    match (new.role, &new.app) {
+        (Role::App, None) => {
+            return invalid("/app", "is missing: name the app of the policy that will carry the key".to_owned());
+        }
+        (Role::App, Some(app)) => {
+            if !desk.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(app)) {
+                return invalid("/app", "is not an app of the tenant's policy".to_owned());
+            }
+        }
+        (_, Some(_)) => return invalid("/app", "is for the role app alone".to_owned()),
+        (_, None) => {}
+    }
+    let now = u64::try_from(host.now / 1_000).unwrap_or(0);
+    if new.expires_in_seconds == Some(0) {
+        return invalid("/expires_in_seconds", "must be at least 1".to_owned());
+    }
+    let expired: Vec<String> =
+        desk.keys.iter().filter(|(_, row)| row.expires.is_some_and(|at| at <= now)).map(|(id, _)| id.clone()).collect();
+    for id in expired {
+        host.store.remove(Table::Key, &id)?;
+        desk.keys.remove(&id);
+    }
+    if desk.keys.len() >= MOST_KEYS {
+        return invalid("", format!("the tenant has {MOST_KEYS} keys, the most it may have: revoke some"));
+    }
+    let mut bytes = [0; 8];
+    (host.random)(&mut bytes);
+    let id = bytes.iter().fold(String::new(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    });
+    let row = KeyRow {
+        role: new.role,
+        app: new.app,
+        created: now,
+        expires: new.expires_in_seconds.map(|seconds| now.saturating_add(seconds)),
+    };
+    let claims = Claims {
+        tenant: desk.name.clone(),
+        id: id.clone(),
+        role: row.role,
+        app: row.app.clone(),
+        expires: row.expires,
+    };
+    let Some(key) = claims.sign(&host.settings.master) else {
+        return Ok(refused(Refusal::new(Reason::Internal, "the key could not be signed: report this as a fault")));
+    };
+    let stored = serde_json::to_vec(&row).map_err(|fault| StoreError(fault.to_string()))?;
+    host.store.save(Table::Key, &id, &stored)?;
+    let mut shown = show(&id, &row);
+    if let Value::Object(fields) = &mut shown {
+        fields.insert("key".to_owned(), key.into());
+    }
+    desk.keys.insert(id, row);
+    Ok(Reply::Document { status: 201, body: shown.to_string(), warnings: Vec::new() })
+}
+
+/// Lists the keys.
+pub(super) fn list(desk: &Desk) -> Reply {
+    let items: Vec<Value> = desk.keys.iter().map(|(id, row)| show(id, row)).collect();
+    Reply::Document { status: 200, body: json!({ "items": items }).to_string(), warnings: Vec::new() }
+}
+
+/// Revokes a key, at once.
+pub(super) fn revoke(desk: &mut Desk, id: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    if desk.keys.remove(id).is_none() {
+        return Ok(refused(Refusal::new(Reason::NotFound, format!("the tenant has no key with the id {id}"))));
+    }
+    host.store.remove(Table::Key, id)?;
+    Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
+}
+
+fn show(id: &str, row: &KeyRow) -> Value {
+    let at = |seconds: u64| rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
+    let mut shown = json!({ "id": id, "role": row.role, "created": at(row.created) });
+    if let Value::Object(fields) = &mut shown {
+        if let Some(app) = &row.app {
+            fields.insert("app".to_owned(), app.as_str().into());
+        }
+        if let Some(expires) = row.expires {
+            fields.insert("expires".to_owned(), at(expires).into());
+        }
+    }
+    shown
+}

@@ -1,0 +1,316 @@
+//! One connection at the desk: its part of the policy, its throttle, and who waits for it.
+
+use super::protocol::{Admit, BodyLength, Go, No, Reply, Route, Settle};
+use super::store::{Host, StoreError, Table};
+use crate::civil::{Reset, Zone};
+use crate::http::{PolicyItem, RemainingItem, policy_field, remaining_field};
+use crate::policy::{App, Connection, Policy, Routes};
+use crate::refusal::{Reason, Refusal};
+use crate::throttle::{
+    Admission, AppRule, Call, Grant, Kind, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle, Ticket, Unit, Would,
+    policy_item,
+};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// One connection.
+pub struct Line {
+    pub(super) name: String,
+    pub(super) connection: Connection,
+    pub(super) throttle: Throttle,
+    /// The calls that wait, with the desk's own tickets.
+    pub(super) waiting: BTreeMap<Ticket, (u64, Box<Admit>)>,
+    route: Box<Route>,
+    bodies: Vec<(Routes, u64)>,
+}
+
+/// What became of a call that asked.
+pub enum Asked {
+    Now(Reply),
+    Waits,
+}
+
+/// A call that waited when the policy changed.
+pub struct Displaced {
+    /// The desk's ticket.
+    pub(super) desk: u64,
+    /// What it asked.
+    pub(super) admit: Box<Admit>,
+    /// How long it has waited, milliseconds.
+    pub(super) waited_ms: u64,
+}
+
+impl Line {
+    /// A connection as the policy has it, with the counts that were stored under its name.
+    pub(super) fn open(name: &str, policy: &Policy, host: &mut Host<'_>) -> Result<Option<Self>, StoreError> {
+        let Some(connection) = policy.connections.get(name) else { return Ok(None) };
+        let plan = plan(connection, &policy.apps);
+        let mut row = host.store.load(Table::Throttle, name)?;
+        if row.is_none() {
+            row = host.store.load(Table::Tombstone, name)?.and_then(|row| Some(row.split_at_checked(8)?.1.to_vec()));
+        }
+        let throttle = match row {
+            Some(row) => Throttle::load(plan, &row, host.time(), SKEW_MS).map_err(StoreError)?,
+            None => Throttle::new(plan, host.time()),
+        };
+        let (route, bodies) = (route(connection), bodies(connection));
+        Ok(Some(Self {
+            name: name.to_owned(),
+            connection: connection.clone(),
+            throttle,
+            waiting: BTreeMap::new(),
+            route,
+            bodies,
+        }))
+    }
+
+    /// Puts another policy in force, if the connection is still in it. The waiting calls are handed back to ask anew.
+    pub(super) fn replan(
+        self,
+        policy: &Policy,
+        host: &mut Host<'_>,
+    ) -> Result<(Option<Self>, Vec<Displaced>), StoreError> {
+        let mut waiting = Vec::new();
+        for (ticket, (desk, admit)) in self.waiting {
+            waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
+        }
+        let Some(connection) = policy.connections.get(&self.name) else {
+            bury(&self.name, self.throttle, host)?;
+            return Ok((None, waiting));
+        };
+        let throttle = self.throttle.replan(plan(connection, &policy.apps), host.time()).map_err(StoreError)?;
+        let mut line = Self {
+            name: self.name,
+            connection: connection.clone(),
+            throttle,
+            waiting: BTreeMap::new(),
+            route: route(connection),
+            bodies: bodies(connection),
+        };
+        line.store(host)?;
+        Ok((Some(line), waiting))
+    }
+
+    /// The connection is removed with its tenant.
+    pub(super) fn close(self, host: &mut Host<'_>) -> Result<Vec<u64>, StoreError> {
+        bury(&self.name, self.throttle, host)?;
+        Ok(self.waiting.into_values().map(|(desk, _)| desk).collect())
+    }
+
+    /// Where its calls go.
+    pub(super) fn route(&self) -> Box<Route> {
+        self.route.clone()
+    }
+
+    /// Whether the vendor takes what is asked: lengths of target and body, before any quota is spent.
+    pub(super) fn fits(&self, admit: &Admit) -> Result<(), Refusal> {
+        if let Some(most) = self.connection.profile.uri_bytes.filter(|most| u64::from(admit.uri_bytes) > *most) {
+            let detail = format!("path and query are {} bytes long, and the vendor takes {most}", admit.uri_bytes);
+            return Err(Refusal::new(Reason::Uri, detail));
+        }
+        let BodyLength::Bytes(bytes) = admit.body else { return Ok(()) };
+        let most =
+            self.bodies.iter().find(|(routes, _)| routes.matches(&admit.method, &admit.path)).map(|(_, most)| *most);
+        match most.filter(|most| bytes > *most) {
+            Some(most) => {
+                let detail = format!("the body is {bytes} bytes long, and the vendor takes {most} for this call");
+                Err(Refusal::new(Reason::Payload, detail))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a call to the throttle. `desk` is the ticket it waits under, if it waits; `waited` what it has waited already.
+    pub(super) fn admit(&mut self, admit: Box<Admit>, desk: u64, waited: u64, host: &Host<'_>) -> Asked {
+        let limits = self.connection.limits.iter().take(32);
+        let counts = |routes: &Routes| u32::from(routes.matches(&admit.method, &admit.path));
+        let mask = (0..).zip(limits).fold(0, |mask, (at, (_, routes))| mask | counts(routes) << at);
+        let app = admit.claims.app.as_deref().unwrap_or_default();
+        let call = Call {
+            app,
+            mask,
+            id: u128::from_str_radix(&admit.call, 16).unwrap_or_default(),
+            again: admit.again,
+            waited_ms: waited,
+            wait_ms: admit.wait_ms,
+            urgency: admit.urgency,
+        };
+        match self.throttle.admit(host.time(), call) {
+            Admission::Granted(grant) => Asked::Now(self.go(&grant, admit.knows)),
+            Admission::Refused(refused) => {
+                let left = self.left_for(app, mask);
+                Asked::Now(self.no(refused, left))
+            }
+            Admission::Waiting(ticket) => {
+                self.waiting.insert(ticket, (desk, admit));
+                Asked::Waits
+            }
+        }
+    }
+
+    /// Takes a report.
+    pub(super) fn settle(&mut self, report: &Settle, host: &Host<'_>) {
+        let settlement = Settlement {
+            permit: report.permit,
+            attempt: report.attempt,
+            outcome: report.outcome,
+            since_headers_ms: report.since_headers_ms,
+            response_bytes: report.response_bytes,
+        };
+        self.throttle.settle(host.time(), settlement);
+    }
+
+    /// The next waiting call whose end is known, with the desk's ticket.
+    pub(super) fn next_ready(&mut self) -> Option<(u64, Reply)> {
+        loop {
+            let (ticket, outcome) = self.throttle.next_ready()?;
+            let Some((desk, admit)) = self.waiting.remove(&ticket) else { continue };
+            let reply = match outcome {
+                Ok(grant) => self.go(&grant, admit.knows),
+                Err(refused) => self.no(refused, String::new()),
+            };
+            return Some((desk, reply));
+        }
+    }
+
+    /// Stores the throttle's row, if one is due: before anything of this event leaves.
+    pub(super) fn store(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        match self.throttle.row_due() {
+            Some(row) => host.store.save(Table::Throttle, &self.name, &row),
+            None => Ok(()),
+        }
+    }
+
+    fn go(&mut self, grant: &Grant, knows: u64) -> Reply {
+        let mut items = Vec::with_capacity(4);
+        let mut names = Vec::with_capacity(4);
+        self.throttle.left(grant.permit, |left| {
+            names.push(left.name.to_owned());
+            items.push((left.remaining, left.seconds));
+        });
+        let items = names.iter().zip(items).map(|(name, (remaining, reset_seconds))| RemainingItem {
+            name,
+            remaining,
+            reset_seconds,
+        });
+        Reply::Go(Go {
+            permit: grant.permit,
+            waited_ms: grant.waited_ms,
+            slack_ms: u64::try_from(SLACK_MS).unwrap_or(0),
+            route: (knows != self.route.version).then(|| self.route()),
+            route_version: self.route.version,
+            rate_limit: remaining_field(items),
+            would: grant.would.map(would),
+        })
+    }
+
+    fn left_for(&mut self, app: &str, mask: u32) -> String {
+        let mut kept = Vec::with_capacity(4);
+        self.throttle.left_for(app, mask, |left| kept.push((left.name.to_owned(), left.remaining, left.seconds)));
+        remaining_field(kept.iter().map(|(name, remaining, reset_seconds)| RemainingItem {
+            name,
+            remaining: *remaining,
+            reset_seconds: *reset_seconds,
+        }))
+    }
+
+    fn no(&self, refused: Refused, left: String) -> Reply {
+        let refusal = Refusal {
+            reason: refused.reason,
+            detail: self.detail(&refused),
+            retry_after_seconds: Some(refused.retry_after_seconds),
+            violated: refused.violated,
+        };
+        let fields = (!left.is_empty()).then(|| (self.route.rate_limit_policy.clone(), left));
+        Reply::No(No { refusal, vendor: Some(self.connection.profile.dialect.as_str().to_owned()), rate_limit: fields })
+    }
+
+    fn detail(&self, refused: &Refused) -> String {
+        let (name, seconds) = (&self.name, refused.retry_after_seconds);
+        let limits = refused.violated.join(", ");
+        match refused.reason {
+            Reason::DailyQuota => {
+                format!("the day's quota of connection {name} is spent ({limits}): ask again in {seconds} s")
+            }
+            Reason::AppBudget => {
+                format!("the app's daily_calls on connection {name} are spent: ask again in {seconds} s")
+            }
+            Reason::Paused => {
+                format!("the vendor of connection {name} asked to be left alone: ask again in {seconds} s")
+            }
+            Reason::QueueFull => {
+                format!("no place is left in the queue of connection {name}: ask again in {seconds} s")
+            }
+            Reason::Deadline => {
+                format!(
+                    "connection {name} will not be free ({limits}) within the time the call may wait: ask again in {seconds} s"
+                )
+            }
+            _ => format!("connection {name} is full ({limits}) and the call may not wait: ask again in {seconds} s"),
+        }
+    }
+}
+
+/// Keeps what a removed connection's windows and days still need, until they need it no more.
+fn bury(name: &str, throttle: Throttle, host: &mut Host<'_>) -> Result<(), StoreError> {
+    host.store.remove(Table::Throttle, name)?;
+    let Some((until, row)) = throttle.bury(host.time()) else { return Ok(()) };
+    let mut stone = until.to_be_bytes().to_vec();
+    stone.extend(row);
+    host.store.save(Table::Tombstone, name, &stone)
+}
+
+/// Until when a tombstone is kept, Unix milliseconds.
+pub(super) fn kept_until(stone: &[u8]) -> i64 {
+    stone.first_chunk().map_or(0, |until| i64::from_be_bytes(*until))
+}
+
+fn plan(connection: &Connection, apps: &BTreeMap<String, App>) -> Plan {
+    let utc = || Reset { minute: 0, zones: vec![Zone::Fixed(0)] };
+    let day = connection.limits.iter().find_map(|(limit, _)| match &limit.kind {
+        Kind::Daily { reset, unit: Unit::Calls, .. } => Some(reset.clone()),
+        _ => None,
+    });
+    let rule =
+        |(name, app): (&String, &App)| AppRule { name: name.clone(), weight: app.weight, daily_calls: app.daily_calls };
+    Plan {
+        limits: connection.limits.iter().map(|(limit, _)| limit.clone()).take(32).collect(),
+        queue: connection.queue,
+        adaptive: connection.adaptive,
+        mode: connection.mode,
+        apps: apps.iter().map(rule).collect(),
+        ceiling_ms: connection.timeout_ms.max(u64::from(connection.profile.ceiling_seconds) * 1_000),
+        day: day.unwrap_or_else(utc),
+    }
+}
+
+fn route(connection: &Connection) -> Box<Route> {
+    let items = connection.limits.iter().map(|(limit, _)| {
+        let (quota, unit, window_seconds) = policy_item(&limit.kind);
+        PolicyItem { name: &limit.name, quota, window_seconds, unit: (unit != "requests").then_some(unit) }
+    });
+    let mut route = Route {
+        version: 0,
+        profile: connection.profile.clone(),
+        base_url: connection.base_url.clone(),
+        credential: connection.credential.clone(),
+        timeout_ms: connection.timeout_ms,
+        rate_limit_policy: policy_field(items),
+    };
+    // The version is the content's digest: the same content is known again, whichever life of the object sends it.
+    let digest = Sha256::digest(serde_json::to_vec(&route).unwrap_or_default());
+    route.version = digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1);
+    Box::new(route)
+}
+
+fn bodies(connection: &Connection) -> Vec<(Routes, u64)> {
+    let rules = connection.profile.bodies.iter();
+    rules.map(|rule| (Routes::of(&rule.routes), rule.bytes)).collect()
+}
+
+fn would(would: Would) -> String {
+    match would {
+        Would::Wait(ms) => format!("wait;ms={ms}"),
+        Would::Refuse(reason) => format!("refuse;reason={}", reason.as_str()),
+    }
+}

@@ -1,0 +1,77 @@
+//! What the desk needs of its surroundings: storage, clock, zones, randomness, settings.
+
+use crate::civil::Zones;
+use crate::key::Master;
+use crate::throttle::Now;
+
+/// What is stored, each a table of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// The policy: one row.
+    Policy,
+    /// Keys, by id.
+    Key,
+    /// Throttles, by connection.
+    Throttle,
+    /// Names of tenants, in the one object that lists them.
+    Tenant,
+    /// What removed connections' windows and days still need, by connection.
+    Tombstone,
+}
+
+/// Storage refused: this object is superseded, or its storage is broken. It must forget what it holds in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreError(pub String);
+
+/// Durable storage, synchronous. What leaves the object after a `save` leaves only once that is durable.
+pub trait Store {
+    /// One row.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    fn load(&self, table: Table, id: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    /// All rows of a table.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    fn all(&self, table: Table) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError>;
+    /// Removes one row, if it is there.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    fn remove(&mut self, table: Table, id: &str) -> Result<(), StoreError>;
+}
+
+/// The installation's settings, as far as the desk needs them.
+pub struct Settings {
+    /// `ALLOW_LOOPBACK_VENDORS`.
+    pub allow_loopback: bool,
+    /// `MASTER_KEY`.
+    pub master: Master,
+}
+
+/// The surroundings of one event.
+pub struct Host<'a> {
+    /// Unix time, milliseconds.
+    pub now: i64,
+    /// Storage.
+    pub store: &'a mut dyn Store,
+    /// The platform's time zones.
+    pub zones: &'a dyn Zones,
+    /// Fills a slice with random bytes.
+    pub random: &'a dyn Fn(&mut [u8]),
+    /// The settings.
+    pub settings: &'a Settings,
+}
+
+impl Host<'_> {
+    /// The time, for a throttle.
+    pub(super) fn time(&self) -> Now<'_> {
+        Now { wall: self.now, zones: self.zones }
+    }
+}

@@ -1,0 +1,99 @@
+//! A tenant's beginning, changes and end: what an administrator does.
+
+use super::desk::{Answer, Desk, Ticket, refused};
+use super::line::{Displaced, Line};
+use super::protocol::{Admin, Reply};
+use super::store::{Host, StoreError, Table};
+use super::{gate, keys};
+use crate::policy::{Context, Policy};
+use crate::refusal::{Reason, Refusal};
+
+/// Handles an administrator's call.
+pub(super) fn administer(desk: &mut Desk, admin: Admin, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let known = desk.policy.is_some();
+    match admin {
+        Admin::PutPolicy(text) => put(desk, &text, host),
+        _ if !known => Ok(refused(Refusal::new(Reason::NotFound, format!("there is no tenant {}", desk.name)))),
+        Admin::GetPolicy => Ok(match &desk.policy {
+            Some(policy) => document(200, policy, Vec::new()),
+            None => Reply::Again,
+        }),
+        Admin::Delete => delete(desk, host),
+        Admin::CreateKey(new) => keys::create(desk, new, host),
+        Admin::ListKeys => Ok(keys::list(desk)),
+        Admin::RevokeKey(id) => keys::revoke(desk, &id, host),
+    }
+}
+
+fn document(status: u16, policy: &Policy, warnings: Vec<String>) -> Reply {
+    Reply::Document { status, body: policy.understood().to_string(), warnings }
+}
+
+/// Puts a policy in force: for the next call, and for those that wait. An invalid one changes nothing.
+fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let context =
+        Context { zones: host.zones, allow_loopback: host.settings.allow_loopback, previous: desk.policy.as_ref() };
+    let (policy, warnings) = match Policy::parse(text, &context) {
+        Ok(read) => read,
+        Err(faults) => {
+            return Ok(Reply::Invalid(faults.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()));
+        }
+    };
+    let stored = match policy.to_stored(&desk.name, &host.settings.master, host.random) {
+        Ok(stored) => stored,
+        Err(fault) => return Ok(Reply::Invalid(vec![(String::new(), fault.to_string())])),
+    };
+    host.store.save(Table::Policy, "", stored.as_bytes())?;
+    let mut waiting = Vec::new();
+    for (name, line) in std::mem::take(&mut desk.lines) {
+        let (line, asks) = line.replan(&policy, host)?;
+        waiting.extend(asks);
+        if let Some(line) = line {
+            desk.lines.insert(name, line);
+        }
+    }
+    for name in policy.connections.keys() {
+        if desk.lines.contains_key(name) {
+            continue;
+        }
+        if let Some(mut line) = Line::open(name, &policy, host)? {
+            // The tombstone's counts live on in the connection's own row from here.
+            line.throttle.require_row();
+            line.store(host)?;
+            desk.lines.insert(name.clone(), line);
+            host.store.remove(Table::Tombstone, name)?;
+        }
+    }
+    let status = if desk.policy.is_some() { 200 } else { 201 };
+    let reply = document(status, &policy, warnings.iter().map(ToString::to_string).collect());
+    desk.policy = Some(policy);
+    for Displaced { desk: ticket, admit, waited_ms } in waiting {
+        let ticket = Ticket(ticket);
+        let checked = gate::check(desk, &admit, host.now).and_then(|line| line.fits(&admit));
+        let answer = match checked {
+            Ok(()) => desk.put(admit, ticket, waited_ms, host)?,
+            Err(refusal) => Answer::Now(refused(refusal)),
+        };
+        if let Answer::Now(reply) = answer {
+            desk.ready.push_back((ticket, reply));
+        }
+    }
+    desk.plan_alarm(host)?;
+    Ok(reply)
+}
+
+/// Removes the tenant: policy, keys and counts, save what its running windows and days still need.
+fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    host.store.remove(Table::Policy, "")?;
+    desk.policy = None;
+    for id in std::mem::take(&mut desk.keys).into_keys() {
+        host.store.remove(Table::Key, &id)?;
+    }
+    for (name, line) in std::mem::take(&mut desk.lines) {
+        for ticket in line.close(host)? {
+            desk.ready.push_back((Ticket(ticket), refused(gate::unknown(&name))));
+        }
+    }
+    desk.plan_alarm(host)?;
+    Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
+}
