@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { parseVars } from './lib/config.mjs';
 import { startDemo } from './lib/demo.mjs';
@@ -107,9 +106,4 @@ async function main() {
   say(`\nready ${url}`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  await main().catch((error) => {
-    fail(error);
-    process.exit(1);
-  });
-}
+await main().catch(fail);

@@ -14,7 +14,8 @@ export const cache = resolve(
 /** Cargo's output folder, as Cargo itself would choose it (`build.target-dir` in a Cargo configuration apart). */
 export const target = resolve(root, process.env.CARGO_TARGET_DIR || 'target');
 
-export const inRoot = (...parts) => join(root, ...parts);
+/** A path in the checkout; an absolute one is taken as it is. */
+export const inRoot = (...parts) => resolve(root, ...parts);
 
 export const readText = (path) => (existsSync(path) ? readFileSync(path, 'utf8') : undefined);
 

@@ -12,8 +12,8 @@ export async function step(name, work, note = '') {
   say(`${name}: ${seconds(began)}${typeof more === 'string' && more ? `, ${more}` : ''}`);
 }
 
-/** Ends the program with one message, and no stack trace for what is not a fault of the program. */
+/** Ends the program, and with it all that it started, with one message and no stack trace for what is not a fault of the program. */
 export function fail(error) {
   process.stderr.write(`\n${process.env.SLUICE_TRACE ? error.stack : error.message}\n`);
-  process.exitCode = 1;
+  process.exit(1);
 }

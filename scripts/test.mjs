@@ -1,0 +1,46 @@
+// `npm test`: installs what is missing and runs every check. `npm test -- fmt clippy` runs those alone.
+import { checks, installLinters } from './lib/checks.mjs';
+import { installPackages } from './lib/npm.mjs';
+import { endTogether } from './lib/processes.mjs';
+import { findRust } from './lib/rust.mjs';
+import { fail, say, seconds } from './lib/say.mjs';
+
+async function main() {
+  const asked = process.argv.slice(2);
+  const unknown = asked.filter((name) => !checks.some((check) => check.name === name));
+  if (unknown.length) throw new Error(`no check is called ${unknown.join(', ')}: there are ${checks.map(({ name }) => name).join(', ')}`);
+  endTogether();
+  const [rust] = await Promise.all([findRust(), installPackages()]);
+  await installLinters(rust);
+  const results = [];
+  for (const check of checks) if (!asked.length || asked.includes(check.name)) results.push(await made(check, rust, results));
+  summarise(results);
+  process.exit(results.some(({ state }) => state === 'FAILED' || state === 'not run') ? 1 : 0);
+}
+
+async function made(check, rust, before) {
+  const { name, about } = check;
+  if (before.some((result) => result.name === check.after && result.state !== 'ok')) {
+    return { name, about, state: 'not run', note: `${check.after} failed`, took: '' };
+  }
+  say(`\n=== ${name}: ${about}`);
+  const began = performance.now();
+  try {
+    const said = await check.work({ rust });
+    const state = said?.skipped ? 'skipped' : 'ok';
+    const note = said?.skipped ?? (typeof said === 'string' ? said : '');
+    return { name, about, state, note, took: seconds(began) };
+  } catch (error) {
+    say(error.message);
+    return { name, about, state: 'FAILED', note: error.message.split('\n')[0], took: seconds(began) };
+  }
+}
+
+function summarise(results) {
+  say('\n=== summary');
+  for (const { name, about, state, note, took } of results) {
+    say(`${state.padEnd(8)} ${took.padStart(8)}  ${name}: ${about}${note ? ` (${note})` : ''}`);
+  }
+}
+
+await main().catch(fail);
