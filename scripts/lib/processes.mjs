@@ -25,7 +25,7 @@ while read -r pid; do
     *) live="$live $pid" ;;
   esac
 done
-for p in $live; do kill -KILL -- "-$p" 2>/dev/null; done`;
+for p in $live; do kill -s KILL -- "-$p" 2>/dev/null; done`;
 
 /** Starts a program in its own group. Ends with this process. */
 export function start(command, args, options = {}) {
