@@ -1,7 +1,9 @@
 //! Vendors: profiles as data, what an answer means, how a refusal is said, where a credential goes.
 
+pub mod body;
 pub mod credential;
 pub mod dialect;
+pub mod outcome;
 pub mod profile;
 pub mod token;
 

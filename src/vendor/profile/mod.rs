@@ -4,6 +4,7 @@
 mod facts;
 mod fields;
 mod read;
+mod routes;
 
 pub use facts::{
     BodyLimit, Cache, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint, TokenPlace,

@@ -1,0 +1,229 @@
+//! Undoes `Content-Encoding` for a body's head: gzip and deflate, within one buffer of a fixed size.
+
+use super::HEAD_BYTES;
+use miniz_oxide::inflate::TINFLStatus;
+use miniz_oxide::inflate::core::inflate_flags::{
+    TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_PARSE_ZLIB_HEADER, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+};
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+/// The longest gzip header that is read, bytes: it may hold a file name.
+const LONGEST_HEADER: usize = 1_024;
+
+pub(super) enum Decoder {
+    Plain,
+    Gzip(Inflate),
+    Deflate(Inflate),
+}
+
+impl Decoder {
+    /// A decoder for this `Content-Encoding`; none for one that cannot be undone here.
+    pub(super) fn new(encoding: Option<&str>) -> Option<Self> {
+        match encoding.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Some(Self::Plain),
+            "gzip" | "x-gzip" => Some(Self::Gzip(Inflate::new())),
+            "deflate" => Some(Self::Deflate(Inflate::new())),
+            _ => None,
+        }
+    }
+
+    /// Decodes the next bytes. Whether more could come of more.
+    pub(super) fn feed(&mut self, bytes: &[u8], out: impl FnOnce(&[u8])) -> bool {
+        match self {
+            Self::Plain => {
+                out(bytes);
+                true
+            }
+            Self::Gzip(inflate) => inflate.feed(bytes, gzip_header, out),
+            Self::Deflate(inflate) => inflate.feed(bytes, zlib_header, out),
+        }
+    }
+}
+
+/// A header, as far as it has come.
+enum Header {
+    Unfinished,
+    /// The compressed data begins here, with these flags.
+    Ends(usize, u32),
+    Wrong,
+}
+
+/// A stream being inflated. Everything inflated stays in the buffer, since the format refers back to it.
+pub(super) struct Inflate {
+    header: Option<Vec<u8>>,
+    state: Box<DecompressorOxide>,
+    flags: u32,
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Inflate {
+    fn new() -> Self {
+        Self { header: Some(Vec::new()), state: Box::default(), flags: 0, buffer: vec![0; HEAD_BYTES], filled: 0 }
+    }
+
+    fn feed(&mut self, bytes: &[u8], read: impl Fn(&[u8]) -> Header, out: impl FnOnce(&[u8])) -> bool {
+        let Some(mut header) = self.header.take() else {
+            return self.inflate(bytes, out);
+        };
+        header.extend_from_slice(bytes);
+        match read(&header) {
+            Header::Ends(at, flags) => {
+                self.flags = flags;
+                self.inflate(header.get(at..).unwrap_or_default(), out)
+            }
+            Header::Unfinished if header.len() <= LONGEST_HEADER => {
+                self.header = Some(header);
+                true
+            }
+            Header::Unfinished | Header::Wrong => false,
+        }
+    }
+
+    fn inflate(&mut self, bytes: &[u8], out: impl FnOnce(&[u8])) -> bool {
+        let flags = self.flags | TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        let (status, _, written) = decompress(&mut self.state, bytes, &mut self.buffer, self.filled, flags);
+        let end = self.filled.saturating_add(written);
+        out(self.buffer.get(self.filled..end).unwrap_or_default());
+        self.filled = end;
+        status == TINFLStatus::NeedsMoreInput
+    }
+}
+
+/// RFC 1952, section 2.3.
+fn gzip_header(bytes: &[u8]) -> Header {
+    let (&[first, second, method, flags, ..], Some(mut rest)) = (bytes, bytes.get(10..)) else {
+        let magic = [0x1F, 0x8B, 8];
+        let right = bytes.iter().zip(magic).all(|(byte, expected)| *byte == expected);
+        return if right { Header::Unfinished } else { Header::Wrong };
+    };
+    if (first, second, method) != (0x1F, 0x8B, 8) || flags & 0xE0 != 0 {
+        return Header::Wrong;
+    }
+    let mut skip = |extra: bool, length: &dyn Fn(&[u8]) -> Option<usize>| {
+        if !extra {
+            return Some(());
+        }
+        rest = rest.get(length(rest)?..)?;
+        Some(())
+    };
+    let field = |rest: &[u8]| Some(2 + usize::from(u16::from_le_bytes([*rest.first()?, *rest.get(1)?])));
+    let text = |rest: &[u8]| rest.iter().position(|byte| *byte == 0).map(|end| end + 1);
+    let all = skip(flags & 4 != 0, &field)
+        .and_then(|()| skip(flags & 8 != 0, &text))
+        .and_then(|()| skip(flags & 16 != 0, &text))
+        .and_then(|()| skip(flags & 2 != 0, &|_: &[u8]| Some(2)));
+    match all {
+        Some(()) => Header::Ends(bytes.len() - rest.len(), 0),
+        None => Header::Unfinished,
+    }
+}
+
+/// `deflate` is zlib's format (RFC 9110, section 8.4.1.2); some servers send the bare stream.
+fn zlib_header(bytes: &[u8]) -> Header {
+    let [method, check, ..] = bytes else { return Header::Unfinished };
+    let zlib = method & 0x0F == 8 && u16::from_be_bytes([*method, *check]) % 31 == 0;
+    Header::Ends(0, if zlib { TINFL_FLAG_PARSE_ZLIB_HEADER } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
+    use proptest::prelude::*;
+
+    /// A gzip stream with the optional header fields of `flags`.
+    pub(super) fn gzip(data: &[u8], flags: u8) -> Vec<u8> {
+        let mut out = vec![0x1F, 0x8B, 8, flags, 1, 2, 3, 4, 0, 255];
+        if flags & 4 != 0 {
+            out.extend([3, 0, 9, 9, 9]);
+        }
+        if flags & 8 != 0 {
+            out.extend(b"name.json\0");
+        }
+        if flags & 16 != 0 {
+            out.extend(b"comment\0");
+        }
+        if flags & 2 != 0 {
+            out.extend([7, 7]);
+        }
+        out.extend(compress_to_vec(data, 6));
+        out.extend([0; 8]);
+        out
+    }
+
+    fn decoded(encoding: &str, stream: &[u8], chunk: usize) -> Vec<u8> {
+        let mut decoder = Decoder::new(Some(encoding)).unwrap();
+        let mut out = Vec::new();
+        for piece in stream.chunks(chunk.max(1)) {
+            if !decoder.feed(piece, |bytes| out.extend_from_slice(bytes)) {
+                break;
+            }
+        }
+        out
+    }
+
+    const TEXT: &[u8] = br#"{"requestId":"a","success":false,"errors":[{"code":"606","message":"x"}]}"#;
+
+    #[test]
+    fn gzip_is_undone_with_any_header_in_pieces_of_any_size() {
+        for flags in 0..32 {
+            for chunk in [1, 2, 7, 1_000] {
+                assert_eq!(decoded("GZip", &gzip(TEXT, flags), chunk), TEXT, "flags {flags} in pieces of {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn deflate_is_undone_with_and_without_its_wrapping() {
+        for chunk in [1, 3, 1_000] {
+            assert_eq!(decoded("deflate", &compress_to_vec_zlib(TEXT, 6), chunk), TEXT);
+            assert_eq!(decoded("deflate", &compress_to_vec(TEXT, 6), chunk), TEXT);
+        }
+    }
+
+    #[test]
+    fn what_is_not_encoded_comes_as_it_is() {
+        assert_eq!(decoded("identity", TEXT, 5), TEXT);
+        assert_eq!(decoded("", TEXT, 5), TEXT);
+    }
+
+    #[test]
+    fn other_encodings_are_not_undone() {
+        for encoding in ["br", "zstd", "gzip, gzip", "compress"] {
+            assert!(Decoder::new(Some(encoding)).is_none(), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_fills_the_buffer_and_no_more() {
+        let bomb = gzip(&vec![b' '; 10_000_000], 0);
+        assert_eq!(decoded("gzip", &bomb, 100_000).len(), HEAD_BYTES);
+    }
+
+    #[test]
+    fn an_endless_header_is_given_up() {
+        let mut stream = vec![0x1F, 0x8B, 8, 8, 0, 0, 0, 0, 0, 0];
+        stream.extend(vec![b'n'; 100_000]);
+        let mut decoder = Decoder::new(Some("gzip")).unwrap();
+        let fed = stream.chunks(100).take_while(|piece| decoder.feed(piece, |_| {})).count();
+        assert!(fed < 12);
+    }
+
+    #[test]
+    fn what_is_not_gzip_is_given_up_at_once() {
+        let mut decoder = Decoder::new(Some("gzip")).unwrap();
+        assert!(!decoder.feed(b"{\"success\"", |_| {}));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), chunk in 1_usize..20) {
+            decoded("gzip", &bytes, chunk);
+            decoded("deflate", &bytes, chunk);
+            let mut with_header = vec![0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0];
+            with_header.extend(bytes);
+            decoded("gzip", &with_header, chunk);
+        }
+    }
+}

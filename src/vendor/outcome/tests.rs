@@ -1,0 +1,255 @@
+use super::*;
+use crate::http::LONGEST_RETRY_AFTER_MS;
+use crate::vendor::body::Peek;
+use serde_json::json;
+
+/// Sun, 06 Nov 1994 08:49:37 GMT.
+const THEN: i64 = 784_111_777_000;
+
+fn judged(vendor: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Verdict {
+    judge(&Profile::built_in(vendor).unwrap(), status, headers, body)
+}
+
+fn judge(profile: &Profile, status: u16, headers: &[(&str, &str)], body: &str) -> Verdict {
+    let mut headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    if !body.is_empty() && value(&headers, "content-type").is_none() {
+        headers.push(("Content-Type".into(), "application/json".into()));
+    }
+    let peek = Peek::new(&profile.reading, status, value(&headers, "content-type"), None);
+    let said = peek.filter(|_| !body.is_empty()).map(|mut peek| {
+        peek.feed(body.as_bytes());
+        peek.said()
+    });
+    classify(profile, &Answered { status, headers: &headers, said: said.as_ref(), now: THEN })
+}
+
+fn marketo(code: &str, message: &str) -> Verdict {
+    let body = json!({"requestId": "a", "success": false, "errors": [{"code": code, "message": message}]});
+    judged("marketo", 200, &[], &body.to_string())
+}
+
+const fn throttled(by: ThrottledBy, retry_after_ms: Option<u64>) -> Outcome {
+    Outcome::Throttled { by, retry_after_ms }
+}
+
+#[test]
+fn a_good_answer_is_executed_and_has_no_code() {
+    for status in [200, 201, 204, 207, 302, 304] {
+        let verdict = judged("generic", status, &[], "");
+        assert_eq!(verdict.outcome, Outcome::Answered);
+        assert_eq!((verdict.error_code, verdict.executed, verdict.transient), (None, Executed::Yes, false));
+    }
+}
+
+#[test]
+fn marketos_throttles_are_read_from_http_200() {
+    for (code, by, transient) in
+        [("606", ThrottledBy::Rate, true), ("615", ThrottledBy::Concurrency, true), ("607", ThrottledBy::Day, false)]
+    {
+        let verdict = marketo(code, "x");
+        assert_eq!(verdict.outcome, throttled(by, None), "{code}");
+        assert_eq!((verdict.error_code.as_deref(), verdict.executed), (Some(code), Executed::No));
+        assert_eq!(verdict.transient, transient, "a spent day does not come back by asking again");
+    }
+}
+
+#[test]
+fn marketos_expired_token_is_to_be_renewed() {
+    for code in ["601", "602"] {
+        let verdict = marketo(code, "Access token invalid");
+        assert!(verdict.expired && verdict.executed == Executed::No && verdict.outcome == Outcome::Answered);
+    }
+    assert!(!marketo("603", "Access denied").expired);
+}
+
+#[test]
+fn marketos_codes_say_whether_a_write_may_be_made_again() {
+    let profile = Profile::built_in("marketo").unwrap();
+    let again =
+        |code: &str, method: &str| may_repeat(&profile, method, "/rest/v1/leads.json", true, &marketo(code, "x"));
+    for code in ["606", "615", "608"] {
+        assert!(again(code, "POST") && again(code, "GET"), "{code}");
+    }
+    for code in ["604", "611", "502", "713"] {
+        assert!(!again(code, "POST") && again(code, "GET"), "{code}");
+    }
+    for code in ["603", "607", "610", "1003", "709"] {
+        assert!(!again(code, "POST") && !again(code, "GET"), "{code}");
+    }
+}
+
+#[test]
+fn a_full_bulk_queue_is_asked_again_later_and_a_spent_export_quota_is_not() {
+    let full = marketo("1029", "Too many jobs (queue full)");
+    assert!(full.transient && full.retry_after_ms == Some(60_000) && full.executed == Executed::No);
+    assert!(!marketo("1029", "Export daily quota exceeded").transient);
+}
+
+#[test]
+fn marketos_good_answer_stays_good_whatever_its_records_say() {
+    let body = r#"{"success":true,"result":[{"status":"skipped","reasons":[{"code":"606"}]}]}"#;
+    assert_eq!(judged("marketo", 200, &[], body).error_code, None);
+    assert_eq!(judged("marketo", 200, &[("content-type", "text/csv")], "606").error_code, None);
+    assert_eq!(judged("marketo", 200, &[], "").error_code, None);
+}
+
+#[test]
+fn marketos_unknown_code_is_final_and_counted_as_such() {
+    let verdict = marketo("1006", "Field 'x' not found");
+    assert_eq!(
+        (verdict.error_code.as_deref(), verdict.transient, verdict.outcome),
+        (Some("1006"), false, Outcome::Answered)
+    );
+    assert_eq!(judged("marketo", 200, &[], r#"{"success":false,"errors":[]}"#).error_code.as_deref(), Some("200"));
+}
+
+#[test]
+fn hubspot_names_the_limit_in_its_body() {
+    let body = |policy: &str| {
+        json!({"status": "error", "errorType": "RATE_LIMIT", "policyName": policy, "message": "x"}).to_string()
+    };
+    let verdict = judged("hubspot", 429, &[], &body("TEN_SECONDLY_ROLLING"));
+    assert_eq!(verdict.outcome, throttled(ThrottledBy::Rate, None));
+    assert_eq!(verdict.error_code.as_deref(), Some("TEN_SECONDLY_ROLLING"));
+    assert_eq!(judged("hubspot", 429, &[], &body("SECONDLY")).outcome, throttled(ThrottledBy::Rate, None));
+    assert_eq!(judged("hubspot", 429, &[], &body("DAILY")).outcome, throttled(ThrottledBy::Day, None));
+    let unread = judged("hubspot", 429, &[("X-HubSpot-RateLimit-Daily-Remaining", "0")], "");
+    assert_eq!(unread.outcome, throttled(ThrottledBy::Day, None), "its body in an encoding that is not read");
+    assert_eq!(
+        judged("hubspot", 477, &[("Retry-After", "300")], "").outcome,
+        throttled(ThrottledBy::Rate, Some(300_000))
+    );
+    assert_eq!(judged("hubspot", 423, &[], "").retry_after_ms, Some(2_000));
+}
+
+#[test]
+fn aprimos_429_is_its_rate() {
+    assert_eq!(judged("aprimo", 429, &[], "").outcome, throttled(ThrottledBy::Rate, None));
+}
+
+#[test]
+fn retry_after_is_heeded_in_both_forms_and_bounded() {
+    let of = |field: &str| judged("generic", 429, &[("Retry-After", field)], "").retry_after_ms;
+    assert_eq!(of("30"), Some(30_000));
+    assert_eq!(of("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60_000));
+    assert_eq!(of("99999999999"), Some(LONGEST_RETRY_AFTER_MS));
+    assert_eq!(of("soon"), None);
+}
+
+#[test]
+fn a_gateways_answer_leaves_the_call_unknown() {
+    for status in [502, 504, 520, 524, 527] {
+        let verdict = judged("generic", status, &[], "");
+        assert_eq!(
+            (verdict.outcome, verdict.executed, verdict.transient),
+            (Outcome::Unknown, Executed::Maybe, true),
+            "{status}"
+        );
+        assert_eq!(verdict.error_code, Some(status.to_string()));
+    }
+}
+
+#[test]
+fn a_503_is_a_throttle_only_with_a_time_to_come_back() {
+    assert_eq!(judged("generic", 503, &[], "").outcome, Outcome::Answered);
+    let verdict = judged("generic", 503, &[("retry-after", "5")], "");
+    assert_eq!((verdict.outcome, verdict.executed), (throttled(ThrottledBy::Rate, Some(5_000)), Executed::Maybe));
+}
+
+#[test]
+fn faults_of_the_caller_are_final() {
+    for status in [400, 403, 404, 409, 422, 501, 505, 599] {
+        let verdict = judged("generic", status, &[], "");
+        assert!(!verdict.transient && verdict.outcome == Outcome::Answered, "{status}");
+    }
+    assert!(judged("generic", 401, &[], "").expired);
+}
+
+#[test]
+fn no_answer_is_unknown_with_its_own_code() {
+    for (why, code) in [(Unanswered::Timeout, "timeout"), (Unanswered::Unreachable, "unreachable")] {
+        let verdict = unanswered(why);
+        assert_eq!((verdict.outcome, verdict.error_code.as_deref()), (Outcome::Unknown, Some(code)));
+        assert_eq!(verdict.executed, Executed::Maybe);
+    }
+}
+
+#[test]
+fn a_call_is_repeated_only_where_that_does_no_harm() {
+    let plain = Profile::built_in("generic").unwrap();
+    let honours = Profile::inline(&json!({"idempotency_key": true, "repeatable": ["POST /search"]})).unwrap();
+    let lost = unanswered(Unanswered::Timeout);
+    assert!(may_repeat(&plain, "GET", "/x", false, &lost));
+    assert!(!may_repeat(&plain, "POST", "/x", true, &lost), "a key that the vendor does not honour");
+    assert!(!may_repeat(&plain, "PUT", "/x", false, &lost));
+    assert!(may_repeat(&honours, "POST", "/x", true, &lost));
+    assert!(!may_repeat(&honours, "POST", "/x", false, &lost));
+    assert!(may_repeat(&honours, "POST", "/search", false, &lost));
+    assert!(may_repeat(&plain, "POST", "/x", false, &judged("generic", 429, &[], "")), "refused is not executed");
+    let unsafe_reads = Profile::inline(&json!({"safe_methods": false})).unwrap();
+    assert!(!may_repeat(&unsafe_reads, "GET", "/collect", false, &lost));
+    assert!(!may_repeat(&plain, "GET", "/x", false, &judged("generic", 404, &[], "")), "nothing would change");
+}
+
+#[test]
+fn the_first_rule_that_matches_counts_and_rules_see_headers_words_and_form() {
+    let profile = Profile::inline(&json!({
+        "reading": {"codes": ["/code"], "message": "/message"},
+        "answers": [
+            {"status": 403, "json": false, "means": "concurrency"},
+            {"status": "400-499", "message": ["TOO MANY"], "means": "rate", "retry_after_seconds": 9},
+            {"header": "X-Busy", "means": "transient", "executed": "no"},
+            {"header": "X-Left", "value": "0", "means": "day"},
+            {"status": [418, 420], "codes": ["A", "B"], "means": "lost"}
+        ]
+    }))
+    .unwrap();
+    let outcome = |status, headers: &[(&str, &str)], body: &str| judge(&profile, status, headers, body).outcome;
+    assert_eq!(outcome(403, &[("content-type", "text/html")], "<html>"), throttled(ThrottledBy::Concurrency, None));
+    assert_eq!(outcome(403, &[], r#"{"code":"x"}"#), Outcome::Answered);
+    assert_eq!(outcome(400, &[], r#"{"message":"far too many calls"}"#), throttled(ThrottledBy::Rate, Some(9_000)));
+    assert!(judge(&profile, 400, &[("x-busy", "")], "").transient);
+    assert_eq!(outcome(200, &[("x-left", " 0 ")], ""), throttled(ThrottledBy::Day, None));
+    assert_eq!(outcome(200, &[("x-left", "10")], ""), Outcome::Answered);
+    assert_eq!(outcome(420, &[], r#"{"code":"B"}"#), Outcome::Unknown);
+    assert_eq!(outcome(420, &[], r#"{"code":"C"}"#), Outcome::Answered);
+}
+
+#[test]
+fn the_vendors_own_count_is_read_where_it_tells_it() {
+    let profile = Profile::built_in("hubspot").unwrap();
+    let counts = |pairs: &[(&str, &str)]| {
+        let headers: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        vendor_counts(&profile, &headers).map(|(limit, used)| (limit.to_owned(), used)).collect::<Vec<_>>()
+    };
+    let (left, of) = ("x-hubspot-ratelimit-daily-remaining", "X-HubSpot-RateLimit-Daily");
+    assert_eq!(counts(&[(left, "39990"), (of, "40000")]), [("daily".to_owned(), 10)]);
+    for odd in [
+        &[(left, "39990")][..],
+        &[(left, ""), (of, "40000")],
+        &[(left, "50000"), (of, "40000")],
+        &[(left, "x"), (of, "y")],
+    ] {
+        assert_eq!(counts(odd), []);
+    }
+}
+
+#[test]
+fn a_body_that_is_read_is_asked_for_in_an_encoding_that_is_known() {
+    let (marketo, generic) = (Profile::built_in("marketo").unwrap(), Profile::built_in("generic").unwrap());
+    let of_marketo = |callers| accept_encoding(&marketo, callers).unwrap();
+    assert_eq!(of_marketo(Some("gzip, br, zstd")), "gzip");
+    assert_eq!(of_marketo(Some("br;q=1, deflate;q=0.5, identity;q=0")), "deflate;q=0.5, identity;q=0");
+    assert_eq!(of_marketo(Some("br")), "identity");
+    assert_eq!(of_marketo(None), "identity");
+    assert_eq!(accept_encoding(&generic, Some("br, zstd")).as_deref(), Some("br, zstd"));
+    assert_eq!(accept_encoding(&generic, None), None);
+}
+
+#[test]
+fn bodies_are_limited_by_route() {
+    let marketo = Profile::built_in("marketo").unwrap();
+    assert_eq!(marketo.body_limit("POST", "/rest/v1/leads.json"), Some(1_048_576));
+    assert_eq!(marketo.body_limit("POST", "/bulk/v1/leads.json"), Some(10_485_760));
+    assert_eq!(Profile::built_in("generic").unwrap().body_limit("POST", "/x"), None);
+}
