@@ -15,13 +15,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// The built-in profiles: name and JSON.
-pub const BUILT_IN: &[(&str, &str)] = &[
-    ("aprimo", include_str!("../profiles/aprimo.json")),
-    ("generic", include_str!("../profiles/generic.json")),
-    ("hubspot", include_str!("../profiles/hubspot.json")),
-    ("marketo", include_str!("../profiles/marketo.json")),
-];
+include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
 /// The name of every inline profile.
 pub const INLINE: &str = "inline";

@@ -79,7 +79,11 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
         dialect: fields.word("dialect", &Dialect::NAMES).unwrap_or(Dialect::Generic),
         cache: fields.list("cache", |value, pointer, faults| {
             let mut fields = Fields::of(value, pointer, &["route", "seconds"], faults);
-            Some(Cache { route: fields.required("route"), seconds: fields.seconds("seconds", 86_400) })
+            let route = fields.required("route");
+            if !is_route(&route) {
+                fields.fault("route", "must be a route: METHOD /path or /path");
+            }
+            Some(Cache { route, seconds: fields.seconds("seconds", 86_400) })
         }),
         counts: fields.list("counts", |value, pointer, faults| {
             let mut fields = Fields::of(value, pointer, &["limit", "header", "after", "left_of"], faults);
@@ -117,11 +121,31 @@ fn base_url(fields: &mut Fields) -> Option<String> {
     Some(url)
 }
 
-/// A limit as the policy has it: here only that it is an object with a name and a kind. The policy reads the rest.
+/// The kinds of limit: their fields, and which of these must be there.
+const KINDS: [(&str, &[&str], &[&str]); 5] = [
+    ("token_bucket", &["rate_per_second", "burst"], &["rate_per_second"]),
+    ("rolling_window", &["calls", "seconds", "guard_ms"], &["calls", "seconds"]),
+    ("rolling_day", &["calls"], &["calls"]),
+    ("daily", &["calls", "reset", "time_zone", "unit", "pool"], &["calls", "reset", "time_zone"]),
+    ("concurrency", &["calls", "after_seconds"], &["calls"]),
+];
+
+/// A limit as the policy has it: here only that its fields are those of its kind. The policy reads what is in them.
 fn limit(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Value> {
-    for field in ["name", "kind"] {
-        if value.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
-            faults.push((format!("{pointer}/{field}"), "must be a string that is not empty".to_owned()));
+    let kind = value.get("kind").and_then(Value::as_str);
+    let found = KINDS.iter().find(|(name, ..)| Some(*name) == kind);
+    let Some((_, own, needed)) = found else {
+        let known: Vec<_> = KINDS.iter().map(|(name, ..)| *name).collect();
+        faults.push((format!("{pointer}/kind"), format!("must be one of {}", known.join(", "))));
+        return None;
+    };
+    let known = [&["name", "kind", "routes", "per"], *own].concat();
+    let mut fields = Fields::of(value, pointer, &known, faults);
+    fields.required("name");
+    routes(&mut fields, "routes");
+    for field in *needed {
+        if !fields.has(field) {
+            fields.fault(field, "is missing");
         }
     }
     Some(value.clone())
@@ -181,10 +205,26 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
 }
 
 fn routes(fields: &mut Fields, field: &str) -> Vec<String> {
-    fields.texts(field, "a route: METHOD /path or /path", |route| {
-        let route = route.strip_prefix('!').unwrap_or(route);
-        route.split_once(' ').map_or(route, |(_, path)| path).starts_with('/')
-    })
+    let expected =
+        "a route: METHOD /path or /path, * for a segment and ** for the rest, with a leading ! for all others";
+    fields.texts(field, expected, is_route)
+}
+
+/// The grammar of routes is the policy's; here it is only checked.
+fn is_route(text: &str) -> bool {
+    let text = text.strip_prefix('!').unwrap_or(text);
+    let (method, path) = text.split_once(' ').unwrap_or(("ANY", text));
+    let segments: Vec<_> = path.split('/').skip(1).collect();
+    let is_segment = |(index, segment): (usize, &&str)| match *segment {
+        "." | ".." => false,
+        "*" => true,
+        "**" => index + 1 == segments.len(),
+        segment => !segment.contains(['*', '?', '#', '\\', ' ']),
+    };
+    (1..=32).contains(&method.len())
+        && method.bytes().all(|byte| byte.is_ascii_uppercase())
+        && path.starts_with('/')
+        && segments.iter().enumerate().all(is_segment)
 }
 
 fn reading(fields: &mut Fields) -> Reading {

@@ -60,7 +60,9 @@ fn every_fault_is_told_with_its_pointer() {
         "share": 1.5,
         "base_url": "http://x/",
         "timeout_seconds": 0,
-        "limits": [{"kind": "daily"}],
+        "limits": [{"kind": "daily"}, {"name": "x", "kind": "weekly"}, {"name": "x", "kind": "concurrency", "calls": 1, "seconds": 1}],
+        "repeatable": ["POST /search", "post /x", "/a*b", "/**/x", "/a/../b", "search"],
+        "cache": [{"route": "x"}],
         "answers": [{"status": [429, 99, "500-400"], "means": "sometimes"}, {"codes": [""]}],
         "bodies": [{"routes": ["leads"]}],
         "token_endpoint": {"shape": "other"},
@@ -75,6 +77,16 @@ fn every_fault_is_told_with_its_pointer() {
         "/base_url",
         "/timeout_seconds",
         "/limits/0/name",
+        "/limits/0/calls",
+        "/limits/0/reset",
+        "/limits/1/kind",
+        "/limits/2/seconds",
+        "/repeatable/1",
+        "/repeatable/2",
+        "/repeatable/3",
+        "/repeatable/4",
+        "/repeatable/5",
+        "/cache/0/route",
         "/answers/0/status/1",
         "/answers/0/status/2",
         "/answers/0/means",
@@ -123,4 +135,16 @@ fn the_dialects_have_names() {
         assert_eq!(Dialect::named(name).as_str(), name);
     }
     assert_eq!(Dialect::named("klingon"), Dialect::Generic);
+}
+
+#[test]
+fn every_route_of_a_built_in_profile_is_one_to_the_policy_too() {
+    use crate::policy::Routes;
+    for name in Profile::names() {
+        let profile = Profile::built_in(name).unwrap();
+        let routes = profile.bodies.iter().flat_map(|limit| limit.routes.clone());
+        let routes: Vec<_> =
+            routes.chain(profile.repeatable).chain(profile.cache.into_iter().map(|cache| cache.route)).collect();
+        assert!(serde_json::from_value::<Routes>(json!(routes)).is_ok(), "{name}: {routes:?}");
+    }
 }
