@@ -41,7 +41,8 @@ function options() {
     return [pair.slice(0, at), pair.slice(at + 1)];
   });
   // npm runs scripts in the checkout; a relative folder is meant from where the caller is.
-  const persist = resolve(process.env.INIT_CWD ?? '.', values.persist);
+  const from = process.env.npm_lifecycle_event === 'start' ? process.env.INIT_CWD : undefined;
+  const persist = resolve(from ?? '.', values.persist);
   return { port, persist, demo: !values['no-demo'], verbose: values.verbose, help: values.help, given: Object.fromEntries(given) };
 }
 

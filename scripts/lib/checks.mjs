@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { installDebian } from './debian.mjs';
 import { startInstance } from './instance.mjs';
 import { checkNames, noGit } from './names.mjs';
-import { workerdPath, wranglerPath } from './npm.mjs';
+import { wranglerPath } from './npm.mjs';
 import { inRoot, target } from './places.mjs';
 import { ask, run } from './processes.mjs';
 import { say } from './say.mjs';
@@ -66,39 +66,31 @@ async function wasm({ rust }) {
 
 const deployable = () => program(process.execPath, [wranglerPath(), 'deploy', '--dry-run'], { env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } });
 
-/** Where the end-to-end tests find what they start. `SLUICE_BUILD` is scripts/start.mjs's own: it then builds nothing. */
-const instanceEnv = () => ({
-  SLUICE_NODE: process.execPath,
-  SLUICE_START: inRoot('scripts/start.mjs'),
-  SLUICE_BUILD: inRoot(SHIPPED.folder),
-  SLUICE_PANIC_BUILD: inRoot(PANICKING.folder),
-  SLUICE_UNWINDS: String(unwinds(PANICKING.folder)),
-  SLUICE_WORKERD: workerdPath(),
-});
+/** With a build named, scripts/start.mjs builds nothing: many instances of it are started. */
+const BUILD = { SLUICE_BUILD: inRoot(SHIPPED.folder) };
 
 async function endToEnd({ rust }) {
   if (!unwinds(PANICKING.folder)) say('the build is panic=abort, as there is no nightly Rust: that a panic ends its own call alone is not tested');
-  await cargo(rust, ['test', '-p', 'sluice-e2e'], instanceEnv());
+  await cargo(rust, ['test', '-p', 'sluice-e2e'], BUILD);
 }
 
 async function nodeTests(folder, env = {}) {
   const files = existsSync(inRoot(folder)) ? readdirSync(inRoot(folder)).filter((name) => name.endsWith('.test.mjs')).sort() : [];
   if (!files.length) return { skipped: `there are none in ${folder}/ yet` };
-  return program(process.execPath, ['--test', ...files.map((name) => `${folder}/${name}`)], { env: { ...process.env, ...instanceEnv(), ...env } });
+  return program(process.execPath, ['--test', ...files.map((name) => `${folder}/${name}`)], { env: { ...process.env, ...BUILD, ...env } });
 }
 
 /** The page against a demo like the one a user starts, which is thereby tested too. */
 async function page() {
   const chromium = await findChromium();
   const persist = mkdtempSync(join(tmpdir(), 'sluice-page-'));
-  const build = { SLUICE_BUILD: inRoot(SHIPPED.folder) };
   const token = ['--vars', 'ADMIN_TOKEN=of-the-page-tests', '--vars', 'ALLOW_LOOPBACK_VENDORS=true', '--persist', persist];
-  let demo = await startInstance(['--port', '0', ...token], build);
+  let demo = await startInstance(['--port', '0', ...token], BUILD);
   const { url } = demo;
   // The page's test asks here for a restart at the same address; keys stay, so it is no demo that starts.
   const restarts = createServer(async (_, answer) => {
     await demo.stop();
-    demo = await startInstance(['--port', new URL(url).port, '--no-demo', ...token], build);
+    demo = await startInstance(['--port', new URL(url).port, '--no-demo', ...token], BUILD);
     answer.end();
   }).listen(0, '127.0.0.1');
   try {
