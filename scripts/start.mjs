@@ -100,7 +100,7 @@ async function main() {
     await untilItAnswers(url);
     return `workerd pid ${child.pid}`;
   });
-  if (asked.demo) await startDemo({ url, rust, adminToken: vars.ADMIN_TOKEN, persist: asked.persist });
+  if (asked.demo) await startDemo({ url, rust, life, adminToken: vars.ADMIN_TOKEN, persist: asked.persist });
   if (generated) say(`\nadmin token  ${vars.ADMIN_TOKEN}`);
   say(`storage      ${asked.persist}`);
   say(`started in   ${seconds(began)}`);

@@ -23,12 +23,14 @@ const CALLS = {
 };
 
 /** Starts the vendors, seeds the tenant, and prints what to do with it. */
-export async function startDemo({ url, rust, adminToken, persist }) {
-  await step('mock vendors, build', () =>
-    must('cargo', ['build', '-p', 'sluice-vendors'], { cwd: inRoot(), env: { ...(rust?.env ?? process.env), CARGO_TARGET_DIR: target } }));
+export async function startDemo({ url, rust, adminToken, persist, life }) {
+  await step('mock vendors, build', async () => {
+    const env = { ...(rust?.env ?? process.env), CARGO_TARGET_DIR: target };
+    await must('cargo', ['build', '-p', 'sluice-vendors'], { cwd: inRoot(), env });
+  });
   let vendors;
   await step('mock vendors', async () => {
-    vendors = await startVendors();
+    vendors = await startVendors(life);
     return Object.entries(vendors).map(([name, base]) => `${name} ${base}`).join(', ');
   });
   const admin = administration(url, adminToken.split(',')[0]);
@@ -46,13 +48,13 @@ export async function startDemo({ url, rust, adminToken, persist }) {
 }
 
 /** The vendors' program ends with this one: it ends when its input closes, and with its process group. */
-async function startVendors() {
+async function startVendors(life) {
   const child = start(join(target, 'debug/sluice-vendors'), [], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => reject(new Error(`the mock vendors ended (${signal ?? code})`)));
   });
-  ended.catch((error) => say(error.message));
+  ended.catch((error) => life.ending() || say(error.message));
   return Promise.race([readVendors(child.stdout), ended]);
 }
 

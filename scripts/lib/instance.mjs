@@ -3,7 +3,8 @@ import { createInterface } from 'node:readline';
 import { inRoot } from './places.mjs';
 import { kill, start } from './processes.mjs';
 
-const READY_WITHIN_MS = 60_000;
+// A demo compiles its vendors first.
+const READY_WITHIN_MS = 300_000;
 
 /** Starts `scripts/start.mjs` with these options. Resolves to `{url, lines, child, workerd, stop}` when it is ready. */
 export function startInstance(args, env = {}) {
@@ -16,7 +17,7 @@ export function startInstance(args, env = {}) {
   // SIGTERM, as a user's Ctrl-C: the instance has to end its own.
   const stop = () => (child.kill('SIGTERM'), exited);
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => (kill(child), reject(new Error(`not ready within 60 s:\n${lines.join('\n')}`))), READY_WITHIN_MS);
+    const late = setTimeout(() => (kill(child), reject(new Error(`not ready within 5 minutes:\n${lines.join('\n')}`))), READY_WITHIN_MS);
     exited.then((code) => (clearTimeout(late), reject(new Error(`ended with ${code} before it was ready:\n${lines.join('\n')}`))));
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {

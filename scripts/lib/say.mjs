@@ -9,7 +9,7 @@ export async function step(name, work, note = '') {
   const began = performance.now();
   say(`${name}${note ? ` (${note})` : ''} …`);
   const more = await work();
-  say(`${name}: ${seconds(began)}${typeof more === 'string' && more ? `, ${more}` : ''}`);
+  say(`${name}: ${seconds(began)}${more ? `, ${more}` : ''}`);
 }
 
 /** Ends the program, and with it all that it started, with one message and no stack trace for what is not a fault of the program. */

@@ -51,7 +51,7 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
   // Everything after the options of its own goes to Cargo.
   if (features.length) args.push('--features', features.join(','));
   const env = {
-    ...rust.env, WASM_BINDGEN_BIN: tools.wasmBindgen, WASM_OPT_BIN: wasmOptPath(), ESBUILD_BIN: esbuildPath(),
+    ...rust.env, RUST_BACKTRACE: '0', WASM_BINDGEN_BIN: tools.wasmBindgen, WASM_OPT_BIN: wasmOptPath(), ESBUILD_BIN: esbuildPath(),
     PATH: `${rust.env.PATH}${delimiter}${inRoot('node_modules/.bin')}`,
   };
   await must(tools.workerBuild, args, { cwd: inRoot(), env });
