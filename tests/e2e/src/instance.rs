@@ -51,7 +51,7 @@ impl Start {
             vars: vec![("ALLOW_LOOPBACK_VENDORS".to_owned(), "true".to_owned())],
             admin_token: secrets::invent("admin"),
             master_key: master_key(),
-            build: std::env::var("SLUICE_BUILD").unwrap_or_else(|_| "build".to_owned()),
+            build: named("SLUICE_BUILD", "build"),
             persist,
             port: 0,
         };
@@ -70,8 +70,9 @@ impl Start {
     /// Starts it, and waits until it answers.
     pub fn run(mut self) -> Instance {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let mut command = Command::new("node");
-        command.current_dir(&root).arg("scripts/start.mjs").args(["--no-demo", "--port", &self.port.to_string()]);
+        let mut command = Command::new(named("SLUICE_NODE", "node"));
+        let script = named("SLUICE_START", "scripts/start.mjs");
+        command.current_dir(&root).arg(script).args(["--no-demo", "--port", &self.port.to_string()]);
         command.arg("--persist").arg(&self.persist);
         let secret = [("ADMIN_TOKEN", &self.admin_token), ("MASTER_KEY", &self.master_key)];
         let vars = self.vars.iter().map(|(name, value)| (name.as_str(), value)).chain(secret);
@@ -87,6 +88,25 @@ impl Start {
         self.port = port;
         Instance { start: self, child, workerd, address: SocketAddr::from(([127, 0, 0, 1], port)), output }
     }
+}
+
+/// What `npm test` names in the environment, or where it is in a checkout that is set up.
+fn named(variable: &str, otherwise: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| otherwise.to_owned())
+}
+
+/// The build with a path whose calls panic, if it was built so that a panic ends its own call alone. It is made for the
+/// tests and never shipped.
+pub fn panicking_build() -> Option<String> {
+    let build = named("SLUICE_PANIC_BUILD", "build-panic");
+    let unwinds = std::env::var("SLUICE_UNWINDS").map_or_else(
+        |_| {
+            let stamp = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(&build).join(".sluice-stamp");
+            std::fs::read_to_string(stamp).is_ok_and(|stamp| stamp.starts_with("panic=unwind"))
+        },
+        |unwinds| unwinds == "true",
+    );
+    unwinds.then_some(build)
 }
 
 fn master_key() -> String {

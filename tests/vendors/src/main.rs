@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// A vendor to start; repeatable. Without: one of each
+    /// A vendor to start; repeatable. Without: marketo, hubspot, aprimo and generic
     #[arg(long = "vendor", value_name = "NAME")]
     vendors: Vec<String>,
     /// A vendor's port, as NAME=PORT; repeatable. Without: any free one
@@ -48,6 +48,9 @@ struct Options {
     #[arg(long)]
     stay: bool,
 }
+
+/// Those of the demo.
+const USUAL: [&str; 4] = ["marketo", "hubspot", "aprimo", "generic"];
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
@@ -84,12 +87,15 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn start(options: &Options) -> Result<Vec<(String, Handle)>, Box<dyn Error>> {
-    let all: Vec<String> = vendors::names().map(str::to_owned).collect();
-    let wanted = if options.vendors.is_empty() { &all } else { &options.vendors };
+    let usual = USUAL.map(str::to_owned).to_vec();
+    let wanted = if options.vendors.is_empty() { &usual } else { &options.vendors };
     let mut running = Vec::new();
     for name in wanted {
         let port = options.ports.iter().find(|(known, _)| known == name).map_or(0, |(_, port)| *port);
-        let handle = Vendor::start_on(spec(options, name), port).map_err(|fault| format!("{name}: {fault}"))?;
+        let handle = Vendor::start_on(spec(options, name), port).map_err(|fault| {
+            let known: Vec<&str> = vendors::names().collect();
+            format!("{name}: {fault}; the vendors are {}", known.join(", "))
+        })?;
         running.push((name.clone(), handle));
     }
     Ok(running)

@@ -83,7 +83,7 @@ async fn accept(listener: std::net::TcpListener, state: Arc<State>) {
     loop {
         // A refused accept (too many open files) passes: the next one may succeed.
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;
         };
         let _ = stream.set_nodelay(true);

@@ -158,6 +158,45 @@ async fn a_full_batch_of_hubspot_is_answered_out_of_order() {
     assert_eq!(made["results"][1]["objectWriteTraceId"], "a");
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_vendor_refuses_in_its_own_words() {
+    for (vendor, kind, words) in [
+        ("marketo", Kind::window(0, 20), "Max rate limit '0' exceeded with in '20' secs"),
+        ("marketo", Kind::daily(0, 0), "\"607\""),
+        ("hubspot", Kind::daily(0, 0), "\"policyName\":\"DAILY\""),
+        ("hubspot", Kind::window(0, 10), "\"policyName\":\"TEN_SECONDLY_ROLLING\""),
+        (
+            "salesforce",
+            Kind::window(0, 86_400),
+            "[{\"errorCode\":\"REQUEST_LIMIT_EXCEEDED\",\"message\":\"TotalRequests",
+        ),
+        ("salesforce", Kind::concurrency(0), "ConcurrentRequests (Concurrent API Requests) Limit exceeded."),
+        ("mailchimp", Kind::concurrency(0), "You have exceeded the limit of 0 simultaneous connections."),
+        ("ga4-data", Kind::concurrency(0), "Exhausted concurrent requests quota."),
+        ("keap", Kind::daily(0, 0), "\"message\":\"Quota Exceeded\""),
+        ("aprimo", Kind::window(0, 1), "429 Too Many Requests"),
+    ] {
+        let bench = server::Bench::new(Spec::new(vendor).limits(vec![Limit::new("limit", kind)])).unwrap();
+        let answer = ask(&bench, &get("/echo")).await;
+        assert!(answer.contains(words), "{vendor}: {answer}");
+        assert_eq!(bench.calls().refused()["limit"], 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_vendor_says_how_far_its_limits_are_used_where_the_real_one_does() {
+    for (vendor, header) in [
+        ("hubspot", "X-HubSpot-RateLimit-Daily-Remaining: 39999"),
+        ("salesforce", "Sforce-Limit-Info: api-usage=1/1000000"),
+        ("keap", "x-keap-product-quota-used: 1"),
+        ("keap", "x-keap-product-throttle-spike-limit: 10ps"),
+    ] {
+        let bench = server::Bench::new(Spec::new(vendor)).unwrap();
+        let answer = ask(&bench, &get("/echo")).await;
+        assert!(answer.contains(header), "{vendor}: {answer}");
+    }
+}
+
 fn raw(vendor: &server::Handle, request: &str) -> (String, std::io::Result<usize>) {
     let mut stream = TcpStream::connect(vendor.address()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();

@@ -1,7 +1,7 @@
 //! workerd is killed in the middle of a load, and started again on the same storage.
 
 use serde_json::json;
-use sluice_e2e::instance::Start;
+use sluice_e2e::instance::{Start, panicking_build};
 use sluice_e2e::{Ask, Tenant, World, load, tenant::limit};
 use sluice_vendors::{CountAt, Kind, Limit, Spec, Vendor};
 use std::time::Duration;
@@ -70,18 +70,14 @@ fn first_after(calls: &sluice_vendors::Calls, us: u64) -> u64 {
     calls.0.iter().map(|c| c.arrived_us).find(|at| *at > us).expect("a call after the restart")
 }
 
-/// The build for this has a path whose calls panic. Set-up makes it for the tests; it is never the one that is shipped.
 async fn a_panic_in_one_call_fails_that_call_alone(_: &World) {
-    let folder = "build-panic";
-    let stamp = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder).join(".sluice-stamp");
-    let stamp = std::fs::read_to_string(stamp).unwrap_or_default();
-    if !stamp.starts_with("panic=unwind") {
-        println!("not tried: there is no {folder}/ that was built with panic=unwind");
+    let Some(build) = panicking_build() else {
+        println!("not tried: there is no panicking build with panic=unwind");
         return;
-    }
+    };
     let vendor = Vendor::start(Spec::new("generic").jitter(2000, 2000)).unwrap();
     let mut start = Start::fresh("panic");
-    folder.clone_into(&mut start.build);
+    start.build = build;
     let instance = start.run();
     let tenant = Tenant::new(&instance, "panic");
     let key = tenant.simple("generic", &vendor.url(), &json!({})).await;

@@ -1,9 +1,13 @@
 //! One file a vendor: its limits and its words. A new vendor is a file with a [`Dialect`] and a line in [`ALL`].
 
 mod aprimo;
+mod ga4;
 mod generic;
 mod hubspot;
+mod keap;
+mod mailchimp;
 mod marketo;
+mod salesforce;
 
 use crate::gate::{Refusal, Standing};
 use crate::limit::{Kind, Limit};
@@ -35,7 +39,18 @@ pub struct Dialect {
 }
 
 /// Every vendor.
-const ALL: &[&Dialect] = &[&marketo::MARKETO, &hubspot::HUBSPOT, &aprimo::APRIMO, &generic::GENERIC];
+const ALL: &[&Dialect] = &[
+    &marketo::MARKETO,
+    &hubspot::HUBSPOT,
+    &aprimo::APRIMO,
+    &salesforce::SALESFORCE,
+    &mailchimp::MAILCHIMP,
+    &ga4::MEASUREMENT,
+    &ga4::DATA,
+    &keap::KEY,
+    &keap::OAUTH,
+    &generic::GENERIC,
+];
 
 /// The vendor of a name.
 pub fn find(name: &str) -> Option<&'static Dialect> {
@@ -101,6 +116,13 @@ fn invalid_client() -> Answer {
 /// OAuth's answer with a token (RFC 6749, 5.1).
 fn oauth_token(token: &str, seconds: u64) -> Answer {
     Answer::json(200, &serde_json::json!({"access_token": token, "token_type": "Bearer", "expires_in": seconds}))
+}
+
+/// The same with a refresh token that changes each time, as Keap has it.
+fn rotating_token(token: &str, seconds: u64) -> Answer {
+    let refresh = format!("refresh-{token}");
+    let body = serde_json::json!({"access_token": token, "refresh_token": refresh, "token_type": "bearer", "expires_in": seconds, "scope": "full|mock"});
+    Answer::json(200, &body)
 }
 
 /// Whole seconds until a refusal's limit takes a call again, at least 1.
