@@ -1,0 +1,121 @@
+//! Policy edits do not forget.
+
+use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zone};
+use sluice::throttle::{AppRule, Call, Kind, Limit, Outcome, Plan, Throttle};
+
+fn edit(rig: Rig, plan: Plan) -> Rig {
+    let now = rig.time();
+    let throttle = rig.throttle.replan(plan, now).unwrap();
+    Rig { throttle, ..rig }
+}
+
+trait WithThrottle {
+    fn edited(self, limits: Vec<Limit>) -> Rig;
+}
+
+impl WithThrottle for Rig {
+    fn edited(self, limits: Vec<Limit>) -> Rig {
+        edit(self, plan(limits))
+    }
+}
+
+#[test]
+fn counters_stay_by_name_and_kind_whatever_else_changes() {
+    let mut rig = Rig::new(plan(vec![window(5, 10), daily(9, zone("Etc/UTC"))]));
+    (0..3).for_each(|_| rig.call("a").unwrap());
+    let mut rig = rig.edited(vec![daily(4, zone("Etc/UTC")), window(4, 10), slots(7)]);
+    assert_eq!(rig.used(), [3, 3, 0]);
+    rig.call("a").unwrap();
+    assert_eq!(rig.try_now("a").unwrap_err().violated, ["daily", "window"]);
+}
+
+#[test]
+fn a_permit_from_before_the_edit_settles_after_it() {
+    let mut rig = Rig::new(plan(vec![slots(2), window(5, 10)]));
+    let permit = rig.try_now("a").unwrap().permit;
+    let mut rig = rig.edited(vec![window(5, 10), slots(2)]);
+    assert_eq!(rig.used(), [1, 1]);
+    rig.settle(permit, Outcome::Answered);
+    assert_eq!(rig.used(), [1, 0]);
+    rig.go_to(NOON + 10_001);
+    assert_eq!(rig.used(), [0, 0]);
+}
+
+#[test]
+fn a_lengthened_window_starts_full_for_the_added_length() {
+    let mut rig = Rig::new(plan(vec![window(5, 10)]));
+    rig.call("a").unwrap();
+    rig.go_to(NOON + 12_000);
+    let mut rig = rig.edited(vec![window(5, 30)]);
+    assert!(rig.try_now("a").is_err(), "the short window has forgotten what the long one would hold");
+    rig.go_to(NOON + 30_001);
+    assert!(rig.try_now("a").is_ok());
+}
+
+#[test]
+fn a_shortened_window_lets_go_at_its_new_length() {
+    let mut rig = Rig::new(plan(vec![window(1, 60)]));
+    rig.call("a").unwrap();
+    let mut rig = rig.edited(vec![window(1, 10)]);
+    rig.go_to(NOON + 10_001);
+    rig.call("a").unwrap();
+}
+
+#[test]
+fn a_new_window_starts_full_where_there_was_traffic_and_empty_where_there_was_none() {
+    let mut quiet = Rig::new(plan(vec![slots(1)])).edited(vec![window(1, 10)]);
+    assert!(quiet.try_now("a").is_ok());
+    let mut busy = Rig::new(plan(vec![slots(1)]));
+    busy.call("a").unwrap();
+    busy.go_to(NOON + 4_000);
+    let mut busy = busy.edited(vec![window(3, 10), bucket(1, 2)]);
+    assert!(busy.try_now("a").is_err());
+    busy.go_to(NOON + 10_001);
+    assert!(busy.try_now("a").is_ok());
+}
+
+#[test]
+fn a_new_daily_limit_starts_at_the_days_usage() {
+    let mut rig = Rig::new(plan(vec![slots(10)]));
+    (0..3).for_each(|_| rig.call("a").unwrap());
+    rig.call("b").unwrap();
+    let mut rig = rig.edited(vec![daily(5, zone("Etc/UTC"))]);
+    assert_eq!(rig.used(), [4]);
+}
+
+#[test]
+fn an_app_that_leaves_the_policy_keeps_its_count_of_the_day() {
+    let mut rig = Rig::new(plan(vec![daily(5, zone("Etc/UTC"))]));
+    rig.call("b").unwrap();
+    let only = vec![AppRule { name: "a".to_owned(), weight: 1, daily_calls: None }];
+    let mut rig = edit(rig, Plan { apps: only, ..plan(vec![daily(5, zone("Etc/UTC"))]) });
+    rig.call("a").unwrap();
+    let mut apps = rig.throttle.day().unwrap().apps;
+    apps.sort();
+    assert_eq!(apps, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    assert_eq!(rig.used(), [2]);
+}
+
+#[test]
+fn routes_of_a_kept_limit_are_remembered_and_a_new_limit_counts_what_is_in_flight() {
+    let search = limit("search", Kind::Concurrency { calls: 1, after_ms: 0 });
+    let mut rig = Rig::new(plan(vec![slots(5), search.clone()]));
+    rig.admit(Call { mask: 0b01, ..call("a") });
+    let other = limit("other", Kind::Concurrency { calls: 5, after_ms: 0 });
+    let mut rig = rig.edited(vec![search, other, slots(5)]);
+    assert_eq!(rig.used(), [0, 1, 1]);
+}
+
+#[test]
+fn what_a_removed_connection_still_owes_is_kept_as_long_as_it_matters() {
+    let mut rig = Rig::new(plan(vec![window(1, 20)]));
+    rig.call("a").unwrap();
+    let now = rig.time();
+    let (until, row) = rig.throttle.bury(now).unwrap();
+    assert!((NOON + 43_200_000..NOON + 43_210_000).contains(&until), "its day's count matters longest");
+    let mut next = Throttle::load(plan(vec![window(1, 20)]), &row, now, 0).unwrap();
+    assert_eq!(next.limits()[0].used, 1);
+    let untouched = Rig::new(plan(vec![window(1, 20)]));
+    let now = untouched.time();
+    assert!(untouched.throttle.bury(now).is_none());
+}

@@ -1,0 +1,9 @@
+//! The throttle by its public face: what it promises, each promise a test, on a virtual clock.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "a test may fail")]
+
+mod days;
+mod edits;
+mod promises;
+mod queueing;
+mod rig;
+mod row;

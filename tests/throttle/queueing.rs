@@ -1,0 +1,144 @@
+//! Waiting: bounds, deadlines, cancellation, fairness, and Aprimo's own example.
+
+use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zone};
+use sluice::refusal::Reason;
+use sluice::throttle::{Admission, AppRule, Call, Kind, Limit, Outcome, Plan, QueueRule};
+
+#[test]
+fn of_130_calls_at_15_a_second_15_go_at_once_100_wait_and_15_are_refused() {
+    let mut rig = Rig::new(plan(vec![bucket(15, 15)]));
+    let (mut at_once, mut waiting, mut refused) = (0, 0, Vec::new());
+    for _ in 0..130 {
+        match rig.admit(call("a")) {
+            Admission::Granted(grant) => {
+                at_once += 1;
+                rig.settle(grant.permit, Outcome::Answered);
+            }
+            Admission::Waiting(_) => waiting += 1,
+            Admission::Refused(refusal) => refused.push(refusal),
+        }
+    }
+    assert_eq!((at_once, waiting, refused.len()), (15, 100, 15));
+    assert!(refused.iter().all(|refusal| refusal.reason == Reason::QueueFull));
+    let mut last = 0;
+    let mut granted = 0;
+    while granted < 100 {
+        let wake = rig.throttle.next_wakeup().unwrap();
+        for (at, _, outcome) in rig.go_to(wake) {
+            rig.settle(outcome.unwrap().permit, Outcome::Answered);
+            (last, granted) = (at, granted + 1);
+        }
+    }
+    assert!((6_600..=6_750).contains(&(last - NOON)), "the last starts after {} ms", last - NOON);
+}
+
+#[test]
+fn a_call_is_refused_at_once_if_it_surely_cannot_go_in_time() {
+    let mut rig = Rig::new(plan(vec![window(2, 20)]));
+    rig.call("a").unwrap();
+    rig.call("a").unwrap();
+    let Admission::Refused(refused) = rig.admit(call("a")) else { panic!("20 s is longer than the queue's 10") };
+    assert_eq!((refused.reason, refused.retry_after_seconds), (Reason::Deadline, 21));
+    rig.go_to(NOON + 10_500);
+    rig.wait("a");
+    rig.wait("a");
+    let Admission::Refused(refused) = rig.admit(call("a")) else { panic!("two go before it, and then a window") };
+    assert_eq!(refused.reason, Reason::Deadline);
+}
+
+#[test]
+fn a_waiting_call_is_refused_as_soon_as_it_is_known_that_it_comes_too_late() {
+    let mut rig = Rig::new(plan(vec![window(1, 8)]));
+    // In flight: it could be answered now, and leave the window in 8 s.
+    rig.try_now("a").unwrap();
+    let ticket = rig.wait("a");
+    let ended = rig.go_to(NOON + 60_000);
+    let (at, refused) = (ended[0].0, ended[0].2.clone().unwrap_err());
+    assert_eq!((ended[0].1, refused.reason), (ticket, Reason::Deadline));
+    assert!((2_000..=2_100).contains(&(at - NOON)), "known after 2 s, told after {} ms", at - NOON);
+}
+
+#[test]
+fn a_call_that_may_not_wait_is_told_which_limit_is_full() {
+    let mut rig = Rig::new(plan(vec![window(2, 5), slots(1)]));
+    let permit = rig.try_now("a").unwrap().permit;
+    let refused = rig.try_now("a").unwrap_err();
+    assert_eq!((refused.reason, refused.violated), (Reason::Concurrency, vec!["slots".to_owned()]));
+    rig.settle(permit, Outcome::Answered);
+    rig.call("a").unwrap();
+    let refused = rig.try_now("a").unwrap_err();
+    assert_eq!((refused.reason, refused.violated), (Reason::Rate, vec!["window".to_owned()]));
+}
+
+#[test]
+fn a_caller_that_goes_frees_its_place_and_is_not_granted() {
+    let mut rig = Rig::new(Plan { queue: QueueRule { size: 1, max_wait_ms: 10_000 }, ..plan(vec![slots(1)]) });
+    let permit = rig.try_now("a").unwrap().permit;
+    let ticket = rig.wait("a");
+    assert!(matches!(rig.admit(call("a")), Admission::Refused(refused) if refused.reason == Reason::QueueFull));
+    rig.throttle.cancel(rig.time(), ticket);
+    let other = rig.wait("b");
+    rig.settle(permit, Outcome::Answered);
+    assert_eq!(rig.throttle.next_ready().map(|(ticket, _)| ticket), Some(other));
+    assert!(rig.throttle.next_ready().is_none());
+}
+
+#[test]
+fn a_call_blocked_by_its_apps_own_limit_holds_up_nobody() {
+    let each =
+        Limit { per_app: true, ..limit("each", Kind::RollingWindow { calls: 1, window_ms: 5_000, guard_ms: 0 }) };
+    let mut rig = Rig::new(plan(vec![slots(2), each]));
+    rig.call("a").unwrap();
+    rig.wait("a");
+    assert!(rig.try_now("b").is_ok());
+}
+
+#[test]
+fn a_call_that_another_route_limit_blocks_is_passed_by() {
+    let mut rig = Rig::new(plan(vec![slots(5), window(1, 5)]));
+    rig.call("a").unwrap();
+    rig.wait("a");
+    let other = Call { mask: 0b01, ..call("a") };
+    assert!(matches!(rig.admit(other), Admission::Granted(_)), "its route meets the slots alone");
+}
+
+#[test]
+fn a_budget_stops_its_app_alone() {
+    let budget = |name: &str, daily_calls| AppRule { name: name.to_owned(), weight: 1, daily_calls };
+    let apps = vec![budget("a", Some(2)), budget("b", None)];
+    let mut rig = Rig::new(Plan { apps, ..plan(vec![daily(100, zone("Etc/UTC"))]) });
+    rig.call("a").unwrap();
+    rig.call("a").unwrap();
+    let refused = rig.try_now("a").unwrap_err();
+    assert_eq!((refused.reason, refused.violated), (Reason::AppBudget, vec!["daily_calls".to_owned()]));
+    rig.call("b").unwrap();
+}
+
+#[test]
+fn each_of_seven_quiet_apps_is_among_the_next_eight_though_the_noisy_one_claims_urgency() {
+    for urgency in [0, 3] {
+        let names: Vec<String> = (0..8).map(|at| format!("app-{at}")).collect();
+        let apps = names.iter().map(|name| AppRule { name: name.clone(), weight: 1, daily_calls: None }).collect();
+        let queue = QueueRule { size: 1_000, max_wait_ms: 60_000 };
+        let mut rig = Rig::new(Plan { apps, queue, ..plan(vec![slots(1)]) });
+        let mut permit = rig.try_now(&names[0]).unwrap().permit;
+        let mut of = std::collections::BTreeMap::new();
+        for at in (0..200).map(|_| 0).chain(1..8) {
+            let Admission::Waiting(ticket) =
+                rig.admit(Call { urgency: if at == 0 { urgency } else { 3 }, ..call(&names[at]) })
+            else {
+                panic!("the slot is taken")
+            };
+            of.insert(ticket, at);
+        }
+        let mut next = Vec::new();
+        for _ in 0..8 {
+            rig.settle(permit, Outcome::Answered);
+            let (ticket, granted) = rig.throttle.next_ready().unwrap();
+            permit = granted.unwrap().permit;
+            next.push(of[&ticket]);
+        }
+        next.sort_unstable();
+        assert_eq!(next, [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,64 @@
+//! The stored row: its format is pinned, and what it brings back is never less than what was.
+
+use crate::rig::{NOON, Rig, Tz, bucket, daily, plan, slots, window, zone};
+use sluice::throttle::{Now, Outcome, SKEW_MS, Throttle};
+use std::fmt::Write;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+}
+
+fn busy() -> Rig {
+    let mut rig = Rig::new(plan(vec![window(9, 20), bucket(15, 15), daily(50, zone("America/Chicago")), slots(4)]));
+    let permits: Vec<_> = (0..3).map(|_| rig.try_now("a").unwrap().permit).collect();
+    rig.now += 700;
+    rig.settle(permits[0], Outcome::Answered);
+    rig.try_now("b").unwrap();
+    rig
+}
+
+#[test]
+fn the_format_is_the_one_that_earlier_builds_wrote() {
+    let rig = busy();
+    let row = rig.rows.last().unwrap();
+    assert_eq!(hex(row), PINNED, "a changed format needs a new version and a migration");
+}
+
+#[test]
+fn a_row_that_an_earlier_build_wrote_is_read() {
+    let now = Now { wall: NOON + 900, zones: &Tz };
+    let limits = plan(vec![window(9, 20), bucket(15, 15), daily(50, zone("America/Chicago")), slots(4)]);
+    let mut next = Throttle::load(limits, &bytes(PINNED), now, SKEW_MS).unwrap();
+    let used: Vec<u64> = next.limits().iter().map(|limit| limit.used).collect();
+    assert!(used[0] >= 4 && used[1] >= 3 && used[2] >= 4 && used[3] >= 3, "{used:?}");
+}
+
+#[test]
+fn rows_that_are_cut_off_or_altered_are_refused_or_read_but_never_a_panic() {
+    let row = bytes(PINNED);
+    let load =
+        |row: &[u8]| drop(Throttle::load(plan(vec![window(9, 20)]), row, Now { wall: NOON, zones: &Tz }, SKEW_MS));
+    (0..row.len()).for_each(|end| load(&row[..end]));
+    for at in 0..row.len() {
+        for bit in 0..8 {
+            let mut altered = row.clone();
+            altered[at] ^= 1 << bit;
+            load(&altered);
+        }
+    }
+}
+
+#[test]
+fn a_row_of_a_later_version_is_refused_by_name() {
+    let fault = Throttle::load(plan(vec![]), &[9, 1, 2], Now { wall: NOON, zones: &Tz }, 0).err().unwrap();
+    assert_eq!(fault, "the stored row has version 9, this build reads 1");
+}
+
+const PINNED: &str = "010100f892b9b2d967f892b9b2d967e0c807040677696e646f7701066275636b657400056461696c790305736c6f747304020161016202000100074574632f5554430a323032362d30362d313580d09f89d96780d09f89d96780c0d2dbd96780c0d2dbd9670001000f416d65726963612f4368696361676f0a323032362d30362d313580f2b49ad96780f2b49ad96780e2e7ecd96780e2e7ecd9670200ffffffff0f030202010201ffffffff0f0102010004c8a2b9b2d96706000000c2b802010001010001968bc48eb292aa06020002010400030003ffffffff0f010002000300ffffffff0f01010200010000c0843dffffffffffffffffff0100ffffffffffffffffff01f892b9b2d967";
