@@ -12,6 +12,7 @@
 //! - [`vendor`]: what an answer means, how a refusal is said. Profiles are data. Pure.
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
 //! - [`usage`]: who called how often, with what end. Pure.
+//! - `platform`: the few functions of JavaScript that the rest needs. Wasm only.
 //! - `edge`: the Worker: takes the call, asks the object, forwards, settles. Wasm only.
 
 pub mod civil;
@@ -19,6 +20,8 @@ pub mod civil;
 mod edge;
 pub mod http;
 pub mod key;
+#[cfg(target_arch = "wasm32")]
+mod platform;
 pub mod policy;
 pub mod refusal;
 pub mod seal;

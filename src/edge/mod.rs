@@ -1,1 +1,98 @@
-//! The Worker.
+//! The Worker: takes a request, checks what can be checked without an object, asks the tenant's, forwards, settles.
+//! It keeps nothing but a cache of where connections lead. Each file here is one step of a call's life, or one of
+//! Sluice's own addresses.
+
+mod admin;
+mod answers;
+mod call;
+mod forward;
+mod incoming;
+mod installation;
+mod known;
+mod page;
+mod permit;
+mod record;
+mod settle;
+mod status;
+mod tenants;
+mod upload;
+
+use crate::http::{Address, Target, is_preflight, parse_target, preflight};
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use answers::Reply;
+#[cfg(feature = "panic-trigger")]
+pub use call::panic_if_asked;
+use incoming::Incoming;
+use installation::Installation;
+use std::rc::Rc;
+use worker::web_sys::{Request, Response};
+use worker::{Context, Env, event};
+
+#[event(start)]
+fn start() {
+    console_error_panic_hook::set_once();
+}
+
+#[event(fetch)]
+async fn main(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    let incoming = Rc::new(Incoming::read(&request)?);
+    let reply = route(request, &env, &context, Rc::clone(&incoming)).await;
+    reply.into_response(incoming.origin())
+}
+
+/// What is at this address.
+async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Incoming>) -> Reply {
+    // Answered before anything else is looked at: the real call decides.
+    if is_preflight(&incoming.method, &incoming.headers) {
+        return Reply::Own(preflight(&incoming.headers));
+    }
+    let here = Installation::of(env);
+    let target = match parse_target(&incoming.url, here.host_suffix.as_deref()) {
+        Ok(target) => target,
+        Err(refusal) => return refusal.into(),
+    };
+    let address = target.address;
+    match address {
+        Address::Health => return page::health(&incoming),
+        Address::File => return page::file(&here, &request, &incoming, &target).await,
+        _ => {}
+    }
+    let keys = match &here.keys {
+        Ok(keys) => Rc::clone(keys),
+        Err(fault) => return Refusal::new(Reason::Setup, fault.clone()).into(),
+    };
+    match address {
+        Address::Vendor(_) => call::throttled(here, keys, request, context, incoming).await,
+        Address::Admin(address) => admin::serve(&here, &keys, &request, &incoming, address).await,
+        Address::Status => status::document(&here, &keys, &incoming, &target).await,
+        Address::Live => status::live(&here, &keys, &incoming, &target).await,
+        _ => {
+            Refusal::new(Reason::NotFound, "nothing is at this address yet: see the readme for those there are").into()
+        }
+    }
+}
+
+/// Whether a request has one of the methods an address knows; `HEAD` comes with `GET`.
+fn allows(incoming: &Incoming, methods: &[&str]) -> Result<(), Reply> {
+    let known = methods.contains(&incoming.method.as_str()) || (incoming.method == "HEAD" && methods.contains(&"GET"));
+    if known {
+        return Ok(());
+    }
+    let allowed = methods.join(", ");
+    let refusal = Refusal::new(Reason::Method, format!("this address knows {allowed} alone"));
+    Err(Reply::Own(answers::refused(&refusal).with("Allow", allowed)))
+}
+
+/// Whether the page that asks, if a page asks, is Sluice's own.
+fn is_own_page(incoming: &Incoming, target: &Target) -> bool {
+    match incoming.origin() {
+        Some(origin) => origin == target.sluice_origin(),
+        None => matches!(incoming.header("sec-fetch-site"), Some("same-origin" | "none")),
+    }
+}
+
+/// A line for the log, which no secret may be in.
+fn log(line: &serde_json::Value) {
+    platform::log(&line.to_string());
+}

@@ -6,7 +6,13 @@ pub mod desk;
 mod gate;
 mod keys;
 mod line;
+#[cfg(target_arch = "wasm32")]
+mod live;
+#[cfg(target_arch = "wasm32")]
+mod object;
 pub mod protocol;
+#[cfg(target_arch = "wasm32")]
+mod sqlite;
 mod status;
 pub mod store;
 mod tenure;

@@ -1,0 +1,122 @@
+//! Administration: who may, and which object is asked.
+
+use super::allows;
+use super::answers::{self, Reply};
+use super::incoming::Incoming;
+use super::installation::{Installation, Keys};
+use super::tenants::{self, DIRECTORY};
+use crate::http::{AdminAddress, Answer};
+use crate::key::is_name;
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::{self, Admin, Ask, Directory};
+use crate::vendor::Profile;
+use worker::web_sys::Request;
+
+/// The largest body that is read: a policy of a thousand connections.
+const MOST_BYTES: f64 = 1_048_576.0;
+
+/// An administrator's call.
+pub async fn serve(
+    here: &Installation,
+    keys: &Keys,
+    request: &Request,
+    incoming: &Incoming,
+    address: AdminAddress<'_>,
+) -> Reply {
+    if let Err(refusal) = authorised(keys, incoming) {
+        return refusal.into();
+    }
+    let methods: &[&str] = match address {
+        AdminAddress::Tenants | AdminAddress::Vendors => &["GET"],
+        AdminAddress::Tenant(_) => &["GET", "PUT", "DELETE"],
+        AdminAddress::Keys(_) => &["GET", "POST"],
+        AdminAddress::Key(..) => &["DELETE"],
+    };
+    if let Err(reply) = allows(incoming, methods) {
+        return reply;
+    }
+    match address {
+        AdminAddress::Vendors => Reply::Own(Answer::json(200, Profile::catalogue())),
+        AdminAddress::Tenants => match tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::List)).await {
+            Ok(asked) => answers::said(asked.reply),
+            Err(refusal) => refusal.into(),
+        },
+        AdminAddress::Tenant(tenant) | AdminAddress::Keys(tenant) | AdminAddress::Key(tenant, _) => {
+            if !is_name(tenant) {
+                let detail = "a tenant's name is 1 to 63 of a-z, 0-9 and -, and begins with no -";
+                return Refusal::new(Reason::Request, detail).into();
+            }
+            match admin(request, incoming, address).await {
+                Ok(admin) => match ask(here, tenant, admin).await {
+                    Ok(reply) => answers::said(reply),
+                    Err(refusal) => refusal.into(),
+                },
+                Err(refusal) => refusal.into(),
+            }
+        }
+    }
+}
+
+fn authorised(keys: &Keys, incoming: &Incoming) -> Result<(), Refusal> {
+    let bearer = incoming.header("authorization").and_then(|field| field.split_once(' '));
+    let token = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    match token {
+        Some(token) if keys.admin.accept(token) => Ok(()),
+        Some(_) => Err(Refusal::new(Reason::Key, "this is not an administrator's token")),
+        None => Err(Refusal::new(Reason::Key, "no token: send the administrator's as a bearer token")),
+    }
+}
+
+/// What is asked of the tenant's object.
+async fn admin(request: &Request, incoming: &Incoming, address: AdminAddress<'_>) -> Result<Admin, Refusal> {
+    Ok(match (address, incoming.method.as_str()) {
+        (AdminAddress::Tenant(_), "PUT") => Admin::PutPolicy(body(request, incoming).await?),
+        (AdminAddress::Tenant(_), "DELETE") => Admin::Delete,
+        (AdminAddress::Keys(_), "POST") => {
+            let text = body(request, incoming).await?;
+            let fault = |fault| Refusal::new(Reason::Request, format!("the body is not that of a key: {fault}"));
+            Admin::CreateKey(serde_json::from_str(&text).map_err(fault)?)
+        }
+        (AdminAddress::Keys(_), _) => Admin::ListKeys,
+        (AdminAddress::Key(_, id), _) => Admin::RevokeKey(id.to_owned()),
+        _ => Admin::GetPolicy,
+    })
+}
+
+async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refusal> {
+    if !incoming.has_body() {
+        return Err(Refusal::new(Reason::Request, "this call needs a body of json"));
+    }
+    let broken = |_| Refusal::new(Reason::Request, "the request's body broke off before its end");
+    let whole = platform::read_whole(request, MOST_BYTES).await.map_err(broken)?;
+    if whole.is_null() {
+        return Err(Refusal::new(Reason::Payload, "the body is longer than 1 mb"));
+    }
+    String::from_utf8(js_sys::Uint8Array::from(whole).to_vec())
+        .map_err(|_| Refusal::new(Reason::Request, "the body is not utf-8"))
+}
+
+/// Asks the tenant's object, and keeps the list of tenants in step: a name is in it before its tenant is made and until
+/// after it is removed, so that no tenant is ever without a name.
+async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol::Reply, Refusal> {
+    let (puts, deletes) = (matches!(admin, Admin::PutPolicy(_)), matches!(admin, Admin::Delete));
+    if puts {
+        tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::Add(tenant.to_owned()))).await?;
+    }
+    let reply = tenants::ask(here, tenant, &Ask::Admin(admin)).await?.reply;
+    let done = matches!(reply, protocol::Reply::Document { .. });
+    let absent = match (puts, done) {
+        (true, false) => !exists(here, tenant).await?,
+        _ => deletes && done,
+    };
+    if absent {
+        tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::Remove(tenant.to_owned()))).await?;
+    }
+    Ok(reply)
+}
+
+async fn exists(here: &Installation, tenant: &str) -> Result<bool, Refusal> {
+    let asked = tenants::ask(here, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
+    Ok(matches!(asked.reply, protocol::Reply::Document { .. }))
+}

@@ -1,0 +1,71 @@
+//! How an answer of Sluice's own becomes one of the platform's.
+
+use super::tenants;
+use crate::http::{self, Answer};
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::{self, No};
+use crate::vendor::Dialect;
+use crate::vendor::dialect::{self, Saying};
+use worker::web_sys::Response;
+
+/// What goes back.
+pub enum Reply {
+    /// Made here; readable by any page that asked.
+    Own(Answer),
+    /// Complete as it is.
+    Done(Response),
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        Self::Own(refused(&refusal))
+    }
+}
+
+impl Reply {
+    /// The platform's response; pages of `origin` may read it.
+    pub fn into_response(self, origin: Option<&str>) -> worker::Result<Response> {
+        let mut answer = match self {
+            Self::Own(answer) => answer,
+            Self::Done(response) => return Ok(response),
+        };
+        http::allow(&mut answer.headers, origin);
+        let headers = serde_json::to_string(&answer.headers)?;
+        Ok(platform::answer(answer.status, &headers, &answer.body)?)
+    }
+}
+
+/// A refusal as a problem document.
+pub fn refused(refusal: &Refusal) -> Answer {
+    dialect::answer(refusal, &Saying { dialect: Dialect::Generic, problem: true, call: "", rate_limit: None })
+}
+
+/// A call's refusal, in the words of the vendor's clients.
+pub fn refused_call(no: &No, call: &str, accept: Option<&str>) -> Answer {
+    let saying = Saying {
+        dialect: no.vendor.as_deref().map_or(Dialect::Generic, Dialect::named),
+        problem: http::accepts_problem(accept),
+        call,
+        rate_limit: no.rate_limit.as_ref().map(|(policy, left)| (policy.as_str(), left.as_str())),
+    };
+    dialect::answer(&no.refusal, &saying)
+}
+
+/// What the object answers to one who asks for a document.
+pub fn said(reply: protocol::Reply) -> Reply {
+    match reply {
+        protocol::Reply::Document { status: 204, .. } => Reply::Own(Answer::empty(204)),
+        protocol::Reply::Document { status, body, warnings } => {
+            let answer = Answer::json(status, body);
+            Reply::Own(warnings.into_iter().fold(answer, |answer, warning| answer.with("Sluice-Warning", warning)))
+        }
+        protocol::Reply::Invalid(faults) => {
+            let refusal = Refusal::new(Reason::Request, "the document is not valid: see errors for every fault");
+            let answer = http::problem_with_errors(&refusal, &faults);
+            Reply::Own(answer.with("Sluice-Reason", refusal.reason.as_str()))
+        }
+        protocol::Reply::No(no) => no.refusal.into(),
+        _ => tenants::unavailable().into(),
+    }
+}

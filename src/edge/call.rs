@@ -1,0 +1,158 @@
+//! A throttled call, from its key to its settlement. See the readme's "life of a call".
+
+use super::answers::{self, Reply};
+use super::forward::{self, UnderWay};
+use super::incoming::Incoming;
+use super::installation::{Installation, Keys};
+use super::permit::{self, Permit};
+use super::record::Record;
+use super::{is_own_page, known, settle, upload};
+use crate::http::{Address, Prefer, Target, VendorTarget, parse_target, urgency};
+use crate::key::{self, Claims, PREFIX, Place, Role};
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::{Admit, No};
+use futures_channel::oneshot;
+use std::rc::Rc;
+use worker::Context;
+use worker::web_sys::Request;
+
+/// Why a call ends without the vendor's answer.
+pub enum Stop {
+    /// It is refused.
+    Refused(Box<No>),
+    /// Its caller has gone.
+    Gone,
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(No { refusal, vendor: None, rate_limit: None }))
+    }
+}
+
+/// One call, as its steps see it.
+pub struct Call {
+    pub here: Rc<Installation>,
+    pub request: Request,
+    pub incoming: Rc<Incoming>,
+    pub id: String,
+    pub prefer: Prefer,
+}
+
+/// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would cancel this Worker
+/// together with its caller, and neither a permit on its way nor the vendor's answer would be settled.
+pub async fn throttled(
+    here: Rc<Installation>,
+    keys: Rc<Keys>,
+    request: Request,
+    context: &Context,
+    incoming: Rc<Incoming>,
+) -> Reply {
+    let (give, given) = oneshot::channel();
+    let prefer = Prefer::read(&incoming.headers);
+    let call = Call { here, request, incoming, id: platform::random_id(), prefer };
+    context.wait_until(async move { call.live(&keys, give).await });
+    // Untold only if the call's life has ended in a panic.
+    given.await.unwrap_or_else(|_| Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into())
+}
+
+/// What a key says, if it holds; `at` is Unix ms.
+pub fn open_key(keys: &Keys, key: &str, at: i64) -> Result<Claims, Refusal> {
+    let seconds = u64::try_from(at).unwrap_or_default() / 1_000;
+    key::open(&keys.master, key, seconds).map_err(|fault| Refusal::new(Reason::Key, fault.to_string()))
+}
+
+impl Call {
+    async fn live(self, keys: &Keys, give: oneshot::Sender<Reply>) {
+        let mut record = Record::new(&self.id, &self.incoming);
+        match self.run(keys, &mut record).await {
+            Ok((permit, under_way)) => {
+                // Not taken if the caller has gone: the vendor's answer is settled all the same.
+                let _ = give.send(under_way.reply);
+                let end = under_way.ending.end().await;
+                record.ended(&end);
+                settle::settle(&self.here, &permit, end).await;
+            }
+            Err(Stop::Refused(no)) => {
+                upload::drain(&self.request, &self.incoming).await;
+                record.refused(&no.refusal);
+                let answer = answers::refused_call(&no, &self.id, self.incoming.header("accept"));
+                let _ = give.send(Reply::Own(answer));
+            }
+            Err(Stop::Gone) => record.gone(),
+        }
+        record.write();
+    }
+
+    /// Everything up to the vendor's headers.
+    async fn run(&self, keys: &Keys, record: &mut Record) -> Result<(Permit, UnderWay), Stop> {
+        let target = parse_target(&self.incoming.url, self.here.host_suffix.as_deref())?;
+        let Address::Vendor(vendor) = target.address else {
+            return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
+        };
+        if self.incoming.is_upgrade() {
+            return Err(
+                Refusal::new(Reason::Upgrade, "websockets to a vendor are not forwarded: use plain http").into()
+            );
+        }
+        let (claims, key_apart) = self.claims(keys, &vendor)?;
+        record.of(&claims, &vendor);
+        let mut admit = self.admit(claims, key_apart, &target, &vendor);
+        let body = upload::prepare(self, &mut admit).await?;
+        let permit = permit::obtain(self, admit).await?;
+        record.permitted(&permit);
+        #[cfg(feature = "panic-trigger")]
+        panic_if_asked(vendor.path, "/panic-trigger");
+        let under_way = forward::forward(self, &target, &vendor, &permit, &body).await;
+        record.answered(&under_way);
+        Ok((permit, under_way))
+    }
+
+    /// Who calls, and whether the key came in `Sluice-Key`.
+    fn claims(&self, keys: &Keys, vendor: &VendorTarget) -> Result<(Claims, bool), Refusal> {
+        let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let found = key::find(headers, vendor.query.unwrap_or_default()).ok_or_else(|| {
+            let places = "in Sluice-Key, or where the vendor's own credential would go";
+            Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) {places}"))
+        })?;
+        let claims = open_key(keys, &found.key, self.incoming.at)?;
+        if claims.role != Role::App {
+            return Err(Refusal::new(Reason::Role, "this key sees figures alone: make calls with an app's key"));
+        }
+        Ok((claims, found.place == Place::Apart))
+    }
+
+    fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
+        let incoming = &self.incoming;
+        let uri = vendor.path.len() + vendor.query.map_or(0, |query| query.len() + 1);
+        let known = known::route(&claims.tenant, vendor.connection);
+        Admit {
+            call: self.id.clone(),
+            connection: vendor.connection.to_owned(),
+            method: incoming.method.clone(),
+            path: vendor.route_path().to_owned(),
+            uri_bytes: u32::try_from(uri).unwrap_or(u32::MAX),
+            body: incoming.body_length(),
+            page: incoming.is_page(),
+            origin: incoming.origin().map(str::to_owned),
+            own_origin: is_own_page(incoming, target),
+            key_apart,
+            wait_ms: self.prefer.wait_ms,
+            // RFC 9218, section 4.1.
+            urgency: urgency(incoming.header("priority")).unwrap_or(3),
+            again: false,
+            knows: known.map_or(0, |route| route.version),
+            claims,
+        }
+    }
+}
+
+/// The worst place for a panic: a permit is held, and other calls are in flight in the same isolate.
+#[cfg(feature = "panic-trigger")]
+#[allow(clippy::panic)]
+pub fn panic_if_asked(path: &str, trigger: &str) {
+    if path == trigger {
+        panic!("asked to, by a path that only a build for tests knows");
+    }
+}

@@ -1,0 +1,218 @@
+//! The vendor's part of a call: sent once, its answer read as far as need be, passed on.
+
+use super::answers::{self, Reply};
+use super::call::Call;
+use super::permit::Permit;
+use super::settle::End;
+use crate::http::{
+    Headers, Placed, Returning, Sending, Target, VendorTarget, outgoing, outgoing_query, returned, value,
+};
+use crate::platform::{self, Sent};
+use crate::policy::Credential;
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::No;
+use crate::throttle::Outcome;
+use crate::vendor::body::{HEAD_BYTES, Peek, Said};
+use crate::vendor::outcome::{Answered, Unanswered, accept_encoding, classify, unanswered};
+use crate::vendor::{Profile, credential};
+use js_sys::Uint8Array;
+use serde::Deserialize;
+use wasm_bindgen::{JsCast, JsValue};
+
+/// A call whose answer, or whose failure, is known.
+pub struct UnderWay {
+    /// For the caller.
+    pub reply: Reply,
+    /// What remains until it can be settled.
+    pub ending: Ending,
+    /// The vendor's status, or 0.
+    pub status: u16,
+    /// Why Sluice answers in the vendor's place, if it does.
+    pub refused: Option<Reason>,
+    /// How long the vendor took to its headers, ms.
+    pub vendor_ms: u64,
+}
+
+/// What remains of a call.
+pub enum Ending {
+    /// Nothing.
+    Ended(End),
+    /// The body, and then this, if all of it comes.
+    Streaming(Sent, End),
+}
+
+/// When the vendor's headers came, Unix ms; status, reason, headers. With status 0: why none came, in the reason.
+#[derive(Deserialize)]
+struct Head(i64, u16, String, Headers);
+
+/// When a body ended, Unix ms; how; its bytes.
+#[derive(Deserialize)]
+struct Ended(#[allow(dead_code)] i64, String, u64);
+
+/// Sends the call and begins to pass on the answer.
+pub async fn forward(
+    call: &Call,
+    target: &Target<'_>,
+    vendor: &VendorTarget<'_>,
+    permit: &Permit,
+    body: &JsValue,
+) -> UnderWay {
+    let Some(placed) = credential::placed(&permit.route.credential, &permit.route.profile) else {
+        let detail =
+            "the connection's credential is of a kind that is not fetched yet: use bearer, basic, header or query";
+        return failed(call, permit, Refusal::new(Reason::Internal, detail), unsent());
+    };
+    let sent = match send(call, vendor, permit, body, &placed).await {
+        Ok(sent) => sent,
+        Err(refusal) => return failed(call, permit, refusal, unsent()),
+    };
+    match serde_json::from_str::<Head>(&sent.head()) {
+        Ok(Head(_, 0, why, _)) => no_answer(call, permit, &why),
+        Ok(head @ Head(_, 200..=599, ..)) => answered(call, target, permit, sent, head).await,
+        // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
+        _ => {
+            sent.drop();
+            let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
+            failed(call, permit, refusal, lost(Unanswered::Unreachable))
+        }
+    }
+}
+
+async fn send(
+    call: &Call,
+    vendor: &VendorTarget<'_>,
+    permit: &Permit,
+    body: &JsValue,
+    placed: &Placed,
+) -> Result<Sent, Refusal> {
+    let route = &permit.route;
+    let encodings = accept_encoding(&route.profile, call.incoming.accept_encoding());
+    let sending = Sending {
+        passthrough: passes_through(permit),
+        placed,
+        prefer: &call.prefer,
+        accept_encoding: encodings.as_deref(),
+    };
+    let headers = outgoing(&call.incoming.headers, &sending);
+    let headers = serde_json::to_string(&headers)
+        .map_err(|_| Refusal::new(Reason::Request, "the request's headers cannot be sent on"))?;
+    let url = vendor.url(&route.base_url, outgoing_query(vendor.query, placed).as_deref());
+    let method = &call.incoming.method;
+    let sent = platform::send(&call.request, &url, method, &headers, body, route.timeout_ms as f64).await;
+    Ok(sent.unchecked_into())
+}
+
+fn passes_through(permit: &Permit) -> bool {
+    matches!(permit.route.credential, Credential::Passthrough)
+}
+
+/// No headers came.
+fn no_answer(call: &Call, permit: &Permit, why: &str) -> UnderWay {
+    let (reason, detail, end) = match why {
+        "timeout" => {
+            let detail = format!("the vendor did not answer within {} s", permit.route.timeout_ms / 1_000);
+            (Reason::VendorTimeout, detail, lost(Unanswered::Timeout))
+        }
+        "unsent" => (Reason::Request, "this request cannot be sent on".to_owned(), unsent()),
+        _ => {
+            let detail = "the vendor cannot be reached, or closed the connection: check the connection's base_url";
+            (Reason::VendorUnreachable, detail.to_owned(), lost(Unanswered::Unreachable))
+        }
+    };
+    failed(call, permit, Refusal::new(reason, detail), end)
+}
+
+const fn unsent() -> End {
+    End { outcome: Outcome::Unused, headers_at: None, response_bytes: 0, status: 0, error_code: None }
+}
+
+/// The vendor may be at work on it.
+fn lost(why: Unanswered) -> End {
+    let verdict = unanswered(why);
+    End { outcome: verdict.outcome, error_code: verdict.error_code, ..unsent() }
+}
+
+/// A call that ends with an answer of Sluice's own.
+fn failed(call: &Call, permit: &Permit, refusal: Refusal, end: End) -> UnderWay {
+    let vendor_ms = u64::try_from(platform::now() - permit.at).unwrap_or_default();
+    let refused = Some(refusal.reason);
+    let no = No { refusal, vendor: None, rate_limit: None };
+    let answer = answers::refused_call(&no, &call.id, call.incoming.header("accept"));
+    UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, vendor_ms }
+}
+
+async fn answered(call: &Call, target: &Target<'_>, permit: &Permit, sent: Sent, head: Head) -> UnderWay {
+    let route = &permit.route;
+    let said = read(&sent, &route.profile, &head).await;
+    let Head(at, status, reason, headers) = head;
+    let verdict = classify(&route.profile, &Answered { status, headers: &headers, said: said.as_ref(), now: at });
+    let since = |from: i64| u64::try_from(at - from).unwrap_or_default();
+    let vendor_ms = since(permit.at);
+    let returning = Returning {
+        status,
+        passthrough: passes_through(permit),
+        base_url: &route.base_url,
+        connection_url: &target.connection_url().unwrap_or_default(),
+        call: &call.id,
+        attempts: 1,
+        queue_ms: u64::try_from(permit.at - call.incoming.at).unwrap_or_default(),
+        vendor_ms,
+        total_ms: since(call.incoming.at),
+        rate_limit_policy: &route.rate_limit_policy,
+        rate_limit: &permit.rate_limit,
+        would: permit.would.as_deref(),
+        origin: call.incoming.origin(),
+    };
+    let returned = serde_json::to_string(&returned(&headers, &returning)).unwrap_or_else(|_| "[]".to_owned());
+    let (outcome, error_code) = (verdict.outcome, verdict.error_code);
+    let end = End { outcome, headers_at: Some(at), response_bytes: 0, status, error_code };
+    match sent.deliver(&call.request, status, &reason, &returned) {
+        Ok(response) => {
+            let ending = Ending::Streaming(sent, end);
+            UnderWay { reply: Reply::Done(response), ending, status, refused: None, vendor_ms }
+        }
+        Err(_) => {
+            sent.drop();
+            let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
+            failed(call, permit, refusal, lost(Unanswered::Unreachable))
+        }
+    }
+}
+
+/// What the body says, for vendors that say something there: read from its head, before it is passed on.
+async fn read(sent: &Sent, profile: &Profile, Head(_, status, _, headers): &Head) -> Option<Said> {
+    let (kind, coding) = (value(headers, "content-type"), value(headers, "content-encoding"));
+    let mut peek = Peek::new(&profile.reading, *status, kind, coding)?;
+    while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
+        let most = u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX);
+        if peek.feed(&chunk.subarray(0, most).to_vec()) {
+            break;
+        }
+    }
+    Some(peek.said())
+}
+
+impl Ending {
+    /// How the call ended, once it has.
+    pub async fn end(self) -> End {
+        let (sent, end) = match self {
+            Self::Ended(end) => return end,
+            Self::Streaming(sent, end) => (sent, end),
+        };
+        let ended = sent.ended().await.as_string().and_then(|text| serde_json::from_str(&text).ok());
+        let Ended(_, how, response_bytes) = ended.unwrap_or(Ended(0, String::new(), 0));
+        let end = End { response_bytes, ..end };
+        let broken = |why| {
+            let verdict = unanswered(why);
+            (verdict.outcome, verdict.error_code)
+        };
+        let (outcome, error_code) = match how.as_str() {
+            "whole" => return end,
+            "timeout" => broken(Unanswered::Timeout),
+            // Given up by the caller, not by the vendor, which may still be at work: no error of its own.
+            "gone" => (Outcome::Unknown, end.error_code),
+            _ => broken(Unanswered::Unreachable),
+        };
+        End { outcome, error_code, ..end }
+    }
+}

@@ -1,0 +1,71 @@
+//! A request as the platform hands it over, read in one crossing.
+
+use crate::http::value;
+use crate::platform;
+use crate::tenant::protocol::BodyLength;
+use serde::Deserialize;
+use worker::web_sys::Request;
+
+/// What is decided on, of a request. The body stays where it is.
+#[derive(Deserialize)]
+pub struct Incoming {
+    /// When it came, Unix ms.
+    pub at: i64,
+    /// Upper case.
+    pub method: String,
+    /// As sent; the platform has put scheme and host before it, and has taken out plain dot segments.
+    pub url: String,
+    has_body: bool,
+    /// The caller's own `Accept-Encoding`, where the platform has put another in its place.
+    accept_encoding: Option<String>,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Incoming {
+    /// Reads it.
+    pub fn read(request: &Request) -> worker::Result<Self> {
+        let incoming: Self = serde_json::from_str(&platform::read(request))?;
+        // A fragment is never sent by a client that follows the standard, and never meant for the server.
+        Ok(incoming)
+    }
+
+    /// A header by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        value(&self.headers, name)
+    }
+
+    /// The page's origin, where one is sent.
+    pub fn origin(&self) -> Option<&str> {
+        self.header("origin")
+    }
+
+    /// Whether a page in a browser asks.
+    pub fn is_page(&self) -> bool {
+        self.origin().is_some() || self.header("sec-fetch-site").is_some()
+    }
+
+    /// The encodings the caller can read.
+    pub fn accept_encoding(&self) -> Option<&str> {
+        self.accept_encoding.as_deref().or_else(|| self.header("accept-encoding"))
+    }
+
+    /// Whether there is a body, though perhaps an empty one.
+    pub fn has_body(&self) -> bool {
+        self.has_body
+    }
+
+    /// How long the body is.
+    pub fn body_length(&self) -> BodyLength {
+        match self.header("content-length").and_then(|length| length.parse().ok()) {
+            Some(length) => BodyLength::Bytes(length),
+            None if self.has_body => BodyLength::Unknown,
+            None => BodyLength::Bytes(0),
+        }
+    }
+
+    /// The host in the URL asks to change protocols.
+    pub fn is_upgrade(&self) -> bool {
+        self.header("upgrade").is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
+    }
+}

@@ -1,0 +1,62 @@
+//! What an installation is set up with, read once for each isolate.
+
+use crate::key::{AdminTokens, Master};
+use js_sys::Reflect;
+use std::cell::RefCell;
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use worker::Env;
+
+/// The settings and bindings of this installation.
+pub struct Installation {
+    /// The secrets; or the sentence that says what is wrong with them.
+    pub keys: Result<Rc<Keys>, String>,
+    /// With its first dot.
+    pub host_suffix: Option<String>,
+    /// The tenants' objects.
+    pub tenants: JsValue,
+    /// The status page's files.
+    pub assets: JsValue,
+}
+
+/// The secrets.
+pub struct Keys {
+    /// Who administers.
+    pub admin: AdminTokens,
+    /// What keys are signed with.
+    pub master: Master,
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Rc<Installation>>> = const { RefCell::new(None) };
+}
+
+impl Installation {
+    /// The installation. Settings do not change within the life of an isolate.
+    pub fn of(env: &Env) -> Rc<Self> {
+        HERE.with_borrow_mut(|here| Rc::clone(here.get_or_insert_with(|| Rc::new(Self::read(env)))))
+    }
+
+    fn read(env: &Env) -> Self {
+        let get = |name: &str| Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
+        let text = |name: &str| get(name).as_string().unwrap_or_default();
+        let suffix = text("HOST_SUFFIX");
+        let suffix = suffix.trim().trim_start_matches('.');
+        Self {
+            keys: keys(&text("ADMIN_TOKEN"), &text("MASTER_KEY")).map(Rc::new),
+            host_suffix: (!suffix.is_empty()).then(|| format!(".{}", suffix.to_ascii_lowercase())),
+            tenants: get("TENANT"),
+            assets: get("ASSETS"),
+        }
+    }
+}
+
+/// Both secrets, or everything that is wrong with them.
+fn keys(admin: &str, master: &str) -> Result<Keys, String> {
+    match (AdminTokens::parse(admin), Master::parse(master)) {
+        (Ok(admin), Ok(master)) => Ok(Keys { admin, master }),
+        (Err(admin), Err(master)) => Err(format!("{admin}. {master}")),
+        (Err(admin), _) => Err(admin.to_owned()),
+        (_, Err(master)) => Err(master.to_string()),
+    }
+}

@@ -1,0 +1,32 @@
+//! Where connections lead, as far as this isolate has been told. A permit names the version of the route it is for, so a
+//! stale entry is seen; what is not here is asked for.
+
+use crate::tenant::protocol::Route;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Routes kept. About 1 kB each; at this many all are dropped, which costs each connection one longer answer.
+const MOST: usize = 1_024;
+
+type Whose = (String, String);
+
+thread_local! {
+    static ROUTES: RefCell<HashMap<Whose, Rc<Route>>> = RefCell::default();
+}
+
+/// The route of a tenant's connection, if it is known.
+pub fn route(tenant: &str, connection: &str) -> Option<Rc<Route>> {
+    let whose = (tenant.to_owned(), connection.to_owned());
+    ROUTES.with_borrow(|routes| routes.get(&whose).cloned())
+}
+
+/// Remembers a route.
+pub fn remember(tenant: &str, connection: &str, route: Rc<Route>) {
+    ROUTES.with_borrow_mut(|routes| {
+        if routes.len() >= MOST {
+            routes.clear();
+        }
+        routes.insert((tenant.to_owned(), connection.to_owned()), route);
+    });
+}

@@ -1,0 +1,77 @@
+//! What needs no key: the status page's files, and whether Sluice is up.
+
+use super::allows;
+use super::answers::Reply;
+use super::incoming::Incoming;
+use super::installation::Installation;
+use crate::http::{Answer, Target};
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use wasm_bindgen::JsCast;
+use worker::web_sys::{Request, Response};
+
+/// `GET /healthz`.
+pub fn health(incoming: &Incoming) -> Reply {
+    match allows(incoming, &["GET"]) {
+        Ok(()) => Reply::Own(Answer::typed(200, "text/plain; charset=utf-8", "ok\n")),
+        Err(reply) => reply,
+    }
+}
+
+/// A file of the status page.
+pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, target: &Target<'_>) -> Reply {
+    if let Err(reply) = allows(incoming, &["GET"]) {
+        return reply;
+    }
+    let path = if target.path.is_empty() { "/" } else { target.path };
+    let Some(media_type) = media_type(path) else { return nothing() };
+    let headers = [
+        ("Content-Type", media_type),
+        // The files change with a deploy, all at once.
+        ("Cache-Control", "no-cache"),
+        ("Content-Security-Policy", &policy(target)),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+    ];
+    let Ok(headers) = serde_json::to_string(&headers) else { return nothing() };
+    match platform::file(&here.assets, request, path, &headers).await {
+        Ok(response) => response.dyn_into::<Response>().map_or_else(|_| nothing(), Reply::Done),
+        Err(_) => Refusal::new(Reason::Internal, "the status page's files cannot be read: deploy them again").into(),
+    }
+}
+
+fn nothing() -> Reply {
+    Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into()
+}
+
+/// By the path's ending; none for what the page has no files of.
+fn media_type(path: &str) -> Option<&'static str> {
+    if path == "/" {
+        return Some("text/html; charset=utf-8");
+    }
+    match path.rsplit_once('.')?.1 {
+        "html" => Some("text/html; charset=utf-8"),
+        "css" => Some("text/css; charset=utf-8"),
+        "js" => Some("text/javascript; charset=utf-8"),
+        "json" => Some("application/json"),
+        "svg" => Some("image/svg+xml"),
+        "png" => Some("image/png"),
+        "ico" => Some("image/vnd.microsoft.icon"),
+        "txt" => Some("text/plain; charset=utf-8"),
+        _ => None,
+    }
+}
+
+/// The page loads its own files and asks its own Worker, and nothing else. Some browsers do not take `'self'` to stand
+/// for the WebSocket at the same place.
+fn policy(target: &Target) -> String {
+    let socket = if target.scheme == "https" { "wss" } else { "ws" };
+    let plain = target.host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+    let socket = if plain { format!(" {socket}://{}", target.host) } else { String::new() };
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'{socket}; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}

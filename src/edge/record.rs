@@ -1,0 +1,116 @@
+//! A call in the log: one line of JSON, with no secret in it. Queries are left out, since some vendors' clients put
+//! their credential there.
+
+use super::forward::UnderWay;
+use super::incoming::Incoming;
+use super::permit::Permit;
+use super::settle::End;
+use crate::http::VendorTarget;
+use crate::key::{Claims, PREFIX};
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use serde::Serialize;
+
+/// What is logged of a call.
+#[derive(Serialize)]
+pub struct Record {
+    call: String,
+    method: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor_ms: Option<u64>,
+    response_bytes: u64,
+    #[serde(skip)]
+    at: i64,
+}
+
+impl Record {
+    /// A call that has just come.
+    pub fn new(call: &str, incoming: &Incoming) -> Self {
+        Self {
+            call: call.to_owned(),
+            method: incoming.method.clone(),
+            tenant: None,
+            app: None,
+            connection: None,
+            path: None,
+            status: None,
+            reason: None,
+            outcome: None,
+            error_code: None,
+            queue_ms: None,
+            vendor_ms: None,
+            response_bytes: 0,
+            at: incoming.at,
+        }
+    }
+
+    /// Whose it is.
+    pub fn of(&mut self, claims: &Claims, vendor: &VendorTarget) {
+        self.tenant = Some(claims.tenant.clone());
+        self.app.clone_from(&claims.app);
+        self.connection = Some(vendor.connection.to_owned());
+        // A key that was put into the path by mistake stays out of the log.
+        self.path = Some(
+            vendor
+                .path
+                .split('/')
+                .map(|part| if part.contains(PREFIX) { "***" } else { part })
+                .collect::<Vec<_>>()
+                .join("/"),
+        );
+    }
+
+    /// It may go.
+    pub fn permitted(&mut self, permit: &Permit) {
+        self.queue_ms = Some(permit.at - self.at);
+    }
+
+    /// The vendor's headers came, or will not.
+    pub fn answered(&mut self, under_way: &UnderWay) {
+        self.status = Some(under_way.status).filter(|status| *status > 0);
+        self.reason = under_way.refused.map(Reason::as_str);
+        self.vendor_ms = Some(under_way.vendor_ms);
+    }
+
+    /// It has ended.
+    pub fn ended(&mut self, end: &End) {
+        self.outcome = Some(format!("{:?}", end.outcome));
+        self.error_code.clone_from(&end.error_code);
+        self.response_bytes = end.response_bytes;
+    }
+
+    /// It was refused.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        self.reason = Some(refusal.reason.as_str());
+    }
+
+    /// Its caller went before it could be sent.
+    pub fn gone(&mut self) {
+        self.outcome = Some("Gone".to_owned());
+    }
+
+    /// Writes the line.
+    pub fn write(&self) {
+        if let Ok(line) = serde_json::to_string(self) {
+            platform::log(&line);
+        }
+    }
+}

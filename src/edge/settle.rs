@@ -1,0 +1,58 @@
+//! Telling the tenant's object what became of a permit.
+
+use super::installation::Installation;
+use super::permit::Permit;
+use super::tenants;
+use crate::platform;
+use crate::tenant::protocol::{Ask, Reply, Settle};
+use crate::throttle::{Outcome, PermitId};
+
+/// How often it is told, all told. A settlement that never arrives is replaced by the lease's end.
+const TRIES: u32 = 3;
+
+/// How a call ended.
+pub struct End {
+    /// For the throttle.
+    pub outcome: Outcome,
+    /// When the vendor's headers came, Unix ms, where they did.
+    pub headers_at: Option<i64>,
+    /// Bytes of the answer's body.
+    pub response_bytes: u64,
+    /// The vendor's status, or 0.
+    pub status: u16,
+    /// For the error statistics.
+    pub error_code: Option<String>,
+}
+
+/// Settles a permit that was used.
+pub async fn settle(here: &Installation, permit: &Permit, end: End) {
+    report(here, &permit.tenant, &permit.connection, permit.id, &end).await;
+}
+
+/// Hands back a permit that was not.
+pub async fn unused(here: &Installation, tenant: &str, connection: &str, permit: PermitId) {
+    let end = End { outcome: Outcome::Unused, headers_at: None, response_bytes: 0, status: 0, error_code: None };
+    report(here, tenant, connection, permit, &end).await;
+}
+
+async fn report(here: &Installation, tenant: &str, connection: &str, permit: PermitId, end: &End) {
+    for attempt in 1..=TRIES {
+        let since = end.headers_at.map(|at| platform::now() - at);
+        let settle = Ask::Settle(Settle {
+            connection: connection.to_owned(),
+            permit,
+            attempt,
+            outcome: end.outcome,
+            since_headers_ms: since.and_then(|since| u64::try_from(since).ok()).unwrap_or_default(),
+            response_bytes: end.response_bytes,
+            status: end.status,
+            error_code: end.error_code.clone(),
+        });
+        if let Some(tenants::Asked { reply: Reply::Done, .. }) = tenants::ask_once(here, tenant, &settle, None).await {
+            return;
+        }
+    }
+    let line = serde_json::json!({"level": "error", "tenant": tenant, "connection": connection,
+        "fault": "a settlement was not heard; the permit's lease stands in for it"});
+    super::log(&line);
+}

@@ -1,0 +1,85 @@
+//! Statistics for those who may see them: `/status.json` and `/status/live`.
+
+use super::answers::{self, Reply};
+use super::incoming::Incoming;
+use super::installation::{Installation, Keys};
+use super::{allows, is_own_page, tenants};
+use crate::http::Target;
+use crate::key::{self, Claims, PREFIX, Role};
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::Ask;
+use wasm_bindgen::JsCast;
+use worker::web_sys::Response;
+
+/// `GET /status.json`.
+pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
+    if let Err(reply) = allows(incoming, &["GET"]) {
+        return reply;
+    }
+    let claims = match own_key(incoming).and_then(|key| opened(keys, key, incoming, target)) {
+        Ok(claims) => claims,
+        Err(refusal) => return refusal.into(),
+    };
+    let tenant = claims.tenant.clone();
+    match tenants::ask(here, &tenant, &Ask::Status(claims)).await {
+        Ok(asked) => answers::said(asked.reply),
+        Err(refusal) => refusal.into(),
+    }
+}
+
+/// `GET /status/live`, as a WebSocket.
+pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
+    if let Err(reply) = allows(incoming, &["GET"]) {
+        return reply;
+    }
+    if !incoming.is_upgrade() {
+        let detail = "the live status is a websocket: ask with one, or poll /status.json";
+        return Reply::Own(answers::refused(&Refusal::new(Reason::Request, detail)).with("Upgrade", "websocket"));
+    }
+    // A browser can set no header on a WebSocket, but can offer the key as a protocol.
+    let offered = incoming.header("sec-websocket-protocol");
+    let in_protocols = offered.and_then(key::in_protocols);
+    let found = in_protocols.map_or_else(|| own_key(incoming), Ok);
+    let claims = match found.and_then(|key| opened(keys, key, incoming, target)) {
+        Ok(claims) => claims,
+        Err(refusal) => return refusal.into(),
+    };
+    let offers = offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == "sluice.v1"));
+    let Ok(text) = serde_json::to_string(&claims) else { return unavailable() };
+    let Ok(response) = platform::live(&here.tenants, &claims.tenant, &text, offers.then_some("sluice.v1")).await else {
+        return unavailable();
+    };
+    let Ok(response) = response.dyn_into::<Response>() else { return unavailable() };
+    if response.status() == 101 {
+        return Reply::Done(response);
+    }
+    match platform::text(&response).await.ok().and_then(|text| serde_json::from_str(&text.as_string()?).ok()) {
+        Some(reply) => answers::said(reply),
+        None => unavailable(),
+    }
+}
+
+/// The key in `Sluice-Key` or as Bearer; never in a query, which ends up in logs.
+fn own_key(incoming: &Incoming) -> Result<&str, Refusal> {
+    let bearer = || {
+        let (scheme, key) = incoming.header("authorization")?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+    };
+    incoming.header("sluice-key").map(str::trim).or_else(bearer).ok_or_else(|| {
+        Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) in Sluice-Key, or as a bearer token"))
+    })
+}
+
+fn opened(keys: &Keys, key: &str, incoming: &Incoming, target: &Target) -> Result<Claims, Refusal> {
+    let claims = super::call::open_key(keys, key, incoming.at)?;
+    // An app's key is not for pages, but for Sluice's own; the object lets no app with origins see this at all.
+    if claims.role == Role::App && incoming.is_page() && !is_own_page(incoming, target) {
+        return Err(Refusal::new(Reason::Origin, "an app's key does not work from a page: use a viewer's key"));
+    }
+    Ok(claims)
+}
+
+fn unavailable() -> Reply {
+    tenants::unavailable().into()
+}

@@ -1,0 +1,57 @@
+//! Asking a tenant's object.
+
+use super::installation::Installation;
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::{Ask, Reply};
+use worker::web_sys::Request;
+
+/// How often one thing is asked, all told: an object that a deploy has just replaced answers the next ask.
+const TRIES: u32 = 3;
+
+/// Name of the object that lists the tenants. No tenant has it: it is no name.
+pub const DIRECTORY: &str = "*";
+
+/// An object's answer.
+pub struct Asked {
+    /// What it said.
+    pub reply: Reply,
+    /// When the answer came, Unix ms.
+    pub at: i64,
+    /// How long it took, ms.
+    pub elapsed_ms: u64,
+    /// The caller had gone by then.
+    pub gone: bool,
+}
+
+/// Asks once. None if no answer can be had. `caller` is the request and the call's id of one that may go away meanwhile.
+pub async fn ask_once(here: &Installation, tenant: &str, ask: &Ask, caller: Option<(&Request, &str)>) -> Option<Asked> {
+    let body = serde_json::to_string(ask).ok()?;
+    let (request, call) = caller.unzip();
+    let gone = call.and_then(|call| serde_json::to_string(&Ask::Gone(call.to_owned())).ok());
+    let said = platform::ask(&here.tenants, tenant, &body, request, gone.as_deref()).await.ok()?.as_string()?;
+    // When it was asked, when answered, whether the caller has gone; then the object's own words.
+    let (asked, said) = said.split_once(' ')?;
+    let (at, said) = said.split_once(' ')?;
+    let (gone, said) = said.split_once(' ')?;
+    let (asked, at): (i64, i64) = (asked.parse().ok()?, at.parse().ok()?);
+    let elapsed_ms = u64::try_from(at - asked).unwrap_or_default();
+    Some(Asked { reply: serde_json::from_str(said).ok()?, at, elapsed_ms, gone: gone == "1" })
+}
+
+/// Asks until the object has an answer. For what may be asked twice.
+pub async fn ask(here: &Installation, tenant: &str, ask: &Ask) -> Result<Asked, Refusal> {
+    for _ in 0..TRIES {
+        match ask_once(here, tenant, ask, None).await {
+            Some(Asked { reply: Reply::Again, .. }) | None => {}
+            Some(asked) => return Ok(asked),
+        }
+    }
+    Err(unavailable())
+}
+
+/// Nothing is forwarded that could not be counted.
+pub fn unavailable() -> Refusal {
+    let detail = "the tenant's object cannot be asked, so nothing was forwarded: try again in a moment";
+    Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::Unavailable, detail) }
+}

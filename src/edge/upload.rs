@@ -1,0 +1,65 @@
+//! A request's body: counted before it costs quota, and read off when it is refused.
+
+use super::call::{Call, Stop};
+use super::incoming::Incoming;
+use super::{known, permit, tenants};
+use crate::platform;
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use worker::web_sys::Request;
+
+/// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the answer, and little
+/// enough that refusing stays cheap. Larger ones may see their connection reset.
+const DRAIN_BYTES: f64 = 2_097_152.0;
+const DRAIN_MS: f64 = 1_000.0;
+
+/// A body that fits into the socket's buffers need not be drained, bytes.
+const SMALL: u64 = 65_536;
+
+/// The body as `send` takes it: null, true for streaming the caller's, or its bytes. One of unknown length is read up to
+/// the vendor's limit, where there is one, before it is admitted.
+pub async fn prepare(call: &Call, admit: &mut Admit) -> Result<JsValue, Stop> {
+    if !call.incoming.has_body() {
+        return Ok(JsValue::NULL);
+    }
+    if let BodyLength::Bytes(_) = admit.body {
+        return Ok(JsValue::TRUE);
+    }
+    let route = describe(call, admit).await?;
+    let Some(limit) = route.profile.body_limit(&admit.method, &admit.path) else { return Ok(JsValue::TRUE) };
+    let whole = platform::read_whole(&call.request, limit as f64).await;
+    let whole = whole.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?;
+    if whole.is_null() {
+        let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
+        return Err(Refusal::new(Reason::Payload, detail).into());
+    }
+    admit.body = BodyLength::Bytes(js_sys::Uint8Array::from(whole.clone()).length().into());
+    Ok(whole)
+}
+
+/// Where the call would go.
+async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
+    if let Some(route) = known::route(&admit.claims.tenant, &admit.connection) {
+        return Ok(route);
+    }
+    let asked = tenants::ask(&call.here, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
+    match asked.reply {
+        Reply::Route(route) => {
+            let route = Rc::from(route);
+            known::remember(&admit.claims.tenant, &admit.connection, Rc::clone(&route));
+            Ok(route)
+        }
+        Reply::No(no) => Err(Stop::Refused(Box::new(no))),
+        _ => Err(permit::unexpected().into()),
+    }
+}
+
+/// Reads off some of a refused upload.
+pub async fn drain(request: &Request, incoming: &Incoming) {
+    let small = matches!(incoming.body_length(), BodyLength::Bytes(length) if length <= SMALL);
+    if incoming.has_body() && !small {
+        platform::drain(request, DRAIN_BYTES, DRAIN_MS).await;
+    }
+}

@@ -1,0 +1,358 @@
+// What is done in JavaScript: each function here is one crossing between Wasm and JavaScript where Rust alone would
+// need ten or more, or keeps a stream out of Wasm. No decision is taken here.
+
+const TIMEOUT = "timeout";
+
+// Never stored, never answered from the platform's cache. `cache: "no-store"` would do it too, but shows the vendor
+// two headers the caller has not sent.
+const UNCACHED = { cacheTtlByStatus: { "200-599": -1 } };
+
+// The most that is read on for a caller that has gone, so that a vendor about to end is seen to end: 1 MB.
+const READ_ON_BYTES = 1_048_576;
+
+// --- the caller's request
+
+export function read(request) {
+  return JSON.stringify([
+    Date.now(),
+    request.method,
+    request.url,
+    request.body !== null,
+    request.cf?.clientAcceptEncoding ?? null,
+    [...request.headers],
+  ]);
+}
+
+// Reads and drops up to `most` bytes within `ms`, so that a caller still sending comes to read the refusal.
+export async function drain(request, most, ms) {
+  if (!request.body || request.bodyUsed) return;
+  const reader = request.body.getReader({ mode: "byob" });
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+  const all = async () => {
+    let buffer = new ArrayBuffer(65_536);
+    for (let read = 0; read < most; ) {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      if (done) return;
+      read += value.byteLength;
+      buffer = value.buffer;
+    }
+  };
+  await Promise.race([all().catch(() => {}), late]);
+  clearTimeout(timer);
+}
+
+// The whole body, or null as soon as it is longer than `most` bytes.
+export async function readWhole(request, most) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of request.body) {
+    length += chunk.byteLength;
+    if (length > most) return null;
+    chunks.push(chunk);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}
+
+// --- the tenant's object
+
+// One ask: when it was put, when answered, whether the caller had gone by then, and the answer. Its going is told to the object at once, in a
+// request of its own: to abort the ask instead would lose a permit that is already on its way back.
+export async function ask(namespace, tenant, body, request, gone) {
+  const asked = Date.now();
+  const signal = request?.signal;
+  const stub = namespace.getByName(tenant);
+  const post = (body) => stub.fetch(`http://object/${tenant}`, { method: "POST", body });
+  const leave = () => post(gone).then((response) => response.text(), () => {});
+  if (signal?.aborted) leave();
+  else signal?.addEventListener("abort", leave);
+  try {
+    const response = await post(body);
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(`status ${response.status}`);
+    return `${asked} ${Date.now()} ${signal?.aborted ? 1 : 0} ${text}`;
+  } finally {
+    signal?.removeEventListener("abort", leave);
+  }
+}
+
+export function live(namespace, tenant, claims, protocol) {
+  const headers = { Upgrade: "websocket", "Sluice-Claims": claims };
+  if (protocol) headers["Sec-WebSocket-Protocol"] = protocol;
+  return namespace.getByName(tenant).fetch(`http://object/${tenant}`, { headers });
+}
+
+// --- the vendor
+
+// A call to the vendor. `head` is JSON: when the headers came, status, reason, headers; or when and why none came.
+export class Sent {
+  constructor(control, timer) {
+    this.control = control;
+    this.timer = timer;
+    this.peeked = [];
+    this.bytes = 0;
+  }
+
+  failed(why, error) {
+    clearTimeout(this.timer);
+    // A URL may carry a vendor's secret in its query.
+    const detail = String(error?.message ?? error).replace(/https?:\S+/g, "…");
+    this.head = JSON.stringify([Date.now(), 0, why, [["detail", detail]]]);
+    return this;
+  }
+
+  // One more chunk from the beginning of the body; null where it ends. The caller still gets it.
+  async peek() {
+    if (!this.response.body) return null;
+    this.reader ??= this.response.body.getReader();
+    try {
+      const { value, done } = await this.reader.read();
+      if (done) return null;
+      this.peeked.push(value);
+      return value;
+    } catch {
+      return null; // met again, and dealt with, when the body is passed on
+    }
+  }
+
+  // The answer to the caller. Byte for byte: encodings are left alone, and a length stays.
+  deliver(request, status, reason, headers) {
+    const { response } = this;
+    const init = { status, statusText: reason, headers: JSON.parse(headers), encodeBody: "manual" };
+    if (!response.body) {
+      this.end = Promise.resolve("whole");
+      return new Response(null, init);
+    }
+    if (request.signal.aborted) {
+      this.end = this.#readOn();
+      return new Response(null, init);
+    }
+    const length = response.headers.get("content-length");
+    const fixed = length !== null && /^\d+$/.test(length) ? Number(length) : null;
+    const { readable, writable } = fixed === null ? new IdentityTransformStream() : new FixedLengthStream(fixed);
+    this.end = fixed > READ_ON_BYTES ? this.#pipe(writable, request.signal, fixed) : this.#copy(writable, request.signal);
+    return new Response(readable, init);
+  }
+
+  // When and how the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes.
+  async ended() {
+    const how = await this.end;
+    clearTimeout(this.timer);
+    return JSON.stringify([Date.now(), how, this.bytes]);
+  }
+
+  // Nothing of the answer is wanted.
+  drop() {
+    clearTimeout(this.timer);
+    this.control.abort();
+  }
+
+  // A long body, passed on outside JavaScript. What comes of it when it breaks off is not to be had any more.
+  async #pipe(writable, signal, fixed) {
+    try {
+      this.reader?.releaseLock();
+      await this.#repeat(writable);
+      await this.response.body.pipeTo(writable, { signal });
+      this.bytes = fixed;
+      return "whole";
+    } catch {
+      if (this.control.signal.aborted) return TIMEOUT;
+      return signal.aborted ? "gone" : "cut";
+    }
+  }
+
+  async #repeat(writable) {
+    const writer = writable.getWriter();
+    for (const chunk of this.peeked) await writer.write(chunk);
+    writer.releaseLock();
+  }
+
+  // A short body, or one of unknown length, passed on and counted. If its caller goes it is read on for a while, since a
+  // vendor that has ended is known to be free. The signal is heeded because what nobody reads is never taken either.
+  async #copy(writable, signal) {
+    const writer = writable.getWriter();
+    const stop = () => writer.abort().catch(() => {});
+    signal.addEventListener("abort", stop);
+    let reading = false;
+    try {
+      const pass = async (chunk) => {
+        reading = false;
+        await writer.write(chunk);
+        reading = true;
+        this.bytes += chunk.byteLength;
+      };
+      for (const chunk of this.peeked) await pass(chunk);
+      reading = true;
+      await this.#each(pass);
+      reading = false;
+      await writer.close();
+      return "whole";
+    } catch (error) {
+      await writer.abort(error).catch(() => {});
+      if (reading) return this.control.signal.aborted ? TIMEOUT : "cut";
+      return this.#readOn();
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  async #readOn() {
+    let left = READ_ON_BYTES;
+    try {
+      await this.#each((chunk) => {
+        this.bytes += chunk.byteLength;
+        return (left -= chunk.byteLength) > 0;
+      });
+    } catch {
+      return this.control.signal.aborted ? TIMEOUT : "cut";
+    }
+    if (left > 0) return "whole";
+    this.control.abort();
+    return "gone";
+  }
+
+  // Hands over every further chunk, until one is answered with false.
+  async #each(take) {
+    this.reader?.releaseLock();
+    this.reader = this.response.body.getReader({ mode: "byob" });
+    for (let buffer = new ArrayBuffer(65_536); ; ) {
+      const { value, done } = await this.reader.read(new Uint8Array(buffer));
+      if (done || (await take(value)) === false) return;
+      buffer = value.buffer;
+    }
+  }
+}
+
+// Sends once. Never throws.
+export async function send(request, url, method, headers, body, milliseconds) {
+  const control = new AbortController();
+  const sent = new Sent(control, setTimeout(() => control.abort(TIMEOUT), milliseconds));
+  let fetched;
+  try {
+    const init = { method, headers: JSON.parse(headers), redirect: "manual", signal: control.signal, cf: UNCACHED };
+    fetched = fetch(outgoing(request, url, method, init, body), { encodeResponseBody: "manual" });
+  } catch (error) {
+    return sent.failed("unsent", error);
+  }
+  try {
+    const response = (sent.response = await fetched);
+    sent.head = JSON.stringify([Date.now(), response.status, response.statusText, [...response.headers]]);
+    return sent;
+  } catch (error) {
+    return sent.failed(control.signal.aborted ? TIMEOUT : "unreachable", error);
+  }
+}
+
+// `body`: null for none, true for the caller's own, streamed, or the bytes of it.
+function outgoing(request, url, method, init, body) {
+  if (body === null) return new Request(url, init);
+  if (body !== true) return new Request(url, { ...init, body });
+  // A body with GET is taken over from a request, and refused in an init.
+  if (method === "GET" || method === "HEAD") return new Request(new Request(url, request), init);
+  return new Request(url, { ...init, body: request.body });
+}
+
+// --- answers of our own
+
+export function answer(status, headers, body) {
+  return new Response(body === "" ? null : body, { status, headers: JSON.parse(headers) });
+}
+
+export function text(response) {
+  return response.text();
+}
+
+// A file of the status page, under headers of our own; none where there is no such file.
+export async function file(assets, request, path, headers) {
+  const { origin } = new URL(request.url);
+  const match = request.headers.get("if-none-match");
+  const response = await assets.fetch(`${origin}${path}`, { headers: match ? { "If-None-Match": match } : {} });
+  if (response.status !== 200 && response.status !== 304) return undefined;
+  const all = new Headers(JSON.parse(headers));
+  const tag = response.headers.get("etag");
+  if (tag) all.set("ETag", tag);
+  const body = request.method === "HEAD" || response.status === 304 ? null : response.body;
+  return new Response(body, { status: response.status, headers: all });
+}
+
+export function log(line) {
+  console.log(line);
+}
+
+// --- inside the object
+
+export function now() {
+  return Date.now();
+}
+
+export function after(milliseconds, then) {
+  return setTimeout(then, milliseconds);
+}
+
+export function cancel(timer) {
+  clearTimeout(timer);
+}
+
+export function watch(request, then) {
+  const { signal } = request;
+  if (signal.aborted) queueMicrotask(then);
+  else signal.addEventListener("abort", then);
+}
+
+export function unwatch(request, then) {
+  request.signal.removeEventListener("abort", then);
+}
+
+// Part of the event's own commit, so there is nothing to wait for.
+export function setAlarm(storage, at) {
+  storage.setAlarm(at).catch(() => {});
+}
+
+export function load(sql, query, id) {
+  const [row] = sql.exec(query, id).raw().toArray();
+  return row === undefined ? undefined : new Uint8Array(row[0]);
+}
+
+export function all(sql, query) {
+  return sql.exec(query).raw().toArray().map(([id, value]) => [id, new Uint8Array(value)]);
+}
+
+export function run(sql, query, ...bindings) {
+  sql.exec(query, ...bindings);
+}
+
+// A zone's offset from UTC at a moment, in seconds; NaN for a zone the platform does not know. Formatters are slow to
+// make, so they are kept; as many as there could be zones in use at once in one isolate.
+const formatters = new Map();
+
+export function offset(zone, at) {
+  let formatter = formatters.get(zone);
+  if (!formatter) {
+    try {
+      formatter = new Intl.DateTimeFormat("en-US", {
+        timeZone: zone,
+        calendar: "iso8601",
+        hourCycle: "h23",
+        year: "numeric",
+        month: "numeric",
+        day: "numeric",
+        hour: "numeric",
+        minute: "numeric",
+        second: "numeric",
+      });
+    } catch {
+      return Number.NaN;
+    }
+    if (formatters.size >= 64) formatters.clear();
+    formatters.set(zone, formatter);
+  }
+  const part = Object.fromEntries(formatter.formatToParts(at).map(({ type, value }) => [type, Number(value)]));
+  const civil = Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute, part.second);
+  return Math.round((civil - Math.floor(at / 1000) * 1000) / 1000);
+}

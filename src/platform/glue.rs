@@ -1,0 +1,182 @@
+//! What `glue.js` offers, typed. Its comments say what each function does.
+
+use wasm_bindgen::prelude::*;
+use worker::web_sys::{Request, Response};
+
+#[wasm_bindgen(module = "/src/platform/glue.js")]
+extern "C" {
+    /// Everything of a request that Rust decides on, as JSON.
+    pub fn read(request: &Request) -> String;
+
+    /// Reads and drops up to `most` bytes, for at most `ms` milliseconds.
+    pub async fn drain(request: &Request, most: f64, ms: f64);
+
+    /// The whole body, or null if it is longer than `most` bytes.
+    #[wasm_bindgen(catch, js_name = readWhole)]
+    pub async fn read_whole(request: &Request, most: f64) -> Result<JsValue, JsValue>;
+
+    /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile.
+    #[wasm_bindgen(catch)]
+    pub async fn ask(
+        namespace: &JsValue,
+        tenant: &str,
+        body: &str,
+        request: Option<&Request>,
+        gone: Option<&str>,
+    ) -> Result<JsValue, JsValue>;
+
+    /// Opens the live status of a tenant.
+    #[wasm_bindgen(catch)]
+    pub async fn live(
+        namespace: &JsValue,
+        tenant: &str,
+        claims: &str,
+        protocol: Option<&str>,
+    ) -> Result<JsValue, JsValue>;
+
+    /// A call on its way.
+    pub type Sent;
+
+    /// Sends to the vendor. `body`: null, true for the request's own, or bytes.
+    pub async fn send(
+        request: &Request,
+        url: &str,
+        method: &str,
+        headers: &str,
+        body: &JsValue,
+        milliseconds: f64,
+    ) -> JsValue;
+
+    /// When the vendor's headers came, and what they are; as JSON.
+    #[wasm_bindgen(method, getter)]
+    pub fn head(this: &Sent) -> String;
+
+    /// One more chunk from the beginning of the body; null at its end.
+    #[wasm_bindgen(method)]
+    pub async fn peek(this: &Sent) -> JsValue;
+
+    /// The answer to the caller.
+    #[wasm_bindgen(method, catch)]
+    pub fn deliver(
+        this: &Sent,
+        request: &Request,
+        status: u16,
+        reason: &str,
+        headers: &str,
+    ) -> Result<Response, JsValue>;
+
+    /// When and how the body ended, as JSON. Only after `deliver`.
+    #[wasm_bindgen(method)]
+    pub async fn ended(this: &Sent) -> JsValue;
+
+    /// Nothing of the answer is wanted.
+    #[wasm_bindgen(method)]
+    pub fn drop(this: &Sent);
+
+    /// An answer of our own.
+    #[wasm_bindgen(catch)]
+    pub fn answer(status: u16, headers: &str, body: &str) -> Result<Response, JsValue>;
+
+    /// A response's body as text.
+    #[wasm_bindgen(catch)]
+    pub async fn text(response: &Response) -> Result<JsValue, JsValue>;
+
+    /// A file of the status page, or undefined.
+    #[wasm_bindgen(catch)]
+    pub async fn file(assets: &JsValue, request: &Request, path: &str, headers: &str) -> Result<JsValue, JsValue>;
+
+    /// A line in the log.
+    pub fn log(line: &str);
+
+    /// Unix time, milliseconds, whole.
+    pub fn now() -> f64;
+
+    fn after(milliseconds: f64, then: &JsValue) -> JsValue;
+
+    fn cancel(timer: &JsValue);
+
+    /// Sets the object's alarm, Unix ms.
+    #[wasm_bindgen(js_name = setAlarm)]
+    pub fn set_alarm(storage: &JsValue, at: f64);
+
+    fn watch(request: &JsValue, then: &JsValue);
+
+    fn unwatch(request: &JsValue, then: &JsValue);
+
+    /// A zone's offset from UTC, seconds; NaN for an unknown zone.
+    pub fn offset(zone: &str, at: f64) -> f64;
+
+    /// A row's value by its id, or undefined.
+    #[wasm_bindgen(catch)]
+    pub fn load(sql: &JsValue, query: &str, id: &str) -> Result<JsValue, JsValue>;
+
+    /// Every row: id and value.
+    #[wasm_bindgen(catch)]
+    pub fn all(sql: &JsValue, query: &str) -> Result<js_sys::Array, JsValue>;
+
+    /// Runs a statement.
+    #[wasm_bindgen(catch)]
+    pub fn run(sql: &JsValue, query: &str) -> Result<(), JsValue>;
+
+    /// The same for one row.
+    #[wasm_bindgen(catch, js_name = run)]
+    pub fn run_with_id(sql: &JsValue, query: &str, id: &str) -> Result<(), JsValue>;
+
+    /// The same with a row's value.
+    #[wasm_bindgen(catch, js_name = run)]
+    pub fn run_with_row(sql: &JsValue, query: &str, id: &str, value: &[u8]) -> Result<(), JsValue>;
+}
+
+/// One timer that can be set again and again; it calls back once each time it is set. Dropped, it is stopped.
+pub struct Timer {
+    then: Closure<dyn FnMut()>,
+    set: Option<JsValue>,
+}
+
+impl Timer {
+    /// A timer that is not set.
+    pub fn new(then: impl FnMut() + 'static) -> Self {
+        Self { then: Closure::own_assert_unwind_safe(then), set: None }
+    }
+
+    /// Calls back after so many milliseconds, and not when it was to before.
+    pub fn set(&mut self, milliseconds: i64) {
+        self.stop();
+        self.set = Some(after(milliseconds.max(0) as f64, self.then.as_ref()));
+    }
+
+    /// Does not call back.
+    pub fn stop(&mut self) {
+        if let Some(timer) = self.set.take() {
+            cancel(&timer);
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Calls back if the caller of an object's request goes; no longer when dropped.
+pub struct Watch {
+    request: JsValue,
+    then: Closure<dyn FnMut()>,
+}
+
+impl Watch {
+    /// Begins to watch. A caller already gone is called back for at once.
+    pub fn new(request: &Request, then: impl FnMut() + 'static) -> Self {
+        let then = Closure::own_assert_unwind_safe(then);
+        let request = JsValue::from(AsRef::<JsValue>::as_ref(request));
+        watch(&request, then.as_ref());
+        Self { request, then }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        unwatch(&self.request, self.then.as_ref());
+    }
+}

@@ -1,0 +1,165 @@
+//! `/status/live`: the status document over WebSockets, whenever it has changed, at most twice a second. The sockets
+//! outlive the object's memory; what is here is made anew when it wakes.
+
+use super::protocol::Reply;
+use crate::key::Claims;
+use crate::platform::{self, Timer};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use worker::{Request, Response, ResponseBuilder, State, WebSocket, WebSocketPair};
+
+/// Least time between two documents on one socket, ms: twice a second.
+const APART_MS: i64 = 500;
+
+/// How often the document is looked at without a call, ms: windows empty and pauses end by themselves.
+const LOOK_MS: i64 = 1_000;
+
+/// How long without a change until nobody looks any more and the object may sleep, ms: longer than a minute's window.
+const LOOK_FOR_MS: i64 = 120_000;
+
+/// Sockets of one tenant at once. Each costs a message twice a second.
+const MOST_SOCKETS: usize = 100;
+
+/// WebSocket close code for a key that no longer holds (RFC 6455, section 7.4.1: policy violation).
+const REFUSED: u16 = 1008;
+
+/// The live feed of one object.
+pub struct Live {
+    /// There may be sockets.
+    open: Cell<bool>,
+    pushed_at: Cell<i64>,
+    changed_at: Cell<i64>,
+    due: Cell<bool>,
+    timer: RefCell<Option<Timer>>,
+    last: RefCell<String>,
+}
+
+impl Live {
+    /// A feed for the sockets that the object still has.
+    pub fn new(state: &State) -> Self {
+        Self {
+            open: Cell::new(!state.get_websockets().is_empty()),
+            pushed_at: Cell::new(0),
+            changed_at: Cell::new(0),
+            due: Cell::new(false),
+            timer: RefCell::new(None),
+            last: RefCell::default(),
+        }
+    }
+
+    /// What is called when it is time to push.
+    pub fn calls_back(&self, push: impl FnMut() + 'static) {
+        *self.timer.borrow_mut() = Some(Timer::new(push));
+    }
+
+    /// The document may have changed.
+    pub fn changed(&self) {
+        if !self.open.get() || self.due.replace(true) {
+            return;
+        }
+        self.look_in(self.pushed_at.get() + APART_MS - platform::now());
+    }
+
+    /// Takes a socket in, unless the key may not see the status: then the object's reply says why.
+    pub fn accept(
+        &self,
+        state: &State,
+        request: &Request,
+        status: impl Fn(Claims) -> Reply,
+    ) -> worker::Result<Response> {
+        let claims: Claims = serde_json::from_str(&request.headers().get("Sluice-Claims")?.unwrap_or_default())?;
+        let document = match status(claims.clone()) {
+            Reply::Document { status: 200, body, .. } => body,
+            reply => return Response::ok(serde_json::to_string(&reply)?),
+        };
+        if state.get_websockets().len() >= MOST_SOCKETS {
+            return Response::ok(serde_json::to_string(&Reply::Again)?);
+        }
+        let WebSocketPair { client, server } = WebSocketPair::new()?;
+        state.accept_web_socket(&server);
+        server.serialize_attachment(&claims)?;
+        server.send_with_str(&document)?;
+        self.open.set(true);
+        self.changed_at.set(platform::now());
+        self.look_in(LOOK_MS);
+        let mut response = ResponseBuilder::new().with_status(101).with_websocket(client);
+        if let Some(protocol) = request.headers().get("Sec-WebSocket-Protocol")? {
+            response = response.with_header("Sec-WebSocket-Protocol", &protocol)?;
+        }
+        Ok(response.empty())
+    }
+
+    /// Sends the document to every socket if it has changed, and looks again later.
+    pub fn push(&self, state: &State, status: impl Fn(Claims) -> Reply) {
+        self.due.set(false);
+        let sockets = state.get_websockets();
+        if sockets.is_empty() {
+            self.open.set(false);
+            return;
+        }
+        // Asking for the status is an event too; it must not ask for the next push.
+        self.due.set(true);
+        let now = platform::now();
+        let mut documents = HashMap::new();
+        let mut changed = false;
+        for socket in &sockets {
+            let Ok(Some(claims)) = socket.deserialize_attachment::<Claims>() else { continue };
+            let document = documents.entry(claims.id.clone()).or_insert_with(|| readable(claims, &status, now));
+            match document {
+                Some(document) if changed || self.differs(document) => {
+                    changed = true;
+                    // A socket that cannot be sent to is closing, and is not counted again.
+                    let _ = socket.send_with_str(&*document);
+                }
+                Some(_) => {}
+                None => refuse(socket),
+            }
+        }
+        self.due.set(false);
+        if changed {
+            self.pushed_at.set(now);
+            self.changed_at.set(now);
+        }
+        if now - self.changed_at.get() < LOOK_FOR_MS {
+            self.look_in(LOOK_MS);
+        }
+    }
+
+    /// Whether this is news, but for the time it was written at; and remembers it.
+    fn differs(&self, document: &str) -> bool {
+        let document = without_time(document);
+        let mut last = self.last.borrow_mut();
+        let differs = *last != document;
+        if differs {
+            *last = document;
+        }
+        differs
+    }
+
+    fn look_in(&self, milliseconds: i64) {
+        if let Some(timer) = &mut *self.timer.borrow_mut() {
+            timer.set(milliseconds);
+        }
+    }
+}
+
+/// The document for this key; none once the key is revoked, or its time is over.
+fn readable(claims: Claims, status: impl Fn(Claims) -> Reply, now: i64) -> Option<String> {
+    let expired =
+        claims.expires.is_some_and(|expires| i64::try_from(expires).is_ok_and(|expires| expires <= now / 1_000));
+    match (!expired).then(|| status(claims)) {
+        Some(Reply::Document { status: 200, body, .. }) => Some(body),
+        _ => None,
+    }
+}
+
+fn refuse(socket: &WebSocket) {
+    let _ = socket.close(Some(REFUSED), Some("the key no longer holds"));
+}
+
+/// The document without the value of its first `at`.
+fn without_time(document: &str) -> String {
+    let Some((before, after)) = document.split_once("\"at\":\"") else { return document.to_owned() };
+    let (_, after) = after.split_once('"').unwrap_or(("", after));
+    format!("{before}{after}")
+}

@@ -1,0 +1,281 @@
+//! The Durable Object: hands each ask to the desk, keeps those that wait, and wakes the desk when it wants to be woken.
+//! It decides nothing. The desk's methods never await, so each event is handled whole before the next one begins: that
+//! is what makes admission all or nothing.
+
+use super::desk::{Answer, Desk, Ticket};
+use super::live::Live;
+use super::protocol::{Ask, Reply};
+use super::sqlite::Sqlite;
+use super::store::{Host, Settings, StoreError};
+use crate::key::{Claims, Master};
+use crate::platform::{self, Intl, Timer, Watch};
+use futures_channel::oneshot;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use worker::{
+    DurableObject, Env, Error, Method, Request, Response, Socket, State, WebSocket, WebSocketIncomingMessage,
+    durable_object,
+};
+
+/// One tenant's object, or, under the name `*`, the list of tenants.
+#[durable_object]
+pub struct Tenant {
+    shell: AssertUnwindSafe<Rc<Shell>>,
+}
+
+/// What the object's events share.
+struct Shell {
+    state: State,
+    settings: Option<Settings>,
+    /// No borrow lives across an await, and none is taken within another.
+    inner: RefCell<Inner>,
+    live: Live,
+}
+
+#[derive(Default)]
+struct Inner {
+    name: String,
+    desk: Option<(Desk, Sqlite)>,
+    waiting: HashMap<Ticket, Waiting>,
+    wake: Option<Timer>,
+    /// What the timer is set to, Unix ms, so that it is not set again to the same moment.
+    wake_at: Option<i64>,
+    /// The same of the alarm, which wakes the object even when it has left memory.
+    alarm_at: Option<i64>,
+}
+
+/// An ask that is not answered yet.
+struct Waiting {
+    call: String,
+    tell: oneshot::Sender<Reply>,
+}
+
+/// What an ask led to.
+enum Said {
+    Now(Reply),
+    Later(Ticket, oneshot::Receiver<Reply>),
+}
+
+impl DurableObject for Tenant {
+    fn new(state: State, env: Env) -> Self {
+        let shell =
+            Rc::new(Shell { settings: settings(&env), live: Live::new(&state), state, inner: RefCell::default() });
+        let weak = Rc::downgrade(&shell);
+        let wake = Timer::new(move || {
+            if let Some(shell) = weak.upgrade() {
+                shell.woken();
+            }
+        });
+        shell.inner.borrow_mut().wake = Some(wake);
+        let weak = Rc::downgrade(&shell);
+        shell.live.calls_back(move || {
+            if let Some(shell) = weak.upgrade() {
+                shell.live.push(&shell.state, |claims| shell.status(claims));
+            }
+        });
+        Self { shell: AssertUnwindSafe(shell) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        let shell = Rc::clone(&self.shell);
+        // The name comes with each ask: an object does not know under which one it was found.
+        shell.inner.borrow_mut().name = request.path().trim_start_matches('/').to_owned();
+        if request.method() == Method::Get {
+            return shell.live.accept(&shell.state, &request, |claims| shell.status(claims));
+        }
+        let Ok(ask) = serde_json::from_str(&request.text().await?) else {
+            return Response::error("not an ask: the Worker and the object are of different releases", 400);
+        };
+        let reply = match shell.take(ask) {
+            Said::Now(reply) => reply,
+            Said::Later(ticket, told) => {
+                let weak = Rc::downgrade(&shell);
+                let _watch = Watch::new(request.inner(), move || {
+                    if let Some(shell) = weak.upgrade() {
+                        shell.give_up(ticket);
+                    }
+                });
+                // Dropped untold only when the same call has asked again, and then nobody hears this answer.
+                told.await.unwrap_or(Reply::Again)
+            }
+        };
+        Response::ok(serde_json::to_string(&reply)?)
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        self.shell.inner.borrow_mut().alarm_at = None;
+        self.shell.woken();
+        Response::empty()
+    }
+
+    async fn connect(&self, _: Socket) -> worker::Result<()> {
+        Err(Error::RustError("a tenant's object takes no sockets".to_owned()))
+    }
+
+    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> worker::Result<()> {
+        // The status only ever goes out.
+        Ok(())
+    }
+
+    async fn websocket_close(&self, socket: WebSocket, _: usize, _: String, _: bool) -> worker::Result<()> {
+        // Already closed on the other side; an error here means on this one too.
+        let _ = socket.close(Some(1000), None::<&str>);
+        Ok(())
+    }
+
+    async fn websocket_error(&self, _: WebSocket, _: Error) -> worker::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shell {
+    /// Puts an ask to the desk.
+    fn take(&self, ask: Ask) -> Said {
+        let call = match &ask {
+            Ask::Gone(call) => {
+                self.gone(call);
+                return Said::Now(Reply::Done);
+            }
+            Ask::Admit(admit) => {
+                #[cfg(feature = "panic-trigger")]
+                crate::edge::panic_if_asked(&admit.path, "/panic-trigger-object");
+                admit.call.clone()
+            }
+            _ => String::new(),
+        };
+        let said = self.event(|desk, waiting, host| {
+            Ok(match desk.ask(ask, host)? {
+                Answer::Now(reply) => Said::Now(reply),
+                Answer::Wait(ticket) => {
+                    let (tell, told) = oneshot::channel();
+                    waiting.insert(ticket, Waiting { call, tell });
+                    Said::Later(ticket, told)
+                }
+            })
+        });
+        said.unwrap_or(Said::Now(Reply::Again))
+    }
+
+    /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and comes back unused.
+    fn gone(&self, call: &str) {
+        let ticket =
+            self.inner.borrow().waiting.iter().find(|(_, waiting)| waiting.call == call).map(|(ticket, _)| *ticket);
+        if let Some(ticket) = ticket {
+            self.give_up(ticket);
+        }
+    }
+
+    /// A waiting call gives up its place.
+    fn give_up(&self, ticket: Ticket) {
+        self.event(|desk, waiting, host| match waiting.remove(&ticket) {
+            Some(waiting) => {
+                let _ = waiting.tell.send(Reply::Done);
+                desk.cancel(ticket, host)
+            }
+            None => Ok(()),
+        });
+    }
+
+    /// The timer has fired.
+    fn woken(&self) {
+        self.inner.borrow_mut().wake_at = None;
+        self.event(|desk, _, host| desk.wake(host));
+    }
+
+    /// The status document for this key, or why not.
+    fn status(&self, claims: Claims) -> Reply {
+        match self.take(Ask::Status(claims)) {
+            Said::Now(reply) => reply,
+            Said::Later(..) => Reply::Again,
+        }
+    }
+
+    /// One event at the desk, which is opened for it if need be, and all that follows from it: answers to those that
+    /// waited, and the next time to wake. None if the storage refused: then the desk is forgotten, since what it holds
+    /// in memory may not be what is stored, and whoever waits is to ask again.
+    fn event<T>(
+        &self,
+        act: impl FnOnce(&mut Desk, &mut HashMap<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
+    ) -> Option<T> {
+        let mut inner = self.inner.borrow_mut();
+        let done = match self.settings.as_ref() {
+            Some(settings) => inner.event(&self.state, settings, act),
+            None => Err(StoreError("MASTER_KEY is missing or malformed".to_owned())),
+        };
+        let done = done.map_err(|StoreError(fault)| inner.forget(&fault)).ok();
+        inner.set_timer();
+        inner.set_alarm(&self.state);
+        self.live.changed();
+        done
+    }
+}
+
+impl Inner {
+    fn event<T>(
+        &mut self,
+        state: &State,
+        settings: &Settings,
+        act: impl FnOnce(&mut Desk, &mut HashMap<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let now = platform::now();
+        let random: &dyn Fn(&mut [u8]) = &platform::random;
+        if self.desk.is_none() {
+            let mut store = Sqlite::open(JsValue::from(state.storage().sql().as_ref()))?;
+            let desk = Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
+            self.desk = Some((desk, store));
+        }
+        let Some((desk, store)) = &mut self.desk else {
+            return Err(StoreError("the desk did not open".to_owned()));
+        };
+        let done = act(desk, &mut self.waiting, &mut Host { now, store, zones: &Intl, random, settings })?;
+        while let Some((ticket, reply)) = desk.next_ready() {
+            if let Some(waiting) = self.waiting.remove(&ticket) {
+                // Nobody listens only if the caller has gone in this very event; its permit then lapses.
+                let _ = waiting.tell.send(reply);
+            }
+        }
+        Ok(done)
+    }
+
+    fn forget(&mut self, fault: &str) {
+        platform::log(&serde_json::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
+        self.desk = None;
+        for (_, waiting) in self.waiting.drain() {
+            let _ = waiting.tell.send(Reply::Again);
+        }
+    }
+
+    /// Wakes the desk when it next wants to be woken.
+    fn set_timer(&mut self) {
+        let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_wakeup());
+        if at == self.wake_at {
+            return;
+        }
+        self.wake_at = at;
+        match (at, &mut self.wake) {
+            (Some(at), Some(wake)) => wake.set(at - platform::now()),
+            (None, Some(wake)) => wake.stop(),
+            (_, None) => {}
+        }
+    }
+
+    /// Sets the alarm, where one is wanted. One that is wanted no more is left to ring for nothing: to take it back would
+    /// cost a row written.
+    fn set_alarm(&mut self, state: &State) {
+        let at = self.desk.as_ref().and_then(|(desk, _)| desk.next_alarm());
+        if let Some(at) = at.filter(|at| Some(*at) != self.alarm_at) {
+            self.alarm_at = Some(at);
+            platform::set_alarm(state.storage().as_raw(), at);
+        }
+    }
+}
+
+/// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup` before it comes to that.
+fn settings(env: &Env) -> Option<Settings> {
+    let text = |name: &str| env.var(name).map(|value| value.to_string()).unwrap_or_default();
+    let master = Master::parse(&text("MASTER_KEY")).ok()?;
+    Some(Settings { allow_loopback: text("ALLOW_LOOPBACK_VENDORS") == "true", master })
+}
