@@ -2,12 +2,18 @@
 //! SDK needs a new base URL and nothing else.
 
 use super::claims::{MAX_KEY_BYTES, PREFIX};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
 use std::borrow::Cow;
 
 /// Characters of Basic credentials that are decoded: room for the longest key beside a user name of the same length.
 const MAX_BASIC_BYTES: usize = 4 * MAX_KEY_BYTES;
+
+/// Basic's base64, also from clients that leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A key and where it was. Not yet checked, so not yet believed. Its `Debug` does not show the key.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,7 +112,7 @@ fn in_basic(credential: &str) -> Option<String> {
     if credential.len() > MAX_BASIC_BYTES {
         return None;
     }
-    let pair = String::from_utf8(STANDARD.decode(credential).ok()?).ok()?;
+    let pair = String::from_utf8(BASE64.decode(credential).ok()?).ok()?;
     let (user, password) = pair.split_once(':')?;
     [password, user].into_iter().find(|part| part.starts_with(PREFIX)).map(str::to_owned)
 }

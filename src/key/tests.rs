@@ -151,7 +151,8 @@ fn found<'a>(headers: &[(&'a str, &'a str)], query: &'a str) -> Option<(String, 
 fn a_key_is_found_wherever_a_vendor_has_its_credential() {
     let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
     let (password, user) = (basic("any:slk_k"), basic("slk_k:"));
-    let cases: [(&str, &str, &str, Place<'_>); 13] = [
+    let unpadded = format!("basic {}", STANDARD_NO_PAD.encode("a:slk_k"));
+    let cases: [(&str, &str, &str, Place<'_>); 14] = [
         ("Sluice-Key", "slk_k", "", Place::Apart),
         ("sluice-key", " slk_k ", "", Place::Apart),
         ("Authorization", "Bearer slk_k", "", Place::Authorization),
@@ -161,6 +162,7 @@ fn a_key_is_found_wherever_a_vendor_has_its_credential() {
         ("authorization", "slk_k", "", Place::Authorization),
         ("authorization", &password, "", Place::Authorization),
         ("authorization", &user, "", Place::Authorization),
+        ("authorization", &unpadded, "", Place::Authorization),
         ("X-Keap-API-Key", "slk_k", "", Place::Header("X-Keap-API-Key")),
         ("accept", "*/*", "measurement_id=G-1&api_secret=slk_k", Place::Query("api_secret")),
         ("accept", "*/*", "access_token=slk_k&x=1", Place::Query("access_token")),

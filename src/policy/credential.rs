@@ -304,7 +304,7 @@ fn read_field(at: &At<'_>, kind: &str, field: &Field, around: &Around<'_>) -> Op
             Err(detail) => at.fault(detail),
         },
         Form::Pem if !is_pem(text) => {
-            at.fault("must be an unencrypted private key in PEM: -----BEGIN PRIVATE KEY-----")
+            at.fault("must be an unencrypted private key in PEM, from -----BEGIN PRIVATE KEY----- to its END, with real line ends")
         }
         _ => Some(text.to_owned()),
     }
@@ -326,13 +326,11 @@ fn check_header_name(at: &At<'_>, text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The frame of an unencrypted private key; what is inside shows when it is first used.
+/// The frame of an unencrypted private key, with lines and not the letters `\n` between; what is inside shows when it is first used.
 fn is_pem(text: &str) -> bool {
-    let kinds = ["PRIVATE KEY", "RSA PRIVATE KEY"];
-    kinds.iter().any(|kind| {
+    ["PRIVATE KEY", "RSA PRIVATE KEY"].iter().any(|kind| {
         let body = text.trim().strip_prefix(&format!("-----BEGIN {kind}-----"));
         let body = body.and_then(|body| body.strip_suffix(&format!("-----END {kind}-----")));
-        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(&byte);
-        body.is_some_and(|body| body.len() > 64 && body.bytes().all(is_base64))
+        body.is_some_and(|body| !body.trim().is_empty() && !body.contains('\\'))
     })
 }

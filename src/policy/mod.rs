@@ -3,6 +3,26 @@
 //! [`Policy::parse`] reads a document whole and reports every fault by its JSON pointer; what it returns has only valid
 //! parts, in integers, with every default filled in. [`Policy::understood`] writes it back in the form it is read from,
 //! without secrets, and [`Policy::to_stored`] the same with each secret sealed.
+//!
+//! Everything has a bound, and beyond it the policy is refused:
+//!
+//! | what | at most |
+//! |---|---|
+//! | the document | 1 MB ([`MAX_POLICY_BYTES`]), 127 levels deep; 1,000 faults are told ([`MAX_FAULTS`]) |
+//! | connections, apps | 100 ([`MAX_CONNECTIONS`]), 1,000 ([`MAX_APPS`]) |
+//! | limits of a connection | 32 ([`MAX_LIMITS`]) |
+//! | routes in a list, bytes of one | 100 ([`MAX_ROUTES`]), 1,024 ([`MAX_ROUTE_BYTES`]) |
+//! | calls, bytes of a limit | 10^9 ([`MAX_CALLS`]), 10^15 ([`MAX_BYTES`]); a bucket's rate 10^6 a second |
+//! | a rolling window, `guard_ms`, `after_seconds` | 31 days ([`MAX_WINDOW_MS`]), 60,000 ms, a day |
+//! | zones of a reset | 8, within 12 hours of each other |
+//! | `queue.size`, `max_wait_seconds` | 10,000, an hour |
+//! | `pause_seconds`, `timeout_seconds`, `retry.attempts` | an hour, an hour, 10 |
+//! | `weight`, origins of an app | 1,000, 100 ([`MAX_ORIGINS`]) |
+//! | an address, a credential's field, a private key | 2,048 bytes ([`MAX_ADDRESS_BYTES`]), 8,192, 16,384 |
+//! | callback hosts, thresholds of `daily_used` | 100, 10 |
+//!
+//! Decimals have up to six places (`timeout_seconds` and other times three); `share`, factors and ratios are kept in
+//! parts per million, rates in millionths of a call a second, times in milliseconds.
 
 mod address;
 mod app;

@@ -201,7 +201,7 @@ fn every_fault_is_told_by_its_pointer() {
         ),
         (
             credential(
-                json!({"type": "jwt_bearer", "issuer": "i", "private_key": "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"}),
+                json!({"type": "jwt_bearer", "issuer": "i", "private_key": "-----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----"}),
             ),
             &["/connections/c/credential/private_key", "/connections/c/credential/audience"],
         ),
