@@ -129,8 +129,11 @@ pub fn check_host(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Path characters as RFC 3986 has them; no dot segments, no empty ones but the last.
+/// Path characters as RFC 3986 has them (what no URL has is refused before); no dot segments, no empty ones but the last.
 fn check_path(path: &str) -> Result<(), &'static str> {
+    if path.contains(['[', ']']) {
+        return Err("its path must encode brackets: %5B and %5D");
+    }
     let bytes = path.as_bytes();
     let whole = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
     if bytes.iter().enumerate().any(|(at, byte)| *byte == b'%' && !whole(at)) {

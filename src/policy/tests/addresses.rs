@@ -116,6 +116,7 @@ fn everything_private_or_odd_is_refused_in_any_notation() {
         "https://api.hubapi.com/%zz",
         "https://api.hubapi.com/%",
         "https://api.hubapi.com/<x>",
+        "https://api.hubapi.com/[x]",
         "http://localhost:8787",
         "http://127.0.0.1:8787",
     ] {

@@ -180,7 +180,10 @@ proptest! {
         if let Ok(address) = check_with_query(&text, false) {
             prop_assert_eq!(address.scheme, "https");
             prop_assert!(address.host.contains('.') && address.host.parse::<std::net::IpAddr>().is_err());
-            prop_assert!(!text.contains(['@', '[', '\\', '#']));
+            prop_assert!(!text.contains(['\\', '#']) && !address.path.contains(['[', ']', '\\', '?']));
+            let port = address.port.map(|port| format!(":{port}")).unwrap_or_default();
+            let query = address.query.map(|query| format!("?{query}")).unwrap_or_default();
+            prop_assert_eq!(format!("https://{}{port}{}{query}", address.host, address.path), text);
         }
     }
 
