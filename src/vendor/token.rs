@@ -160,6 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn salesforces_answer_names_sluice_as_the_instance() {
+        let answer = issue("salesforce", None);
+        assert_eq!(answer["instance_url"], "https://h/v/c");
+        assert_eq!(answer["issued_at"], "1700000000000");
+        assert_eq!(answer.get("expires_in"), None);
+    }
+
+    #[test]
+    fn keaps_answer_has_a_refresh_token() {
+        let answer = issue("keap-oauth", None);
+        assert_eq!((&answer["access_token"], &answer["refresh_token"]), (&json!("slk_k"), &json!("slk_k")));
+    }
+
+    #[test]
     fn a_token_is_not_said_to_outlive_its_key() {
         assert_eq!(issue("aprimo", None)["expires_in"], 600);
         assert_eq!(issue("aprimo", Some(20))["expires_in"], 20);

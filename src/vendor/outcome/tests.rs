@@ -253,3 +253,96 @@ fn bodies_are_limited_by_route() {
     assert_eq!(marketo.body_limit("POST", "/bulk/v1/leads.json"), Some(10_485_760));
     assert_eq!(Profile::built_in("generic").unwrap().body_limit("POST", "/x"), None);
 }
+
+fn salesforce(status: u16, code: &str, message: &str) -> Verdict {
+    judged("salesforce", status, &[], &json!([{"message": message, "errorCode": code}]).to_string())
+}
+
+#[test]
+fn salesforce_tells_its_limits_apart_by_words() {
+    let of = |message| salesforce(403, "REQUEST_LIMIT_EXCEEDED", message).outcome;
+    assert_eq!(of("TotalRequests Limit exceeded."), throttled(ThrottledBy::Day, None));
+    assert_eq!(
+        of("ConcurrentRequests (Concurrent API Requests) Limit exceeded."),
+        throttled(ThrottledBy::Concurrency, None)
+    );
+    assert_eq!(of("ConcurrentPerOrgLongTxn Limit exceeded."), throttled(ThrottledBy::Concurrency, None));
+    assert_eq!(salesforce(403, "INSUFFICIENT_ACCESS", "no").outcome, Outcome::Answered);
+    assert_eq!(salesforce(503, "SERVER_UNAVAILABLE", "x").outcome, throttled(ThrottledBy::Rate, None));
+}
+
+#[test]
+fn salesforces_session_is_renewed_and_its_locked_rows_are_asked_again() {
+    assert!(salesforce(401, "INVALID_SESSION_ID", "Session expired or invalid").expired);
+    let locked = salesforce(400, "UNABLE_TO_LOCK_ROW", "x");
+    assert!(locked.transient && locked.executed == Executed::No);
+    assert_eq!(locked.error_code.as_deref(), Some("UNABLE_TO_LOCK_ROW"));
+    let profile = Profile::built_in("salesforce").unwrap();
+    let lost = unanswered(Unanswered::Unreachable);
+    assert!(may_repeat(&profile, "PATCH", "/services/data/v59.0/sobjects/Lead/Ext__c/42", false, &lost));
+    assert!(!may_repeat(&profile, "PATCH", "/services/data/v59.0/sobjects/Lead/00Q1", false, &lost));
+    assert!(!may_repeat(&profile, "POST", "/services/data/v59.0/sobjects/Lead", false, &lost));
+}
+
+#[test]
+fn a_vendors_own_count_is_read_from_each_form_of_header() {
+    let used = |vendor: &str, name: &str, value: &str| {
+        let headers = [(name.to_owned(), value.to_owned())];
+        let profile = Profile::built_in(vendor).unwrap();
+        vendor_counts(&profile, &headers).next().map(|(_, used)| used)
+    };
+    assert_eq!(used("salesforce", "Sforce-Limit-Info", "api-usage=18/5000"), Some(18));
+    assert_eq!(
+        used("salesforce", "sforce-limit-info", "api-usage=25/5000; per-app-api-usage=17/250(appName=x)"),
+        Some(25)
+    );
+    assert_eq!(used("salesforce", "Sforce-Limit-Info", "nothing"), None);
+    assert_eq!(used("keap", "x-keap-product-quota-used", "1200"), Some(1200));
+    assert_eq!(used("keap-oauth", "x-keap-product-quota-used", ""), None);
+}
+
+#[test]
+fn mailchimps_bare_403_is_a_throttle_and_one_with_json_is_not() {
+    let problem = [("Content-Type", "application/problem+json")];
+    assert_eq!(
+        judged("mailchimp", 403, &[("Content-Type", "text/html")], "<html>").outcome,
+        throttled(ThrottledBy::Concurrency, None)
+    );
+    assert_eq!(judged("mailchimp", 403, &[], "").outcome, throttled(ThrottledBy::Concurrency, None));
+    assert_eq!(judged("mailchimp", 403, &problem, "{}").outcome, Outcome::Answered);
+    assert_eq!(judged("mailchimp", 429, &problem, "{}").outcome, throttled(ThrottledBy::Concurrency, None));
+}
+
+#[test]
+fn googles_words_name_the_quota() {
+    let of = |message: &str| {
+        let body = json!({"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}});
+        judged("ga4-data", 429, &[], &body.to_string())
+    };
+    let concurrent = of("Exhausted concurrent requests quota.");
+    assert_eq!(concurrent.outcome, throttled(ThrottledBy::Concurrency, None));
+    assert_eq!(concurrent.error_code.as_deref(), Some("RESOURCE_EXHAUSTED"));
+    assert_eq!(of("Exhausted property tokens for a project per hour.").retry_after_ms, Some(1_800_000));
+    assert_eq!(of("Exhausted property tokens per day.").outcome, throttled(ThrottledBy::Day, None));
+    assert!(!judged("ga4-data", 500, &[], "").transient, "server errors have a quota too");
+}
+
+#[test]
+fn a_hit_is_never_sent_twice_to_the_measurement_protocol() {
+    let profile = Profile::built_in("ga4-mp").unwrap();
+    let lost = unanswered(Unanswered::Timeout);
+    for method in ["GET", "POST"] {
+        assert!(!may_repeat(&profile, method, "/mp/collect", true, &lost));
+    }
+}
+
+#[test]
+fn keap_tells_a_spent_day_by_what_is_left() {
+    let of =
+        |headers: &[(&str, &str)]| judged("keap", 429, headers, r#"{"code":"429","message":"Quota Exceeded"}"#).outcome;
+    assert_eq!(of(&[("x-keap-product-quota-available", "0")]), throttled(ThrottledBy::Day, None));
+    assert_eq!(of(&[("x-keap-product-quota-available", "12")]), throttled(ThrottledBy::Rate, None));
+    let spike = r#"{"fault":{"faultstring":"x","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}"#;
+    let verdict = judged("keap", 429, &[], spike);
+    assert_eq!(verdict.error_code.as_deref(), Some("policies.ratelimit.SpikeArrestViolation"));
+}

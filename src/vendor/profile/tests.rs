@@ -28,6 +28,15 @@ fn the_briefs_figures_are_the_defaults() {
     assert_eq!(hubspot.limits[1]["calls"], 40_000);
     assert_eq!(Profile::built_in("aprimo").unwrap().limits[0]["rate_per_second"], 15);
     assert!(Profile::built_in("generic").unwrap().limits.is_empty());
+    let calls = |name: &str| {
+        Profile::built_in(name).unwrap().limits.iter().map(|limit| limit["calls"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(calls("salesforce"), [1_000_000, 25]);
+    assert_eq!(calls("mailchimp"), [10]);
+    assert_eq!(calls("ga4-mp"), [20]);
+    assert_eq!(calls("ga4-data"), [10, 10_000]);
+    assert_eq!(calls("keap-oauth"), [125_000]);
+    assert_eq!(Profile::built_in("mailchimp").unwrap().ceiling_seconds, 120);
 }
 
 #[test]
