@@ -66,11 +66,12 @@ impl Line {
 
     /// Puts another policy in force, if the connection is still in it. The waiting calls are handed back to ask anew.
     pub(super) fn replan(
-        self,
+        mut self,
         policy: &Policy,
         host: &mut Host<'_>,
     ) -> Result<(Option<Self>, Vec<Displaced>), StoreError> {
         let mut waiting = Vec::new();
+        self.throttle.tick(host.time());
         for (ticket, (desk, admit)) in self.waiting {
             waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
         }

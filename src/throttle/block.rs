@@ -107,10 +107,11 @@ impl Throttle {
         }
         let time = self.clock.last();
         let live = time <= self.block.until;
+        let granted = self.ledger.lanes().any(|(_, lane)| lane.used > 0);
         let closing = std::mem::take(&mut self.block.closing);
         let mut left = if closing { 0 } else { MOST_SPARE };
         for lane in 0..u32::try_from(self.ledger.lanes().count()).unwrap_or(0) {
-            let spare = self.next_spare(lane, live).min(left);
+            let spare = self.next_spare(lane, live, time).min(left);
             left -= spare;
             if let Some(lane) = self.ledger.lane_mut(lane) {
                 lane.spare = u32::try_from(spare).unwrap_or(0);
@@ -125,12 +126,12 @@ impl Throttle {
         self.block.peak = flying;
         let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
         let until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
-        self.block.until = if closing { time - 1 } else { until };
+        self.block.until = if closing || !(granted || live) { time - 1 } else { until };
         Some(self.store(time))
     }
 
     /// Spare permits of a lane's next block: what it used in the last and a quarter more; twice as many if it ran out in time.
-    fn next_spare(&self, lane: u32, live: bool) -> u64 {
+    fn next_spare(&self, lane: u32, live: bool, time: i64) -> u64 {
         let Some(entry) = self.ledger.lane(lane) else { return 0 };
         // The grant that requires the row is in it, not spare.
         let used = u64::from(entry.used.saturating_sub(1));
@@ -139,7 +140,7 @@ impl Throttle {
             (true, spare) if spare > 0 => u64::from(spare.max(entry.last_spare)),
             _ => used * 5 / 4,
         };
-        entry.meters.iter().fold(wanted, |spare, &meter| spare.min(self.quarter_left(meter)))
+        entry.meters.iter().fold(wanted, |spare, &meter| spare.min(self.most_spare(meter, time)))
     }
 
     /// The slots of a concurrency limit that counts every lane: no more can be in flight.
@@ -153,14 +154,20 @@ impl Throttle {
         slots.min().unwrap_or(u64::MAX)
     }
 
-    /// A quarter of what a day or budget has left.
-    fn quarter_left(&self, meter: u32) -> u64 {
-        match self.meters.get(meter as usize).map(|meter| &meter.gauge) {
+    /// The most that a meter can grant in a block: of a day or a budget a quarter of what is left, so that a crash costs it no
+    /// more; of a window what is free and what will be before the block ends.
+    fn most_spare(&self, meter: u32, time: i64) -> u64 {
+        match self.gauge_of(meter) {
             Some(Gauge::Daily { calendar, count, amount, bytes: false }) => {
                 amount.saturating_sub(count.most(self.before_is_open(*calendar))) / 4
             }
             Some(Gauge::Window { window, calls, scaled: false }) => {
                 calls.saturating_sub(window.total() + self.ledger.flying(meter)) / 4
+            }
+            Some(Gauge::Window { window, .. }) if window.span() > BLOCK_MS => {
+                let counted = window.total() + self.ledger.flying(meter) + self.past.unsettled(meter, &self.ledger);
+                let freed = window.expiring_by(time.saturating_add(BLOCK_MS));
+                (self.capacity(meter) + freed).saturating_sub(counted)
             }
             _ => u64::MAX,
         }

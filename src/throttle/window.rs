@@ -96,6 +96,11 @@ impl Window {
         })
     }
 
+    /// Settled calls that cease to count by then.
+    pub fn expiring_by(&self, at: i64) -> u64 {
+        self.expiries.iter().take_while(|(until, _)| *until <= at).map(|(_, n)| u64::from(*n)).sum()
+    }
+
     /// The entries as settlement times and counts, oldest first.
     pub fn settled(&self) -> impl Iterator<Item = (i64, u32)> + '_ {
         self.expiries.iter().map(|&(at, n)| (at.saturating_sub(self.span), n))

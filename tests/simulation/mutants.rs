@@ -1,7 +1,8 @@
 //! Each rule left out is caught: by an overrun that the attack sees.
 
 use super::check::{Overruns, overruns};
-use super::world::{MIDNIGHT, SECOND, Setting, World, daily, slots, utc, window};
+use super::world::{MIDNIGHT, SECOND, Setting, World, daily, limit, slots, utc, window};
+use crate::throttle::Kind;
 use crate::throttle::mutant::{self, Mutant};
 
 /// How many seeds of `seeds` show an overrun with a rule left out; none may with it kept.
@@ -21,7 +22,9 @@ fn caught(left_out: Mutant, setting: &Setting, seeds: std::ops::Range<u64>, seco
 
 #[test]
 fn a_block_without_an_end_is_caught() {
-    let setting = Setting { calls_per_second: 30.0, crash_every: 4.0, ..Setting::new(vec![window(30, 2), slots(20)]) };
+    // A window shorter than a block: a superseded object has permits to spare for those that wait with it.
+    let short = limit("window", Kind::RollingWindow { calls: 12, window_ms: 500, guard_ms: 0 });
+    let setting = Setting { calls_per_second: 30.0, crash_every: 4.0, ..Setting::new(vec![short, slots(20)]) };
     assert!(caught(Mutant::NoEnd, &setting, 100..140, 600));
 }
 

@@ -1,0 +1,171 @@
+//! Calls at the desk: who may, where to, what is said.
+
+use crate::rig::{NOON, Rig, policy};
+use serde_json::json;
+use sluice::tenant::desk::Answer;
+use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Reply};
+
+fn waits(rig: &mut Rig, admit: Admit) -> sluice::tenant::desk::Ticket {
+    match rig.ask(Ask::Admit(admit)) {
+        Answer::Wait(ticket) => ticket,
+        Answer::Now(reply) => panic!("{reply:?}"),
+    }
+}
+
+#[test]
+fn a_permit_says_where_to_and_with_what_once_and_then_only_the_version() {
+    let mut rig = Rig::new();
+    let app = rig.app("sync");
+    let first = rig.go(&app, "free");
+    let route = first.route.unwrap();
+    assert_eq!((route.base_url.as_str(), route.version), ("https://free.example.com", first.route_version));
+    let again = Admit { knows: first.route_version, ..rig.admit(&app, "free") };
+    let Reply::Go(second) = rig.now(Ask::Admit(again)) else { panic!() };
+    assert!(second.route.is_none());
+    rig.reopen();
+    let again = Admit { knows: first.route_version, ..rig.admit(&app, "free") };
+    let Reply::Go(third) = rig.now(Ask::Admit(again)) else { panic!() };
+    assert!(third.route.is_none(), "the version is the content's");
+}
+
+#[test]
+fn each_thing_that_a_key_may_not_do_is_refused_for_its_own_reason_and_counts_nothing() {
+    let mut rig = Rig::new();
+    let (sync, form) = (rig.app("sync"), rig.app("form"));
+    let viewer = rig.key(json!({"role": "viewer"}));
+    let origin = Some("https://www.example.com".to_owned());
+    let ask = rig.admit(&form, "crm");
+    let from_page = Admit { method: "POST".to_owned(), path: "/leads".to_owned(), page: true, origin, ..ask };
+    let mut revoked = rig.app("sync");
+    rig.admin(Admin::RevokeKey(revoked.id.clone()));
+    let cases = [
+        ("key", rig.admit(&revoked, "crm")),
+        ("role", rig.admit(&viewer, "crm")),
+        ("connection", rig.admit(&sync, "none")),
+        ("connection", Admit { connection: "free".to_owned(), ..from_page.clone() }),
+        ("origin", Admit { page: false, origin: None, ..from_page.clone() }),
+        ("origin", Admit { origin: Some("https://evil.example".to_owned()), ..from_page.clone() }),
+        ("origin", Admit { page: true, origin: Some("null".to_owned()), ..rig.admit(&sync, "crm") }),
+        ("route", Admit { method: "GET".to_owned(), ..from_page.clone() }),
+        ("key", Admit { key_apart: false, ..rig.admit(&sync, "free") }),
+    ];
+    for (reason, admit) in cases {
+        assert_eq!(rig.reason(admit.clone()), reason, "{admit:?}");
+    }
+    revoked.tenant = "other".to_owned();
+    let admit = rig.admit(&revoked, "crm");
+    assert_eq!(rig.reason(admit), "key");
+    assert_eq!(rig.status()["connections"]["crm"]["limits"][0]["used"], 0);
+    assert!(matches!(rig.now(Ask::Admit(from_page)), Reply::Go(_)));
+}
+
+#[test]
+fn what_is_longer_than_the_vendor_takes_is_refused_before_it_counts() {
+    let mut rig = Rig::empty();
+    rig.put(&json!({
+        "connections": {"marketo": {"vendor": "marketo", "base_url": "https://123-abc-456.mktorest.com"}},
+        "apps": {"sync": {}},
+    }));
+    let app = rig.app("sync");
+    let long = Admit { uri_bytes: 8_193, ..rig.admit(&app, "marketo") };
+    assert_eq!(rig.reason(long), "uri");
+    let heavy = |rig: &mut Rig, path: &str, bytes| Admit {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        body: BodyLength::Bytes(bytes),
+        ..rig.admit(&app, "marketo")
+    };
+    let admit = heavy(&mut rig, "/rest/v1/leads.json", 1_048_577);
+    assert_eq!(rig.reason(admit), "payload");
+    let admit = heavy(&mut rig, "/bulk/v1/leads.json", 10_485_761);
+    assert_eq!(rig.reason(admit), "payload");
+    let admit = heavy(&mut rig, "/bulk/v1/leads.json", 10_485_760);
+    assert!(matches!(rig.now(Ask::Admit(admit)), Reply::Go(_)));
+    assert_eq!(rig.status()["connections"]["marketo"]["daily"]["used"], 1);
+}
+
+#[test]
+fn a_waiting_call_goes_when_the_window_lets_it() {
+    let mut rig = Rig::new();
+    let app = rig.app("sync");
+    let permit = rig.go(&app, "crm").permit;
+    let admit = rig.admit(&app, "crm");
+    let ticket = waits(&mut rig, admit);
+    rig.now += 500;
+    rig.answered("crm", permit);
+    rig.go_to(NOON + 20_000);
+    let Some((ready, Reply::Go(go))) = rig.desk.next_ready() else { panic!() };
+    assert_eq!((ready, go.waited_ms), (ticket, 10_501));
+}
+
+#[test]
+fn a_cancelled_call_is_never_granted() {
+    let mut rig = Rig::new();
+    let app = rig.app("sync");
+    let permit = rig.go(&app, "crm").permit;
+    let admit = rig.admit(&app, "crm");
+    let ticket = waits(&mut rig, admit);
+    rig.cancel(ticket);
+    rig.answered("crm", permit);
+    rig.go_to(NOON + 60_000);
+    assert!(rig.desk.next_ready().is_none());
+    assert_eq!(rig.status()["connections"]["crm"]["queue"]["depth"], 0);
+}
+
+#[test]
+fn a_changed_policy_is_in_force_for_those_that_wait_too() {
+    let mut rig = Rig::new();
+    let app = rig.app("sync");
+    rig.go(&app, "crm");
+    let admit = rig.admit(&app, "crm");
+    let first = waits(&mut rig, admit);
+    let admit = rig.admit(&app, "crm");
+    let second = waits(&mut rig, admit);
+    rig.now += 3_000;
+    let mut wider = policy();
+    wider["connections"]["crm"]["limits"][0]["calls"] = json!(2);
+    assert_eq!(rig.put(&wider).0, 200);
+    let Some((ready, Reply::Go(go))) = rig.desk.next_ready() else { panic!() };
+    assert_eq!((ready, go.waited_ms), (first, 3_000), "first come, with the time it has waited");
+    assert!(rig.desk.next_ready().is_none());
+    wider["connections"].as_object_mut().unwrap().remove("crm");
+    wider["apps"].as_object_mut().unwrap().remove("form");
+    rig.put(&wider);
+    let Some((ready, Reply::No(no))) = rig.desk.next_ready() else { panic!() };
+    assert_eq!((ready, no.refusal.reason.as_str(), no.refusal.reason.status()), (second, "connection", 404));
+}
+
+#[test]
+fn an_object_that_was_superseded_grants_nothing_that_it_cannot_store() {
+    let mut rig = Rig::new();
+    let app = rig.app("sync");
+    rig.memory.superseded = true;
+    let admit = rig.admit(&app, "crm");
+    assert!(rig.try_ask(Ask::Admit(admit)).is_err());
+}
+
+#[test]
+fn counts_outlive_the_object_and_its_permits_settle_with_the_next() {
+    let mut rig = Rig::new();
+    let app = rig.app("sync");
+    let permit = rig.go(&app, "crm").permit;
+    rig.now += 100;
+    rig.reopen();
+    assert_eq!(rig.status()["connections"]["crm"]["limits"][0]["used"], 1);
+    rig.answered("crm", permit);
+    rig.go_to(NOON + 10_102);
+    assert_eq!(rig.status()["connections"]["crm"]["limits"][0]["used"], 0);
+}
+
+#[test]
+fn a_refusal_carries_the_dialect_the_limits_and_when_to_come_again() {
+    let mut rig = Rig::new();
+    let app = rig.app("sync");
+    let permit = rig.go(&app, "crm").permit;
+    rig.answered("crm", permit);
+    let admit = Admit { wait_ms: Some(0), ..rig.admit(&app, "crm") };
+    let no = rig.no(admit);
+    assert_eq!(no.refusal.retry_after_seconds, Some(11));
+    assert_eq!(no.refusal.violated, ["rate"]);
+    assert_eq!(no.rate_limit.unwrap(), (r#""rate";q=1;w=10"#.to_owned(), r#""rate";r=0;t=11"#.to_owned()));
+}

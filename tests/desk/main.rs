@@ -1,0 +1,6 @@
+//! The desk: what a tenant's object decides, with storage in memory and time as an argument.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+mod calls;
+mod rig;
+mod tenure;

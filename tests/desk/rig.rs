@@ -1,0 +1,237 @@
+//! A desk over storage that can be killed, superseded and looked into.
+
+use serde_json::{Value, json};
+use sluice::civil::Zones;
+use sluice::key::{Claims, Master, open};
+use sluice::tenant::desk::{Answer, Desk, Ticket};
+use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Go, No, Reply, Settle};
+use sluice::tenant::store::{Host, Settings, Store, StoreError, Table};
+use sluice::throttle::{Outcome, PermitId};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+/// 2026-06-15 12:00 UTC.
+pub const NOON: i64 = 1_781_524_800_000;
+
+#[derive(Default)]
+pub struct Memory {
+    pub rows: BTreeMap<(u8, String), Vec<u8>>,
+    pub superseded: bool,
+    pub writes: u32,
+}
+
+impl Store for Memory {
+    fn load(&self, table: Table, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.rows.get(&(table as u8, id.to_owned())).cloned())
+    }
+
+    fn all(&self, table: Table) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let rows = self.rows.iter().filter(|((held, _), _)| *held == table as u8);
+        Ok(rows.map(|((_, id), row)| (id.clone(), row.clone())).collect())
+    }
+
+    fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.writes += 1;
+        if self.superseded {
+            return Err(StoreError("superseded".to_owned()));
+        }
+        self.rows.insert((table as u8, id.to_owned()), value.to_vec());
+        Ok(())
+    }
+
+    fn remove(&mut self, table: Table, id: &str) -> Result<(), StoreError> {
+        self.rows.remove(&(table as u8, id.to_owned()));
+        Ok(())
+    }
+}
+
+struct Summer;
+
+impl Zones for Summer {
+    fn offset_seconds(&self, zone: &str, _: i64) -> Option<i32> {
+        (zone == "America/Chicago").then_some(-18_000)
+    }
+}
+
+pub struct Rig {
+    pub now: i64,
+    pub memory: Memory,
+    pub desk: Desk,
+    settings: Settings,
+    random: Cell<u64>,
+    calls: u32,
+}
+
+macro_rules! host {
+    ($rig:ident) => {
+        Host {
+            now: $rig.now,
+            store: &mut $rig.memory,
+            zones: &Summer,
+            random: &|bytes| {
+                for byte in bytes {
+                    let next = $rig.random.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    $rig.random.set(next);
+                    *byte = next.to_be_bytes()[0];
+                }
+            },
+            settings: &$rig.settings,
+        }
+    };
+}
+
+impl Rig {
+    pub fn empty() -> Self {
+        let settings = Settings {
+            allow_loopback: true,
+            master: Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap(),
+        };
+        let mut memory = Memory::default();
+        let mut host = Host { now: NOON, store: &mut memory, zones: &Summer, random: &|_| {}, settings: &settings };
+        let desk = Desk::open("acme", &mut host).unwrap();
+        Self { now: NOON, memory, desk, settings, random: Cell::new(1), calls: 0 }
+    }
+
+    /// A tenant with a connection `crm` of one call in ten seconds, another `free`, and two apps.
+    pub fn new() -> Self {
+        let mut rig = Self::empty();
+        assert_eq!(rig.put(&policy()).0, 201);
+        rig
+    }
+
+    pub fn ask(&mut self, ask: Ask) -> Answer {
+        self.desk.ask(ask, &mut host!(self)).unwrap()
+    }
+
+    pub fn now(&mut self, ask: Ask) -> Reply {
+        match self.ask(ask) {
+            Answer::Now(reply) => reply,
+            Answer::Wait(_) => panic!("it waits"),
+        }
+    }
+
+    pub fn try_ask(&mut self, ask: Ask) -> Result<Answer, StoreError> {
+        self.desk.ask(ask, &mut host!(self))
+    }
+
+    pub fn cancel(&mut self, ticket: Ticket) {
+        self.desk.cancel(ticket, &mut host!(self)).unwrap();
+    }
+
+    pub fn go_to(&mut self, at: i64) {
+        while let Some(wake) = self.desk.next_wakeup().filter(|wake| *wake <= at) {
+            self.now = wake;
+            self.desk.wake(&mut host!(self)).unwrap();
+        }
+        self.now = at;
+        self.desk.wake(&mut host!(self)).unwrap();
+    }
+
+    /// The object leaves memory and is opened again from what is stored.
+    pub fn reopen(&mut self) {
+        self.desk = Desk::open("acme", &mut host!(self)).unwrap();
+    }
+
+    pub fn put(&mut self, policy: &Value) -> (u16, Value) {
+        match self.now(Ask::Admin(Admin::PutPolicy(policy.to_string()))) {
+            Reply::Document { status, body, .. } => (status, serde_json::from_str(&body).unwrap()),
+            Reply::Invalid(faults) => (400, json!(faults)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn admin(&mut self, admin: Admin) -> (u16, Value) {
+        match self.now(Ask::Admin(admin)) {
+            Reply::Document { status, body, .. } => (status, serde_json::from_str(&body).unwrap_or(Value::Null)),
+            Reply::No(no) => (404, json!(no.refusal.reason.as_str())),
+            Reply::Invalid(faults) => (400, json!(faults)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn key(&mut self, body: Value) -> Claims {
+        let (status, made) = self.admin(Admin::CreateKey(serde_json::from_value(body).unwrap()));
+        assert_eq!(status, 201, "{made}");
+        let now = u64::try_from(self.now / 1_000).unwrap();
+        open(&self.settings.master, made["key"].as_str().unwrap(), now).ok().unwrap()
+    }
+
+    pub fn app(&mut self, app: &str) -> Claims {
+        self.key(json!({"role": "app", "app": app}))
+    }
+
+    pub fn admit(&mut self, claims: &Claims, connection: &str) -> Admit {
+        self.calls += 1;
+        Admit {
+            call: format!("{:032x}", self.calls),
+            claims: claims.clone(),
+            connection: connection.to_owned(),
+            method: "GET".to_owned(),
+            path: "/things".to_owned(),
+            uri_bytes: 7,
+            body: BodyLength::Bytes(0),
+            page: false,
+            origin: None,
+            own_origin: false,
+            key_apart: true,
+            wait_ms: None,
+            urgency: 3,
+            again: false,
+            knows: 0,
+        }
+    }
+
+    pub fn go(&mut self, claims: &Claims, connection: &str) -> Go {
+        let admit = self.admit(claims, connection);
+        match self.now(Ask::Admit(admit)) {
+            Reply::Go(go) => go,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn no(&mut self, admit: Admit) -> No {
+        match self.now(Ask::Admit(admit)) {
+            Reply::No(no) => no,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn reason(&mut self, admit: Admit) -> &'static str {
+        self.no(admit).refusal.reason.as_str()
+    }
+
+    pub fn answered(&mut self, connection: &str, permit: PermitId) {
+        self.now(Ask::Settle(Settle {
+            connection: connection.to_owned(),
+            permit,
+            attempt: 1,
+            outcome: Outcome::Answered,
+            since_headers_ms: 0,
+            response_bytes: 0,
+            status: 200,
+            error_code: None,
+        }));
+    }
+
+    pub fn status(&mut self) -> Value {
+        serde_json::from_str(&self.desk.status(&host!(self))).unwrap()
+    }
+}
+
+pub fn policy() -> Value {
+    json!({
+        "connections": {
+            "crm": {
+                "vendor": "generic", "base_url": "https://crm.example.com",
+                "limits": [{"name": "rate", "kind": "rolling_window", "calls": 1, "seconds": 10}],
+                "queue": {"size": 5, "max_wait_seconds": 60},
+                "credential": {"type": "bearer", "token": "crm-secret"},
+            },
+            "free": { "vendor": "generic", "base_url": "https://free.example.com", "limits": [] },
+        },
+        "apps": {
+            "sync": {},
+            "form": {"origins": ["https://www.example.com"], "routes": ["POST /leads"], "connections": ["crm"]},
+        },
+    })
+}
