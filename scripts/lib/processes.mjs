@@ -9,11 +9,16 @@ const groups = new Map();
 const GONE_WITHIN_MS = 3000;
 
 function watch(pid) {
-  watcher ??= spawn('/bin/sh', ['-c', WATCH], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
-  watcher.unref();
-  watcher.stdin.unref?.();
-  watcher.stdin.on('error', () => {});
+  watcher ??= newWatcher();
   watcher.stdin.write(`${pid}\n`);
+}
+
+function newWatcher() {
+  const shell = spawn('/bin/sh', ['-c', WATCH], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  shell.unref();
+  shell.stdin.unref();
+  shell.stdin.on('error', () => {});
+  return shell;
 }
 
 // A line "-N" says that group N has ended, so that its number, given to someone else later, is not killed.
