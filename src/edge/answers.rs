@@ -13,6 +13,8 @@ use worker::web_sys::Response;
 pub enum Reply {
     /// Made here; readable by any page that asked.
     Own(Answer),
+    /// The answer to a preflight, which says itself who may read it.
+    Preflight(Answer),
     /// Complete as it is.
     Done(Response),
 }
@@ -26,11 +28,14 @@ impl From<Refusal> for Reply {
 impl Reply {
     /// The platform's response; pages of `origin` may read it.
     pub fn into_response(self, origin: Option<&str>) -> worker::Result<Response> {
-        let mut answer = match self {
-            Self::Own(answer) => answer,
+        let answer = match self {
+            Self::Own(mut answer) => {
+                http::allow(&mut answer.headers, origin);
+                answer
+            }
+            Self::Preflight(answer) => answer,
             Self::Done(response) => return Ok(response),
         };
-        http::allow(&mut answer.headers, origin);
         let headers = serde_json::to_string(&answer.headers)?;
         Ok(platform::answer(answer.status, &headers, &answer.body)?)
     }

@@ -6,8 +6,8 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
 use super::record::Record;
-use super::{is_own_page, known, settle, upload};
-use crate::http::{Address, Prefer, Target, VendorTarget, parse_target, urgency};
+use super::{is_own_page, known, settle, token, upload};
+use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use crate::key::{self, Claims, PREFIX, Place, Role};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
@@ -21,6 +21,8 @@ use worker::web_sys::Request;
 pub enum Stop {
     /// It is refused.
     Refused(Box<No>),
+    /// It has its answer already; and if that is a refusal, why.
+    Said(Option<Reason>, Answer),
     /// Its caller has gone.
     Gone,
 }
@@ -80,6 +82,10 @@ impl Call {
                 let answer = answers::refused_call(&no, &self.id, self.incoming.header("accept"));
                 let _ = give.send(Reply::Own(answer));
             }
+            Err(Stop::Said(reason, answer)) => {
+                record.said(reason, answer.status);
+                let _ = give.send(Reply::Own(answer));
+            }
             Err(Stop::Gone) => record.gone(),
         }
         record.write();
@@ -96,10 +102,11 @@ impl Call {
                 Refusal::new(Reason::Upgrade, "websockets to a vendor are not forwarded: use plain http").into()
             );
         }
+        let body = token::exchange(self, keys, &target, &vendor).await?;
         let (claims, key_apart) = self.claims(keys, &vendor)?;
         record.of(&claims, &vendor);
         let mut admit = self.admit(claims, key_apart, &target, &vendor);
-        let body = upload::prepare(self, &mut admit).await?;
+        let body = upload::prepare(self, &mut admit, body).await?;
         let permit = permit::obtain(self, admit).await?;
         record.permitted(&permit);
         #[cfg(feature = "panic-trigger")]
@@ -123,7 +130,8 @@ impl Call {
         Ok((claims, found.place == Place::Apart))
     }
 
-    fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
+    /// What is asked of the tenant's object.
+    pub fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
         let incoming = &self.incoming;
         let uri = vendor.path.len() + vendor.query.map_or(0, |query| query.len() + 1);
         let known = known::route(&claims.tenant, vendor.connection);

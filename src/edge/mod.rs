@@ -15,6 +15,7 @@ mod record;
 mod settle;
 mod status;
 mod tenants;
+mod token;
 mod upload;
 
 use crate::http::{Address, Target, is_preflight, parse_target, preflight};
@@ -45,7 +46,7 @@ async fn main(request: Request, env: Env, context: Context) -> worker::Result<Re
 async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Incoming>) -> Reply {
     // Answered before anything else is looked at: the real call decides.
     if is_preflight(&incoming.method, &incoming.headers) {
-        return Reply::Own(preflight(&incoming.headers));
+        return Reply::Preflight(preflight(&incoming.headers));
     }
     let here = Installation::of(env);
     let target = match parse_target(&incoming.url, here.host_suffix.as_deref()) {

@@ -4,7 +4,7 @@ use super::allows;
 use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
-use crate::http::{Answer, Target};
+use crate::http::{self, Answer, Headers, Target};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use wasm_bindgen::JsCast;
@@ -25,7 +25,7 @@ pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, t
     }
     let path = if target.path.is_empty() { "/" } else { target.path };
     let Some(media_type) = media_type(path) else { return nothing() };
-    let headers = [
+    let mut headers: Headers = [
         ("Content-Type", media_type),
         // The files change with a deploy, all at once.
         ("Cache-Control", "no-cache"),
@@ -34,7 +34,10 @@ pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, t
         ("Referrer-Policy", "no-referrer"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
         ("Cross-Origin-Resource-Policy", "same-origin"),
-    ];
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    http::allow(&mut headers, incoming.origin());
     let Ok(headers) = serde_json::to_string(&headers) else { return nothing() };
     match platform::file(&here.assets, request, path, &headers).await {
         Ok(response) => response.dyn_into::<Response>().map_or_else(|_| nothing(), Reply::Done),

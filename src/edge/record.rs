@@ -102,6 +102,12 @@ impl Record {
         self.reason = Some(refusal.reason.as_str());
     }
 
+    /// It was answered without the vendor.
+    pub fn said(&mut self, reason: Option<Reason>, status: u16) {
+        self.status = Some(status);
+        self.reason = reason.map(Reason::as_str);
+    }
+
     /// Its caller went before it could be sent.
     pub fn gone(&mut self) {
         self.outcome = Some("Gone".to_owned());

@@ -18,9 +18,12 @@ const DRAIN_MS: f64 = 1_000.0;
 /// A body that fits into the socket's buffers need not be drained, bytes.
 const SMALL: u64 = 65_536;
 
-/// The body as `send` takes it: null, true for streaming the caller's, or its bytes. One of unknown length is read up to
+/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, or its bytes. One of unknown length is read up to
 /// the vendor's limit, where there is one, before it is admitted.
-pub async fn prepare(call: &Call, admit: &mut Admit) -> Result<JsValue, Stop> {
+pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> Result<JsValue, Stop> {
+    if let Some(read) = read {
+        return Ok(read);
+    }
     if !call.incoming.has_body() {
         return Ok(JsValue::NULL);
     }
