@@ -51,7 +51,8 @@ async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Inco
     let here = Installation::of(env);
     let target = match parse_target(&incoming.url, here.host_suffix.as_deref()) {
         Ok(target) => target,
-        Err(refusal) => return refusal.into(),
+        // Without its secrets an installation answers nothing else, not even that.
+        Err(refusal) => return here.keys.as_ref().map_or_else(|fault| not_set_up(fault), |_| refusal.into()),
     };
     let address = target.address;
     match address {
@@ -61,7 +62,7 @@ async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Inco
     }
     let keys = match &here.keys {
         Ok(keys) => Rc::clone(keys),
-        Err(fault) => return Refusal::new(Reason::Setup, fault.clone()).into(),
+        Err(fault) => return not_set_up(fault),
     };
     match address {
         Address::Vendor(_) => call::throttled(here, keys, request, context, incoming).await,
@@ -72,6 +73,10 @@ async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Inco
             Refusal::new(Reason::NotFound, "nothing is at this address yet: see the readme for those there are").into()
         }
     }
+}
+
+fn not_set_up(fault: &str) -> Reply {
+    Refusal::new(Reason::Setup, fault).into()
 }
 
 /// Whether a request has one of the methods an address knows; `HEAD` comes with `GET`.

@@ -70,8 +70,8 @@ export async function ask(namespace, tenant, body, request, gone) {
   const stub = namespace.getByName(tenant);
   const post = (body) => stub.fetch(`http://object/${tenant}`, { method: "POST", body });
   const leave = () => post(gone).then((response) => response.text(), () => {});
-  if (signal?.aborted) leave();
-  else signal?.addEventListener("abort", leave);
+  if (signal?.aborted) return `${asked} ${asked} 1 "Done"`;
+  signal?.addEventListener("abort", leave);
   try {
     const response = await post(body);
     const text = await response.text();
@@ -253,8 +253,10 @@ export async function send(request, url, method, headers, body, milliseconds) {
 function outgoing(request, url, method, init, body) {
   if (body === null) return new Request(url, init);
   if (body !== true) return new Request(url, { ...init, body });
-  // A body with GET is taken over from a request, and refused in an init.
-  if (method === "GET" || method === "HEAD") return new Request(new Request(url, request), init);
+  // A body with GET is taken over from a request; an init that has the method refuses it.
+  if (method === "GET" || method === "HEAD") {
+    return new Request(new Request(url, request), { ...init, method: undefined });
+  }
   return new Request(url, { ...init, body: request.body });
 }
 

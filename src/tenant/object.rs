@@ -39,6 +39,8 @@ struct Shell {
 struct Inner {
     name: String,
     desk: Option<(Desk, Sqlite)>,
+    /// An event has begun and not ended: found set, it ended in a panic, and left the desk who knows how.
+    busy: bool,
     waiting: HashMap<Ticket, Waiting>,
     wake: Option<Timer>,
     /// What the timer is set to, Unix ms, so that it is not set again to the same moment.
@@ -139,14 +141,14 @@ impl Shell {
                 self.gone(call);
                 return Said::Now(Reply::Done);
             }
-            Ask::Admit(admit) => {
-                #[cfg(feature = "panic-trigger")]
-                crate::edge::panic_if_asked(&admit.path, "/panic-trigger-object");
-                admit.call.clone()
-            }
+            Ask::Admit(admit) => admit.call.clone(),
             _ => String::new(),
         };
         let said = self.event(|desk, waiting, host| {
+            #[cfg(feature = "panic-trigger")]
+            if let Ask::Admit(admit) = &ask {
+                crate::edge::panic_if_asked(&admit.path, "/panic-trigger-object");
+            }
             Ok(match desk.ask(ask, host)? {
                 Answer::Now(reply) => Said::Now(reply),
                 Answer::Wait(ticket) => {
@@ -201,11 +203,15 @@ impl Shell {
         act: impl FnOnce(&mut Desk, &mut HashMap<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
     ) -> Option<T> {
         let mut inner = self.inner.borrow_mut();
+        if std::mem::replace(&mut inner.busy, true) {
+            inner.forget("an event ended in a panic");
+        }
         let done = match self.settings.as_ref() {
             Some(settings) => inner.event(&self.state, settings, act),
             None => Err(StoreError("MASTER_KEY is missing or malformed".to_owned())),
         };
         let done = done.map_err(|StoreError(fault)| inner.forget(&fault)).ok();
+        inner.busy = false;
         inner.set_timer();
         inner.set_alarm(&self.state);
         self.live.changed();
