@@ -52,6 +52,8 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
   if (features.length) args.push('--features', features.join(','));
   const env = {
     ...rust.env, RUST_BACKTRACE: '0', WASM_BINDGEN_BIN: tools.wasmBindgen, WASM_OPT_BIN: wasmOptPath(), ESBUILD_BIN: esbuildPath(),
+    // The standard library is compiled anew for unwinding, so it may as well be compiled for size.
+    ...(nightly && { CARGO_UNSTABLE_BUILD_STD_FEATURES: 'optimize_for_size' }),
     PATH: `${rust.env.PATH}${delimiter}${inRoot('node_modules/.bin')}`,
   };
   await must(tools.workerBuild, args, { cwd: inRoot(), env });
