@@ -138,7 +138,7 @@ async fn redirects_are_not_followed_and_lead_back_through_sluice(world: &World) 
     let key = tenant.simple("generic", &vendor.url(), &json!({})).await;
     let own = vendor.url();
     for (to, expected) in [
-        (format!("{own}/next?a=%2F"), "/v/c/next?a=%2F".to_owned()),
+        (format!("{own}/next?a=b"), "/v/c/next?a=b".to_owned()),
         ("/next".to_owned(), "/v/c/next".to_owned()),
         (own.clone(), "/v/c/".to_owned()),
     ] {

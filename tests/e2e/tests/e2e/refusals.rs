@@ -117,7 +117,8 @@ async fn a_wait_over_the_callers_deadline_is_refused_at_once(world: &World) {
         let answer = t.send(&ask).await;
         answer.is_problem(429, "deadline");
         assert!(answer.took < Duration::from_secs(2), "said after {:?}, though the window ends in 20 s", answer.took);
-        assert!((18..=22).contains(&answer.retry_after().unwrap()));
+        // The second is told a later time than the first, so that they do not come back together.
+        assert!(answer.retry_after().unwrap() >= 18);
     }
     assert_eq!(vendor.calls().0.len(), 1);
 }
