@@ -271,6 +271,12 @@ impl Open {
         Ok(self.answer)
     }
 
+    /// Goes, with a reset. workerd takes a plain close for a caller that has only finished sending, as HTTP allows, and
+    /// sees it gone no sooner than it writes to it.
+    pub fn reset(self) {
+        let _ = self.stream.set_zero_linger();
+    }
+
     /// The answer's head.
     pub const fn answer(&self) -> &Answer {
         &self.answer

@@ -49,6 +49,7 @@ async fn of_200_mb_nothing_is_held(_: &World) {
             check.add(&piece);
             if check.bytes() >= next {
                 next += 10 * MB;
+                println!("{framing} {} {:?}", check.bytes() / MB, instance.memory().map(|m| m / MB));
                 most = most.max(instance.memory());
             }
         }

@@ -99,10 +99,13 @@ async fn requests_that_are_no_http_harm_nothing(world: &World) {
     for request in requests {
         let mut open = Open::connect(tenant.to()).await.unwrap();
         open.write(request.as_bytes()).await.unwrap();
-        // Any answer, or none: only not a hang of the connection beside it.
-        let _ = tokio::time::timeout(Duration::from_secs(5), open.head()).await;
-        assert_ne!(open.answer().status, 500, "{}", request.chars().take(60).collect::<String>().escape_default());
+        // Any answer of workerd's or of Sluice's, or none: but no fault of Sluice's own.
+        let _ = tokio::time::timeout(Duration::from_secs(2), open.head()).await;
+        let reason = open.answer().sluice_reason();
+        let shown: String = request.chars().take(60).collect();
+        assert!(!matches!(reason, Some("internal" | "unavailable")), "{reason:?}: {}", shown.escape_default());
     }
     tenant.get(&key, "/echo?after").await.is_vendors(200);
+    assert!(!world.shared().printed().contains("panicked"), "a panic was printed");
     tenant.until(&key, "nothing is left in flight", |c| c["in_flight"] == 0).await;
 }
