@@ -271,6 +271,33 @@ impl Open {
         Ok(self.answer)
     }
 
+    /// The next text message of a WebSocket; control frames are passed over.
+    pub async fn message(&mut self) -> io::Result<String> {
+        loop {
+            let head = self.exactly(2).await?;
+            let length = match head[1] & 0x7f {
+                126 => self.exactly(2).await?.iter().fold(0, |n, byte| n << 8 | usize::from(*byte)),
+                127 => self.exactly(8).await?.iter().fold(0, |n, byte| n << 8 | usize::from(*byte)),
+                length => usize::from(length),
+            };
+            let payload = self.exactly(length).await?;
+            match head[0] & 0x0f {
+                0x1 => return Ok(String::from_utf8_lossy(&payload).into_owned()),
+                0x8 => return Err(io::ErrorKind::ConnectionAborted.into()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn exactly(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
+        while self.ahead.len() < bytes {
+            if self.more().await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(self.ahead.drain(..bytes).collect())
+    }
+
     /// Goes, with a reset. workerd takes a plain close for a caller that has only finished sending, as HTTP allows, and
     /// sees it gone no sooner than it writes to it.
     pub fn reset(self) {

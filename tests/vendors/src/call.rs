@@ -144,7 +144,7 @@ impl<'a> Visit<'a> {
         self.say = Some(Ok(say));
     }
 
-    /// Waits until `after` the arrival; false if the caller has gone, which ends the work unless the spec says otherwise.
+    /// Waits until `after` the arrival; false if the caller has gone, unless the vendor works on all the same.
     async fn wait<S>(&self, connection: &mut Connection<S>, after: Duration) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -160,7 +160,7 @@ impl<'a> Visit<'a> {
         if gone && self.works_on {
             sleep_until(until).await;
         }
-        !gone
+        !gone || self.works_on
     }
 
     /// The answer, and its line in the journal.

@@ -82,6 +82,20 @@ async fn a_caller_that_goes_while_the_vendor_works_frees_its_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_vendor_that_works_on_counts_and_holds_the_slot_of_a_caller_that_has_gone() {
+    let spec = marketo(10).latency(sluice_vendors::Latency::Fixed { ms: 60_000 }).count_at(CountAt::Completion);
+    let bench = server::Bench::new(Spec { works_on: true, ..spec }).unwrap();
+    let mut first = bench.connect();
+    first.write_all(get("/echo").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(first);
+    tokio::time::sleep(Duration::from_secs(58)).await;
+    assert_eq!((bench.in_service(), bench.calls().passed()), (1, 0));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((bench.in_service(), bench.calls().passed()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn aprimo_with_its_queue_delays_100_of_130_and_refuses_15() {
     let limit = Limit::new("rate", Kind::LeakyBucket { per_second: 15, burst: 15, queue: 100 });
     let bench = server::Bench::new(Spec::new("aprimo").limits(vec![limit])).unwrap();

@@ -30,6 +30,7 @@ async fn over_a_reset_the_day_begins_anew_and_calls_in_flight_count_on_both_side
         tenant.get(&key, "/echo").await.is_vendors(200);
     }
     // One call is in flight over the reset.
+    sleep(Duration::from_millis((until(reset_s) - 15_000).try_into().unwrap_or(0))).await;
     let over = tokio::spawn({
         let (to, ask) = (tenant.to(), Ask::get("/v/c/echo?over").key(&key));
         vendor.change(|spec| spec.latency = Latency::Fixed { ms: (until(reset_s) + 4000).unsigned_abs() }).unwrap();
@@ -107,7 +108,6 @@ async fn a_refused_call_changes_no_counter(world: &World) {
         assert_eq!(limit(&connection, "day")["used"], 2, "turn {turn}");
         assert_eq!(limit(&connection, "rate")["used"], 2, "turn {turn}");
         assert_eq!(limit(&connection, "slots")["used"], 0, "turn {turn}");
-        assert_eq!(connection["last_hour"]["refused"], 5, "turn {turn}");
     }
 }
 

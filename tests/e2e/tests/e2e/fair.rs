@@ -10,6 +10,7 @@ tests![
     seven_quiet_apps_are_among_the_next_eight,
     seven_quiet_apps_are_among_the_next_eight_though_the_noisy_one_claims_urgency,
     weights_of_3_to_1_give_3_to_1,
+    of_one_apps_waiting_calls_the_urgent_goes_first,
 ];
 
 async fn seven_quiet_apps_are_among_the_next_eight(world: &World) {
@@ -56,6 +57,22 @@ async fn quiet_apps_come_next(world: &World, name: &str, urgency: &str) {
     let last = order.iter().rposition(|app| app != "app-0").unwrap() + 1;
     // One more call may have gone while the seven were on their way.
     assert!(last <= 9, "the last of the seven was number {last}: {order:?}");
+}
+
+async fn of_one_apps_waiting_calls_the_urgent_goes_first(world: &World) {
+    let limit = json!({"name": "rate", "kind": "rolling_window", "calls": 1, "seconds": 3});
+    let (vendor, tenant) = setup(world, "urgency", limit, json!({"app": {}})).await;
+    let key = tenant.key("app").await;
+    tenant.get(&key, "/echo?0").await.is_vendors(200);
+    let mut waiting = JoinSet::new();
+    for (depth, (name, urgency)) in [("later", "u=7"), ("plain", ""), ("urgent", "u=0")].into_iter().enumerate() {
+        let (to, ask) = (tenant.to(), Ask::get(&format!("/v/c/echo?{name}")).key(&key).with("Priority", urgency));
+        waiting.spawn(async move { ask.send(to).await });
+        tenant.until(&key, "it waits", |c| c["queue"]["depth"] == depth + 1).await;
+    }
+    assert!(waiting.join_all().await.iter().all(|a| a.status == 200));
+    let order: Vec<String> = vendor.calls().0.iter().map(|c| c.target.clone()).collect();
+    assert_eq!(order, ["/echo?0", "/echo?urgent", "/echo?plain", "/echo?later"]);
 }
 
 async fn weights_of_3_to_1_give_3_to_1(world: &World) {

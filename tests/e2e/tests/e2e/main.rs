@@ -29,6 +29,8 @@ mod refusals;
 mod retry_after;
 mod saturated;
 mod sizes;
+mod status;
+mod tokens;
 mod vendor_faults;
 
 use libtest_mimic::{Arguments, Trial};
@@ -82,6 +84,8 @@ fn tests() -> Vec<Test> {
         paths::tests(),
         refusals::tests(),
         sizes::tests(),
+        status::tests(),
+        tokens::tests(),
     ]
     .into_iter()
     .flatten()

@@ -65,7 +65,8 @@ async fn targets_reach_the_vendor_byte_for_byte(world: &World) {
 async fn paths_that_a_vendor_could_read_as_another_are_refused(world: &World) {
     let vendor = Vendor::start(Spec::new("generic")).unwrap();
     let tenant = world.tenant("dots");
-    let key = tenant.simple("generic", &vendor.url(), &json!({})).await;
+    let limits = json!([{"name": "rate", "kind": "rolling_window", "calls": 100, "seconds": 10}]);
+    let key = tenant.simple("generic", &vendor.url(), &json!({"limits": limits})).await;
     for path in [
         "/%2e%2e/x",
         "/%2E%2e/x",

@@ -4,7 +4,7 @@ use serde_json::json;
 use sluice_e2e::{Ask, World};
 use sluice_vendors::{Fault, FaultRule, Spec, Vendor};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 tests![
     a_retry_after_of_the_vendor_pauses_the_connection,
@@ -106,14 +106,10 @@ async fn marketos_throttle_in_http_200_is_seen(world: &World) {
     .unwrap();
     let tenant = world.tenant("in-200");
     let key = tenant.simple("marketo", &vendor.url(), &json!({"retry": {"attempts": 1}})).await;
-    let began = Instant::now();
     let answer = tenant.get(&key, "/rest/v1/leads/describe.json").await;
     answer.is_vendors(200);
     assert_eq!(answer.json()["errors"][0]["code"], "606", "the vendor's answer passes as it is");
     tenant.until(&key, "the rate is cut", |c| c["rate_factor"].as_f64().unwrap_or(1.0) < 1.0).await;
-    let status = tenant.status(&key).await;
-    assert_eq!(status["connections"]["c"]["last_hour"]["throttled"], 1, "{status}");
-    sleep_until(began).await;
 }
 
 fn marketo_error(code: &str) -> String {

@@ -1,0 +1,134 @@
+//! The status, asked for and live.
+
+use serde_json::{Value, json};
+use sluice_e2e::{Ask, Open, World, tenant::limit};
+use sluice_vendors::{Latency, Spec, Vendor};
+use std::time::Duration;
+
+tests![
+    the_status_shows_limits_queue_and_what_is_in_flight,
+    the_last_hour_is_counted,
+    the_live_status_is_pushed_on_change_at_most_twice_a_second,
+    a_websocket_without_a_good_key_is_refused,
+    health_and_the_page_need_no_key,
+];
+
+fn limits() -> Value {
+    json!([
+        {"name": "rate", "kind": "rolling_window", "calls": 4, "seconds": 60},
+        {"name": "day", "kind": "daily", "calls": 500, "reset": "00:00", "time_zone": "UTC"},
+        {"name": "bucket", "kind": "token_bucket", "rate_per_second": 1, "burst": 10},
+        {"name": "slots", "kind": "concurrency", "calls": 20},
+    ])
+}
+
+async fn the_status_shows_limits_queue_and_what_is_in_flight(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("status");
+    let more = json!({"limits": limits(), "share": 0.5, "queue": {"size": 7, "max_wait_seconds": 90}});
+    let key = tenant.simple("generic", &vendor.url(), &more).await;
+    tenant.get(&key, "/echo").await.is_vendors(200);
+    vendor.change(|spec| spec.latency = Latency::Fixed { ms: 4000 }).unwrap();
+    for _ in 0..2 {
+        let (to, ask) = (tenant.to(), Ask::get("/v/c/echo").key(&key).wait(80));
+        tokio::spawn(async move { ask.try_send(to).await });
+    }
+    let c = tenant.until(&key, "one flies, one waits", |c| c["in_flight"] == 1 && c["queue"]["depth"] == 1).await;
+    assert_eq!((c["vendor"].as_str(), c["mode"].as_str()), (Some("generic"), Some("enforce")));
+    assert_eq!(c["queue"]["size"], 7);
+    assert!(c["queue"]["oldest_wait_ms"].is_u64());
+    assert_eq!(c["rate_factor"], json!(1.0));
+    let rate = limit(&c, "rate");
+    let numbers = ["limit", "of", "used", "remaining"].map(|name| rate[name].as_u64());
+    assert_eq!(numbers, [Some(2), Some(4), Some(2), Some(0)], "{rate}");
+    assert_eq!(rate["kind"], "rolling_window");
+    let day = limit(&c, "day");
+    assert_eq!(
+        (day["limit"].as_u64(), day["used"].as_u64(), day["remaining"].as_u64()),
+        (Some(250), Some(2), Some(248))
+    );
+    assert!(day["reset_at"].as_str().is_some_and(|at| at.ends_with('Z') && at.contains("T00:00")), "{day}");
+    assert_eq!(limit(&c, "slots")["used"], 1);
+    let daily = &c["daily"];
+    assert_eq!((daily["used"].as_u64(), daily["limit"].as_u64()), (Some(2), Some(250)), "{daily}");
+    let status = tenant.status(&key).await;
+    assert!(status["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{status}");
+    assert!(status["alerts"].is_array());
+}
+
+async fn the_last_hour_is_counted(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("hour");
+    let limits = json!([{"name": "rate", "kind": "rolling_window", "calls": 3, "seconds": 60}]);
+    let key = tenant.simple("generic", &vendor.url(), &json!({"limits": limits, "retry": {"attempts": 1}})).await;
+    tenant.get(&key, "/people/12345").await.is_vendors(200);
+    tenant.get(&key, "/people/ada@example.com").await.is_vendors(200);
+    tenant.get(&key, "/status/429").await.is_vendors(429);
+    for _ in 0..2 {
+        tenant.get_now(&key, "/people/1").await;
+    }
+    let c = tenant.until(&key, "all is settled", |c| c["in_flight"] == 0).await;
+    let hour = &c["last_hour"];
+    assert_eq!(
+        (hour["calls"].as_u64(), hour["throttled"].as_u64(), hour["refused"].as_u64()),
+        (Some(3), Some(1), Some(2)),
+        "{c}"
+    );
+    let by = hour["by_endpoint"].as_array().expect("by_endpoint");
+    assert!(by.iter().any(|e| e["path"] == "/people/{id}" && e["calls"] == 2), "{by:?}");
+}
+
+/// A WebSocket's opening request.
+fn opening(key: &str) -> Ask {
+    Ask::get("/status/live")
+        .with("Connection", "Upgrade")
+        .with("Upgrade", "websocket")
+        .with("Sec-WebSocket-Version", "13")
+        .with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .with("Sec-WebSocket-Protocol", &format!("sluice.v1, {key}"))
+}
+
+async fn the_live_status_is_pushed_on_change_at_most_twice_a_second(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("live");
+    let key = tenant.simple("generic", &vendor.url(), &json!({"limits": limits()})).await;
+    let mut live: Open = tenant.open(&opening(&key)).await;
+    assert_eq!(live.answer().status, 101, "{:?}", live.answer());
+    assert_eq!(live.answer().header("sec-websocket-protocol"), Some("sluice.v1"));
+    let first: Value = serde_json::from_str(&live.message().await.unwrap()).unwrap();
+    assert_eq!(limit(&first["connections"]["c"], "day")["used"], 0);
+    for _ in 0..3 {
+        tenant.get(&key, "/echo").await.is_vendors(200);
+    }
+    let mut messages = 0;
+    let began = tokio::time::Instant::now();
+    loop {
+        let message: Value = serde_json::from_str(&live.message().await.unwrap()).unwrap();
+        messages += 1;
+        let c = &message["connections"]["c"];
+        if limit(c, "day")["used"] == 3 && c["in_flight"] == 0 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "the last state was not pushed: {message}");
+    }
+    let allowed = began.elapsed().as_millis() / 500 + 2;
+    assert!(messages <= allowed, "{messages} messages in {:?}", began.elapsed());
+}
+
+async fn a_websocket_without_a_good_key_is_refused(world: &World) {
+    let tenant = world.tenant("live-refused");
+    for key in ["slk_bad", ""] {
+        assert_eq!(tenant.open(&opening(key)).await.answer().status, 401);
+    }
+    let in_query = tenant.open(&opening("").with("X", "y")).await;
+    assert_eq!(in_query.answer().status, 401);
+}
+
+async fn health_and_the_page_need_no_key(world: &World) {
+    let tenant = world.tenant("public");
+    assert_eq!(tenant.send(&Ask::get("/healthz")).await.status, 200);
+    let page = tenant.send(&Ask::get("/")).await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").unwrap_or_default().starts_with("text/html"));
+    assert!(page.header("content-security-policy").is_some(), "{:?}", page.headers);
+}

@@ -1,0 +1,62 @@
+//! Sluice's own answer at a vendor's token endpoint, for SDKs that want to buy a token first.
+
+use serde_json::json;
+use sluice_e2e::{Answer, Ask, Tenant, World};
+use sluice_vendors::{Handle, Spec, Vendor};
+
+tests![
+    marketos_clients_buy_a_token_with_the_key,
+    aprimos_clients_buy_a_token_with_the_key,
+    a_bad_key_at_the_token_endpoint_gets_oauths_error,
+];
+
+async fn with_token(world: &World, vendor: &str) -> (Handle, Tenant, String, String) {
+    let token = sluice_e2e::secrets::invent("vendor-token");
+    let running = Vendor::start(Spec::new(vendor).credential(&token)).unwrap();
+    let tenant = world.tenant("tokens");
+    let more = json!({"credential": {"type": "bearer", "token": token}});
+    let key = tenant.simple(vendor, &running.url(), &more).await;
+    (running, tenant, key, token)
+}
+
+/// The token that was bought works in the place of the vendor's.
+async fn works(tenant: &Tenant, bought: &Answer, token: &str) {
+    assert_eq!(bought.status, 200, "{}", bought.text());
+    let bought = bought.json();
+    assert!(bought["expires_in"].as_u64().is_some_and(|s| s > 0), "{}", bought["expires_in"]);
+    assert!(bought["token_type"].as_str().is_some_and(|t| t.eq_ignore_ascii_case("bearer")));
+    let access = bought["access_token"].as_str().expect("access_token");
+    sluice_e2e::secrets::remember(access);
+    let ask = Ask::get("/v/c/echo").with("Authorization", &format!("Bearer {access}"));
+    let echo = tenant.send(&ask).await.echo();
+    assert_eq!(echo.header("authorization"), Some(format!("Bearer {token}").as_str()));
+}
+
+async fn marketos_clients_buy_a_token_with_the_key(world: &World) {
+    let (vendor, tenant, key, token) = with_token(world, "marketo").await;
+    let query = format!("grant_type=client_credentials&client_id=any&client_secret={key}");
+    let bought = tenant.send(&Ask::get(&format!("/v/c/identity/oauth/token?{query}"))).await;
+    works(&tenant, &bought, &token).await;
+    let form = Ask::post("/v/c/identity/oauth/token", query).with("Content-Type", "application/x-www-form-urlencoded");
+    works(&tenant, &tenant.send(&form).await, &token).await;
+    assert_eq!(vendor.calls().0.len(), 2, "the vendor's own token endpoint was not asked");
+}
+
+async fn aprimos_clients_buy_a_token_with_the_key(world: &World) {
+    let (_vendor, tenant, key, token) = with_token(world, "aprimo").await;
+    let form = format!("grant_type=client_credentials&scope=api&client_id=any&client_secret={key}");
+    let ask = Ask::post("/v/c/login/connect/token", form).with("Content-Type", "application/x-www-form-urlencoded");
+    works(&tenant, &tenant.send(&ask).await, &token).await;
+}
+
+async fn a_bad_key_at_the_token_endpoint_gets_oauths_error(world: &World) {
+    let (vendor, tenant, key, _) = with_token(world, "marketo").await;
+    for secret in [format!("{key}x"), "slk_AAAA".to_owned()] {
+        let query = format!("grant_type=client_credentials&client_id=any&client_secret={secret}");
+        let refused = tenant.send(&Ask::get(&format!("/v/c/identity/oauth/token?{query}"))).await;
+        assert!(matches!(refused.status, 400 | 401), "{}", refused.status);
+        assert_eq!(refused.json()["error"], "invalid_client", "{}", refused.text());
+        assert!(!refused.text().contains(&secret));
+    }
+    assert!(vendor.calls().0.is_empty());
+}
