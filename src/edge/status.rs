@@ -8,7 +8,8 @@ use crate::http::Target;
 use crate::key::{self, Claims, PREFIX, Role};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::Ask;
+use crate::tenant::protocol::{Ask, from_wire};
+use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use worker::web_sys::Response;
 
@@ -54,7 +55,8 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
     if response.status() == 101 {
         return Reply::Done(response);
     }
-    match platform::text(&response).await.ok().and_then(|text| serde_json::from_str(&text.as_string()?).ok()) {
+    let bytes = platform::bytes(&response).await.ok().and_then(|bytes| bytes.dyn_into::<Uint8Array>().ok());
+    match bytes.and_then(|bytes| from_wire(&bytes.to_vec())) {
         Some(reply) => answers::said(reply),
         None => unavailable(),
     }

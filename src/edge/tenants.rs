@@ -3,7 +3,9 @@
 use super::installation::Installation;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Ask, Reply};
+use crate::tenant::protocol::{Ask, Reply, from_wire, to_wire};
+use js_sys::Uint8Array;
+use wasm_bindgen::JsCast;
 use worker::web_sys::Request;
 
 /// How often one thing is asked, all told: an object that a deploy has just replaced answers the next ask.
@@ -26,17 +28,19 @@ pub struct Asked {
 
 /// Asks once. None if no answer can be had. `caller` is the request and the call's id of one that may go away meanwhile.
 pub async fn ask_once(here: &Installation, tenant: &str, ask: &Ask, caller: Option<(&Request, &str)>) -> Option<Asked> {
-    let body = serde_json::to_string(ask).ok()?;
+    let body = to_wire(ask);
     let (request, call) = caller.unzip();
-    let gone = call.and_then(|call| serde_json::to_string(&Ask::Gone(call.to_owned())).ok());
-    let said = platform::ask(&here.tenants, tenant, &body, request, gone.as_deref()).await.ok()?.as_string()?;
-    // When it was asked, when answered, whether the caller has gone; then the object's own words.
-    let (asked, said) = said.split_once(' ')?;
-    let (at, said) = said.split_once(' ')?;
-    let (gone, said) = said.split_once(' ')?;
-    let (asked, at): (i64, i64) = (asked.parse().ok()?, at.parse().ok()?);
+    let gone = call.map(|call| to_wire(&Ask::Gone(call.to_owned())));
+    let said = platform::ask(&here.tenants, tenant, &body, request, gone.as_deref()).await.ok()?;
+    let said = said.dyn_into::<Uint8Array>().ok()?.to_vec();
+    // When it was asked, when answered, whether the caller has gone; then the object's own words, if it was asked at all.
+    let (asked, said) = said.split_first_chunk()?;
+    let (at, said) = said.split_first_chunk()?;
+    let (gone, said) = said.split_first()?;
+    let (asked, at) = (i64::from_be_bytes(*asked), i64::from_be_bytes(*at));
+    let reply = if said.is_empty() { Reply::Done } else { from_wire(said)? };
     let elapsed_ms = u64::try_from(at - asked).unwrap_or_default();
-    Some(Asked { reply: serde_json::from_str(said).ok()?, at, elapsed_ms, gone: gone == "1" })
+    Some(Asked { reply, at, elapsed_ms, gone: *gone == 1 })
 }
 
 /// Asks until the object has an answer. For what may be asked twice.

@@ -65,18 +65,30 @@ export async function readWhole(request, most) {
 // One ask: when it was put, when answered, whether the caller had gone by then, and the answer. Its going is told to the object at once, in a
 // request of its own: to abort the ask instead would lose a permit that is already on its way back.
 export async function ask(namespace, tenant, body, request, gone) {
+  // Views of the Wasm's memory, which may move or be used anew before they are sent.
+  body = body.slice();
+  gone = gone?.slice();
   const asked = Date.now();
   const signal = request?.signal;
   const stub = namespace.getByName(tenant);
   const post = (body) => stub.fetch(`http://object/${tenant}`, { method: "POST", body });
   const leave = () => post(gone).then((response) => response.text(), () => {});
-  if (signal?.aborted) return `${asked} ${asked} 1 "Done"`;
+  const said = (at, bytes) => {
+    const whole = new Uint8Array(17 + bytes.byteLength);
+    const head = new DataView(whole.buffer);
+    head.setBigInt64(0, BigInt(asked));
+    head.setBigInt64(8, BigInt(at));
+    whole[16] = signal?.aborted ? 1 : 0;
+    whole.set(new Uint8Array(bytes), 17);
+    return whole;
+  };
+  if (signal?.aborted) return said(asked, new ArrayBuffer(0));
   signal?.addEventListener("abort", leave);
   try {
     const response = await post(body);
-    const text = await response.text();
+    const bytes = await response.arrayBuffer();
     if (response.status !== 200) throw new Error(`status ${response.status}`);
-    return `${asked} ${Date.now()} ${signal?.aborted ? 1 : 0} ${text}`;
+    return said(Date.now(), bytes);
   } finally {
     signal?.removeEventListener("abort", leave);
   }
@@ -266,8 +278,8 @@ export function answer(status, headers, body) {
   return new Response(body === "" ? null : body, { status, headers: JSON.parse(headers) });
 }
 
-export function text(response) {
-  return response.text();
+export async function bytes(response) {
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 // A file of the status page, under headers of our own; none where there is no such file.

@@ -20,9 +20,9 @@ extern "C" {
     pub async fn ask(
         namespace: &JsValue,
         tenant: &str,
-        body: &str,
+        body: &[u8],
         request: Option<&Request>,
-        gone: Option<&str>,
+        gone: Option<&[u8]>,
     ) -> Result<JsValue, JsValue>;
 
     /// Opens the live status of a tenant.
@@ -77,9 +77,9 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub fn answer(status: u16, headers: &str, body: &str) -> Result<Response, JsValue>;
 
-    /// A response's body as text.
+    /// A response's body.
     #[wasm_bindgen(catch)]
-    pub async fn text(response: &Response) -> Result<JsValue, JsValue>;
+    pub async fn bytes(response: &Response) -> Result<JsValue, JsValue>;
 
     /// A file of the status page, or undefined.
     #[wasm_bindgen(catch)]

@@ -3,8 +3,8 @@
 mod glue;
 
 pub use glue::{
-    Sent, Timer, Watch, all, answer, ask, drain, file, live, load, log, read, read_whole, run, run_with_id,
-    run_with_row, send, text,
+    Sent, Timer, Watch, all, answer, ask, bytes, drain, file, live, load, log, read, read_whole, run, run_with_id,
+    run_with_row, send,
 };
 
 use crate::civil::Zones;

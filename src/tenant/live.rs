@@ -1,7 +1,7 @@
 //! `/status/live`: the status document over WebSockets, whenever it has changed, at most twice a second. The sockets
 //! outlive the object's memory; what is here is made anew when it wakes.
 
-use super::protocol::Reply;
+use super::protocol::{Reply, to_wire};
 use crate::key::Claims;
 use crate::platform::{self, Timer};
 use std::cell::{Cell, RefCell};
@@ -70,10 +70,10 @@ impl Live {
         let claims: Claims = serde_json::from_str(&request.headers().get("Sluice-Claims")?.unwrap_or_default())?;
         let document = match status(claims.clone()) {
             Reply::Document { status: 200, body, .. } => body,
-            reply => return Response::ok(serde_json::to_string(&reply)?),
+            reply => return Response::from_bytes(to_wire(&reply)),
         };
         if state.get_websockets().len() >= MOST_SOCKETS {
-            return Response::ok(serde_json::to_string(&Reply::Again)?);
+            return Response::from_bytes(to_wire(&Reply::Again));
         }
         let WebSocketPair { client, server } = WebSocketPair::new()?;
         state.accept_web_socket(&server);

@@ -4,7 +4,7 @@
 
 use super::desk::{Answer, Desk, Ticket};
 use super::live::Live;
-use super::protocol::{Ask, Reply};
+use super::protocol::{Ask, Reply, from_wire, to_wire};
 use super::sqlite::Sqlite;
 use super::store::{Host, Settings, StoreError};
 use crate::key::{Claims, Master};
@@ -88,7 +88,7 @@ impl DurableObject for Tenant {
         if request.method() == Method::Get {
             return shell.live.accept(&shell.state, &request, |claims| shell.status(claims));
         }
-        let Ok(ask) = serde_json::from_str(&request.text().await?) else {
+        let Some(ask) = from_wire(&request.bytes().await?) else {
             return Response::error("not an ask: the Worker and the object are of different releases", 400);
         };
         let reply = match shell.take(ask) {
@@ -104,7 +104,7 @@ impl DurableObject for Tenant {
                 told.await.unwrap_or(Reply::Again)
             }
         };
-        Response::ok(serde_json::to_string(&reply)?)
+        Response::from_bytes(to_wire(&reply))
     }
 
     async fn alarm(&self) -> worker::Result<Response> {

@@ -1,4 +1,5 @@
-//! The wire between a Worker and a tenant's object: one pair of types, as JSON in a POST.
+//! The wire between a Worker and a tenant's object: one pair of types, as postcard in a POST. Both ends are of one release but for the
+//! moments of a deploy, and then the other's words do not parse and are asked for again.
 
 use crate::key::{Claims, Role};
 use crate::policy::Credential;
@@ -200,6 +201,7 @@ pub struct Route {
     /// Scheme, host and base path, without a trailing slash.
     pub base_url: String,
     /// What is put in the key's place.
+    #[serde(with = "as_text")]
     pub credential: Credential,
     /// From send to last byte, milliseconds.
     pub timeout_ms: u64,
@@ -213,5 +215,71 @@ impl std::fmt::Debug for Route {
             .field("version", &self.version)
             .field("base_url", &self.base_url)
             .finish_non_exhaustive()
+    }
+}
+
+/// What goes over the wire.
+pub fn to_wire<T: Serialize>(message: &T) -> Vec<u8> {
+    // Into memory nothing can fail but a type that postcard does not know; an empty message then parses as nothing.
+    postcard::to_allocvec(message).unwrap_or_default()
+}
+
+/// What came over the wire; none for the words of another release.
+pub fn from_wire<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    postcard::from_bytes(bytes).ok()
+}
+
+/// A credential names its own kind among its fields, which a format without names cannot carry: so it travels as JSON.
+mod as_text {
+    use super::Credential;
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub fn serialize<S: Serializer>(credential: &Credential, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&serde_json::to_string(credential).map_err(ser::Error::custom)?)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Credential, D::Error> {
+        serde_json::from_str(&String::deserialize(from)?).map_err(|_| de::Error::custom("not a credential"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn route(profile: Profile, credential: serde_json::Value) -> Route {
+        Route {
+            version: u64::MAX,
+            profile,
+            base_url: "https://a.example".to_owned(),
+            credential: serde_json::from_value(credential).unwrap(),
+            timeout_ms: 60_000,
+            rate_limit_policy: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_route_crosses_the_wire_with_a_built_in_profile_or_one_of_the_tenants_own() {
+        let own = Profile::inline(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]})).unwrap();
+        for profile in [Profile::built_in("marketo").unwrap(), own] {
+            for credential in [
+                json!({"type": "passthrough"}),
+                json!({"type": "bearer", "token": "t"}),
+                json!({"type": "client_credentials", "client_id": "i", "client_secret": "s"}),
+            ] {
+                let sent = route(profile.clone(), credential);
+                let Some(Reply::Route(came)) = from_wire(&to_wire(&Reply::Route(Box::new(sent.clone())))) else {
+                    panic!("it did not parse")
+                };
+                assert_eq!((came.profile, came.credential), (sent.profile, sent.credential));
+            }
+        }
+    }
+
+    #[test]
+    fn words_of_another_release_do_not_parse() {
+        assert!(from_wire::<Ask>(b"{\"Admit\":{}}").is_none());
+        assert!(from_wire::<Ask>(&[]).is_none());
     }
 }
