@@ -134,10 +134,11 @@ impl Call {
     pub fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
         let incoming = &self.incoming;
         let uri = vendor.path.len() + vendor.query.map_or(0, |query| query.len() + 1);
-        let known = known::route(&claims.tenant, vendor.connection);
+        let connection = connection(vendor);
+        let known = known::route(&claims.tenant, &connection);
         Admit {
             call: self.id.clone(),
-            connection: vendor.connection.to_owned(),
+            connection,
             method: incoming.method.clone(),
             path: vendor.route_path().to_owned(),
             uri_bytes: u32::try_from(uri).unwrap_or(u32::MAX),
@@ -154,6 +155,11 @@ impl Call {
             claims,
         }
     }
+}
+
+/// The connection's name. Host names know no case; clients write them as they like.
+pub fn connection(vendor: &VendorTarget) -> String {
+    if vendor.by_host { vendor.connection.to_ascii_lowercase() } else { vendor.connection.to_owned() }
 }
 
 /// The worst place for a panic: a permit is held, and other calls are in flight in the same isolate.

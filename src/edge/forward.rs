@@ -166,7 +166,9 @@ async fn answered(call: &Call, target: &Target<'_>, permit: &Permit, sent: Sent,
     let returned = serde_json::to_string(&returned(&headers, &returning)).unwrap_or_else(|_| "[]".to_owned());
     let (outcome, error_code) = (verdict.outcome, verdict.error_code);
     let end = End { outcome, headers_at: Some(at), response_bytes: 0, status, error_code };
-    match sent.deliver(&call.request, status, &reason, &returned) {
+    // A limit on bytes says so in its field (`policy_item`); nothing else has to know how long an answer was.
+    let counted = route.rate_limit_policy.contains("content-bytes");
+    match sent.deliver(&call.request, status, &reason, &returned, counted) {
         Ok(response) => {
             let ending = Ending::Streaming(sent, end);
             UnderWay { reply: Reply::Done(response), ending, status, refused: None, vendor_ms }

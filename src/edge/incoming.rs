@@ -25,9 +25,7 @@ pub struct Incoming {
 impl Incoming {
     /// Reads it.
     pub fn read(request: &Request) -> worker::Result<Self> {
-        let incoming: Self = serde_json::from_str(&platform::read(request))?;
-        // A fragment is never sent by a client that follows the standard, and never meant for the server.
-        Ok(incoming)
+        Ok(serde_json::from_str(&platform::read(request))?)
     }
 
     /// A header by its name in lower case.
@@ -64,7 +62,7 @@ impl Incoming {
         }
     }
 
-    /// The host in the URL asks to change protocols.
+    /// Whether it asks for a WebSocket.
     pub fn is_upgrade(&self) -> bool {
         self.header("upgrade").is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
     }

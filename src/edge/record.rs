@@ -1,6 +1,7 @@
 //! A call in the log: one line of JSON, with no secret in it. Queries are left out, since some vendors' clients put
 //! their credential there.
 
+use super::call::connection;
 use super::forward::UnderWay;
 use super::incoming::Incoming;
 use super::permit::Permit;
@@ -66,7 +67,7 @@ impl Record {
     pub fn of(&mut self, claims: &Claims, vendor: &VendorTarget) {
         self.tenant = Some(claims.tenant.clone());
         self.app.clone_from(&claims.app);
-        self.connection = Some(vendor.connection.to_owned());
+        self.connection = Some(connection(vendor));
         // A key that was put into the path by mistake stays out of the log.
         self.path = Some(
             vendor

@@ -1,6 +1,7 @@
 //! Statistics for those who may see them: `/status.json` and `/status/live`.
 
 use super::answers::{self, Reply};
+use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::{allows, is_own_page, tenants};
@@ -8,7 +9,7 @@ use crate::http::Target;
 use crate::key::{self, Claims, PREFIX, Role};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Ask, from_wire};
+use crate::tenant::protocol::{self, Ask, from_wire};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use worker::web_sys::Response;
@@ -18,13 +19,17 @@ pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, tar
     if let Err(reply) = allows(incoming, &["GET"]) {
         return reply;
     }
-    let claims = match own_key(incoming).and_then(|key| opened(keys, key, incoming, target)) {
+    let claims = match own_key(incoming).and_then(|key| open_key(keys, key, incoming.at)) {
         Ok(claims) => claims,
         Err(refusal) => return refusal.into(),
     };
     let tenant = claims.tenant.clone();
+    let foreign = is_foreign_page(&claims, incoming, target);
     match tenants::ask(here, &tenant, &Ask::Status(claims)).await {
-        Ok(asked) => answers::said(asked.reply),
+        Ok(asked) => match asked.reply {
+            protocol::Reply::Document { .. } if foreign => foreign_page(),
+            reply => answers::said(reply),
+        },
         Err(refusal) => refusal.into(),
     }
 }
@@ -42,10 +47,13 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
     let offered = incoming.header("sec-websocket-protocol");
     let in_protocols = offered.and_then(key::in_protocols);
     let found = in_protocols.map_or_else(|| own_key(incoming), Ok);
-    let claims = match found.and_then(|key| opened(keys, key, incoming, target)) {
+    let claims = match found.and_then(|key| open_key(keys, key, incoming.at)) {
         Ok(claims) => claims,
         Err(refusal) => return refusal.into(),
     };
+    if is_foreign_page(&claims, incoming, target) {
+        return foreign_page();
+    }
     let offers = offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == "sluice.v1"));
     let Ok(text) = serde_json::to_string(&claims) else { return unavailable() };
     let Ok(response) = platform::live(&here.tenants, &claims.tenant, &text, offers.then_some("sluice.v1")).await else {
@@ -73,13 +81,14 @@ fn own_key(incoming: &Incoming) -> Result<&str, Refusal> {
     })
 }
 
-fn opened(keys: &Keys, key: &str, incoming: &Incoming, target: &Target) -> Result<Claims, Refusal> {
-    let claims = super::call::open_key(keys, key, incoming.at)?;
-    // An app's key is not for pages, but for Sluice's own; the object lets no app with origins see this at all.
-    if claims.role == Role::App && incoming.is_page() && !is_own_page(incoming, target) {
-        return Err(Refusal::new(Reason::Origin, "an app's key does not work from a page: use a viewer's key"));
-    }
-    Ok(claims)
+/// Whether this is a page that an app's key does not work from: any but Sluice's own. The object has had its say before,
+/// and lets no app with origins see the figures at all.
+fn is_foreign_page(claims: &Claims, incoming: &Incoming, target: &Target) -> bool {
+    claims.role == Role::App && incoming.is_page() && !is_own_page(incoming, target)
+}
+
+fn foreign_page() -> Reply {
+    Refusal::new(Reason::Origin, "an app's key does not work from a page: use a viewer's key").into()
 }
 
 fn unavailable() -> Reply {

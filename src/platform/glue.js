@@ -7,8 +7,12 @@ const TIMEOUT = "timeout";
 // two headers the caller has not sent.
 const UNCACHED = { cacheTtlByStatus: { "200-599": -1 } };
 
-// The most that is read on for a caller that has gone, so that a vendor about to end is seen to end: 1 MB.
-const READ_ON_BYTES = 1_048_576;
+// The most that is read on for a caller that has gone, so that a vendor that ends is seen to end: 10 MB. What is longer
+// is passed on outside JavaScript, which leaves no garbage behind.
+const READ_ON_BYTES = 10_485_760;
+
+// Statuses whose answers have no body, whatever their headers say.
+const BODILESS = [204, 205, 304];
 
 // --- the caller's request
 
@@ -62,8 +66,8 @@ export async function readWhole(request, most) {
 
 // --- the tenant's object
 
-// One ask: when it was put, when answered, whether the caller had gone by then, and the answer. Its going is told to the object at once, in a
-// request of its own: to abort the ask instead would lose a permit that is already on its way back.
+// One ask: when it was put, when answered, whether the caller had gone by then, and the answer. Its going is told to
+// the object at once, in a request of its own: to abort the ask instead would lose a permit that is on its way back.
 export async function ask(namespace, tenant, body, request, gone) {
   // Views of the Wasm's memory, which may move or be used anew before they are sent.
   body = body.slice();
@@ -134,10 +138,11 @@ export class Sent {
   }
 
   // The answer to the caller. Byte for byte: encodings are left alone, and a length stays.
-  deliver(request, status, reason, headers) {
+  // `counted`: the bytes of a body of unknown length matter.
+  deliver(request, status, reason, headers, counted) {
     const { response } = this;
     const init = { status, statusText: reason, headers: JSON.parse(headers), encodeBody: "manual" };
-    if (!response.body) {
+    if (!response.body || BODILESS.includes(status)) {
       this.end = Promise.resolve("whole");
       return new Response(null, init);
     }
@@ -148,7 +153,11 @@ export class Sent {
     const length = response.headers.get("content-length");
     const fixed = length !== null && /^\d+$/.test(length) ? Number(length) : null;
     const { readable, writable } = fixed === null ? new IdentityTransformStream() : new FixedLengthStream(fixed);
-    this.end = fixed > READ_ON_BYTES ? this.#pipe(writable, request.signal, fixed) : this.#copy(writable, request.signal);
+    const pass = fixed > READ_ON_BYTES ? this.#pipe(writable, request.signal) : this.#copy(writable, request.signal, counted);
+    this.end = pass.then((how) => {
+      if (how === "whole" && fixed !== null) this.bytes = fixed;
+      return how;
+    });
     return new Response(readable, init);
   }
 
@@ -166,12 +175,11 @@ export class Sent {
   }
 
   // A long body, passed on outside JavaScript. What comes of it when it breaks off is not to be had any more.
-  async #pipe(writable, signal, fixed) {
+  async #pipe(writable, signal) {
     try {
-      this.reader?.releaseLock();
       await this.#repeat(writable);
+      this.reader?.releaseLock();
       await this.response.body.pipeTo(writable, { signal });
-      this.bytes = fixed;
       return "whole";
     } catch {
       if (this.control.signal.aborted) return TIMEOUT;
@@ -187,7 +195,7 @@ export class Sent {
 
   // A short body, or one of unknown length, passed on and counted. If its caller goes it is read on for a while, since a
   // vendor that has ended is known to be free. The signal is heeded because what nobody reads is never taken either.
-  async #copy(writable, signal) {
+  async #copy(writable, signal, counted) {
     const writer = writable.getWriter();
     const stop = () => writer.abort().catch(() => {});
     signal.addEventListener("abort", stop);
@@ -198,11 +206,17 @@ export class Sent {
         await writer.write(chunk);
         reading = true;
         this.bytes += chunk.byteLength;
+        return counted || this.bytes <= READ_ON_BYTES;
       };
       for (const chunk of this.peeked) await pass(chunk);
+      this.peeked = [];
       reading = true;
-      await this.#each(pass);
+      const ended = await this.#each(pass);
       reading = false;
+      if (!ended) {
+        writer.releaseLock();
+        return this.#pipe(writable, signal);
+      }
       await writer.close();
       return "whole";
     } catch (error) {
@@ -217,25 +231,26 @@ export class Sent {
   async #readOn() {
     let left = READ_ON_BYTES;
     try {
-      await this.#each((chunk) => {
+      const ended = await this.#each((chunk) => {
         this.bytes += chunk.byteLength;
         return (left -= chunk.byteLength) > 0;
       });
+      if (ended) return "whole";
     } catch {
       return this.control.signal.aborted ? TIMEOUT : "cut";
     }
-    if (left > 0) return "whole";
     this.control.abort();
     return "gone";
   }
 
-  // Hands over every further chunk, until one is answered with false.
+  // Hands over every further chunk, until one is answered with false. Whether it came to the end.
   async #each(take) {
     this.reader?.releaseLock();
     this.reader = this.response.body.getReader({ mode: "byob" });
     for (let buffer = new ArrayBuffer(65_536); ; ) {
       const { value, done } = await this.reader.read(new Uint8Array(buffer));
-      if (done || (await take(value)) === false) return;
+      if (done) return true;
+      if ((await take(value)) === false) return false;
       buffer = value.buffer;
     }
   }

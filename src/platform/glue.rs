@@ -63,6 +63,7 @@ extern "C" {
         status: u16,
         reason: &str,
         headers: &str,
+        counted: bool,
     ) -> Result<Response, JsValue>;
 
     /// When and how the body ended, as JSON. Only after `deliver`.
