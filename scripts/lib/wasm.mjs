@@ -10,7 +10,7 @@ import { say, step } from './say.mjs';
 import { hashOf, keepStamp } from './stamp.mjs';
 import { installTools, WORKER_BUILD } from './tools.mjs';
 
-const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml'];
+const SOURCES = ['scripts/lib/rustc-small.sh', 'src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml'];
 const STAMP = '.sluice-stamp';
 
 /** The shipped build, and the one whose calls to a path of their own panic, for the tests. */
@@ -53,13 +53,13 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
   const env = {
     ...rust.env, RUST_BACKTRACE: '0', WASM_BINDGEN_BIN: tools.wasmBindgen, WASM_OPT_BIN: wasmOptPath(), ESBUILD_BIN: esbuildPath(),
     // The standard library is compiled anew for unwinding, so it may as well be compiled for size.
-    ...(nightly && { CARGO_UNSTABLE_BUILD_STD_FEATURES: 'optimize_for_size' }),
+    ...(nightly && { CARGO_UNSTABLE_BUILD_STD_FEATURES: 'optimize_for_size', RUSTC_WRAPPER: inRoot('scripts/lib/rustc-small.sh') }),
     PATH: `${rust.env.PATH}${delimiter}${inRoot('node_modules/.bin')}`,
   };
   await must(tools.workerBuild, args, { cwd: inRoot(), env });
-  // worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it.
+  // worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it. Without them more can be merged.
   const wasm = inRoot(modules(folder).wasm);
-  await must(wasmOptPath(), [wasm, '--all-features', '--strip-debug', '--strip-producers', '-o', wasm], { env });
+  await must(wasmOptPath(), [wasm, '--all-features', '-Oz', '--converge', '--strip-debug', '--strip-producers', '-o', wasm], { env });
 }
 
 /** Size of the Wasm as the platform counts it. */

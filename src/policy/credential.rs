@@ -11,7 +11,7 @@ pub const MASK: &str = "***";
 
 /// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// The caller's own headers go through untouched.
     Passthrough,
@@ -48,10 +48,8 @@ pub enum Credential {
         /// Its secret.
         client_secret: String,
         /// The token endpoint, unless the profile knows it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         token_url: Option<String>,
         /// The scope to ask for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
     },
     /// An OAuth 2 refresh token (RFC 6749, 6), which may be replaced at each use.
@@ -74,10 +72,8 @@ pub enum Credential {
         /// `aud`.
         audience: String,
         /// `sub`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         subject: Option<String>,
         /// The scope to ask for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
     },
 }
@@ -203,13 +199,40 @@ pub(super) struct Around<'a> {
 impl Credential {
     /// As JSON. Its secrets pass through `shown`, with their fields' names.
     pub(super) fn to_json(&self, mut shown: impl FnMut(&'static str, &str) -> String) -> Value {
-        let mut value = serde_json::to_value(self).unwrap_or(Value::Null);
+        let mut value = self.written();
         for name in self.secrets() {
             if let Some(Value::String(text)) = value.get_mut(name) {
                 *text = shown(name, text);
             }
         }
         value
+    }
+
+    /// As a policy writes it: the kind among the fields, as `type`.
+    fn written(&self) -> Value {
+        let (kind, mut fields) = match serde_json::to_value(self) {
+            Ok(Value::Object(nested)) => match nested.into_iter().next() {
+                Some((kind, Value::Object(fields))) => (kind, fields),
+                _ => return Value::Null,
+            },
+            Ok(Value::String(kind)) => (kind, Map::new()),
+            _ => return Value::Null,
+        };
+        fields.retain(|_, value| !value.is_null());
+        fields.insert("type".to_owned(), Value::String(kind));
+        Value::Object(fields)
+    }
+
+    /// From the form that a policy writes, already checked.
+    pub(super) fn of(written: Value) -> Option<Self> {
+        let Value::Object(mut fields) = written else { return None };
+        let Some(Value::String(kind)) = fields.remove("type") else { return None };
+        let nested = if fields.is_empty() {
+            Value::String(kind)
+        } else {
+            Value::Object(Map::from_iter([(kind, Value::Object(fields))]))
+        };
+        serde_json::from_value(nested).ok()
     }
 
     /// The names of the fields that are secret here.
@@ -231,7 +254,7 @@ impl Credential {
 
     /// The stored text of a secret field, if this is a credential of that type.
     fn secret(&self, kind: &str, field: &str) -> Option<String> {
-        let value = serde_json::to_value(self).ok()?;
+        let value = self.written();
         let same = value.get("type")?.as_str()? == kind && self.secrets().contains(&field);
         same.then(|| Some(value.get(field)?.as_str()?.to_owned()))?
     }
@@ -265,7 +288,7 @@ impl Credential {
                 None => whole &= !required,
             }
         }
-        let credential = whole.then(|| serde_json::from_value(Value::Object(values)).ok())??;
+        let credential = whole.then(|| Self::of(Value::Object(values)))??;
         if matches!(&credential, Self::Basic { username, password } if username.is_empty() && password.is_empty()) {
             return at.fault("a basic credential has a username, a password, or both");
         }

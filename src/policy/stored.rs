@@ -80,7 +80,7 @@ impl Policy {
         };
         for (name, connection) in document.get_mut("connections").and_then(Value::as_object_mut).into_iter().flatten() {
             let stored = connection.get_mut("credential").ok_or(StoredFault::Form)?;
-            let credential: Credential = serde_json::from_value(stored.take()).map_err(|_| StoredFault::Form)?;
+            let credential = Credential::of(stored.take()).ok_or(StoredFault::Form)?;
             *stored = credential.to_json(|field, sealed| open(&credential_pointer(name, field), sealed));
         }
         if let Some(Value::String(secret)) = document.pointer_mut(CALLBACK_SECRET) {

@@ -11,7 +11,7 @@ use crate::throttle::{
     policy_item,
 };
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One connection.
 pub struct Line {
@@ -19,7 +19,7 @@ pub struct Line {
     pub(super) connection: Connection,
     pub(super) throttle: Throttle,
     /// The calls that wait, with the desk's own tickets.
-    pub(super) waiting: BTreeMap<Ticket, (u64, Box<Admit>)>,
+    pub(super) waiting: HashMap<Ticket, (u64, Box<Admit>)>,
     route: Box<Route>,
     bodies: Vec<(Routes, u64)>,
 }
@@ -58,7 +58,7 @@ impl Line {
             name: name.to_owned(),
             connection: connection.clone(),
             throttle,
-            waiting: BTreeMap::new(),
+            waiting: HashMap::new(),
             route,
             bodies,
         }))
@@ -75,6 +75,8 @@ impl Line {
         for (ticket, (desk, admit)) in self.waiting {
             waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
         }
+        // The desk's tickets count up, so this is the order in which they came.
+        waiting.sort_unstable_by_key(|call| call.desk);
         let Some(connection) = policy.connections.get(&self.name) else {
             bury(&self.name, self.throttle, host)?;
             return Ok((None, waiting));
@@ -84,7 +86,7 @@ impl Line {
             name: self.name,
             connection: connection.clone(),
             throttle,
-            waiting: BTreeMap::new(),
+            waiting: HashMap::new(),
             route: route(connection),
             bodies: bodies(connection),
         };
@@ -299,7 +301,7 @@ fn route(connection: &Connection) -> Box<Route> {
         rate_limit_policy: policy_field(items),
     };
     // The version is the content's digest: the same content is known again, whichever life of the object sends it.
-    let digest = Sha256::digest(serde_json::to_vec(&route).unwrap_or_default());
+    let digest = Sha256::digest(super::protocol::to_wire(&route));
     route.version = digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1);
     Box::new(route)
 }

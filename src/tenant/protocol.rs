@@ -201,7 +201,6 @@ pub struct Route {
     /// Scheme, host and base path, without a trailing slash.
     pub base_url: String,
     /// What is put in the key's place.
-    #[serde(with = "as_text")]
     pub credential: Credential,
     /// From send to last byte, milliseconds.
     pub timeout_ms: u64,
@@ -229,31 +228,17 @@ pub fn from_wire<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     postcard::from_bytes(bytes).ok()
 }
 
-/// A credential names its own kind among its fields, which a format without names cannot carry: so it travels as JSON.
-mod as_text {
-    use super::Credential;
-    use serde::{Deserialize, Deserializer, Serializer, de, ser};
-
-    pub fn serialize<S: Serializer>(credential: &Credential, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&serde_json::to_string(credential).map_err(ser::Error::custom)?)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Credential, D::Error> {
-        serde_json::from_str(&String::deserialize(from)?).map_err(|_| de::Error::custom("not a credential"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn route(profile: Profile, credential: serde_json::Value) -> Route {
+    fn route(profile: Profile, credential: Credential) -> Route {
         Route {
             version: u64::MAX,
             profile,
             base_url: "https://a.example".to_owned(),
-            credential: serde_json::from_value(credential).unwrap(),
+            credential,
             timeout_ms: 60_000,
             rate_limit_policy: String::new(),
         }
@@ -264,9 +249,14 @@ mod tests {
         let own = Profile::inline(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]})).unwrap();
         for profile in [Profile::built_in("marketo").unwrap(), own] {
             for credential in [
-                json!({"type": "passthrough"}),
-                json!({"type": "bearer", "token": "t"}),
-                json!({"type": "client_credentials", "client_id": "i", "client_secret": "s"}),
+                Credential::Passthrough,
+                Credential::Bearer { token: "t".to_owned() },
+                Credential::ClientCredentials {
+                    client_id: "i".to_owned(),
+                    client_secret: "s".to_owned(),
+                    token_url: None,
+                    scope: None,
+                },
             ] {
                 let sent = route(profile.clone(), credential);
                 let Some(Reply::Route(came)) = from_wire(&to_wire(&Reply::Route(Box::new(sent.clone())))) else {

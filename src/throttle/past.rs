@@ -4,7 +4,6 @@
 use super::ledger::Ledger;
 use super::mutant::{self, Mutant};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// The ids one earlier life left on one lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,8 +12,8 @@ pub struct PastLane {
     pub old: u32,
     /// The lane's number in this one.
     pub lane: u32,
-    /// Numbers not yet settled.
-    pub ids: BTreeSet<u64>,
+    /// Numbers not yet settled, in order.
+    pub ids: Vec<u64>,
 }
 
 /// What one earlier life left. Limiter milliseconds.
@@ -94,9 +93,8 @@ impl Past {
     pub fn settle(&mut self, epoch: u32, old_lane: u32, seq: u64, first_attempt: bool) -> Option<u32> {
         let group = self.groups.iter_mut().find(|group| group.epoch == epoch)?;
         let lane = group.lanes.iter_mut().find(|lane| lane.old == old_lane)?;
-        if !lane.ids.remove(&seq) {
-            return None;
-        }
+        let at = lane.ids.binary_search(&seq).ok()?;
+        lane.ids.remove(at);
         if first_attempt || mutant::is(Mutant::AnyAttempt) {
             group.fly = group.fly.saturating_sub(1);
         }
@@ -105,7 +103,9 @@ impl Past {
 
     /// Whether an id is still open.
     pub fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> bool {
-        let lane = |group: &&Group| group.lanes.iter().any(|lane| lane.old == old_lane && lane.ids.contains(&seq));
+        let lane = |group: &&Group| {
+            group.lanes.iter().any(|lane| lane.old == old_lane && lane.ids.binary_search(&seq).is_ok())
+        };
         self.groups.iter().any(|group| group.epoch == epoch && lane(&group))
     }
 

@@ -11,7 +11,6 @@ use super::rule::{Kind, Limit};
 use super::state::{AppRule, Gauge, Now, Plan, Stands, Throttle};
 use crate::civil::{Day, Reset};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
 
 const VERSION: u8 = 1;
 const BUDGET: u32 = u32::MAX;
@@ -117,7 +116,7 @@ impl Throttle {
         next.epoch = row.epoch.saturating_add(1);
         next.last_settled = row.last_settled.saturating_add(skew);
         next.adaptive = row.adaptive.resume(&next.plan.adaptive, skew);
-        Heir { next: &mut next, row: &row, skew, lanes: BTreeMap::new() }.inherit();
+        Heir { next: &mut next, row: &row, skew, lanes: vec![None; row.lanes.len()] }.inherit();
         next.queue = Queue::new(next.apps.iter().map(|app| app.weight));
         next.begin(now);
         Ok(next)
@@ -200,7 +199,7 @@ struct Heir<'a> {
     row: &'a Row,
     skew: i64,
     /// Lanes of the row, by their lanes in the next life.
-    lanes: BTreeMap<u32, u32>,
+    lanes: Vec<Option<u32>>,
 }
 
 impl Heir<'_> {
@@ -293,8 +292,8 @@ impl Heir<'_> {
 
     /// The lane of a row's lane. A limit that the row does not know counts all its permits.
     fn lane(&mut self, old: u32) -> Option<u32> {
-        if let Some(lane) = self.lanes.get(&old) {
-            return Some(*lane);
+        if let Some(lane) = self.lanes.get(old as usize).copied().flatten() {
+            return Some(lane);
         }
         let entry = self.row.lanes.get(old as usize)?;
         let mut mask = 0;
@@ -305,7 +304,9 @@ impl Heir<'_> {
         }
         let app = self.app(entry.app)?;
         let lane = self.next.lane(app, mask)?;
-        self.lanes.insert(old, lane);
+        if let Some(known) = self.lanes.get_mut(old as usize) {
+            *known = Some(lane);
+        }
         Some(lane)
     }
 
@@ -347,7 +348,8 @@ impl Heir<'_> {
         let mut lanes = Vec::new();
         let mut spare = 0;
         for (old, lane) in (0..).zip(&self.row.lanes) {
-            let mut ids: BTreeSet<u64> = lane.leases.iter().copied().collect();
+            // In flight, in the order of their grants; then those that may have been given out.
+            let mut ids = lane.leases.clone();
             ids.extend(lane.seq..lane.seq.saturating_add(u64::from(lane.spare)));
             spare += u64::from(lane.spare);
             if ids.is_empty() {
