@@ -10,7 +10,9 @@ import { say, step } from './say.mjs';
 import { hashOf, keepStamp } from './stamp.mjs';
 import { installTools, WORKER_BUILD } from './tools.mjs';
 
-const SOURCES = ['scripts/lib/rustc-small.sh', 'src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml'];
+/** Leaves source paths and whole Debug forms out of the Wasm. */
+const SMALL = 'scripts/lib/rustc-small.sh';
+const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', SMALL];
 const STAMP = '.sluice-stamp';
 
 /** The shipped build, and the one whose calls to a path of their own panic, for the tests. */
@@ -52,14 +54,26 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
   if (features.length) args.push('--features', features.join(','));
   const env = {
     ...rust.env, RUST_BACKTRACE: '0', WASM_BINDGEN_BIN: tools.wasmBindgen, WASM_OPT_BIN: wasmOptPath(), ESBUILD_BIN: esbuildPath(),
-    // The standard library is compiled anew for unwinding, so it may as well be compiled for size.
-    ...(nightly && { CARGO_UNSTABLE_BUILD_STD_FEATURES: 'optimize_for_size', RUSTC_WRAPPER: inRoot('scripts/lib/rustc-small.sh') }),
     PATH: `${rust.env.PATH}${delimiter}${inRoot('node_modules/.bin')}`,
   };
+  // The standard library is compiled anew for panic=unwind; its smaller variant saves some 10 kB.
+  if (nightly) {
+    env.CARGO_UNSTABLE_BUILD_STD_FEATURES = 'optimize_for_size';
+    env.RUSTC_WRAPPER = inRoot(SMALL);
+  }
   await must(tools.workerBuild, args, { cwd: inRoot(), env });
-  // worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it. Without them more can be merged.
-  const wasm = inRoot(modules(folder).wasm);
-  await must(wasmOptPath(), [wasm, '--all-features', '-Oz', '--converge', '--strip-debug', '--strip-producers', '-o', wasm], { env });
+  await dropNames(inRoot(modules(folder).wasm));
+}
+
+/** What worker-build lets wasm-opt use: with all features it might write what the platform cannot read yet. */
+const FEATURES = [
+  'mutable-globals', 'sign-ext', 'nontrapping-float-to-int', 'bulk-memory', 'multivalue', 'reference-types', 'exception-handling',
+];
+
+/** worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it. Without them more can be merged. */
+async function dropNames(wasm) {
+  const features = FEATURES.map((name) => `--enable-${name}`);
+  await must(wasmOptPath(), [wasm, ...features, '-Oz', '--converge', '--strip-debug', '--strip-producers', '-o', wasm]);
 }
 
 /** Size of the Wasm as the platform counts it. */
