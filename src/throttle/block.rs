@@ -121,7 +121,7 @@ impl Throttle {
         }
         let flying = self.flying();
         let spare: u64 = self.ledger.lanes().map(|(_, lane)| u64::from(lane.spare)).sum();
-        let room = (self.block.peak * 5 / 4 + 2).min(self.slots_of_all()).clamp(flying, flying + spare);
+        let room = (self.block.peak + 1).min(self.slots_of_all()).clamp(flying, flying + spare);
         self.block.ceiling = if spare == 0 { flying } else { room };
         self.block.peak = flying;
         let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
