@@ -7,20 +7,20 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// The world that the tests run in.
 #[derive(Debug, Default)]
 pub struct World {
-    shared: OnceLock<Instance>,
-    strict: OnceLock<Instance>,
+    shared: Once,
+    strict: Once,
     names: Mutex<u32>,
 }
 
 impl World {
     /// The instance that most tests share.
     pub fn shared(&self) -> &Instance {
-        self.shared.get_or_init(|| Start::fresh("shared").var("HOST_SUFFIX", ".api.example.com").run())
+        self.shared.get(|| Start::fresh("shared").var("HOST_SUFFIX", ".api.example.com").run())
     }
 
     /// An instance as it is deployed: no loopback vendors. Nothing can be called through it.
     pub fn strict(&self) -> &Instance {
-        self.strict.get_or_init(|| Start::fresh("strict").var("ALLOW_LOOPBACK_VENDORS", "").run())
+        self.strict.get(|| Start::fresh("strict").var("ALLOW_LOOPBACK_VENDORS", "").run())
     }
 
     /// A new tenant on the shared instance, without a policy.
@@ -33,5 +33,19 @@ impl World {
     /// Ends the instances.
     pub fn end(self) {
         drop(self);
+    }
+}
+
+/// An instance that is started once; if that fails, no test after the first tries again.
+#[derive(Debug, Default)]
+struct Once(OnceLock<Option<Instance>>);
+
+impl Once {
+    fn get(&self, start: fn() -> Instance) -> &Instance {
+        let started = self.0.get_or_init(|| match std::panic::catch_unwind(start) {
+            Ok(instance) => Some(instance),
+            Err(_) => None,
+        });
+        started.as_ref().unwrap_or_else(|| panic!("the instance that tests share did not start: see above why"))
     }
 }

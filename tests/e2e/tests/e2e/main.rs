@@ -25,6 +25,7 @@ mod keys;
 mod observe;
 mod paths;
 mod pause;
+mod policies;
 mod refusals;
 mod retry_after;
 mod saturated;
@@ -74,6 +75,7 @@ fn tests() -> Vec<Test> {
         aprimo::tests(),
         gone::tests(),
         pause::tests(),
+        policies::tests(),
         vendor_faults::tests(),
         admin::tests(),
         keys::tests(),
