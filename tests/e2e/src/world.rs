@@ -42,10 +42,7 @@ struct Once(OnceLock<Option<Instance>>);
 
 impl Once {
     fn get(&self, start: fn() -> Instance) -> &Instance {
-        let started = self.0.get_or_init(|| match std::panic::catch_unwind(start) {
-            Ok(instance) => Some(instance),
-            Err(_) => None,
-        });
+        let started = self.0.get_or_init(|| std::panic::catch_unwind(start).ok());
         started.as_ref().unwrap_or_else(|| panic!("the instance that tests share did not start: see above why"))
     }
 }

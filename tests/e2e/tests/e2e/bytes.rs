@@ -49,7 +49,6 @@ async fn of_200_mb_nothing_is_held(_: &World) {
             check.add(&piece);
             if check.bytes() >= next {
                 next += 10 * MB;
-                println!("{framing} {} {:?}", check.bytes() / MB, instance.memory().map(|m| m / MB));
                 most = most.max(instance.memory());
             }
         }
@@ -64,8 +63,8 @@ async fn of_200_mb_nothing_is_held(_: &World) {
 
 async fn compressed_bodies_are_identical(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
-    let tenant = world.tenant("packed");
     for profile in ["generic", "hubspot", "marketo", "aprimo"] {
+        let tenant = world.tenant("packed");
         let key = tenant.simple(profile, &vendor.url(), &json!({})).await;
         for encoding in ["gzip", "br"] {
             let ask = Ask::get(&format!("/v/c/bytes/300000?encoding={encoding}")).key(&key);

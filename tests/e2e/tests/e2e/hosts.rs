@@ -19,7 +19,7 @@ async fn every_path_of_a_connections_host_is_the_vendors(world: &World) {
             assert_eq!(echo.target(), path, "{host}");
         }
     }
-    tenant.send(&on("c.api.example.com", "/a/../b")).await.is_problem(400, "path");
+    tenant.send(&on("c.api.example.com", "/a/%2e%2e/b")).await.is_problem(400, "path");
     tenant.send(&on("nowhere.api.example.com", "/echo")).await.is_problem(404, "connection");
     tenant.send(&Ask::get("/echo").with("Host", "c.api.example.com")).await.is_problem(401, "key");
     // Sluice itself.
