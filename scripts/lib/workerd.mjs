@@ -1,4 +1,4 @@
-// The local runtime: workerd itself, on a configuration generated from wrangler.toml. No proxy stands in between.
+// The local runtime: workerd itself, on a configuration generated from wrangler.toml.
 //
 // No secret is written: the configuration names environment variables, and workerd is given those alone.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -10,7 +10,6 @@ tests![
     a_retry_after_of_the_vendor_pauses_the_connection,
     a_retry_after_date_pauses_too,
     a_throttle_halves_the_rate_and_ten_successes_raise_it,
-    a_call_that_was_not_executed_is_tried_again,
     a_write_that_may_have_been_executed_is_not_tried_again,
     marketos_throttle_in_http_200_is_seen,
 ];
@@ -70,22 +69,6 @@ async fn a_throttle_halves_the_rate_and_ten_successes_raise_it(world: &World) {
     }
     let raised = tenant.until(&key, "the rate is raised", |c| factor(c) > 0.5).await;
     assert!((factor(&raised) - 0.55).abs() < 0.001, "{raised}");
-}
-
-async fn a_call_that_was_not_executed_is_tried_again(world: &World) {
-    let vendor = Vendor::start(
-        Spec::new("marketo").limits(vec![]).fault(FaultRule::first(1, Fault::Raw { text: marketo_error("606") })),
-    )
-    .unwrap();
-    let tenant = world.tenant("retried");
-    let key = tenant.simple("marketo", &vendor.url(), &json!({})).await;
-    // 606: the whole request failed and was not executed, so that even a write may be repeated.
-    let body = r#"{"action":"createOrUpdate","input":[{"email":"a@example.com"}]}"#;
-    let answer = tenant.send(&Ask::post("/v/c/rest/v1/leads.json", body).key(&key).wait(30)).await;
-    answer.is_vendors(200);
-    assert_eq!(answer.json()["success"], true, "{}", answer.text());
-    assert_eq!(answer.header("sluice-attempts"), Some("2"));
-    assert_eq!(vendor.calls().0.len(), 2);
 }
 
 async fn a_write_that_may_have_been_executed_is_not_tried_again(world: &World) {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 tests![
     the_status_shows_limits_queue_and_what_is_in_flight,
-    the_last_hour_is_counted,
     the_live_status_is_pushed_on_change_at_most_twice_a_second,
     a_websocket_without_a_good_key_is_refused,
     health_and_the_page_need_no_key,
@@ -54,28 +53,6 @@ async fn the_status_shows_limits_queue_and_what_is_in_flight(world: &World) {
     let status = tenant.status(&key).await;
     assert!(status["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{status}");
     assert!(status["alerts"].is_array());
-}
-
-async fn the_last_hour_is_counted(world: &World) {
-    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
-    let tenant = world.tenant("hour");
-    let limits = json!([{"name": "rate", "kind": "rolling_window", "calls": 3, "seconds": 60}]);
-    let key = tenant.simple("generic", &vendor.url(), &json!({"limits": limits, "retry": {"attempts": 1}})).await;
-    tenant.get(&key, "/people/12345").await.is_vendors(200);
-    tenant.get(&key, "/people/ada@example.com").await.is_vendors(200);
-    tenant.get(&key, "/status/429").await.is_vendors(429);
-    for _ in 0..2 {
-        tenant.get_now(&key, "/people/1").await;
-    }
-    let c = tenant.until(&key, "all is settled", |c| c["in_flight"] == 0).await;
-    let hour = &c["last_hour"];
-    assert_eq!(
-        (hour["calls"].as_u64(), hour["throttled"].as_u64(), hour["refused"].as_u64()),
-        (Some(3), Some(1), Some(2)),
-        "{c}"
-    );
-    let by = hour["by_endpoint"].as_array().expect("by_endpoint");
-    assert!(by.iter().any(|e| e["path"] == "/people/{id}" && e["calls"] == 2), "{by:?}");
 }
 
 /// A WebSocket's opening request.
