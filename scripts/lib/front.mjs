@@ -10,7 +10,7 @@ import { connect, createServer } from 'node:net';
 export function startFront({ port, behind }) {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (caller) => join(caller, behind));
   return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(new Error(`cannot listen on port ${port} (${error.code}): is it free?`)));
+    server.once('error', (error) => reject(new Error(`cannot listen on port ${port} (${error.code}): free it, or name another with --port`)));
     server.listen(port, '127.0.0.1', () => resolve(server.address().port));
   });
 }

@@ -86,7 +86,7 @@ function listening(child) {
   return new Promise((resolve, reject) => {
     let said = '';
     child.once('error', reject);
-    child.once('exit', (code, signal) => reject(new Error(`workerd ended before it listened (${signal ?? code}), for the reason above, such as a port that is taken`)));
+    child.once('exit', (code, signal) => reject(new Error(`workerd ended before it listened (${signal ?? code}), for the reason above`)));
     child.stdio[3].on('data', (chunk) => {
       said += chunk;
       for (const line of said.split('\n').slice(0, -1)) {
