@@ -6,7 +6,6 @@ import { parseArgs } from 'node:util';
 import { parseVars } from './lib/config.mjs';
 import { startDemo } from './lib/demo.mjs';
 import { inRoot, readText } from './lib/places.mjs';
-import { startFront } from './lib/front.mjs';
 import { endTogether } from './lib/processes.mjs';
 import { fail, say, seconds, step } from './lib/say.mjs';
 import { SHIPPED } from './lib/wasm.mjs';
@@ -91,13 +90,13 @@ async function main() {
   const { vars, generated } = settings(asked);
   let url;
   await step('workerd', async () => {
-    const { child, port: behind } = await startWorkerd({ ...asked, port: 0, folder, vars });
+    const { child, port } = await startWorkerd({ ...asked, folder, vars });
     child.once('exit', (code, signal) => {
       if (life.ending()) return;
       process.stderr.write(`workerd ended by itself (${signal ?? `code ${code}`}), so this instance is over\n`);
       life.end(1);
     });
-    url = `http://127.0.0.1:${await startFront({ port: asked.port, behind })}`;
+    url = `http://127.0.0.1:${port}`;
     await untilItAnswers(url);
     return `workerd pid ${child.pid}`;
   });

@@ -1,4 +1,4 @@
-// The local runtime: workerd itself, on a configuration generated from wrangler.toml.
+// The local runtime: workerd itself, on a configuration generated from wrangler.toml. No proxy stands in between.
 //
 // No secret is written: the configuration names environment variables, and workerd is given those alone.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -86,7 +86,7 @@ function listening(child) {
   return new Promise((resolve, reject) => {
     let said = '';
     child.once('error', reject);
-    child.once('exit', (code, signal) => reject(new Error(`workerd ended before it listened (${signal ?? code}), for the reason above`)));
+    child.once('exit', (code, signal) => reject(new Error(`workerd ended before it listened (${signal ?? code}), for the reason above, such as a port that is taken`)));
     child.stdio[3].on('data', (chunk) => {
       said += chunk;
       for (const line of said.split('\n').slice(0, -1)) {

@@ -354,12 +354,17 @@ impl Throttle {
             self.ledger.oldest().map(|(_, lease)| lease.lapses).map(&mut sooner);
             self.adaptive.paused(time).map(&mut sooner);
             for lane in lanes {
-                let mut place = 0;
+                let (mut place, mut blocked) = (0, false);
                 while let Some(meter) = self.meter_of(lane, place) {
                     place += 1;
                     if !self.has_room(meter, time) {
+                        blocked = true;
                         self.next_change(meter, time).map(&mut sooner);
                     }
+                }
+                // Time has moved on since anything was granted, as when somebody only looks: what waits here can go.
+                if !blocked && self.adaptive.paused(time).is_none() {
+                    sooner(time);
                 }
             }
         }

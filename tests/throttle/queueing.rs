@@ -142,3 +142,18 @@ fn each_of_seven_quiet_apps_is_among_the_next_eight_though_the_noisy_one_claims_
         assert_eq!(next, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 }
+
+/// Whoever polls the status moves the clock on: the timer was then set for nothing, and the queue stood still until the next call.
+#[test]
+fn looking_at_the_figures_does_not_stop_the_queue() {
+    for limit in [bucket(10, 1), window(1, 5)] {
+        let mut rig = Rig::new(plan(vec![limit]));
+        rig.call("a").unwrap();
+        let ticket = rig.wait("a");
+        rig.now = NOON + 6_000;
+        rig.used();
+        let wake = rig.throttle.next_wakeup().unwrap();
+        assert!(wake <= NOON + 6_001, "to be woken only in {} ms", wake - rig.now);
+        assert!(rig.go_to(NOON + 6_001).iter().any(|(_, ended, outcome)| *ended == ticket && outcome.is_ok()));
+    }
+}

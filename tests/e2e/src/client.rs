@@ -298,7 +298,8 @@ impl Open {
         Ok(self.ahead.drain(..bytes).collect())
     }
 
-    /// Goes, with a reset: as a program that is killed with an answer unread. To drop it is a plain close.
+    /// Goes, with a reset. workerd takes a plain close for a caller that has only finished sending, as HTTP allows, and
+    /// sees it gone no sooner than it writes to it.
     pub fn reset(self) {
         let _ = self.stream.set_zero_linger();
     }

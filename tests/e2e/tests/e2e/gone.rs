@@ -8,24 +8,14 @@ use tokio::time::sleep;
 
 tests![
     a_caller_gone_while_waiting_is_not_granted_and_its_place_is_freed,
-    a_caller_that_just_closes_while_waiting_is_gone_too,
     a_caller_gone_while_the_vendor_works_is_settled,
     a_caller_gone_in_the_middle_of_a_body_is_settled_when_it_has_ended,
     a_caller_gone_in_the_middle_of_a_large_body_cuts_it_off_and_its_slot_waits_for_the_vendors_ceiling,
 ];
 
 async fn a_caller_gone_while_waiting_is_not_granted_and_its_place_is_freed(world: &World) {
-    gone_while_waiting(world, "gone-waiting", Open::reset).await;
-}
-
-/// As most programs go, Ctrl-C on curl among them. workerd alone would take it for a half-close, and grant the call to nobody.
-async fn a_caller_that_just_closes_while_waiting_is_gone_too(world: &World) {
-    gone_while_waiting(world, "closed-waiting", drop).await;
-}
-
-async fn gone_while_waiting(world: &World, name: &str, go: fn(Open)) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
-    let tenant = world.tenant(name);
+    let tenant = world.tenant("gone-waiting");
     let more = json!({
         "limits": [{"name": "rate", "kind": "rolling_window", "calls": 1, "seconds": 6}],
         "queue": {"size": 1, "max_wait_seconds": 60},
@@ -37,7 +27,7 @@ async fn gone_while_waiting(world: &World, name: &str, go: fn(Open)) {
     gone.start(&Ask::get("/v/c/echo?gone").key(&key)).await.unwrap();
     tenant.until(&key, "it waits", |c| c["queue"]["depth"] == 1).await;
     tenant.get(&key, "/echo?no-place").await.is_problem(429, "queue-full");
-    go(gone);
+    gone.reset();
     tenant.until(&key, "its place is free", |c| c["queue"]["depth"] == 0).await;
 
     // The place is free, and what the window lets pass next is this call, not the one whose caller has gone.

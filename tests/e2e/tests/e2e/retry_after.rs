@@ -35,7 +35,12 @@ async fn holds(tenant: &Tenant, key: &str, told_at: Instant, refused: &Answer, r
     let told = Duration::from_secs(refused.retry_after().expect("Retry-After"));
     if told > Duration::from_millis(1200) {
         sleep_until(told_at + told - Duration::from_millis(1200)).await;
-        tenant.get_now(key, "/echo").await.is_problem(429, reason);
+        let early = tenant.get_now(key, "/echo").await;
+        // On a machine so busy that the answer came within the last second, it says nothing of what was told.
+        if told_at.elapsed() > told - Duration::from_secs(1) && early.status == 200 {
+            return;
+        }
+        early.is_problem(429, reason);
     }
     sleep_until(told_at + told).await;
     tenant.get_now(key, "/echo").await.is_vendors(200);
