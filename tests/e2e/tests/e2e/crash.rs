@@ -76,7 +76,7 @@ impl Run {
 }
 
 async fn a_kill_in_mid_load_overruns_nothing_and_calls_pass_again_after_the_stall(_: &World) {
-    let run = killed_at("killed", 8, &[14_000]).await;
+    let run = killed_at("killed", 16, &[14_000]).await;
     run.keeps_every_limit(1);
     // What the dead life may have sent stands in the window; then what of it may still be in flight keeps its part.
     let stall_us = first_after(&run.calls, run.back_us) - run.back_us;
