@@ -1,7 +1,7 @@
 //! A throttled call, from its key to its settlement. See the readme's "life of a call".
 
 use super::answers::{self, Reply};
-use super::forward::{self, UnderWay};
+use super::forward::{Attempt, Forward, UnderWay};
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
@@ -14,6 +14,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, No};
 use futures_channel::oneshot;
 use std::rc::Rc;
+use wasm_bindgen::JsValue;
 use worker::Context;
 use worker::web_sys::Request;
 
@@ -74,7 +75,9 @@ impl Call {
                 let _ = give.send(under_way.reply);
                 let end = under_way.ending.end().await;
                 record.ended(&end);
-                settle::settle(&self.here, &permit, end).await;
+                if !under_way.settled {
+                    settle::settle(&self.here, &permit, end).await;
+                }
             }
             Err(Stop::Refused(no)) => {
                 upload::drain(&self.request, &self.incoming).await;
@@ -107,13 +110,47 @@ impl Call {
         record.of(&claims, &vendor);
         let mut admit = self.admit(claims, key_apart, &target, &vendor);
         let body = upload::prepare(self, &mut admit, body).await?;
-        let permit = permit::obtain(self, admit).await?;
+        let permit = permit::obtain(self, admit.clone()).await?;
         record.permitted(&permit);
         #[cfg(feature = "panic-trigger")]
         panic_if_asked(vendor.path, "/panic-trigger");
-        let under_way = forward::forward(self, &target, &vendor, &permit, &body).await;
+        let (permit, under_way) = self.send(&target, &vendor, admit, permit, &body).await?;
         record.answered(&under_way);
         Ok((permit, under_way))
+    }
+
+    /// Sends; and once more, with another access token and a permit of its own, if the vendor has refused the token.
+    async fn send(
+        &self,
+        target: &Target<'_>,
+        vendor: &VendorTarget<'_>,
+        admit: Admit,
+        permit: Permit,
+        body: &JsValue,
+    ) -> Result<(Permit, UnderWay), Stop> {
+        let sending = Forward { call: self, target, vendor, body };
+        let refused = match sending.first(&permit).await {
+            Attempt::Final(under_way) => return Ok((permit, under_way)),
+            Attempt::TokenRefused(refused) => refused,
+        };
+        // Before another permit is asked for: the first may hold the only slot.
+        settle::settle(&self.here, &permit, refused.end()).await;
+        let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
+        match permit::with_another_token(self, admit, rejected).await {
+            Ok(Some(another)) => {
+                refused.drop();
+                let under_way = sending.again(&another).await;
+                Ok((another, under_way))
+            }
+            Ok(None) => {
+                let under_way = sending.deliver(&permit, refused);
+                Ok((permit, under_way))
+            }
+            Err(stop) => {
+                refused.drop();
+                Err(stop)
+            }
+        }
     }
 
     /// Who calls, and whether the key came in `Sluice-Key`.
@@ -152,6 +189,8 @@ impl Call {
             urgency: urgency(incoming.header("priority")).unwrap_or(3),
             again: false,
             knows: known.map_or(0, |route| route.version),
+            holds: known::bearer(&claims.tenant, vendor.connection).map_or(0, |bearer| bearer.mark),
+            rejected: 0,
             claims,
         }
     }

@@ -31,6 +31,8 @@ pub struct UnderWay {
     pub refused: Option<Reason>,
     /// How long the vendor took to its headers, ms.
     pub vendor_ms: u64,
+    /// The permit is settled already.
+    pub settled: bool,
 }
 
 /// What remains of a call.
@@ -49,61 +51,190 @@ struct Head(i64, u16, String, Headers);
 #[derive(Deserialize)]
 struct Ended(#[allow(dead_code)] i64, String, u64);
 
-/// Sends the call and begins to pass on the answer.
-pub async fn forward(
-    call: &Call,
-    target: &Target<'_>,
-    vendor: &VendorTarget<'_>,
-    permit: &Permit,
-    body: &JsValue,
-) -> UnderWay {
-    let Some(placed) = credential::placed(&permit.route.credential, &permit.route.profile) else {
-        let detail =
-            "the connection's credential is of a kind that is not fetched yet: use bearer, basic, header or query";
-        return failed(call, permit, Refusal::new(Reason::Internal, detail), unsent());
-    };
-    let sent = match send(call, vendor, permit, body, &placed).await {
-        Ok(sent) => sent,
-        Err(refusal) => return failed(call, permit, refusal, unsent()),
-    };
-    match serde_json::from_str::<Head>(&sent.head()) {
-        Ok(Head(_, 0, why, _)) => no_answer(call, permit, &why),
-        Ok(head @ Head(_, 200..=599, ..)) => answered(call, target, permit, sent, head).await,
-        // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
-        _ => {
-            sent.drop();
-            let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
-            failed(call, permit, refusal, lost(Unanswered::Unreachable))
+/// A call that is to be forwarded.
+pub struct Forward<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// Its target.
+    pub target: &'a Target<'a>,
+    /// The vendor's part of that.
+    pub vendor: &'a VendorTarget<'a>,
+    /// The body: null, true for the caller's, which can be sent once, or its bytes.
+    pub body: &'a JsValue,
+}
+
+/// What came of sending it.
+pub enum Attempt {
+    /// What the caller gets.
+    Final(UnderWay),
+    /// The vendor refuses the access token, and the call could be repeated with another.
+    TokenRefused(TokenRefused),
+}
+
+/// An answer that is kept back, read to its end.
+pub struct TokenRefused {
+    sent: Sent,
+    head: Head,
+    end: End,
+}
+
+/// Longest answer that is kept back, bytes: a token is refused in a few words.
+const LONGEST_KEPT_BACK: u32 = 65_536;
+
+impl Forward<'_> {
+    /// Sends the call and begins to pass on the answer, unless it might be repeated.
+    pub async fn first(&self, permit: &Permit) -> Attempt {
+        let (sent, head) = match self.send(permit).await {
+            Ok(answered) => answered,
+            Err(under_way) => return Attempt::Final(under_way),
+        };
+        let (end, expired) = judge(&sent, &head, permit).await;
+        let may_repeat = expired && permit.bearer.is_some() && *self.body != JsValue::TRUE;
+        if may_repeat && let Some(response_bytes) = read_to_end(&sent).await {
+            return Attempt::TokenRefused(TokenRefused { sent, head, end: End { response_bytes, ..end } });
+        }
+        Attempt::Final(self.pass_on(permit, sent, head, end, 1))
+    }
+
+    /// Sends the call once more and begins to pass on the answer, whatever it is.
+    pub async fn again(&self, permit: &Permit) -> UnderWay {
+        match self.send(permit).await {
+            Ok((sent, head)) => {
+                let (end, _) = judge(&sent, &head, permit).await;
+                self.pass_on(permit, sent, head, end, 2)
+            }
+            Err(under_way) => under_way,
+        }
+    }
+
+    /// Passes on an answer that was kept back, whose call is settled.
+    pub fn deliver(&self, permit: &Permit, refused: TokenRefused) -> UnderWay {
+        let TokenRefused { sent, head, end } = refused;
+        UnderWay { settled: true, ..self.pass_on(permit, sent, head, end, 1) }
+    }
+
+    /// Sends it; the vendor's headers, or what the caller gets without them.
+    async fn send(&self, permit: &Permit) -> Result<(Sent, Head), UnderWay> {
+        let call = self.call;
+        let route = &permit.route;
+        let placed = match (&route.credential, &permit.bearer) {
+            (Some(credential), _) => credential::placed(credential, &route.profile),
+            (None, Some(bearer)) => Some(credential::placed_token(&bearer.token, &route.profile)),
+            (None, None) => None,
+        };
+        let Some(placed) = placed else {
+            let refusal = Refusal::new(Reason::Internal, "the permit came without a credential: try again");
+            return Err(failed(call, permit, refusal, unsent()));
+        };
+        let sent = match self.put_out(permit, &placed).await {
+            Ok(sent) => sent,
+            Err(refusal) => return Err(failed(call, permit, refusal, unsent())),
+        };
+        match serde_json::from_str::<Head>(&sent.head()) {
+            Ok(Head(_, 0, why, _)) => Err(no_answer(call, permit, &why)),
+            Ok(head @ Head(_, 200..=599, ..)) => Ok((sent, head)),
+            // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
+            _ => {
+                sent.drop();
+                let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
+                Err(failed(call, permit, refusal, lost(Unanswered::Unreachable)))
+            }
+        }
+    }
+
+    async fn put_out(&self, permit: &Permit, placed: &Placed) -> Result<Sent, Refusal> {
+        let (call, route) = (self.call, &permit.route);
+        let encodings = accept_encoding(&route.profile, call.incoming.accept_encoding());
+        let sending = Sending {
+            passthrough: passes_through(permit),
+            placed,
+            prefer: &call.prefer,
+            accept_encoding: encodings.as_deref(),
+        };
+        let headers = outgoing(&call.incoming.headers, &sending);
+        let headers = serde_json::to_string(&headers)
+            .map_err(|_| Refusal::new(Reason::Request, "the request's headers cannot be sent on"))?;
+        let url = self.vendor.url(&route.base_url, outgoing_query(self.vendor.query, placed).as_deref());
+        let method = &call.incoming.method;
+        let sent = platform::send(&call.request, &url, method, &headers, self.body, route.timeout_ms as f64).await;
+        Ok(sent.unchecked_into())
+    }
+
+    /// Begins to pass on the answer to the caller.
+    fn pass_on(&self, permit: &Permit, sent: Sent, head: Head, end: End, attempts: u32) -> UnderWay {
+        let (call, route) = (self.call, &permit.route);
+        let Head(at, status, reason, headers) = head;
+        let since = |from: i64| u64::try_from(at - from).unwrap_or_default();
+        let vendor_ms = since(permit.at);
+        let returning = Returning {
+            status,
+            passthrough: passes_through(permit),
+            base_url: &route.base_url,
+            connection_url: &self.target.connection_url().unwrap_or_default(),
+            call: &call.id,
+            attempts,
+            queue_ms: u64::try_from(permit.at - call.incoming.at).unwrap_or_default(),
+            vendor_ms,
+            total_ms: since(call.incoming.at),
+            rate_limit_policy: &route.rate_limit_policy,
+            rate_limit: &permit.rate_limit,
+            would: permit.would.as_deref(),
+            origin: call.incoming.origin(),
+        };
+        let returned = serde_json::to_string(&returned(&headers, &returning)).unwrap_or_else(|_| "[]".to_owned());
+        // A limit on bytes says so in its field (`policy_item`); nothing else has to know how long an answer was.
+        let counted = route.rate_limit_policy.contains("content-bytes");
+        match sent.deliver(&call.request, status, &reason, &returned, counted) {
+            Ok(response) => {
+                let ending = Ending::Streaming(sent, end);
+                UnderWay { reply: Reply::Done(response), ending, status, refused: None, vendor_ms, settled: false }
+            }
+            Err(_) => {
+                sent.drop();
+                let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
+                failed(call, permit, refusal, lost(Unanswered::Unreachable))
+            }
         }
     }
 }
 
-async fn send(
-    call: &Call,
-    vendor: &VendorTarget<'_>,
-    permit: &Permit,
-    body: &JsValue,
-    placed: &Placed,
-) -> Result<Sent, Refusal> {
-    let route = &permit.route;
-    let encodings = accept_encoding(&route.profile, call.incoming.accept_encoding());
-    let sending = Sending {
-        passthrough: passes_through(permit),
-        placed,
-        prefer: &call.prefer,
-        accept_encoding: encodings.as_deref(),
-    };
-    let headers = outgoing(&call.incoming.headers, &sending);
-    let headers = serde_json::to_string(&headers)
-        .map_err(|_| Refusal::new(Reason::Request, "the request's headers cannot be sent on"))?;
-    let url = vendor.url(&route.base_url, outgoing_query(vendor.query, placed).as_deref());
-    let method = &call.incoming.method;
-    let sent = platform::send(&call.request, &url, method, &headers, body, route.timeout_ms as f64).await;
-    Ok(sent.unchecked_into())
+impl TokenRefused {
+    /// What it is settled with.
+    pub fn end(&self) -> End {
+        self.end.clone()
+    }
+
+    /// It is not wanted.
+    pub fn drop(self) {
+        self.sent.drop();
+    }
+}
+
+/// What the answer means: how the call ends if all of it comes, and whether the vendor refuses its credential.
+async fn judge(sent: &Sent, head: &Head, permit: &Permit) -> (End, bool) {
+    let profile = &permit.route.profile;
+    let said = read(sent, profile, head).await;
+    let Head(at, status, _, headers) = head;
+    let verdict = classify(profile, &Answered { status: *status, headers, said: said.as_ref(), now: *at });
+    let (outcome, error_code) = (verdict.outcome, verdict.error_code);
+    let end = End { outcome, headers_at: Some(*at), response_bytes: 0, status: *status, error_code };
+    (end, verdict.expired)
+}
+
+/// Reads the rest of an answer, all of which can still be passed on; its bytes, or none if it is long.
+async fn read_to_end(sent: &Sent) -> Option<u64> {
+    let mut bytes = 0_u32;
+    while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
+        bytes = bytes.saturating_add(chunk.length());
+        if bytes > LONGEST_KEPT_BACK {
+            return None;
+        }
+    }
+    Some(sent.peeked_bytes() as u64)
 }
 
 fn passes_through(permit: &Permit) -> bool {
-    matches!(permit.route.credential, Credential::Passthrough)
+    matches!(permit.route.credential, Some(Credential::Passthrough))
 }
 
 /// No headers came.
@@ -138,47 +269,7 @@ fn failed(call: &Call, permit: &Permit, refusal: Refusal, end: End) -> UnderWay 
     let refused = Some(refusal.reason);
     let no = No { refusal, vendor: None, rate_limit: None };
     let answer = answers::refused_call(&no, &call.id, call.incoming.header("accept"));
-    UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, vendor_ms }
-}
-
-async fn answered(call: &Call, target: &Target<'_>, permit: &Permit, sent: Sent, head: Head) -> UnderWay {
-    let route = &permit.route;
-    let said = read(&sent, &route.profile, &head).await;
-    let Head(at, status, reason, headers) = head;
-    let verdict = classify(&route.profile, &Answered { status, headers: &headers, said: said.as_ref(), now: at });
-    let since = |from: i64| u64::try_from(at - from).unwrap_or_default();
-    let vendor_ms = since(permit.at);
-    let returning = Returning {
-        status,
-        passthrough: passes_through(permit),
-        base_url: &route.base_url,
-        connection_url: &target.connection_url().unwrap_or_default(),
-        call: &call.id,
-        attempts: 1,
-        queue_ms: u64::try_from(permit.at - call.incoming.at).unwrap_or_default(),
-        vendor_ms,
-        total_ms: since(call.incoming.at),
-        rate_limit_policy: &route.rate_limit_policy,
-        rate_limit: &permit.rate_limit,
-        would: permit.would.as_deref(),
-        origin: call.incoming.origin(),
-    };
-    let returned = serde_json::to_string(&returned(&headers, &returning)).unwrap_or_else(|_| "[]".to_owned());
-    let (outcome, error_code) = (verdict.outcome, verdict.error_code);
-    let end = End { outcome, headers_at: Some(at), response_bytes: 0, status, error_code };
-    // A limit on bytes says so in its field (`policy_item`); nothing else has to know how long an answer was.
-    let counted = route.rate_limit_policy.contains("content-bytes");
-    match sent.deliver(&call.request, status, &reason, &returned, counted) {
-        Ok(response) => {
-            let ending = Ending::Streaming(sent, end);
-            UnderWay { reply: Reply::Done(response), ending, status, refused: None, vendor_ms }
-        }
-        Err(_) => {
-            sent.drop();
-            let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
-            failed(call, permit, refusal, lost(Unanswered::Unreachable))
-        }
-    }
+    UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, vendor_ms, settled: false }
 }
 
 /// What the body says, for vendors that say something there: read from its head, before it is passed on.

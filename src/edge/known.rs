@@ -1,18 +1,19 @@
-//! Where connections lead, as far as this isolate has been told. A permit names the version of the route it is for, so a
-//! stale entry is seen; what is not here is asked for.
+//! Where connections lead, and the access tokens they use, as far as this isolate has been told. A permit names the
+//! version of the route and the mark of the token it is for, so a stale entry is seen; what is not here is asked for.
 
-use crate::tenant::protocol::Route;
+use crate::tenant::protocol::{Bearer, Route};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Routes kept. About 1 kB each; at this many all are dropped, which costs each connection one longer answer.
+/// Routes kept, and tokens. About 1 kB each; at this many all are dropped, which costs each connection one longer answer.
 const MOST: usize = 1_024;
 
 type Whose = (String, String);
 
 thread_local! {
     static ROUTES: RefCell<HashMap<Whose, Rc<Route>>> = RefCell::default();
+    static BEARERS: RefCell<HashMap<Whose, Rc<Bearer>>> = RefCell::default();
 }
 
 /// The route of a tenant's connection, if it is known.
@@ -28,5 +29,21 @@ pub fn remember(tenant: &str, connection: &str, route: Rc<Route>) {
             routes.clear();
         }
         routes.insert((tenant.to_owned(), connection.to_owned()), route);
+    });
+}
+
+/// The access token of a tenant's connection, if one is known.
+pub fn bearer(tenant: &str, connection: &str) -> Option<Rc<Bearer>> {
+    let whose = (tenant.to_owned(), connection.to_owned());
+    BEARERS.with_borrow(|bearers| bearers.get(&whose).cloned())
+}
+
+/// Remembers an access token.
+pub fn remember_bearer(tenant: &str, connection: &str, bearer: Rc<Bearer>) {
+    BEARERS.with_borrow_mut(|bearers| {
+        if bearers.len() >= MOST {
+            bearers.clear();
+        }
+        bearers.insert((tenant.to_owned(), connection.to_owned()), bearer);
     });
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod call;
+mod exchange;
 mod forward;
 mod incoming;
 mod installation;

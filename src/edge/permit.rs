@@ -1,9 +1,10 @@
 //! Leave to send: asked of the tenant's object, and not used once it has grown old.
 
 use super::call::{Call, Stop};
-use super::{known, settle, tenants};
+use super::{exchange, known, settle, tenants};
+use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Admit, Ask, Go, Reply, Route};
+use crate::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route};
 use crate::throttle::PermitId;
 use std::rc::Rc;
 
@@ -21,6 +22,8 @@ pub struct Permit {
     pub id: PermitId,
     /// Where to.
     pub route: Rc<Route>,
+    /// The access token to use, where the route has no credential of its own.
+    pub bearer: Option<Rc<Bearer>>,
     /// The `RateLimit` field.
     pub rate_limit: String,
     /// The `Sluice-Would` field.
@@ -30,10 +33,21 @@ pub struct Permit {
 }
 
 /// Asks until there is a permit that may be used, or a refusal.
-pub async fn obtain(call: &Call, mut admit: Admit) -> Result<Permit, Stop> {
+pub async fn obtain(call: &Call, admit: Admit) -> Result<Permit, Stop> {
+    ask(call, admit).await?.ok_or_else(|| tenants::unavailable().into())
+}
+
+/// Asks for a permit with another access token than the one that the vendor has refused. None: there is no better one.
+pub async fn with_another_token(call: &Call, admit: Admit, rejected: u64) -> Result<Option<Permit>, Stop> {
+    // A permit of its own, so an id of its own: asking twice with one id takes one permit.
+    ask(call, Admit { call: platform::random_id(), rejected, holds: rejected, ..admit }).await
+}
+
+async fn ask(call: &Call, mut admit: Admit) -> Result<Option<Permit>, Stop> {
     let tenant = admit.claims.tenant.clone();
     let connection = admit.connection.clone();
-    let caller = Some((&call.request, call.id.as_str()));
+    let id = admit.call.clone();
+    let caller = Some((&call.request, id.as_str()));
     for _ in 0..TRIES {
         let Some(asked) = tenants::ask_once(&call.here, &tenant, &Ask::Admit(admit.clone()), caller).await else {
             admit.again = true;
@@ -41,6 +55,13 @@ pub async fn obtain(call: &Call, mut admit: Admit) -> Result<Permit, Stop> {
         };
         let go = match asked.reply {
             Reply::Go(go) => go,
+            // Also for a caller that has gone: others may wait for the token.
+            Reply::Fetch(fetch) => {
+                exchange::fetch(&call.here, &tenant, &connection, *fetch).await;
+                again(&mut admit, call, platform::now());
+                continue;
+            }
+            Reply::Stands => return Ok(None),
             _ if asked.gone => return Err(Stop::Gone),
             Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
             _ => {
@@ -50,24 +71,27 @@ pub async fn obtain(call: &Call, mut admit: Admit) -> Result<Permit, Stop> {
         };
         let stale = asked.elapsed_ms.saturating_sub(go.waited_ms) > go.slack_ms;
         let route = route(&tenant, &connection, &go);
+        let bearer = bearer(&tenant, &connection, &go);
+        let route = route.filter(|route| route.credential.is_some() || bearer.is_some());
         let permit = |route| Permit {
             tenant: tenant.clone(),
             connection: connection.clone(),
             id: go.permit,
             route,
+            bearer: bearer.clone(),
             rate_limit: go.rate_limit.clone(),
             would: go.would.clone(),
             at: asked.at,
         };
         match route {
-            Some(route) if !stale && !asked.gone => return Ok(permit(route)),
+            Some(route) if !stale && !asked.gone => return Ok(Some(permit(route))),
             // Too old, so the object's sums no longer hold for it; or of no use.
             _ => settle::unused(&call.here, &tenant, &connection, go.permit).await,
         }
         if asked.gone {
             return Err(Stop::Gone);
         }
-        admit.knows = 0;
+        (admit.knows, admit.holds) = (0, 0);
         again(&mut admit, call, asked.at);
     }
     Err(tenants::unavailable().into())
@@ -88,6 +112,16 @@ fn route(tenant: &str, connection: &str, go: &Go) -> Option<Rc<Route>> {
         return Some(route);
     }
     known::route(tenant, connection).filter(|route| route.version == go.route_version)
+}
+
+/// The access token that the permit is for: sent along, or known by its mark.
+fn bearer(tenant: &str, connection: &str, go: &Go) -> Option<Rc<Bearer>> {
+    if let Some(bearer) = &go.bearer {
+        let bearer = Rc::new(bearer.clone());
+        known::remember_bearer(tenant, connection, Rc::clone(&bearer));
+        return Some(bearer);
+    }
+    known::bearer(tenant, connection).filter(|bearer| bearer.mark == go.mark)
 }
 
 /// A reply that no ask of this kind has: Worker and object are of different releases.

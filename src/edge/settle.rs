@@ -11,6 +11,7 @@ use crate::throttle::{Outcome, PermitId};
 const TRIES: u32 = 3;
 
 /// How a call ended.
+#[derive(Clone)]
 pub struct End {
     /// For the throttle.
     pub outcome: Outcome,

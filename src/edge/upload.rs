@@ -18,8 +18,12 @@ const DRAIN_MS: f64 = 1_000.0;
 /// A body that fits into the socket's buffers need not be drained, bytes.
 const SMALL: u64 = 65_536;
 
-/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, or its bytes. One of unknown length is read up to
-/// the vendor's limit, where there is one, before it is admitted.
+/// The most that is kept of a body, so that a call refused for its access token can be repeated with the next: 1 MB.
+const KEPT_BYTES: u64 = 1_048_576;
+
+/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, or its bytes. One of
+/// unknown length is read up to the vendor's limit, where there is one, before it is admitted; one that may have to be
+/// sent twice is read whole, which also spares a permit the time that a slow upload takes.
 pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> Result<JsValue, Stop> {
     if let Some(read) = read {
         return Ok(read);
@@ -27,19 +31,34 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
     if !call.incoming.has_body() {
         return Ok(JsValue::NULL);
     }
-    if let BodyLength::Bytes(_) = admit.body {
-        return Ok(JsValue::TRUE);
+    if let BodyLength::Bytes(length) = admit.body {
+        if length > KEPT_BYTES || !may_be_repeated(admit) {
+            return Ok(JsValue::TRUE);
+        }
+        return whole(call, KEPT_BYTES).await;
     }
     let route = describe(call, admit).await?;
     let Some(limit) = route.profile.body_limit(&admit.method, &admit.path) else { return Ok(JsValue::TRUE) };
-    let whole = platform::read_whole(&call.request, limit as f64).await;
-    let whole = whole.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?;
+    let whole = whole(call, limit).await?;
     if whole.is_null() {
         let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
         return Err(Refusal::new(Reason::Payload, detail).into());
     }
     admit.body = BodyLength::Bytes(js_sys::Uint8Array::from(whole.clone()).length().into());
     Ok(whole)
+}
+
+/// Whether the vendor may refuse the call for its access token alone. While the route is not known it may. The platform
+/// sends no kept body with GET.
+fn may_be_repeated(admit: &Admit) -> bool {
+    let route = known::route(&admit.claims.tenant, &admit.connection);
+    !matches!(admit.method.as_str(), "GET" | "HEAD") && route.is_none_or(|route| route.credential.is_none())
+}
+
+/// The body, or null if it is longer than `most` bytes.
+async fn whole(call: &Call, most: u64) -> Result<JsValue, Stop> {
+    let whole = platform::read_whole(&call.request, most as f64).await;
+    Ok(whole.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?)
 }
 
 /// Where the call would go.

@@ -137,6 +137,10 @@ export class Sent {
     }
   }
 
+  get peekedBytes() {
+    return this.peeked.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
+  }
+
   // The answer to the caller. Byte for byte: encodings are left alone, and a length stays.
   // `counted`: the bytes of a body of unknown length matter.
   deliver(request, status, reason, headers, counted) {
@@ -274,6 +278,38 @@ export async function send(request, url, method, headers, body, milliseconds) {
   } catch (error) {
     return sent.failed(control.signal.aborted ? TIMEOUT : "unreachable", error);
   }
+}
+
+// A form, posted to a token endpoint. As JSON: status, Retry-After, and the body, empty if it is longer than `most`
+// bytes; or 0 and why nothing came. Redirects are not followed: the form goes where it was meant to, and nowhere else.
+export async function postForm(url, headers, form, most, milliseconds) {
+  const control = new AbortController();
+  const timer = setTimeout(() => control.abort(), milliseconds);
+  try {
+    const init = { method: "POST", headers: JSON.parse(headers), body: form, redirect: "manual", signal: control.signal, cf: UNCACHED };
+    const response = await fetch(url, init);
+    const body = response.body ? await readWhole(response, most) : null;
+    return JSON.stringify([response.status, response.headers.get("retry-after") ?? "", new TextDecoder().decode(body ?? new Uint8Array())]);
+  } catch {
+    return JSON.stringify([0, control.signal.aborted ? TIMEOUT : "unreachable", ""]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// RS256 (RFC 7518, section 3.3), with a key in PKCS #8; null if that is no such key.
+export async function sign(key, text) {
+  const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  try {
+    const imported = await crypto.subtle.importKey("pkcs8", key.slice(), algorithm, false, ["sign"]);
+    return new Uint8Array(await crypto.subtle.sign(algorithm.name, imported, new TextEncoder().encode(text)));
+  } catch {
+    return null;
+  }
+}
+
+export function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 // `body`: null for none, true for the caller's own, streamed, or the bytes of it.

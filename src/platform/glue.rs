@@ -55,6 +55,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub async fn peek(this: &Sent) -> JsValue;
 
+    /// Bytes of all chunks peeked at.
+    #[wasm_bindgen(method, getter, js_name = peekedBytes)]
+    pub fn peeked_bytes(this: &Sent) -> f64;
+
     /// The answer to the caller.
     #[wasm_bindgen(method, catch)]
     pub fn deliver(
@@ -73,6 +77,16 @@ extern "C" {
     /// Nothing of the answer is wanted.
     #[wasm_bindgen(method)]
     pub fn drop(this: &Sent);
+
+    /// Posts a form to a token endpoint; what came of it, as JSON.
+    #[wasm_bindgen(js_name = postForm)]
+    pub async fn post_form(url: &str, headers: &str, form: &str, most: f64, milliseconds: f64) -> JsValue;
+
+    /// Signs with RS256; bytes, or null.
+    pub async fn sign(key: &[u8], text: &str) -> JsValue;
+
+    /// Waits.
+    pub async fn pause(milliseconds: f64);
 
     /// An answer of our own.
     #[wasm_bindgen(catch)]

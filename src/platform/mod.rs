@@ -3,8 +3,8 @@
 mod glue;
 
 pub use glue::{
-    Sent, Timer, Watch, all, answer, ask, bytes, drain, file, live, load, log, read, read_whole, run, run_with_id,
-    run_with_row, send,
+    Sent, Timer, Watch, all, answer, ask, bytes, drain, file, live, load, log, pause, post_form, read, read_whole, run,
+    run_with_id, run_with_row, send, sign,
 };
 
 use crate::civil::Zones;

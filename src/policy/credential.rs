@@ -190,7 +190,7 @@ pub(super) struct Around<'a> {
     pub previous: Option<&'a Credential>,
     /// The tokens' and calls' hosts are those to which `previous` was given.
     pub same_hosts: bool,
-    /// The profile knows where `client_credentials` are exchanged.
+    /// The profile knows where tokens are fetched.
     pub token_endpoint: bool,
     /// Loopback addresses are let through.
     pub allow_loopback: bool,
@@ -316,7 +316,9 @@ fn read_field(at: &At<'_>, kind: &str, field: &Field, around: &Around<'_>) -> Op
     if text.is_empty() && !may_be_empty {
         return at.fault("must not be empty");
     }
-    match field.form {
+    // An assertion goes to its audience where the profile knows no other place for it.
+    let form = if field.name == "audience" && !around.token_endpoint { Form::Url } else { field.form };
+    match form {
         Form::Header if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.trim() != text => {
             at.fault("goes into a header: visible ASCII characters only, no space at either end")
         }

@@ -63,7 +63,7 @@ impl Desk {
         };
         if let Some(policy) = policy {
             for connection in policy.connections.keys() {
-                if let Some(line) = Line::open(connection, &policy, host)? {
+                if let Some(line) = Line::open((name, connection), &policy, host)? {
                     desk.lines.insert(connection.clone(), line);
                 }
             }
@@ -90,6 +90,11 @@ impl Desk {
                     let connection = report.connection;
                     self.finish(&connection, host)?;
                 }
+                Reply::Done
+            }
+            Ask::Fetched(report) => {
+                let connection = report.connection.clone();
+                self.at(&connection, host, |line, host| line.fetched(report, host))?;
                 Reply::Done
             }
             Ask::Gone(_) => Reply::Done,
@@ -123,7 +128,7 @@ impl Desk {
         let Some(line) = self.lines.get_mut(&connection) else {
             return Ok(Answer::Now(refused(gate::unknown(&connection))));
         };
-        let asked = line.admit(admit, ticket.0, waited, host);
+        let asked = line.ask(admit, ticket.0, waited, host);
         self.finish(&connection, host)?;
         Ok(match asked {
             Asked::Now(reply) => Answer::Now(reply),
@@ -136,6 +141,9 @@ impl Desk {
     /// # Errors
     /// If storage refuses.
     pub fn cancel(&mut self, ticket: Ticket, host: &mut Host<'_>) -> Result<(), StoreError> {
+        if self.lines.values_mut().any(|line| line.stops_waiting_for_token(ticket.0)) {
+            return Ok(());
+        }
         let held = |line: &Line| line.waiting.iter().find(|(_, (desk, _))| *desk == ticket.0).map(|(held, _)| *held);
         let Some((connection, held)) = self.lines.iter().find_map(|(name, line)| Some((name.clone(), held(line)?)))
         else {
@@ -153,14 +161,14 @@ impl Desk {
     /// # Errors
     /// If storage refuses.
     pub fn wake(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let due = |line: &mut Line| line.throttle.next_wakeup().is_some_and(|at| at <= host.now);
+        let due = |line: &mut Line| line.next_wakeup().is_some_and(|at| at <= host.now);
         let names: Vec<String> =
             self.lines.iter_mut().filter_map(|(name, line)| due(line).then(|| name.clone())).collect();
         for connection in names {
-            if let Some(line) = self.lines.get_mut(&connection) {
+            self.at(&connection, host, |line, host| {
                 line.throttle.wake(host.time());
-            }
-            self.finish(&connection, host)?;
+                Ok(line.wake_for_token(host))
+            })?;
         }
         if self.next_alarm.is_some_and(|at| at <= host.now) {
             for (connection, stone) in host.store.all(Table::Tombstone)? {
@@ -180,7 +188,7 @@ impl Desk {
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
     pub fn next_wakeup(&mut self) -> Option<i64> {
-        self.lines.values_mut().filter_map(|line| line.throttle.next_wakeup()).min()
+        self.lines.values_mut().filter_map(Line::next_wakeup).min()
     }
 
     /// When to call [`Self::wake`], even if the object has left memory: Unix milliseconds.
@@ -188,11 +196,25 @@ impl Desk {
         self.next_alarm
     }
 
+    /// An event on a connection, and what it says to some that waited.
+    fn at(
+        &mut self,
+        connection: &str,
+        host: &mut Host<'_>,
+        event: impl FnOnce(&mut Line, &mut Host<'_>) -> Result<Vec<(u64, Reply)>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
+        for (desk, reply) in event(line, host)? {
+            self.ready.push_back((Ticket(desk), reply));
+        }
+        self.finish(connection, host)
+    }
+
     /// What every event on a connection ends with: store first, then let the waiting ones know.
     pub(super) fn finish(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
         line.store(host)?;
-        while let Some((desk, reply)) = line.next_ready() {
+        while let Some((desk, reply)) = line.next_ready(host.now) {
             self.ready.push_back((Ticket(desk), reply));
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! One connection at the desk: its part of the policy, its throttle, and who waits for it.
 
-use super::protocol::{Admit, BodyLength, Go, No, Reply, Route, Settle};
+use super::access::Access;
+use super::protocol::{Admit, Bearer, BodyLength, Go, No, Reply, Route, Settle};
 use super::store::{Host, StoreError, Table};
 use crate::civil::{Reset, Zone};
 use crate::http::{PolicyItem, RemainingItem, policy_field, remaining_field};
@@ -10,6 +11,7 @@ use crate::throttle::{
     Admission, AppRule, Call, Grant, Kind, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle, Ticket, Unit, Would,
     policy_item,
 };
+use crate::vendor::grant::is_fetched;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,6 +22,9 @@ pub struct Line {
     pub(super) throttle: Throttle,
     /// The calls that wait, with the desk's own tickets.
     pub(super) waiting: HashMap<Ticket, (u64, Box<Admit>)>,
+    /// The access token, where the credential has to be exchanged for one.
+    pub(super) access: Option<Access>,
+    pub(super) tenant: String,
     route: Box<Route>,
     bodies: Vec<(Routes, u64)>,
 }
@@ -42,7 +47,11 @@ pub struct Displaced {
 
 impl Line {
     /// A connection as the policy has it, with the counts that were stored under its name.
-    pub(super) fn open(name: &str, policy: &Policy, host: &mut Host<'_>) -> Result<Option<Self>, StoreError> {
+    pub(super) fn open(
+        (tenant, name): (&str, &str),
+        policy: &Policy,
+        host: &mut Host<'_>,
+    ) -> Result<Option<Self>, StoreError> {
         let Some(connection) = policy.connections.get(name) else { return Ok(None) };
         let plan = plan(connection, &policy.apps);
         let mut row = host.store.load(Table::Throttle, name)?;
@@ -59,6 +68,8 @@ impl Line {
             connection: connection.clone(),
             throttle,
             waiting: HashMap::new(),
+            access: Access::load((tenant, name), connection, host)?,
+            tenant: tenant.to_owned(),
             route,
             bodies,
         }))
@@ -75,6 +86,10 @@ impl Line {
         for (ticket, (desk, admit)) in self.waiting {
             waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
         }
+        for waiter in self.access.iter_mut().flat_map(Access::take_waiting) {
+            let waited_ms = u64::try_from(host.now - waiter.since).unwrap_or(0);
+            waiting.push(Displaced { desk: waiter.desk, admit: waiter.admit, waited_ms });
+        }
         // The desk's tickets count up, so this is the order in which they came.
         waiting.sort_unstable_by_key(|call| call.desk);
         let Some(connection) = policy.connections.get(&self.name) else {
@@ -82,22 +97,31 @@ impl Line {
             return Ok((None, waiting));
         };
         let throttle = self.throttle.replan(plan(connection, &policy.apps), host.time()).map_err(StoreError)?;
+        let access = match self.access {
+            Some(access) => access.for_another(connection),
+            None => Access::of(connection),
+        };
         let mut line = Self {
             name: self.name,
             connection: connection.clone(),
             throttle,
             waiting: HashMap::new(),
+            access,
+            tenant: self.tenant,
             route: route(connection),
             bodies: bodies(connection),
         };
         line.store(host)?;
+        line.store_access(host)?;
         Ok((Some(line), waiting))
     }
 
     /// The connection is removed with its tenant.
     pub(super) fn close(self, host: &mut Host<'_>) -> Result<Vec<u64>, StoreError> {
         bury(&self.name, self.throttle, host)?;
-        Ok(self.waiting.into_values().map(|(desk, _)| desk).collect())
+        let for_a_token = self.access.map(|mut access| access.take_waiting()).unwrap_or_default();
+        let for_a_token = for_a_token.into_iter().map(|waiter| waiter.desk);
+        Ok(self.waiting.into_values().map(|(desk, _)| desk).chain(for_a_token).collect())
     }
 
     /// Where its calls go.
@@ -139,7 +163,7 @@ impl Line {
             urgency: admit.urgency,
         };
         match self.throttle.admit(host.time(), call) {
-            Admission::Granted(grant) => Asked::Now(self.go(&grant, admit.knows)),
+            Admission::Granted(grant) => Asked::Now(self.go(&grant, &admit, host.now)),
             Admission::Refused(refused) => {
                 let left = self.left_for(app, mask);
                 Asked::Now(self.no(refused, left))
@@ -164,12 +188,12 @@ impl Line {
     }
 
     /// The next waiting call whose end is known, with the desk's ticket.
-    pub(super) fn next_ready(&mut self) -> Option<(u64, Reply)> {
+    pub(super) fn next_ready(&mut self, now: i64) -> Option<(u64, Reply)> {
         loop {
             let (ticket, outcome) = self.throttle.next_ready()?;
             let Some((desk, admit)) = self.waiting.remove(&ticket) else { continue };
             let reply = match outcome {
-                Ok(grant) => self.go(&grant, admit.knows),
+                Ok(grant) => self.go(&grant, &admit, now),
                 Err(refused) => self.no(refused, String::new()),
             };
             return Some((desk, reply));
@@ -184,7 +208,7 @@ impl Line {
         }
     }
 
-    fn go(&mut self, grant: &Grant, knows: u64) -> Reply {
+    fn go(&mut self, grant: &Grant, admit: &Admit, now: i64) -> Reply {
         let mut items = Vec::with_capacity(4);
         let mut names = Vec::with_capacity(4);
         self.throttle.left(grant.permit, |left| {
@@ -196,15 +220,25 @@ impl Line {
             remaining,
             reset_seconds,
         });
+        let held = self.access.as_ref().and_then(|access| access.current(now));
         Reply::Go(Go {
             permit: grant.permit,
             waited_ms: grant.waited_ms,
             slack_ms: u64::try_from(SLACK_MS).unwrap_or(0),
-            route: (knows != self.route.version).then(|| self.route()),
+            route: (admit.knows != self.route.version).then(|| self.route()),
             route_version: self.route.version,
+            bearer: held
+                .filter(|held| held.mark != admit.holds)
+                .map(|held| Bearer { token: held.token.clone(), mark: held.mark }),
+            mark: held.map_or(0, |held| held.mark),
             rate_limit: remaining_field(items),
             would: grant.would.map(would),
         })
+    }
+
+    /// A refusal in the vendor's words, of a call that has not come to its limits.
+    pub(super) fn turned_away(&self, refusal: Refusal) -> Reply {
+        Reply::No(No { refusal, vendor: Some(self.connection.profile.dialect.as_str().to_owned()), rate_limit: None })
     }
 
     fn left_for(&mut self, app: &str, mask: u32) -> String {
@@ -257,6 +291,7 @@ impl Line {
 /// Keeps what a removed connection's windows and days still need, until they need it no more.
 fn bury(name: &str, throttle: Throttle, host: &mut Host<'_>) -> Result<(), StoreError> {
     host.store.remove(Table::Throttle, name)?;
+    host.store.remove(Table::Access, name)?;
     let Some((until, row)) = throttle.bury(host.time()) else { return Ok(()) };
     let mut stone = until.to_be_bytes().to_vec();
     stone.extend(row);
@@ -296,7 +331,7 @@ fn route(connection: &Connection) -> Box<Route> {
         version: 0,
         profile: connection.profile.clone(),
         base_url: connection.base_url.clone(),
-        credential: connection.credential.clone(),
+        credential: Some(connection.credential.clone()).filter(|credential| !is_fetched(credential)),
         timeout_ms: connection.timeout_ms,
         rate_limit_policy: policy_field(items),
     };

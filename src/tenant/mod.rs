@@ -2,7 +2,9 @@
 //!
 //! [`desk`] decides, and is pure; what is wasm only gives it storage, time and somebody to talk to.
 
+pub mod access;
 pub mod desk;
+mod entry;
 mod gate;
 mod keys;
 mod line;

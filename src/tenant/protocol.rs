@@ -6,6 +6,7 @@ use crate::policy::Credential;
 use crate::refusal::Refusal;
 use crate::throttle::{Outcome, PermitId};
 use crate::vendor::Profile;
+use crate::vendor::grant::{Exchange, Failure, Issued};
 use serde::{Deserialize, Serialize};
 
 /// What a Worker asks of a tenant's object.
@@ -17,6 +18,8 @@ pub enum Ask {
     Describe(Admit),
     /// What became of a permit. Answered with [`Reply::Done`], also when repeated.
     Settle(Settle),
+    /// What became of an exchange for an access token. Answered with [`Reply::Done`], also when repeated.
+    Fetched(Fetched),
     /// The caller of this call has gone: if it still waits, it gives up its place. Its own ask is answered all the same,
     /// so that a permit already on its way is settled as unused. Heeded by the object's shell, which knows who waits.
     Gone(String),
@@ -103,6 +106,49 @@ pub struct Admit {
     pub again: bool,
     /// The version of the route the Worker remembers, so that it need not be sent again; 0: none.
     pub knows: u64,
+    /// The mark of the access token that the Worker holds, so that it need not be sent again; 0: none.
+    pub holds: u64,
+    /// The mark of the access token with which the vendor has refused this call; 0: none. Then another is wanted.
+    pub rejected: u64,
+}
+
+/// An access token to fetch: for whoever is told so, and nobody else.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Fetch {
+    /// What to send.
+    pub exchange: Exchange,
+    /// To report with.
+    pub whose: u64,
+    /// To report with.
+    pub began: i64,
+}
+
+/// What became of an exchange.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fetched {
+    /// The connection's name.
+    pub connection: String,
+    /// From [`Fetch`].
+    pub whose: u64,
+    /// From [`Fetch`].
+    pub began: i64,
+    /// A token, or why there is none.
+    pub result: Result<Issued, Failure>,
+}
+
+/// An access token. Its `Debug` shows only which one it is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bearer {
+    /// The token.
+    pub token: String,
+    /// Its mark.
+    pub mark: u64,
+}
+
+impl std::fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bearer").field("mark", &self.mark).finish_non_exhaustive()
+    }
 }
 
 /// What is known of a request's body before it is read.
@@ -142,6 +188,10 @@ pub enum Reply {
     Go(Go),
     /// It may not.
     No(No),
+    /// An access token is wanted first: fetch it, report it, ask again.
+    Fetch(Box<Fetch>),
+    /// No better token than the refused one is to be had now: the vendor's answer stands.
+    Stands,
     /// [`Ask::Describe`].
     Route(Box<Route>),
     /// Done.
@@ -174,6 +224,10 @@ pub struct Go {
     pub route: Option<Box<Route>>,
     /// Its version.
     pub route_version: u64,
+    /// The access token, where one is needed and the Worker does not hold it.
+    pub bearer: Option<Bearer>,
+    /// The mark of the token to use; 0 where none is needed, or none works any more.
+    pub mark: u64,
     /// The `RateLimit` field.
     pub rate_limit: String,
     /// `Sluice-Would`, in observe mode, where the call would not have gone at once.
@@ -200,8 +254,8 @@ pub struct Route {
     pub profile: Profile,
     /// Scheme, host and base path, without a trailing slash.
     pub base_url: String,
-    /// What is put in the key's place.
-    pub credential: Credential,
+    /// What is put in the key's place; none where an access token is, which comes with the permit.
+    pub credential: Option<Credential>,
     /// From send to last byte, milliseconds.
     pub timeout_ms: u64,
     /// The `RateLimit-Policy` field.
@@ -231,9 +285,10 @@ pub fn from_wire<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vendor::grant::Signing;
     use serde_json::json;
 
-    fn route(profile: Profile, credential: Credential) -> Route {
+    fn route(profile: Profile, credential: Option<Credential>) -> Route {
         Route {
             version: u64::MAX,
             profile,
@@ -248,22 +303,37 @@ mod tests {
     fn a_route_crosses_the_wire_with_a_built_in_profile_or_one_of_the_tenants_own() {
         let own = Profile::inline(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]})).unwrap();
         for profile in [Profile::built_in("marketo").unwrap(), own] {
-            for credential in [
-                Credential::Passthrough,
-                Credential::Bearer { token: "t".to_owned() },
-                Credential::ClientCredentials {
-                    client_id: "i".to_owned(),
-                    client_secret: "s".to_owned(),
-                    token_url: None,
-                    scope: None,
-                },
-            ] {
+            for credential in [Some(Credential::Passthrough), Some(Credential::Bearer { token: "t".to_owned() }), None]
+            {
                 let sent = route(profile.clone(), credential);
                 let Some(Reply::Route(came)) = from_wire(&to_wire(&Reply::Route(Box::new(sent.clone())))) else {
                     panic!("it did not parse")
                 };
                 assert_eq!((came.profile, came.credential), (sent.profile, sent.credential));
             }
+        }
+    }
+
+    #[test]
+    fn a_fetch_and_what_came_of_it_cross_the_wire() {
+        let exchange = Exchange {
+            url: "https://a.example/token".to_owned(),
+            basic: None,
+            form: "grant_type=x".to_owned(),
+            sign: Some(Signing { key: "k".to_owned(), input: "i".to_owned() }),
+            timeout_ms: 10_000,
+        };
+        let fetch = Fetch { exchange: exchange.clone(), whose: u64::MAX, began: 1 };
+        let Some(Reply::Fetch(came)) = from_wire(&to_wire(&Reply::Fetch(Box::new(fetch)))) else {
+            panic!("it did not parse")
+        };
+        assert_eq!((came.exchange, came.whose), (exchange, u64::MAX));
+        let issued = Issued { token: "t".to_owned(), refresh_token: None, life_s: Some(60) };
+        let refused = Failure::Refused { status: 401, code: Some("invalid_client".to_owned()) };
+        for result in [Ok(issued), Err(refused), Err(Failure::Unwell { status: 503, retry_after_ms: None })] {
+            let sent = Fetched { connection: "c".to_owned(), whose: 1, began: -1, result: result.clone() };
+            let Some(Ask::Fetched(came)) = from_wire(&to_wire(&Ask::Fetched(sent))) else { panic!("it did not parse") };
+            assert_eq!(came.result, result);
         }
     }
 

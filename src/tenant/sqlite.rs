@@ -8,13 +8,16 @@ use wasm_bindgen::{JsCast, JsValue};
 
 /// The schema, as the steps that lead to it: step n makes version n of version n − 1. A step once released is never
 /// changed: a change is a new step at the end.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE policy (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE key (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE throttle (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE tenant (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE tombstone (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-"];
+",
+    "CREATE TABLE access (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
+];
 
 /// The object's SQLite. Tables are made at the first write, so that asking after a tenant that is not there stores
 /// nothing.
@@ -132,6 +135,7 @@ const fn statements(table: Table) -> Statements {
         Table::Throttle => statements!("throttle"),
         Table::Tenant => statements!("tenant"),
         Table::Tombstone => statements!("tombstone"),
+        Table::Access => statements!("access"),
     }
 }
 

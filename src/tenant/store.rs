@@ -17,6 +17,8 @@ pub enum Table {
     Tenant,
     /// What removed connections' windows and days still need, by connection.
     Tombstone,
+    /// Access tokens and rotated refresh tokens, sealed, by connection.
+    Access,
 }
 
 /// Storage refused: this object is superseded, or its storage is broken. It must forget what it holds in memory.

@@ -56,7 +56,7 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
         if desk.lines.contains_key(name) {
             continue;
         }
-        if let Some(mut line) = Line::open(name, &policy, host)? {
+        if let Some(mut line) = Line::open((&desk.name, name), &policy, host)? {
             // The tombstone's counts live on in the connection's own row from here.
             line.throttle.require_row();
             line.store(host)?;

@@ -3,7 +3,9 @@
 pub mod body;
 pub mod credential;
 pub mod dialect;
+pub mod grant;
 pub mod outcome;
+mod pem;
 pub mod profile;
 pub mod token;
 

@@ -4,3 +4,4 @@
 mod calls;
 mod rig;
 mod tenure;
+mod tokens;

@@ -178,6 +178,8 @@ impl Rig {
             urgency: 3,
             again: false,
             knows: 0,
+            holds: 0,
+            rejected: 0,
         }
     }
 

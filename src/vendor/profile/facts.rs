@@ -85,6 +85,8 @@ pub struct TokenEndpoint {
     pub shape: TokenShape,
     /// How long the token is said to work, seconds.
     pub expires_in: u32,
+    /// It wants client and secret as Basic authentication, not in the form.
+    pub basic: bool,
 }
 
 /// The shapes of a token endpoint's answer.

@@ -194,13 +194,18 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
         ("salesforce", TokenShape::Salesforce),
         ("keap", TokenShape::Keap),
     ];
-    fields.object("token_endpoint", &["path", "shape", "expires_in"], |fields| {
+    fields.object("token_endpoint", &["path", "shape", "expires_in", "basic"], |fields| {
         let path = fields.required("path");
         if !path.starts_with('/') {
             fields.fault("path", "must begin with a slash");
         }
         let shape = fields.word("shape", &shapes).unwrap_or(TokenShape::OAuth);
-        TokenEndpoint { path, shape, expires_in: fields.seconds("expires_in", 3_600) }
+        TokenEndpoint {
+            path,
+            shape,
+            expires_in: fields.seconds("expires_in", 3_600),
+            basic: fields.flag("basic", false),
+        }
     })
 }
 

@@ -9,6 +9,7 @@ use crate::server::{Inner, State};
 use crate::spec::CountAt;
 use crate::vendors::{Request, Standings};
 use crate::wire::{Answer, Body, Connection, Cut, Framing, Head, Payload, Sent, Stream};
+use base64::Engine;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
@@ -121,6 +122,10 @@ impl<'a> Visit<'a> {
                 visit.count_in(&mut inner, &head.target, now_us);
             }
         }
+        if kind == Kind::Token {
+            let Inner { faults, chance, .. } = &mut *inner;
+            visit.fault = faults.draw_for_token(&head.target, chance);
+        }
         visit
     }
 
@@ -171,7 +176,14 @@ impl<'a> Visit<'a> {
         let dialect = inner.dialect;
         let request = Request { head, payload, number: self.number };
         let (verdict, mut answer) = match (self.kind, &self.say) {
-            (Kind::Token, _) => (Verdict::Free, inner.token(&request, now_us)),
+            (Kind::Token, _) => {
+                inner.note_exchange(payload);
+                let answer = match &self.fault {
+                    Some(fault) => befall(fault, Answer::empty(200), &inner, civil_ms),
+                    None => inner.token(&request, now_us),
+                };
+                (Verdict::Free, answer)
+            }
             (Kind::Unauthorized, _) => (Verdict::Unauthorized, (dialect.unauthorized)()),
             (_, Some(Err(refusal) | Ok(Say::Refuse(refusal)))) => {
                 (Verdict::Refused(refusal.limit.name.clone()), (dialect.refusal)(refusal))
@@ -271,19 +283,47 @@ impl Inner {
         shown == credential || self.tokens.iter().any(|(token, _)| *token == shown)
     }
 
-    /// The token endpoint: the same token while it lives, as the vendors do.
+    fn note_exchange(&mut self, payload: &Payload) {
+        self.exchanges.push_back(String::from_utf8_lossy(&payload.kept).into_owned());
+        while self.exchanges.len() > 100 {
+            self.exchanges.pop_front();
+        }
+    }
+
+    /// The token endpoint: the same token while it lives, as most vendors do; a new one for each refresh token.
     fn token(&mut self, request: &Request, now_us: u64) -> Answer {
-        let secret = request.form("client_secret");
-        if self.spec.credential.is_some() && secret != self.spec.credential {
+        self.tokens.retain(|(_, lapses_us)| *lapses_us > now_us);
+        let grant = request.form("grant_type").unwrap_or_default();
+        let refreshes = grant == "refresh_token" && self.spec.refresh_token.is_some();
+        let good = if grant.ends_with("jwt-bearer") {
+            // Whether it is signed is for the test to see.
+            request.form("assertion").is_some_and(|assertion| assertion.split('.').count() == 3)
+        } else {
+            let secret = request.form("client_secret").or_else(|| basic_password(request.head));
+            self.spec.credential.is_none() || secret == self.spec.credential
+        };
+        let first = self.refresh.as_ref().or(self.spec.refresh_token.as_ref());
+        if !good || (refreshes && request.form("refresh_token").as_ref() != first) {
             return (self.dialect.token_refused)();
         }
-        self.tokens.retain(|(_, lapses_us)| *lapses_us > now_us);
-        let (token, lapses_us) = self.tokens.back().cloned().unwrap_or_else(|| {
+        let held = self.tokens.back().filter(|_| !refreshes).cloned();
+        let (token, lapses_us) = held.unwrap_or_else(|| {
             let token = format!("mock-{:016x}{:016x}", self.chance.bits(), self.chance.bits());
             (token, now_us + self.spec.token_s * 1_000_000)
         });
+        if refreshes {
+            self.refresh = Some(format!("refresh-{token}"));
+        }
         self.tokens.retain(|(known, _)| *known != token);
         self.tokens.push_back((token.clone(), lapses_us));
         (self.dialect.token)(&token, (lapses_us - now_us) / 1_000_000)
     }
+}
+
+/// The password of Basic authentication.
+fn basic_password(head: &Head) -> Option<String> {
+    let (scheme, pair) = head.header("authorization")?.split_once(' ')?;
+    let pair = base64::engine::general_purpose::STANDARD.decode(pair.trim()).ok()?;
+    let password = String::from_utf8(pair).ok()?.split_once(':')?.1.to_owned();
+    scheme.eq_ignore_ascii_case("basic").then_some(password)
 }

@@ -119,7 +119,16 @@ impl Faults {
 
     /// What befalls the next call.
     pub fn draw(&mut self, target: &str, chance: &mut Chance) -> Option<Fault> {
-        for (rule, met, done) in &mut self.rules {
+        self.draw_of(target, chance, |_| true)
+    }
+
+    /// What befalls the next exchange at the token endpoint: only faults of its very path do.
+    pub fn draw_for_token(&mut self, target: &str, chance: &mut Chance) -> Option<Fault> {
+        self.draw_of(target, chance, |rule| rule.path.is_some())
+    }
+
+    fn draw_of(&mut self, target: &str, chance: &mut Chance, which: impl Fn(&FaultRule) -> bool) -> Option<Fault> {
+        for (rule, met, done) in self.rules.iter_mut().filter(|(rule, ..)| which(rule)) {
             if rule.path.as_deref().is_some_and(|path| !target.starts_with(path)) {
                 continue;
             }

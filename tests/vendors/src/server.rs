@@ -48,6 +48,10 @@ pub(crate) struct Inner {
     pub faults: Faults,
     /// Issued tokens and when they lapse, µs: the newest last, at most 100.
     pub tokens: VecDeque<(String, u64)>,
+    /// The refresh token that works now, where one has been given.
+    pub refresh: Option<String>,
+    /// The forms that came to the token endpoint: the newest last, at most 100.
+    pub exchanges: VecDeque<String>,
 }
 
 impl Vendor {
@@ -112,6 +116,8 @@ impl State {
             chance: Chance::new(spec.seed),
             faults: Faults::new(&spec.faults),
             tokens: VecDeque::new(),
+            refresh: None,
+            exchanges: VecDeque::new(),
             spec,
         };
         Ok(Self { clock: Clock::start(), inner: Mutex::new(inner) })
@@ -194,6 +200,21 @@ impl Handle {
     /// The spec in force.
     pub fn spec(&self) -> Spec {
         self.state.lock().spec.clone()
+    }
+
+    /// No token that was issued works any more.
+    pub fn revoke(&self) {
+        self.state.lock().tokens.clear();
+    }
+
+    /// Every token that works now.
+    pub fn tokens(&self) -> Vec<String> {
+        self.state.lock().tokens.iter().map(|(token, _)| token.clone()).collect()
+    }
+
+    /// The forms that came to the token endpoint, the newest last: the last 100.
+    pub fn exchanges(&self) -> Vec<String> {
+        self.state.lock().exchanges.iter().cloned().collect()
     }
 
     /// The limits in force.

@@ -35,6 +35,9 @@ pub struct Spec {
     /// Without, it takes anything.
     #[serde(default)]
     pub credential: Option<String>,
+    /// The first refresh token. Each works once: an exchange gives the next, and always a new access token.
+    #[serde(default)]
+    pub refresh_token: Option<String>,
     /// How long a token bought at the token endpoint works, seconds.
     #[serde(default = "default_token_s")]
     pub token_s: u64,
@@ -117,6 +120,7 @@ impl Spec {
             day_shift_ms: 0,
             works_on: false,
             credential: None,
+            refresh_token: None,
             token_s: default_token_s(),
             journal: default_journal(),
             app_header: default_app_header(),
@@ -161,6 +165,20 @@ impl Spec {
     #[must_use]
     pub fn credential(mut self, credential: &str) -> Self {
         self.credential = Some(credential.to_owned());
+        self
+    }
+
+    /// Taking this refresh token first, and then the one that each exchange gives.
+    #[must_use]
+    pub fn refresh_token(mut self, token: &str) -> Self {
+        self.refresh_token = Some(token.to_owned());
+        self
+    }
+
+    /// Its tokens working so long, seconds.
+    #[must_use]
+    pub const fn token_s(mut self, seconds: u64) -> Self {
+        self.token_s = seconds;
         self
     }
 

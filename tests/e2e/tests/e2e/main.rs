@@ -17,6 +17,7 @@ mod bytes;
 mod crash;
 mod daily;
 mod fair;
+mod fetched;
 mod gone;
 mod headers;
 mod hosts;
@@ -72,6 +73,7 @@ fn tests() -> Vec<Test> {
         bytes::tests(),
         retry_after::tests(),
         fair::tests(),
+        fetched::tests(),
         aprimo::tests(),
         gone::tests(),
         pause::tests(),

@@ -1,0 +1,67 @@
+//! Fetching an access token, when the tenant's object says so: the exchange itself, and the report of it. The object sees
+//! to it that one is fetched at a time, and decides what comes of it.
+
+use super::installation::Installation;
+use super::tenants;
+use crate::http::retry_after_ms;
+use crate::platform;
+use crate::tenant::protocol::{Ask, Fetch, Fetched};
+use crate::vendor::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, read};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use js_sys::Uint8Array;
+use serde::Deserialize;
+use wasm_bindgen::JsCast;
+
+/// Pauses between reports that are not heard, ms; each report is itself sent three times. A refresh token that is lost
+/// on this way is lost for good, so this goes on nearly until the object gives up waiting.
+const PAUSES_MS: [f64; 4] = [200.0, 400.0, 800.0, 1_600.0];
+
+/// Fetches a token and reports it. The report is durable in the object before this returns, or has failed and is logged.
+pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: Fetch) {
+    let result = exchange(&fetch.exchange).await;
+    if let Err(failure) = &result {
+        let line = serde_json::json!({"level": "warn", "tenant": tenant, "connection": connection,
+            "fault": failure.detail(connection)});
+        super::log(&line);
+    }
+    let Fetch { whose, began, .. } = fetch;
+    let report = Ask::Fetched(Fetched { connection: connection.to_owned(), whose, began, result });
+    for pause in PAUSES_MS {
+        if tenants::ask(here, tenant, &report).await.is_ok() {
+            return;
+        }
+        platform::pause(pause).await;
+    }
+    let line = serde_json::json!({"level": "error", "tenant": tenant, "connection": connection,
+        "fault": "a token was fetched, and the tenant's object could not be told of it"});
+    super::log(&line);
+}
+
+/// Status, `Retry-After` and body of a token endpoint's answer; or 0, and why there is none.
+#[derive(Deserialize)]
+struct Posted(u16, String, String);
+
+async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
+    let mut form = request.form.clone();
+    if let Some(signing) = &request.sign {
+        let key = STANDARD.decode(&signing.key).map_err(|_| Failure::Key)?;
+        let signature = platform::sign(&key, &signing.input).await;
+        let signature = signature.dyn_into::<Uint8Array>().map_err(|_| Failure::Key)?;
+        let signature = URL_SAFE_NO_PAD.encode(signature.to_vec());
+        form = format!("{form}&assertion={}.{signature}", signing.input);
+    }
+    let mut headers = vec![("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")];
+    let basic = request.basic.as_ref().map(|pair| format!("Basic {pair}"));
+    headers.extend(basic.as_deref().map(|basic| ("Authorization", basic)));
+    let headers = serde_json::to_string(&headers).map_err(|_| Failure::Senseless)?;
+    let (most, ms) = (LONGEST_ANSWER as f64, request.timeout_ms as f64);
+    let posted = platform::post_form(&request.url, &headers, &form, most, ms).await.as_string();
+    let Posted(status, about, body) =
+        posted.and_then(|posted| serde_json::from_str(&posted).ok()).ok_or(Failure::Senseless)?;
+    match (status, about.as_str()) {
+        (0, "timeout") => Err(Failure::Silent),
+        (0, _) => Err(Failure::Unreachable),
+        _ => read(status, retry_after_ms(&about, platform::now()), &body),
+    }
+}

@@ -1,0 +1,287 @@
+use super::*;
+use crate::civil::Zones;
+use crate::policy::{Context, Policy};
+
+/// 2026-06-15 12:00 UTC.
+const NOON: i64 = 1_781_524_800_000;
+const HOUR: i64 = 3_600_000;
+
+struct Nowhere;
+
+impl Zones for Nowhere {
+    fn offset_seconds(&self, _: &str, _: i64) -> Option<i32> {
+        None
+    }
+}
+
+fn connection(base_url: &str, secret: &str) -> Connection {
+    let policy = serde_json::json!({"connections": {"c": {"vendor": "generic", "base_url": base_url, "credential": {
+        "type": "client_credentials", "client_id": "i", "client_secret": secret, "token_url": "https://t.example.com/token"}}}});
+    let context = Context { zones: &Nowhere, allow_loopback: false, previous: None };
+    let (policy, _) = Policy::parse(&policy.to_string(), &context).unwrap();
+    policy.connections["c"].clone()
+}
+
+#[test]
+fn what_a_stored_refresh_token_is_known_by_stays_as_it_is() {
+    let credential = Credential::RefreshToken {
+        client_id: "i".into(),
+        client_secret: "s".into(),
+        refresh_token: "r".into(),
+        token_url: "https://t.example.com/token".into(),
+    };
+    let access = Access::of(&Connection { credential, ..connection("https://a.example.com", "s") }).unwrap();
+    assert_eq!((access.whose, access.place), (13_745_486_045_573_957_066, 13_074_129_262_061_249_434));
+}
+
+fn access() -> Access {
+    Access::of(&connection("https://a.example.com", "s")).unwrap()
+}
+
+fn token(text: &str) -> Issued {
+    Issued { token: text.to_owned(), refresh_token: None, life_s: None }
+}
+
+impl Access {
+    fn gets(&mut self, now: i64, life_ms: i64, text: &str) -> bool {
+        self.issued(now, self.whose, self.began, life_ms, token(text))
+    }
+
+    fn fails(&mut self, now: i64, failure: Failure) {
+        self.failed(now, self.whose, self.began, failure);
+    }
+
+    fn holds(&self, now: i64) -> Option<&str> {
+        self.current(now).map(|held| held.token.as_str())
+    }
+}
+
+/// One that holds `t1`, fetched at noon for an hour.
+fn holding() -> Access {
+    let mut access = access();
+    assert_eq!(access.ask(NOON, 0), Need::Fetch);
+    assert!(access.gets(NOON, HOUR, "t1"));
+    access
+}
+
+fn invalid_client() -> Failure {
+    Failure::Refused { status: 401, code: Some("invalid_client".into()) }
+}
+
+#[test]
+fn the_first_fetches_and_all_others_wait_for_it() {
+    let mut access = access();
+    assert_eq!(access.ask(NOON, 0), Need::Fetch);
+    for _ in 0..100 {
+        assert_eq!(access.ask(NOON + 5, 0), Need::Wait);
+    }
+    assert!(access.gets(NOON + 200, HOUR, "t1"));
+    assert_eq!(access.ask(NOON + 201, 0), Need::Nothing);
+    assert_eq!(access.holds(NOON + 201), Some("t1"));
+}
+
+#[test]
+fn a_token_is_renewed_a_minute_before_its_end_by_one_call_while_the_others_go_on() {
+    let mut access = holding();
+    assert_eq!(access.ask(NOON + HOUR - 60_001, 0), Need::Nothing);
+    assert_eq!(access.ask(NOON + HOUR - 60_000, 0), Need::Fetch);
+    assert_eq!(access.ask(NOON + HOUR - 60_000, 0), Need::Nothing);
+    assert_eq!(access.holds(NOON + HOUR - 1), Some("t1"));
+    assert_eq!(access.ask(NOON + HOUR - 46_000, 0), Need::Nothing, "the fetcher may still report");
+}
+
+#[test]
+fn a_short_lived_token_is_renewed_when_a_tenth_of_its_life_is_left() {
+    let mut access = access();
+    access.ask(NOON, 0);
+    access.gets(NOON, 10_000, "t1");
+    assert_eq!(access.ask(NOON + 8_999, 0), Need::Nothing);
+    assert_eq!(access.ask(NOON + 9_000, 0), Need::Fetch);
+}
+
+#[test]
+fn a_life_counts_from_the_asking_not_from_the_answer() {
+    let mut access = access();
+    access.ask(NOON, 0);
+    access.gets(NOON + 8_000, 20_000, "t1");
+    assert_eq!(access.holds(NOON + 19_999), Some("t1"));
+    assert_eq!(access.holds(NOON + 20_000), None);
+}
+
+#[test]
+fn a_vendor_that_gives_the_same_token_again_is_not_asked_before_it_ends() {
+    let mut access = holding();
+    let late = NOON + HOUR - 30_000;
+    assert_eq!(access.ask(late, 0), Need::Fetch);
+    assert!(access.gets(late, 30_000, "t1"));
+    assert_eq!(access.ask(late + 29_999, 0), Need::Nothing);
+    assert_eq!(access.ask(late + 30_000, 0), Need::Fetch);
+}
+
+#[test]
+fn a_token_without_life_is_not_fetched_more_than_once_a_second() {
+    let mut access = access();
+    access.ask(NOON, 0);
+    access.gets(NOON, 0, "t1");
+    assert_eq!(access.ask(NOON + 899, 0), Need::Nothing);
+    assert_eq!(access.ask(NOON + 1_000, 0), Need::Fetch);
+}
+
+#[test]
+fn a_dead_fetcher_is_replaced_by_the_next_and_two_are_enough() {
+    let mut access = access();
+    assert_eq!(access.ask(NOON, 0), Need::Fetch);
+    assert_eq!(access.ask(NOON + REPORT_MS - 1, 0), Need::Wait);
+    assert_eq!(access.ask(NOON + REPORT_MS, 0), Need::Fetch);
+    assert_eq!(access.ask(NOON + 2 * REPORT_MS, 0), Need::Fail(Failure::Lost, 1));
+    assert_eq!(access.ask(NOON + 2 * REPORT_MS + 1_000, 0), Need::Fetch);
+}
+
+#[test]
+fn a_fetcher_taken_for_dead_still_brings_its_token() {
+    let mut access = access();
+    access.ask(NOON, 0);
+    let first = access.began;
+    assert_eq!(access.ask(NOON + REPORT_MS, 0), Need::Fetch);
+    assert!(access.issued(NOON + REPORT_MS + 1, access.whose, first, HOUR, token("t1")));
+    assert_eq!(access.ask(NOON + REPORT_MS + 2, 0), Need::Nothing);
+    access.fails(NOON + REPORT_MS + 3, invalid_client());
+    assert_eq!(access.ask(NOON + REPORT_MS + 4, 0), Need::Nothing, "the second failed because of the first");
+}
+
+#[test]
+fn of_two_reports_the_exchange_that_began_later_counts_in_either_order() {
+    let mut access = access();
+    access.ask(NOON, 0);
+    let first = access.began;
+    access.ask(NOON + REPORT_MS, 0);
+    assert!(access.gets(NOON + REPORT_MS + 10, HOUR, "t2"));
+    assert!(!access.issued(NOON + REPORT_MS + 20, access.whose, first, HOUR, token("t1")));
+    assert_eq!(access.holds(NOON + REPORT_MS + 20), Some("t2"));
+    assert!(!access.gets(NOON + REPORT_MS + 30, HOUR, "t2"), "a report that is repeated changes nothing");
+}
+
+#[test]
+fn many_calls_refused_with_one_token_cause_one_renewal() {
+    let mut access = holding();
+    let old = mark("t1");
+    assert_eq!(access.ask(NOON + 100, old), Need::Fetch);
+    for _ in 0..50 {
+        assert_eq!(access.ask(NOON + 101, old), Need::Wait);
+    }
+    assert!(access.gets(NOON + 200, HOUR, "t2"));
+    for _ in 0..50 {
+        assert_eq!(access.ask(NOON + 300, old), Need::Nothing, "its token is older than the one held");
+    }
+    assert_eq!(access.holds(NOON + 300), Some("t2"));
+}
+
+#[test]
+fn a_vendor_that_refuses_every_token_is_asked_for_another_less_and_less() {
+    let mut access = holding();
+    assert_eq!(access.ask(NOON, mark("t1")), Need::Fetch);
+    access.gets(NOON, HOUR, "t2");
+    assert_eq!(access.ask(NOON + 4_999, mark("t2")), Need::Stands);
+    assert_eq!(access.ask(NOON + 4_999, 0), Need::Nothing, "other calls go on with it");
+    assert_eq!(access.ask(NOON + 5_000, mark("t2")), Need::Fetch);
+    access.gets(NOON + 5_000, HOUR, "t3");
+    assert_eq!(access.ask(NOON + 14_999, mark("t3")), Need::Stands);
+    assert_eq!(access.ask(NOON + 15_000, mark("t3")), Need::Fetch);
+}
+
+#[test]
+fn a_token_refused_after_a_good_while_is_renewed_at_once_whatever_was_before() {
+    let mut access = holding();
+    access.ask(NOON, mark("t1"));
+    access.gets(NOON, HOUR, "t2");
+    assert_eq!(access.ask(NOON + YOUNG_MS, mark("t2")), Need::Fetch);
+    access.gets(NOON + YOUNG_MS, HOUR, "t3");
+    assert_eq!(access.ask(NOON + YOUNG_MS + 10, mark("t3")), Need::Fetch);
+}
+
+#[test]
+fn a_wrong_secret_is_tried_after_5_10_20_seconds_up_to_5_minutes() {
+    let mut access = access();
+    let (mut now, mut pauses) = (NOON, Vec::new());
+    for _ in 0..9 {
+        assert_eq!(access.ask(now, 0), Need::Fetch);
+        access.fails(now, invalid_client());
+        let Need::Fail(failure, seconds) = access.ask(now, 0) else { panic!("it is tried again at once") };
+        assert_eq!(failure, invalid_client());
+        pauses.push(seconds);
+        now += i64::try_from(seconds).unwrap() * 1_000;
+        assert!(matches!(access.ask(now - 1, 0), Need::Fail(_, 1)));
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+    assert_eq!(access.ask(now, 0), Need::Fetch);
+    access.gets(now, HOUR, "t1");
+    access.ask(now + HOUR, 0);
+    access.fails(now + HOUR, invalid_client());
+    assert!(matches!(access.ask(now + HOUR, 0), Need::Fail(_, 5)), "a success ends the row");
+}
+
+#[test]
+fn an_endpoint_that_is_down_is_tried_after_a_second_and_left_alone_as_long_as_it_asks() {
+    let mut down = access();
+    down.ask(NOON, 0);
+    down.fails(NOON, Failure::Unreachable);
+    assert_eq!(down.ask(NOON, 0), Need::Fail(Failure::Unreachable, 1));
+    let mut resting = access();
+    resting.ask(NOON, 0);
+    resting.fails(NOON, Failure::Unwell { status: 429, retry_after_ms: Some(90_000) });
+    assert!(matches!(resting.ask(NOON, 0), Need::Fail(_, 90)));
+}
+
+#[test]
+fn while_the_token_works_a_failed_renewal_is_nobodys_business() {
+    let mut access = holding();
+    let late = NOON + HOUR - 60_000;
+    assert_eq!(access.ask(late, 0), Need::Fetch);
+    access.fails(late, Failure::Silent);
+    assert_eq!(access.ask(late, 0), Need::Nothing);
+    assert_eq!(access.ask(late + 1_000, 0), Need::Fetch);
+}
+
+#[test]
+fn another_credential_drops_the_token_and_what_was_under_way() {
+    let old = holding();
+    let whose = old.whose;
+    let mut new = old.for_another(&connection("https://a.example.com", "other")).unwrap();
+    assert_eq!(new.ask(NOON, 0), Need::Fetch);
+    assert!(!new.issued(NOON, whose, new.began, HOUR, token("t1")), "bought with the old one");
+    assert_eq!(new.ask(NOON, 0), Need::Wait);
+}
+
+#[test]
+fn another_place_drops_the_token_and_keeps_the_refresh_token() {
+    let mut old = access();
+    old.ask(NOON, 0);
+    let issued = Issued { refresh_token: Some("r2".into()), ..token("t1") };
+    old.issued(NOON, old.whose, old.began, HOUR, issued);
+    let same = old.clone().for_another(&connection("https://a.example.com", "s")).unwrap();
+    assert_eq!(same.holds(NOON), Some("t1"));
+    let moved = old.for_another(&connection("https://b.example.com", "s")).unwrap();
+    assert_eq!((moved.holds(NOON), moved.refresh.as_deref()), (None, Some("r2")));
+}
+
+#[test]
+fn no_more_wait_than_there_is_room_for() {
+    let mut access = access();
+    access.ask(NOON, 0);
+    for desk in 0..MOST_WAITING as u64 {
+        assert_eq!(access.ask(NOON, 0), Need::Wait);
+        access.wait(Waiter { desk, admit: Box::new(admit()), since: NOON });
+    }
+    assert_eq!(access.ask(NOON, 0), Need::Full);
+    assert!(access.cancel(7).is_some_and(|waiter| waiter.desk == 7));
+    assert_eq!(access.ask(NOON, 0), Need::Wait);
+}
+
+fn admit() -> Admit {
+    serde_json::from_value(serde_json::json!({
+        "call": "00", "claims": {"tenant": "t", "id": "i", "role": "app", "app": "a", "expires": null},
+        "connection": "c", "method": "GET", "path": "/", "uri_bytes": 1, "body": {"Bytes": 0}, "page": false,
+        "origin": null, "own_origin": false, "key_apart": true, "wait_ms": null, "urgency": 3, "again": false, "knows": 0, "holds": 0, "rejected": 0,
+    }))
+    .unwrap()
+}

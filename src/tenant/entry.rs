@@ -1,0 +1,106 @@
+//! A call's way to its connection's throttle: past the access token, where one is needed.
+
+use super::access::{Access, Need, Waiter};
+use super::desk::refused;
+use super::line::{Asked, Line};
+use super::protocol::{Admit, Fetch, Fetched, Reply};
+use super::store::{Host, StoreError};
+use crate::refusal::{Reason, Refusal};
+use crate::vendor::grant::{Failure, life_ms};
+use std::collections::BTreeMap;
+
+impl Line {
+    /// Puts a call to the throttle, once there is a token for it. Nothing is counted before.
+    pub(super) fn ask(&mut self, admit: Box<Admit>, desk: u64, waited: u64, host: &Host<'_>) -> Asked {
+        let Some(access) = &mut self.access else { return self.admit(admit, desk, waited, host) };
+        match access.ask(host.now, admit.rejected) {
+            Need::Nothing => self.admit(admit, desk, waited, host),
+            Need::Fetch => Asked::Now(self.fetch(host.now)),
+            Need::Wait => {
+                let since = host.now.saturating_sub(i64::try_from(waited).unwrap_or(0));
+                access.wait(Waiter { desk, admit, since });
+                Asked::Waits
+            }
+            Need::Fail(failure, seconds) => Asked::Now(self.no_token(&failure, seconds)),
+            Need::Full => {
+                let detail = format!("too many calls wait for the access token of connection {}", self.name);
+                let refusal = Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::QueueFull, detail) };
+                Asked::Now(self.turned_away(refusal))
+            }
+            Need::Stands => Asked::Now(Reply::Stands),
+        }
+    }
+
+    /// Takes the report of a fetcher. What is to be held is stored before anyone hears of it: a refresh token that has
+    /// been exchanged works no more, and the next one must outlive this object. Then those that waited go on.
+    pub(super) fn fetched(&mut self, report: Fetched, host: &mut Host<'_>) -> Result<Vec<(u64, Reply)>, StoreError> {
+        let Some(access) = &mut self.access else { return Ok(Vec::new()) };
+        match report.result {
+            Ok(issued) => {
+                let life_ms = life_ms(&issued, &self.connection.profile);
+                if access.issued(host.now, report.whose, report.began, life_ms, issued) {
+                    self.store_access(host)?;
+                }
+            }
+            Err(failure) => access.failed(host.now, report.whose, report.began, failure),
+        }
+        Ok(self.go_on(host))
+    }
+
+    /// If the fetcher is dead, the next in line fetches.
+    pub(super) fn wake_for_token(&mut self, host: &Host<'_>) -> Vec<(u64, Reply)> {
+        let due = self.access.as_ref().and_then(Access::next_wakeup).is_some_and(|at| at <= host.now);
+        if due { self.go_on(host) } else { Vec::new() }
+    }
+
+    /// When this connection next wants to be woken, Unix ms.
+    pub(super) fn next_wakeup(&mut self) -> Option<i64> {
+        let for_token = self.access.as_ref().and_then(Access::next_wakeup);
+        self.throttle.next_wakeup().into_iter().chain(for_token).min()
+    }
+
+    /// The caller of that ticket has gone; whether it waited for the token.
+    pub(super) fn stops_waiting_for_token(&mut self, desk: u64) -> bool {
+        self.access.as_mut().and_then(|access| access.cancel(desk)).is_some()
+    }
+
+    /// All that wait for the token ask anew, in order.
+    fn go_on(&mut self, host: &Host<'_>) -> Vec<(u64, Reply)> {
+        let waiting = self.access.as_mut().map(Access::take_waiting).unwrap_or_default();
+        // Of a call that has asked again, the earlier ask is no longer listened to.
+        let latest: BTreeMap<String, u64> = waiting.iter().map(|one| (one.admit.call.clone(), one.desk)).collect();
+        let mut said = Vec::new();
+        for Waiter { desk, admit, since } in waiting {
+            if latest.get(&admit.call) != Some(&desk) {
+                said.push((desk, Reply::Again));
+                continue;
+            }
+            let waited = u64::try_from(host.now.saturating_sub(since)).unwrap_or(0);
+            if let Asked::Now(reply) = self.ask(admit, desk, waited, host) {
+                said.push((desk, reply));
+            }
+        }
+        said
+    }
+
+    fn fetch(&mut self, now: i64) -> Reply {
+        let Some(access) = &mut self.access else { return Reply::Again };
+        let (whose, began) = (access.whose, access.began());
+        match access.exchange(&self.connection, now) {
+            Ok(exchange) => Reply::Fetch(Box::new(Fetch { exchange, whose, began })),
+            Err(failure) => {
+                access.failed(now, whose, began, failure);
+                match access.ask(now, 0) {
+                    Need::Fail(failure, seconds) => self.no_token(&failure, seconds),
+                    _ => Reply::Again,
+                }
+            }
+        }
+    }
+
+    /// Always a problem document: it is not the throttle that refuses.
+    fn no_token(&self, failure: &Failure, seconds: u64) -> Reply {
+        let refusal = Refusal::new(Reason::VendorUnreachable, failure.detail(&self.name));
+        refused(Refusal { retry_after_seconds: Some(seconds), ..refusal })
+    }
+}

@@ -1,0 +1,40 @@
+//! Private keys as PEM holds them, in the one form that the platform imports.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// `AlgorithmIdentifier` of RSA (RFC 8017, appendix C), after the version 0: what PKCS #8 puts before a PKCS #1 key.
+pub(super) const RSA: [u8; 18] = [2, 1, 0, 48, 13, 6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 1, 5, 0];
+
+const SEQUENCE: u8 = 48;
+const OCTETS: u8 = 4;
+
+/// The key in PKCS #8, DER: from `PRIVATE KEY` as it is, from `RSA PRIVATE KEY` (PKCS #1) with its wrapping put around.
+pub fn pkcs8(pem: &str) -> Option<Vec<u8>> {
+    if let Some(der) = body(pem, "PRIVATE KEY") {
+        return Some(der);
+    }
+    let key = tagged(OCTETS, &body(pem, "RSA PRIVATE KEY")?)?;
+    tagged(SEQUENCE, &[&RSA, key.as_slice()].concat())
+}
+
+fn body(pem: &str, kind: &str) -> Option<Vec<u8>> {
+    let text = pem.trim().strip_prefix(&format!("-----BEGIN {kind}-----"))?;
+    let text = text.strip_suffix(&format!("-----END {kind}-----"))?;
+    let base64: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(base64).ok().filter(|der| !der.is_empty())
+}
+
+/// DER: tag, length, contents.
+fn tagged(tag: u8, contents: &[u8]) -> Option<Vec<u8>> {
+    let mut der = vec![tag];
+    match u16::try_from(contents.len()).ok()? {
+        short @ 0..=127 => der.push(short as u8),
+        long => {
+            der.push(0x82);
+            der.extend(long.to_be_bytes());
+        }
+    }
+    der.extend(contents);
+    Some(der)
+}
