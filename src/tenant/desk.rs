@@ -80,7 +80,7 @@ impl Desk {
     pub fn ask(&mut self, ask: Ask, host: &mut Host<'_>) -> Result<Answer, StoreError> {
         let reply = match ask {
             Ask::Admit(admit) => return self.admit(Box::new(admit), host),
-            Ask::Describe(admit) => match gate::check(self, &admit, host.now) {
+            Ask::Describe(admit) => match gate::describe(self, &admit, host.now) {
                 Ok(line) => Reply::Route(line.route()),
                 Err(refusal) => refused(refusal),
             },

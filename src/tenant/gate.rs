@@ -9,6 +9,24 @@ use crate::refusal::{Reason, Refusal};
 
 /// Whether a call may be put to its connection. Nothing is counted before this has passed.
 pub(super) fn check<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<&'a Line, Refusal> {
+    let (app, line) = connected(desk, admit, now)?;
+    routed(app, admit)?;
+    Ok(line)
+}
+
+/// Whether a caller may know where a call would go. At the vendor's token endpoint that takes no route: what a client
+/// asks for there Sluice answers itself, and the vendor hears nothing of it.
+pub(super) fn describe<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<&'a Line, Refusal> {
+    let (app, line) = connected(desk, admit, now)?;
+    let endpoint = line.connection.profile.token_endpoint.as_ref();
+    if endpoint.is_none_or(|endpoint| endpoint.path != admit.path) {
+        routed(app, admit)?;
+    }
+    Ok(line)
+}
+
+/// The app that calls and the connection it calls, if it may use that from where it is.
+fn connected<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<(&'a App, &'a Line), Refusal> {
     listed(desk, &admit.claims, now)?;
     if admit.claims.role != Role::App {
         return Err(Refusal::new(Reason::Role, "only an app's key makes calls: ask the administrator for one"));
@@ -20,15 +38,19 @@ pub(super) fn check<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<&'a L
         return Err(Refusal::new(Reason::ConnectionForbidden, detail));
     }
     from_there(app, admit)?;
-    if !app.routes.allow(&admit.method, &admit.path) {
-        let detail = format!("the app's routes do not include {} {}", admit.method, admit.path);
-        return Err(Refusal::new(Reason::Route, detail));
-    }
     if !admit.key_apart && matches!(line.connection.credential, Credential::Passthrough) {
         let detail = "the connection passes the vendor's own credential through, so the key must come in sluice-key";
         return Err(Refusal::new(Reason::Key, detail));
     }
-    Ok(line)
+    Ok((app, line))
+}
+
+fn routed(app: &App, admit: &Admit) -> Result<(), Refusal> {
+    if app.routes.allow(&admit.method, &admit.path) {
+        return Ok(());
+    }
+    let detail = format!("the app's routes do not include {} {}", admit.method, admit.path);
+    Err(Refusal::new(Reason::Route, detail))
 }
 
 /// Whether a key may see the figures.

@@ -3,7 +3,7 @@
 use crate::rig::{NOON, Rig, policy};
 use serde_json::json;
 use sluice::tenant::desk::Answer;
-use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Reply};
+use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, No, Reply};
 
 fn waits(rig: &mut Rig, admit: Admit) -> sluice::tenant::desk::Ticket {
     match rig.ask(Ask::Admit(admit)) {
@@ -57,6 +57,25 @@ fn each_thing_that_a_key_may_not_do_is_refused_for_its_own_reason_and_counts_not
     assert_eq!(rig.reason(admit), "key");
     assert_eq!(rig.status()["connections"]["crm"]["limits"][0]["used"], 0);
     assert!(matches!(rig.now(Ask::Admit(from_page)), Reply::Go(_)));
+}
+
+/// A client that insists on the token exchange got a 403 there as soon as its app had routes of its own.
+#[test]
+fn an_app_with_routes_still_gets_its_token_and_reaches_nothing_more() {
+    let mut rig = Rig::empty();
+    rig.put(&json!({
+        "connections": {"marketo": {"vendor": "marketo", "base_url": "https://123-abc-456.mktorest.com"}},
+        "apps": {"form": {"routes": ["POST /rest/v1/leads.json"]}},
+    }));
+    let app = rig.app("form");
+    let at = |rig: &mut Rig, path: &str| Admit { path: path.to_owned(), ..rig.admit(&app, "marketo") };
+    let endpoint = at(&mut rig, "/identity/oauth/token");
+    assert!(matches!(rig.now(Ask::Describe(endpoint.clone())), Reply::Route(_)));
+    assert_eq!(rig.reason(endpoint), "route", "a call that would go to the vendor");
+    let other = at(&mut rig, "/rest/v1/lists.json");
+    assert!(
+        matches!(rig.now(Ask::Describe(other)), Reply::No(No { refusal, .. }) if refusal.reason.as_str() == "route")
+    );
 }
 
 #[test]
