@@ -10,6 +10,7 @@
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
 //! - [`vendor`]: what an answer means, how a refusal is said. Profiles are data. Pure.
+//! - [`retry`]: whether and when a call is sent again. Pure.
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
 //! - [`usage`]: who called how often, with what end. Pure.
 //! - `platform`: the few functions of JavaScript that the rest needs. Wasm only.
@@ -24,6 +25,7 @@ pub mod key;
 mod platform;
 pub mod policy;
 pub mod refusal;
+pub mod retry;
 pub mod seal;
 pub mod tenant;
 pub mod throttle;

@@ -65,7 +65,7 @@ impl Adaptive {
         if pause == 0 {
             return false;
         }
-        let jitter = noise % ((pause / 10).min(JITTER_MS) + 1);
+        let jitter = noise % (longest_pause_ms(pause) - pause + 1);
         let until = now.saturating_add(i64::try_from(pause + jitter).unwrap_or(i64::MAX));
         let longer = until > self.paused_until;
         self.paused_until = self.paused_until.max(until);
@@ -78,6 +78,11 @@ impl Adaptive {
         self.paused_until = self.paused_until.saturating_add(skew);
         self
     }
+}
+
+/// The longest that a pause for this Retry-After lasts, with its jitter; milliseconds.
+pub fn longest_pause_ms(retry_after_ms: u64) -> u64 {
+    retry_after_ms.saturating_add((retry_after_ms / 10).min(JITTER_MS))
 }
 
 fn scaled(value: u32, ppm: u32) -> u32 {

@@ -29,6 +29,7 @@ mod window;
 #[path = "../../tests/simulation/mod.rs"]
 mod simulation;
 
+pub use adaptive::longest_pause_ms;
 pub use admit::{Admission, Call, Grant, Refused, Would};
 pub use outcome::{Outcome, ThrottledBy};
 pub use queue::Ticket;

@@ -186,6 +186,7 @@ fn a_call_is_repeated_only_where_that_does_no_harm() {
     assert!(!may_repeat(&honours, "POST", "/x", false, &lost));
     assert!(may_repeat(&honours, "POST", "/search", false, &lost));
     assert!(may_repeat(&plain, "POST", "/x", false, &judged("generic", 429, &[], "")), "refused is not executed");
+    assert!(!may_repeat(&honours, "POST", "/SEARCH", false, &lost), "another path to a vendor that tells case apart");
     let unsafe_reads = Profile::inline(&json!({"safe_methods": false})).unwrap();
     assert!(!may_repeat(&unsafe_reads, "GET", "/collect", false, &lost));
     assert!(!may_repeat(&plain, "GET", "/x", false, &judged("generic", 404, &[], "")), "nothing would change");

@@ -12,9 +12,9 @@ impl Profile {
         limit.map(|limit| limit.bytes)
     }
 
-    /// Whether this call may be made again whatever became of it.
+    /// Whether this call may be made again whatever became of it: only if every reading of its path says so.
     pub fn is_repeatable(&self, method: &str, path: &str) -> bool {
         (self.safe_methods && matches!(method, "GET" | "HEAD" | "OPTIONS"))
-            || (!self.repeatable.is_empty() && Routes::of(&self.repeatable).matches(method, path))
+            || (!self.repeatable.is_empty() && Routes::of(&self.repeatable).allow(method, path))
     }
 }
