@@ -12,6 +12,7 @@
 //! - [`vendor`]: what an answer means, how a refusal is said. Profiles are data. Pure.
 //! - [`retry`]: whether and when a call is sent again. Pure.
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
+//! - [`job`]: calls that need not be waited for: kept, run, shown. Pure.
 //! - [`usage`]: who called how often, with what end. Pure.
 //! - `platform`: the few functions of JavaScript that the rest needs. Wasm only.
 //! - `edge`: the Worker: takes the call, asks the object, forwards, settles. Wasm only.
@@ -20,6 +21,7 @@ pub mod civil;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 pub mod http;
+pub mod job;
 pub mod key;
 #[cfg(target_arch = "wasm32")]
 mod platform;

@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod call;
+mod errand;
 mod exchange;
 mod forward;
 mod incoming;
@@ -22,6 +23,7 @@ mod upload;
 use crate::http::{Address, Target, is_preflight, parse_target, preflight};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
+use crate::tenant::errand::STAMP;
 use answers::Reply;
 #[cfg(feature = "panic-trigger")]
 pub use call::panic_if_asked;
@@ -45,6 +47,9 @@ async fn main(request: Request, env: Env, context: Context) -> worker::Result<Re
 
 /// What is at this address.
 async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Incoming>) -> Reply {
+    if let Some(stamp) = incoming.header(STAMP) {
+        return errand::take(env, &request, context, &incoming, stamp).await;
+    }
     // Answered before anything else is looked at: the real call decides.
     if is_preflight(&incoming.method, &incoming.headers) {
         return Reply::Preflight(preflight(&incoming.headers));

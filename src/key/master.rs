@@ -23,6 +23,7 @@ pub struct Master {
 #[derive(Clone)]
 struct Derived {
     mac: [u8; 32],
+    errand: [u8; 32],
     seal: [u8; 32],
     seal_id: [u8; SEAL_ID_BYTES],
 }
@@ -76,6 +77,11 @@ impl Master {
         self.keys.iter().map(|key| &key.mac)
     }
 
+    /// The same of the stamps on errands.
+    pub(super) fn errands(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.keys.iter().map(|key| &key.errand)
+    }
+
     /// The key that seals, and its id.
     pub(crate) fn sealing(&self) -> Option<(&[u8; SEAL_ID_BYTES], &[u8; 32])> {
         self.keys.first().map(|key| (&key.seal_id, &key.seal))
@@ -107,6 +113,7 @@ fn derive(master: &[u8; MASTER_BYTES]) -> Derived {
     let [a, b, c, d, ..] = hmac(master, b"sluice: id of the sealing key, v1");
     Derived {
         mac: hmac(master, b"sluice: MAC of keys, v1"),
+        errand: hmac(master, b"sluice: MAC of errands, v1"),
         seal: hmac(master, b"sluice: sealing of credentials, v1"),
         seal_id: [a, b, c, d],
     }

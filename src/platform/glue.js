@@ -104,6 +104,33 @@ export function live(namespace, tenant, claims, protocol) {
   return namespace.getByName(tenant).fetch(`http://object/${tenant}`, { headers });
 }
 
+// --- errands of the object, which a Worker does
+
+// Posts an errand to this same Worker. The status it is taken with; 0 if nobody can say. The answer's body ends with the
+// errand, and is held until then: the platform lets a Worker run while somebody waits for its answer, and 30 s more.
+export async function post(self, stamp, body) {
+  try {
+    const response = await self.fetch("http://sluice/", { method: "POST", headers: { "Sluice-Errand": stamp }, body: body.slice() });
+    response.arrayBuffer().catch(() => {});
+    return response.status;
+  } catch {
+    return 0;
+  }
+}
+
+// The answer to one who posted an errand: at once, with a body that ends when `end` is called.
+export class Taken {
+  constructor() {
+    const { readable, writable } = new IdentityTransformStream();
+    this.writable = writable;
+    this.response = new Response(readable, { status: 202 });
+  }
+
+  end() {
+    this.writable.close().catch(() => {});
+  }
+}
+
 // --- the vendor
 
 // A call to the vendor. `head` is JSON: when the headers came, status, reason, headers; or when and why none came.

@@ -34,6 +34,24 @@ extern "C" {
         protocol: Option<&str>,
     ) -> Result<JsValue, JsValue>;
 
+    /// Posts an errand to this same Worker; the status it is taken with, or 0.
+    pub async fn post(this_worker: &JsValue, stamp: &str, body: &[u8]) -> JsValue;
+
+    /// An errand that is taken.
+    pub type Taken;
+
+    /// Takes it.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Taken;
+
+    /// The answer to the one who posted it.
+    #[wasm_bindgen(method, getter)]
+    pub fn response(this: &Taken) -> Response;
+
+    /// It is done.
+    #[wasm_bindgen(method)]
+    pub fn end(this: &Taken);
+
     /// A call on its way.
     pub type Sent;
 

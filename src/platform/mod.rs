@@ -3,8 +3,8 @@
 mod glue;
 
 pub use glue::{
-    Sent, Timer, Watch, all, answer, ask, bytes, drain, file, live, load, log, pause, post_form, read, read_whole, run,
-    run_with_id, run_with_row, send, sign,
+    Sent, Taken, Timer, Watch, all, answer, ask, bytes, drain, file, live, load, log, pause, post_form, read,
+    read_whole, run, run_with_id, run_with_row, send, sign,
 };
 
 use crate::civil::Zones;
@@ -30,6 +30,11 @@ pub fn now() -> i64 {
 /// Sets the object's alarm, Unix ms.
 pub fn set_alarm(storage: &JsValue, at: i64) {
     glue::set_alarm(storage, at as f64);
+}
+
+/// Posts an errand to this same Worker; the status it is taken with, or 0 if nobody can say.
+pub async fn post(this_worker: &JsValue, stamp: &str, body: &[u8]) -> u16 {
+    glue::post(this_worker, stamp, body).await.as_f64().map_or(0, |status| status as u16)
 }
 
 /// Random bytes of the platform's generator.

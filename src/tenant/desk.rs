@@ -4,6 +4,7 @@
 //! After each event the shell hands out [`Desk::next_ready`] until it is empty and sets its timer to [`Desk::next_wakeup`] and its
 //! alarm to [`Desk::next_alarm`]. After a [`StoreError`] it drops the desk: what is in memory may then not be what is stored.
 
+use super::errand::Errand;
 use super::keys::{self, KeyRow};
 use super::line::{Asked, Line, kept_until};
 use super::protocol::{Admit, Ask, Directory, No, Reply};
@@ -33,6 +34,7 @@ pub struct Desk {
     pub(super) keys: BTreeMap<String, KeyRow>,
     pub(super) lines: BTreeMap<String, Line>,
     pub(super) ready: VecDeque<(Ticket, Reply)>,
+    pub(super) errands: VecDeque<Errand>,
     next_ticket: u64,
     next_alarm: Option<i64>,
 }
@@ -58,6 +60,7 @@ impl Desk {
             lines: BTreeMap::new(),
             policy: None,
             ready: VecDeque::new(),
+            errands: VecDeque::new(),
             next_ticket: 0,
             next_alarm: None,
         };
@@ -184,6 +187,27 @@ impl Desk {
     /// The next waiting call whose end is known.
     pub fn next_ready(&mut self) -> Option<(Ticket, Reply)> {
         self.ready.pop_front()
+    }
+
+    /// Whether [`Self::next_errand`] has something.
+    pub fn has_errands(&self) -> bool {
+        !self.errands.is_empty()
+    }
+
+    /// The next errand for a Worker. What it says is stored before it leaves.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn next_errand(&mut self, _: &mut Host<'_>) -> Result<Option<Errand>, StoreError> {
+        Ok(self.errands.pop_front())
+    }
+
+    /// An errand was surely not taken.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn errand_refused(&mut self, _: Errand, _: &mut Host<'_>) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod desk;
 mod entry;
+pub mod errand;
 mod gate;
 mod keys;
 mod line;

@@ -3,11 +3,12 @@
 //! is what makes admission all or nothing.
 
 use super::desk::{Answer, Desk, Ticket};
+use super::errand::MOST_AT_ONCE;
 use super::live::Live;
 use super::protocol::{Ask, Reply, from_wire, to_wire};
 use super::sqlite::Sqlite;
 use super::store::{Host, Settings, StoreError};
-use crate::key::{Claims, Master};
+use crate::key::{Claims, Master, stamp};
 use crate::platform::{self, Intl, Timer, Watch};
 use futures_channel::oneshot;
 use std::cell::RefCell;
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::spawn_local;
 use worker::{
     DurableObject, Env, Error, Method, Request, Response, Socket, State, WebSocket, WebSocketIncomingMessage,
     durable_object,
@@ -30,6 +32,8 @@ pub struct Tenant {
 struct Shell {
     state: State,
     settings: Option<Settings>,
+    /// The service binding to this same Worker.
+    this_worker: JsValue,
     /// No borrow lives across an await, and none is taken within another.
     inner: RefCell<Inner>,
     live: Live,
@@ -47,6 +51,8 @@ struct Inner {
     wake_at: Option<i64>,
     /// The same of the alarm, which wakes the object even when it has left memory.
     alarm_at: Option<i64>,
+    /// How many hand errands over.
+    handing: u32,
 }
 
 /// An ask that is not answered yet.
@@ -63,8 +69,13 @@ enum Said {
 
 impl DurableObject for Tenant {
     fn new(state: State, env: Env) -> Self {
-        let shell =
-            Rc::new(Shell { settings: settings(&env), live: Live::new(&state), state, inner: RefCell::default() });
+        let shell = Rc::new(Shell {
+            settings: settings(&env),
+            this_worker: js_sys::Reflect::get(&env, &JsValue::from_str("SELF")).unwrap_or(JsValue::UNDEFINED),
+            live: Live::new(&state),
+            state,
+            inner: RefCell::default(),
+        });
         let weak = Rc::downgrade(&shell);
         let wake = Timer::new(move || {
             if let Some(shell) = weak.upgrade() {
@@ -135,7 +146,7 @@ impl DurableObject for Tenant {
 
 impl Shell {
     /// Puts an ask to the desk.
-    fn take(&self, ask: Ask) -> Said {
+    fn take(self: &Rc<Self>, ask: Ask) -> Said {
         let call = match &ask {
             Ask::Gone(call) => {
                 self.gone(call);
@@ -162,7 +173,7 @@ impl Shell {
     }
 
     /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and comes back unused.
-    fn gone(&self, call: &str) {
+    fn gone(self: &Rc<Self>, call: &str) {
         let ticket =
             self.inner.borrow().waiting.iter().find(|(_, waiting)| waiting.call == call).map(|(ticket, _)| *ticket);
         if let Some(ticket) = ticket {
@@ -171,7 +182,7 @@ impl Shell {
     }
 
     /// A waiting call gives up its place.
-    fn give_up(&self, ticket: Ticket) {
+    fn give_up(self: &Rc<Self>, ticket: Ticket) {
         self.event(|desk, waiting, host| match waiting.remove(&ticket) {
             Some(waiting) => {
                 let _ = waiting.tell.send(Reply::Done);
@@ -182,13 +193,13 @@ impl Shell {
     }
 
     /// The timer has fired.
-    fn woken(&self) {
+    fn woken(self: &Rc<Self>) {
         self.inner.borrow_mut().wake_at = None;
         self.event(|desk, _, host| desk.wake(host));
     }
 
     /// The status document for this key, or why not.
-    fn status(&self, claims: Claims) -> Reply {
+    fn status(self: &Rc<Self>, claims: Claims) -> Reply {
         match self.take(Ask::Status(claims)) {
             Said::Now(reply) => reply,
             Said::Later(..) => Reply::Again,
@@ -199,7 +210,7 @@ impl Shell {
     /// waited, and the next time to wake. None if the storage refused: then the desk is forgotten, since what it holds
     /// in memory may not be what is stored, and whoever waits is to ask again.
     fn event<T>(
-        &self,
+        self: &Rc<Self>,
         act: impl FnOnce(&mut Desk, &mut HashMap<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
     ) -> Option<T> {
         let mut inner = self.inner.borrow_mut();
@@ -214,8 +225,29 @@ impl Shell {
         inner.busy = false;
         inner.set_timer();
         inner.set_alarm(&self.state);
+        let errands = inner.desk.as_ref().is_some_and(|(desk, _)| desk.has_errands());
+        if errands && inner.handing < MOST_AT_ONCE {
+            inner.handing += 1;
+            spawn_local(Rc::clone(self).hand_over());
+        }
         self.live.changed();
         done
+    }
+
+    /// Hands errands over, one after another, until there are none. Several of these run at once.
+    async fn hand_over(self: Rc<Self>) {
+        while let Some(errand) = self.event(|desk, _, host| desk.next_errand(host)).flatten() {
+            let (body, now) = (to_wire(&errand), platform::now());
+            let stamp = self.settings.as_ref().map(|settings| stamp(&settings.master, now, &body)).unwrap_or_default();
+            match platform::post(&self.this_worker, &stamp, &body).await {
+                // Taken; or nobody can say, and then the errand's own report will, or the want of one.
+                0 | 202 => {}
+                _ => {
+                    self.event(|desk, _, host| desk.errand_refused(errand, host));
+                }
+            }
+        }
+        self.inner.borrow_mut().handing -= 1;
     }
 }
 
