@@ -4,8 +4,9 @@ use super::call::{Call, Stop};
 use super::{exchange, known, settle, tenants};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route};
+use crate::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route, Sent};
 use crate::throttle::PermitId;
+use crate::usage::fold;
 use std::rc::Rc;
 
 /// How often leave is asked for, all told: an object that a deploy has just replaced answers the next ask, and a permit
@@ -30,20 +31,23 @@ pub struct Permit {
     pub would: Option<String>,
     /// When it came, Unix ms.
     pub at: i64,
+    /// What the statistics will count, as if sent now.
+    pub sent: Sent,
 }
 
 /// Asks until there is a permit that may be used, or a refusal.
 pub async fn obtain(call: &Call, admit: Admit) -> Result<Permit, Stop> {
-    ask(call, admit).await?.ok_or_else(|| tenants::unavailable().into())
+    ask(call, admit, 1).await?.ok_or_else(|| tenants::unavailable().into())
 }
 
 /// Asks for a permit with another access token than the one that the vendor has refused. None: there is no better one.
 pub async fn with_another_token(call: &Call, admit: Admit, rejected: u64) -> Result<Option<Permit>, Stop> {
     // A permit of its own, so an id of its own: asking twice with one id takes one permit.
-    ask(call, Admit { call: platform::random_id(), rejected, holds: rejected, ..admit }).await
+    ask(call, Admit { call: platform::random_id(), rejected, holds: rejected, ..admit }, 2).await
 }
 
-async fn ask(call: &Call, mut admit: Admit) -> Result<Option<Permit>, Stop> {
+/// `nth`: which vendor call of the caller's one it is for.
+async fn ask(call: &Call, mut admit: Admit, nth: u32) -> Result<Option<Permit>, Stop> {
     let tenant = admit.claims.tenant.clone();
     let connection = admit.connection.clone();
     let id = admit.call.clone();
@@ -82,6 +86,13 @@ async fn ask(call: &Call, mut admit: Admit) -> Result<Option<Permit>, Stop> {
             rate_limit: go.rate_limit.clone(),
             would: go.would.clone(),
             at: asked.at,
+            sent: Sent {
+                app: admit.claims.app.clone().unwrap_or_default(),
+                method: admit.method.clone(),
+                path: fold(&admit.path),
+                nth,
+                ago_ms: 0,
+            },
         };
         match route {
             Some(route) if !stale && !asked.gone => return Ok(Some(permit(route))),

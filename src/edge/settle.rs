@@ -4,7 +4,7 @@ use super::installation::Installation;
 use super::permit::Permit;
 use super::tenants;
 use crate::platform;
-use crate::tenant::protocol::{Ask, Reply, Settle};
+use crate::tenant::protocol::{Ask, Reply, Sent, Settle};
 use crate::throttle::{Outcome, PermitId};
 
 /// How often it is told, all told. A settlement that never arrives is replaced by the lease's end.
@@ -27,27 +27,37 @@ pub struct End {
 
 /// Settles a permit that was used.
 pub async fn settle(here: &Installation, permit: &Permit, end: End) {
-    report(here, &permit.tenant, &permit.connection, permit.id, &end).await;
+    let sent = Some((&permit.sent, permit.at));
+    report(here, &permit.tenant, &permit.connection, permit.id, &end, sent).await;
 }
 
 /// Hands back a permit that was not.
 pub async fn unused(here: &Installation, tenant: &str, connection: &str, permit: PermitId) {
     let end = End { outcome: Outcome::Unused, headers_at: None, response_bytes: 0, status: 0, error_code: None };
-    report(here, tenant, connection, permit, &end).await;
+    report(here, tenant, connection, permit, &end, None).await;
 }
 
-async fn report(here: &Installation, tenant: &str, connection: &str, permit: PermitId, end: &End) {
+/// `sent`: what was sent, and when, Unix ms.
+async fn report(
+    here: &Installation,
+    tenant: &str,
+    connection: &str,
+    permit: PermitId,
+    end: &End,
+    sent: Option<(&Sent, i64)>,
+) {
     for attempt in 1..=TRIES {
-        let since = end.headers_at.map(|at| platform::now() - at);
+        let since = |at: i64| u64::try_from(platform::now() - at).unwrap_or_default();
         let settle = Ask::Settle(Settle {
             connection: connection.to_owned(),
             permit,
             attempt,
             outcome: end.outcome,
-            since_headers_ms: since.and_then(|since| u64::try_from(since).ok()).unwrap_or_default(),
+            since_headers_ms: end.headers_at.map(since).unwrap_or_default(),
             response_bytes: end.response_bytes,
             status: end.status,
             error_code: end.error_code.clone(),
+            sent: sent.map(|(sent, at)| Sent { ago_ms: since(at), ..sent.clone() }),
         });
         if let Some(tenants::Asked { reply: Reply::Done, .. }) = tenants::ask_once(here, tenant, &settle, None).await {
             return;

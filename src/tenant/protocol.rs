@@ -179,6 +179,23 @@ pub struct Settle {
     pub status: u16,
     /// The code for the error statistics: in the vendor's body, else the status, else `timeout` or `unreachable`; none for a good answer.
     pub error_code: Option<String>,
+    /// What the statistics count; none for a permit that was not used.
+    pub sent: Option<Sent>,
+}
+
+/// A vendor call that was made, as the statistics see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The app that called.
+    pub app: String,
+    /// The method, upper case.
+    pub method: String,
+    /// The vendor's path with its ids folded ([`crate::usage::fold`]), without the query.
+    pub path: String,
+    /// Which vendor call this was of the caller's one: 1, and more for its repeats.
+    pub nth: u32,
+    /// How long ago it was sent, milliseconds.
+    pub ago_ms: u64,
 }
 
 /// What the object answers.

@@ -1,1 +1,5 @@
 //! Who called how often, with what end.
+
+mod fold;
+
+pub use fold::fold;

@@ -212,6 +212,7 @@ impl Rig {
             response_bytes: 0,
             status: 200,
             error_code: None,
+            sent: None,
         }));
     }
 

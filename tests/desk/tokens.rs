@@ -340,6 +340,7 @@ fn a_token_that_ends_while_calls_wait_for_the_window_is_not_sent_with_them() {
         response_bytes: 0,
         status: 0,
         error_code: None,
+        sent: None,
     }));
     told_to_fetch(ask(&mut rig, &app));
 }
