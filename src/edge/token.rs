@@ -11,9 +11,12 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Ask, BodyLength, Reply};
 use crate::vendor::Dialect;
 use crate::vendor::dialect::{self, Saying};
-use crate::vendor::token::{Issued, LONGEST_TOKEN_REQUEST, issued, key_in_request, may_be_token_path};
+use crate::vendor::token::{Issued, LONGEST_TOKEN_REQUEST, is_form, issued, key_in_request, may_be_token_path};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsValue;
+
+/// Only of a form in chunks: one that says its length and is longer passes on unread.
+const TOO_LONG: &str = "a form in chunks to a token endpoint may have 16384 bytes: send it with Content-Length";
 
 /// Looks for a request for a token, and answers it. For any other call: its body, where that had to be read to know.
 pub async fn exchange(
@@ -23,14 +26,21 @@ pub async fn exchange(
     vendor: &VendorTarget<'_>,
 ) -> Result<Option<JsValue>, Stop> {
     let incoming = &call.incoming;
-    let short = matches!(incoming.body_length(), BodyLength::Bytes(length) if length <= LONGEST_TOKEN_REQUEST as u64);
-    if !short || !may_be_token_path(vendor.path) || !matches!(incoming.method.as_str(), "GET" | "POST") {
+    let may_be = match incoming.body_length() {
+        BodyLength::Bytes(length) => length <= LONGEST_TOKEN_REQUEST as u64,
+        BodyLength::Unknown => is_form(&incoming.headers),
+    };
+    if !may_be || !may_be_token_path(vendor.path) || !matches!(incoming.method.as_str(), "GET" | "POST") {
         return Ok(None);
     }
     let mut body = None;
     if incoming.has_body() {
         let read = platform::read_whole(&call.request, LONGEST_TOKEN_REQUEST as f64).await;
-        body = Some(read.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?);
+        let read = read.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?;
+        if read.is_null() {
+            return Err(Refusal::new(Reason::Payload, TOO_LONG).into());
+        }
+        body = Some(read);
     }
     let bytes = body.as_ref().map(|body| Uint8Array::from(body.clone()).to_vec()).unwrap_or_default();
     let Some(key) = key_in_request(&incoming.headers, vendor.query, &bytes) else { return Ok(body) };

@@ -15,9 +15,14 @@ pub fn may_be_token_path(path: &str) -> bool {
     path.ends_with("/token")
 }
 
+/// Whether the body says that it is a form, as a token request's is. Some clients send it in chunks, jsforce among them.
+pub fn is_form(headers: &[(String, String)]) -> bool {
+    value(headers, "content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("form-urlencoded"))
+}
+
 /// The key in a token request: `client_secret` in the form or the query, or Basic credentials.
 pub fn key_in_request(headers: &[(String, String)], query: Option<&str>, body: &[u8]) -> Option<String> {
-    let form = value(headers, "content-type").is_none_or(|kind| kind.to_ascii_lowercase().contains("form-urlencoded"));
+    let form = is_form(headers) || value(headers, "content-type").is_none();
     let body = if form { std::str::from_utf8(body).unwrap_or_default() } else { "" };
     let in_form = [body, query.unwrap_or_default()].into_iter().find_map(|form| {
         let mut fields = form.trim().split('&').filter_map(|field| field.split_once('='));
@@ -63,7 +68,7 @@ pub fn issued(endpoint: &TokenEndpoint, token: &Issued) -> Answer {
             "token_type": "Bearer",
             "issued_at": token.now.to_string(),
         }),
-        TokenShape::Keap => json!({
+        TokenShape::Refreshing => json!({
             "access_token": token.key,
             "refresh_token": token.key,
             "token_type": "bearer",
@@ -168,9 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn keaps_answer_has_a_refresh_token() {
-        let answer = issue("keap-oauth", None);
-        assert_eq!((&answer["access_token"], &answer["refresh_token"]), (&json!("slk_k"), &json!("slk_k")));
+    fn keaps_and_hubspots_answers_have_a_refresh_token() {
+        for (vendor, expires_in) in [("keap-oauth", 86_399), ("hubspot", 1_800)] {
+            let answer = issue(vendor, None);
+            assert_eq!((&answer["access_token"], &answer["refresh_token"]), (&json!("slk_k"), &json!("slk_k")));
+            assert_eq!(answer["expires_in"], expires_in, "{vendor}");
+        }
     }
 
     #[test]

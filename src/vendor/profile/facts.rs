@@ -98,8 +98,8 @@ pub enum TokenShape {
     Marketo,
     /// With `instance_url`, `id`, `issued_at`, no `expires_in`.
     Salesforce,
-    /// With `refresh_token` and `scope`.
-    Keap,
+    /// With `refresh_token` and `scope`: Keap's and HubSpot's clients keep it for the next exchange.
+    Refreshing,
 }
 
 /// The largest body for some routes.

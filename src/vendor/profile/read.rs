@@ -192,7 +192,7 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
         ("oauth", TokenShape::OAuth),
         ("marketo", TokenShape::Marketo),
         ("salesforce", TokenShape::Salesforce),
-        ("keap", TokenShape::Keap),
+        ("refreshing", TokenShape::Refreshing),
     ];
     fields.object("token_endpoint", &["path", "shape", "expires_in", "basic"], |fields| {
         let path = fields.required("path");

@@ -7,6 +7,7 @@ use sluice_vendors::{Handle, Spec, Vendor};
 tests![
     marketos_clients_buy_a_token_with_the_key,
     aprimos_clients_buy_a_token_with_the_key,
+    a_token_request_may_come_in_chunks,
     a_bad_key_at_the_token_endpoint_gets_oauths_error,
 ];
 
@@ -47,6 +48,26 @@ async fn aprimos_clients_buy_a_token_with_the_key(world: &World) {
     let form = format!("grant_type=client_credentials&scope=api&client_id=any&client_secret={key}");
     let ask = Ask::post("/v/c/login/connect/token", form).with("Content-Type", "application/x-www-form-urlencoded");
     works(&tenant, &tenant.send(&ask).await, &token).await;
+}
+
+/// jsforce streams its form, without a length.
+async fn a_token_request_may_come_in_chunks(world: &World) {
+    let (vendor, tenant, key, token) = with_token(world, "salesforce").await;
+    let form = format!("grant_type=client_credentials&client_id=any&client_secret={key}");
+    let ask = |form: String| {
+        Ask::post("/v/c/services/oauth2/token", Vec::new())
+            .with("Content-Type", "application/x-www-form-urlencoded")
+            .chunked(form)
+    };
+    let bought = tenant.send(&ask(form.clone())).await;
+    assert_eq!(bought.json()["access_token"], key.as_str(), "{}", bought.text());
+    tenant.send(&ask(format!("{form}&more={}", "x".repeat(16_384)))).await.is_problem(413, "payload");
+    // One with the vendor's own secret goes on to the vendor, whole.
+    let own = format!("grant_type=client_credentials&client_id=any&client_secret={token}");
+    let issued = tenant.send(&ask(own).with("Sluice-Key", &key)).await;
+    issued.is_vendors(200);
+    sluice_e2e::secrets::remember(issued.json()["access_token"].as_str().unwrap());
+    assert_eq!(vendor.exchanges().len(), 1);
 }
 
 async fn a_bad_key_at_the_token_endpoint_gets_oauths_error(world: &World) {
