@@ -1,5 +1,7 @@
 use super::*;
 
+mod clients;
+
 const CALL: &str = "55760a1b2c3d4e5f60718293a4b5c6d7";
 
 const THROTTLES: [Reason; 7] = [
@@ -163,131 +165,28 @@ fn token_endpoints_err_as_oauth_does() {
     }
 }
 
-/// What each client library does when throttled, in the words of its source: one test a library of what it needs.
-mod clients {
-    use super::*;
+#[test]
+fn keaps_and_googles_clients_get_their_vendors_words() {
+    assert_eq!(
+        said(Dialect::Keap, Reason::Rate).1,
+        json!({"code": "429", "message": "Quota Exceeded", "status": "Request Throttled", "details": null})
+    );
+    assert_eq!(
+        said(Dialect::Google, Reason::Concurrency).1,
+        json!({"error": {"code": 429, "message": "Exhausted concurrent requests quota.", "status": "RESOURCE_EXHAUSTED"}})
+    );
+    assert_eq!(said(Dialect::Google, Reason::DailyQuota).1["error"]["status"], "RESOURCE_EXHAUSTED");
+}
 
-    const PACE: [Reason; 5] = [Reason::Paused, Reason::QueueFull, Reason::Deadline, Reason::Rate, Reason::Concurrency];
-
-    #[test]
-    fn hubspot_api_nodejs_waits_on_its_policy_name() {
-        for reason in PACE {
-            let (status, body) = said(Dialect::HubSpot, reason);
-            assert!(status == 429 && body["policyName"] == "TEN_SECONDLY_ROLLING", "{reason:?}");
-        }
-        assert_eq!(said(Dialect::HubSpot, Reason::DailyQuota).1["policyName"], "DAILY", "and does not wait for a day");
-        assert_eq!(said(Dialect::HubSpot, Reason::DailyQuota).1["message"], "You have reached your daily limit.");
-    }
-
-    #[test]
-    fn tap_hubspot_retries_any_4xx() {
-        assert_eq!(said(Dialect::HubSpot, Reason::Rate).0, 429);
-    }
-
-    #[test]
-    fn marketorestpython_reads_the_codes_in_the_body_alone() {
-        const RETRIES: [&str; 10] = ["502", "604", "606", "608", "615", "713", "1014", "1016", "1019", "1022"];
-        for reason in PACE {
-            let body = said(Dialect::Marketo, reason).1;
-            assert_eq!(body["success"], false);
-            assert!(RETRIES.contains(&body["errors"][0]["code"].as_str().unwrap()));
-        }
-        assert!(
-            !RETRIES.contains(&said(Dialect::Marketo, Reason::DailyQuota).1["errors"][0]["code"].as_str().unwrap())
-        );
-    }
-
-    #[test]
-    fn tap_marketo_retries_606_in_200_and_takes_other_statuses_for_final() {
-        for reason in [Reason::Paused, Reason::QueueFull, Reason::Deadline, Reason::Rate] {
-            let (status, body) = said(Dialect::Marketo, reason);
-            assert!(status == 200 && body["errors"][0]["code"] == "606");
-        }
-    }
-
-    #[test]
-    fn embulk_marketo_and_rudder_transformer_retry_606_and_615_and_stop_at_607() {
-        for reason in PACE {
-            let code = said(Dialect::Marketo, reason).1["errors"][0]["code"].clone();
-            assert!(code == "606" || code == "615");
-        }
-        assert_eq!(said(Dialect::Marketo, Reason::AppBudget).1["errors"][0]["code"], "607");
-    }
-
-    #[test]
-    fn jsforce_retries_503_and_never_403() {
-        for reason in PACE {
-            assert_eq!(said(Dialect::Salesforce, reason).0, 503);
-        }
-        assert_eq!(said(Dialect::Salesforce, Reason::DailyQuota).0, 403);
-    }
-
-    #[test]
-    fn simple_salesforce_reads_an_array_of_errors() {
-        assert_eq!(
-            said(Dialect::Salesforce, Reason::DailyQuota).1,
-            json!([{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}])
-        );
-        assert_eq!(said(Dialect::Salesforce, Reason::Rate).1[0]["errorCode"], "SERVER_UNAVAILABLE");
-    }
-
-    #[test]
-    fn tap_salesforce_gets_the_vendors_own_usage_header_verbatim() {
-        use crate::http::{Returning, returned, value};
-        let vendor = [("Sforce-Limit-Info".to_owned(), "api-usage=18/5000".to_owned())];
-        let call = Returning {
-            status: 200,
-            passthrough: false,
-            base_url: "https://x.my.salesforce.com",
-            connection_url: "http://h/v/sf",
-            call: CALL,
-            attempts: 1,
-            queue_ms: 0,
-            vendor_ms: 0,
-            total_ms: 0,
-            rate_limit_policy: "",
-            rate_limit: "",
-            would: None,
-            origin: None,
-        };
-        assert_eq!(value(&returned(&vendor, &call), "Sforce-Limit-Info"), Some("api-usage=18/5000"));
-    }
-
-    #[test]
-    fn tap_mailchimp_retries_429_and_takes_403_for_final() {
-        for reason in THROTTLES {
-            let answer = answer(&refusal(reason), &to(Dialect::Mailchimp));
-            assert_eq!((answer.status, answer.header("content-type")), (429, Some("application/problem+json")));
-            let body: Value = serde_json::from_str(&answer.body).unwrap();
-            assert_eq!(body["title"], "Too Many Requests");
-            assert_eq!(body["detail"], "You have exceeded the limit of 10 simultaneous connections.");
-        }
-    }
-
-    #[test]
-    fn aprimo_js_retries_429() {
-        for reason in THROTTLES {
-            assert_eq!(said(Dialect::Aprimo, reason).0, 429);
-        }
-    }
-
-    /// The .NET client of Aprimo's connectors retries 5xx alone; the contract gives 429, so its calls should wait rather
-    /// than be refused. What is in its power is the header it may be told to heed.
-    #[test]
-    fn aprimo_connect_is_told_when_to_come_back() {
-        assert_eq!(answer(&refusal(Reason::QueueFull), &to(Dialect::Aprimo)).header("retry-after"), Some("7"));
-    }
-
-    #[test]
-    fn keaps_and_googles_clients_get_their_vendors_words() {
-        assert_eq!(
-            said(Dialect::Keap, Reason::Rate).1,
-            json!({"code": "429", "message": "Quota Exceeded", "status": "Request Throttled", "details": null})
-        );
-        assert_eq!(
-            said(Dialect::Google, Reason::Concurrency).1,
-            json!({"error": {"code": 429, "message": "Exhausted concurrent requests quota.", "status": "RESOURCE_EXHAUSTED"}})
-        );
-        assert_eq!(said(Dialect::Google, Reason::DailyQuota).1["error"]["status"], "RESOURCE_EXHAUSTED");
-    }
+#[test]
+fn mailchimps_and_salesforces_words_are_theirs() {
+    let answer = answer(&refusal(Reason::Concurrency), &to(Dialect::Mailchimp));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(body["title"], "Too Many Requests");
+    assert_eq!(body["detail"], "You have exceeded the limit of 10 simultaneous connections.");
+    assert_eq!(
+        said(Dialect::Salesforce, Reason::DailyQuota).1,
+        json!([{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}])
+    );
 }
