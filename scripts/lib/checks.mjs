@@ -10,7 +10,9 @@ import { wranglerPath } from './npm.mjs';
 import { inRoot, target } from './places.mjs';
 import { ask, run } from './processes.mjs';
 import { say } from './say.mjs';
+import { installNodeSdks, installPythonSdks, runSdkTests, startWorld } from './sdk.mjs';
 import { WASM } from './std.mjs';
+import { buildVendors } from './vendors.mjs';
 import { buildWasm, gzipBytes, PANICKING, SHIPPED, unwinds } from './wasm.mjs';
 
 const WASM_LIMIT_BYTES = 400_000;
@@ -30,7 +32,7 @@ export const checks = [
   { name: 'scripts', about: 'start and deploy do what they say', after: 'wasm', work: () => nodeTests('tests/scripts') },
   { name: 'e2e', about: 'end to end, in workerd', after: 'wasm', work: endToEnd },
   { name: 'page', about: 'the status page in a browser', after: 'wasm', work: page },
-  { name: 'sdk', about: "vendors' own SDKs", after: 'wasm', work: () => nodeTests('tests/sdk') },
+  { name: 'sdk', about: "vendors' own client libraries, from npm and PyPI", after: 'wasm', work: sdks },
 ];
 
 async function names() {
@@ -115,6 +117,20 @@ async function page() {
     await demo.stop();
     rmSync(persist, { recursive: true, force: true });
   }
+}
+
+/** Real clients with nothing but a base URL and a key. Where there is no Python, those from PyPI are skipped; never in CI. */
+async function sdks({ rust }) {
+  const [{ python, missing }] = await Promise.all([installPythonSdks(), installNodeSdks(), buildVendors(rust)]);
+  if (missing && process.env.CI) throw new Error(`${missing}: the libraries from PyPI cannot be tested`);
+  const world = await startWorld(BUILD);
+  try {
+    const failed = await runSdkTests(world.env, python);
+    if (failed.length) throw new Error(`clients failed: ${failed.join(', ')}`);
+  } finally {
+    await world.stop();
+  }
+  return missing ? `those from npm alone: ${missing}` : undefined;
 }
 
 const BROWSERS = [

@@ -1,10 +1,10 @@
 // The demo: mock vendors on loopback, and a tenant `demo` whose connections lead to them.
-import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { inRoot, readText, target } from './places.mjs';
-import { must, start } from './processes.mjs';
+import { administration } from './admin.mjs';
+import { readText } from './places.mjs';
 import { say, step } from './say.mjs';
+import { buildVendors, startVendors } from './vendors.mjs';
 
 const TENANT = 'demo';
 const APPS = {
@@ -24,16 +24,15 @@ const CALLS = {
 
 /** Starts the vendors, seeds the tenant, and prints what to do with it. */
 export async function startDemo({ url, rust, adminToken, persist, life }) {
-  await step('mock vendors, build', async () => {
-    const env = { ...(rust?.env ?? process.env), CARGO_TARGET_DIR: target };
-    await must('cargo', ['build', '-p', 'sluice-vendors'], { cwd: inRoot(), env });
-  });
+  await step('mock vendors, build', () => buildVendors(rust));
   let vendors;
   await step('mock vendors', async () => {
-    vendors = await startVendors(life);
+    const started = await startVendors();
+    started.ended.catch((error) => life.ending() || say(error.message));
+    vendors = started.vendors;
     return Object.entries(vendors).map(([name, base]) => `${name} ${base}`).join(', ');
   });
-  const admin = administration(url, adminToken.split(',')[0]);
+  const admin = administration(url, adminToken.split(',')[0], TENANT);
   let keys;
   try {
     await step(`tenant ${TENANT}`, async () => {
@@ -47,49 +46,11 @@ export async function startDemo({ url, rust, adminToken, persist, life }) {
   printKeys(url, vendors, keys);
 }
 
-/** The vendors' program ends with this one: it ends when its input closes, and with its process group. */
-async function startVendors(life) {
-  const child = start(join(target, 'debug/sluice-vendors'), [], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = new Promise((_, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => reject(new Error(`the mock vendors ended (${signal ?? code})`)));
-  });
-  ended.catch((error) => life.ending() || say(error.message));
-  return Promise.race([readVendors(child.stdout), ended]);
-}
-
-async function readVendors(output) {
-  const vendors = {};
-  for await (const line of createInterface({ input: output })) {
-    const [, name, base] = line.match(/^vendor (\S+) (\S+)$/) ?? [];
-    if (name) vendors[name] = base;
-    if (line === 'ready') break;
-  }
-  output.resume();
-  return vendors;
-}
-
 const policy = (vendors) => ({
   connections: Object.fromEntries(Object.entries(vendors).map(([vendor, base_url]) =>
     [vendor, { vendor, base_url, credential: { type: 'bearer', token: 'mock-vendors-take-any' }, ...EXTRA[vendor] }])),
   apps: APPS,
 });
-
-function administration(url, token) {
-  return async (method, path, body) => {
-    const answer = await fetch(`${url}/admin/tenants/${TENANT}${path}`, {
-      method,
-      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
-      body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(10_000),
-    });
-    const text = await answer.text();
-    if (!answer.ok && !(method === 'DELETE' && answer.status === 404)) {
-      throw new Error(`${method} /admin/tenants/${TENANT}${path} was answered ${answer.status}: ${text.slice(0, 500)}`);
-    }
-    return text && answer.ok ? JSON.parse(text) : undefined;
-  };
-}
 
 /** New keys at each start, as a key is shown once; the last start's are revoked. Only ids are kept. */
 async function newKeys(admin, idsFile) {

@@ -74,6 +74,10 @@ fn answer(request: &Request) -> Option<Answer> {
         ("GET", "/rest/v1/stats/usage.json") => {
             Some(good(request, &json!([{"date": "2026-01-01", "total": 0, "users": []}])))
         }
+        ("GET", path) => {
+            let id: u64 = path.strip_prefix("/rest/v1/lead/")?.strip_suffix(".json")?.parse().ok()?;
+            Some(good(request, &json!([{"id": id, "email": "mock@example.com"}])))
+        }
         _ => None,
     }
 }

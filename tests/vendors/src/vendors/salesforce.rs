@@ -58,7 +58,8 @@ fn decorate(answer: Answer, _: &Request, standings: &Standings) -> Answer {
 
 fn answer(request: &Request) -> Option<Answer> {
     let rest = request.head.path().strip_prefix("/services/data")?;
-    let words: Vec<&str> = rest.split('/').skip(1).collect();
+    // With or without a slash at the end.
+    let words: Vec<&str> = rest.trim_end_matches('/').split('/').skip(1).collect();
     let sent = || request.payload.json().unwrap_or(Value::Null);
     match (request.head.method.as_str(), words.as_slice()) {
         ("GET", []) => {
