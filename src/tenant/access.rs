@@ -263,9 +263,12 @@ impl Access {
         true
     }
 
-    /// A fetcher has failed. One that was taken for dead, or was overtaken, has nothing to say.
+    /// A fetcher has failed. One that was taken for dead, or was overtaken, has nothing to say; one that was told to fetch
+    /// before the object last lost its memory has: an object that nobody asks for the 10 s of an exchange loses it.
     pub(super) fn failed(&mut self, now: i64, whose: u64, began: i64, failure: Failure) {
-        if whose == self.whose && began == self.began && self.runs_until.is_some() {
+        let running = began == self.began && self.runs_until.is_some();
+        if whose == self.whose && (running || began > self.began.max(self.taken)) {
+            self.began = began;
             self.fail(now, failure);
         }
     }

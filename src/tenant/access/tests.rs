@@ -149,6 +149,20 @@ fn a_fetcher_taken_for_dead_still_brings_its_token() {
     assert_eq!(access.ask(NOON + REPORT_MS + 4, 0), Need::Nothing, "the second failed because of the first");
 }
 
+/// An exchange took 10 s, in which nobody asked the object: it forgot that one was running, ignored the report of its failure,
+/// and had the endpoint asked again at once.
+#[test]
+fn a_failure_counts_also_when_the_object_has_forgotten_the_exchange() {
+    let mut access = access();
+    assert_eq!(access.ask(NOON, 0), Need::Fetch);
+    let (whose, began) = (access.whose, access.began());
+    let mut next_life = self::access();
+    next_life.failed(NOON + 10_000, whose, began, Failure::Silent);
+    assert_eq!(next_life.ask(NOON + 10_000, 0), Need::Fail(Failure::Silent, 1));
+    next_life.failed(NOON + 10_100, whose, began, Failure::Silent);
+    assert_eq!(next_life.ask(NOON + 11_000, 0), Need::Fetch, "a repeated report puts nothing off");
+}
+
 #[test]
 fn of_two_reports_the_exchange_that_began_later_counts_in_either_order() {
     let mut access = access();
