@@ -13,7 +13,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::No;
 use crate::throttle::Outcome;
 use crate::vendor::body::{HEAD_BYTES, Peek, Said};
-use crate::vendor::outcome::{Answered, Unanswered, accept_encoding, classify, unanswered};
+use crate::vendor::outcome::{Answered, Unanswered, accept_encoding, classify, unanswered, vendor_counts};
 use crate::vendor::{Profile, credential};
 use js_sys::Uint8Array;
 use serde::Deserialize;
@@ -215,9 +215,11 @@ async fn judge(sent: &Sent, head: &Head, permit: &Permit) -> (End, bool) {
     let profile = &permit.route.profile;
     let said = read(sent, profile, head).await;
     let Head(at, status, _, headers) = head;
-    let verdict = classify(profile, &Answered { status: *status, headers, said: said.as_ref(), now: *at });
+    let answered = Answered { status: *status, headers, said: said.as_ref(), now: *at };
+    let verdict = classify(profile, &answered);
+    let counts = vendor_counts(profile, &answered);
     let (outcome, error_code) = (verdict.outcome, verdict.error_code);
-    let end = End { outcome, headers_at: Some(*at), response_bytes: 0, status: *status, error_code };
+    let end = End { outcome, headers_at: Some(*at), response_bytes: 0, status: *status, counts, error_code };
     (end, verdict.expired)
 }
 
@@ -254,7 +256,14 @@ fn no_answer(call: &Call, permit: &Permit, why: &str) -> UnderWay {
 }
 
 const fn unsent() -> End {
-    End { outcome: Outcome::Unused, headers_at: None, response_bytes: 0, status: 0, error_code: None }
+    End {
+        outcome: Outcome::Unused,
+        headers_at: None,
+        response_bytes: 0,
+        status: 0,
+        counts: Vec::new(),
+        error_code: None,
+    }
 }
 
 /// The vendor may be at work on it.

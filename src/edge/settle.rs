@@ -5,7 +5,7 @@ use super::permit::Permit;
 use super::tenants;
 use crate::platform;
 use crate::tenant::protocol::{Ask, Reply, Sent, Settle};
-use crate::throttle::{Outcome, PermitId};
+use crate::throttle::{Counted, Outcome, PermitId};
 
 /// How often it is told, all told. A settlement that never arrives is replaced by the lease's end.
 const TRIES: u32 = 3;
@@ -21,6 +21,8 @@ pub struct End {
     pub response_bytes: u64,
     /// The vendor's status, or 0.
     pub status: u16,
+    /// What it told of the vendor's own counts.
+    pub counts: Vec<Counted>,
     /// For the error statistics.
     pub error_code: Option<String>,
 }
@@ -33,7 +35,14 @@ pub async fn settle(here: &Installation, permit: &Permit, end: End) {
 
 /// Hands back a permit that was not.
 pub async fn unused(here: &Installation, tenant: &str, connection: &str, permit: PermitId) {
-    let end = End { outcome: Outcome::Unused, headers_at: None, response_bytes: 0, status: 0, error_code: None };
+    let end = End {
+        outcome: Outcome::Unused,
+        headers_at: None,
+        response_bytes: 0,
+        status: 0,
+        counts: Vec::new(),
+        error_code: None,
+    };
     report(here, tenant, connection, permit, &end, None).await;
 }
 
@@ -56,6 +65,7 @@ async fn report(
             since_headers_ms: end.headers_at.map(since).unwrap_or_default(),
             response_bytes: end.response_bytes,
             status: end.status,
+            counts: end.counts.clone(),
             error_code: end.error_code.clone(),
             sent: sent.map(|(sent, at)| Sent { ago_ms: since(at), ..sent.clone() }),
         });

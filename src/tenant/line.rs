@@ -184,6 +184,9 @@ impl Line {
             since_headers_ms: report.since_headers_ms,
             response_bytes: report.response_bytes,
         };
+        if !report.counts.is_empty() {
+            self.throttle.told(host.time(), report.permit, report.since_headers_ms, &report.counts);
+        }
         self.throttle.settle(host.time(), settlement);
     }
 

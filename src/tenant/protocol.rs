@@ -4,7 +4,7 @@
 use crate::key::{Claims, Role};
 use crate::policy::Credential;
 use crate::refusal::Refusal;
-use crate::throttle::{Outcome, PermitId};
+use crate::throttle::{Counted, Outcome, PermitId};
 use crate::vendor::Profile;
 use crate::vendor::grant::{Exchange, Failure, Issued};
 use serde::{Deserialize, Serialize};
@@ -177,6 +177,8 @@ pub struct Settle {
     pub response_bytes: u64,
     /// The vendor's status, or 0.
     pub status: u16,
+    /// What the answer told of the vendor's own counts.
+    pub counts: Vec<Counted>,
     /// The code for the error statistics: in the vendor's body, else the status, else `timeout` or `unreachable`; none for a good answer.
     pub error_code: Option<String>,
     /// What the statistics count; none for a permit that was not used.

@@ -29,6 +29,9 @@ fn connection(line: &mut Line, host: &Host<'_>) -> Value {
         if let (Value::Object(fields), Some(at)) = (&mut item, limit.reset_at) {
             fields.insert("reset_at".to_owned(), rfc3339(at).into());
         }
+        if let (Value::Object(fields), Some(n)) = (&mut item, limit.vendor_used) {
+            fields.insert("vendor_used".to_owned(), n.into());
+        }
         limits.push(item);
     }
     let queue = throttle.queue();

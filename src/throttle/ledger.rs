@@ -179,6 +179,12 @@ impl Ledger {
         Some(PermitId { epoch, lane, seq, slot })
     }
 
+    /// A lease in flight.
+    pub fn find(&self, id: PermitId) -> Option<Lease> {
+        let lease = self.slots.get(id.slot as usize)?.lease?;
+        (lease.lane == id.lane && lease.seq == id.seq).then_some(lease)
+    }
+
     /// Ends a lease. None if it has ended before.
     pub fn close(&mut self, id: PermitId) -> Option<Lease> {
         let slot = self.slots.get_mut(id.slot as usize)?;

@@ -11,6 +11,7 @@ mod block;
 mod bound;
 mod bucket;
 mod clock;
+mod counted;
 mod daily;
 mod ledger;
 mod mutant;
@@ -31,7 +32,7 @@ mod simulation;
 
 pub use adaptive::longest_pause_ms;
 pub use admit::{Admission, Call, Grant, Refused, Would};
-pub use outcome::{Outcome, ThrottledBy};
+pub use outcome::{Counted, Outcome, ThrottledBy};
 pub use queue::Ticket;
 pub use report::{DayReport, Left, LimitReport, QueueReport, kind_name, policy_item};
 pub use rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};

@@ -30,3 +30,14 @@ pub enum ThrottledBy {
     /// The day's quota is spent.
     Day,
 }
+
+/// What an answer says that the vendor itself has counted under one limit, the call included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// The limit's name.
+    pub limit: String,
+    /// The vendor's figure.
+    pub n: u64,
+    /// It is what is left of the limit, rather than what is used.
+    pub left: bool,
+}

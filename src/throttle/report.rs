@@ -21,6 +21,8 @@ pub struct LimitReport {
     pub remaining: u64,
     /// When a day's count ends, Unix milliseconds.
     pub reset_at: Option<i64>,
+    /// What the vendor says it has counted, where its answers tell.
+    pub vendor_used: Option<u64>,
 }
 
 /// A connection's day, as it stands.
@@ -74,6 +76,7 @@ impl Throttle {
             let fullest = meters.into_iter().max_by_key(|meter| self.used(*meter, time));
             let meter = fullest.unwrap_or(u32::MAX);
             let (used, reset_at) = (self.used(meter, time), self.reset_at(meter));
+            let vendor_used = self.meters.get(meter as usize).and_then(|meter| meter.vendor);
             let Some(limit) = self.plan.limits.get(at as usize) else { continue };
             let capacity = if fullest.is_some() { self.capacity(meter) } else { full(&limit.kind) };
             reports.push(LimitReport {
@@ -84,6 +87,7 @@ impl Throttle {
                 used,
                 remaining: capacity.saturating_sub(used),
                 reset_at,
+                vendor_used,
             });
         }
         reports

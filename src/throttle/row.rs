@@ -12,7 +12,8 @@ use super::state::{AppRule, Gauge, Now, Plan, Stands, Throttle};
 use crate::civil::{Day, Reset};
 use serde::{Deserialize, Serialize};
 
-const VERSION: u8 = 1;
+/// Version 1 had no vendor counts: it is a row of version 2 with the last list left out.
+const VERSION: u8 = 2;
 const BUDGET: u32 = u32::MAX;
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +33,8 @@ struct Row {
     groups: Vec<Group>,
     adaptive: Adaptive,
     last_settled: i64,
+    /// The vendor's own counts: a meter's place in `meters`, and the figure.
+    vendor: Vec<(u32, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +100,7 @@ impl Throttle {
             groups: self.past.groups().to_vec(),
             adaptive: self.adaptive,
             last_settled: self.last_settled,
+            vendor: (0..).zip(&self.meters).filter_map(|(at, meter)| Some((at, meter.vendor?))).collect(),
         };
         postcard::to_extend(&row, vec![VERSION]).unwrap_or_default()
     }
@@ -107,10 +111,14 @@ impl Throttle {
     /// If the row is not one that this version writes or can read.
     pub fn load(plan: Plan, row: &[u8], now: Now<'_>, skew: i64) -> Result<Self, String> {
         let (version, body) = row.split_first().ok_or("the stored row is empty")?;
-        if *version != VERSION {
-            return Err(format!("the stored row has version {version}, this build reads {VERSION}"));
+        let mut body = body.to_vec();
+        match *version {
+            VERSION => {}
+            1 => body.push(0),
+            _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
         }
-        let row: Row = postcard::from_bytes(body).map_err(|fault| format!("the stored row does not parse: {fault}"))?;
+        let row: Row =
+            postcard::from_bytes(&body).map_err(|fault| format!("the stored row does not parse: {fault}"))?;
         let clock = Clock::resume(row.offset, row.time, now.wall);
         let mut next = Self::bare(plan, clock, now);
         next.epoch = row.epoch.saturating_add(1);
@@ -209,8 +217,9 @@ impl Heir<'_> {
                 *days = Calendar::resume(reset.clone(), day.clone());
             }
         }
-        for meter in &self.row.meters {
-            self.meter(meter);
+        for (old, meter) in (0..).zip(&self.row.meters) {
+            let vendor = self.row.vendor.iter().find(|(at, _)| *at == old).map(|(_, n)| *n);
+            self.meter(meter, vendor);
         }
         self.spare_permits();
         self.permits();
@@ -235,7 +244,7 @@ impl Heir<'_> {
         u32::try_from(at).ok()
     }
 
-    fn meter(&mut self, old: &RowMeter) {
+    fn meter(&mut self, old: &RowMeter, vendor: Option<u64>) {
         let app = match old.app {
             Some(app) => self.app(app),
             None => None,
@@ -261,6 +270,7 @@ impl Heir<'_> {
             _ => None,
         };
         let resets: Vec<_> = self.next.calendars.iter().map(|days| days.reset().clone()).collect();
+        let mut same = true;
         match (self.next.gauge_mut(at), &old.gauge) {
             (Some(Gauge::Window { window, calls, .. }), RowGauge::Window(span, ages)) => {
                 for (age, n) in ages {
@@ -278,7 +288,7 @@ impl Heir<'_> {
                 bucket.resume(tat.saturating_add(skew.saturating_mul(1_000)));
             }
             (Some(Gauge::Daily { calendar, count, .. }), RowGauge::Daily(_, used, before)) => {
-                let same = stored_days.map(|(reset, _)| reset) == resets.get(*calendar);
+                same = stored_days.map(|(reset, _)| reset) == resets.get(*calendar);
                 // Under another reset the days are others: what either had counts as today's.
                 *count = if same {
                     Daily { used: *used, before: *before }
@@ -287,6 +297,9 @@ impl Heir<'_> {
                 };
             }
             _ => {}
+        }
+        if let Some(meter) = self.next.meters.get_mut(at as usize).filter(|_| same) {
+            meter.vendor = vendor;
         }
     }
 

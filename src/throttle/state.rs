@@ -76,6 +76,8 @@ pub struct Meter {
     pub stands: Stands,
     pub app: Option<u32>,
     pub gauge: Gauge,
+    /// What the vendor says it has counted: of a day, the most that it has said on it.
+    pub vendor: Option<u64>,
 }
 
 /// How a meter counts.
@@ -188,6 +190,7 @@ impl Throttle {
                 let flying = self.ledger.flying(at) + self.past.flying(at, &self.ledger);
                 let counted = !*bytes && !mutant::is(Mutant::OneSided);
                 count.turn(turn, if counted { flying } else { 0 });
+                meter.vendor = None;
             }
         }
         self.block.touch();
@@ -255,7 +258,7 @@ impl Throttle {
     pub(super) fn meter(&mut self, stands: Stands, app: Option<u32>) -> u32 {
         let found = self.meters.iter().position(|meter| meter.stands == stands && meter.app == app);
         let at = found.unwrap_or_else(|| {
-            self.meters.push(Meter { stands, app, gauge: self.gauge(stands, app) });
+            self.meters.push(Meter { stands, app, gauge: self.gauge(stands, app), vendor: None });
             self.meters.len() - 1
         });
         u32::try_from(at).unwrap_or(u32::MAX)

@@ -2,9 +2,9 @@
 //! profile's rules, then HTTP's own.
 
 use super::body::Said;
-use super::profile::{Executed, Meaning, Profile, Rule};
+use super::profile::{CountPlace, Executed, Meaning, Profile, Rule, VendorCount};
 use crate::http::{retry_after_ms, value};
-use crate::throttle::{Outcome, ThrottledBy};
+use crate::throttle::{Counted, Outcome, ThrottledBy};
 
 /// A vendor's answer, without its body.
 #[derive(Debug, Clone, Copy)]
@@ -95,26 +95,52 @@ pub fn may_repeat(profile: &Profile, method: &str, path: &str, idempotency_key: 
             || (idempotency_key && profile.idempotency_key))
 }
 
-/// What the answer's headers tell of the vendor's own counts: a limit's name, and how much of it the vendor has counted.
-pub fn vendor_counts<'a>(
-    profile: &'a Profile,
-    headers: &'a [(String, String)],
-) -> impl Iterator<Item = (&'a str, u64)> {
-    profile.counts.iter().filter_map(|count| {
-        let field = value(headers, &count.header)?;
-        let number = leading_number(field.get(field.find(&count.after)? + count.after.len()..)?)?;
-        let used = match &count.left_of {
-            Some(whole) => leading_number(value(headers, whole)?)?.checked_sub(number)?,
-            None => number,
-        };
-        Some((count.limit.as_str(), used))
-    })
+/// What an answer tells of the vendor's own counts. Blank fields, as Keap sends to callers it does not know, tell nothing.
+pub fn vendor_counts(profile: &Profile, answer: &Answered) -> Vec<Counted> {
+    let mut found = Vec::new();
+    for count in &profile.counts {
+        if let Some((n, left)) = vendor_count(count, answer) {
+            found.push(Counted { limit: count.limit.clone(), n, left });
+        }
+    }
+    found
+}
+
+/// A figure, and whether it is what is left.
+fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<(u64, bool)> {
+    let field = match &count.place {
+        CountPlace::Header(name) => value(answer.headers, name)?,
+        CountPlace::Body(index) => answer.said?.counts.get(*index)?.as_deref()?,
+    };
+    let part = match &count.among {
+        Some((header, wanted)) => among(field, value(answer.headers, header).unwrap_or_default(), wanted)?,
+        None => field,
+    };
+    // Not within a longer word: `api-usage=` is not `per-app-api-usage=`.
+    let begins = |at: usize| !part.get(..at).unwrap_or_default().ends_with(|c: char| c == '-' || c.is_alphanumeric());
+    let (at, _) = part.match_indices(&count.after).find(|(at, _)| count.after.is_empty() || begins(*at))?;
+    let n = leading_number(part.get(at + count.after.len()..)?)?;
+    match &count.left_of {
+        Some(whole) => Some((leading_number(value(answer.headers, whole)?)?.checked_sub(n)?, false)),
+        None => Some((n, count.left)),
+    }
+}
+
+/// The part of a field of several, with bars between them, whose part of another such field is `wanted`. A lone part needs no other.
+fn among<'a>(field: &'a str, kinds: &str, wanted: &str) -> Option<&'a str> {
+    let mut kinds = kinds.split('|').map(str::trim);
+    let mut parts = field.split('|');
+    if !field.contains('|') {
+        let kind = kinds.next().unwrap_or_default();
+        return (kind.is_empty() || kind.eq_ignore_ascii_case(wanted)).then_some(field);
+    }
+    parts.nth(kinds.position(|kind| kind.eq_ignore_ascii_case(wanted))?)
 }
 
 /// What to ask the vendor to encode its answer with. A body that has to be read is asked for in an encoding that can be
 /// undone here; otherwise the caller's wish stands.
 pub fn accept_encoding(profile: &Profile, callers: Option<&str>) -> Option<String> {
-    if !profile.reading.every {
+    if !profile.reading.every && profile.reading.counts.is_empty() {
         return callers.map(str::to_owned);
     }
     let known = |coding: &&str| {

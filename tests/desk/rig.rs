@@ -213,6 +213,7 @@ impl Rig {
             status: 200,
             error_code: None,
             sent: None,
+            counts: Vec::new(),
         }));
     }
 

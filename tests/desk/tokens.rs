@@ -339,6 +339,7 @@ fn a_token_that_ends_while_calls_wait_for_the_window_is_not_sent_with_them() {
         since_headers_ms: 0,
         response_bytes: 0,
         status: 0,
+        counts: Vec::new(),
         error_code: None,
         sent: None,
     }));

@@ -2,8 +2,8 @@
 
 use sluice::civil::{Reset, Zone, Zones};
 use sluice::throttle::{
-    AdaptiveRule, Admission, AppRule, Call, Grant, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, Refused,
-    Settled, Settlement, Throttle, Ticket, Unit,
+    AdaptiveRule, Admission, AppRule, Call, Counted, Grant, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule,
+    Refused, Settled, Settlement, Throttle, Ticket, Unit,
 };
 
 /// 2026-06-15 12:00 UTC.
@@ -68,6 +68,16 @@ impl Rig {
         let settled = self.throttle.settle(self.time(), report);
         self.rows.extend(self.throttle.row_due());
         settled
+    }
+
+    /// A call's answer, whose headers came so long ago, says that the vendor has counted `n` on the limit `daily`.
+    pub fn told(&mut self, permit: PermitId, since_headers_ms: u64, n: u64) {
+        self.told_of(permit, since_headers_ms, Counted { limit: "daily".to_owned(), n, left: false });
+    }
+
+    pub fn told_of(&mut self, permit: PermitId, since_headers_ms: u64, counted: Counted) {
+        self.throttle.told(self.time(), permit, since_headers_ms, &[counted]);
+        self.rows.extend(self.throttle.row_due());
     }
 
     /// One call, answered at once.

@@ -26,6 +26,8 @@ pub struct Said {
     pub code: Option<String>,
     /// The error's words, at most some 200 bytes of them.
     pub message: Option<String>,
+    /// The vendor's counts, by `Reading::counts`.
+    pub counts: Vec<Option<String>>,
 }
 
 /// A reader of a body's head. Feed it what comes until it is done, then take what was said.
@@ -33,6 +35,8 @@ pub struct Peek {
     decoder: Decoder,
     scan: Scan,
     reading: Reading,
+    /// It is a count that is looked for.
+    counted: bool,
     raw: usize,
     decoded: usize,
     done: bool,
@@ -47,7 +51,9 @@ impl Peek {
         content_type: Option<&str>,
         content_encoding: Option<&str>,
     ) -> Option<Self> {
-        let matters = (reading.every || status >= 400) && !(reading.codes.is_empty() && reading.good.is_empty());
+        let counted = !reading.counts.is_empty() && status < 300;
+        let says = (reading.every || status >= 400) && !(reading.codes.is_empty() && reading.good.is_empty());
+        let matters = says || counted;
         let json = content_type.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
         if !matters || !json || matches!(status, 204 | 304) {
             return None;
@@ -55,9 +61,9 @@ impl Peek {
         let decoder = Decoder::new(content_encoding)?;
         let good = reading.good.iter().map(|(pointer, _)| pointer);
         let message = reading.message.iter();
-        let pointers = good.chain(&reading.good_where).chain(&reading.codes).chain(message);
+        let pointers = good.chain(&reading.good_where).chain(&reading.codes).chain(message).chain(&reading.counts);
         let scan = Scan::new(pointers.map(String::as_str));
-        Some(Self { decoder, scan, reading: reading.clone(), raw: 0, decoded: 0, done: false })
+        Some(Self { decoder, scan, reading: reading.clone(), counted, raw: 0, decoded: 0, done: false })
     }
 
     /// Takes the next bytes as received. Whether it is done: it needs no more, or may not look at more.
@@ -67,13 +73,13 @@ impl Peek {
         }
         let chunk = chunk.get(..HEAD_BYTES - self.raw).unwrap_or(chunk);
         self.raw += chunk.len();
-        let (scan, reading) = (&mut self.scan, &self.reading);
+        let (scan, reading, counted) = (&mut self.scan, &self.reading, self.counted);
         let (mut decoded, mut enough) = (self.decoded, false);
         let more = self.decoder.feed(chunk, |bytes| {
             for byte in bytes.iter().take(HEAD_BYTES.saturating_sub(decoded)) {
                 decoded += 1;
                 // Asked at each find rather than at each piece, so that what is said does not hang on how it came.
-                if scan.take(*byte) && decided(reading, scan) {
+                if scan.take(*byte) && decided(reading, scan, counted) {
                     enough = true;
                     break;
                 }
@@ -91,14 +97,17 @@ impl Peek {
 }
 
 /// Whether nothing that may follow changes what is said.
-fn decided(reading: &Reading, scan: &Scan) -> bool {
+fn decided(reading: &Reading, scan: &Scan, counted: bool) -> bool {
     let said = said(reading, scan);
+    if counted {
+        return said.counts.iter().any(Option::is_some);
+    }
     let best_code = text(scan, first_code(reading)).is_some();
     let worded = reading.message.is_none() || said.message.is_some();
     said.good || ((said.bad || reading.good.is_empty()) && best_code && worded)
 }
 
-/// The pointers in the order in which the scan has them: good, good_where, codes, message.
+/// The pointers in the order in which the scan has them: good, good_where, codes, message, counts.
 const fn first_code(reading: &Reading) -> usize {
     reading.good.len() + reading.good_where.len()
 }
@@ -124,15 +133,19 @@ fn said(reading: &Reading, scan: &Scan) -> Said {
     let message = first_code + reading.codes.len();
     // Said in so many words, `bad` outweighs anything that is merely there.
     good |= !bad && (reading.good.len()..first_code).any(|index| *scan.found(index) != Found::Nothing);
+    let first_count = message + reading.message.iter().count();
+    let counts =
+        (first_count..first_count + reading.counts.len()).map(|at| text(scan, at).map(str::to_owned)).collect();
     if good {
-        return Said { good, ..Said::default() };
+        return Said { good, counts, ..Said::default() };
     }
     let code = (first_code..message).find_map(|index| text(scan, index));
     Said {
         good,
         bad: bad || code.is_some(),
         code: code.map(printable),
-        message: text(scan, message).map(str::to_owned),
+        message: reading.message.as_ref().and_then(|_| text(scan, message)).map(str::to_owned),
+        counts,
     }
 }
 

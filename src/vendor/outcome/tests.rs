@@ -221,10 +221,11 @@ fn the_vendors_own_count_is_read_where_it_tells_it() {
     let profile = Profile::built_in("hubspot").unwrap();
     let counts = |pairs: &[(&str, &str)]| {
         let headers: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        vendor_counts(&profile, &headers).map(|(limit, used)| (limit.to_owned(), used)).collect::<Vec<_>>()
+        vendor_counts(&profile, &Answered { status: 200, headers: &headers, said: None, now: 0 })
     };
+    let daily = |n| Counted { limit: "daily".to_owned(), n, left: false };
     let (left, of) = ("x-hubspot-ratelimit-daily-remaining", "X-HubSpot-RateLimit-Daily");
-    assert_eq!(counts(&[(left, "39990"), (of, "40000")]), [("daily".to_owned(), 10)]);
+    assert_eq!(counts(&[(left, "39990"), (of, "40000")]), [daily(10)]);
     for odd in [
         &[(left, "39990")][..],
         &[(left, ""), (of, "40000")],
@@ -290,13 +291,15 @@ fn a_vendors_own_count_is_read_from_each_form_of_header() {
     let used = |vendor: &str, name: &str, value: &str| {
         let headers = [(name.to_owned(), value.to_owned())];
         let profile = Profile::built_in(vendor).unwrap();
-        vendor_counts(&profile, &headers).next().map(|(_, used)| used)
+        let counts = vendor_counts(&profile, &Answered { status: 200, headers: &headers, said: None, now: 0 });
+        counts.first().map(|counted| counted.n)
     };
     assert_eq!(used("salesforce", "Sforce-Limit-Info", "api-usage=18/5000"), Some(18));
     assert_eq!(
         used("salesforce", "sforce-limit-info", "api-usage=25/5000; per-app-api-usage=17/250(appName=x)"),
         Some(25)
     );
+    assert_eq!(used("salesforce", "Sforce-Limit-Info", "per-app-api-usage=17/250(appName=x)"), None);
     assert_eq!(used("salesforce", "Sforce-Limit-Info", "nothing"), None);
     assert_eq!(used("keap", "x-keap-product-quota-used", "1200"), Some(1200));
     assert_eq!(used("keap-oauth", "x-keap-product-quota-used", ""), None);
@@ -346,4 +349,42 @@ fn keap_tells_a_spent_day_by_what_is_left() {
     let spike = r#"{"fault":{"faultstring":"x","detail":{"errorcode":"policies.ratelimit.SpikeArrestViolation"}}}"#;
     let verdict = judged("keap", 429, &[], spike);
     assert_eq!(verdict.error_code.as_deref(), Some("policies.ratelimit.SpikeArrestViolation"));
+}
+
+#[test]
+fn keaps_fields_of_several_are_read_at_the_day() {
+    let profile = Profile::built_in("keap").unwrap();
+    let counts = |pairs: &[(&str, &str)]| {
+        let headers: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let counts = vendor_counts(&profile, &Answered { status: 200, headers: &headers, said: None, now: 0 });
+        counts.into_iter().map(|counted| (counted.limit, counted.n)).collect::<Vec<_>>()
+    };
+    let (used, unit) = ("x-keap-tenant-throttle-used", "x-keap-tenant-throttle-time-unit");
+    let account = |n| [("account-daily".to_owned(), n)];
+    assert_eq!(counts(&[(used, "7|1234"), (unit, "minute|day")]), account(1234));
+    assert_eq!(counts(&[(used, "1234 | 7"), (unit, "Day | Minute")]), account(1234));
+    assert_eq!(counts(&[(used, "1234"), (unit, "day")]), account(1234));
+    for (field, units) in [("7", "minute"), ("", ""), ("|", "minute|day"), ("7|1234", ""), ("7", "minute|hour")] {
+        assert_eq!(counts(&[(used, field), (unit, units)]), [], "{field} {units}");
+    }
+    let both = [(used, "7|20"), (unit, "minute|day"), ("X-Keap-Product-Quota-Used", "10")];
+    assert_eq!(counts(&both), [("daily".to_owned(), 10), ("account-daily".to_owned(), 20)]);
+}
+
+#[test]
+fn googles_counts_are_in_the_body_where_asked_for_and_hold_nothing_up_long() {
+    let profile = Profile::built_in("ga4-data").unwrap();
+    let told = |body: &str| {
+        let mut peek = Peek::new(&profile.reading, 200, Some("application/json"), None).unwrap();
+        let done = peek.feed(body.as_bytes());
+        let said = peek.said();
+        (vendor_counts(&profile, &Answered { status: 200, headers: &[], said: Some(&said), now: 0 }), done)
+    };
+    let left = |n| vec![Counted { limit: "daily".to_owned(), n, left: true }];
+    let quota = r#""propertyQuota":{"tokensPerDay":{"consumed":1,"remaining":9990},"#;
+    assert_eq!(told(&format!("{{\"rows\":[],{quota}")), (left(9990), true));
+    assert_eq!(told(&format!("{{\"reports\":[{{{quota}")), (left(9990), true));
+    assert_eq!(told(r#"{"rows":[{"dimensionValues":[]}]}"#), (vec![], true));
+    let long = format!("{{\"rows\":[{}1],{quota}", "1,".repeat(10_000));
+    assert_eq!(told(&long), (vec![], true), "it stands too far in");
 }

@@ -124,6 +124,8 @@ pub struct Reading {
     pub codes: Vec<String>,
     /// Where its words are, for rules that go by them.
     pub message: Option<String>,
+    /// Where good answers tell the vendor's own counts.
+    pub counts: Vec<String>,
 }
 
 /// What an answer means.
@@ -214,10 +216,23 @@ pub struct Cache {
 pub struct VendorCount {
     /// Of the limit of this name.
     pub limit: String,
-    /// In this header.
-    pub header: String,
+    /// In this header, or at this JSON pointer of a good answer's body.
+    pub place: CountPlace,
     /// The number that follows this text in it; empty for the first.
     pub after: String,
+    /// The number is what is left.
+    pub left: bool,
     /// The number is what is left, and this header has the whole.
     pub left_of: Option<String>,
+    /// There are several, with a bar between them: that one whose part of this header has this value.
+    pub among: Option<(String, String)>,
+}
+
+/// Where a count stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CountPlace {
+    /// In this header.
+    Header(String),
+    /// At this pointer of the body, which is `Reading::counts` of this index.
+    Body(usize),
 }

@@ -7,8 +7,8 @@ mod read;
 mod routes;
 
 pub use facts::{
-    BodyLimit, Cache, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint, TokenPlace,
-    TokenShape, VendorCount,
+    BodyLimit, Cache, CountPlace, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint,
+    TokenPlace, TokenShape, VendorCount,
 };
 pub use fields::Fault;
 use serde::de::Error;

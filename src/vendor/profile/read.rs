@@ -1,8 +1,8 @@
 //! A profile's JSON, read. Shared with the build script, which fails the build on a profile that this does not read.
 
 use super::facts::{
-    BodyLimit, Cache, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint, TokenPlace,
-    TokenShape, VendorCount,
+    BodyLimit, Cache, CountPlace, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint,
+    TokenPlace, TokenShape, VendorCount,
 };
 use super::fields::{Fault, Fields};
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
     // For the reader of the file alone: where its figures come from.
     fields.texts("notes", "a list of strings", |_| true);
     let timeout_seconds = fields.seconds("timeout_seconds", TIMEOUT_SECONDS);
-    let profile = Profile {
+    let mut profile = Profile {
         name: name.to_owned(),
         title: fields.text("title").unwrap_or_else(|| name.to_owned()),
         base_url: base_url(&mut fields),
@@ -85,18 +85,39 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
             }
             Some(Cache { route, seconds: fields.seconds("seconds", 86_400) })
         }),
-        counts: fields.list("counts", |value, pointer, faults| {
-            let mut fields = Fields::of(value, pointer, &["limit", "header", "after", "left_of"], faults);
-            Some(VendorCount {
-                limit: fields.required("limit"),
-                header: fields.required("header"),
-                after: fields.text("after").unwrap_or_default(),
-                left_of: fields.text("left_of"),
-            })
-        }),
+        counts: Vec::new(),
         text: None,
     };
+    let mut bodies = Vec::new();
+    profile.counts = fields.list("counts", |value, pointer, faults| count(value, pointer, faults, &mut bodies));
+    profile.reading.counts = bodies;
     if faults.is_empty() { Ok(profile) } else { Err(faults) }
+}
+
+/// Where a count is told; a pointer into the body joins `bodies`.
+fn count(value: &Value, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<String>) -> Option<VendorCount> {
+    let known = ["limit", "header", "at", "after", "left", "left_of", "among"];
+    let mut fields = Fields::of(value, pointer, &known, faults);
+    let place = match (fields.text("header"), fields.text("at")) {
+        (Some(header), None) => CountPlace::Header(header),
+        (None, Some(at)) if at.starts_with('/') => {
+            bodies.push(at);
+            CountPlace::Body(bodies.len() - 1)
+        }
+        _ => {
+            fields.fault("header", "must be there, or `at`, a json pointer into the body, and not both");
+            return None;
+        }
+    };
+    Some(VendorCount {
+        limit: fields.required("limit"),
+        place,
+        after: fields.text("after").unwrap_or_default(),
+        left: fields.flag("left", false),
+        left_of: fields.text("left_of"),
+        among: fields
+            .object("among", &["header", "value"], |fields| (fields.required("header"), fields.required("value"))),
+    })
 }
 
 impl Dialect {
@@ -248,6 +269,7 @@ fn reading(fields: &mut Fields) -> Reading {
         good_where: fields.texts("good_where", "a json pointer", is_pointer),
         codes: fields.texts("codes", "a json pointer", is_pointer),
         message,
+        counts: Vec::new(),
     }
 }
 

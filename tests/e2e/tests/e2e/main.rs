@@ -14,6 +14,7 @@ mod admin;
 mod aprimo;
 mod browser;
 mod bytes;
+mod counts;
 mod crash;
 mod daily;
 mod fair;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Test> {
     [
         daily::tests(),
+        counts::tests(),
         crash::tests(),
         saturated::tests(),
         idle::tests(),

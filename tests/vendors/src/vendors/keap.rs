@@ -1,5 +1,5 @@
 //! Keap. With OAuth 125,000 calls a day for the application, over all of its customers; with a key (PAT or SAK) 10 calls a
-//! second and 240 a minute for the key, 30,000 a day for its tenant.
+//! second, 240 a minute and 30,000 a day for the key, 250,000 a day for the account.
 
 use super::{Dialect, Request, Standings, bearer, daily, invalid_client, rotating_token};
 use crate::limit::{Kind, Limit};
@@ -26,6 +26,7 @@ pub(super) const KEY: Dialect = Dialect {
             Limit::new("spike", Kind::window(10, 1)),
             Limit::new("minute", Kind::window(240, 60)),
             Limit::new("daily", Kind::daily(30_000, 0)),
+            Limit::new("account-daily", Kind::daily(250_000, 0)),
         ]
     },
     token_path: None,
@@ -52,6 +53,14 @@ fn credential(head: &Head) -> Option<String> {
 fn decorate(mut answer: Answer, _: &Request, standings: &Standings) -> Answer {
     for standing in &standings.limits {
         let (calls, used) = (standing.limit.kind.calls(), standing.used);
+        if standing.limit.name.starts_with("account") {
+            // The whole account's: per minute and per day in one field. That by the minute is of no limit here.
+            answer = answer
+                .with("x-keap-tenant-throttle-limit", &format!("10000|{calls}"))
+                .with("x-keap-tenant-throttle-time-unit", "minute|day")
+                .with("x-keap-tenant-throttle-used", &format!("0|{used}"));
+            continue;
+        }
         let (which, unit) = match standing.limit.kind {
             Kind::RollingWindow { ms: 60_000, .. } => ("throttle", "minute"),
             _ if daily(&standing.limit) => ("quota", "day"),

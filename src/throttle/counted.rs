@@ -1,0 +1,91 @@
+//! The vendor's own count, where its answers tell it: so are calls seen that were made elsewhere.
+//!
+//! An answer's count has in it every call that the vendor had counted by then: those answered before, the call itself, and of the
+//! others in flight some. A day counts each call from its grant, so all of these are in it already, and it rises to the vendor's
+//! count, rather than by it: nothing is counted twice. Calls granted after the answer's headers came are surely not in it, and come
+//! on top. Others in flight may have hidden as many calls made elsewhere; the answer of the last of them brings those to light.
+
+use super::PermitId;
+use super::outcome::Counted;
+use super::rule::Limit;
+use super::state::{Gauge, Now, Stands, Throttle};
+
+impl Throttle {
+    /// What a call's answer told of the vendor's counts. To be said before the call is settled; of a permit that has ended, or that
+    /// an earlier life granted, nothing is learned, since it is not known on which day it was counted.
+    pub fn told(&mut self, now: Now<'_>, permit: PermitId, since_headers_ms: u64, counts: &[Counted]) {
+        let time = self.begin(now);
+        let Some(lease) = self.ledger.find(permit).filter(|_| permit.epoch == self.epoch) else { return };
+        let since = i64::try_from(since_headers_ms).unwrap_or(i64::MAX / 4);
+        let at = time.saturating_sub(since).max(lease.granted);
+        let mut full = false;
+        for counted in counts {
+            let named = |limit: &Limit| limit.name == counted.limit && !limit.per_app;
+            for limit in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
+                if self.plan.limits.get(limit as usize).is_some_and(named) {
+                    let meter = self.meter(Stands::Limit(limit), None);
+                    self.rise(meter, limit, counted, (lease.granted, at));
+                    full |= !self.has_room(meter, time);
+                }
+            }
+        }
+        if full {
+            self.look_at_all(time);
+        }
+    }
+
+    /// Raises a day's meter to the vendor's count in an answer to a call granted, and answered, then.
+    fn rise(&mut self, meter: u32, limit: u32, counted: &Counted, (granted, at): (i64, i64)) {
+        let capacity = self.capacity(meter);
+        let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of).max(capacity);
+        let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
+        // What `share` leaves to others is theirs to use.
+        let floor = vendor.saturating_add(self.granted_after(meter, at)).saturating_sub(of - capacity);
+        let held = self.ledger.flying(meter) + self.past.unsettled(meter, &self.ledger);
+        let (time, wall) = (self.clock.last(), self.wall);
+        let sent = wall.saturating_sub(time.saturating_sub(granted));
+        let of_today = |calendar: usize| self.calendars.get(calendar).is_some_and(|days| sent >= days.before_over());
+        let (today, before) = match self.gauge_of(meter) {
+            Some(Gauge::Daily { calendar, bytes: false, .. }) => (of_today(*calendar), self.before_is_open(*calendar)),
+            Some(Gauge::Window { scaled: false, .. }) => (true, false),
+            _ => return,
+        };
+        let Some(entry) = self.meters.get_mut(meter as usize) else { return };
+        let risen = match &mut entry.gauge {
+            Gauge::Daily { count, .. } if today => {
+                entry.vendor = entry.vendor.max(Some(vendor));
+                raise(&mut count.used, floor)
+            }
+            // The vendor may have counted it on the day before, and then that day's count would be taken for this one's.
+            Gauge::Daily { count, .. } if before => raise(&mut count.before, floor),
+            Gauge::Window { window, .. } => {
+                entry.vendor = Some(vendor);
+                let risen = floor.saturating_sub(window.total().saturating_add(held));
+                window.push(at, u32::try_from(risen).unwrap_or(u32::MAX));
+                risen
+            }
+            _ => 0,
+        };
+        // What is lost in a crash the next answer tells again; a hundredth of a day is worth a row.
+        if risen > 0 && risen >= capacity / 100 {
+            self.block.require();
+        } else {
+            self.block.touch();
+        }
+    }
+
+    fn granted_after(&self, meter: u32, at: i64) -> u64 {
+        if at >= self.clock.last() {
+            return 0;
+        }
+        let counts = |lane: u32| self.ledger.lane(lane).is_some_and(|lane| lane.meters.contains(&meter));
+        self.ledger.leases().filter(|(_, lease)| lease.granted > at && counts(lease.lane)).count() as u64
+    }
+}
+
+/// Raises a count, and says by how much.
+fn raise(count: &mut u64, to: u64) -> u64 {
+    let risen = to.saturating_sub(*count);
+    *count += risen;
+    risen
+}
