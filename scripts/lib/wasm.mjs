@@ -15,9 +15,9 @@ const SMALL = 'scripts/lib/rustc-small.sh';
 const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', SMALL];
 const STAMP = '.sluice-stamp';
 
-/** The shipped build, and the one whose calls to a path of their own panic, for the tests. */
+/** The shipped build, and one for the tests, where a call to a path of its own panics, or is told the Wasm's memory. */
 export const SHIPPED = { folder: 'build', features: [] };
-export const PANICKING = { folder: 'build-panic', features: ['panic-trigger'] };
+export const PANICKING = { folder: 'build-panic', features: ['panic-trigger', 'memory-figure'] };
 
 /** What the Worker consists of; `main` of wrangler.toml is the first. */
 export const modules = (folder) => ({ main: `${folder}/index.js`, wasm: `${folder}/index_bg.wasm` });

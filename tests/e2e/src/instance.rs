@@ -95,18 +95,28 @@ fn named(variable: &str, otherwise: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| otherwise.to_owned())
 }
 
-/// The build with a path whose calls panic, if it was built so that a panic ends its own call alone. It is made for the
-/// tests and never shipped.
-pub fn panicking_build() -> Option<String> {
+/// The build with paths of its own, which panic or tell the Wasm's memory: made for the tests, never shipped. None where
+/// only the shipped one was built, which `npm test` never does.
+pub fn tests_build() -> Option<String> {
     let build = named("SLUICE_PANIC_BUILD", "build-panic");
+    in_checkout(&build).join("index.js").exists().then_some(build)
+}
+
+/// The same, if it was built so that a panic ends its own call alone.
+pub fn panicking_build() -> Option<String> {
+    let build = tests_build()?;
     let unwinds = std::env::var("SLUICE_UNWINDS").map_or_else(
         |_| {
-            let stamp = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(&build).join(".sluice-stamp");
+            let stamp = in_checkout(&build).join(".sluice-stamp");
             std::fs::read_to_string(stamp).is_ok_and(|stamp| stamp.starts_with("panic=unwind"))
         },
         |unwinds| unwinds == "true",
     );
     unwinds.then_some(build)
+}
+
+fn in_checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 fn master_key() -> String {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sluice_e2e::instance::Start;
+use sluice_e2e::instance::{Start, tests_build};
 use sluice_e2e::{Ask, Tenant, World};
 use sluice_vendors::pattern::Check;
 use sluice_vendors::{Spec, Vendor, wire::hex};
@@ -11,7 +11,10 @@ use tokio::time::sleep;
 
 tests![
     of_200_mb_nothing_is_held,
-    compressed_bodies_are_identical,
+    bodies_of_50_mb_take_less_than_2_mb_of_wasm_memory,
+    bodies_are_identical_compressed_or_not_whoever_the_vendor_is,
+    answers_without_a_body_and_of_many_statuses_pass_whoever_the_vendor_is,
+    salesforces_usage_header_passes_verbatim,
     lengths_framing_and_statuses_are_kept,
     request_bodies_arrive_as_sent,
     two_cookies_pass_in_passthrough_and_none_beside_a_stored_credential,
@@ -61,33 +64,115 @@ async fn of_200_mb_nothing_is_held(_: &World) {
     }
 }
 
-async fn compressed_bodies_are_identical(world: &World) {
+/// The platform streams on both sides of the Wasm, which reads the head of an answer at most.
+async fn bodies_of_50_mb_take_less_than_2_mb_of_wasm_memory(_: &World) {
+    let Some(build) = tests_build() else {
+        assert!(std::env::var_os("CI").is_none(), "there is no build for the tests");
+        println!("not tried: there is no build for the tests");
+        return;
+    };
+    let mut start = Start::fresh("memory");
+    start.build = build;
+    let instance = start.run();
+    // Of Marketo's answers every one is read, as its errors come in 200.
+    for profile in ["generic", "marketo"] {
+        let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+        let tenant = Tenant::new(&instance, profile);
+        let key = tenant.simple(profile, &vendor.url(), &json!({"timeout_seconds": 120})).await;
+        let memory = async || tenant.get(&key, "/wasm-memory").await.json().as_u64().unwrap();
+        assert!(tenant.get(&key, "/bytes/100000").await.whole);
+        let before = memory().await;
+        for framing in ["length", "chunked"] {
+            let mut open = tenant.open(&Ask::get(&format!("/v/c/bytes/{}?framing={framing}", 50 * MB)).key(&key)).await;
+            let mut check = Check::default();
+            while let Some(piece) = open.piece().await.unwrap() {
+                check.add(&piece);
+            }
+            assert_eq!((check.bytes(), check.wrong_at), (50 * MB, None), "{profile} {framing}");
+        }
+        if profile == "generic" {
+            let body = sluice_vendors::pattern::whole(50 * MB);
+            let sum = hex(&Sha256::digest(&body));
+            let echo = tenant.send(&Ask::post("/v/c/echo", body).key(&key)).await.echo();
+            assert_eq!(echo.0["body_sha256"].as_str(), Some(sum.as_str()));
+        }
+        let more = memory().await - before;
+        println!("50 MB, {profile}: the Wasm's memory + {} kB, from {} kB", more / 1024, before / 1024);
+        assert!(more < 2 * MB, "{profile}: the Wasm's memory rose by {more} bytes");
+    }
+}
+
+const PROFILES: [&str; 10] =
+    ["generic", "marketo", "hubspot", "aprimo", "salesforce", "mailchimp", "ga4-mp", "ga4-data", "keap", "keap-oauth"];
+
+/// A connection of each profile, its own limits aside.
+async fn of_every_profile(world: &World, vendor: &str) -> Vec<(&'static str, Tenant, String)> {
+    let mut all = Vec::new();
+    for profile in PROFILES {
+        let tenant = world.tenant("any-vendor");
+        let key = tenant.simple(profile, vendor, &json!({"limits": []})).await;
+        all.push((profile, tenant, key));
+    }
+    all
+}
+
+async fn bodies_are_identical_compressed_or_not_whoever_the_vendor_is(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
-    for profile in ["generic", "hubspot", "marketo", "aprimo"] {
-        let tenant = world.tenant("packed");
-        let key = tenant.simple(profile, &vendor.url(), &json!({})).await;
-        for encoding in ["gzip", "br"] {
-            let ask = Ask::get(&format!("/v/c/bytes/300000?encoding={encoding}")).key(&key);
+    for (profile, tenant, key) in of_every_profile(world, &vendor.url()).await {
+        for encoding in ["gzip", "br", "identity"] {
+            let query = if encoding == "identity" { String::new() } else { format!("?encoding={encoding}") };
+            let ask = Ask::get(&format!("/v/c/bytes/300000{query}")).key(&key);
             let answer = tenant.send(&ask.with("Accept-Encoding", "gzip, br")).await;
             answer.is_vendors(200);
-            assert_eq!(answer.header("content-encoding"), Some(encoding), "{profile}");
-            assert_eq!(
-                answer.header("x-body-sha256"),
-                Some(hex(&Sha256::digest(&answer.body)).as_str()),
-                "{profile} {encoding}"
-            );
-            assert_eq!(
-                answer.header("content-length"),
-                Some(answer.body.len().to_string().as_str()),
-                "{profile} {encoding}"
-            );
-            if encoding == "gzip" {
-                let mut plain = Vec::new();
-                std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(answer.body.as_slice()), &mut plain)
-                    .unwrap();
-                assert_eq!(plain.len(), 300_000);
+            let expected = (encoding != "identity").then_some(encoding);
+            assert_eq!(answer.header("content-encoding"), expected, "{profile}");
+            let sum = hex(&Sha256::digest(&answer.body));
+            // The mock tells the sum of what it has compressed.
+            assert_eq!(answer.header("x-body-sha256"), expected.map(|_| sum.as_str()), "{profile} {encoding}");
+            let length = answer.body.len().to_string();
+            assert_eq!(answer.header("content-length"), Some(length.as_str()), "{profile} {encoding}");
+            let mut plain = Vec::new();
+            match encoding {
+                "gzip" => {
+                    let mut packed = flate2::read::GzDecoder::new(answer.body.as_slice());
+                    std::io::Read::read_to_end(&mut packed, &mut plain).unwrap();
+                }
+                "br" => continue,
+                _ => plain.clone_from(&answer.body),
+            }
+            assert_eq!(plain, sluice_vendors::pattern::whole(300_000), "{profile} {encoding}");
+        }
+    }
+}
+
+async fn answers_without_a_body_and_of_many_statuses_pass_whoever_the_vendor_is(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    for (profile, tenant, key) in of_every_profile(world, &vendor.url()).await {
+        for status in [200, 201, 204, 207, 304, 400, 404, 409, 422] {
+            let path = format!("/status/{status}?reason=As+Sent");
+            let answer = tenant.get(&key, &path).await;
+            answer.is_vendors(status);
+            assert_eq!((answer.reason.as_str(), answer.whole), ("As Sent", true), "{profile} {status}");
+            let length = answer.header("content-length").map(str::to_owned);
+            if matches!(status, 204 | 304) {
+                assert!(answer.body.is_empty() && length.is_none_or(|length| length == "0"), "{profile} {status}");
+                assert_eq!(answer.header("transfer-encoding"), None, "{profile} {status}");
+            } else {
+                assert_eq!(answer.json()["target"], path.as_str(), "{profile} {status}");
+                assert_eq!(length, Some(answer.body.len().to_string()), "{profile} {status}");
             }
         }
+    }
+}
+
+async fn salesforces_usage_header_passes_verbatim(world: &World) {
+    let vendor = Vendor::start(Spec::new("salesforce")).unwrap();
+    let tenant = world.tenant("usage");
+    let key = tenant.simple("salesforce", &vendor.url(), &json!({})).await;
+    for used in 1..=3 {
+        let answer = tenant.get(&key, "/services/data/v62.0/query?q=SELECT+Id+FROM+Account").await;
+        let expected = format!("api-usage={used}/1000000");
+        assert_eq!(answer.all("sforce-limit-info"), [expected.as_str()]);
     }
 }
 
