@@ -49,5 +49,12 @@ pub struct Day {
     pub ends: (i64, i64),
 }
 
+impl Day {
+    /// The number of its date: days since 1970-01-01.
+    pub fn number(&self) -> i64 {
+        date::parse_date(&self.date).unwrap_or_else(|| self.opens.0.div_euclid(DAY_MS))
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

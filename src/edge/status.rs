@@ -1,20 +1,20 @@
-//! Statistics for those who may see them: `/status.json` and `/status/live`.
+//! Statistics for those who may see them: `/status.json`, `/status/live`, `/stats/…`.
 
 use super::answers::{self, Reply};
 use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::{allows, is_own_page, tenants};
-use crate::http::Target;
+use crate::http::{Address, Target};
 use crate::key::{self, Claims, PREFIX, Role};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{self, Ask, from_wire};
+use crate::tenant::protocol::{self, Ask, Figures, from_wire};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use worker::web_sys::Response;
 
-/// `GET /status.json`.
+/// `GET /status.json` and the statistics.
 pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = allows(incoming, &["GET"]) {
         return reply;
@@ -24,14 +24,41 @@ pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, tar
         Err(refusal) => return refusal.into(),
     };
     let tenant = claims.tenant.clone();
+    let figures = match figures(target) {
+        Ok(figures) => figures,
+        Err(refusal) => return refusal.into(),
+    };
     let foreign = is_foreign_page(&claims, incoming, target);
-    match tenants::ask(here, &tenant, &Ask::Status(claims)).await {
+    let ask = match figures {
+        Some(figures) => Ask::Figures(claims, figures),
+        None => Ask::Status(claims),
+    };
+    match tenants::ask(here, &tenant, &ask).await {
         Ok(asked) => match asked.reply {
             protocol::Reply::Document { .. } if foreign => foreign_page(),
             reply => answers::said(reply),
         },
         Err(refusal) => refusal.into(),
     }
+}
+
+/// Which statistics are asked for; none for the status.
+fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
+    let (errors, week) = match target.address {
+        Address::Usage { week } => (false, week),
+        Address::Errors { week } => (true, week),
+        _ => return Ok(None),
+    };
+    let mut connection = None;
+    for pair in target.query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        match pair.strip_prefix("connection=") {
+            Some(name) => connection = Some(name.to_owned()),
+            None => {
+                return Err(Refusal::new(Reason::Request, "the query may say connection=NAME, and nothing else"));
+            }
+        }
+    }
+    Ok(Some(Figures { errors, week, connection }))
 }
 
 /// `GET /status/live`, as a WebSocket.

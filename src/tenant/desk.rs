@@ -9,7 +9,7 @@ use super::keys::{self, KeyRow};
 use super::line::{Asked, Line, kept_until};
 use super::protocol::{Admit, Ask, Directory, No, Reply};
 use super::store::{Host, StoreError, Table};
-use super::{gate, status, tenure};
+use super::{figures, gate, status, tenure};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
 use std::collections::{BTreeMap, VecDeque};
@@ -105,6 +105,7 @@ impl Desk {
                 Ok(()) => Reply::Document { status: 200, body: status::document(self, host), warnings: Vec::new() },
                 Err(refusal) => refused(refusal),
             },
+            Ask::Figures(claims, figures) => figures::told(self, &claims, figures, host)?,
             Ask::Admin(admin) => tenure::administer(self, admin, host)?,
             Ask::Directory(directory) => list(directory, host)?,
         };
@@ -170,6 +171,7 @@ impl Desk {
         for connection in names {
             self.at(&connection, host, |line, host| {
                 line.throttle.wake(host.time());
+                line.save_refusals(host.now);
                 Ok(line.wake_for_token(host))
             })?;
         }

@@ -25,6 +25,7 @@ impl Line {
             Need::Full => {
                 let detail = format!("too many calls wait for the access token of connection {}", self.name);
                 let refusal = Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::QueueFull, detail) };
+                self.usage.refuse(refusal.reason, host.now);
                 Asked::Now(self.turned_away(refusal))
             }
             Need::Stands => Asked::Now(Reply::Stands),
@@ -56,7 +57,7 @@ impl Line {
     /// When this connection next wants to be woken, Unix ms.
     pub(super) fn next_wakeup(&mut self) -> Option<i64> {
         let for_token = self.access.as_ref().and_then(Access::next_wakeup);
-        self.throttle.next_wakeup().into_iter().chain(for_token).min()
+        self.throttle.next_wakeup().into_iter().chain(for_token).chain(self.usage.wants_saving_at()).min()
     }
 
     /// The caller of that ticket has gone; whether it waited for the token.

@@ -1,6 +1,7 @@
 //! One connection at the desk: its part of the policy, its throttle, and who waits for it.
 
 use super::access::Access;
+use super::figures;
 use super::protocol::{Admit, Bearer, BodyLength, Go, No, Reply, Route, Settle};
 use super::store::{Host, StoreError, Table};
 use crate::civil::{Reset, Zone};
@@ -11,6 +12,7 @@ use crate::throttle::{
     Admission, AppRule, Call, Grant, Kind, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle, Ticket, Unit, Would,
     policy_item,
 };
+use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +27,8 @@ pub struct Line {
     /// The access token, where the credential has to be exchanged for one.
     pub(super) access: Option<Access>,
     pub(super) tenant: String,
+    /// What it has counted.
+    pub(super) usage: Usage,
     route: Box<Route>,
     bodies: Vec<(Routes, u64)>,
 }
@@ -58,9 +62,12 @@ impl Line {
         if row.is_none() {
             row = host.store.load(Table::Tombstone, name)?.and_then(|row| Some(row.split_at_checked(8)?.1.to_vec()));
         }
-        let throttle = match row {
-            Some(row) => Throttle::load(plan, &row, host.time(), SKEW_MS).map_err(StoreError)?,
-            None => Throttle::new(plan, host.time()),
+        let (throttle, usage) = match row {
+            Some(row) => {
+                let (row, usage) = figures::split(&row);
+                (Throttle::load(plan, row, host.time(), SKEW_MS).map_err(StoreError)?, usage)
+            }
+            None => (Throttle::new(plan, host.time()), Usage::default()),
         };
         let (route, bodies) = (route(connection), bodies(connection));
         Ok(Some(Self {
@@ -70,6 +77,7 @@ impl Line {
             waiting: HashMap::new(),
             access: Access::load((tenant, name), connection, host)?,
             tenant: tenant.to_owned(),
+            usage,
             route,
             bodies,
         }))
@@ -83,6 +91,7 @@ impl Line {
     ) -> Result<(Option<Self>, Vec<Displaced>), StoreError> {
         let mut waiting = Vec::new();
         self.throttle.tick(host.time());
+        self.hand_down(host);
         for (ticket, (desk, admit)) in self.waiting {
             waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
         }
@@ -108,6 +117,7 @@ impl Line {
             waiting: HashMap::new(),
             access,
             tenant: self.tenant,
+            usage: self.usage,
             route: route(connection),
             bodies: bodies(connection),
         };
@@ -165,6 +175,7 @@ impl Line {
         match self.throttle.admit(host.time(), call) {
             Admission::Granted(grant) => Asked::Now(self.go(&grant, &admit, host.now)),
             Admission::Refused(refused) => {
+                self.usage.refuse(refused.reason, host.now);
                 let left = self.left_for(app, mask);
                 Asked::Now(self.no(refused, left))
             }
@@ -187,7 +198,8 @@ impl Line {
         if !report.counts.is_empty() {
             self.throttle.told(host.time(), report.permit, report.since_headers_ms, &report.counts);
         }
-        self.throttle.settle(host.time(), settlement);
+        let settled = self.throttle.settle(host.time(), settlement);
+        self.count(report, settled, host);
     }
 
     /// The next waiting call whose end is known, with the desk's ticket.
@@ -197,7 +209,10 @@ impl Line {
             let Some((desk, admit)) = self.waiting.remove(&ticket) else { continue };
             let reply = match outcome {
                 Ok(grant) => self.go(&grant, &admit, now),
-                Err(refused) => self.no(refused, String::new()),
+                Err(refused) => {
+                    self.usage.refuse(refused.reason, now);
+                    self.no(refused, String::new())
+                }
             };
             return Some((desk, reply));
         }
@@ -205,8 +220,12 @@ impl Line {
 
     /// Stores the throttle's row, if one is due: before anything of this event leaves.
     pub(super) fn store(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.count_unheard(host);
         match self.throttle.row_due() {
-            Some(row) => host.store.save(Table::Throttle, &self.name, &row),
+            Some(row) => {
+                let row = self.with_usage(&row, host.now);
+                host.store.save(Table::Throttle, &self.name, &row)
+            }
             None => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ pub mod access;
 pub mod desk;
 mod entry;
 pub mod errand;
+mod figures;
 mod gate;
 mod keys;
 mod line;

@@ -25,10 +25,23 @@ pub enum Ask {
     Gone(String),
     /// `GET /status.json`. For the WebSocket the Worker passes the upgrade itself on, to `/live`.
     Status(Claims),
+    /// The statistics, by day.
+    Figures(Claims, Figures),
     /// An administrator's call, already authorised.
     Admin(Admin),
     /// The list of tenants, which the object named `*` keeps.
     Directory(Directory),
+}
+
+/// Which statistics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Errors by code, rather than calls by app.
+    pub errors: bool,
+    /// The last seven days, rather than today.
+    pub week: bool,
+    /// Of this connection, on its own quota days; without, of all, on UTC days.
+    pub connection: Option<String>,
 }
 
 /// The list of tenants.

@@ -4,13 +4,31 @@ use super::desk::Desk;
 use super::line::Line;
 use super::store::Host;
 use crate::civil::rfc3339;
-use serde_json::{Map, Value, json};
+use crate::usage::text;
+use serde_json::{Value, json};
 
 /// The document, as of now.
 pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
-    let connections: Map<String, Value> =
-        desk.lines.iter_mut().map(|(name, line)| (name.clone(), connection(line, host))).collect();
-    json!({ "tenant": desk.name, "at": rfc3339(host.now), "connections": connections, "alerts": [] }).to_string()
+    let mut to = String::from("{\"tenant\":");
+    text(&desk.name, &mut to);
+    to.push_str(",\"at\":");
+    text(&rfc3339(host.now), &mut to);
+    to.push_str(",\"connections\":{");
+    for (at, (name, line)) in desk.lines.iter_mut().enumerate() {
+        if at > 0 {
+            to.push(',');
+        }
+        text(name, &mut to);
+        to.push(':');
+        to.push_str(&connection(line, host).to_string());
+        // One more field, written as it is counted.
+        to.pop();
+        to.push_str(",\"last_hour\":");
+        line.usage.last_hour(host.now, &mut to);
+        to.push('}');
+    }
+    to.push_str("},\"alerts\":[]}");
+    to
 }
 
 fn connection(line: &mut Line, host: &Host<'_>) -> Value {

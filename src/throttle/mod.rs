@@ -15,6 +15,7 @@ mod counted;
 mod daily;
 mod ledger;
 mod mutant;
+mod open;
 mod outcome;
 mod past;
 mod queue;

@@ -28,6 +28,8 @@ pub struct Settlement {
 pub enum Settled {
     /// The first word of this permit.
     News,
+    /// Its outcome was unknown before, and is known now.
+    Later,
     /// Heard before, or too late to matter.
     Repeat,
 }
@@ -41,7 +43,7 @@ impl Throttle {
         } else {
             self.settle_past(report, time)
         };
-        if settled == Settled::News {
+        if settled != Settled::Repeat {
             self.block.touch();
             self.pump(time);
         }
@@ -58,7 +60,7 @@ impl Throttle {
         let flight = time.saturating_sub(lease.granted).saturating_mul(16);
         self.mean_flight = self.mean_flight.saturating_add((flight.saturating_sub(self.mean_flight)) / 16);
         self.finish(report, lease.lane, Some(lease.granted), time);
-        Settled::News
+        if lease.cut { Settled::Later } else { Settled::News }
     }
 
     fn settle_past(&mut self, report: Settlement, time: i64) -> Settled {

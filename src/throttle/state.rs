@@ -108,6 +108,8 @@ pub struct Throttle {
     pub(super) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
     /// When calls were refused of late: those refused together are told successive times.
     pub(super) refused: VecDeque<i64>,
+    /// Permits that lapsed unreported, until the statistics have asked for them: lane, and when granted.
+    pub(super) lapsed: VecDeque<(u32, i64)>,
     /// The latest settlement, limiter milliseconds.
     pub(super) last_settled: i64,
     /// Mean time from grant to settlement, sixteenths of a millisecond.
@@ -149,6 +151,7 @@ impl Throttle {
             block: Block::new(),
             ready: VecDeque::new(),
             refused: VecDeque::new(),
+            lapsed: VecDeque::new(),
             last_settled: i64::MIN / 4,
             mean_flight: 0,
             plan,
@@ -177,6 +180,9 @@ impl Throttle {
         while let Some((slot, lease)) = self.ledger.oldest().filter(|(_, lease)| lease.lapses <= time) {
             let id = super::PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
             self.ledger.close(id);
+            if !lease.cut && self.lapsed.len() < super::ledger::MOST_LEASES {
+                self.lapsed.push_back((lease.lane, lease.granted));
+            }
             self.date_lane(lease.lane, lease.lapses);
             self.block.touch();
         }

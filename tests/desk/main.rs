@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 mod calls;
+mod figures;
 mod rig;
 mod tenure;
 mod tokens;

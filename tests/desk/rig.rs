@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sluice::civil::Zones;
 use sluice::key::{Claims, Master, open};
 use sluice::tenant::desk::{Answer, Desk, Ticket};
-use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Go, No, Reply, Settle};
+use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Figures, Go, No, Reply, Sent, Settle};
 use sluice::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice::throttle::{Outcome, PermitId};
 use std::cell::Cell;
@@ -202,6 +202,28 @@ impl Rig {
         self.no(admit).refusal.reason.as_str()
     }
 
+    /// Reports the end of a call that was sent at `at`.
+    pub fn ended(&mut self, permit: PermitId, app: &str, at: i64, how: (Outcome, Option<&str>), attempt: u32) {
+        let sent = Sent {
+            app: app.to_owned(),
+            method: "GET".to_owned(),
+            path: "/things".to_owned(),
+            nth: 1,
+            ago_ms: u64::try_from(self.now - at).unwrap(),
+        };
+        self.now(Ask::Settle(Settle {
+            connection: "crm".to_owned(),
+            permit,
+            attempt,
+            outcome: how.0,
+            since_headers_ms: 0,
+            response_bytes: 0,
+            status: 200,
+            error_code: how.1.map(str::to_owned),
+            sent: (how.0 != Outcome::Unused).then_some(sent),
+        }));
+    }
+
     pub fn answered(&mut self, connection: &str, permit: PermitId) {
         self.now(Ask::Settle(Settle {
             connection: connection.to_owned(),
@@ -215,6 +237,16 @@ impl Rig {
             sent: None,
             counts: Vec::new(),
         }));
+    }
+
+    /// A document of the statistics, with a key that may see it.
+    pub fn figures(&mut self, claims: &Claims, errors: bool, week: bool, connection: Option<&str>) -> Value {
+        let figures = Figures { errors, week, connection: connection.map(str::to_owned) };
+        match self.now(Ask::Figures(claims.clone(), figures)) {
+            Reply::Document { status: 200, body, .. } => serde_json::from_str(&body).unwrap(),
+            Reply::No(no) => json!(no.refusal.reason.as_str()),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn status(&mut self) -> Value {

@@ -1,0 +1,57 @@
+//! What the statistics ask of a throttle: which permits are in flight, and of which nothing will be heard any more.
+
+use super::state::Throttle;
+use crate::civil::Reset;
+
+impl Throttle {
+    /// This life's number, as in the permits it grants.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Whether permits of an earlier life may still be in flight.
+    pub fn remembers(&self, epoch: u32) -> bool {
+        self.past.groups().iter().any(|group| group.epoch == epoch)
+    }
+
+    /// The reset of the connection's own day.
+    pub const fn day_reset(&self) -> &Reset {
+        &self.plan.day
+    }
+
+    /// Permits of this life in flight whose end nobody has reported: their app and when they were granted, Unix milliseconds.
+    pub fn for_each_open(&self, each: &mut dyn FnMut(&str, i64)) {
+        for (_, lease) in self.ledger.leases().filter(|(_, lease)| !lease.cut) {
+            each(self.app_of(lease.lane), self.wall_time(lease.granted));
+        }
+    }
+
+    /// The same by lane: its number, its next permit's number, how many are open, and the app.
+    pub fn for_each_open_lane(&self, each: &mut dyn FnMut(u32, u64, u64, &str)) {
+        let mut open = vec![0; self.ledger.lanes().count()];
+        for (_, lease) in self.ledger.leases().filter(|(_, lease)| !lease.cut) {
+            if let Some(n) = open.get_mut(lease.lane as usize) {
+                *n += 1;
+            }
+        }
+        for ((number, lane), n) in self.ledger.lanes().zip(open).filter(|(_, n)| *n > 0) {
+            each(number, lane.seq, n, self.app_of(number));
+        }
+    }
+
+    /// The next permit of this life that lapsed unreported: its app and when it was granted, Unix milliseconds.
+    pub fn next_lapsed(&mut self) -> Option<(String, i64)> {
+        let (lane, granted) = self.lapsed.pop_front()?;
+        Some((self.app_of(lane).to_owned(), self.wall_time(granted)))
+    }
+
+    fn app_of(&self, lane: u32) -> &str {
+        let app = self.ledger.lane(lane).and_then(|lane| self.apps.get(lane.app as usize));
+        app.map_or("", |app| app.name.as_str())
+    }
+
+    /// The moment on the wall clock of a limiter time.
+    fn wall_time(&self, time: i64) -> i64 {
+        self.wall.saturating_sub(self.clock.last().saturating_sub(time))
+    }
+}

@@ -1,0 +1,72 @@
+//! The stored form of the counts. It goes with the throttle's row, so that counting costs no row of its own.
+
+use super::pack::{Pack, Unpack};
+use super::recount;
+use super::{Count, Minute, Open, Usage};
+
+const VERSION: u64 = 1;
+
+impl Usage {
+    /// Everything, to be stored, with what is open now.
+    pub fn pack(&mut self, open: &[Open]) -> Vec<u8> {
+        self.unsaved = None;
+        let mut to = Pack::default();
+        to.num(VERSION);
+        for names in [&self.apps, &self.codes, &self.endpoints] {
+            to.names(names);
+        }
+        for days in [&self.own, &self.utc] {
+            to.num(days.len() as u64);
+            days.iter().for_each(|count| write_count(count, &mut to));
+        }
+        to.num(self.minutes.len() as u64);
+        for minute in &self.minutes {
+            to.int(minute.at);
+            for tally in [&minute.calls, &minute.throttled, &minute.nth] {
+                to.tally(tally);
+            }
+            to.num(minute.refused);
+        }
+        write_count(&self.ever, &mut to);
+        to.num(self.throttled_ever);
+        to.tally(&self.refused_ever);
+        to.num((self.inherited.len() + open.len()) as u64);
+        self.inherited.iter().chain(open).for_each(|open| recount::write(open, &mut to));
+        to.0
+    }
+
+    /// What was stored; none if it is of another release. Then the counts begin anew: they are no reason to admit nothing.
+    pub fn unpack(bytes: &[u8]) -> Option<Self> {
+        let mut from = Unpack(bytes);
+        if from.num()? != VERSION {
+            return None;
+        }
+        let mut usage = Self { apps: from.names()?, codes: from.names()?, endpoints: from.names()?, ..Self::default() };
+        for days in [&mut usage.own, &mut usage.utc] {
+            for _ in 0..from.num()? {
+                days.push(read_count(&mut from)?);
+            }
+        }
+        for _ in 0..from.num()? {
+            let (at, calls, throttled, nth) = (from.int()?, from.tally()?, from.tally()?, from.tally()?);
+            usage.minutes.push(Minute { at, calls, throttled, nth, refused: from.num()? });
+        }
+        usage.ever = read_count(&mut from)?;
+        usage.throttled_ever = from.num()?;
+        usage.refused_ever = from.tally()?;
+        for _ in 0..from.num()? {
+            usage.inherited.push(recount::read(&mut from)?);
+        }
+        from.0.is_empty().then_some(usage)
+    }
+}
+
+fn write_count(count: &Count, to: &mut Pack) {
+    to.int(count.day);
+    to.tally(&count.apps);
+    to.tally(&count.codes);
+}
+
+fn read_count(from: &mut Unpack<'_>) -> Option<Count> {
+    Some(Count { day: from.int()?, apps: from.tally()?, codes: from.tally()? })
+}
