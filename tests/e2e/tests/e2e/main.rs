@@ -34,6 +34,7 @@ mod saturated;
 mod sizes;
 mod status;
 mod tokens;
+mod usage;
 mod vendor_faults;
 
 use libtest_mimic::{Arguments, Trial};
@@ -81,6 +82,7 @@ fn tests() -> Vec<Test> {
         pause::tests(),
         policies::tests(),
         vendor_faults::tests(),
+        usage::tests(),
         admin::tests(),
         keys::tests(),
         browser::tests(),

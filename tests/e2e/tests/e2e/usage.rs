@@ -1,0 +1,128 @@
+//! Statistics: what the documents say is what the vendor saw.
+
+use serde_json::{Value, json};
+use sluice_e2e::{Ask, Tenant, World};
+use sluice_vendors::{Fault, FaultRule, Spec, Vendor};
+use std::collections::BTreeMap;
+
+tests![usage_and_errors_equal_the_vendors_log, who_may_see_the_statistics,];
+
+/// What a document says of today: names and counts.
+fn today(document: &Value, list: &str, name: &str) -> BTreeMap<String, u64> {
+    let day = document["result"].as_array().unwrap().last().unwrap();
+    let counts: BTreeMap<String, u64> = day[list]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one[name].as_str().unwrap().to_owned(), one["count"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(day["total"].as_u64(), Some(counts.values().sum()));
+    counts
+}
+
+async fn document(tenant: &Tenant, key: &str, path: &str) -> Value {
+    let answer = tenant.send(&Ask::get(path).key(key)).await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    let document = answer.json();
+    assert_eq!(document["success"], true);
+    assert!(document["requestId"].is_string());
+    document
+}
+
+async fn usage_and_errors_equal_the_vendors_log(world: &World) {
+    let spec = Spec::new("generic").limits(vec![]).jitter(5, 60);
+    let status = |status| FaultRule {
+        probability: 0.2,
+        ..FaultRule::always(Fault::Status { status, retry_after_s: None, retry_at_s: None })
+    };
+    let spec = spec.fault(status(500)).fault(status(404)).fault(status(429));
+    let vendor = Vendor::start(spec).unwrap();
+    let tenant = world.tenant("usage");
+    let connection = json!({
+        "vendor": "generic", "base_url": vendor.url(), "adaptive": {"min": 1},
+        "limits": [{"name": "day", "kind": "daily", "calls": 150, "reset": "00:00", "time_zone": "Pacific/Kiritimati"}],
+    });
+    let other = json!({"vendor": "generic", "base_url": vendor.url()});
+    let apps = json!({"crm-sync": {}, "web-form": {}});
+    tenant.policy(&json!({"connections": {"c": connection, "other": other}, "apps": apps})).await;
+    let mut asks = Vec::new();
+    for (app, path, calls) in
+        [("crm-sync", "/v/c/contacts/17", 40), ("web-form", "/v/c/echo?x=1", 20), ("web-form", "/v/other/echo", 5)]
+    {
+        let key = tenant.key(app).await;
+        for _ in 0..calls {
+            asks.push(Ask::get(path).key(&key).with("X-App", app));
+        }
+    }
+    sluice_e2e::load::at_once(tenant.to(), asks).await;
+    let key = tenant.make_key(&json!({"role": "viewer"})).await.0;
+    tenant.until(&key, "all is settled", |c| c["in_flight"] == 0).await;
+    while tenant.status(&key).await["connections"]["other"]["in_flight"] != 0 {}
+
+    let log = vendor.calls();
+    let by_code = |calls: &[sluice_vendors::Call]| {
+        let mut by = BTreeMap::new();
+        for call in calls.iter().filter(|call| call.status >= 400) {
+            *by.entry(call.status.to_string()).or_insert(0_u64) += 1;
+        }
+        by
+    };
+    let by_app: BTreeMap<String, u64> = log.by_app().into_iter().map(|(app, n)| (app, n as u64)).collect();
+    let all = document(&tenant, &key, "/stats/usage.json").await;
+    assert_eq!(today(&all, "users", "userId"), by_app);
+    let errors = document(&tenant, &key, "/stats/errors.json").await;
+    assert_eq!(today(&errors, "errors", "errorCode"), by_code(&log.0));
+    assert!(by_code(&log.0).len() == 3, "{:?}", by_code(&log.0));
+
+    // The connection's own day, whose date is that of Kiritimati, 14 hours ahead.
+    let through_c = log.only(|call| !call.target.starts_with("/echo") || call.target.contains('x'));
+    let own = document(&tenant, &key, "/stats/usage/last7days.json?connection=c").await;
+    let days = own["result"].as_array().unwrap();
+    assert_eq!(days.len(), 7);
+    let sum: u64 = days.iter().map(|day| day["total"].as_u64().unwrap()).sum();
+    assert_eq!(sum, through_c.0.len() as u64);
+    let reset_at = tenant.status(&key).await["connections"]["c"]["limits"][0]["reset_at"].as_str().unwrap().to_owned();
+    assert_eq!(days[6]["date"].as_str(), Some(&reset_at[..10]), "its day ends at 10:00 of that date in UTC");
+    let errors = document(&tenant, &key, "/stats/errors/last7days.json?connection=c").await;
+    assert_eq!(today(&errors, "errors", "errorCode"), by_code(&through_c.0));
+
+    let status = tenant.status(&key).await;
+    let hour = &status["connections"]["c"]["last_hour"];
+    let throttled = through_c.only(|call| call.status == 429).0.len() as u64;
+    assert_eq!((hour["calls"].as_u64(), hour["throttled"].as_u64()), (Some(sum), Some(throttled)), "{hour}");
+    let folded = hour["by_endpoint"].as_array().unwrap().iter().find(|one| one["path"] == "/contacts/{id}").unwrap();
+    assert_eq!(folded["calls"], log.only(|call| call.target == "/contacts/17").0.len());
+    let tried: u64 = hour["retries_histogram"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["attempts"].as_u64().unwrap() * one["calls"].as_u64().unwrap())
+        .sum();
+    assert_eq!(tried, sum, "{hour}");
+}
+
+async fn who_may_see_the_statistics(world: &World) {
+    let tenant = world.tenant("usage-roles");
+    let connection = json!({"vendor": "generic", "base_url": "http://127.0.0.1:9"});
+    let apps = json!({"app": {}, "page": {"origins": ["https://www.example.com"]}});
+    tenant.policy(&json!({"connections": {"c": connection}, "apps": apps})).await;
+    let (app, page) = (tenant.key("app").await, tenant.key("page").await);
+    for role in ["viewer", "operator"] {
+        let key = tenant.make_key(&json!({"role": role})).await.0;
+        document(&tenant, &key, "/stats/usage.json").await;
+    }
+    for path in
+        ["/stats/usage.json", "/stats/usage/last7days.json", "/stats/errors.json", "/stats/errors/last7days.json"]
+    {
+        document(&tenant, &app, path).await;
+        document(&tenant, &app, &format!("{path}?connection=c")).await;
+        tenant.send(&Ask::get(path).key(&page)).await.is_problem(403, "role");
+        tenant.send(&Ask::get(path)).await.is_problem(401, "key");
+        tenant.send(&Ask::get(&format!("{path}?connection=none")).key(&app)).await.is_problem(404, "connection");
+        tenant.send(&Ask::get(&format!("{path}?conection=c")).key(&app)).await.is_problem(400, "request");
+        let answer = tenant.send(&Ask::new("POST", path).key(&app)).await;
+        answer.is_problem(405, "method");
+        let bearer = Ask::get(path).with("Authorization", &format!("Bearer {app}"));
+        assert_eq!(tenant.send(&bearer).await.status, 200);
+    }
+}
