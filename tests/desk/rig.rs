@@ -220,6 +220,7 @@ impl Rig {
             response_bytes: 0,
             status: 200,
             error_code: how.1.map(str::to_owned),
+            counts: Vec::new(),
             sent: (how.0 != Outcome::Unused).then_some(sent),
         }));
     }

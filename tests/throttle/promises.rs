@@ -106,7 +106,7 @@ fn a_late_answer_dates_a_call_that_was_given_up_for_unknown() {
     let permit = rig.try_now("a").unwrap().permit;
     rig.settle(permit, Outcome::Unknown);
     rig.go_to(NOON + 3_000);
-    assert_eq!(rig.settle(permit, Outcome::Answered), Settled::News);
+    assert_eq!(rig.settle(permit, Outcome::Answered), Settled::Later);
     rig.go_to(NOON + 13_001);
     assert_eq!(rig.used(), [0, 0]);
 }
