@@ -1,5 +1,6 @@
 """simple-salesforce. It takes a host and no path, always by https: `HOST_SUFFIX` gives each connection a host of its own.
 
+Its own login knows Salesforce's hosts alone, so the key comes as session id.
 Here a proxy stands for the deployment's DNS and certificate: see tls.py. It has no retry of its own; its session is the
 caller's, and `requests` repeats what that is told to repeat.
 """

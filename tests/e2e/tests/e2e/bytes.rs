@@ -213,6 +213,11 @@ async fn request_bodies_arrive_as_sent(world: &World) {
         let echo = tenant.send(&Ask::post("/v/c/echo", Vec::new()).chunked(body).key(&key)).await.echo();
         assert_eq!(echo.0["body_sha256"].as_str(), Some(sum.as_str()), "{bytes} bytes in chunks");
     }
+    let packed = sluice_vendors::common::gzip(&sluice_vendors::pattern::whole(100_000));
+    let sum = hex(&Sha256::digest(&packed));
+    let ask = Ask::post("/v/c/echo", packed).key(&key).with("Content-Encoding", "gzip");
+    let echo = tenant.send(&ask).await.echo();
+    assert_eq!((echo.0["body_sha256"].as_str(), echo.header("content-encoding")), (Some(sum.as_str()), Some("gzip")));
     // A GET with a body, as some search APIs have it.
     let echo = tenant.send(&Ask::get("/v/c/echo").key(&key).body("{\"q\":1}")).await.echo();
     assert_eq!((echo.0["method"].as_str(), echo.0["body"].as_str()), (Some("GET"), Some("{\"q\":1}")));

@@ -8,6 +8,8 @@ tests![
     marketos_clients_buy_a_token_with_the_key,
     aprimos_clients_buy_a_token_with_the_key,
     a_token_request_may_come_in_chunks,
+    hubspots_clients_buy_a_token_with_the_key,
+    salesforces_instance_is_wherever_the_token_was_bought,
     a_bad_key_at_the_token_endpoint_gets_oauths_error,
 ];
 
@@ -48,6 +50,25 @@ async fn aprimos_clients_buy_a_token_with_the_key(world: &World) {
     let form = format!("grant_type=client_credentials&scope=api&client_id=any&client_secret={key}");
     let ask = Ask::post("/v/c/login/connect/token", form).with("Content-Type", "application/x-www-form-urlencoded");
     works(&tenant, &tenant.send(&ask).await, &token).await;
+}
+
+async fn hubspots_clients_buy_a_token_with_the_key(world: &World) {
+    let (_vendor, tenant, key, token) = with_token(world, "hubspot").await;
+    let form = format!("grant_type=refresh_token&refresh_token=any&client_id=any&client_secret={key}");
+    let ask = Ask::post("/v/c/oauth/v1/token", form).with("Content-Type", "application/x-www-form-urlencoded");
+    works(&tenant, &tenant.send(&ask).await, &token).await;
+}
+
+async fn salesforces_instance_is_wherever_the_token_was_bought(world: &World) {
+    let (_vendor, tenant, key, _) = with_token(world, "salesforce").await;
+    let form = format!("grant_type=client_credentials&client_id=any&client_secret={key}");
+    let to = |path: &str| Ask::post(path, form.clone()).with("Content-Type", "application/x-www-form-urlencoded");
+    let by_path = tenant.send(&to("/v/c/services/oauth2/token")).await;
+    assert_eq!(by_path.json()["instance_url"], format!("http://{}/v/c", tenant.to()));
+    for host in ["c.api.example.com", "c.api.example.com:8787"] {
+        let by_host = tenant.send(&to("/services/oauth2/token").with("Host", host)).await;
+        assert_eq!(by_host.json()["instance_url"], format!("http://{host}"));
+    }
 }
 
 /// jsforce streams its form, without a length.
