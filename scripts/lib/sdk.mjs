@@ -85,7 +85,7 @@ export async function startWorld(env) {
     const admin = administration(instance.url, token, 'sdk');
     await admin('PUT', '', { connections: connections(mocks.vendors, secret), apps: { sdk: {} } });
     const { key } = await admin('POST', '/keys', { role: 'app', app: 'sdk' });
-    return { env: { SLUICE_URL: instance.url, SLUICE_KEY: key, SLUICE_HOSTS: HOSTS }, stop };
+    return { env: { SLUICE_URL: instance.url, SLUICE_KEY: key, SLUICE_HOSTS: HOSTS, SLUICE_GENERIC: mocks.vendors.generic }, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -106,6 +106,7 @@ const CREDENTIALS = {
   mailchimp: (secret) => ({ type: 'basic', username: 'any', password: secret }),
   'ga4-mp': (secret) => ({ type: 'query', name: 'api_secret', value: secret }),
   'ga4-data': (_, url) => ({ type: 'jwt_bearer', issuer: 'sdk@example.com', private_key: privateKey(), audience: `${url}/token` }),
+  generic: (secret) => ({ type: 'bearer', token: secret }),
   keap: (secret) => ({ type: 'header', name: 'X-Keap-API-Key', value: secret }),
   'keap-oauth': (secret, url) => ({ type: 'refresh_token', client_id: 'sdk', client_secret: secret, refresh_token: secret, token_url: `${url}/token` }),
 };

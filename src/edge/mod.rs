@@ -73,7 +73,7 @@ async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Inco
     match address {
         Address::Vendor(_) => call::throttled(here, keys, request, context, incoming).await,
         Address::Admin(address) => admin::serve(&here, &keys, &request, &incoming, address).await,
-        Address::Status | Address::Usage { .. } | Address::Errors { .. } => {
+        Address::Status | Address::Metrics | Address::Usage { .. } | Address::Errors { .. } => {
             status::document(&here, &keys, &incoming, &target).await
         }
         Address::Live => status::live(&here, &keys, &incoming, &target).await,

@@ -1,11 +1,11 @@
-//! Statistics for those who may see them: `/status.json`, `/status/live`, `/stats/…`.
+//! Statistics for those who may see them: `/status.json`, `/status/live`, `/stats/…`, `/metrics`.
 
 use super::answers::{self, Reply};
 use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::{allows, is_own_page, tenants};
-use crate::http::{Address, Target};
+use crate::http::{Address, Answer, Target};
 use crate::key::{self, Claims, PREFIX, Role};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
@@ -29,6 +29,7 @@ pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, tar
         Err(refusal) => return refusal.into(),
     };
     let foreign = is_foreign_page(&claims, incoming, target);
+    let metrics = figures == Some(Figures::Metrics);
     let ask = match figures {
         Some(figures) => Ask::Figures(claims, figures),
         None => Ask::Status(claims),
@@ -36,6 +37,9 @@ pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, tar
     match tenants::ask(here, &tenant, &ask).await {
         Ok(asked) => match asked.reply {
             protocol::Reply::Document { .. } if foreign => foreign_page(),
+            protocol::Reply::Document { status: 200, body, .. } if metrics => {
+                Reply::Own(Answer::typed(200, "text/plain; version=0.0.4; charset=utf-8", body))
+            }
             reply => answers::said(reply),
         },
         Err(refusal) => refusal.into(),
@@ -47,6 +51,7 @@ fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
     let (errors, week) = match target.address {
         Address::Usage { week } => (false, week),
         Address::Errors { week } => (true, week),
+        Address::Metrics => return Ok(Some(Figures::Metrics)),
         _ => return Ok(None),
     };
     let mut connection = None;
@@ -58,7 +63,7 @@ fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
             }
         }
     }
-    Ok(Some(Figures { errors, week, connection }))
+    Ok(Some(Figures::Days { errors, week, connection }))
 }
 
 /// `GET /status/live`, as a WebSocket.

@@ -106,7 +106,11 @@ impl Desk {
                 Err(refusal) => refused(refusal),
             },
             Ask::Figures(claims, figures) => figures::told(self, &claims, figures, host)?,
-            Ask::Admin(admin) => tenure::administer(self, admin, host)?,
+            Ask::Admin(admin) => {
+                let reply = tenure::administer(self, admin, host)?;
+                self.watch_all(host)?;
+                reply
+            }
             Ask::Directory(directory) => list(directory, host)?,
         };
         Ok(Answer::Now(reply))
@@ -175,6 +179,7 @@ impl Desk {
                 Ok(line.wake_for_token(host))
             })?;
         }
+        self.watch_due(host)?;
         if self.next_alarm.is_some_and(|at| at <= host.now) {
             for (connection, stone) in host.store.all(Table::Tombstone)? {
                 if kept_until(&stone) <= host.now {
@@ -218,8 +223,8 @@ impl Desk {
     }
 
     /// When to call [`Self::wake`], even if the object has left memory: Unix milliseconds.
-    pub const fn next_alarm(&self) -> Option<i64> {
-        self.next_alarm
+    pub fn next_alarm(&self) -> Option<i64> {
+        self.lines.values().filter_map(|line| line.looks.at).chain(self.next_alarm).min()
     }
 
     /// An event on a connection, and what it says to some that waited.
@@ -238,6 +243,7 @@ impl Desk {
 
     /// What every event on a connection ends with: store first, then let the waiting ones know.
     pub(super) fn finish(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.watch(connection, host)?;
         let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
         line.store(host)?;
         while let Some((desk, reply)) = line.next_ready(host.now) {

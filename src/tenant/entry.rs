@@ -57,7 +57,13 @@ impl Line {
     /// When this connection next wants to be woken, Unix ms.
     pub(super) fn next_wakeup(&mut self) -> Option<i64> {
         let for_token = self.access.as_ref().and_then(Access::next_wakeup);
-        self.throttle.next_wakeup().into_iter().chain(for_token).chain(self.usage.wants_saving_at()).min()
+        self.throttle
+            .next_wakeup()
+            .into_iter()
+            .chain(for_token)
+            .chain(self.usage.wants_saving_at())
+            .chain(self.looks.at_queue)
+            .min()
     }
 
     /// The caller of that ticket has gone; whether it waited for the token.

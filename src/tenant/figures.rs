@@ -8,7 +8,7 @@ use super::store::{Host, StoreError};
 use crate::civil::DAY_MS;
 use crate::key::Claims;
 use crate::throttle::{Outcome, PermitId, Settled};
-use crate::usage::{Called, Entry, Kind, Open, Usage, document, entries};
+use crate::usage::{Called, Counter, Entry, Exposition, Kind, Open, Usage, document, entries};
 
 /// First byte of a row that holds a throttle's row and, after it, a connection's counts. A throttle's own begins with its version, from 1.
 const WITH_USAGE: u8 = 0;
@@ -64,13 +64,22 @@ impl Line {
             throttled: matches!(report.outcome, Outcome::Throttled { .. }),
             nth: sent.nth,
             sent_at: host.now.saturating_sub(ago),
+            answered_in_ms: (report.status > 0).then(|| sent.ago_ms.saturating_sub(report.since_headers_ms)),
         };
         self.usage.call(&called, self.throttle.day_reset(), host.zones, host.now);
     }
 
     /// Counts the calls of whose end nobody will report any more: they were sent, as far as is known.
     pub(super) fn count_unheard(&mut self, host: &Host<'_>) {
-        let unheard = |sent_at| Called { app: "", endpoint: None, code: None, throttled: false, nth: 1, sent_at };
+        let unheard = |sent_at| Called {
+            app: "",
+            endpoint: None,
+            code: None,
+            throttled: false,
+            nth: 1,
+            sent_at,
+            answered_in_ms: None,
+        };
         while let Some((app, granted)) = self.throttle.next_lapsed() {
             let called = Called { app: &app, ..unheard(granted) };
             self.usage.call(&called, self.throttle.day_reset(), host.zones, host.now);
@@ -128,7 +137,10 @@ pub(super) fn told(
         line.throttle.tick(host.time());
         line.count_unheard(host);
     }
-    let Figures { errors, week, connection } = figures;
+    let Figures::Days { errors, week, connection } = figures else {
+        let body = metrics(desk);
+        return Ok(Reply::Document { status: 200, body, warnings: Vec::new() });
+    };
     let kind = if errors { Kind::Errors } else { Kind::Usage };
     let mut bytes = [0; 6];
     (host.random)(&mut bytes);
@@ -150,4 +162,81 @@ pub(super) fn told(
         }
     };
     Ok(Reply::Document { status: 200, body, warnings: Vec::new() })
+}
+
+const COUNTERS: [(Counter, &str, &str, &str); 6] = [
+    (Counter::Calls, "sluice_vendor_calls_total", "counter", "Vendor calls that have ended, each attempt once."),
+    (Counter::Errors, "sluice_vendor_errors_total", "counter", "Vendor calls that ended in an error, by its code."),
+    (
+        Counter::Throttled,
+        "sluice_vendor_throttled_total",
+        "counter",
+        "Vendor calls that the vendor refused as one too many.",
+    ),
+    (Counter::Refused, "sluice_refused_total", "counter", "Calls that Sluice refused in the vendor's place."),
+    (Counter::Waits, "sluice_queue_wait_seconds", "summary", "How long calls waited for leave to go."),
+    (
+        Counter::Answers,
+        "sluice_vendor_answer_seconds",
+        "summary",
+        "How long the vendor took to the headers of its answers.",
+    ),
+];
+
+const GAUGES: [(&str, u32, &str); 6] = [
+    ("sluice_in_flight_calls", 0, "Vendor calls in flight, as far as is known."),
+    ("sluice_queue_calls", 0, "Calls that wait."),
+    ("sluice_queue_size_calls", 0, "Calls that may wait."),
+    ("sluice_queue_oldest_wait_seconds", 3, "How long the first of them has waited."),
+    ("sluice_rate_factor_ratio", 6, "The part of the rate that is left after the vendor's throttles."),
+    ("sluice_paused", 0, "Whether the vendor asked to be left alone."),
+];
+
+const LIMITS: [(&str, &str); 2] = [
+    ("sluice_limit_calls", "A limit in force, after share and rate factor; bytes for a limit on bytes."),
+    ("sluice_limit_used_calls", "What it counts now, calls in flight included."),
+];
+
+/// `/metrics`.
+fn metrics(desk: &mut Desk) -> String {
+    let mut to = Exposition::default();
+    for (counter, name, kind, help) in COUNTERS {
+        to.family(name, kind, help);
+        for line in desk.lines.values() {
+            line.usage.expose(counter, &line.name, &mut to);
+        }
+    }
+    for ((name, places, help), at) in GAUGES.iter().zip(0..) {
+        to.family(name, "gauge", help);
+        for line in desk.lines.values() {
+            let (throttle, queue) = (&line.throttle, line.throttle.queue());
+            let value = match at {
+                0 => throttle.in_flight(),
+                1 => queue.depth as u64,
+                2 => u64::from(queue.size),
+                3 => queue.oldest_wait_ms,
+                4 => u64::from(throttle.factor_ppm()),
+                _ => u64::from(throttle.paused_until().is_some()),
+            };
+            to.sample("", &[("connection", &line.name)], value, *places);
+        }
+    }
+    for ((name, help), at) in LIMITS.iter().zip(0..) {
+        to.family(name, "gauge", help);
+        for line in desk.lines.values_mut() {
+            for limit in line.throttle.limits() {
+                let labels = [("connection", line.name.as_str()), ("limit", &limit.name), ("kind", limit.kind)];
+                to.sample("", &labels, if at == 0 { limit.limit } else { limit.used }, 0);
+            }
+        }
+    }
+    to.family("sluice_alert", "gauge", "Alerts that are raised, each 1.");
+    for line in desk.lines.values() {
+        for alert in &line.usage.alerts {
+            let mut limit = String::new();
+            alert.limit(&mut limit);
+            to.sample("", &[("connection", &line.name), ("kind", alert.kind()), ("limit", &limit)], 1, 0);
+        }
+    }
+    to.into_text()
 }

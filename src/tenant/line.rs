@@ -1,6 +1,7 @@
 //! One connection at the desk: its part of the policy, its throttle, and who waits for it.
 
 use super::access::Access;
+use super::alerts::Looks;
 use super::figures;
 use super::protocol::{Admit, Bearer, BodyLength, Go, No, Reply, Route, Settle};
 use super::store::{Host, StoreError, Table};
@@ -29,6 +30,8 @@ pub struct Line {
     pub(super) tenant: String,
     /// What it has counted.
     pub(super) usage: Usage,
+    /// When its alerts are looked at next.
+    pub(super) looks: Looks,
     route: Box<Route>,
     bodies: Vec<(Routes, u64)>,
 }
@@ -78,6 +81,7 @@ impl Line {
             access: Access::load((tenant, name), connection, host)?,
             tenant: tenant.to_owned(),
             usage,
+            looks: Looks::default(),
             route,
             bodies,
         }))
@@ -118,6 +122,7 @@ impl Line {
             access,
             tenant: self.tenant,
             usage: self.usage,
+            looks: Looks::default(),
             route: route(connection),
             bodies: bodies(connection),
         };
@@ -231,6 +236,7 @@ impl Line {
     }
 
     fn go(&mut self, grant: &Grant, admit: &Admit, now: i64) -> Reply {
+        self.usage.waited(grant.waited_ms);
         let mut items = Vec::with_capacity(4);
         let mut names = Vec::with_capacity(4);
         self.throttle.left(grant.permit, |left| {

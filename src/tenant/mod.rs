@@ -3,6 +3,7 @@
 //! [`desk`] decides, and is pure; what is wasm only gives it storage, time and somebody to talk to.
 
 pub mod access;
+mod alerts;
 pub mod desk;
 mod entry;
 pub mod errand;

@@ -25,7 +25,7 @@ pub enum Ask {
     Gone(String),
     /// `GET /status.json`. For the WebSocket the Worker passes the upgrade itself on, to `/live`.
     Status(Claims),
-    /// The statistics, by day.
+    /// The statistics.
     Figures(Claims, Figures),
     /// An administrator's call, already authorised.
     Admin(Admin),
@@ -35,13 +35,18 @@ pub enum Ask {
 
 /// Which statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Errors by code, rather than calls by app.
-    pub errors: bool,
-    /// The last seven days, rather than today.
-    pub week: bool,
-    /// Of this connection, on its own quota days; without, of all, on UTC days.
-    pub connection: Option<String>,
+pub enum Figures {
+    /// Counts by day.
+    Days {
+        /// Errors by code, rather than calls by app.
+        errors: bool,
+        /// The last seven days, rather than today.
+        week: bool,
+        /// Of this connection, on its own quota days; without, of all, on UTC days.
+        connection: Option<String>,
+    },
+    /// Everything, in Prometheus' text format.
+    Metrics,
 }
 
 /// The list of tenants.

@@ -27,7 +27,17 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
         line.usage.last_hour(host.now, &mut to);
         to.push('}');
     }
-    to.push_str("},\"alerts\":[]}");
+    to.push_str("},\"alerts\":[");
+    let mut first = true;
+    for (name, line) in &desk.lines {
+        for alert in &line.usage.alerts {
+            if !std::mem::take(&mut first) {
+                to.push(',');
+            }
+            alert.json(name, &mut to);
+        }
+    }
+    to.push_str("]}");
     to
 }
 

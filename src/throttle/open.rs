@@ -1,6 +1,7 @@
 //! What the statistics ask of a throttle: which permits are in flight, and of which nothing will be heard any more.
 
-use super::state::Throttle;
+use super::rule::Kind;
+use super::state::{Gauge, Stands, Throttle};
 use crate::civil::Reset;
 
 impl Throttle {
@@ -17,6 +18,27 @@ impl Throttle {
     /// The reset of the connection's own day.
     pub const fn day_reset(&self) -> &Reset {
         &self.plan.day
+    }
+
+    /// The first daily limit: used, limit, and when the day is surely over (Unix milliseconds). Of one that is counted by app, the app that has used most.
+    pub fn daily_used(&mut self) -> Option<(u64, u64, i64)> {
+        let time = self.clock.last();
+        let at = self.plan.limits.iter().position(|limit| matches!(limit.kind, Kind::Daily { .. }))?;
+        let stands = Stands::Limit(u32::try_from(at).ok()?);
+        let mut most: Option<(u64, u64, i64)> = None;
+        for (meter, of) in (0..).zip(0..self.meters.len()) {
+            let Some(Gauge::Daily { calendar, .. }) =
+                self.meters.get(of).filter(|meter| meter.stands == stands).map(|meter| &meter.gauge)
+            else {
+                continue;
+            };
+            let over = self.calendars.get(*calendar).map_or(i64::MAX, |days| days.over());
+            let used = self.used(meter, time);
+            if most.is_none_or(|(known, ..)| used > known) {
+                most = Some((used, self.capacity(meter), over));
+            }
+        }
+        most
     }
 
     /// Permits of this life in flight whose end nobody has reported: their app and when they were granted, Unix milliseconds.

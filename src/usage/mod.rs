@@ -9,9 +9,14 @@
 //! | error codes of a connection, bytes of one | [`MOST_CODES`], [`LONGEST_CODE`] |
 //! | endpoints of the last hour, bytes of method and path | [`MOST_ENDPOINTS`], [`LONGEST_ENDPOINT`] |
 //!
+//! The same bounds hold for the labels of metrics.
+//!
 //! A name that no day (no minute) counts any more gives its place to others once its table is full.
 
+mod alerts;
+mod exposition;
 mod fold;
+mod metrics;
 mod pack;
 mod recount;
 mod report;
@@ -20,7 +25,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use alerts::{Alert, Change, LATELY_MINUTES, Seen, watch};
+pub use exposition::Exposition;
 pub use fold::fold;
+pub use metrics::Counter;
 pub use recount::Open;
 pub use report::{Entry, Kind, document, entries, text};
 
@@ -74,6 +82,8 @@ pub struct Called<'a> {
     pub nth: u32,
     /// When it was sent, Unix milliseconds.
     pub sent_at: i64,
+    /// How long the vendor took to its answer's headers, milliseconds; none without an answer.
+    pub answered_in_ms: Option<u64>,
 }
 
 /// The counts of one day; its number is that of its date, in days since 1970-01-01.
@@ -112,6 +122,12 @@ pub struct Usage {
     throttled_ever: u64,
     /// By reason.
     refused_ever: Tally,
+    /// Waits for permits: milliseconds in all, and how many.
+    waits: (u64, u64),
+    /// The same of the vendor's answers.
+    answers: (u64, u64),
+    /// Alerts that are raised.
+    pub alerts: Vec<Alert>,
     /// What earlier lives had open when they last wrote.
     inherited: Vec<Open>,
     /// Permits of earlier lives that are counted though they are still in flight.
@@ -142,6 +158,9 @@ impl Usage {
             self.ever.codes.add(code, 1);
         }
         self.throttled_ever += u64::from(call.throttled);
+        if let Some(ms) = call.answered_in_ms {
+            self.answers = (self.answers.0.saturating_add(ms), self.answers.1 + 1);
+        }
         let endpoint = match call.endpoint {
             Some((method, path)) if method.len() + path.len() < LONGEST_ENDPOINT => {
                 let mut name = String::with_capacity(LONGEST_ENDPOINT);
@@ -167,6 +186,11 @@ impl Usage {
         let place = REASONS.iter().position(|known| *known == reason).unwrap_or(REASONS.len());
         self.refused_ever.add(u16::try_from(place).unwrap_or(tally::OTHER), 1);
         self.unsaved.get_or_insert(now);
+    }
+
+    /// Counts a wait for a permit.
+    pub fn waited(&mut self, ms: u64) {
+        self.waits = (self.waits.0.saturating_add(ms), self.waits.1 + 1);
     }
 
     /// When the counts want to be stored, though nothing else does: Unix milliseconds.

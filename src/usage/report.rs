@@ -1,5 +1,6 @@
 //! What the counts say, as JSON.
 
+use super::exposition::decimal;
 use super::tally::{OTHER, Tally};
 use super::{Count, DAYS, HOUR, MINUTE_MS, Usage, day};
 use crate::civil::{DAY_MS, utc_date};
@@ -151,10 +152,5 @@ pub fn text(text: &str, to: &mut String) {
 /// A part of a whole as a decimal, to six places, rounded down; 0 of nothing.
 pub fn ratio(part: u64, of: u64, to: &mut String) {
     let ppm = u128::from(part) * 1_000_000 / u128::from(of.max(1));
-    let _ = write!(to, "{}", ppm / 1_000_000);
-    let rest = ppm % 1_000_000;
-    if rest > 0 {
-        let digits = format!(".{rest:06}");
-        to.push_str(digits.trim_end_matches('0'));
-    }
+    decimal(u64::try_from(ppm).unwrap_or(u64::MAX), 6, to);
 }

@@ -1,8 +1,8 @@
 //! The stored form of the counts. It goes with the throttle's row, so that counting costs no row of its own.
 
 use super::pack::{Pack, Unpack};
-use super::recount;
 use super::{Count, Minute, Open, Usage};
+use super::{alerts, recount};
 
 const VERSION: u64 = 1;
 
@@ -30,6 +30,11 @@ impl Usage {
         write_count(&self.ever, &mut to);
         to.num(self.throttled_ever);
         to.tally(&self.refused_ever);
+        for (sum, count) in [self.waits, self.answers] {
+            to.num(sum);
+            to.num(count);
+        }
+        alerts::write(&self.alerts, &mut to);
         to.num((self.inherited.len() + open.len()) as u64);
         self.inherited.iter().chain(open).for_each(|open| recount::write(open, &mut to));
         to.0
@@ -54,6 +59,9 @@ impl Usage {
         usage.ever = read_count(&mut from)?;
         usage.throttled_ever = from.num()?;
         usage.refused_ever = from.tally()?;
+        usage.waits = (from.num()?, from.num()?);
+        usage.answers = (from.num()?, from.num()?);
+        usage.alerts = alerts::read(&mut from)?;
         for _ in 0..from.num()? {
             usage.inherited.push(recount::read(&mut from)?);
         }

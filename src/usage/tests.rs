@@ -17,7 +17,15 @@ fn ms(text: &str) -> i64 {
 }
 
 fn called(sent_at: i64) -> Called<'static> {
-    Called { app: "sync", endpoint: Some(("GET", "/a")), code: None, throttled: false, nth: 1, sent_at }
+    Called {
+        app: "sync",
+        endpoint: Some(("GET", "/a")),
+        code: None,
+        throttled: false,
+        nth: 1,
+        sent_at,
+        answered_in_ms: Some(20),
+    }
 }
 
 impl Usage {

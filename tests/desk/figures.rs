@@ -354,6 +354,21 @@ fn sums_by_app_by_code_and_by_day_equal_the_vendors_log() {
         assert!(run.log.values().sum::<u64>() > 500);
         assert_eq!(run.told(false), run.log, "seed {seed}");
         assert_eq!(run.told(true), run.codes, "seed {seed}");
+        let metrics = run.rig.metrics(&run.apps[0].1.clone());
+        let sum = |counts: &BTreeMap<(String, i64), u64>, of: &str| -> u64 {
+            counts.iter().filter(|((name, _), _)| name == of).map(|(_, n)| n).sum()
+        };
+        for app in ["sync", "batch"] {
+            let sample = format!("sluice_vendor_calls_total{{connection=\"crm\",app=\"{app}\"}}");
+            assert_eq!(metrics[&sample], sum(&run.log, app).to_string());
+        }
+        for code in ["500", "606", "timeout"] {
+            let sample = format!("sluice_vendor_errors_total{{connection=\"crm\",code=\"{code}\"}}");
+            assert_eq!(metrics[&sample], sum(&run.codes, code).to_string());
+        }
+        let throttled = &metrics["sluice_vendor_throttled_total{connection=\"crm\"}"];
+        assert_eq!(*throttled, sum(&run.codes, "606").to_string());
+        assert_eq!(metrics["sluice_in_flight_calls{connection=\"crm\"}"], "0");
     }
 }
 

@@ -242,12 +242,19 @@ impl Rig {
 
     /// A document of the statistics, with a key that may see it.
     pub fn figures(&mut self, claims: &Claims, errors: bool, week: bool, connection: Option<&str>) -> Value {
-        let figures = Figures { errors, week, connection: connection.map(str::to_owned) };
+        let figures = Figures::Days { errors, week, connection: connection.map(str::to_owned) };
         match self.now(Ask::Figures(claims.clone(), figures)) {
             Reply::Document { status: 200, body, .. } => serde_json::from_str(&body).unwrap(),
             Reply::No(no) => json!(no.refusal.reason.as_str()),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// `/metrics`: samples by name and labels, as written.
+    pub fn metrics(&mut self, claims: &Claims) -> BTreeMap<String, String> {
+        let Reply::Document { body, .. } = self.now(Ask::Figures(claims.clone(), Figures::Metrics)) else { panic!() };
+        let samples = body.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| line.rsplit_once(' ').unwrap()).map(|(name, n)| (name.to_owned(), n.to_owned())).collect()
     }
 
     pub fn status(&mut self) -> Value {

@@ -1,0 +1,87 @@
+//! Alerts at the desk: looked at after each event of a connection, and where time alone changes a figure, when that has passed.
+
+use super::desk::Desk;
+use super::store::{Host, StoreError};
+use crate::usage::{Change, LATELY_MINUTES, Seen, watch};
+
+/// How often a raised alert is looked at for which time passes, milliseconds: throttles leave the count by the minute.
+const AGAIN_MS: i64 = 60_000;
+
+/// When a connection's alerts are looked at though nothing happens there, Unix milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looks {
+    /// By the alarm, to clear what is raised: the object may sleep until then.
+    pub(super) at: Option<i64>,
+    /// By the timer, when the first in the queue will have waited too long: the object is awake as long as calls wait.
+    pub(super) at_queue: Option<i64>,
+}
+
+impl Desk {
+    /// Raises and clears a connection's alerts. What has changed is stored with the event.
+    pub(super) fn watch(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let (Some(policy), Some(line)) = (&self.policy, self.lines.get_mut(connection)) else { return Ok(()) };
+        let (rules, now) = (&policy.alerts, host.now);
+        let (queue, day) = (line.throttle.queue(), line.throttle.daily_used());
+        let seen = Seen {
+            lately: line.usage.lately(LATELY_MINUTES, now),
+            day: day.map(|(used, of, _)| (used, of)),
+            oldest_wait_ms: queue.oldest_wait_ms,
+            dead_letters: 0,
+        };
+        let changes = watch(&mut line.usage.alerts, rules, &seen, now);
+        if !changes.is_empty() {
+            line.throttle.require_row();
+        }
+        let waits = queue.depth > 0 && queue.oldest_wait_ms < rules.queue_wait_ms;
+        let in_ms = i64::try_from(rules.queue_wait_ms.saturating_sub(queue.oldest_wait_ms)).unwrap_or(i64::MAX / 4);
+        // Where none may wait so long, none will.
+        let reaches = line.connection.queue.max_wait_ms >= rules.queue_wait_ms;
+        line.looks.at_queue = (waits && reaches).then(|| now.saturating_add(in_ms));
+        let kinds = || line.usage.alerts.iter().map(|alert| alert.kind());
+        let wanted = if kinds().any(|kind| matches!(kind, "throttled_ratio" | "queue_wait_seconds")) {
+            Some(now.saturating_add(AGAIN_MS))
+        } else if kinds().any(|kind| kind == "daily_used") {
+            day.map(|(_, _, over)| over)
+        } else {
+            None
+        };
+        // A time once set stays, so that the alarm is not set at every event.
+        let kept = line.looks.at.filter(|at| *at > now);
+        line.looks.at = wanted.map(|wanted| kept.map_or(wanted, |kept| kept.min(wanted)));
+        for change in changes {
+            self.announce(connection, change, host)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the alerts whose time has come, and at those that an earlier life has left.
+    pub(super) fn watch_due(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.finish_each(host, |line, now| !line.usage.alerts.is_empty() && line.looks.at.is_none_or(|at| at <= now))
+    }
+
+    /// Looks at all alerts: the policy has changed.
+    pub(super) fn watch_all(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.finish_each(host, |_, _| true)
+    }
+
+    fn finish_each(
+        &mut self,
+        host: &mut Host<'_>,
+        which: fn(&super::line::Line, i64) -> bool,
+    ) -> Result<(), StoreError> {
+        let lines = self.lines.iter().filter(|(_, line)| which(line, host.now));
+        let names: Vec<String> = lines.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if let Some(line) = self.lines.get_mut(&name) {
+                line.throttle.tick(host.time());
+            }
+            self.finish(&name, host)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the tenant of a change, where its policy says whom.
+    fn announce(&mut self, _connection: &str, _change: Change, _host: &mut Host<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
