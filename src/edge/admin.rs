@@ -11,7 +11,7 @@ use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{self, Admin, Ask, Directory};
 use crate::vendor::Profile;
-use worker::web_sys::Request;
+use web_sys::Request;
 
 /// The largest body that is read: a policy of a thousand connections.
 const MOST_BYTES: f64 = 1_048_576.0;

@@ -9,14 +9,13 @@ use super::record::Record;
 use super::{is_own_page, known, settle, token, upload};
 use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use crate::key::{self, Claims, PREFIX, Place, Role};
-use crate::platform;
+use crate::platform::{self, Context};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, No};
 use futures_channel::oneshot;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
-use worker::Context;
-use worker::web_sys::Request;
+use web_sys::Request;
 
 /// Why a call ends without the vendor's answer.
 pub enum Stop {
@@ -55,7 +54,7 @@ pub async fn throttled(
     let (give, given) = oneshot::channel();
     let prefer = Prefer::read(&incoming.headers);
     let call = Call { here, request, incoming, id: platform::random_id(), prefer };
-    context.wait_until(async move { call.live(&keys, give).await });
+    context.wait_until(&platform::spawn(async move { call.live(&keys, give).await }));
     // Untold only if the call's life has ended in a panic.
     given.await.unwrap_or_else(|_| Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into())
 }

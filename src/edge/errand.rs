@@ -5,30 +5,29 @@ use super::exchange;
 use super::incoming::Incoming;
 use super::installation::Installation;
 use crate::key::{is_stamp, is_stamped};
-use crate::platform::{self, Taken};
+use crate::platform::{self, Context, Taken};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::errand::{Errand, LONGEST};
 use crate::tenant::protocol::from_wire;
 use js_sys::Uint8Array;
-use wasm_bindgen::JsCast;
-use worker::web_sys::Request;
-use worker::{Context, Env};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::Request;
 
 /// Takes an errand, if it is stamped as one of this installation's, and does it after it has been answered.
-pub async fn take(env: &Env, request: &Request, context: &Context, incoming: &Incoming, stamp: &str) -> Reply {
+pub async fn take(env: &JsValue, request: &Request, context: &Context, incoming: &Incoming, stamp: &str) -> Reply {
     let here = Installation::of(env);
     let Some(errand) = read(&here, request, incoming, stamp).await else {
         return Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into();
     };
     let taken = Taken::new();
     let reply = Reply::Done(taken.response());
-    context.wait_until(async move {
+    context.wait_until(&platform::spawn(async move {
         match errand {
             Errand::Run(_) => {}
             Errand::Fetch(errand) => exchange::fetch(&here, &errand.tenant, &errand.connection, errand.fetch).await,
         }
         taken.end();
-    });
+    }));
     reply
 }
 

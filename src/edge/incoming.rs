@@ -4,7 +4,8 @@ use crate::http::value;
 use crate::platform;
 use crate::tenant::protocol::BodyLength;
 use serde::Deserialize;
-use worker::web_sys::Request;
+use wasm_bindgen::JsValue;
+use web_sys::Request;
 
 /// What is decided on, of a request. The body stays where it is.
 #[derive(Deserialize)]
@@ -24,8 +25,8 @@ pub struct Incoming {
 
 impl Incoming {
     /// Reads it.
-    pub fn read(request: &Request) -> worker::Result<Self> {
-        Ok(serde_json::from_str(&platform::read(request))?)
+    pub fn read(request: &Request) -> Result<Self, JsValue> {
+        serde_json::from_str(&platform::read(request)).map_err(|fault| JsValue::from(fault.to_string()))
     }
 
     /// A header by its name in lower case.

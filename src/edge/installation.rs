@@ -5,7 +5,6 @@ use js_sys::Reflect;
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
-use worker::Env;
 
 /// The settings and bindings of this installation.
 pub struct Installation {
@@ -33,11 +32,11 @@ thread_local! {
 
 impl Installation {
     /// The installation. Settings do not change within the life of an isolate.
-    pub fn of(env: &Env) -> Rc<Self> {
+    pub fn of(env: &JsValue) -> Rc<Self> {
         HERE.with_borrow_mut(|here| Rc::clone(here.get_or_insert_with(|| Rc::new(Self::read(env)))))
     }
 
-    fn read(env: &Env) -> Self {
+    fn read(env: &JsValue) -> Self {
         let get = |name: &str| Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
         let text = |name: &str| get(name).as_string().unwrap_or_default();
         let suffix = text("HOST_SUFFIX");

@@ -21,7 +21,7 @@ mod token;
 mod upload;
 
 use crate::http::{Address, Target, is_preflight, parse_target, preflight};
-use crate::platform;
+use crate::platform::{self, Context};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::errand::STAMP;
 use answers::Reply;
@@ -29,24 +29,23 @@ use answers::Reply;
 pub use call::panic_if_asked;
 use incoming::Incoming;
 use installation::Installation;
+use js_sys::Promise;
 use std::rc::Rc;
-use worker::web_sys::{Request, Response};
-use worker::{Context, Env, event};
+use wasm_bindgen::prelude::*;
+use web_sys::Request;
 
-#[event(start)]
-fn start() {
-    console_error_panic_hook::set_once();
-}
-
-#[event(fetch)]
-async fn main(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    let incoming = Rc::new(Incoming::read(&request)?);
-    let reply = route(request, &env, &context, Rc::clone(&incoming)).await;
-    reply.into_response(incoming.origin())
+/// The Worker's one entry point.
+#[wasm_bindgen]
+pub fn fetch(request: Request, env: JsValue, context: Context) -> Promise {
+    platform::promise(async move {
+        let incoming = Rc::new(Incoming::read(&request)?);
+        let reply = route(request, &env, &context, Rc::clone(&incoming)).await;
+        reply.into_response(incoming.origin()).map(JsValue::from)
+    })
 }
 
 /// What is at this address.
-async fn route(request: Request, env: &Env, context: &Context, incoming: Rc<Incoming>) -> Reply {
+async fn route(request: Request, env: &JsValue, context: &Context, incoming: Rc<Incoming>) -> Reply {
     if let Some(stamp) = incoming.header(STAMP) {
         return errand::take(env, &request, context, &incoming, stamp).await;
     }

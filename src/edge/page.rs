@@ -8,7 +8,7 @@ use crate::http::{self, Answer, Headers, Target};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use wasm_bindgen::JsCast;
-use worker::web_sys::{Request, Response};
+use web_sys::{Request, Response};
 
 /// `GET /healthz`.
 pub fn health(incoming: &Incoming) -> Reply {

@@ -12,7 +12,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{self, Ask, Figures, from_wire};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
-use worker::web_sys::Response;
+use web_sys::Response;
 
 /// `GET /status.json` and the statistics.
 pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {

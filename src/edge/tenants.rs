@@ -6,7 +6,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
-use worker::web_sys::Request;
+use web_sys::Request;
 
 /// How often one thing is asked, all told: an object that a deploy has just replaced answers the next ask.
 const TRIES: u32 = 3;

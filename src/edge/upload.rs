@@ -8,7 +8,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
-use worker::web_sys::Request;
+use web_sys::Request;
 
 /// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the answer, and little
 /// enough that refusing stays cheap. Larger ones may see their connection reset.

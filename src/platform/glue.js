@@ -356,6 +356,10 @@ export function answer(status, headers, body) {
   return new Response(body === "" ? null : body, { status, headers: JSON.parse(headers) });
 }
 
+export function answerBytes(status, body) {
+  return new Response(body.slice(), { status });
+}
+
 export async function bytes(response) {
   return new Uint8Array(await response.arrayBuffer());
 }
@@ -377,7 +381,59 @@ export function log(line) {
   console.log(line);
 }
 
+// --- the Wasm itself
+
+// What worker-build's shim goes by. A proxy of it makes each object anew whose `instanceId` is not the present one.
+const state = { criticalError: false, instanceId: 0 };
+
+export function initState() {
+  return state;
+}
+
+export function started() {
+  state.instanceId += 1;
+}
+
+export function panicked(line, fatal) {
+  console.error("Critical", new Error(line));
+  if (fatal) state.criticalError = true;
+}
+
 // --- inside the object
+
+export function sqlOf(state) {
+  return state.storage.sql;
+}
+
+// Takes a WebSocket in, which may outlive the object's memory; its note stays with it.
+export function accept(state, request, note, first) {
+  const { 0: client, 1: server } = new WebSocketPair();
+  state.acceptWebSocket(server);
+  server.serializeAttachment(note);
+  server.send(first);
+  const protocol = request.headers.get("sec-websocket-protocol");
+  return new Response(null, { status: 101, webSocket: client, headers: protocol ? { "Sec-WebSocket-Protocol": protocol } : {} });
+}
+
+export function sockets(state) {
+  return state.getWebSockets();
+}
+
+export function note(socket) {
+  return socket.deserializeAttachment();
+}
+
+export function tell(socket, message) {
+  try {
+    socket.send(message);
+  } catch {}
+}
+
+export function close(socket, code, reason) {
+  try {
+    socket.close(code, reason);
+  } catch {}
+}
 
 export function now() {
   return Date.now();

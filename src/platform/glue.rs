@@ -1,7 +1,8 @@
 //! What `glue.js` offers, typed. Its comments say what each function does.
 
+use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
-use worker::web_sys::{Request, Response};
+use web_sys::{Request, Response};
 
 #[wasm_bindgen(module = "/src/platform/glue.js")]
 extern "C" {
@@ -110,6 +111,10 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub fn answer(status: u16, headers: &str, body: &str) -> Result<Response, JsValue>;
 
+    /// An answer of bytes.
+    #[wasm_bindgen(js_name = answerBytes)]
+    pub fn answer_bytes(status: u16, body: &[u8]) -> Response;
+
     /// A response's body.
     #[wasm_bindgen(catch)]
     pub async fn bytes(response: &Response) -> Result<JsValue, JsValue>;
@@ -120,6 +125,50 @@ extern "C" {
 
     /// A line in the log.
     pub fn log(line: &str);
+
+    /// What worker-build's shim goes by: whether the Wasm is to be started anew, and how often it was.
+    #[wasm_bindgen(js_name = initState)]
+    pub fn init_state() -> JsValue;
+
+    /// The Wasm has started.
+    pub fn started();
+
+    /// A panic: a line in the log; without unwinding, the Wasm is to be started anew.
+    pub fn panicked(line: &str, fatal: bool);
+
+    /// The life of an invocation.
+    pub type Context;
+
+    /// It lives on until then.
+    #[wasm_bindgen(method, js_name = waitUntil)]
+    pub fn wait_until(this: &Context, until: &Promise);
+
+    /// The platform's side of an object.
+    pub type State;
+
+    /// Its storage.
+    #[wasm_bindgen(method, getter)]
+    pub fn storage(this: &State) -> JsValue;
+
+    /// Its SQLite.
+    #[wasm_bindgen(js_name = sqlOf)]
+    pub fn sql_of(state: &State) -> JsValue;
+
+    /// Takes a WebSocket in; `note` stays with it, and `first` is its first message.
+    #[wasm_bindgen(catch)]
+    pub fn accept(state: &State, request: &Request, note: &str, first: &str) -> Result<Response, JsValue>;
+
+    /// The WebSockets that are open.
+    pub fn sockets(state: &State) -> Array;
+
+    /// What a WebSocket was taken in with.
+    pub fn note(socket: &JsValue) -> Option<String>;
+
+    /// Sends a message. A socket that cannot be sent to is closing.
+    pub fn tell(socket: &JsValue, message: &str);
+
+    /// Closes it.
+    pub fn close(socket: &JsValue, code: u16, reason: &str);
 
     /// Unix time, milliseconds, whole.
     pub fn now() -> f64;
@@ -145,7 +194,7 @@ extern "C" {
 
     /// Every row: id and value.
     #[wasm_bindgen(catch)]
-    pub fn all(sql: &JsValue, query: &str) -> Result<js_sys::Array, JsValue>;
+    pub fn all(sql: &JsValue, query: &str) -> Result<Array, JsValue>;
 
     /// Runs a statement.
     #[wasm_bindgen(catch)]

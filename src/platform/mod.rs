@@ -3,12 +3,17 @@
 mod glue;
 
 pub use glue::{
-    Sent, Taken, Timer, Watch, all, answer, ask, bytes, drain, file, live, load, log, pause, post_form, read,
-    read_whole, run, run_with_id, run_with_row, send, sign,
+    Context, Sent, State, Taken, Timer, Watch, accept, all, answer, answer_bytes, ask, bytes, close, drain, file, live,
+    load, log, note, pause, post_form, read, read_whole, run, run_with_id, run_with_row, send, sign, sockets, sql_of,
+    tell,
 };
 
 use crate::civil::Zones;
-use wasm_bindgen::JsValue;
+use js_sys::Promise;
+use js_sys::futures::future_to_promise;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use wasm_bindgen::prelude::*;
 
 /// Zones as `Intl` knows them.
 pub struct Intl;
@@ -35,6 +40,36 @@ pub fn set_alarm(storage: &JsValue, at: i64) {
 /// Posts an errand to this same Worker; the status it is taken with, or 0 if nobody can say.
 pub async fn post(this_worker: &JsValue, stamp: &str, body: &[u8]) -> u16 {
     glue::post(this_worker, stamp, body).await.as_f64().map_or(0, |status| status as u16)
+}
+
+/// What an entry point of the Wasm gives back: a promise of a future's end. All futures are driven as one type: each type
+/// of its own would cost some 4 kB of Wasm.
+pub fn promise(future: impl Future<Output = Result<JsValue, JsValue>> + 'static) -> Promise {
+    let future: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(future);
+    future_to_promise(AssertUnwindSafe(future))
+}
+
+/// Goes on with a future when what runs now is done.
+pub fn spawn(future: impl Future<Output = ()> + 'static) -> Promise {
+    promise(async {
+        future.await;
+        Ok(JsValue::UNDEFINED)
+    })
+}
+
+/// Runs once for each instance of the Wasm.
+#[wasm_bindgen(start)]
+fn start() {
+    let fatal = cfg!(not(panic = "unwind"));
+    std::panic::set_hook(Box::new(move |info| glue::panicked(&info.to_string(), fatal)));
+    glue::started();
+    wasm_bindgen::handler::set_on_abort(wasm_bindgen::handler::schedule_reinit);
+}
+
+/// Asked after by worker-build's shim.
+#[wasm_bindgen(js_name = "__worker_init_state")]
+pub fn init_state() -> JsValue {
+    glue::init_state()
 }
 
 /// Random bytes of the platform's generator.

@@ -3,10 +3,11 @@
 
 use super::protocol::{Reply, to_wire};
 use crate::key::Claims;
-use crate::platform::{self, Timer};
+use crate::platform::{self, State, Timer};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use worker::{Request, Response, ResponseBuilder, State, WebSocket, WebSocketPair};
+use wasm_bindgen::JsValue;
+use web_sys::{Request, Response};
 
 /// Least time between two documents on one socket, ms: twice a second.
 const APART_MS: i64 = 500;
@@ -18,7 +19,7 @@ const LOOK_MS: i64 = 1_000;
 const LOOK_FOR_MS: i64 = 120_000;
 
 /// Sockets of one tenant at once. Each costs a message twice a second.
-const MOST_SOCKETS: usize = 100;
+const MOST_SOCKETS: u32 = 100;
 
 /// WebSocket close code for a key that no longer holds (RFC 6455, section 7.4.1: policy violation).
 const REFUSED: u16 = 1008;
@@ -38,7 +39,7 @@ impl Live {
     /// A feed for the sockets that the object still has.
     pub fn new(state: &State) -> Self {
         Self {
-            open: Cell::new(!state.get_websockets().is_empty()),
+            open: Cell::new(platform::sockets(state).length() > 0),
             pushed_at: Cell::new(0),
             changed_at: Cell::new(0),
             due: Cell::new(false),
@@ -66,34 +67,31 @@ impl Live {
         state: &State,
         request: &Request,
         status: impl Fn(Claims) -> Reply,
-    ) -> worker::Result<Response> {
-        let claims: Claims = serde_json::from_str(&request.headers().get("Sluice-Claims")?.unwrap_or_default())?;
-        let document = match status(claims.clone()) {
-            Reply::Document { status: 200, body, .. } => body,
-            reply => return Response::from_bytes(to_wire(&reply)),
+    ) -> Result<Response, JsValue> {
+        let note = request.headers().get("Sluice-Claims")?.unwrap_or_default();
+        let reply = match claims(&note) {
+            Some(claims) => status(claims),
+            None => Reply::Again,
         };
-        if state.get_websockets().len() >= MOST_SOCKETS {
-            return Response::from_bytes(to_wire(&Reply::Again));
+        let document = match reply {
+            Reply::Document { status: 200, body, .. } => body,
+            reply => return Ok(platform::answer_bytes(200, &to_wire(&reply))),
+        };
+        if platform::sockets(state).length() >= MOST_SOCKETS {
+            return Ok(platform::answer_bytes(200, &to_wire(&Reply::Again)));
         }
-        let WebSocketPair { client, server } = WebSocketPair::new()?;
-        state.accept_web_socket(&server);
-        server.serialize_attachment(&claims)?;
-        server.send_with_str(&document)?;
+        let response = platform::accept(state, request, &note, &document)?;
         self.open.set(true);
         self.changed_at.set(platform::now());
         self.look_in(LOOK_MS);
-        let mut response = ResponseBuilder::new().with_status(101).with_websocket(client);
-        if let Some(protocol) = request.headers().get("Sec-WebSocket-Protocol")? {
-            response = response.with_header("Sec-WebSocket-Protocol", &protocol)?;
-        }
-        Ok(response.empty())
+        Ok(response)
     }
 
     /// Sends the document to every socket if it has changed, and looks again later.
     pub fn push(&self, state: &State, status: impl Fn(Claims) -> Reply) {
         self.due.set(false);
-        let sockets = state.get_websockets();
-        if sockets.is_empty() {
+        let sockets = platform::sockets(state);
+        if sockets.length() == 0 {
             self.open.set(false);
             return;
         }
@@ -102,17 +100,16 @@ impl Live {
         let now = platform::now();
         let mut documents = HashMap::new();
         let mut changed = false;
-        for socket in &sockets {
-            let Ok(Some(claims)) = socket.deserialize_attachment::<Claims>() else { continue };
+        for socket in sockets.iter() {
+            let Some(claims) = platform::note(&socket).as_deref().and_then(claims) else { continue };
             let document = documents.entry(claims.id.clone()).or_insert_with(|| readable(claims, &status, now));
             match document {
                 Some(document) if changed || self.differs(document) => {
                     changed = true;
-                    // A socket that cannot be sent to is closing, and is not counted again.
-                    let _ = socket.send_with_str(&*document);
+                    platform::tell(&socket, document);
                 }
                 Some(_) => {}
-                None => refuse(socket),
+                None => platform::close(&socket, REFUSED, "the key no longer holds"),
             }
         }
         self.due.set(false);
@@ -153,8 +150,9 @@ fn readable(claims: Claims, status: impl Fn(Claims) -> Reply, now: i64) -> Optio
     }
 }
 
-fn refuse(socket: &WebSocket) {
-    let _ = socket.close(Some(REFUSED), Some("the key no longer holds"));
+/// The claims a socket was opened with.
+fn claims(note: &str) -> Option<Claims> {
+    serde_json::from_str(note).ok()
 }
 
 /// The document without the value of its first `at`.

@@ -9,21 +9,18 @@ use super::protocol::{Ask, Reply, from_wire, to_wire};
 use super::sqlite::Sqlite;
 use super::store::{Host, Settings, StoreError};
 use crate::key::{Claims, Master, stamp};
-use crate::platform::{self, Intl, Timer, Watch};
+use crate::platform::{self, Intl, State, Timer, Watch};
 use futures_channel::oneshot;
+use js_sys::{Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::spawn_local;
-use worker::{
-    DurableObject, Env, Error, Method, Request, Response, Socket, State, WebSocket, WebSocketIncomingMessage,
-    durable_object,
-};
+use wasm_bindgen::prelude::*;
+use web_sys::{Request, Response};
 
 /// One tenant's object, or, under the name `*`, the list of tenants.
-#[durable_object]
+#[wasm_bindgen]
 pub struct Tenant {
     shell: AssertUnwindSafe<Rc<Shell>>,
 }
@@ -67,11 +64,14 @@ enum Said {
     Later(Ticket, oneshot::Receiver<Reply>),
 }
 
-impl DurableObject for Tenant {
-    fn new(state: State, env: Env) -> Self {
+#[wasm_bindgen]
+impl Tenant {
+    /// An object that has just come into memory.
+    #[wasm_bindgen(constructor)]
+    pub fn new(state: State, env: &JsValue) -> Self {
         let shell = Rc::new(Shell {
-            settings: settings(&env),
-            this_worker: js_sys::Reflect::get(&env, &JsValue::from_str("SELF")).unwrap_or(JsValue::UNDEFINED),
+            settings: settings(env),
+            this_worker: setting(env, "SELF"),
             live: Live::new(&state),
             state,
             inner: RefCell::default(),
@@ -92,21 +92,51 @@ impl DurableObject for Tenant {
         Self { shell: AssertUnwindSafe(shell) }
     }
 
-    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+    /// An ask of the Worker's, or a WebSocket to take in.
+    pub fn fetch(&self, request: Request) -> Promise {
         let shell = Rc::clone(&self.shell);
+        platform::promise(async move { shell.fetch(request).await.map(JsValue::from) })
+    }
+
+    /// The alarm rings.
+    pub fn alarm(&self) {
+        self.shell.inner.borrow_mut().alarm_at = None;
+        self.shell.woken();
+    }
+
+    /// The status only ever goes out.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn websocket_message(&self) {}
+
+    /// Closed on the other side, so on this one too.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn websocket_close(&self, socket: &JsValue) {
+        platform::close(socket, 1000, "");
+    }
+
+    /// It is closed next.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn websocket_error(&self) {}
+}
+
+impl Shell {
+    async fn fetch(self: Rc<Self>, request: Request) -> Result<Response, JsValue> {
         // The name comes with each ask: an object does not know under which one it was found.
-        shell.inner.borrow_mut().name = request.path().trim_start_matches('/').to_owned();
-        if request.method() == Method::Get {
-            return shell.live.accept(&shell.state, &request, |claims| shell.status(claims));
+        let url = request.url();
+        self.inner.borrow_mut().name = url.strip_prefix("http://object/").unwrap_or_default().to_owned();
+        if request.method() == "GET" {
+            return self.live.accept(&self.state, &request, |claims| self.status(claims));
         }
-        let Some(ask) = from_wire(&request.bytes().await?) else {
-            return Response::error("not an ask: the Worker and the object are of different releases", 400);
+        let body = platform::read_whole(&request, f64::INFINITY).await?;
+        let Some(ask) = from_wire(&Uint8Array::new(&body).to_vec()) else {
+            let detail = "not an ask: the Worker and the object are of different releases";
+            return Ok(platform::answer_bytes(400, detail.as_bytes()));
         };
-        let reply = match shell.take(ask) {
+        let reply = match self.take(ask) {
             Said::Now(reply) => reply,
             Said::Later(ticket, told) => {
-                let weak = Rc::downgrade(&shell);
-                let _watch = Watch::new(request.inner(), move || {
+                let weak = Rc::downgrade(&self);
+                let _watch = Watch::new(&request, move || {
                     if let Some(shell) = weak.upgrade() {
                         shell.give_up(ticket);
                     }
@@ -115,36 +145,9 @@ impl DurableObject for Tenant {
                 told.await.unwrap_or(Reply::Again)
             }
         };
-        Response::from_bytes(to_wire(&reply))
+        Ok(platform::answer_bytes(200, &to_wire(&reply)))
     }
 
-    async fn alarm(&self) -> worker::Result<Response> {
-        self.shell.inner.borrow_mut().alarm_at = None;
-        self.shell.woken();
-        Response::empty()
-    }
-
-    async fn connect(&self, _: Socket) -> worker::Result<()> {
-        Err(Error::RustError("a tenant's object takes no sockets".to_owned()))
-    }
-
-    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> worker::Result<()> {
-        // The status only ever goes out.
-        Ok(())
-    }
-
-    async fn websocket_close(&self, socket: WebSocket, _: usize, _: String, _: bool) -> worker::Result<()> {
-        // Already closed on the other side; an error here means on this one too.
-        let _ = socket.close(Some(1000), None::<&str>);
-        Ok(())
-    }
-
-    async fn websocket_error(&self, _: WebSocket, _: Error) -> worker::Result<()> {
-        Ok(())
-    }
-}
-
-impl Shell {
     /// Puts an ask to the desk.
     fn take(self: &Rc<Self>, ask: Ask) -> Said {
         let call = match &ask {
@@ -228,7 +231,7 @@ impl Shell {
         let errands = inner.desk.as_ref().is_some_and(|(desk, _)| desk.has_errands());
         if errands && inner.handing < MOST_AT_ONCE {
             inner.handing += 1;
-            spawn_local(Rc::clone(self).hand_over());
+            let _ = platform::spawn(Rc::clone(self).hand_over());
         }
         self.live.changed();
         done
@@ -261,7 +264,7 @@ impl Inner {
         let now = platform::now();
         let random: &dyn Fn(&mut [u8]) = &platform::random;
         if self.desk.is_none() {
-            let mut store = Sqlite::open(JsValue::from(state.storage().sql().as_ref()))?;
+            let mut store = Sqlite::open(platform::sql_of(state))?;
             let desk = Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
             self.desk = Some((desk, store));
         }
@@ -306,14 +309,19 @@ impl Inner {
         let at = self.desk.as_ref().and_then(|(desk, _)| desk.next_alarm());
         if let Some(at) = at.filter(|at| Some(*at) != self.alarm_at) {
             self.alarm_at = Some(at);
-            platform::set_alarm(state.storage().as_raw(), at);
+            platform::set_alarm(&state.storage(), at);
         }
     }
 }
 
 /// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup` before it comes to that.
-fn settings(env: &Env) -> Option<Settings> {
-    let text = |name: &str| env.var(name).map(|value| value.to_string()).unwrap_or_default();
+fn settings(env: &JsValue) -> Option<Settings> {
+    let text = |name: &str| setting(env, name).as_string().unwrap_or_default();
     let master = Master::parse(&text("MASTER_KEY")).ok()?;
     Some(Settings { allow_loopback: text("ALLOW_LOOPBACK_VENDORS") == "true", master })
+}
+
+/// A setting or binding of the object's environment.
+fn setting(env: &JsValue, name: &str) -> JsValue {
+    Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
 }
