@@ -7,6 +7,8 @@
 mod facts;
 #[path = "src/vendor/profile/fields.rs"]
 mod fields;
+#[path = "src/json/mod.rs"]
+mod json;
 #[path = "src/vendor/profile/read.rs"]
 mod read;
 
@@ -19,6 +21,7 @@ const FOLDER: &str = "src/vendor/profiles";
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed={FOLDER}");
     println!("cargo::rerun-if-changed=src/vendor/profile");
+    println!("cargo::rerun-if-changed=src/json");
     match table() {
         Ok(table) => {
             let out = std::env::var_os("OUT_DIR").unwrap_or_default();
@@ -68,13 +71,12 @@ fn names() -> Result<Vec<String>, String> {
 /// The profile's text without its blanks, so that the Wasm stays small.
 fn check(name: &str, file: &str) -> Result<String, Vec<String>> {
     let text = std::fs::read_to_string(file).map_err(|error| vec![format!("cannot read {file}: {error}")])?;
-    let mut value: serde_json::Value =
-        serde_json::from_str(&text).map_err(|error| vec![format!("{file} is not json: {error}")])?;
+    let mut value = json::read(&text).map_err(|fault| vec![format!("{file} is not json: {fault}")])?;
     read::read(name, &value).map_err(|faults| {
         faults.into_iter().map(|(pointer, detail)| format!("{file}: field {pointer}: {detail}")).collect::<Vec<_>>()
     })?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("notes");
+    if let json::Value::Object(fields) = &mut value {
+        fields.retain(|(field, _)| field != "notes");
     }
     Ok(value.to_string())
 }

@@ -7,6 +7,7 @@
 //! - [`tenant`]: the object that decides, one a tenant: its wire, its storage, its waiting calls.
 //! - [`seal`]: secrets as they are stored. Pure.
 //! - [`policy`]: what a tenant may do, as written and as used. Pure.
+//! - [`json`]: JSON, exactly. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
 //! - [`vendor`]: what an answer means, how a refusal is said. Profiles are data. Pure.
@@ -22,6 +23,7 @@ pub mod civil;
 mod edge;
 pub mod http;
 pub mod job;
+pub mod json;
 pub mod key;
 #[cfg(target_arch = "wasm32")]
 mod platform;

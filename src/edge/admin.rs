@@ -9,7 +9,7 @@ use crate::http::{AdminAddress, Answer};
 use crate::key::is_name;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{self, Admin, Ask, Directory};
+use crate::tenant::protocol::{self, Admin, Ask, Directory, NewKey};
 use crate::vendor::Profile;
 use web_sys::Request;
 
@@ -76,7 +76,7 @@ async fn admin(request: &Request, incoming: &Incoming, address: AdminAddress<'_>
         (AdminAddress::Keys(_), "POST") => {
             let text = body(request, incoming).await?;
             let fault = |fault| Refusal::new(Reason::Request, format!("the body is not that of a key: {fault}"));
-            Admin::CreateKey(serde_json::from_str(&text).map_err(fault)?)
+            Admin::CreateKey(NewKey::read(&text).map_err(fault)?)
         }
         (AdminAddress::Keys(_), _) => Admin::ListKeys,
         (AdminAddress::Key(_, id), _) => Admin::RevokeKey(id.to_owned()),

@@ -2,6 +2,7 @@
 
 use super::tenants;
 use crate::http::{self, Answer};
+use crate::json::ToJson;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{self, No};
@@ -37,7 +38,7 @@ impl Reply {
             Self::Preflight(answer) => answer,
             Self::Done(response) => return Ok(response),
         };
-        let headers = serde_json::to_string(&answer.headers).unwrap_or_else(|_| "[]".to_owned());
+        let headers = answer.headers.to_json().to_string();
         platform::answer(answer.status, &headers, &answer.body)
     }
 }

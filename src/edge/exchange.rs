@@ -4,13 +4,13 @@
 use super::installation::Installation;
 use super::tenants;
 use crate::http::retry_after_ms;
+use crate::json::{Items, ToJson};
 use crate::platform;
 use crate::tenant::protocol::{Ask, Fetch, Fetched};
 use crate::vendor::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, read};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use js_sys::Uint8Array;
-use serde::Deserialize;
 use wasm_bindgen::JsCast;
 
 /// Pauses between reports that are not heard, ms; each report is itself sent three times. A refresh token that is lost
@@ -21,7 +21,7 @@ const PAUSES_MS: [f64; 4] = [200.0, 400.0, 800.0, 1_600.0];
 pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: Fetch) {
     let result = exchange(&fetch.exchange).await;
     if let Err(failure) = &result {
-        let line = serde_json::json!({"level": "warn", "tenant": tenant, "connection": connection,
+        let line = crate::json!({"level": "warn", "tenant": tenant, "connection": connection,
             "fault": failure.detail(connection)});
         super::log(&line);
     }
@@ -33,14 +33,16 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
         }
         platform::pause(pause).await;
     }
-    let line = serde_json::json!({"level": "error", "tenant": tenant, "connection": connection,
+    let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a token was fetched, and the tenant's object could not be told of it"});
     super::log(&line);
 }
 
 /// Status, `Retry-After` and body of a token endpoint's answer; or 0, and why there is none.
-#[derive(Deserialize)]
-struct Posted(u16, String, String);
+fn posted(text: &str) -> Option<(u16, String, String)> {
+    let mut items = Items::of(text)?;
+    Some((u16::try_from(items.number()?).ok()?, items.text()?, items.text()?))
+}
 
 async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
     let mut form = request.form.clone();
@@ -54,11 +56,10 @@ async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
     let mut headers = vec![("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")];
     let basic = request.basic.as_ref().map(|pair| format!("Basic {pair}"));
     headers.extend(basic.as_deref().map(|basic| ("Authorization", basic)));
-    let headers = serde_json::to_string(&headers).map_err(|_| Failure::Senseless)?;
+    let headers = headers.to_json().to_string();
     let (most, ms) = (LONGEST_ANSWER as f64, request.timeout_ms as f64);
-    let posted = platform::post_form(&request.url, &headers, &form, most, ms).await.as_string();
-    let Posted(status, about, body) =
-        posted.and_then(|posted| serde_json::from_str(&posted).ok()).ok_or(Failure::Senseless)?;
+    let said = platform::post_form(&request.url, &headers, &form, most, ms).await.as_string();
+    let (status, about, body) = said.as_deref().and_then(posted).ok_or(Failure::Senseless)?;
     match (status, about.as_str()) {
         (0, "timeout") => Err(Failure::Silent),
         (0, _) => Err(Failure::Unreachable),

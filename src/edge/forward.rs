@@ -7,6 +7,7 @@ use super::settle::End;
 use crate::http::{
     Headers, Placed, Returning, Sending, Target, VendorTarget, outgoing, outgoing_query, returned, value,
 };
+use crate::json::{Items, ToJson};
 use crate::platform::{self, Sent};
 use crate::policy::Credential;
 use crate::refusal::{Reason, Refusal};
@@ -16,7 +17,6 @@ use crate::vendor::body::{HEAD_BYTES, Peek, Said};
 use crate::vendor::outcome::{Answered, Unanswered, accept_encoding, classify, unanswered, vendor_counts};
 use crate::vendor::{Profile, credential};
 use js_sys::Uint8Array;
-use serde::Deserialize;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// A call whose answer, or whose failure, is known.
@@ -44,12 +44,22 @@ pub enum Ending {
 }
 
 /// When the vendor's headers came, Unix ms; status, reason, headers. With status 0: why none came, in the reason.
-#[derive(Deserialize)]
 struct Head(i64, u16, String, Headers);
 
-/// When a body ended, Unix ms; how; its bytes.
-#[derive(Deserialize)]
-struct Ended(#[allow(dead_code)] i64, String, u64);
+impl Head {
+    fn read(text: &str) -> Option<Self> {
+        let mut items = Items::of(text)?;
+        Some(Self(items.number()?, u16::try_from(items.number()?).ok()?, items.text()?, items.pairs()?))
+    }
+}
+
+/// How a body ended; its bytes.
+fn ended(text: &str) -> Option<(String, u64)> {
+    let mut items = Items::of(text)?;
+    // When, Unix ms.
+    items.number()?;
+    Some((items.text()?, u64::try_from(items.number()?).ok()?))
+}
 
 /// A call that is to be forwarded.
 pub struct Forward<'a> {
@@ -130,9 +140,9 @@ impl Forward<'_> {
             Ok(sent) => sent,
             Err(refusal) => return Err(failed(call, permit, refusal, unsent())),
         };
-        match serde_json::from_str::<Head>(&sent.head()) {
-            Ok(Head(_, 0, why, _)) => Err(no_answer(call, permit, &why)),
-            Ok(head @ Head(_, 200..=599, ..)) => Ok((sent, head)),
+        match Head::read(&sent.head()) {
+            Some(Head(_, 0, why, _)) => Err(no_answer(call, permit, &why)),
+            Some(head @ Head(_, 200..=599, ..)) => Ok((sent, head)),
             // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
             _ => {
                 sent.drop();
@@ -152,8 +162,7 @@ impl Forward<'_> {
             accept_encoding: encodings.as_deref(),
         };
         let headers = outgoing(&call.incoming.headers, &sending);
-        let headers = serde_json::to_string(&headers)
-            .map_err(|_| Refusal::new(Reason::Request, "the request's headers cannot be sent on"))?;
+        let headers = headers.to_json().to_string();
         let url = self.vendor.url(&route.base_url, outgoing_query(self.vendor.query, placed).as_deref());
         let method = &call.incoming.method;
         let sent = platform::send(&call.request, &url, method, &headers, self.body, route.timeout_ms as f64).await;
@@ -181,7 +190,7 @@ impl Forward<'_> {
             would: permit.would.as_deref(),
             origin: call.incoming.origin(),
         };
-        let returned = serde_json::to_string(&returned(&headers, &returning)).unwrap_or_else(|_| "[]".to_owned());
+        let returned = returned(&headers, &returning).to_json().to_string();
         // A limit on bytes says so in its field (`policy_item`); nothing else has to know how long an answer was.
         let counted = route.rate_limit_policy.contains("content-bytes");
         match sent.deliver(&call.request, status, &reason, &returned, counted) {
@@ -301,8 +310,8 @@ impl Ending {
             Self::Ended(end) => return end,
             Self::Streaming(sent, end) => (sent, end),
         };
-        let ended = sent.ended().await.as_string().and_then(|text| serde_json::from_str(&text).ok());
-        let Ended(_, how, response_bytes) = ended.unwrap_or(Ended(0, String::new(), 0));
+        let said = sent.ended().await.as_string();
+        let (how, response_bytes) = said.as_deref().and_then(ended).unwrap_or_default();
         let end = End { response_bytes, ..end };
         let broken = |why| {
             let verdict = unanswered(why);

@@ -1,14 +1,13 @@
 //! A request as the platform hands it over, read in one crossing.
 
 use crate::http::value;
+use crate::json::Items;
 use crate::platform;
 use crate::tenant::protocol::BodyLength;
-use serde::Deserialize;
 use wasm_bindgen::JsValue;
 use web_sys::Request;
 
 /// What is decided on, of a request. The body stays where it is.
-#[derive(Deserialize)]
 pub struct Incoming {
     /// When it came, Unix ms.
     pub at: i64,
@@ -26,7 +25,19 @@ pub struct Incoming {
 impl Incoming {
     /// Reads it.
     pub fn read(request: &Request) -> Result<Self, JsValue> {
-        serde_json::from_str(&platform::read(request)).map_err(|fault| JsValue::from(fault.to_string()))
+        Self::of(&platform::read(request)).ok_or_else(|| JsValue::from("the request cannot be read"))
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        let mut items = Items::of(text)?;
+        Some(Self {
+            at: items.number()?,
+            method: items.text()?,
+            url: items.text()?,
+            has_body: items.truth()?,
+            accept_encoding: items.any()?.as_str().map(str::to_owned),
+            headers: items.pairs()?,
+        })
     }
 
     /// A header by its name in lower case.

@@ -21,6 +21,7 @@ mod token;
 mod upload;
 
 use crate::http::{Address, Target, is_preflight, parse_target, preflight};
+use crate::json::Value;
 use crate::platform::{self, Context};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::errand::STAMP;
@@ -106,6 +107,6 @@ fn is_own_page(incoming: &Incoming, target: &Target) -> bool {
 }
 
 /// A line for the log, which no secret may be in.
-fn log(line: &serde_json::Value) {
+fn log(line: &Value) {
     platform::log(&line.to_string());
 }

@@ -5,6 +5,7 @@ use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
 use crate::http::{self, Answer, Headers, Target};
+use crate::json::ToJson;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use wasm_bindgen::JsCast;
@@ -38,7 +39,7 @@ pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, t
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     http::allow(&mut headers, incoming.origin());
-    let Ok(headers) = serde_json::to_string(&headers) else { return nothing() };
+    let headers = headers.to_json().to_string();
     match platform::file(&here.assets, request, path, &headers).await {
         Ok(response) => response.dyn_into::<Response>().map_or_else(|_| nothing(), Reply::Done),
         Err(_) => Refusal::new(Reason::Internal, "the status page's files cannot be read: deploy them again").into(),

@@ -7,38 +7,26 @@ use super::incoming::Incoming;
 use super::permit::Permit;
 use super::settle::End;
 use crate::http::VendorTarget;
+use crate::json;
 use crate::key::{Claims, PREFIX};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use serde::Serialize;
 
 /// What is logged of a call.
-#[derive(Serialize)]
 pub struct Record {
     call: String,
     method: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     queue_ms: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     vendor_ms: Option<u64>,
     response_bytes: u64,
-    #[serde(skip)]
     at: i64,
 }
 
@@ -116,8 +104,18 @@ impl Record {
 
     /// Writes the line.
     pub fn write(&self) {
-        if let Ok(line) = serde_json::to_string(self) {
-            platform::log(&line);
-        }
+        let mut line = json!({"call": self.call, "method": self.method});
+        line.set_some("tenant", self.tenant.as_ref());
+        line.set_some("app", self.app.as_ref());
+        line.set_some("connection", self.connection.as_ref());
+        line.set_some("path", self.path.as_ref());
+        line.set_some("status", self.status);
+        line.set_some("reason", self.reason);
+        line.set_some("outcome", self.outcome.as_ref());
+        line.set_some("error_code", self.error_code.as_ref());
+        line.set_some("queue_ms", self.queue_ms);
+        line.set_some("vendor_ms", self.vendor_ms);
+        line.set("response_bytes", self.response_bytes);
+        platform::log(&line.to_string());
     }
 }

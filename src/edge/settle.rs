@@ -73,7 +73,7 @@ async fn report(
             return;
         }
     }
-    let line = serde_json::json!({"level": "error", "tenant": tenant, "connection": connection,
+    let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a settlement was not heard; the permit's lease stands in for it"});
     super::log(&line);
 }

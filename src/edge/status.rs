@@ -9,7 +9,9 @@ use crate::http::{Address, Answer, Target};
 use crate::key::{self, Claims, PREFIX, Role};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{self, Ask, Figures, from_wire};
+use crate::tenant::protocol::{self, Ask, Figures, from_wire, to_wire};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use js_sys::Uint8Array;
 use wasm_bindgen::JsCast;
 use web_sys::Response;
@@ -87,8 +89,8 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
         return foreign_page();
     }
     let offers = offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == "sluice.v1"));
-    let Ok(text) = serde_json::to_string(&claims) else { return unavailable() };
-    let Ok(response) = platform::live(&here.tenants, &claims.tenant, &text, offers.then_some("sluice.v1")).await else {
+    let note = URL_SAFE_NO_PAD.encode(to_wire(&claims));
+    let Ok(response) = platform::live(&here.tenants, &claims.tenant, &note, offers.then_some("sluice.v1")).await else {
         return unavailable();
     };
     let Ok(response) = response.dyn_into::<Response>() else { return unavailable() };

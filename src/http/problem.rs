@@ -1,8 +1,9 @@
 //! Problem documents (RFC 9457), with the types and the extension of draft-ietf-httpapi-ratelimit-headers.
 
 use super::answer::Answer;
+use crate::json;
+use crate::json::Value;
 use crate::refusal::{Reason, Refusal};
-use serde_json::{Map, Value};
 
 /// The problem document of a refusal, without the headers that every refusal has.
 pub fn problem(refusal: &Refusal) -> Answer {
@@ -12,20 +13,21 @@ pub fn problem(refusal: &Refusal) -> Answer {
 /// The same with `errors[]`: faults by JSON pointer, for a policy that is not valid.
 pub fn problem_with_errors(refusal: &Refusal, errors: &[(String, String)]) -> Answer {
     let (kind, title) = kind_and_title(refusal.reason);
-    let mut document = Map::new();
-    document.insert("type".to_owned(), kind.into());
-    document.insert("title".to_owned(), title.into());
-    document.insert("status".to_owned(), refusal.reason.status().into());
-    document.insert("detail".to_owned(), refusal.detail.as_str().into());
-    document.insert("reason".to_owned(), refusal.reason.as_str().into());
+    let mut document = json!({
+        "type": kind,
+        "title": title,
+        "status": refusal.reason.status(),
+        "detail": refusal.detail,
+        "reason": refusal.reason.as_str(),
+    });
     if !refusal.violated.is_empty() {
-        document.insert("violated-policies".to_owned(), refusal.violated.as_slice().into());
+        document.set("violated-policies", &refusal.violated);
     }
     if !errors.is_empty() {
-        let fault = |(pointer, detail): &(String, String)| serde_json::json!({"pointer": pointer, "detail": detail});
-        document.insert("errors".to_owned(), errors.iter().map(fault).collect());
+        let fault = |(pointer, detail): &(String, String)| json!({"pointer": pointer, "detail": detail});
+        document.set("errors", errors.iter().map(fault).collect::<Value>());
     }
-    Answer::typed(refusal.reason.status(), "application/problem+json", Value::Object(document).to_string())
+    Answer::typed(refusal.reason.status(), "application/problem+json", document.to_string())
 }
 
 fn kind_and_title(reason: Reason) -> (&'static str, &'static str) {
@@ -70,7 +72,7 @@ fn phrase(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
-    fn document(answer: &Answer) -> Value {
+    fn document(answer: &Answer) -> serde_json::Value {
         serde_json::from_str(&answer.body).unwrap()
     }
 

@@ -1,10 +1,10 @@
 //! A calling integration.
 
 use super::limits::MAX_CALLS;
-use super::node::object;
 use super::read::At;
 use super::routes::Routes;
-use serde_json::{Value, json};
+use crate::json;
+use crate::json::Value;
 use std::collections::BTreeSet;
 
 /// Most origins of an app.
@@ -35,13 +35,13 @@ impl App {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        object([
-            ("weight", Some(json!(self.weight))),
-            ("daily_calls", self.daily_calls.map(|calls| json!(calls))),
-            ("origins", (!self.origins.is_empty()).then(|| json!(self.origins))),
-            ("routes", (!self.routes.is_all()).then(|| json!(self.routes))),
-            ("connections", self.connections.as_ref().map(|own| json!(own))),
-        ])
+        let list = |names: &BTreeSet<String>| names.iter().map(|name| json!(name)).collect::<Value>();
+        let mut app = json!({"weight": self.weight});
+        app.set_some("daily_calls", self.daily_calls);
+        app.set_some("origins", (!self.origins.is_empty()).then(|| list(&self.origins)));
+        app.set_some("routes", (!self.routes.is_all()).then(|| self.routes.written()));
+        app.set_some("connections", self.connections.as_ref().map(list));
+        app
     }
 
     pub(super) fn read(at: &At<'_>, connections: &[&str]) -> Option<Self> {

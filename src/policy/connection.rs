@@ -2,14 +2,13 @@
 
 use super::credential::{Around, Credential};
 use super::limits::{self, LimitRule};
-use super::node::{Node, number, object};
 use super::read::{At, Faults, Fields};
 use super::routes::Routes;
 use super::{Context, address};
+use crate::json;
+use crate::json::{Value, decimal};
 use crate::throttle::{AdaptiveRule, Limit, Mode, QueueRule};
 use crate::vendor::Profile;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 /// Most calls that may wait at once on a connection: each is a future in the tenant's object, and a gone one is found by going through them.
 const MAX_QUEUE: u64 = 10_000;
@@ -63,33 +62,32 @@ impl Connection {
     /// As JSON. The credential's secrets pass through `shown`, with their fields' names.
     pub(super) fn to_json(&self, shown: &mut dyn FnMut(&'static str, &str) -> String) -> Value {
         let adaptive = json!({
-            "min": number(self.adaptive.min_ppm.into(), 6),
-            "max": number(self.adaptive.max_ppm.into(), 6),
-            "backoff": number(self.adaptive.backoff_ppm.into(), 6),
-            "recovery": number(self.adaptive.recovery_ppm.into(), 6),
+            "min": decimal(self.adaptive.min_ppm.into(), 6),
+            "max": decimal(self.adaptive.max_ppm.into(), 6),
+            "backoff": decimal(self.adaptive.backoff_ppm.into(), 6),
+            "recovery": decimal(self.adaptive.recovery_ppm.into(), 6),
             "successes": self.adaptive.successes,
-            "pause_seconds": number(self.adaptive.pause_ms, 3),
+            "pause_seconds": decimal(self.adaptive.pause_ms, 3),
         });
-        object([
-            ("vendor", Some(json!(self.vendor))),
-            ("profile", self.inline_profile()),
-            ("base_url", Some(json!(self.base_url))),
-            ("share", Some(number(self.share_ppm.into(), 6))),
-            ("limits", Some(self.written.iter().map(LimitRule::to_json).collect())),
-            ("queue", Some(json!({"size": self.queue.size, "max_wait_seconds": number(self.queue.max_wait_ms, 3)}))),
-            ("adaptive", Some(adaptive)),
-            ("retry", Some(json!({"attempts": self.retry_attempts}))),
-            ("timeout_seconds", Some(number(self.timeout_ms, 3))),
-            ("mode", Some(json!(self.mode))),
-            ("credential", Some(self.credential.to_json(shown))),
-        ])
+        let mut whole = json!({"vendor": self.vendor});
+        whole.set_some("profile", self.inline_profile());
+        whole.set("base_url", &self.base_url);
+        whole.set("share", decimal(self.share_ppm.into(), 6));
+        whole.set("limits", self.written.iter().map(LimitRule::to_json).collect::<Value>());
+        whole.set("queue", json!({"size": self.queue.size, "max_wait_seconds": decimal(self.queue.max_wait_ms, 3)}));
+        whole.set("adaptive", adaptive);
+        whole.set("retry", json!({"attempts": self.retry_attempts}));
+        whole.set("timeout_seconds", decimal(self.timeout_ms, 3));
+        whole.set("mode", self.mode.as_str());
+        whole.set("credential", self.credential.to_json(shown));
+        whole
     }
 }
 
 impl Connection {
     /// An inline profile, as it was given.
     fn inline_profile(&self) -> Option<Value> {
-        serde_json::from_str(self.profile.text.as_deref()?).ok()
+        json::read(self.profile.text.as_deref()?).ok()
     }
 }
 
@@ -179,7 +177,7 @@ fn read_vendor(fields: &Fields<'_>) -> Option<Vendor> {
         }
     });
     if let Some(at) = fields.get("profile") {
-        let profile = Profile::inline(&at.value()).map_err(|faults| {
+        let profile = Profile::inline(at.value()).map_err(|faults| {
             faults.iter().for_each(|(pointer, detail)| at.fault_below(pointer, detail));
         });
         return Some(Vendor { name: name?.0, profile: profile.ok()?, inline: true });
@@ -212,8 +210,7 @@ fn read_base_url(fields: &Fields<'_>, profile: Option<&Profile>, allow_loopback:
 
 /// The limits of a connection that names none: its profile's.
 fn own_limits(at: &At<'_>, vendor: &Vendor, context: &Context<'_>) -> Option<Vec<LimitRule>> {
-    let items = vendor.profile.limits.iter().map(Node::deserialize).collect::<Result<Vec<_>, _>>().ok()?;
-    let node = Node::List(items);
+    let node = Value::Array(vendor.profile.limits.clone());
     let below = if vendor.inline { "/profile/limits" } else { "/limits" };
     limits::read(&at.standing_in(below, &node), context.zones)
 }
@@ -223,11 +220,11 @@ fn own_limits(at: &At<'_>, vendor: &Vendor, context: &Context<'_>) -> Option<Vec
 fn same_hosts(credential: &At<'_>, base_url: Option<&str>, previous: Option<&Connection>) -> bool {
     let (Some(base_url), Some(previous)) = (base_url, previous) else { return true };
     let written = match credential.node {
-        Node::Object(fields) => fields.iter().find(|(name, _)| name == "token_url").map(|(_, node)| node),
+        Value::Object(fields) => fields.iter().find(|(name, _)| name == "token_url").map(|(_, node)| node),
         _ => None,
     };
     let token_url = match written {
-        Some(Node::Text(text)) => text,
+        Some(Value::String(text)) => text,
         _ => base_url,
     };
     same_origin(base_url, &previous.base_url)

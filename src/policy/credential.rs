@@ -1,17 +1,16 @@
 //! What is put in the key's place on the way to the vendor.
 
 use super::address;
-use super::node::Node;
 use super::read::{At, one_of};
+use crate::json;
+use crate::json::Value;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 /// What stands for a stored secret, in what Sluice shows and in what it is sent back.
 pub const MASK: &str = "***";
 
 /// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// The caller's own headers go through untouched.
     Passthrough,
@@ -199,64 +198,106 @@ pub(super) struct Around<'a> {
 impl Credential {
     /// As JSON. Its secrets pass through `shown`, with their fields' names.
     pub(super) fn to_json(&self, mut shown: impl FnMut(&'static str, &str) -> String) -> Value {
-        let mut value = self.written();
-        for name in self.secrets() {
-            if let Some(Value::String(text)) = value.get_mut(name) {
-                *text = shown(name, text);
+        let (kind, fields) = self.fields();
+        let mut whole = json!({"type": kind});
+        for (name, text) in fields {
+            let secret = self.is_secret(name);
+            whole.set(name, if secret { shown(name, text) } else { text.to_owned() });
+        }
+        whole
+    }
+
+    /// Its type, and the fields that are there.
+    fn fields(&self) -> (&'static str, Vec<(&'static str, &str)>) {
+        let (kind, required, optional): (_, &[(_, &String)], &[(_, &Option<String>)]) = match self {
+            Self::Passthrough => ("passthrough", &[], &[]),
+            Self::Bearer { token } => ("bearer", &[("token", token)], &[]),
+            Self::Basic { username, password } => ("basic", &[("username", username), ("password", password)], &[]),
+            Self::Header { name, value } => ("header", &[("name", name), ("value", value)], &[]),
+            Self::Query { name, value } => ("query", &[("name", name), ("value", value)], &[]),
+            Self::ClientCredentials { client_id, client_secret, token_url, scope } => (
+                "client_credentials",
+                &[("client_id", client_id), ("client_secret", client_secret)],
+                &[("token_url", token_url), ("scope", scope)],
+            ),
+            Self::RefreshToken { client_id, client_secret, refresh_token, token_url } => (
+                "refresh_token",
+                &[
+                    ("client_id", client_id),
+                    ("client_secret", client_secret),
+                    ("refresh_token", refresh_token),
+                    ("token_url", token_url),
+                ],
+                &[],
+            ),
+            Self::JwtBearer { issuer, private_key, audience, subject, scope } => (
+                "jwt_bearer",
+                &[("issuer", issuer), ("private_key", private_key), ("audience", audience)],
+                &[("subject", subject), ("scope", scope)],
+            ),
+        };
+        let mut fields = Vec::new();
+        for (name, text) in required {
+            fields.push((*name, text.as_str()));
+        }
+        for (name, text) in optional {
+            if let Some(text) = text {
+                fields.push((name, text.as_str()));
             }
         }
-        value
+        (kind, fields)
     }
 
-    /// As a policy writes it: the kind among the fields, as `type`.
-    fn written(&self) -> Value {
-        let (kind, mut fields) = match serde_json::to_value(self) {
-            Ok(Value::Object(nested)) => match nested.into_iter().next() {
-                Some((kind, Value::Object(fields))) => (kind, fields),
-                _ => return Value::Null,
+    /// From its type and fields, already checked. None if one is missing.
+    fn of(kind: &str, field: &mut dyn FnMut(&'static str) -> Option<String>) -> Option<Self> {
+        Some(match kind {
+            "passthrough" => Self::Passthrough,
+            "bearer" => Self::Bearer { token: field("token")? },
+            "basic" => Self::Basic { username: field("username")?, password: field("password")? },
+            "header" => Self::Header { name: field("name")?, value: field("value")? },
+            "query" => Self::Query { name: field("name")?, value: field("value")? },
+            "client_credentials" => Self::ClientCredentials {
+                client_id: field("client_id")?,
+                client_secret: field("client_secret")?,
+                token_url: field("token_url"),
+                scope: field("scope"),
             },
-            Ok(Value::String(kind)) => (kind, Map::new()),
-            _ => return Value::Null,
-        };
-        fields.retain(|_, value| !value.is_null());
-        fields.insert("type".to_owned(), Value::String(kind));
-        Value::Object(fields)
+            "refresh_token" => Self::RefreshToken {
+                client_id: field("client_id")?,
+                client_secret: field("client_secret")?,
+                refresh_token: field("refresh_token")?,
+                token_url: field("token_url")?,
+            },
+            "jwt_bearer" => Self::JwtBearer {
+                issuer: field("issuer")?,
+                private_key: field("private_key")?,
+                audience: field("audience")?,
+                subject: field("subject"),
+                scope: field("scope"),
+            },
+            _ => return None,
+        })
     }
 
-    /// From the form that a policy writes, already checked.
-    pub(super) fn of(written: Value) -> Option<Self> {
-        let Value::Object(mut fields) = written else { return None };
-        let Some(Value::String(kind)) = fields.remove("type") else { return None };
-        let nested = if fields.is_empty() {
-            Value::String(kind)
-        } else {
-            Value::Object(Map::from_iter([(kind, Value::Object(fields))]))
-        };
-        serde_json::from_value(nested).ok()
+    /// From what [`Self::to_json`] wrote.
+    pub(super) fn written(value: &Value) -> Option<Self> {
+        Self::of(value.get("type")?.as_str()?, &mut |name| value.get(name)?.as_str().map(str::to_owned))
     }
 
-    /// The names of the fields that are secret here.
-    fn secrets(&self) -> Vec<&'static str> {
-        let name = match self {
-            Self::Passthrough => "passthrough",
-            Self::Bearer { .. } => "bearer",
+    /// Whether the field of that name is secret here.
+    fn is_secret(&self, name: &str) -> bool {
+        match self {
             // An API key as user name, beside an empty password.
-            Self::Basic { password, .. } if password.is_empty() => return vec!["username"],
-            Self::Basic { .. } => "basic",
-            Self::Header { .. } => "header",
-            Self::Query { .. } => "query",
-            Self::ClientCredentials { .. } => "client_credentials",
-            Self::RefreshToken { .. } => "refresh_token",
-            Self::JwtBearer { .. } => "jwt_bearer",
-        };
-        fields_of(name).iter().filter(|field| field.secret).map(|field| field.name).collect()
+            Self::Basic { password, .. } if password.is_empty() => name == "username",
+            _ => fields_of(self.fields().0).iter().any(|field| field.secret && field.name == name),
+        }
     }
 
     /// The stored text of a secret field, if this is a credential of that type.
-    fn secret(&self, kind: &str, field: &str) -> Option<String> {
-        let value = self.written();
-        let same = value.get("type")?.as_str()? == kind && self.secrets().contains(&field);
-        same.then(|| Some(value.get(field)?.as_str()?.to_owned()))?
+    fn secret(&self, kind: &str, name: &str) -> Option<String> {
+        let (own, fields) = self.fields();
+        let found = fields.into_iter().find(|(field, _)| *field == name)?;
+        (own == kind && self.is_secret(name)).then(|| found.1.to_owned())
     }
 
     pub(super) fn token_url(&self) -> Option<&str> {
@@ -268,7 +309,7 @@ impl Credential {
     }
 
     pub(super) fn read(at: &At<'_>, around: &Around<'_>) -> Option<Self> {
-        let Node::Object(written) = at.node else {
+        let Value::Object(written) = at.node else {
             at.object(&[])?;
             return None;
         };
@@ -277,18 +318,19 @@ impl Credential {
         let kind = at.object(&everything)?.required("type")?.word(&words)?;
         let known: Vec<&str> = ["type"].into_iter().chain(fields_of(kind).iter().map(|field| field.name)).collect();
         let fields = at.object(&known)?;
-        let mut values = Map::from_iter([("type".to_owned(), Value::from(kind))]);
+        let mut values = Vec::new();
         let mut whole = true;
         for field in fields_of(kind) {
             let required = field.required || field.name == "token_url" && !around.token_endpoint;
             let found = if required { fields.required(field.name) } else { fields.get(field.name) };
             match found.as_ref().map(|at| read_field(at, kind, field, around)) {
-                Some(Some(text)) => drop(values.insert(field.name.to_owned(), Value::String(text))),
+                Some(Some(text)) => values.push((field.name, text)),
                 Some(None) => whole = false,
                 None => whole &= !required,
             }
         }
-        let credential = whole.then(|| Self::of(Value::Object(values)))??;
+        let mut value = |name| values.iter().find(|(field, _)| *field == name).map(|(_, text)| text.clone());
+        let credential = whole.then(|| Self::of(kind, &mut value))??;
         if matches!(&credential, Self::Basic { username, password } if username.is_empty() && password.is_empty()) {
             return at.fault("a basic credential has a username, a password, or both");
         }
@@ -301,7 +343,7 @@ fn fields_of(kind: &str) -> &'static [Field] {
 }
 
 fn read_field(at: &At<'_>, kind: &str, field: &Field, around: &Around<'_>) -> Option<String> {
-    if matches!(at.node, Node::Text(text) if text == MASK) && (field.secret || field.form == Form::User) {
+    if matches!(at.node, Value::String(text) if text == MASK) && (field.secret || field.form == Form::User) {
         let stored = around.previous.and_then(|previous| previous.secret(kind, field.name));
         return match stored {
             Some(_) if !around.same_hosts => {

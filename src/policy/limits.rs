@@ -1,13 +1,11 @@
 //! Limits as written, in a policy or in a vendor's profile, and what `share` makes of them.
 
-use super::node::{Node, number, object};
-use super::read::{At, Faults, Fields};
+use super::read::{At, Fields};
 use super::routes::Routes;
 use crate::civil::{Reset, Zone, Zones};
+use crate::json;
+use crate::json::{Value, decimal};
 use crate::throttle::{Kind, Limit, Unit};
-use serde::de::{Deserialize, Deserializer, Error};
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
 
 /// Most limits of one connection.
 pub const MAX_LIMITS: usize = 32;
@@ -73,35 +71,31 @@ impl LimitRule {
 
     /// As JSON, in the form it is read from.
     pub fn to_json(&self) -> Value {
-        let figures = match &self.kind {
+        let mut whole = json!({"name": self.name, "kind": self.kind_name()});
+        whole.set_some("routes", (!self.routes.is_all()).then(|| self.routes.written()));
+        whole.set_some("per", self.per_app.then_some("app"));
+        whole.set_some("pool", self.pool.as_ref());
+        match &self.kind {
             Kind::TokenBucket { rate_micro, burst } => {
-                json!({"rate_per_second": number(*rate_micro, 6), "burst": burst})
+                whole.set("rate_per_second", decimal(*rate_micro, 6));
+                whole.set("burst", burst);
             }
             Kind::RollingWindow { calls, window_ms, guard_ms } => {
-                let guard = (*guard_ms > 0).then(|| json!(guard_ms));
-                object([("calls", Some(json!(calls))), ("seconds", Some(number(*window_ms, 3))), ("guard_ms", guard)])
+                whole.set("calls", calls);
+                whole.set("seconds", decimal(*window_ms, 3));
+                whole.set_some("guard_ms", (*guard_ms > 0).then_some(guard_ms));
             }
-            Kind::RollingDay { calls } => json!({"calls": calls}),
-            Kind::Daily { amount, reset, unit } => object([
-                ("calls", Some(json!(amount))),
-                ("reset", Some(json!(format!("{:02}:{:02}", reset.minute / 60, reset.minute % 60)))),
-                ("time_zone", Some(zones_json(&reset.zones))),
-                ("unit", (*unit == Unit::ResponseBytes).then(|| json!("response_bytes"))),
-            ]),
+            Kind::RollingDay { calls } => whole.set("calls", calls),
+            Kind::Daily { amount, reset, unit } => {
+                whole.set("calls", amount);
+                whole.set("reset", format!("{:02}:{:02}", reset.minute / 60, reset.minute % 60));
+                whole.set("time_zone", zones_json(&reset.zones));
+                whole.set_some("unit", (*unit == Unit::ResponseBytes).then_some("response_bytes"));
+            }
             Kind::Concurrency { calls, after_ms } => {
-                let after = (*after_ms > 0).then(|| number(*after_ms, 3));
-                object([("calls", Some(json!(calls))), ("after_seconds", after)])
+                whole.set("calls", calls);
+                whole.set_some("after_seconds", (*after_ms > 0).then(|| decimal(*after_ms, 3)));
             }
-        };
-        let mut whole = object([
-            ("name", Some(json!(self.name))),
-            ("kind", Some(json!(self.kind_name()))),
-            ("routes", (!self.routes.is_all()).then(|| json!(self.routes))),
-            ("per", self.per_app.then(|| json!("app"))),
-            ("pool", self.pool.as_ref().map(|pool| json!(pool))),
-        ]);
-        if let (Value::Object(whole), Value::Object(mut figures)) = (&mut whole, figures) {
-            whole.append(&mut figures);
         }
         whole
     }
@@ -120,7 +114,7 @@ impl LimitRule {
 fn zones_json(zones: &[Zone]) -> Value {
     match zones {
         [zone] => json!(zone.to_string()),
-        zones => json!(zones.iter().map(Zone::to_string).collect::<Vec<_>>()),
+        zones => json!(zones.iter().map(|zone| json!(zone.to_string())).collect::<Value>()),
     }
 }
 
@@ -175,7 +169,7 @@ fn read_one(at: &At<'_>, zones: &dyn Zones) -> Option<LimitRule> {
 
 /// The kind is looked up first: which other fields are known depends on it.
 fn read_kind(at: &At<'_>) -> Option<(&'static str, &'static [&'static str])> {
-    let Node::Object(fields) = at.node else {
+    let Value::Object(fields) = at.node else {
         at.object(&[])?;
         return None;
     };
@@ -200,7 +194,7 @@ fn read_pool(at: &At<'_>, fields: &Fields<'_>) -> Option<String> {
     if fields.get("per").is_some() {
         at.fault::<()>("a pool is for all apps of all its tenants; leave out per");
     }
-    if fields.get("unit").is_some_and(|unit| matches!(unit.node, Node::Text(text) if text != "calls")) {
+    if fields.get("unit").is_some_and(|unit| matches!(unit.node, Value::String(text) if text != "calls")) {
         at.fault::<()>("a pool counts calls; leave out unit");
     }
     let text = at.text(63)?;
@@ -251,10 +245,10 @@ fn read_daily(fields: &Fields<'_>, zones: &dyn Zones) -> Option<Kind> {
 }
 
 fn read_zones(at: &At<'_>, zones: &dyn Zones) -> Option<Vec<Zone>> {
-    if let Node::Text(_) = at.node {
+    if let Value::String(_) = at.node {
         return Some(vec![read_zone(at, zones)?]);
     }
-    let Node::List(_) = at.node else {
+    let Value::Array(_) = at.node else {
         return at.fault("must be a time zone or a list of them");
     };
     let items = at.list(MAX_ZONES)?;
@@ -282,26 +276,6 @@ fn read_zone(at: &At<'_>, zones: &dyn Zones) -> Option<Zone> {
         Some(zone)
     } else {
         at.fault("there is no such time zone in the IANA database of this platform")
-    }
-}
-
-impl Serialize for LimitRule {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.to_json().serialize(to)
-    }
-}
-
-/// As in a profile: the form of a zone's name is checked, not whether there is such a zone.
-impl<'de> Deserialize<'de> for LimitRule {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let node = Node::deserialize(from)?;
-        let faults = Faults::default();
-        let rule = read_one(&At::root(&node, &faults), &AnyZone);
-        match (rule, faults.into_vec().first()) {
-            (Some(rule), None) => Ok(rule),
-            (_, Some(fault)) => Err(D::Error::custom(fault)),
-            (None, None) => Err(D::Error::custom("is not a limit")),
-        }
     }
 }
 

@@ -29,7 +29,6 @@ mod app;
 mod connection;
 mod credential;
 mod limits;
-mod node;
 mod notify;
 mod read;
 mod routes;
@@ -46,9 +45,9 @@ pub use routes::{MAX_ROUTE_BYTES, MAX_ROUTES, Routes};
 pub use stored::StoredFault;
 
 use crate::civil::Zones;
-use node::{Node, object};
+use crate::json;
+use crate::json::Value;
 use read::{At, Faults, Fields};
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Most bytes of a policy's text: 1 MB.
@@ -92,24 +91,22 @@ impl Policy {
     /// # Errors
     /// Everything that is wrong with it, up to [`MAX_FAULTS`].
     pub fn parse(text: &str, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+        if text.len() > MAX_POLICY_BYTES {
+            return Err(vec![Fault::whole("the policy must be at most 1,048,576 bytes long")]);
+        }
+        match json::read(text) {
+            Ok(document) => Self::of(&document, context),
+            Err(fault) => Err(vec![Fault::whole(format!("is not JSON: {fault}"))]),
+        }
+    }
+
+    /// The same from a document.
+    fn of(document: &Value, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let (faults, warnings) = (Faults::default(), Faults::default());
-        let policy = if text.len() > MAX_POLICY_BYTES {
-            faults.note("", "the policy must be at most 1,048,576 bytes long");
-            None
-        } else {
-            match serde_json::from_str::<Node>(text) {
-                Ok(node) => read(&At::root(&node, &faults), context, &warnings),
-                Err(error) => {
-                    faults.note("", format!("is not JSON: {error}"));
-                    None
-                }
-            }
-        };
+        let policy = read(&At::root(document, &faults), context, &warnings);
         match (policy, faults.into_vec()) {
             (Some(policy), faults) if faults.is_empty() => Ok((policy, warnings.into_vec())),
-            (None, faults) if faults.is_empty() => {
-                Err(vec![Fault { pointer: String::new(), detail: "is not a policy".to_owned() }])
-            }
+            (None, faults) if faults.is_empty() => Err(vec![Fault::whole("is not a policy")]),
             (_, faults) => Err(faults),
         }
     }
@@ -121,19 +118,19 @@ impl Policy {
 
     /// As JSON. Each secret passes through `shown`, with its JSON pointer.
     fn to_json(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> Value {
-        let mut connections = Map::new();
+        let (mut connections, mut apps) = (Value::object(), Value::object());
         for (name, connection) in &self.connections {
             let json = connection.to_json(&mut |field, secret| shown(&credential_pointer(name, field), secret));
-            connections.insert(name.clone(), json);
+            connections.set(name, json);
         }
-        let apps = self.apps.iter().map(|(name, app)| (name.clone(), app.to_json())).collect();
-        let callbacks = self.callbacks.as_ref().map(|own| own.to_json(shown(CALLBACK_SECRET, &own.secret)));
-        object([
-            ("connections", Some(Value::Object(connections))),
-            ("apps", Some(Value::Object(apps))),
-            ("callbacks", callbacks),
-            ("alerts", Some(self.alerts.to_json())),
-        ])
+        for (name, app) in &self.apps {
+            apps.set(name, app.to_json());
+        }
+        let callbacks = self.callbacks.as_ref().map(|own| own.to_json(&shown(CALLBACK_SECRET, &own.secret)));
+        let mut whole = json!({"connections": connections, "apps": apps});
+        whole.set_some("callbacks", callbacks);
+        whole.set("alerts", self.alerts.to_json());
+        whole
     }
 }
 
@@ -152,7 +149,7 @@ fn read(at: &At<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Policy>
         connection::read(at, context, previous, warnings)
     });
     let known: Vec<&str> = match fields.get("connections").map(|at| at.node) {
-        Some(Node::Object(entries)) => entries.iter().map(|(name, _)| name.as_str()).collect(),
+        Some(Value::Object(entries)) => entries.iter().map(|(name, _)| name.as_str()).collect(),
         _ => Vec::new(),
     };
     let apps = read_named(&fields, "apps", MAX_APPS, |_, at| App::read(at, &known));

@@ -1,12 +1,12 @@
 //! What Sluice itself says to the tenant: outcomes of jobs, alerts.
 
 use super::credential::MASK;
-use super::node::{Node, number, object};
 use super::read::{At, Faults};
 use super::{CALLBACK_SECRET, address};
+use crate::json;
+use crate::json::{Value, decimal};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use serde_json::{Value, json};
 
 /// Most hosts that may be called back.
 const MAX_HOSTS: usize = 100;
@@ -43,7 +43,7 @@ impl Callbacks {
         })
     }
 
-    pub(super) fn to_json(&self, shown: String) -> Value {
+    pub(super) fn to_json(&self, shown: &str) -> Value {
         json!({"secret": shown, "hosts": self.hosts})
     }
 
@@ -119,14 +119,13 @@ impl Default for Alerts {
 
 impl Alerts {
     pub(super) fn to_json(&self) -> Value {
-        let used: Vec<Value> = self.daily_used_ppm.iter().map(|part| number((*part).into(), 6)).collect();
-        object([
-            ("callback", self.callback.as_ref().map(|url| json!(url))),
-            ("throttled_ratio", Some(number(self.throttled_ppm.into(), 6))),
-            ("daily_used", Some(json!(used))),
-            ("queue_wait_seconds", Some(number(self.queue_wait_ms, 3))),
-            ("dead_letters", Some(json!(self.dead_letters))),
-        ])
+        let mut alerts = Value::object();
+        alerts.set_some("callback", self.callback.as_ref());
+        alerts.set("throttled_ratio", decimal(self.throttled_ppm.into(), 6));
+        alerts.set("daily_used", self.daily_used_ppm.iter().map(|part| decimal((*part).into(), 6)).collect::<Value>());
+        alerts.set("queue_wait_seconds", decimal(self.queue_wait_ms, 3));
+        alerts.set("dead_letters", self.dead_letters);
+        alerts
     }
 
     pub(super) fn read(at: &At<'_>, allow_loopback: bool, signed: bool, warnings: &Faults) -> Option<Self> {
@@ -162,7 +161,7 @@ fn read_part(at: &At<'_>) -> Option<u32> {
 }
 
 fn read_parts(at: &At<'_>) -> Option<Vec<u32>> {
-    let Node::List(_) = at.node else {
+    let Value::Array(_) = at.node else {
         return at.fault("must be a list of parts of the day's quota, such as [0.8, 0.95]");
     };
     let parts: Vec<Option<u32>> = at.list(MAX_THRESHOLDS)?.iter().map(read_part).collect();

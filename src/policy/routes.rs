@@ -6,8 +6,6 @@
 //! either. The cautious side also takes upper and lower case of ASCII letters for the same.
 
 use super::read::At;
-use serde::de::{Deserialize, Deserializer, Error};
-use serde::{Serialize, Serializer};
 
 /// Most routes in one list.
 pub const MAX_ROUTES: usize = 100;
@@ -237,21 +235,5 @@ const fn hex(digit: u8) -> Option<u8> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
-    }
-}
-
-impl Serialize for Routes {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.written().serialize(to)
-    }
-}
-
-impl<'de> Deserialize<'de> for Routes {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let mut routes = Self::default();
-        for text in Vec::<String>::deserialize(from)? {
-            routes.add(&text).map_err(D::Error::custom)?;
-        }
-        Ok(routes)
     }
 }

@@ -4,11 +4,12 @@
 //! version's defaults are. Only a built-in profile's own facts are taken from the version that reads it.
 
 use super::{CALLBACK_SECRET, Context, Fault, Policy, credential_pointer};
+use crate::json;
+use crate::json::Value;
 use crate::key::Master;
 use crate::policy::Credential;
 use crate::policy::limits::AnyZone;
 use crate::seal::{self, NONCE_BYTES, Place, SealFault};
-use serde_json::{Value, json};
 
 /// The version of the stored form.
 const VERSION: u64 = 1;
@@ -66,7 +67,7 @@ impl Policy {
     /// # Errors
     /// Why it cannot be read.
     pub fn from_stored(text: &str, tenant: &str, master: &Master, allow_loopback: bool) -> Result<Self, StoredFault> {
-        let mut stored: Value = serde_json::from_str(text).map_err(|_| StoredFault::Form)?;
+        let mut stored = json::read(text).map_err(|_| StoredFault::Form)?;
         if stored.get("version").and_then(Value::as_u64) != Some(VERSION) {
             return Err(StoredFault::Form);
         }
@@ -78,18 +79,21 @@ impl Policy {
                 String::new()
             })
         };
-        for (name, connection) in document.get_mut("connections").and_then(Value::as_object_mut).into_iter().flatten() {
-            let stored = connection.get_mut("credential").ok_or(StoredFault::Form)?;
-            let credential = Credential::of(stored.take()).ok_or(StoredFault::Form)?;
-            *stored = credential.to_json(|field, sealed| open(&credential_pointer(name, field), sealed));
+        if let Some(Value::Object(connections)) = document.get_mut("connections") {
+            for (name, connection) in connections {
+                let stored = connection.get_mut("credential").ok_or(StoredFault::Form)?;
+                let credential = Credential::written(stored).ok_or(StoredFault::Form)?;
+                *stored = credential.to_json(|field, sealed| open(&credential_pointer(name, field), sealed));
+            }
         }
-        if let Some(Value::String(secret)) = document.pointer_mut(CALLBACK_SECRET) {
+        let callbacks = document.get_mut("callbacks").and_then(|callbacks| callbacks.get_mut("secret"));
+        if let Some(Value::String(secret)) = callbacks {
             *secret = open(CALLBACK_SECRET, secret);
         }
         if let Some(fault) = failed {
             return Err(StoredFault::Seal(fault));
         }
         let context = Context { zones: &AnyZone, allow_loopback, previous: None };
-        Self::parse(&document.to_string(), &context).map(|(policy, _)| policy).map_err(StoredFault::Invalid)
+        Self::of(&document, &context).map(|(policy, _)| policy).map_err(StoredFault::Invalid)
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn profile(value: serde_json::Value) -> Profile {
-    Profile::inline(&value).unwrap()
+    Profile::inline(&crate::json::Value::of(&value)).unwrap()
 }
 
 fn plain() -> Profile {

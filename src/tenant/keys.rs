@@ -4,10 +4,10 @@ use super::desk::{Desk, refused};
 use super::protocol::{NewKey, Reply};
 use super::store::{Host, StoreError, Table};
 use crate::civil::rfc3339;
+use crate::json;
+use crate::json::Value;
 use crate::key::{Claims, Role};
 use crate::refusal::{Reason, Refusal};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ use std::fmt::Write;
 const MOST_KEYS: usize = 10_000;
 
 /// One key. Unix seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyRow {
     pub role: Role,
     pub app: Option<String>,
@@ -23,10 +23,62 @@ pub(super) struct KeyRow {
     pub expires: Option<u64>,
 }
 
+impl KeyRow {
+    /// The row as it is stored: JSON.
+    fn stored(&self) -> String {
+        let Self { role, app, created, expires } = self;
+        json!({"role": role.as_str(), "app": app, "created": created, "expires": expires}).to_string()
+    }
+
+    /// The inverse.
+    fn read(stored: &[u8]) -> Option<Self> {
+        let row = json::read(std::str::from_utf8(stored).ok()?).ok()?;
+        Some(Self {
+            role: Role::named(row.get("role")?.as_str()?)?,
+            app: row.get("app").and_then(Value::as_str).map(str::to_owned),
+            created: row.get("created")?.as_u64()?,
+            expires: row.get("expires").and_then(Value::as_u64),
+        })
+    }
+}
+
+impl NewKey {
+    /// Reads the body of `POST …/keys`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let body = json::read(text).map_err(|fault| fault.to_string())?;
+        let (mut role, mut app, mut expires_in_seconds) = (None, None, None);
+        for (name, value) in body.as_object().ok_or("it must be an object")? {
+            let fits = match name.as_str() {
+                "role" => {
+                    role = value.as_str().and_then(Role::named);
+                    role.is_some()
+                }
+                "app" => {
+                    app = value.as_str().map(str::to_owned);
+                    app.is_some() || value.is_null()
+                }
+                "expires_in_seconds" => {
+                    expires_in_seconds = value.as_u64();
+                    expires_in_seconds.is_some() || value.is_null()
+                }
+                _ => return Err(format!("unknown field {name}; known are role, app and expires_in_seconds")),
+            };
+            if !fits {
+                return Err(format!("{name} does not fit: see the readme"));
+            }
+        }
+        let role = role.ok_or("role is missing: it is app, viewer or operator")?;
+        Ok(Self { role, app, expires_in_seconds })
+    }
+}
+
 /// All stored keys. One that does not parse is of a later version, and is as good as revoked here.
 pub(super) fn load(host: &Host<'_>) -> Result<BTreeMap<String, KeyRow>, StoreError> {
     let rows = host.store.all(Table::Key)?;
-    Ok(rows.into_iter().filter_map(|(id, row)| Some((id, serde_json::from_slice(&row).ok()?))).collect())
+    Ok(rows.into_iter().filter_map(|(id, row)| Some((id, KeyRow::read(&row)?))).collect())
 }
 
 /// Issues a key.
@@ -79,12 +131,9 @@ pub(super) fn create(desk: &mut Desk, new: NewKey, host: &mut Host<'_>) -> Resul
     let Some(key) = claims.sign(&host.settings.master) else {
         return Ok(refused(Refusal::new(Reason::Internal, "the key could not be signed: report this as a fault")));
     };
-    let stored = serde_json::to_vec(&row).map_err(|fault| StoreError(fault.to_string()))?;
-    host.store.save(Table::Key, &id, &stored)?;
+    host.store.save(Table::Key, &id, row.stored().as_bytes())?;
     let mut shown = show(&id, &row);
-    if let Value::Object(fields) = &mut shown {
-        fields.insert("key".to_owned(), key.into());
-    }
+    shown.set("key", key);
     desk.keys.insert(id, row);
     Ok(Reply::Document { status: 201, body: shown.to_string(), warnings: Vec::new() })
 }
@@ -106,14 +155,8 @@ pub(super) fn revoke(desk: &mut Desk, id: &str, host: &mut Host<'_>) -> Result<R
 
 fn show(id: &str, row: &KeyRow) -> Value {
     let at = |seconds: u64| rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
-    let mut shown = json!({ "id": id, "role": row.role, "created": at(row.created) });
-    if let Value::Object(fields) = &mut shown {
-        if let Some(app) = &row.app {
-            fields.insert("app".to_owned(), app.as_str().into());
-        }
-        if let Some(expires) = row.expires {
-            fields.insert("expires".to_owned(), at(expires).into());
-        }
-    }
+    let mut shown = json!({"id": id, "role": row.role.as_str(), "created": at(row.created)});
+    shown.set_some("app", row.app.as_ref());
+    shown.set_some("expires", row.expires.map(at));
     shown
 }

@@ -1,9 +1,11 @@
 //! `/status/live`: the status document over WebSockets, whenever it has changed, at most twice a second. The sockets
 //! outlive the object's memory; what is here is made anew when it wakes.
 
-use super::protocol::{Reply, to_wire};
+use super::protocol::{Reply, from_wire, to_wire};
 use crate::key::Claims;
 use crate::platform::{self, State, Timer};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use wasm_bindgen::JsValue;
@@ -152,7 +154,7 @@ fn readable(claims: Claims, status: impl Fn(Claims) -> Reply, now: i64) -> Optio
 
 /// The claims a socket was opened with.
 fn claims(note: &str) -> Option<Claims> {
-    serde_json::from_str(note).ok()
+    from_wire(&URL_SAFE_NO_PAD.decode(note).ok()?)
 }
 
 /// The document without the value of its first `at`.

@@ -282,7 +282,7 @@ impl Inner {
     }
 
     fn forget(&mut self, fault: &str) {
-        platform::log(&serde_json::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
+        platform::log(&crate::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
         self.desk = None;
         for (_, waiting) in self.waiting.drain() {
             let _ = waiting.tell.send(Reply::Again);

@@ -79,15 +79,12 @@ pub enum Admin {
 
 /// The body of `POST …/keys`.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What the key may do.
     pub role: Role,
     /// The app, for `role: app` alone.
-    #[serde(default)]
     pub app: Option<String>,
     /// How long it works, seconds; without, until revoked.
-    #[serde(default)]
     pub expires_in_seconds: Option<u64>,
 }
 
@@ -322,8 +319,8 @@ pub fn from_wire<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
     use crate::vendor::grant::Signing;
-    use serde_json::json;
 
     fn route(profile: Profile, credential: Option<Credential>) -> Route {
         Route {

@@ -4,8 +4,9 @@ use super::desk::Desk;
 use super::line::Line;
 use super::store::Host;
 use crate::civil::rfc3339;
+use crate::json;
+use crate::json::{Value, decimal};
 use crate::usage::text;
-use serde_json::{Value, json};
 
 /// The document, as of now.
 pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
@@ -54,31 +55,21 @@ fn connection(line: &mut Line, host: &Host<'_>) -> Value {
             "used": limit.used,
             "remaining": limit.remaining,
         });
-        if let (Value::Object(fields), Some(at)) = (&mut item, limit.reset_at) {
-            fields.insert("reset_at".to_owned(), rfc3339(at).into());
-        }
-        if let (Value::Object(fields), Some(n)) = (&mut item, limit.vendor_used) {
-            fields.insert("vendor_used".to_owned(), n.into());
-        }
+        item.set_some("reset_at", limit.reset_at.map(rfc3339));
+        item.set_some("vendor_used", limit.vendor_used);
         limits.push(item);
     }
     let queue = throttle.queue();
     let mut shown = json!({
         "vendor": line.connection.vendor,
-        "mode": line.connection.mode,
+        "mode": line.connection.mode.as_str(),
         "limits": limits,
         "in_flight": throttle.in_flight(),
         "queue": { "depth": queue.depth, "size": queue.size, "oldest_wait_ms": queue.oldest_wait_ms },
-        "rate_factor": decimal(throttle.factor_ppm()),
+        "rate_factor": decimal(throttle.factor_ppm().into(), 6),
     });
-    if let Value::Object(fields) = &mut shown {
-        if let Some(until) = throttle.paused_until() {
-            fields.insert("paused_until".to_owned(), rfc3339(until).into());
-        }
-        if let Some(daily) = daily(line, host.now) {
-            fields.insert("daily".to_owned(), daily);
-        }
-    }
+    shown.set_some("paused_until", throttle.paused_until().map(rfc3339));
+    shown.set_some("daily", daily(line, host.now));
     shown
 }
 
@@ -91,17 +82,7 @@ fn daily(line: &mut Line, now: i64) -> Option<Value> {
     if limit.used > 0 && passed > 0 {
         let left = i128::from(limit.remaining) * i128::from(passed) / i128::from(limit.used);
         let at = now.saturating_add(i64::try_from(left).unwrap_or(i64::MAX));
-        if at < day.to
-            && let Value::Object(fields) = &mut shown
-        {
-            fields.insert("projected_exhaustion_at".to_owned(), rfc3339(at).into());
-        }
+        shown.set_some("projected_exhaustion_at", (at < day.to).then(|| rfc3339(at)));
     }
     Some(shown)
-}
-
-/// Parts per million as a decimal.
-fn decimal(ppm: u32) -> Value {
-    let text = format!("{}.{:06}", ppm / 1_000_000, ppm % 1_000_000);
-    text.parse().map_or(Value::Null, Value::Number)
 }

@@ -98,10 +98,19 @@ pub struct AdaptiveRule {
 
 /// Whether a connection's limits are kept or only watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Delay and refuse.
     Enforce,
     /// Only count, and say what would have been done.
     Observe,
+}
+
+impl Mode {
+    /// As a policy writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
 }

@@ -4,11 +4,12 @@
 use super::credential::encoded;
 use super::pem::pkcs8;
 use super::profile::Profile;
+use crate::json;
+use crate::json::Value;
 use crate::policy::Credential;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 /// How long a token endpoint may take, from send to last byte, milliseconds. Usual are some hundred.
 pub const EXCHANGE_MS: u64 = 10_000;
@@ -233,10 +234,8 @@ fn assertion(credential: &Credential, now: i64) -> Option<String> {
     let Credential::JwtBearer { issuer, audience, subject, scope, .. } = credential else { return None };
     let issued = now.div_euclid(1_000);
     let mut claims = json!({"iss": issuer, "aud": audience, "iat": issued, "exp": issued.saturating_add(ASSERTION_S)});
-    if let Value::Object(claims) = &mut claims {
-        claims.extend(subject.clone().map(|subject| ("sub".to_owned(), subject.into())));
-        claims.extend(scope.clone().map(|scope| ("scope".to_owned(), scope.into())));
-    }
+    claims.set_some("sub", subject.as_ref());
+    claims.set_some("scope", scope.as_ref());
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     Some(format!("{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(&claims)))
 }
@@ -246,7 +245,7 @@ fn assertion(credential: &Credential, now: i64) -> Option<String> {
 /// # Errors
 /// Why there is no token in it.
 pub fn read(status: u16, retry_after_ms: Option<u64>, body: &str) -> Result<Issued, Failure> {
-    let said: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+    let said = json::read(body).unwrap_or_default();
     match status {
         200..=299 => {}
         300..=399 => return Err(Failure::Redirected),

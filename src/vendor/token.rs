@@ -3,8 +3,8 @@
 
 use super::profile::{TokenEndpoint, TokenShape};
 use crate::http::{Answer, value};
+use crate::json;
 use crate::key::{PREFIX, find};
-use serde_json::json;
 
 /// The most of a token request's body that is read, bytes: a form of a few fields.
 pub const LONGEST_TOKEN_REQUEST: usize = 16 * 1024;
@@ -109,7 +109,7 @@ fn decoded(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::vendor::Profile;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -7,7 +7,7 @@ mod understood;
 
 use super::*;
 use crate::civil::tests::Jiff;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(super) const fn context<'a>(previous: Option<&'a Policy>) -> Context<'a> {
     Context { zones: &Jiff, allow_loopback: false, previous }

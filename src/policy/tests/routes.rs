@@ -1,7 +1,8 @@
 use super::*;
 
 fn routes(texts: &[&str]) -> Routes {
-    serde_json::from_value(json!(texts)).expect("routes")
+    let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+    Routes::of(&texts)
 }
 
 /// Whether an app with these routes may make the call, and whether a limit with them counts it.
@@ -112,6 +113,5 @@ fn what_vendors_may_read_differently_is_never_allowed_past_and_always_counted() 
 fn routes_are_written_as_they_were_read() {
     let texts = ["POST /a/*", "/b/**", "!GET /c", "!/d%20é"];
     assert_eq!(routes(&texts).written(), texts);
-    assert_eq!(json!(routes(&texts)), json!(texts));
-    assert!(serde_json::from_value::<Routes>(json!(["a"])).is_err());
+    assert!(routes(&["a"]).written().is_empty());
 }

@@ -293,7 +293,7 @@ fn no_more_wait_than_there_is_room_for() {
 
 fn admit() -> Admit {
     serde_json::from_value(serde_json::json!({
-        "call": "00", "claims": {"tenant": "t", "id": "i", "role": "app", "app": "a", "expires": null},
+        "call": "00", "claims": {"tenant": "t", "id": "i", "role": "App", "app": "a", "expires": null},
         "connection": "c", "method": "GET", "path": "/", "uri_bytes": 1, "body": {"Bytes": 0}, "page": false,
         "origin": null, "own_origin": false, "key_apart": true, "wait_ms": null, "urgency": 3, "again": false, "knows": 0, "holds": 0, "rejected": 0,
     }))

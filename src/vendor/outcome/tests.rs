@@ -1,7 +1,7 @@
 use super::*;
 use crate::http::LONGEST_RETRY_AFTER_MS;
+use crate::json;
 use crate::vendor::body::Peek;
-use serde_json::json;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const THEN: i64 = 784_111_777_000;

@@ -1,6 +1,6 @@
 //! What is known of a vendor. Shared with the build script, so it names nothing outside this folder.
 
-use serde_json::Value;
+use crate::json::Value;
 
 /// A vendor, as data: a file in `src/vendor/profiles/`, or a connection's inline `profile`.
 #[derive(Debug, Clone, PartialEq, Eq)]

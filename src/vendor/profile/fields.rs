@@ -1,16 +1,13 @@
 //! Reading a JSON object field by field: whatever is wrong is noted with its pointer, and the reading goes on.
 
-use serde_json::{Map, Value};
+use crate::json::{Value, scaled};
 
 /// A JSON pointer, and what is wrong there: one lower-case sentence.
 pub type Fault = (String, String);
 
-/// The object that stands in for one that is not there, or is none.
-static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
-
 /// An object's fields.
 pub(super) struct Fields<'a, 'f> {
-    map: &'a Map<String, Value>,
+    object: &'a Value,
     pointer: String,
     faults: &'f mut Vec<Fault>,
 }
@@ -18,16 +15,19 @@ pub(super) struct Fields<'a, 'f> {
 impl<'a, 'f> Fields<'a, 'f> {
     /// The fields of an object that has none but the known ones.
     pub(super) fn of(value: &'a Value, pointer: &str, known: &[&str], faults: &'f mut Vec<Fault>) -> Self {
-        let map = value.as_object().unwrap_or_else(|| {
+        let fields = value.as_object();
+        if fields.is_none() {
             faults.push((pointer.to_owned(), "must be an object".to_owned()));
-            &EMPTY
-        });
-        for name in map.keys().filter(|name| !known.contains(&name.as_str())) {
+        }
+        for (name, _) in fields.unwrap_or_default() {
+            if known.contains(&name.as_str()) {
+                continue;
+            }
             let escaped = name.replace('~', "~0").replace('/', "~1");
             faults
                 .push((format!("{pointer}/{escaped}"), format!("unknown field; known here are {}", known.join(", "))));
         }
-        Self { map, pointer: pointer.to_owned(), faults }
+        Self { object: value, pointer: pointer.to_owned(), faults }
     }
 
     fn below(&self, field: &str) -> String {
@@ -40,7 +40,7 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     pub(super) fn value(&self, field: &str) -> Option<&'a Value> {
-        self.map.get(field).filter(|value| !value.is_null())
+        self.object.get(field).filter(|value| !value.is_null())
     }
 
     /// The names of the fields that are there.
@@ -100,10 +100,9 @@ impl<'a, 'f> Fields<'a, 'f> {
     /// 0.1 in it.
     pub(super) fn part(&mut self, field: &str) -> Option<u32> {
         let read = |value: &Value| {
-            let text = value.as_number()?.to_string();
-            let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-            let ppm = format!("{whole}{fraction:0<6}").parse().ok()?;
-            (fraction.len() <= 6 && (1..=1_000_000).contains(&ppm)).then_some(ppm)
+            let Value::Number(text) = value else { return None };
+            let ppm = u32::try_from(scaled(text, 6)?).ok()?;
+            (1..=1_000_000).contains(&ppm).then_some(ppm)
         };
         self.read(field, "a number over 0 and up to 1, with at most six decimals", read)
     }

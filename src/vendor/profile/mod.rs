@@ -6,6 +6,7 @@ mod fields;
 mod read;
 mod routes;
 
+use crate::json::{self, Value};
 pub use facts::{
     BodyLimit, Cache, CountPlace, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint,
     TokenPlace, TokenShape, VendorCount,
@@ -13,7 +14,6 @@ pub use facts::{
 pub use fields::Fault;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
@@ -25,7 +25,7 @@ impl Profile {
     pub fn built_in(name: &str) -> Option<Self> {
         let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
         // The build has read it already, so it parses.
-        read::read(name, &serde_json::from_str(text).ok()?).ok()
+        read::read(name, &json::read(text).ok()?).ok()
     }
 
     /// An inline profile.
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Profile {
         match Wire::deserialize(from)? {
             Wire::BuiltIn(name) => Self::built_in(&name).ok_or_else(|| D::Error::custom("no such profile is built in")),
             Wire::Inline(text) => {
-                let value = serde_json::from_str(&text).map_err(D::Error::custom)?;
+                let value = json::read(&text).map_err(D::Error::custom)?;
                 Self::inline(&value).map_err(|_| D::Error::custom("the inline profile does not read"))
             }
         }

@@ -5,7 +5,7 @@ use super::facts::{
     TokenPlace, TokenShape, VendorCount,
 };
 use super::fields::{Fault, Fields};
-use serde_json::Value;
+use crate::json::Value;
 
 /// Every field that a profile may have.
 const FIELDS: [&str; 21] = [
@@ -313,7 +313,7 @@ const MEANINGS: [(&str, Meaning); 8] = [
 fn status(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<(u16, u16)> {
     let code = |number: u64| u16::try_from(number).ok().filter(|code| (200..=599).contains(code));
     let range = match value {
-        Value::Number(number) => number.as_u64().and_then(code).map(|code| (code, code)),
+        Value::Number(_) => value.as_u64().and_then(code).map(|code| (code, code)),
         Value::String(text) => text.split_once('-').and_then(|(low, high)| {
             let end = |text: &str| text.parse().ok().and_then(code);
             end(low).zip(end(high)).filter(|(low, high)| low <= high)

@@ -4,6 +4,7 @@
 use super::super::*;
 use super::{CALL, THROTTLES, refusal, to};
 use crate::http::{Returning, returned, value};
+use serde_json::Value;
 
 /// What a client does with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
