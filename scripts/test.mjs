@@ -4,13 +4,14 @@ import { installPackages } from './lib/npm.mjs';
 import { endTogether } from './lib/processes.mjs';
 import { findRust } from './lib/rust.mjs';
 import { fail, say, seconds } from './lib/say.mjs';
+import { vendorPage } from './lib/vendored.mjs';
 
 async function main() {
   const asked = process.argv.slice(2);
   const unknown = asked.filter((name) => !checks.some((check) => check.name === name));
   if (unknown.length) throw new Error(`no check is called ${unknown.join(', ')}: there are ${checks.map(({ name }) => name).join(', ')}`);
   endTogether();
-  const [rust] = await Promise.all([findRust(), installPackages()]);
+  const [rust] = await Promise.all([findRust(), installPackages().then(vendorPage)]);
   await installLinters(rust);
   const results = [];
   for (const check of checks) if (!asked.length || asked.includes(check.name)) results.push(await made(check, rust, results));
