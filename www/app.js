@@ -3,14 +3,20 @@
 import { ask } from "./ask.js";
 import { setAttribute, setShown, setText } from "./dom.js";
 import { Feed, isStale } from "./feed.js";
-import { clock, countdown, parseTime, span } from "./format.js";
-import { Keep, isKey, takeFromAddress } from "./key.js";
+import { clock, count, countdown, parseTime, span } from "./format.js";
+import { JobsFeed } from "./jobs-feed.js";
+import { Keep, isKey, roleOf, takeFromAddress } from "./key.js";
 import { board } from "./model.js";
+import { Reports } from "./reports.js";
+import { GuideView } from "./view-guide.js";
+import { JobsView } from "./view-jobs.js";
 import { BoardView } from "./view.js";
 
 const part = (id) => document.getElementById(id);
 const keep = new Keep(storage());
 const view = new BoardView(document);
+const jobsView = new JobsView(document);
+const guideView = new GuideView(document, location.origin);
 const world = {
   fetch: (...call) => fetch(...call),
   WebSocket,
@@ -35,6 +41,8 @@ const PHASES = {
 };
 
 let feed = null;
+let reports = null;
+let jobs = null;
 let drawing = false;
 let announced = "";
 let brokenBy = "";
@@ -83,19 +91,25 @@ function fromAddress() {
 
 function enter(key) {
   clearTimeout(setupTimer);
-  feed?.stop();
+  stop();
   keep.write(key);
   fault("");
   part("key").value = "";
   feed = new Feed(key, draw, world);
+  reports = new Reports(key, draw, world);
+  jobs = new JobsFeed(key, draw, world);
   if (document.hidden) feed.resting = true;
   feed.start();
   draw();
 }
 
+function stop() {
+  for (const one of [feed, reports, jobs]) one?.stop();
+  feed = reports = jobs = null;
+}
+
 function leave() {
-  feed?.stop();
-  feed = null;
+  stop();
   drawNow();
   part("key").focus();
   lookForSetup();
@@ -159,9 +173,19 @@ function drawNow() {
 }
 
 function drawBoard(state, now) {
-  const serverNow = parseTime(state.status.at) + (now - state.receivedAt);
-  const shown = board(state.status, Number.isFinite(serverNow) ? serverNow : Date.now());
-  view.show(shown);
+  const at = parseTime(state.status.at) + (now - state.receivedAt);
+  const serverNow = Number.isFinite(at) ? at : Date.now();
+  const shown = board(state.status, serverNow);
+  view.show(shown, reports.shown());
+  jobsView.show(jobs, roleOf(feed.key), shown.jobs, serverNow);
+  guideView.show(shown.connections);
+  const stuck = shown.jobs?.dead ?? 0;
+  setText(part("jobs-count"), stuck > 0 ? `(${count(stuck)} dead)` : "");
+  // A page that nobody sees asks nothing, nor does one whose server does not answer.
+  if (!document.hidden && !isStale(state, now)) {
+    reports.follow(shown.connections);
+    jobs.follow(shown.jobs);
+  }
   return shown;
 }
 

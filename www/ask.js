@@ -1,4 +1,4 @@
-// One request for `/status.json`, and what the answer means for the page.
+// One request to this page's Sluice, and what the answer means for the page.
 
 import { isStatus } from "./model.js";
 
@@ -9,14 +9,26 @@ const TIMEOUT_MS = 8_000;
 const LONGEST = 400;
 
 /**
+ * The status.
  * @param {typeof globalThis.fetch} fetch
  * @param {string | null} key without one the answer still tells whether the installation is set up
  * @returns {Promise<{kind: "status", status: object} | {kind: "refused" | "setup" | "failed", detail: string}>}
  */
 export async function ask(fetch, key) {
-  let answer;
+  const said = await request(fetch, key, "/status.json");
+  if (said.kind === "answered") return isStatus(said.body) ? { kind: "status", status: said.body } : failed("the answer is no status document");
+  const { kind, detail } = said;
+  return { kind, detail };
+}
+
+/**
+ * Any of Sluice's addresses. `refused` is about the key, `failed` about all else; `status` is 0 when nothing was answered.
+ * @returns {Promise<{kind: "answered", body: any} | {kind: "refused" | "setup" | "failed", status: number, detail: string}>}
+ */
+export async function request(fetch, key, path, method = "GET") {
   try {
-    answer = await fetch("/status.json", {
+    const answer = await fetch(path, {
+      method,
       headers: key === null ? {} : { "Sluice-Key": key },
       cache: "no-store",
       credentials: "omit",
@@ -24,15 +36,14 @@ export async function ask(fetch, key) {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     const body = await json(answer);
-    if (answer.ok) {
-      return isStatus(body) ? { kind: "status", status: body } : failed("the answer is no status document");
-    }
-    const detail = saying(body) ?? `status ${answer.status}`;
-    if (answer.status === 401 || answer.status === 403) return { kind: "refused", detail };
-    const setup = answer.status === 503 && answer.headers.get("Sluice-Reason") === "setup";
-    return setup ? { kind: "setup", detail } : failed(detail);
+    if (answer.ok) return { kind: "answered", body };
+    const { status } = answer;
+    const detail = saying(body) ?? `status ${status}`;
+    if (status === 401 || status === 403) return { kind: "refused", status, detail };
+    const setup = status === 503 && answer.headers.get("Sluice-Reason") === "setup";
+    return { kind: setup ? "setup" : "failed", status, detail };
   } catch (error) {
-    return failed(error?.name === "TimeoutError" ? `no answer within ${TIMEOUT_MS / 1000} s` : "the server cannot be reached");
+    return { status: 0, ...failed(error?.name === "TimeoutError" ? `no answer within ${TIMEOUT_MS / 1000} s` : "the server cannot be reached") };
   }
 }
 

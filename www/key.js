@@ -10,6 +10,21 @@ export function isKey(value) {
   return typeof value === "string" && FORM.test(value);
 }
 
+const ROLES = ["app", "viewer", "operator"];
+
+/**
+ * What a key may do, as it says itself; null for a form of key that this page does not know. Nothing hangs on it but
+ * which buttons are worth showing: the server decides.
+ */
+export function roleOf(key) {
+  try {
+    const bytes = atob(key.slice(4).replaceAll("-", "+").replaceAll("_", "/"));
+    return bytes.charCodeAt(0) === 1 ? (ROLES[bytes.charCodeAt(1)] ?? null) : null;
+  } catch {
+    return null;
+  }
+}
+
 /**
  * Takes a key out of the address, so that it stays in neither the bar nor the history.
  * @returns {string | null} what stood there

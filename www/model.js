@@ -1,15 +1,10 @@
 // A status document becomes what the page shows, as plain text and fractions. Pure: no DOM, no clock.
-// The document comes over the network, perhaps from a newer or older Sluice: a field that is missing or of
-// another type shows as unknown and never throws.
 
 import { NONE, bytes, clock, count, counted, countdown, fullTime, moment, parseTime, percent, span } from "./format.js";
-import { STATES, connectionState, limitState } from "./state.js";
-
-/** Longest name shown, characters: the policy allows 63. */
-const LONGEST_TEXT = 80;
-
-// Control characters, and those that turn the writing around to make a name look like another.
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2066-\u2069]/g;
+import { hourOf, hourLine } from "./hour.js";
+import { overviewRow } from "./overview.js";
+import { isObject, list, number, objects, text } from "./read.js";
+import { connectionState, isDay, limitState } from "./state.js";
 
 const KINDS = {
   token_bucket: "token bucket",
@@ -38,8 +33,8 @@ export function board(status, now, zone) {
   return {
     tenant: text(status.tenant),
     connections,
-    summary: STATES.map((state) => ({ ...state, count: connections.filter((c) => c.state === state.id).length })),
-    alerts: list(status.alerts).filter(isObject).map((alert, index) => alertRow(alert, index, now, zone)),
+    alerts: objects(status.alerts).map((alert, index) => alertRow(alert, index, now, zone)),
+    jobs: jobTotals(connections),
   };
 }
 
@@ -64,7 +59,7 @@ function readConnection(value) {
   const queue = isObject(value.queue) ? value.queue : {};
   return {
     ...value,
-    limits: list(value.limits).filter(isObject),
+    limits: objects(value.limits),
     queue: { depth: number(queue.depth), size: number(queue.size), oldest_wait_ms: number(queue.oldest_wait_ms) },
     in_flight: number(value.in_flight),
     rate_factor: number(value.rate_factor),
@@ -74,21 +69,30 @@ function readConnection(value) {
 function connectionRow(name, connection, now, zone) {
   const pausedUntil = parseTime(connection.paused_until);
   const { state, word } = connectionState(connection, pausedUntil, now);
+  const limits = uniqueKeys(connection.limits.map((limit) => limitRow(limit, now, zone)));
+  const day = today(connection, now, zone);
   return {
     key: name,
+    id: `c-${name}`,
     name: text(name),
+    rawVendor: typeof connection.vendor === "string" ? connection.vendor : "",
     vendor: connection.vendor === name ? "" : text(connection.vendor),
     observe: connection.mode === "observe",
     state,
     word,
-    figures: figures(connection, now, zone),
+    figures: [...figures(connection), day],
     notes: notes(connection, pausedUntil, now, zone),
-    limits: uniqueKeys(connection.limits.map((limit) => limitRow(limit, now, zone))),
-    hour: hourLine(connection),
+    limits,
+    hour: hourOf(connection),
+    hourLine: hourLine(connection),
+    jobs: isObject(connection.jobs) ? connection.jobs : null,
+    // What has to have changed for the reports of usage to be worth asking for again.
+    moved: [connection.last_hour?.calls, connection.last_hour?.throttled, connection.daily?.used].join(),
+    overview: overviewRow(connection, limits, day),
   };
 }
 
-function figures(connection, now, zone) {
+function figures(connection) {
   const { depth, size, oldest_wait_ms: oldest } = connection.queue;
   const factor = connection.rate_factor;
   return [
@@ -102,7 +106,6 @@ function figures(connection, now, zone) {
     },
     { key: "wait", label: "Oldest wait", value: depth > 0 ? span(oldest) : NONE, state: depth > 0 ? "tight" : "" },
     { key: "rate", label: "Rate", value: percent(factor), state: factor < 1 ? "held" : "" },
-    today(connection, now, zone),
   ];
 }
 
@@ -113,18 +116,25 @@ function today(connection, now, zone) {
   const [used, limit] = [number(daily.used), number(daily.limit)];
   const row = { kind: "daily", used, limit, remaining: limit - used };
   const state = limitState(row);
+  const fraction = limit > 0 ? used / limit : NaN;
+  const lasting = lasts(daily, used, limit, now, zone);
   return {
     ...figure,
     value: count(used),
     rest: Number.isFinite(limit) ? `/ ${count(limit)}` : "",
-    detail: [limit > 0 ? `${percent(used / limit)} used` : "", lasts(daily, now, zone)].filter(Boolean).join(", "),
-    state: state === "tight" || state === "refusing" ? state : "",
+    detail: [limit > 0 ? `${percent(fraction)} used` : "", lasting && `lasts ${lasting} at this rate`].filter(Boolean).join(", "),
+    // A day that ends before its reset is bad news long before it is spent.
+    state: state === "refusing" ? state : state === "tight" || lasting.startsWith("until") ? "tight" : "",
+    fraction,
+    lasting,
   };
 }
 
-function lasts(daily, now, zone) {
+// `projected_exhaustion_at` is there only when the day will not last to its reset.
+function lasts(daily, used, limit, now, zone) {
+  if (daily.projected_exhaustion_at === undefined) return used > 0 && used < limit ? "the day" : "";
   const end = parseTime(daily.projected_exhaustion_at);
-  return end > now ? `lasts until ${moment(end, now, zone)} at this rate` : "";
+  return end > now ? `until ${moment(end, now, zone)}` : "";
 }
 
 function notes(connection, pausedUntil, now, zone) {
@@ -162,6 +172,8 @@ function limitRow(limit, now, zone) {
     vendorCount: Number.isFinite(vendorUsed) ? `vendor counts ${amount(vendorUsed)}` : "",
     reset: reset > now ? resetText(reset, now, zone) : NONE,
     resetFull: reset > now ? fullTime(reset, zone) : "",
+    day: isDay(limit),
+    full: inForce > 0 ? used / inForce : NaN,
     meter: {
       now: Number.isFinite(used) && inForce > 0 ? Math.min(used, inForce) : 0,
       max: inForce > 0 ? inForce : 1,
@@ -185,23 +197,11 @@ function resetText(reset, now, zone) {
   return ahead < 3_600_000 ? `in ${countdown(ahead)}` : `at ${moment(reset, now, zone)}`;
 }
 
-function hourLine(connection) {
-  const hour = connection.last_hour;
-  const parts = [];
-  if (isObject(hour)) {
-    const ratio = number(hour.throttled_ratio);
-    const throttled = `${count(number(hour.throttled))} throttled by the vendor`;
-    parts.push(
-      `Last hour: ${counted(number(hour.calls), "call")}`,
-      ratio > 0 ? `${throttled} (${percent(ratio)})` : throttled,
-      `${count(number(hour.refused))} refused by Sluice`,
-    );
-  }
-  const jobs = connection.jobs;
-  if (isObject(jobs) && (jobs.queued > 0 || jobs.running > 0 || jobs.dead > 0)) {
-    parts.push(`jobs: ${count(number(jobs.queued))} queued, ${count(number(jobs.running))} running, ${count(number(jobs.dead))} dead`);
-  }
-  return parts.join(" · ");
+// Of all connections; null where no document says anything of jobs.
+function jobTotals(connections) {
+  const known = connections.map((row) => row.jobs).filter(Boolean);
+  const sum = (state) => known.reduce((total, jobs) => total + (jobs[state] > 0 ? jobs[state] : 0), 0);
+  return known.length > 0 ? { queued: sum("queued"), running: sum("running"), dead: sum("dead") } : null;
 }
 
 const ALERTS = {
@@ -218,6 +218,7 @@ function alertRow(alert, index, now, zone) {
   return {
     key: `${index} ${alert.kind} ${alert.connection ?? ""}`,
     connection: typeof alert.connection === "string" ? text(alert.connection) : "",
+    href: typeof alert.connection === "string" ? `#${encodeURIComponent(`c-${alert.connection}`)}` : "",
     text: say(value, limit),
     since: Number.isFinite(since) ? `since ${moment(since, now, zone)}` : "",
   };
@@ -235,22 +236,4 @@ function uniqueKeys(rows) {
 
 function fraction(part, whole) {
   return whole > 0 && part > 0 ? Math.min(1, part / whole) : 0;
-}
-
-function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function list(value) {
-  return Array.isArray(value) ? value : [];
-}
-
-function number(value) {
-  return typeof value === "number" ? value : NaN;
-}
-
-function text(value) {
-  if (typeof value !== "string" || value === "") return NONE;
-  const shown = value.replace(UNSEEN, "\ufffd");
-  return shown.length > LONGEST_TEXT ? `${shown.slice(0, LONGEST_TEXT)}…` : shown;
 }

@@ -2,6 +2,10 @@
 
 import { Rows, el, setAttribute, setProperty, setShown, setText } from "./dom.js";
 import { STATES } from "./state.js";
+import { UseView } from "./view-use.js";
+
+/** From so many connections on they are worth an overview. */
+const OVERVIEW_FROM = 2;
 
 /** The part of the page below the header, for one key. */
 export class BoardView {
@@ -10,16 +14,20 @@ export class BoardView {
     this.empty = part("empty");
     this.alertList = part("alerts");
     this.alerts = new Rows(this.alertList, alertNode);
-    this.summary = new Rows(part("summary"), summaryNode);
+    this.overview = part("overview");
+    this.lines = new Rows(part("overview-lines"), lineNode);
     this.cards = new Rows(part("cards"), cardNode);
-    drawLegend(part("legend"));
+    drawLegend(part("legend-items"));
   }
 
-  show(board) {
+  /** `reports`: name → `{use, error}`. */
+  show(board, reports) {
     setShown(this.alertList, board.alerts.length > 0);
     this.alerts.show(board.alerts);
-    this.summary.show(board.summary.map((state) => ({ ...state, key: state.id })));
-    this.cards.show(board.connections);
+    const lines = board.connections.length >= OVERVIEW_FROM ? board.connections : [];
+    setShown(this.overview, lines.length > 0);
+    this.lines.show(lines);
+    this.cards.show(board.connections.map((row) => ({ ...row, report: reports.get(row.key) })));
     setShown(this.empty, board.connections.length === 0);
   }
 }
@@ -29,23 +37,53 @@ function mark(state) {
 }
 
 function alertNode() {
-  const [connection, text, since] = [el("bdi", { class: "name" }), el("span"), el("span", { class: "since" })];
-  const node = el("li", {}, mark("refusing"), el("span", { class: "what" }, connection, " ", text), since);
+  const [connection, text, since] = [el("a", { class: "name" }), el("span"), el("span", { class: "since" })];
+  const node = el("li", {}, mark("refusing"), el("span", { class: "what" }, el("bdi", {}, connection), " ", text), since);
   const update = (alert) => {
     setText(connection, alert.connection);
     setShown(connection, alert.connection !== "");
+    setAttribute(connection, "href", alert.href || null);
     setText(text, alert.text);
     setText(since, alert.since);
   };
   return { node, update };
 }
 
-function summaryNode(state) {
-  const number = el("b");
-  const node = el("li", { title: state.meaning }, mark(state.id), number, state.name);
-  const update = ({ count }) => {
-    setText(number, String(count));
-    node.classList.toggle("none", count === 0);
+// A connection's line in the overview.
+function lineNode(first) {
+  const [shape, name, word] = [mark(first.state), el("a"), el("span", { class: "word" })];
+  const cells = {
+    tightest: measureCell("tightest limit"),
+    day: measureCell("today"),
+    waiting: measureCell("waiting"),
+    throttled: measureCell("throttled"),
+    stuck: measureCell("jobs"),
+  };
+  const head = el("th", { role: "rowheader", scope: "row" }, shape, el("bdi", {}, name));
+  const state = el("td", { role: "cell", class: "state-cell" }, word);
+  const node = el("tr", { role: "row" }, head, state, ...Object.values(cells).map((cell) => cell.node));
+  const update = (row) => {
+    setAttribute(node, "data-state", row.state);
+    setAttribute(shape, "data-state", row.state);
+    setText(name, row.name);
+    setAttribute(name, "href", `#${encodeURIComponent(row.id)}`);
+    setText(word, row.word);
+    for (const [key, cell] of Object.entries(cells)) cell.update(row.overview[key]);
+  };
+  return { node, update };
+}
+
+function measureCell(label) {
+  const [value, note, fill] = [el("span", { class: "value" }), el("span", { class: "soft" }), el("span", { class: "fill" })];
+  const bar = el("span", { class: "small-bar", "aria-hidden": "true" }, fill);
+  const node = el("td", { role: "cell", "data-label": label }, bar, value, " ", note);
+  const update = (cell) => {
+    setText(value, cell.text);
+    setText(note, cell.note);
+    setShown(bar, Number.isFinite(cell.bar));
+    setProperty(bar, "--used", cell.bar ?? 0);
+    setAttribute(node, "data-state", cell.state);
+    node.classList.toggle("calm", cell.calm);
   };
   return { node, update };
 }
@@ -57,15 +95,15 @@ function cardNode(first) {
   const titleId = `connection-${cardsMade}`;
   const [name, vendor, observe] = [el("bdi"), el("bdi", { class: "vendor" }), el("span", { class: "badge" }, "observe")];
   const [shape, word] = [mark(first.state), el("span", { class: "word" })];
-  const [figures, notes, limits, hour] = [el("dl", { class: "figures" }), el("ul", { class: "notes" }), limitTable(titleId), el("p", { class: "hour" })];
+  const [figures, notes, limits, use] = [el("dl", { class: "figures" }), el("ul", { class: "notes" }), limitTable(titleId), new UseView()];
   const node = el(
     "article",
-    { class: "card", "aria-labelledby": titleId },
+    { class: "card", id: first.id, tabindex: "-1", "aria-labelledby": titleId },
     el("header", {}, el("h2", { id: titleId }, name), vendor, observe, el("span", { class: "state" }, shape, word)),
     figures,
     notes,
     limits.node,
-    hour,
+    ...use.nodes,
   );
   const figureRows = new Rows(figures, figureNode);
   const noteRows = new Rows(notes, noteNode);
@@ -81,8 +119,7 @@ function cardNode(first) {
     noteRows.show(row.notes);
     setShown(notes, row.notes.length > 0);
     limits.update(row.limits);
-    setText(hour, row.hour);
-    setShown(hour, row.hour !== "");
+    use.update(row, row.report);
   };
   return { node, update };
 }

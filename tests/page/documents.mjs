@@ -26,9 +26,15 @@ export function connection(more = {}) {
   };
 }
 
-const hour = (calls, throttled, refused) => ({
-  calls, throttled, throttled_ratio: calls ? throttled / calls : 0, refused, by_endpoint: [], retries_histogram: [],
+// The last hour, spread over the endpoints given as [method, path, part of the calls, part of the throttles].
+const hour = (calls, throttled, refused, endpoints = [], retried = throttled) => ({
+  calls, throttled, throttled_ratio: calls ? throttled / calls : 0, refused,
+  by_endpoint: endpoints.map(([method, path, part, partThrottled]) => ({ method, path, calls: Math.round(calls * part), throttled: Math.round(throttled * partThrottled) })),
+  retries_histogram: calls ? [{ attempts: 1, calls: calls - Math.round(retried * 1.4) }, ...(retried ? [{ attempts: 2, calls: retried }, { attempts: 3, calls: Math.round(retried * 0.2) }] : [])] : [],
 });
+
+const CRM = [["GET", "/crm/v3/objects/contacts/{id}", 0.52, 0.1], ["POST", "/crm/v3/objects/contacts/search", 0.2, 0.86], ["POST", "/crm/v3/objects/contacts/batch/upsert", 0.18, 0.04], ["GET", "/crm/v3/owners", 0.1, 0]];
+const LEADS = [["POST", "/rest/v1/leads.json", 0.61, 0.9], ["GET", "/rest/v1/leads.json", 0.3, 0.1], ["GET", "/rest/v1/leads/describe.json", 0.09, 0]];
 
 /** A document around connections. */
 export function status(connections, more = {}, now = NOW) {
@@ -67,7 +73,7 @@ export function busy(now = NOW) {
         limit("search", "rolling_window", 1, 5, { reset_at: inSeconds(0.6, now) }),
         limit("daily", "daily", 21_877, 40_000, { reset_at: inSeconds(35_798, now), vendor_used: 24_310 }),
       ],
-      daily: { used: 21_877, limit: 40_000 }, last_hour: hour(9_120, 4, 0),
+      daily: { used: 21_877, limit: 40_000 }, last_hour: hour(9_120, 4, 0, CRM),
     }),
     "keap-eu": connection({
       vendor: "keap", mode: "observe", in_flight: 1,
@@ -84,7 +90,7 @@ export function busy(now = NOW) {
         limit("bulk extract", "daily", 212_400_000, 250_000_000, { of: 500_000_000, reset_at: inSeconds(57_398, now), unit: "response_bytes" }),
       ],
       daily: { used: 17_204, limit: 25_000, projected_exhaustion_at: inSeconds(9_398, now) },
-      queue: { depth: 3, size: 100, oldest_wait_ms: 640 }, last_hour: hour(8_804, 12, 0),
+      queue: { depth: 3, size: 100, oldest_wait_ms: 640 }, last_hour: hour(8_804, 12, 0, LEADS),
     }),
     "sales-org": connection({
       vendor: "salesforce", in_flight: 9,
@@ -102,17 +108,17 @@ export function failing(now = NOW) {
     ...base,
     connections: {
       ...base.connections,
-      aprimo: { ...aprimo, queue: { depth: 100, size: 100, oldest_wait_ms: 9_870 }, last_hour: hour(38_204, 0, 1_915) },
+      aprimo: { ...aprimo, queue: { depth: 100, size: 100, oldest_wait_ms: 9_870 }, last_hour: hour(38_204, 0, 1_915, [["GET", "/api/core/records", 0.8, 0], ["GET", "/api/core/record/{id}", 0.2, 0]]) },
       hubspot: {
         ...hubspot, rate_factor: 0.25,
         limits: [limit("burst", "rolling_window", 25, 25, { of: 100, reset_at: inSeconds(7, now) }), ...hubspot.limits.slice(1)],
-        paused_until: inSeconds(42, now), queue: { depth: 18, size: 100, oldest_wait_ms: 31_000 }, last_hour: hour(9_120, 702, 44),
+        paused_until: inSeconds(42, now), queue: { depth: 18, size: 100, oldest_wait_ms: 31_000 }, last_hour: hour(9_120, 702, 44, CRM),
         jobs: { queued: 40, running: 0, dead: 3 },
       },
       marketo: {
         ...marketo,
         limits: [marketo.limits[0], marketo.limits[1], limit("daily", "daily", 25_000, 25_000, { of: 50_000, reset_at: inSeconds(57_398, now), vendor_used: 49_830 })],
-        daily: { used: 25_000, limit: 25_000 }, queue: { depth: 0, size: 100, oldest_wait_ms: 0 }, in_flight: 0, last_hour: hour(8_804, 310, 2_206),
+        daily: { used: 25_000, limit: 25_000 }, queue: { depth: 0, size: 100, oldest_wait_ms: 0 }, in_flight: 0, last_hour: hour(8_804, 310, 2_206, LEADS),
       },
     },
     alerts: [
@@ -123,7 +129,7 @@ export function failing(now = NOW) {
   };
 }
 
-const IMAGE = "<img src=x onerror=\"document.title='owned'\">";
+export const IMAGE = "<img src=x onerror=\"document.title='owned'\">";
 
 /** Names and texts that are markup, or longer than any screen. */
 export function hostile(now = NOW) {
@@ -138,4 +144,53 @@ export function hostile(now = NOW) {
     }),
     ["c".repeat(63)]: connection({ limits: [limit("rate", "rolling_window", 999_999_999, 1_000_000_000)], in_flight: 123_456 }),
   }, { tenant: `demo ${IMAGE}`, alerts: [{ kind: "__proto__", connection: IMAGE, since: "never", value: 1, limit: 2 }] }, now);
+}
+
+/** Seven days of calls by app as `/stats/usage/last7days.json` has them, the last of them `today`'s total. */
+export function usage(apps, today, now = NOW) {
+  const wave = [0.82, 0.95, 1.1, 1.02, 0.9, 0.35, 1];
+  const result = wave.map((height, index) => {
+    const users = Object.entries(apps).map(([userId, part], place) => ({ userId, count: Math.round(today * part * (index === 6 ? 1 : height * (1 + 0.25 * Math.sin(index * (place + 2))))) }));
+    return { date: day(index - 6, now), total: users.reduce((sum, user) => sum + user.count, 0), users };
+  });
+  return { requestId: "1", success: true, result };
+}
+
+/** Seven days of errors by code: `codes` says how many there are today, the days before have an eighth of them. */
+export function errors(codes, now = NOW) {
+  const result = Array.from({ length: 7 }, (_, index) => {
+    const list = Object.entries(codes).map(([errorCode, n]) => ({ errorCode, count: index === 6 ? n : Math.round(n / 8) }));
+    return { date: day(index - 6, now), total: list.reduce((sum, one) => sum + one.count, 0), errors: list };
+  });
+  return { requestId: "1", success: true, result };
+}
+
+const day = (offset, now) => new Date(now + offset * 86_400_000).toISOString().slice(0, 10);
+
+/** Reports for the connections of `busy` and `failing`; a connection that has none here has had no call. */
+export function reports(document, now = NOW) {
+  const apps = { "crm-sync": 0.58, "web-form": 0.11, "nightly-export": 0.31 };
+  const broken = document.alerts.length > 0;
+  const all = Object.entries(document.connections).map(([name, one]) => {
+    const today = one.daily?.used ?? one.last_hour.calls * 9;
+    const mix = name === "marketo" ? { "nightly-export": 0.64, "crm-sync": 0.25, "web-form": 0.07, "lead-scoring": 0.04 } : name === "keap-eu" ? { "web-form": 1 } : apps;
+    const codes = !broken ? {} : name === "marketo" ? { 606: 214, 607: 88, 615: 8 } : name === "hubspot" ? { 429: 2_114, 502: 31, timeout: 12 } : {};
+    return [name, { usage: usage(today ? mix : {}, today, now), errors: errors(codes, now) }];
+  });
+  return Object.fromEntries(all);
+}
+
+/** Jobs of `failing`: three dead letters, some queued. */
+export function jobs(now = NOW) {
+  const attempt = (seconds, status, error) => ({ at: inSeconds(seconds, now), ...(status && { status }), ...(error && { error }) });
+  const job = (id, state, more) => ({ id, state, connection: "hubspot", app: "crm-sync", method: "POST", path: "/crm/v3/objects/contacts", attempts: [], created: inSeconds(-900, now), updated: inSeconds(-95, now), ...more });
+  return {
+    dead: [
+      job("job-3", "dead", { attempts: [attempt(-700, 502), attempt(-640, 502), attempt(-95, 504)], error: "out of attempts" }),
+      job("job-2", "dead", { app: "nightly-export", attempts: [attempt(-3_000, 0, "timeout")], error: "outcome-unknown", updated: inSeconds(-2_940, now) }),
+      job("job-1", "dead", { app: "web-form", path: "/crm/v3/objects/contacts/batch/create", attempts: [attempt(-5_000, 400)], error: "refused for good", updated: inSeconds(-5_000, now) }),
+    ],
+    running: [],
+    queued: Array.from({ length: 40 }, (_, index) => job(`job-${index + 10}`, "queued", { next_attempt: inSeconds(12 + index * 3, now), attempts: index < 2 ? [attempt(-60, 429)] : [] })),
+  };
 }

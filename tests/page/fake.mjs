@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname } from "node:path";
+import { gzipSync } from "node:zlib";
 import { inSeconds } from "./documents.mjs";
 
 const WWW = new URL("../../www/", import.meta.url);
@@ -15,14 +16,23 @@ export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-export const KEY = "slk_fake-viewer-key";
+/** A key as this Sluice writes them: version, role, expiry, then what the page does not look at. */
+const keyOf = (role, name) => `slk_${Buffer.from([1, role, 0, 0, 0, 0, 0, 0, 0, 0, ...Buffer.from(name)]).toString("base64url")}`;
+
+export const APP_KEY = keyOf(0, "fake-app-key");
+export const KEY = keyOf(1, "fake-viewer-key");
+export const OPERATOR_KEY = keyOf(2, "fake-operator-key");
 
 export class Fake {
   constructor() {
     /** What `/status.json` and the socket say. */
     this.status = null;
     /** Key → accepted. */
-    this.keys = new Set([KEY]);
+    this.keys = new Set([KEY, OPERATOR_KEY, APP_KEY]);
+    /** Connection → `{usage, errors}`, the reports of seven days; none: there are no reports here. */
+    this.reports = null;
+    /** List (`dead`, `running`, `queued`) → jobs. */
+    this.jobs = { dead: [], running: [], queued: [] };
     /** A detail: every request is answered 503 `setup`. */
     this.setup = null;
     /** False: upgrades are answered 500, as by a proxy that knows no WebSocket. */
@@ -83,12 +93,51 @@ export class Fake {
       // Agrees with a server whose clock is the test's own.
       return send(response, 200, { ...this.status, at: this.status.at ?? inSeconds(0) });
     }
+    const known = this.statistics(request) ?? this.work(request);
+    if (known) return send(response, known.status ?? 200, known);
     const path = request.url === "/" ? "index.html" : request.url.slice(1);
     const type = TYPES[extname(path)];
-    const body = type && /^[a-z.]+$/.test(path) ? await readFile(new URL(path, WWW)).catch(() => null) : null;
+    const body = type && /^(vendor\/)?[a-z.-]+$/.test(path) ? await readFile(new URL(path, WWW)).catch(() => null) : null;
     if (!body) return send(response, 404, { title: "not found", status: 404, detail: "nothing is at this address" });
-    response.writeHead(200, { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache" });
-    response.end(body);
+    response.writeHead(200, { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache", "Content-Encoding": "gzip" });
+    response.end(gzipSync(body));
+  }
+
+  // `/stats/…`; undefined for any other address.
+  statistics({ url, headers }) {
+    const [, kind, query] = url.match(/^\/stats\/(usage|errors)\/last7days\.json\?(.*)$/) ?? [];
+    if (!kind) return undefined;
+    const problem = this.problem(headers["sluice-key"]);
+    if (problem) return problem;
+    return this.reports?.[new URLSearchParams(query).get("connection")]?.[kind] ?? { title: "not found", status: 404, detail: "no such connection" };
+  }
+
+  // `/jobs` and `/dead-letters`, in pages, and what an operator does to them.
+  work({ method, url, headers }) {
+    const { pathname, searchParams } = new URL(url, this.url);
+    const [, list, id, verb] = pathname.match(/^\/(jobs|dead-letters)(?:\/([\w-]+))?(?:\/(replay))?$/) ?? [];
+    if (!list) return undefined;
+    const problem = this.problem(headers["sluice-key"]);
+    if (problem) return problem;
+    if (method === "GET") return page(list === "jobs" ? this.jobs[searchParams.get("state")] : this.jobs.dead, searchParams);
+    if (headers["sluice-key"] !== OPERATOR_KEY) return { title: "forbidden", status: 403, detail: "the key's role may not do this" };
+    const replays = verb === "replay" || id === "replay";
+    for (const name of list === "jobs" ? ["queued", "running"] : ["dead"]) {
+      const [chosen, rest] = [[], []];
+      for (const job of this.jobs[name]) (id === "replay" || job.id === id ? chosen : rest).push(job);
+      this.jobs[name] = rest;
+      if (replays) this.jobs.queued.push(...chosen.map((job) => ({ ...job, state: "queued" })));
+    }
+    this.recount();
+    return { items: [] };
+  }
+
+  /** Puts the numbers of jobs into the status, and says it. */
+  recount() {
+    const [first] = Object.keys(this.status.connections);
+    const counts = Object.fromEntries(Object.entries(this.jobs).map(([name, all]) => [name, all.length]));
+    for (const [name, one] of Object.entries(this.status.connections)) one.jobs = name === first ? counts : { queued: 0, running: 0, dead: 0 };
+    this.show(this.status);
   }
 
   problem(key) {
@@ -115,6 +164,12 @@ export class Fake {
     // The page sends nothing but a close frame.
     socket.on("data", () => socket.end());
   }
+}
+
+function page(all, query) {
+  const from = query.has("after") ? all.findIndex((job) => job.id === query.get("after")) + 1 : 0;
+  const items = all.slice(from, from + Number(query.get("limit") ?? 50));
+  return { items, ...(from + items.length < all.length && { next: items.at(-1).id }) };
 }
 
 function send(response, status, body, headers = {}) {

@@ -13,12 +13,20 @@ test("connections come by name, whatever order the document has", () => {
   assert.deepEqual(names, ["10", "a", "b"]);
 });
 
-test("the summary counts every connection once", () => {
-  for (const document of [idle(), busy(), failing()]) {
-    const { summary, connections } = see(document);
-    assert.equal(summary.reduce((sum, state) => sum + state.count, 0), connections.length);
-  }
-  assert.deepEqual(see(failing()).summary.map((state) => [state.id, state.count]), [["idle", 0], ["flowing", 4], ["tight", 0], ["held", 1], ["refusing", 2]]);
+test("a line of the overview says what a glance has to take in", () => {
+  const cells = (name) => {
+    const { overview } = see(failing()).connections.find((row) => row.name === name);
+    return Object.fromEntries(Object.entries(overview).map(([key, cell]) => [key, `${cell.text} ${cell.note}`.trim()]));
+  };
+  assert.deepEqual(cells("hubspot"), { tightest: "100 % burst", day: "55 % lasts the day", waiting: "18 31 s", throttled: "702 7.7 %", stuck: "3 dead 40 to run" });
+  assert.deepEqual(cells("marketo"), { tightest: "86 % rate", day: "100 % spent", waiting: "0", throttled: "310 3.5 %", stuck: "0" });
+  assert.deepEqual(cells("sales-org"), { tightest: "8 % long-running", day: "–", waiting: "0", throttled: "0", stuck: "0" });
+});
+
+test("what is calm says so, for screens that have no room for it", () => {
+  const calm = (more) => Object.entries(only(more).overview).filter(([, cell]) => cell.calm).map(([key]) => key);
+  assert.deepEqual(calm({}), ["tightest", "day", "waiting", "throttled", "stuck"]);
+  assert.deepEqual(calm({ queue: { depth: 1, size: 2 }, jobs: { queued: 0, running: 0, dead: 1 } }), ["tightest", "day", "throttled"]);
 });
 
 test("a limit is tight from 80 % on, and a spent day refuses where a full window only delays", () => {
@@ -65,8 +73,15 @@ test("figures say what the document says", () => {
   assert.equal(figure(row, "today").detail, "62 % used, lasts until 16:40 at this rate");
 });
 
-test("a day already projected to be over, or with no projection, promises nothing", () => {
+test("a day that no projection ends lasts, and one that ends before its reset is bad news already", () => {
+  assert.equal(figure(only({ daily: { used: 1, limit: 4 } }), "today").detail, "25 % used, lasts the day at this rate");
+  assert.equal(figure(only({ daily: { used: 1, limit: 4 } }), "today").state, "");
+  assert.equal(figure(only({ daily: { used: 1, limit: 4, projected_exhaustion_at: inSeconds(60) } }), "today").state, "tight");
+});
+
+test("a day already projected to be over, spent or unused, promises nothing", () => {
   assert.equal(figure(only({ daily: { used: 1, limit: 4, projected_exhaustion_at: inSeconds(-1) } }), "today").detail, "25 % used");
+  assert.equal(figure(only({ daily: { used: 4, limit: 4 } }), "today").detail, "100 % used");
   assert.equal(figure(only({ daily: { used: 0, limit: 0 } }), "today").detail, "");
   assert.equal(figure(only({}), "today").detail, "no daily limit");
 });

@@ -3,8 +3,8 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { launch } from "./browser.mjs";
-import { busy, failing, hostile, idle } from "./documents.mjs";
-import { Fake, KEY } from "./fake.mjs";
+import { busy, failing, hostile, idle, jobs, reports } from "./documents.mjs";
+import { Fake, KEY, OPERATOR_KEY } from "./fake.mjs";
 
 const folder = process.argv[2];
 if (!folder) {
@@ -20,10 +20,13 @@ const NARROW = { width: 360, height: 740 };
 async function shot(name, { document: make = null, viewport = WIDE, colorScheme = "light", key = KEY, setup = null, after = async () => {} }) {
   fake.setup = setup;
   fake.status = make?.(Date.now()) ?? null;
+  fake.reports = fake.status && reports(fake.status, Date.now());
+  fake.jobs = make === failing ? jobs(Date.now()) : { dead: [], running: [], queued: [] };
   const page = await browser.newPage({ viewport, colorScheme, deviceScaleFactor: 1.5, timezoneId: "Europe/Berlin", reducedMotion: "reduce" });
   await page.goto(`${fake.url}/${key ? `#key=${key}` : ""}`);
   await page.waitForSelector(setup ? "#setup:not([hidden])" : make ? ".card, #empty:not([hidden])" : "#gate:not([hidden])");
   if (make) await page.waitForSelector("#phase[data-state=flowing]");
+  if (make) await page.waitForFunction(() => [...document.querySelectorAll(".use")].every((use) => use.textContent.includes("Today") && !use.textContent.includes("…")));
   await after(page);
   await page.waitForTimeout(300);
   await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });

@@ -1,0 +1,68 @@
+// Jobs and dead letters as the page shows them. Pure.
+
+import { NONE, clock, count, counted, countdown, moment, parseTime } from "./format.js";
+import { isObject, number, objects, text } from "./read.js";
+
+/** Longest path or error shown, characters. */
+const LONGEST = 160;
+
+/** True for what `/jobs` and `/dead-letters` could have sent. */
+export function isJobList(body) {
+  return isObject(body) && Array.isArray(body.items);
+}
+
+/** One job or dead letter as a row. */
+export function jobRow(job, now, zone) {
+  const attempts = objects(job.attempts);
+  const id = typeof job.id === "string" ? job.id : "";
+  return {
+    key: id,
+    id,
+    state: text(job.state),
+    connection: text(job.connection),
+    app: text(job.app),
+    request: `${text(job.method)} ${text(job.path, LONGEST)}`,
+    tries: attempts.length > 0 ? counted(attempts.length, "attempt") : "not tried yet",
+    why: why(job, attempts),
+    since: moment(parseTime(job.updated), now, zone),
+    next: next(job, now, zone),
+    attempts: attempts.map((attempt, index) => ({ key: String(index), text: `${stamp(attempt.at, now, zone)}  ${outcome(attempt)}` })),
+  };
+}
+
+// Of a job out of attempts, the last says the most; of one refused for good, its own error does.
+function why(job, attempts) {
+  const last = attempts.at(-1);
+  const parts = [typeof job.error === "string" ? text(job.error, LONGEST) : "", last ? outcome(last) : ""].filter(Boolean);
+  return [...new Set(parts)].join(": ") || NONE;
+}
+
+function outcome({ status, error }) {
+  const parts = [Number.isFinite(number(status)) ? `status ${status}` : "", typeof error === "string" ? text(error, LONGEST) : ""].filter(Boolean);
+  return parts.join(", ") || "no outcome";
+}
+
+function stamp(at, now, zone) {
+  const time = parseTime(at);
+  return Math.abs(now - time) < 18 * 3_600_000 ? clock(time, zone) : moment(time, now, zone);
+}
+
+function next(job, now, zone) {
+  const at = parseTime(job.next_attempt);
+  if (!Number.isFinite(at)) return job.state === "running" ? "now" : NONE;
+  return at - now < 3_600_000 ? `in ${countdown(at - now)}` : `at ${moment(at, now, zone)}`;
+}
+
+/** What the section says before its tables. */
+export function jobsLine(totals) {
+  if (!totals) return "This Sluice says nothing of jobs.";
+  const { queued, running, dead } = totals;
+  if (queued + running + dead === 0) return "No jobs waiting, no dead letters.";
+  return `${count(queued)} queued, ${count(running)} running, ${counted(dead, "dead letter")}.`;
+}
+
+/** Why the buttons are not there; empty where they are. */
+export function bound(role, refusedBecause) {
+  if (refusedBecause) return `Replaying and deleting were refused: ${refusedBecause}.`;
+  return role === "viewer" || role === "app" ? `Replaying and deleting take an operator's key; this one is ${role === "app" ? "an app's" : "a viewer's"}.` : "";
+}

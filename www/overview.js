@@ -1,0 +1,49 @@
+// One line for each connection, to take in all of them at a glance. Pure.
+
+import { NONE, count, percent, span } from "./format.js";
+import { isObject, number } from "./read.js";
+
+/** From this part of the calls on, throttling is called failing: the brief's alert. */
+const FAILING_FROM = 0.05;
+
+/**
+ * The cells of a connection's line; one with `calm` has nothing to tell, and narrow screens leave it out.
+ * @param {object} connection as the document has it
+ * @param {object[]} limits the rows of its limits
+ * @param {object} day the figure of its day
+ */
+export function overviewRow(connection, limits, day) {
+  return { tightest: tightest(limits), day: dayCell(day), waiting: waiting(connection), throttled: throttled(connection), stuck: stuck(connection) };
+}
+
+// The window or bucket nearest to its end: days have a cell of their own.
+function tightest(limits) {
+  const [worst] = limits.filter((row) => !row.day && row.full >= 0).sort((a, b) => b.full - a.full);
+  if (!worst) return { text: NONE, note: "", bar: null, state: null, calm: true };
+  return { text: percent(worst.full), note: worst.name, bar: Math.min(1, worst.full), state: worst.state, calm: worst.full < 0.01 };
+}
+
+function dayCell(day) {
+  if (!(day.fraction >= 0)) return { text: NONE, note: "", bar: null, state: null, calm: true };
+  const note = day.state === "refusing" ? "spent" : day.lasting && `lasts ${day.lasting}`;
+  return { text: percent(day.fraction), note, bar: Math.min(1, day.fraction), state: day.state || "flowing", calm: false };
+}
+
+function waiting({ queue }) {
+  const { depth, size, oldest_wait_ms: oldest } = queue;
+  if (!(depth > 0)) return { text: depth === 0 ? "0" : NONE, note: "", state: null, calm: true };
+  return { text: count(depth), note: span(oldest), state: depth >= size ? "refusing" : "tight", calm: false };
+}
+
+function throttled({ last_hour: hour }) {
+  const [times, ratio] = isObject(hour) ? [number(hour.throttled), number(hour.throttled_ratio)] : [NaN, NaN];
+  if (!(times > 0)) return { text: count(times), note: "", state: null, calm: true };
+  return { text: count(times), note: percent(ratio), state: ratio >= FAILING_FROM ? "refusing" : "tight", calm: false };
+}
+
+function stuck({ jobs }) {
+  if (!isObject(jobs)) return { text: NONE, note: "", state: null, calm: true };
+  const [queued, dead] = [(number(jobs.queued) || 0) + (number(jobs.running) || 0), number(jobs.dead) || 0];
+  const note = queued > 0 ? `${count(queued)} to run` : "";
+  return { text: dead > 0 ? `${count(dead)} dead` : "", note: dead > 0 || queued > 0 ? note : "0", state: dead > 0 ? "refusing" : null, calm: dead === 0 && queued === 0 };
+}
