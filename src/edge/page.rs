@@ -35,9 +35,14 @@ pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, t
         ("Referrer-Policy", "no-referrer"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
         ("Cross-Origin-Resource-Policy", "same-origin"),
+        ("Vary", "Accept-Encoding"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
+    if incoming.accept_encoding().is_some_and(|encodings| encodings.contains("gzip")) {
+        // The platform compresses a body that says it is: wherever it runs, the page is as light.
+        headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+    }
     http::allow(&mut headers, incoming.origin());
     let headers = headers.to_json().to_string();
     match platform::file(&here.assets, request, path, &headers).await {
