@@ -1,11 +1,16 @@
 //! Statistics: what the documents say is what the vendor saw.
 
 use serde_json::{Value, json};
+use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Tenant, World};
 use sluice_vendors::{Fault, FaultRule, Spec, Vendor};
 use std::collections::BTreeMap;
 
-tests![usage_and_errors_equal_the_vendors_log, who_may_see_the_statistics,];
+tests![
+    usage_and_errors_equal_the_vendors_log,
+    throttles_raise_an_alert_that_a_restart_neither_repeats_nor_forgets,
+    who_may_see_the_statistics,
+];
 
 /// What a document says of today: names and counts.
 fn today(document: &Value, list: &str, name: &str) -> BTreeMap<String, u64> {
@@ -99,6 +104,39 @@ async fn usage_and_errors_equal_the_vendors_log(world: &World) {
         .map(|one| one["attempts"].as_u64().unwrap() * one["calls"].as_u64().unwrap())
         .sum();
     assert_eq!(tried, sum, "{hour}");
+}
+
+async fn throttles_raise_an_alert_that_a_restart_neither_repeats_nor_forgets(_: &World) {
+    let throttle = FaultRule { times: Some(1), ..FaultRule::always(Fault::Throttle { retry_after_s: None }) };
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![]).fault(throttle)).unwrap();
+    let instance = Start::fresh("alerts").run();
+    let tenant = Tenant::new(&instance, "alerts");
+    let key = tenant.simple("generic", &vendor.url(), &json!({"retry": {"attempts": 1}})).await;
+    for _ in 0..10 {
+        tenant.get(&key, "/echo").await;
+    }
+    tenant.until(&key, "all is settled", |c| c["last_hour"]["calls"] == 10).await;
+    let raised = tenant.status(&key).await["alerts"].clone();
+    assert_eq!(raised.as_array().unwrap().len(), 1, "{raised}");
+    let (kind, value) = (&raised[0]["kind"], raised[0]["value"].as_f64());
+    assert_eq!(
+        (kind, &raised[0]["connection"], value),
+        (&json!("throttled_ratio"), &json!("c"), Some(0.1)),
+        "{raised}"
+    );
+    let metrics = tenant.send(&Ask::get("/metrics").key(&key)).await.text();
+    assert!(
+        metrics.contains("\nsluice_alert{connection=\"c\",kind=\"throttled_ratio\",limit=\"0.05\"} 1\n"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("\nsluice_vendor_calls_total{connection=\"c\",app=\"app\"} 10\n"), "{metrics}");
+
+    let start = instance.kill();
+    let _instance = tokio::task::spawn_blocking(|| start.run()).await.unwrap();
+    let kept = tenant.status(&key).await["alerts"].clone();
+    assert_eq!(kept[0]["since"], raised[0]["since"]);
+    let told = document(&tenant, &key, "/stats/usage.json").await["result"][0]["total"].as_u64().unwrap();
+    assert!(told <= 10, "{told} of 10 after a kill");
 }
 
 async fn who_may_see_the_statistics(world: &World) {
