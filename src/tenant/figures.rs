@@ -113,13 +113,18 @@ impl Line {
         if kind == Kind::Errors {
             return;
         }
+        let inherited = self.usage.inherited().to_vec();
         let (usage, reset) = (&mut self.usage, self.throttle.day_reset());
-        self.throttle.for_each_open(&mut |app, granted| {
-            let day = if own { usage.own_day(reset, host.zones, granted) } else { granted.div_euclid(DAY_MS) };
+        let mut flies = |app: &str, since: i64, n: u64| {
+            let day = if own { usage.own_day(reset, host.zones, since) } else { since.div_euclid(DAY_MS) };
             if day == entry.day {
-                entry.add(app, 1);
+                entry.add(app, n);
             }
-        });
+        };
+        self.throttle.for_each_open(&mut |app, granted| flies(app, granted, 1));
+        for open in inherited {
+            flies(&open.app, open.since, open.left);
+        }
     }
 }
 

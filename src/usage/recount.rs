@@ -32,6 +32,11 @@ impl Usage {
         self.inherited.extend(open);
     }
 
+    /// What earlier lives had open, as far as nobody has reported it.
+    pub fn inherited(&self) -> &[Open] {
+        &self.inherited
+    }
+
     /// An earlier life's permit was reported on, for the first time as far as the throttle knows. Whether it is still to be counted.
     /// `stays`: it remains in flight, so that more may be heard of it.
     pub fn hears_of(&mut self, permit: PermitId, stays: bool) -> bool {
