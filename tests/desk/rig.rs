@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sluice::civil::Zones;
 use sluice::key::{Claims, Master, open};
 use sluice::tenant::desk::{Answer, Desk, Ticket};
-use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Figures, Go, No, Reply, Sent, Settle};
+use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Figures, Go, NewKey, No, Reply, Sent, Settle};
 use sluice::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice::throttle::{Outcome, PermitId};
 use std::cell::Cell;
@@ -150,7 +150,7 @@ impl Rig {
     }
 
     pub fn key(&mut self, body: Value) -> Claims {
-        let (status, made) = self.admin(Admin::CreateKey(serde_json::from_value(body).unwrap()));
+        let (status, made) = self.admin(Admin::CreateKey(NewKey::read(&body.to_string()).unwrap()));
         assert_eq!(status, 201, "{made}");
         let now = u64::try_from(self.now / 1_000).unwrap();
         open(&self.settings.master, made["key"].as_str().unwrap(), now).ok().unwrap()

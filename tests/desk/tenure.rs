@@ -2,7 +2,7 @@
 
 use crate::rig::{NOON, Rig, policy};
 use serde_json::json;
-use sluice::tenant::protocol::{Admin, Ask, Directory, Reply};
+use sluice::tenant::protocol::{Admin, Ask, Directory, NewKey, Reply};
 use sluice::tenant::store::Table;
 
 #[test]
@@ -52,7 +52,7 @@ fn keys_are_listed_without_themselves_and_a_key_for_nobody_is_not_made() {
     for body in
         [json!({"role": "app"}), json!({"role": "app", "app": "nobody"}), json!({"role": "viewer", "app": "sync"})]
     {
-        assert_eq!(rig.admin(Admin::CreateKey(serde_json::from_value(body).unwrap())).0, 400);
+        assert_eq!(rig.admin(Admin::CreateKey(NewKey::read(&body.to_string()).unwrap())).0, 400);
     }
 }
 
