@@ -3,7 +3,8 @@
 import { NONE, count, percent, span } from "./format.js";
 import { isObject, number } from "./read.js";
 
-/** From this part of the calls on, throttling is called failing: the brief's alert. */
+/** From these parts of the calls on, throttling is worth a look, and failing: the second is the default of the alert. */
+const TIGHT_FROM = 0.01;
 const FAILING_FROM = 0.05;
 
 /**
@@ -38,7 +39,7 @@ function waiting({ queue }) {
 function throttled({ last_hour: hour }) {
   const [times, ratio] = isObject(hour) ? [number(hour.throttled), number(hour.throttled_ratio)] : [NaN, NaN];
   if (!(times > 0)) return { text: count(times), note: "", state: null, calm: true };
-  return { text: count(times), note: percent(ratio), state: ratio >= FAILING_FROM ? "refusing" : "tight", calm: false };
+  return { text: count(times), note: percent(ratio), state: ratio >= FAILING_FROM ? "refusing" : ratio >= TIGHT_FROM ? "tight" : null, calm: false };
 }
 
 function stuck({ jobs }) {
