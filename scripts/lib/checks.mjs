@@ -110,6 +110,7 @@ async function page() {
       SLUICE_KEY: demo.found(/^key +operator +(\S+)/),
       SLUICE_APP_KEY: demo.found(/^key +crm-sync +(\S+)/),
       SLUICE_CONNECTION: 'generic',
+      SLUICE_VENDOR: demo.found(/\bgeneric (http:[^\s,]+)/),
       SLUICE_RESTART: `${process.execPath} -e 'fetch("http://127.0.0.1:${restarts.address().port}/")'`,
     });
   } finally {

@@ -3,6 +3,7 @@
 //   SLUICE_KEY         a key that may see the status
 //   SLUICE_APP_KEY     a key that may make calls (else SLUICE_KEY is tried)
 //   SLUICE_CONNECTION  where to make them (else the first connection), and SLUICE_PATH, the vendor's path (else /)
+//   SLUICE_VENDOR      the mock vendor behind that connection, which has its own count
 //   SLUICE_RESTART     a shell command that kills the instance and starts it again at the same address, and ends when it answers
 
 import assert from "node:assert/strict";
@@ -11,7 +12,7 @@ import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { launch } from "./browser.mjs";
 
-const { SLUICE_URL, SLUICE_KEY, SLUICE_APP_KEY, SLUICE_CONNECTION, SLUICE_PATH, SLUICE_RESTART } = process.env;
+const { SLUICE_URL, SLUICE_KEY, SLUICE_APP_KEY, SLUICE_CONNECTION, SLUICE_PATH, SLUICE_VENDOR, SLUICE_RESTART } = process.env;
 const absent = !SLUICE_URL || !SLUICE_KEY;
 if (absent) console.log("live.test.mjs is skipped: SLUICE_URL and SLUICE_KEY do not name a running instance");
 
@@ -72,6 +73,38 @@ describe("the status page of a running Sluice", { skip: absent && "SLUICE_URL an
     await until(async () => total(await drawn()) >= counted, `the page shows ${counted} in use at ${connection}`, 1_000);
     await burst;
     await until(async () => same(await drawn(), figures(await status())), "agreement after the burst", 5_000);
+  });
+
+  // What a card says of today, by app.
+  const shares = (name) =>
+    page.locator(".card", { has: page.locator("h2", { hasText: new RegExp(`^${name}$`) }) }).locator(".shares li").evaluateAll((all) =>
+      all.map((row) => [row.querySelector(".name").textContent, Number(row.querySelector(".number").textContent.replaceAll(",", ""))]));
+  const sum = (rows) => rows.reduce((total, [, count]) => total + count, 0);
+
+  test("shows as many calls of today as the vendor has counted", { skip: !SLUICE_VENDOR && "SLUICE_VENDOR is not set" }, async () => {
+    const connection = SLUICE_CONNECTION ?? Object.keys((await status()).connections)[0];
+    const { calls } = await (await fetch(`${SLUICE_VENDOR}/__control/log?after=0`)).json();
+    assert.ok(calls.length > 0, "the burst reached the vendor");
+    // The page asks for its reports again after a while; a person who cannot wait reloads it.
+    await page.reload();
+    await until(async () => sum(await shares(connection)) > 0, "the report", 10_000);
+    assert.equal(sum(await shares(connection)), calls.length);
+    const { last_hour: hour } = (await status()).connections[connection];
+    assert.equal(hour.calls, calls.length);
+  });
+
+  test("weighs at most 150 kB over the wire, asks no other origin, and breaks no policy of its own", async () => {
+    const fresh = await browser.newPage();
+    const [faults, targets] = [[], []];
+    fresh.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    fresh.on("request", (request) => targets.push(new URL(request.url()).origin));
+    await fresh.goto(`${SLUICE_URL}/#key=${SLUICE_KEY}`);
+    await fresh.waitForSelector(".chart canvas");
+    const weight = await fresh.evaluate(() => [...performance.getEntriesByType("resource"), ...performance.getEntriesByType("navigation")].reduce((total, { transferSize }) => total + transferSize, 0));
+    await fresh.close();
+    assert.ok(weight > 30_000 && weight <= 150_000, `${weight} bytes`);
+    assert.deepEqual([...new Set(targets)], [new URL(SLUICE_URL).origin]);
+    assert.deepEqual(faults, []);
   });
 
   test("survives a restart", { skip: !SLUICE_RESTART && "SLUICE_RESTART is not set" }, async () => {
