@@ -29,8 +29,19 @@ pub struct End {
 
 /// Settles a permit that was used.
 pub async fn settle(here: &Installation, permit: &Permit, end: End) {
+    if matches!(end.outcome, Outcome::Throttled { .. }) {
+        log_throttle(permit, &end);
+    }
     let sent = Some((&permit.sent, permit.at));
     report(here, &permit.tenant, &permit.connection, permit.id, &end, sent).await;
+}
+
+/// Each throttle by the vendor is a line of its own, also where the call is made again and goes well: who asked for what.
+fn log_throttle(permit: &Permit, end: &End) {
+    let Sent { app, method, path, nth, .. } = &permit.sent;
+    let line = crate::json!({"level": "warn", "tenant": permit.tenant, "connection": permit.connection, "app": app,
+        "method": method, "path": path, "attempt": nth, "error_code": end.error_code, "fault": "throttled by the vendor"});
+    super::log(&line);
 }
 
 /// Hands back a permit that was not.

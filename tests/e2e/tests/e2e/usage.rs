@@ -131,6 +131,14 @@ async fn throttles_raise_an_alert_that_a_restart_neither_repeats_nor_forgets(_: 
     );
     assert!(metrics.contains("\nsluice_vendor_calls_total{connection=\"c\",app=\"app\"} 10\n"), "{metrics}");
 
+    let output = instance.printed();
+    let warned =
+        output.lines().find(|line| line.contains("throttled by the vendor")).unwrap_or_else(|| panic!("{output}"));
+    for said in [r#""app":"app""#, r#""method":"GET""#, r#""path":"/echo""#, r#""error_code":"429""#, r#""attempt":1"#]
+    {
+        assert!(warned.contains(said), "{said}: {warned}");
+    }
+
     let start = instance.kill();
     let _instance = tokio::task::spawn_blocking(|| start.run()).await.unwrap();
     let kept = tenant.status(&key).await["alerts"].clone();
