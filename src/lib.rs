@@ -10,6 +10,7 @@
 //! - [`json`]: JSON, exactly. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
+//! - [`pool`]: one daily limit over the connections of many tenants. Pure.
 //! - [`vendor`]: what an answer means, how a refusal is said. Profiles are data. Pure.
 //! - [`retry`]: whether and when a call is sent again. Pure.
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
@@ -28,6 +29,7 @@ pub mod key;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 pub mod policy;
+pub mod pool;
 pub mod refusal;
 pub mod retry;
 pub mod seal;

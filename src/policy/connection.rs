@@ -9,6 +9,7 @@ use crate::json;
 use crate::json::{Value, decimal};
 use crate::throttle::{AdaptiveRule, Limit, Mode, QueueRule};
 use crate::vendor::Profile;
+use sha2::{Digest, Sha256};
 
 /// Most calls that may wait at once on a connection: each is a future in the tenant's object, and a gone one is found by going through them.
 const MAX_QUEUE: u64 = 10_000;
@@ -122,7 +123,7 @@ pub(super) fn read(
     };
     let limits = match fields.get("limits") {
         Some(at) => limits::read(&at, context.zones),
-        None => vendor.as_ref().and_then(|vendor| own_limits(at, vendor, context)),
+        None => None,
     };
     let queue = fields.get("queue").map_or(Some(QUEUE), |at| read_queue(&at));
     let adaptive = fields.get("adaptive").map_or(Some(ADAPTIVE), |at| read_adaptive(&at));
@@ -142,6 +143,10 @@ pub(super) fn read(
         };
         Credential::read(&at, &around)
     });
+    let limits = match fields.get("limits") {
+        Some(_) => limits,
+        None => vendor.as_ref().and_then(|vendor| own_limits(at, vendor, credential.as_ref(), context)),
+    };
     let (written, share_ppm, vendor) = (limits?, share?, vendor?);
     let in_force = at_share(at, &written, share_ppm, warnings);
     Some(Connection {
@@ -209,8 +214,25 @@ fn read_base_url(fields: &Fields<'_>, profile: Option<&Profile>, allow_loopback:
 }
 
 /// The limits of a connection that names none: its profile's.
-fn own_limits(at: &At<'_>, vendor: &Vendor, context: &Context<'_>) -> Option<Vec<LimitRule>> {
-    let node = Value::Array(vendor.profile.limits.clone());
+fn own_limits(
+    at: &At<'_>,
+    vendor: &Vendor,
+    credential: Option<&Credential>,
+    context: &Context<'_>,
+) -> Option<Vec<LimitRule>> {
+    let mut items = vendor.profile.limits.clone();
+    for limit in &mut items {
+        let Value::Object(fields) = limit else { continue };
+        let Some(by_client) = fields.iter().position(|(name, _)| name == "pool_by") else { continue };
+        fields.remove(by_client);
+        if let Some(client) = credential.and_then(Credential::client_id) {
+            // The name tells nothing of the client, and no tenant comes upon it by chance.
+            let digest = Sha256::digest([vendor.name.as_bytes(), b"\0", client.as_bytes()].concat());
+            let mark = digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+            fields.push(("pool".to_owned(), Value::String(format!("client-{mark:032x}"))));
+        }
+    }
+    let node = Value::Array(items);
     let below = if vendor.inline { "/profile/limits" } else { "/limits" };
     limits::read(&at.standing_in(below, &node), context.zones)
 }

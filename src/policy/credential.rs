@@ -300,6 +300,14 @@ impl Credential {
         (own == kind && self.is_secret(name)).then(|| found.1.to_owned())
     }
 
+    /// The client that the vendor knows it by, where it has one.
+    pub(super) fn client_id(&self) -> Option<&str> {
+        match self {
+            Self::ClientCredentials { client_id, .. } | Self::RefreshToken { client_id, .. } => Some(client_id),
+            _ => None,
+        }
+    }
+
     pub(super) fn token_url(&self) -> Option<&str> {
         match self {
             Self::ClientCredentials { token_url, .. } => token_url.as_deref(),

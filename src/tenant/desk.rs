@@ -6,11 +6,13 @@
 
 use super::errand::Errand;
 use super::keys::{self, KeyRow};
+use super::lending::Errant;
 use super::line::{Asked, Line, kept_until};
 use super::protocol::{Admit, Ask, Directory, No, Reply};
 use super::store::{Host, StoreError, Table};
 use super::{figures, gate, status, tenure};
 use crate::policy::Policy;
+use crate::pool::Pool;
 use crate::refusal::{Reason, Refusal};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,6 +37,8 @@ pub struct Desk {
     pub(super) lines: BTreeMap<String, Line>,
     pub(super) ready: VecDeque<(Ticket, Reply)>,
     pub(super) errands: VecDeque<Errand>,
+    pub(super) loans: VecDeque<Errant>,
+    pub(super) pool: Option<Pool>,
     next_ticket: u64,
     next_alarm: Option<i64>,
 }
@@ -61,6 +65,8 @@ impl Desk {
             policy: None,
             ready: VecDeque::new(),
             errands: VecDeque::new(),
+            loans: VecDeque::new(),
+            pool: None,
             next_ticket: 0,
             next_alarm: None,
         };
@@ -100,6 +106,7 @@ impl Desk {
                 self.at(&connection, host, |line, host| line.fetched(report, host))?;
                 Reply::Done
             }
+            Ask::Borrow(ask) => self.lend(&ask, host)?,
             Ask::Gone(_) => Reply::Done,
             Ask::Status(claims) => match gate::may_look(self, &claims, host.now) {
                 Ok(()) => Reply::Document { status: 200, body: status::document(self, host), warnings: Vec::new() },
@@ -228,7 +235,7 @@ impl Desk {
     }
 
     /// An event on a connection, and what it says to some that waited.
-    fn at(
+    pub(super) fn at(
         &mut self,
         connection: &str,
         host: &mut Host<'_>,
@@ -249,6 +256,7 @@ impl Desk {
         while let Some((desk, reply)) = line.next_ready(host.now) {
             self.ready.push_back((Ticket(desk), reply));
         }
+        self.collect_loans(connection, host);
         Ok(())
     }
 

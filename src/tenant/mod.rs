@@ -10,6 +10,7 @@ pub mod errand;
 mod figures;
 mod gate;
 mod keys;
+pub mod lending;
 mod line;
 #[cfg(target_arch = "wasm32")]
 mod live;

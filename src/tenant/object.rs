@@ -4,6 +4,7 @@
 
 use super::desk::{Answer, Desk, Ticket};
 use super::errand::MOST_AT_ONCE;
+use super::lending::Errant;
 use super::live::Live;
 use super::protocol::{Ask, Reply, from_wire, to_wire};
 use super::sqlite::Sqlite;
@@ -31,6 +32,8 @@ struct Shell {
     settings: Option<Settings>,
     /// The service binding to this same Worker.
     this_worker: JsValue,
+    /// All objects, the pools' among them.
+    objects: JsValue,
     /// No borrow lives across an await, and none is taken within another.
     inner: RefCell<Inner>,
     live: Live,
@@ -72,6 +75,7 @@ impl Tenant {
         let shell = Rc::new(Shell {
             settings: settings(env),
             this_worker: setting(env, "SELF"),
+            objects: setting(env, "TENANT"),
             live: Live::new(&state),
             state,
             inner: RefCell::default(),
@@ -233,8 +237,19 @@ impl Shell {
             inner.handing += 1;
             let _ = platform::spawn(Rc::clone(self).hand_over());
         }
+        while let Some(errant) = inner.desk.as_mut().and_then(|(desk, _)| desk.next_loan()) {
+            let _ = platform::spawn(Rc::clone(self).borrow(errant));
+        }
         self.live.changed();
         done
+    }
+
+    /// Asks a pool's object.
+    async fn borrow(self: Rc<Self>, errant: Errant) {
+        let said = platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), None, None).await.ok();
+        // What precedes the object's own words: when it was asked and answered, and whether the caller has gone.
+        let reply = said.and_then(|said| from_wire(Uint8Array::new(&said).to_vec().get(17..)?));
+        self.event(|desk, _, host| desk.lent(&errant, reply, host));
     }
 
     /// Hands errands over, one after another, until there are none. Several of these run at once.

@@ -3,6 +3,7 @@
 
 use crate::key::{Claims, Role};
 use crate::policy::Credential;
+use crate::pool::{Borrow, Lent};
 use crate::refusal::Refusal;
 use crate::throttle::{Counted, Outcome, PermitId};
 use crate::vendor::Profile;
@@ -23,6 +24,8 @@ pub enum Ask {
     /// The caller of this call has gone: if it still waits, it gives up its place. Its own ask is answered all the same,
     /// so that a permit already on its way is settled as unused. Heeded by the object's shell, which knows who waits.
     Gone(String),
+    /// A connection borrows of a pool, whose object this is.
+    Borrow(Borrow),
     /// `GET /status.json`. For the WebSocket the Worker passes the upgrade itself on, to `/live`.
     Status(Claims),
     /// The statistics.
@@ -228,6 +231,8 @@ pub enum Reply {
     Stands,
     /// [`Ask::Describe`].
     Route(Box<Route>),
+    /// [`Ask::Borrow`].
+    Lent(Lent),
     /// Done.
     Done,
     /// An administrator's answer, or the status: an HTTP status and a JSON document.

@@ -11,6 +11,9 @@ use crate::refusal::Reason;
 /// A call that is late by less than this is looked at again no sooner, milliseconds.
 const CHECK_MS: i64 = 50;
 
+/// Calls that wait for loans alone are not counted against the queue's size, but against this.
+const MOST_WAITING: usize = 10_000;
+
 /// A call that asks to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call<'a> {
@@ -86,7 +89,7 @@ impl Throttle {
             None => time.saturating_sub(i64::try_from(call.waited_ms).unwrap_or(0)),
         };
         self.pump(time);
-        let waiting = Waiting {
+        let mut waiting = Waiting {
             app,
             lane,
             urgency: call.urgency,
@@ -96,6 +99,13 @@ impl Throttle {
         };
         let would = match self.decide(waiting, time) {
             Decision::Go => None,
+            Decision::Borrow => {
+                waiting = Self::wait_for_loan(waiting, time);
+                return match self.queue.push(waiting, self.next_check(waiting.deadline, time, time)) {
+                    Some(ticket) => Admission::Waiting(ticket),
+                    None => Admission::Refused(self.full_table()),
+                };
+            }
             Decision::Wait(bound) if self.plan.mode == Mode::Enforce => {
                 return match self.queue.push(waiting, self.next_check(waiting.deadline, bound, time)) {
                     Some(ticket) => Admission::Waiting(ticket),
@@ -185,12 +195,13 @@ impl Throttle {
         }
         let mut day: Option<(i64, Reason)> = None;
         let mut rate = Reason::Rate;
-        let mut place = 0;
+        let (mut place, mut only_a_loan) = (0, paused.is_none());
         while let Some(meter) = self.meter_of(call.lane, place) {
             place += 1;
-            if self.has_room(meter, time) {
+            if self.has_room(meter, time) || self.awaits_loan(meter, time) {
                 continue;
             }
+            only_a_loan = false;
             match self.day_reason(meter) {
                 Some(reason) => {
                     let until = self.free_at(meter, 1, time);
@@ -200,6 +211,9 @@ impl Throttle {
                 }
                 None => rate = self.rate_reason(meter),
             }
+        }
+        if only_a_loan && self.queue.len() < MOST_WAITING {
+            return Decision::Borrow;
         }
         if let Some((_, reason)) = day.filter(|(until, _)| *until > call.deadline) {
             return Decision::Refuse(reason);
@@ -228,7 +242,8 @@ impl Throttle {
             return;
         }
         self.queue.remove(ticket);
-        let refused = self.refusal(self.late_reason(call, time), call.lane, time);
+        let reason = self.late_reason(call, time);
+        let refused = self.refusal(reason, call.lane, time);
         self.ready.push_back((ticket, Err(refused)));
     }
 
@@ -250,7 +265,17 @@ impl Throttle {
         bound
     }
 
-    fn late_reason(&self, call: Waiting, time: i64) -> Reason {
+    fn late_reason(&mut self, call: Waiting, time: i64) -> Reason {
+        let mut place = 0;
+        while let Some(meter) = self.meter_of(call.lane, place) {
+            place += 1;
+            if let Some(reason) = self.day_reason(meter)
+                && !self.has_room(meter, time)
+                && self.free_at(meter, 1, time) > call.deadline
+            {
+                return reason;
+            }
+        }
         if self.adaptive.paused(time).is_some_and(|until| until > call.deadline) {
             Reason::Paused
         } else {
@@ -287,6 +312,7 @@ impl Throttle {
             if mutant::is(Mutant::CountBySend) {
                 self.date(meter, time, 1);
             }
+            self.spend_loan(meter);
             let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.gauge_of(meter) else { continue };
             let both = self.before_is_open(*calendar);
             if let Some(Gauge::Daily { count, .. }) = self.gauge_mut(meter) {
@@ -327,7 +353,7 @@ impl Throttle {
         let mut violated = Vec::new();
         let mut place = 0;
         while let Some(meter) = self.meter_of(lane, place) {
-            if !self.has_room(meter, time) {
+            if !self.has_room(meter, time) && !self.awaits_loan(meter, time) {
                 violated.push(self.name(meter));
             }
             place += 1;
@@ -345,7 +371,7 @@ impl Throttle {
     /// to be made exact. None: only an event of its own can change anything.
     pub fn next_wakeup(&mut self) -> Option<i64> {
         let time = self.clock.last();
-        let mut next = self.quiet_at();
+        let mut next = self.quiet_at().into_iter().chain(self.loans_due(time)).min();
         let mut sooner = |at: i64| next = Some(next.map_or(at, |other: i64| other.min(at)));
         if !self.queue.is_empty() {
             let lanes: Vec<u32> = self.queue.lanes().collect();
@@ -374,6 +400,8 @@ impl Throttle {
 
 enum Decision {
     Go,
+    /// It lacks nothing but a permit of a pool's.
+    Borrow,
     Wait(i64),
     Refuse(Reason),
 }

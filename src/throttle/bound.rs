@@ -14,6 +14,9 @@ const WHOLE: u64 = 1_000_000;
 impl Throttle {
     /// Whether one more call fits under a meter.
     pub(super) fn has_room(&mut self, meter: u32, time: i64) -> bool {
+        if let Some(in_hand) = self.in_hand(meter, time) {
+            return in_hand;
+        }
         let factor = self.adaptive.factor();
         let flying = self.ledger.flying(meter);
         let Some(entry) = self.meters.get_mut(meter as usize) else { return false };
@@ -87,6 +90,9 @@ impl Throttle {
 
     /// The least limiter time at which the `nth` (from 1) more call fits under a meter.
     pub(super) fn free_at(&mut self, meter: u32, nth: u64, time: i64) -> i64 {
+        if self.in_hand(meter, time).is_some() {
+            return self.pool_has_more_at(meter, time).unwrap_or(time);
+        }
         let factor = self.adaptive.factor();
         let unsettled = self.ledger.flying(meter) + self.past.unsettled(meter, &self.ledger);
         let capacity = self.capacity(meter);
@@ -123,6 +129,9 @@ impl Throttle {
 
     /// When something next frees room under a full meter by time alone; none if only a settlement can.
     pub(super) fn next_change(&mut self, meter: u32, time: i64) -> Option<i64> {
+        if self.in_hand(meter, time).is_some() {
+            return self.pool_has_more_at(meter, time).map(|at| at.max(time + 1));
+        }
         let factor = self.adaptive.factor();
         let unsettled = self.ledger.flying(meter) + self.past.unsettled(meter, &self.ledger);
         let at = match self.meters.get(meter as usize).map(|meter| &meter.gauge)? {

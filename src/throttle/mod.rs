@@ -14,6 +14,7 @@ mod clock;
 mod counted;
 mod daily;
 mod ledger;
+mod loan;
 mod mutant;
 mod open;
 mod outcome;
@@ -33,6 +34,7 @@ mod simulation;
 
 pub use adaptive::longest_pause_ms;
 pub use admit::{Admission, Call, Grant, Refused, Would};
+pub use daily::{Calendar, Daily, Turn};
 pub use outcome::{Counted, Outcome, ThrottledBy};
 pub use queue::Ticket;
 pub use report::{DayReport, Left, LimitReport, QueueReport, kind_name, policy_item};

@@ -155,6 +155,11 @@ impl Throttle {
             let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.gauge_of(meter) else { continue };
             let before_is_open = self.before_is_open(*calendar);
             let budget = self.day_reason(meter) == Some(crate::refusal::Reason::AppBudget);
+            let all = Some(self.capacity(meter));
+            if let Some(entry) = self.meters.get_mut(meter as usize).filter(|entry| entry.loan.is_some()) {
+                // The pool's calls are others' too: that it is spent is the vendor's word, not our count.
+                entry.vendor = entry.vendor.max(all);
+            }
             if let Some(Gauge::Daily { count, amount, .. }) = self.gauge_mut(meter).filter(|_| !budget) {
                 let day = if before_is_open { &mut count.before } else { &mut count.used };
                 *day = (*day).max(*amount);

@@ -6,6 +6,7 @@ use super::bucket::Bucket;
 use super::clock::Clock;
 use super::daily::{Calendar, Daily, Turn};
 use super::ledger::Ledger;
+use super::loan::{Loan, pooled};
 use super::mutant::{self, Mutant};
 use super::past::Past;
 use super::queue::{Queue, Ticket};
@@ -78,6 +79,8 @@ pub struct Meter {
     pub gauge: Gauge,
     /// What the vendor says it has counted: of a day, the most that it has said on it.
     pub vendor: Option<u64>,
+    /// Where it is a pool's, what that has lent.
+    pub loan: Option<Loan>,
 }
 
 /// How a meter counts.
@@ -264,7 +267,12 @@ impl Throttle {
     pub(super) fn meter(&mut self, stands: Stands, app: Option<u32>) -> u32 {
         let found = self.meters.iter().position(|meter| meter.stands == stands && meter.app == app);
         let at = found.unwrap_or_else(|| {
-            self.meters.push(Meter { stands, app, gauge: self.gauge(stands, app), vendor: None });
+            let limit = match stands {
+                Stands::Limit(at) => self.plan.limits.get(at as usize),
+                Stands::Budget => None,
+            };
+            let loan = limit.filter(|limit| pooled(limit, self.plan.mode)).map(|_| Loan::default());
+            self.meters.push(Meter { stands, app, gauge: self.gauge(stands, app), vendor: None, loan });
             self.meters.len() - 1
         });
         u32::try_from(at).unwrap_or(u32::MAX)

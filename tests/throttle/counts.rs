@@ -67,7 +67,10 @@ fn a_day_that_others_have_spent_refuses_also_those_that_wait() {
     let ticket = rig.wait("a");
     rig.told(permit, 0, 50);
     let ended = rig.go_to(rig.now);
-    assert!(matches!(&ended[..], [(_, ended, Err(_))] if *ended == ticket), "{ended:?}");
+    assert!(
+        matches!(&ended[..], [(_, ended, Err(refused))] if *ended == ticket && refused.reason == Reason::DailyQuota),
+        "{ended:?}"
+    );
     rig.settle(permit, Outcome::Answered);
     assert_eq!(rig.try_now("a").unwrap_err().reason, Reason::DailyQuota);
 }

@@ -147,7 +147,7 @@ const KINDS: [(&str, &[&str], &[&str]); 5] = [
     ("token_bucket", &["rate_per_second", "burst"], &["rate_per_second"]),
     ("rolling_window", &["calls", "seconds", "guard_ms"], &["calls", "seconds"]),
     ("rolling_day", &["calls"], &["calls"]),
-    ("daily", &["calls", "reset", "time_zone", "unit", "pool"], &["calls", "reset", "time_zone"]),
+    ("daily", &["calls", "reset", "time_zone", "unit", "pool", "pool_by"], &["calls", "reset", "time_zone"]),
     ("concurrency", &["calls", "after_seconds"], &["calls"]),
 ];
 
@@ -164,6 +164,8 @@ fn limit(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Value>
     let mut fields = Fields::of(value, pointer, &known, faults);
     fields.required("name");
     routes(&mut fields, "routes");
+    // A pool for all connections whose credential has the same client id: the policy gives it its name.
+    fields.word("pool_by", &[("client_id", ())]);
     for field in *needed {
         if !fields.has(field) {
             fields.fault(field, "is missing");

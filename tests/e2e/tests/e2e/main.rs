@@ -28,6 +28,7 @@ mod observe;
 mod paths;
 mod pause;
 mod policies;
+mod pools;
 mod refusals;
 mod retry_after;
 mod saturated;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Test> {
     [
         daily::tests(),
+        pools::tests(),
         counts::tests(),
         crash::tests(),
         saturated::tests(),
