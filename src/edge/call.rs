@@ -114,6 +114,7 @@ impl Call {
         record.of(&claims, &vendor);
         let mut admit = self.admit(claims, key_apart, &target, &vendor);
         let body = upload::prepare(self, &mut admit, body).await?;
+        let body = upload::in_batches(self, &admit, &vendor, body).await?;
         let permit = permit::obtain(self, admit.clone()).await?;
         record.permitted(&permit);
         #[cfg(feature = "panic-trigger")]

@@ -191,8 +191,11 @@ impl Forward<'_> {
             origin: call.incoming.origin(),
         };
         let returned = returned(&headers, &returning).to_json().to_string();
-        // A limit on bytes says so in its field (`policy_item`); nothing else has to know how long an answer was.
-        let counted = route.rate_limit_policy.contains("content-bytes");
+        // A limit on bytes says so in its field (`policy_item`), and whether it is about this call in the other; nothing else has
+        // to know how long an answer was.
+        let about_this = |item: &str| permit.rate_limit.contains(item.split(';').next().unwrap_or_default().trim());
+        let mut limits = route.rate_limit_policy.split(',');
+        let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
         match sent.deliver(&call.request, status, &reason, &returned, counted) {
             Ok(response) => {
                 let ending = Ending::Streaming(sent, end);

@@ -3,11 +3,14 @@
 use super::call::{Call, Stop};
 use super::incoming::Incoming;
 use super::{known, permit, tenants};
+use crate::http::VendorTarget;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
+use crate::vendor::batch::too_many;
+use js_sys::Uint8Array;
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Request;
 
 /// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the answer, and little
@@ -44,8 +47,28 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
         let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
         return Err(Refusal::new(Reason::Payload, detail).into());
     }
-    admit.body = BodyLength::Bytes(js_sys::Uint8Array::from(whole.clone()).length().into());
+    admit.body = BodyLength::Bytes(Uint8Array::from(whole.clone()).length().into());
     Ok(whole)
+}
+
+/// Refuses a call about more records than the vendor takes at once. The body is read for it where the profile says so, up to
+/// the vendor's limit; one that is encoded is the vendor's to refuse, and so is one too long, before it is read.
+pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: JsValue) -> Result<JsValue, Stop> {
+    if vendor.query.is_none() && body.is_null() {
+        return Ok(body);
+    }
+    let route = describe(call, admit).await?;
+    let Some(batch) = route.profile.batch_limit(&admit.method, &admit.path) else { return Ok(body) };
+    let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES);
+    let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
+    let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
+    let sent_whole = !matches!(admit.method.as_str(), "GET" | "HEAD");
+    let body = if body == JsValue::TRUE && fits && plain && sent_whole { whole(call, most).await? } else { body };
+    let bytes = body.dyn_ref::<Uint8Array>().filter(|_| plain).map(Uint8Array::to_vec);
+    match too_many(batch, vendor.query, bytes.as_deref()) {
+        Some(detail) => Err(Refusal::new(Reason::Request, detail).into()),
+        None => Ok(body),
+    }
 }
 
 /// Whether the vendor may refuse the call for its access token alone. While the route is not known it may. The platform

@@ -1,5 +1,6 @@
 //! Vendors: profiles as data, what an answer means, how a refusal is said, where a credential goes.
 
+pub mod batch;
 pub mod body;
 pub mod credential;
 pub mod dialect;

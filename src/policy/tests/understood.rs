@@ -23,6 +23,12 @@ fn only_the_vendor_is_required_and_the_rest_has_defaults() {
     expected["apps"] = json!({"a": {"weight": 1}});
     expected.as_object_mut().expect("an object").remove("callbacks");
     expected["alerts"].as_object_mut().expect("an object").remove("callback");
+    // What the profile has beside the example's limits.
+    let extract = json!({"name": "extract", "kind": "daily", "calls": 524_288_000, "unit": "response_bytes", "reset": "00:00",
+        "time_zone": ["America/Chicago", "-06:00"],
+        "routes": ["GET /bulk/v1/*/export/*/file.json", "GET /bulk/v1/*/*/export/*/file.json"]});
+    let limits = expected["connections"]["marketo"]["limits"].as_array_mut().expect("a list");
+    limits.push(extract);
     let own = policy(&json!({"connections": {"marketo": marketo}, "apps": {"a": {}}}));
     assert_eq!(own.understood().known(), expected);
     let least = policy(&json!({})).understood().known();
@@ -151,4 +157,17 @@ fn every_built_in_vendor_makes_a_policy() {
         let own = policy(&json!({"connections": {"c": {"vendor": vendor, "base_url": "https://api.example.com"}}}));
         assert_eq!(own.connections["c"].vendor, vendor);
     }
+}
+#[test]
+fn connections_of_one_oauth_client_of_keap_are_in_one_pool() {
+    let pool = |id: &str| {
+        let credential = json!({"type": "refresh_token", "client_id": id, "client_secret": "s", "refresh_token": "r",
+            "token_url": "https://api.infusionsoft.com/token"});
+        limits(&json!({"vendor": "keap-oauth", "credential": credential}))[0].pool.clone()
+    };
+    let one = pool("one").expect("a pool");
+    assert_eq!(pool("one").as_ref(), Some(&one));
+    assert_ne!(pool("other"), Some(one.clone()));
+    assert!(crate::key::is_name(&one) && !one.contains("one"), "{one}");
+    assert_eq!(limits(&json!({"vendor": "keap-oauth"}))[0].pool, None, "its client is not known");
 }

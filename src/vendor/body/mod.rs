@@ -107,6 +107,17 @@ fn decided(reading: &Reading, scan: &Scan, counted: bool) -> bool {
     said.good || ((said.bad || reading.good.is_empty()) && best_code && worded)
 }
 
+/// Whether the array at a pointer of a JSON text has more than so many members. One that is no JSON has none.
+pub fn counts_over(text: &[u8], pointer: &str, most: u32) -> bool {
+    // So many members do not fit into fewer bytes.
+    if text.len() / 2 < most as usize {
+        return false;
+    }
+    let beyond = format!("{pointer}/{most}");
+    let mut scan = Scan::new(std::iter::once(beyond.as_str()));
+    text.iter().any(|byte| scan.take(*byte) || scan.ended()) && *scan.found(0) != Found::Nothing
+}
+
 /// The pointers in the order in which the scan has them: good, good_where, codes, message, counts.
 const fn first_code(reading: &Reading) -> usize {
     reading.good.len() + reading.good_where.len()

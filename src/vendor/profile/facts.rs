@@ -31,6 +31,8 @@ pub struct Profile {
     pub uri_bytes: Option<u64>,
     /// The largest bodies it takes, by route; the first that matches counts.
     pub bodies: Vec<BodyLimit>,
+    /// The most that one call may be about, by route; the first that matches counts.
+    pub batches: Vec<Batch>,
     /// How its answers' bodies are read.
     pub reading: Reading,
     /// What its answers mean; the first rule that matches counts, then the rules of HTTP.
@@ -109,6 +111,28 @@ pub struct BodyLimit {
     pub routes: Vec<String>,
     /// Bytes.
     pub bytes: u64,
+}
+
+/// The most that one call of some routes may be about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// For these.
+    pub routes: Vec<String>,
+    /// Records, or whatever is listed.
+    pub most: u32,
+    /// Where they are.
+    pub items: Items,
+}
+
+/// Where the records of a call are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Items {
+    /// The JSON array at this pointer of the body.
+    Body(String),
+    /// Listed with commas in this parameter of the query, or of a form.
+    List(String),
+    /// Asked for by number in this parameter of the query.
+    Number(String),
 }
 
 /// How the bodies of a vendor's answers are read.

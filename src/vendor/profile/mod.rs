@@ -5,11 +5,13 @@ mod facts;
 mod fields;
 mod read;
 mod routes;
+#[cfg(test)]
+mod table;
 
 use crate::json::{self, Value};
 pub use facts::{
-    BodyLimit, Cache, CountPlace, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint,
-    TokenPlace, TokenShape, VendorCount,
+    Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
+    TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 pub use fields::Fault;
 use serde::de::Error;

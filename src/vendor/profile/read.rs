@@ -1,14 +1,14 @@
 //! A profile's JSON, read. Shared with the build script, which fails the build on a profile that this does not read.
 
 use super::facts::{
-    BodyLimit, Cache, CountPlace, Dialect, Executed, KeyPlace, Meaning, Profile, Reading, Rule, TokenEndpoint,
-    TokenPlace, TokenShape, VendorCount,
+    Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
+    TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 use super::fields::{Fault, Fields};
 use crate::json::Value;
 
 /// Every field that a profile may have.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 22] = [
     "title",
     "base_url",
     "limits",
@@ -21,6 +21,7 @@ const FIELDS: [&str; 21] = [
     "token_endpoint",
     "uri_bytes",
     "bodies",
+    "batches",
     "reading",
     "answers",
     "idempotency_key",
@@ -69,6 +70,7 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
             }
             Some(BodyLimit { routes: routes(&mut fields, "routes"), bytes: bytes? })
         }),
+        batches: fields.list("batches", batch),
         reading: fields
             .object("reading", &["every", "good", "good_where", "codes", "message"], reading)
             .unwrap_or_default(),
@@ -92,6 +94,29 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
     profile.counts = fields.list("counts", |value, pointer, faults| count(value, pointer, faults, &mut bodies));
     profile.reading.counts = bodies;
     if faults.is_empty() { Ok(profile) } else { Err(faults) }
+}
+
+fn batch(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> {
+    let mut fields = Fields::of(value, pointer, &["routes", "most", "at", "list", "number", "note"], faults);
+    fields.text("note");
+    let routes = routes(&mut fields, "routes");
+    let most = fields.number("most", 1, 1_000_000).and_then(|most| u32::try_from(most).ok());
+    if most.is_none() && !fields.has("most") {
+        fields.fault("most", "is missing");
+    }
+    let items = match (fields.text("at"), fields.text("list"), fields.text("number")) {
+        (Some(at), None, None) if at.starts_with('/') => Items::Body(at),
+        (None, Some(name), None) => Items::List(name),
+        (None, None, Some(name)) => Items::Number(name),
+        _ => {
+            fields.fault(
+                "at",
+                "must be there, a json pointer to an array, or `list` or `number`, a parameter, and no two of them",
+            );
+            return None;
+        }
+    };
+    Some(Batch { routes, most: most?, items })
 }
 
 /// Where a count is told; a pointer into the body joins `bodies`.

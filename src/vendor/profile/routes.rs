@@ -1,6 +1,6 @@
 //! What a profile says of a call by its route.
 
-use super::Profile;
+use super::{Batch, Profile};
 use crate::policy::Routes;
 
 impl Profile {
@@ -10,6 +10,11 @@ impl Profile {
         let limit =
             self.bodies.iter().find(|limit| limit.routes.is_empty() || Routes::of(&limit.routes).matches(method, path));
         limit.map(|limit| limit.bytes)
+    }
+
+    /// What bounds the records of this call; none where nothing does.
+    pub fn batch_limit(&self, method: &str, path: &str) -> Option<&Batch> {
+        self.batches.iter().find(|batch| Routes::of(&batch.routes).matches(method, path))
     }
 
     /// Whether this call may be made again whatever became of it: only if every reading of its path says so.

@@ -65,7 +65,7 @@ impl Limit {
         Self { name: name.to_owned(), kind, path: None }
     }
 
-    /// The same limit, on calls whose target starts with `path` alone (`!`: all but these).
+    /// The same limit, on calls whose target starts with `path` alone (`!`: all but these; `*`: any segment).
     #[must_use]
     pub fn on(mut self, path: &str) -> Self {
         self.path = Some(path.to_owned());
@@ -77,11 +77,20 @@ impl Limit {
         match self.path.as_deref() {
             None => true,
             Some(path) => match path.strip_prefix('!') {
-                Some(except) => !target.starts_with(except),
-                None => target.starts_with(path),
+                Some(except) => !begins(target, except),
+                None => begins(target, path),
             },
         }
     }
+}
+
+/// Whether a target starts with a path, in which `*` stands for a segment.
+fn begins(target: &str, path: &str) -> bool {
+    let Some((before, after)) = path.split_once('*') else { return target.starts_with(path) };
+    target.strip_prefix(before).is_some_and(|rest| {
+        let segment = rest.find(['/', '?']).unwrap_or(rest.len());
+        segment > 0 && begins(rest.get(segment..).unwrap_or_default(), after)
+    })
 }
 
 impl Kind {
@@ -105,6 +114,20 @@ impl Kind {
         match self {
             Self::RollingWindow { calls, .. } | Self::Concurrency { calls, .. } | Self::Daily { calls, .. } => *calls,
             Self::LeakyBucket { burst, .. } => *burst,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_in_a_path_stands_for_one_segment() {
+        let search = Limit::new("search", Kind::window(1, 1)).on("/crm/*/search");
+        assert!(search.covers("/crm/contacts/search?x=1"));
+        for other in ["/crm/search", "/crm//search", "/crm/a/b/search", "/crm/a"] {
+            assert!(!search.covers(other), "{other}");
         }
     }
 }

@@ -24,6 +24,7 @@ mod headers;
 mod hosts;
 mod idle;
 mod keys;
+mod limits;
 mod observe;
 mod paths;
 mod pause;
@@ -37,6 +38,7 @@ mod status;
 mod tokens;
 mod usage;
 mod vendor_faults;
+mod vendors;
 
 use libtest_mimic::{Arguments, Trial};
 use sluice_e2e::{World, secrets};
@@ -74,6 +76,7 @@ fn tests() -> Vec<Test> {
         counts::tests(),
         crash::tests(),
         saturated::tests(),
+        vendors::tests(),
         idle::tests(),
         bytes::tests(),
         retry_after::tests(),
@@ -94,6 +97,7 @@ fn tests() -> Vec<Test> {
         paths::tests(),
         refusals::tests(),
         sizes::tests(),
+        limits::tests(),
         status::tests(),
         tokens::tests(),
     ]

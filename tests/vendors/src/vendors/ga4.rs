@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub(super) const MEASUREMENT: Dialect = Dialect {
     name: "ga4-mp",
-    limits: || vec![Limit::new("debug", Kind::daily(20, 0)).on("/debug/")],
+    limits: || vec![Limit::new("debug", Kind::window(20, 60)).on("/debug/")],
     answer: measure,
     refusal: |_| Answer::empty(429),
     decorate: plain,

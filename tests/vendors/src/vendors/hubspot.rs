@@ -1,4 +1,4 @@
-//! HubSpot: 100 calls in any 10 s and 40,000 a day for a portal; a batch is one call.
+//! HubSpot: 100 calls in any 10 s and 40,000 a day for a portal, 5 searches a second; a batch is one call.
 
 use super::{Dialect, Request, Standings, bearer, daily, oauth_token};
 use crate::gate::Refusal;
@@ -8,7 +8,13 @@ use serde_json::{Value, json};
 
 pub(super) const HUBSPOT: Dialect = Dialect {
     name: "hubspot",
-    limits: || vec![Limit::new("rate", Kind::window(100, 10)), Limit::new("daily", Kind::daily(40_000, 0))],
+    limits: || {
+        vec![
+            Limit::new("rate", Kind::window(100, 10)),
+            Limit::new("search", Kind::window(5, 1)).on("/crm/v3/objects/*/search"),
+            Limit::new("daily", Kind::daily(40_000, 0)),
+        ]
+    },
     answer,
     refusal,
     decorate,
@@ -50,7 +56,7 @@ fn decorate(mut answer: Answer, request: &Request, standings: &Standings) -> Ans
                     .with("X-HubSpot-RateLimit-Daily", &calls.to_string())
                     .with("X-HubSpot-RateLimit-Daily-Remaining", &left.to_string());
             }
-            Kind::RollingWindow { ms, .. } if !search => {
+            Kind::RollingWindow { ms, .. } if !search && standing.limit.path.is_none() => {
                 answer = answer
                     .with("X-HubSpot-RateLimit-Interval-Milliseconds", &ms.to_string())
                     .with("X-HubSpot-RateLimit-Max", &calls.to_string())

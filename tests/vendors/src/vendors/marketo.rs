@@ -58,7 +58,8 @@ fn answer(request: &Request) -> Option<Answer> {
         return Some(Answer::empty(414));
     }
     let path = request.head.path();
-    if request.payload.bytes > 1_048_576 && !path.starts_with("/bulk/") {
+    let most = if path.starts_with("/bulk/") { 10_485_760 } else { 1_048_576 };
+    if request.payload.bytes > most {
         return Some(Answer::empty(413));
     }
     let method = request.head.method.as_str();
@@ -71,6 +72,14 @@ fn answer(request: &Request) -> Option<Answer> {
         ("GET", "/rest/v1/leads.json") => Some(read(request)),
         ("POST", "/rest/v1/leads.json") if get_in_post => Some(read(request)),
         ("POST", "/rest/v1/leads.json") => Some(upsert(request)),
+        ("GET", path) if path.starts_with("/bulk/v1/") && path.ends_with("/file.json") => {
+            let bytes = request.head.query("bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(1_000);
+            Some(Answer::bytes(200, "text/csv", vec![b'x'; bytes]))
+        }
+        // Its queue of exports is full.
+        ("POST", path) if path.starts_with("/bulk/v1/") && path.ends_with("/full/enqueue.json") => {
+            Some(error("1029", "Too many jobs (10) in queue"))
+        }
         ("GET", "/rest/v1/stats/usage.json") => {
             Some(good(request, &json!([{"date": "2026-01-01", "total": 0, "users": []}])))
         }

@@ -1,0 +1,141 @@
+//! Each vendor asked for twice what it takes, for half a minute, all at the same time: none refuses a call, and none is left idle.
+
+use serde_json::{Value, json};
+use sluice_e2e::{Ask, World};
+use sluice_vendors::{Calls, Handle, Kind, Limit, Spec, Vendor};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+tests![every_vendor_is_used_to_nine_tenths_and_refuses_nothing];
+
+/// Callers of each vendor.
+const CALLERS: usize = 8;
+const LENGTH: Duration = Duration::from_secs(30);
+
+/// What of a vendor's limit was used, in hundredths.
+enum Used {
+    /// So many calls take so many seconds at full rate.
+    Rate(usize, f64),
+    /// So many at once, all of them held.
+    Slots(usize),
+    /// So many in all.
+    All(usize),
+}
+
+struct Load {
+    vendor: &'static str,
+    spec: Spec,
+    more: Value,
+    ask: Ask,
+    /// Calls that each caller has under way at a time.
+    each: usize,
+    used: Used,
+}
+
+fn load(vendor: &'static str, path: &str, used: Used) -> Load {
+    let each = if matches!(used, Used::Slots(_)) { 3 } else { 1 };
+    let spec = Spec::new(vendor).jitter(5, 40);
+    Load { vendor, spec, more: json!({}), ask: Ask::get(&format!("/v/c{path}")), each, used }
+}
+
+fn loads() -> Vec<Load> {
+    let day = |calls| json!([{"name": "daily", "kind": "daily", "calls": calls, "reset": "00:00", "time_zone": "UTC"}]);
+    let slow = |load: Load| Load { spec: load.spec.clone().jitter(2_000, 4_000), ..load };
+    let posting = |load: Load, body: &str| Load {
+        ask: Ask::post(&load.ask.target, body).with("Content-Type", "application/json"),
+        ..load
+    };
+    vec![
+        Load {
+            more: json!({"share": 1}),
+            // The first call of the second window comes when the first window is over.
+            ..load("marketo", "/rest/v1/leads/describe.json", Used::Rate(100, 20.0))
+        },
+        load("hubspot", "/crm/v3/objects/contacts", Used::Rate(200, 20.0)),
+        // A bucket: the burst of 15, then 15 a second.
+        load("aprimo", "/api/core/records", Used::Rate(15 + 15 * 25, 25.0)),
+        Load {
+            spec: Spec::new("salesforce").jitter(5, 40).limits(vec![Limit::new("daily", Kind::window(200, 86_400))]),
+            more: json!({"limits": [{"name": "daily", "kind": "rolling_day", "calls": 200}]}),
+            ..load("salesforce", "/services/data/v62.0/query", Used::All(200))
+        },
+        slow(load("mailchimp", "/3.0/lists", Used::Slots(10))),
+        slow(posting(load("ga4-data", "/v1beta/properties/1:runReport", Used::Slots(10)), "{}")),
+        posting(load("ga4-mp", "/debug/mp/collect?measurement_id=1", Used::All(20)), r#"{"events":[{"name":"a"}]}"#),
+        // A window of a second costs a latency a second.
+        Load { spec: Spec::new("keap").jitter(2, 10), ..load("keap", "/crm/rest/v2/contacts", Used::Rate(200, 20.0)) },
+        Load {
+            spec: Spec::new("keap-oauth").jitter(5, 40).limits(vec![Limit::new("daily", Kind::daily(200, 0))]),
+            more: json!({"limits": day(200)}),
+            ..load("keap-oauth", "/crm/rest/v2/contacts", Used::All(200))
+        },
+    ]
+}
+
+async fn every_vendor_is_used_to_nine_tenths_and_refuses_nothing(world: &World) {
+    let mut running = tokio::task::JoinSet::new();
+    for load in loads() {
+        let vendor = Vendor::start(load.spec.clone()).unwrap();
+        let tenant = world.tenant(load.vendor);
+        let key = tenant.simple(load.vendor, &vendor.url(), &load.more).await;
+        running.spawn(one(tenant.to(), vendor, Load { ask: load.ask.key(&key).wait(5), ..load }));
+    }
+    let found = running.join_all().await;
+    let faults: Vec<&String> = found.iter().filter_map(|found| found.as_ref().err()).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
+async fn one(to: SocketAddr, vendor: Handle, load: Load) -> Result<(), String> {
+    saturate(to, &load.ask, CALLERS * load.each).await;
+    let calls = vendor.calls();
+    let used = match load.used {
+        Used::Rate(nth, seconds) => calls.since_first_us().get(nth).map_or(0.0, |us| seconds * 1e6 / *us as f64),
+        Used::Slots(slots) => full(&calls, slots),
+        Used::All(all) => calls.passed() as f64 / all as f64,
+    };
+    let name = load.vendor;
+    println!("{name}: {} calls, {:.1} % used, refused {:?}", calls.0.len(), used * 100.0, calls.refused());
+    if !calls.refused().is_empty() {
+        return Err(format!("{name} refused {:?}", calls.refused()));
+    }
+    if used < 0.9 { Err(format!("{name}: {:.1} % used", used * 100.0)) } else { Ok(()) }
+}
+
+/// Callers that call, and rest for a second when Sluice refuses: what is spent is not asked for any faster.
+async fn saturate(to: SocketAddr, ask: &Ask, callers: usize) {
+    let began = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..callers {
+        let ask = ask.clone();
+        tasks.spawn(async move {
+            while began.elapsed() < LENGTH {
+                if ask.send(to).await.sluice_reason().is_some() {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// The part of the load's time for which all slots were held.
+fn full(calls: &Calls, slots: usize) -> f64 {
+    let from = calls.0.first().map_or(0, |call| call.arrived_us);
+    let to = from + u64::try_from(LENGTH.as_micros()).unwrap_or(0);
+    let mut steps: Vec<(u64, i64)> = Vec::new();
+    for call in &calls.0 {
+        steps.push((call.arrived_us, 1));
+        steps.push((call.ended_us.unwrap_or(u64::MAX), -1));
+    }
+    steps.sort_unstable();
+    let (mut held, mut since, mut time) = (0_i64, from, 0);
+    for (at, step) in steps {
+        if usize::try_from(held).is_ok_and(|held| held >= slots) {
+            time += at.min(to).saturating_sub(since);
+        }
+        held += step;
+        since = at.min(to);
+    }
+    time as f64 / LENGTH.as_micros() as f64
+}
