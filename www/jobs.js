@@ -38,7 +38,7 @@ function why(job, attempts) {
 }
 
 function outcome({ status, error }) {
-  const parts = [Number.isFinite(number(status)) ? `status ${status}` : "", typeof error === "string" ? text(error, LONGEST) : ""].filter(Boolean);
+  const parts = [Number.isFinite(number(status)) ? `status ${status}` : "", typeof error === "string" && error !== String(status) ? text(error, LONGEST) : ""].filter(Boolean);
   return parts.join(", ") || "no outcome";
 }
 

@@ -93,6 +93,22 @@ describe("the status page of a running Sluice", { skip: absent && "SLUICE_URL an
     assert.equal(hour.calls, calls.length);
   });
 
+  test("shows a dead letter, and deletes it for an operator", { skip: !SLUICE_VENDOR && "SLUICE_VENDOR is not set" }, async (t) => {
+    const connection = SLUICE_CONNECTION ?? Object.keys((await status()).connections)[0];
+    const dead = async () => (await status()).connections[connection].jobs?.dead;
+    if ((await dead()) === undefined) return t.skip("this Sluice keeps no jobs");
+    const headers = { "Sluice-Key": SLUICE_APP_KEY, Prefer: "respond-async" };
+    const kept = await fetch(`${SLUICE_URL}/v/${connection}/status/400`, { method: "POST", headers });
+    assert.equal(kept.status, 202);
+    const letters = page.locator(".jobs", { has: page.locator("caption", { hasText: "Dead letters" }) }).locator("tbody tr");
+    await until(async () => (await letters.count()) === 1, "the dead letter", 20_000);
+    assert.match(await letters.first().textContent(), /POST \/status\/400.*status 400/);
+    const remove = letters.first().getByRole("button", { name: "Delete" });
+    await remove.click();
+    await remove.click();
+    await until(async () => (await letters.count()) === 0 && (await dead()) === 0, "no dead letter", 10_000);
+  });
+
   test("weighs at most 150 kB over the wire, asks no other origin, and breaks no policy of its own", async () => {
     const fresh = await browser.newPage();
     const [faults, targets] = [[], []];

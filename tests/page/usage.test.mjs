@@ -64,7 +64,7 @@ test("the last hour has its worst endpoints first and says how many it leaves ou
 });
 
 test("a dead letter says why, with its last attempt", () => {
-  const job = { id: "j", state: "dead", connection: "hubspot", app: "crm", method: "POST", path: "/x", attempts: [{ at: inSeconds(-5), status: 502 }, { at: inSeconds(-1), error: "timeout" }], updated: inSeconds(0), error: "outcome-unknown" };
+  const job = { id: "j", state: "dead", connection: "hubspot", app: "crm", method: "POST", path: "/x", attempts: [{ at: inSeconds(-5), status: 502, error: "502" }, { at: inSeconds(-1), error: "timeout" }], updated: inSeconds(0), error: "outcome-unknown" };
   const row = jobRow(job, NOW, "UTC");
   assert.deepEqual([row.request, row.tries, row.why, row.since], ["POST /x", "2 attempts", "outcome-unknown: timeout", "14:03"]);
   assert.deepEqual(row.attempts.map((attempt) => attempt.text), ["14:03:17  status 502", "14:03:21  timeout"]);
