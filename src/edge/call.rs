@@ -1,12 +1,12 @@
 //! A throttled call, from its key to its settlement. See the readme's "life of a call".
 
 use super::answers::{self, Reply};
-use super::forward::{Attempt, Forward, UnderWay};
+use super::forward::{Forward, UnderWay};
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
 use super::record::Record;
-use super::{is_own_page, known, settle, token, upload};
+use super::{attempts, is_own_page, known, settle, token, upload};
 use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use crate::key::{self, Claims, PREFIX, Place, Role};
 use crate::platform::{self, Context};
@@ -14,7 +14,6 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, No};
 use futures_channel::oneshot;
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
 use web_sys::Request;
 
 /// Why a call ends without the vendor's answer.
@@ -116,46 +115,12 @@ impl Call {
         let body = upload::prepare(self, &mut admit, body).await?;
         let body = upload::in_batches(self, &admit, &vendor, body).await?;
         let permit = permit::obtain(self, admit.clone()).await?;
-        record.permitted(&permit);
         #[cfg(feature = "panic-trigger")]
         panic_if_asked(vendor.path, "/panic-trigger");
-        let (permit, under_way) = self.send(&target, &vendor, admit, permit, &body).await?;
+        let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body };
+        let (permit, under_way) = attempts::make(&sending, admit, permit, record).await?;
         record.answered(&under_way);
         Ok((permit, under_way))
-    }
-
-    /// Sends; and once more, with another access token and a permit of its own, if the vendor has refused the token.
-    async fn send(
-        &self,
-        target: &Target<'_>,
-        vendor: &VendorTarget<'_>,
-        admit: Admit,
-        permit: Permit,
-        body: &JsValue,
-    ) -> Result<(Permit, UnderWay), Stop> {
-        let sending = Forward { call: self, target, vendor, body };
-        let refused = match sending.first(&permit).await {
-            Attempt::Final(under_way) => return Ok((permit, under_way)),
-            Attempt::TokenRefused(refused) => refused,
-        };
-        // Before another permit is asked for: the first may hold the only slot.
-        settle::settle(&self.here, &permit, refused.end()).await;
-        let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
-        match permit::with_another_token(self, admit, rejected).await {
-            Ok(Some(another)) => {
-                refused.drop();
-                let under_way = sending.again(&another).await;
-                Ok((another, under_way))
-            }
-            Ok(None) => {
-                let under_way = sending.deliver(&permit, refused);
-                Ok((permit, under_way))
-            }
-            Err(stop) => {
-                refused.drop();
-                Err(stop)
-            }
-        }
     }
 
     /// Who calls, and whether the key came in `Sluice-Key`.

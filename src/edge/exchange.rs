@@ -31,7 +31,7 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
         if tenants::ask(here, tenant, &report).await.is_ok() {
             return;
         }
-        platform::pause(pause).await;
+        platform::pause(pause, None).await;
     }
     let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a token was fetched, and the tenant's object could not be told of it"});

@@ -14,7 +14,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::No;
 use crate::throttle::Outcome;
 use crate::vendor::body::{HEAD_BYTES, Peek, Said};
-use crate::vendor::outcome::{Answered, Unanswered, accept_encoding, classify, unanswered, vendor_counts};
+use crate::vendor::outcome::{Answered, Unanswered, Verdict, accept_encoding, classify, unanswered, vendor_counts};
 use crate::vendor::{Profile, credential};
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
@@ -29,10 +29,19 @@ pub struct UnderWay {
     pub status: u16,
     /// Why Sluice answers in the vendor's place, if it does.
     pub refused: Option<Reason>,
-    /// How long the vendor took to its headers, ms.
-    pub vendor_ms: u64,
     /// The permit is settled already.
     pub settled: bool,
+}
+
+/// What a call has taken so far, over all its attempts.
+#[derive(Clone, Copy, Default)]
+pub struct Tally {
+    /// Vendor calls made.
+    pub attempts: u32,
+    /// Waited for permits, ms.
+    pub queue_ms: u64,
+    /// From permit to headers, ms.
+    pub vendor_ms: u64,
 }
 
 /// What remains of a call.
@@ -73,59 +82,24 @@ pub struct Forward<'a> {
     pub body: &'a JsValue,
 }
 
-/// What came of sending it.
-pub enum Attempt {
-    /// What the caller gets.
-    Final(UnderWay),
-    /// The vendor refuses the access token, and the call could be repeated with another.
-    TokenRefused(TokenRefused),
-}
-
-/// An answer that is kept back, read to its end.
-pub struct TokenRefused {
-    sent: Sent,
-    head: Head,
+/// What came of sending a call once.
+pub struct Attempt {
+    /// The vendor's answer, or what is said in its place.
+    came: Result<(Sent, Head), Refusal>,
+    /// How it ends, if all of the answer comes.
     end: End,
+    /// What it means; none if nothing was sent.
+    pub verdict: Option<Verdict>,
+    /// When the headers came or were given up, Unix ms.
+    pub at: i64,
 }
 
-/// Longest answer that is kept back, bytes: a token is refused in a few words.
+/// Longest answer that is kept back while the call is repeated, bytes: errors are said in a few words.
 const LONGEST_KEPT_BACK: u32 = 65_536;
 
 impl Forward<'_> {
-    /// Sends the call and begins to pass on the answer, unless it might be repeated.
-    pub async fn first(&self, permit: &Permit) -> Attempt {
-        let (sent, head) = match self.send(permit).await {
-            Ok(answered) => answered,
-            Err(under_way) => return Attempt::Final(under_way),
-        };
-        let (end, expired) = judge(&sent, &head, permit).await;
-        let may_repeat = expired && permit.bearer.is_some() && *self.body != JsValue::TRUE;
-        if may_repeat && let Some(response_bytes) = read_to_end(&sent).await {
-            return Attempt::TokenRefused(TokenRefused { sent, head, end: End { response_bytes, ..end } });
-        }
-        Attempt::Final(self.pass_on(permit, sent, head, end, 1))
-    }
-
-    /// Sends the call once more and begins to pass on the answer, whatever it is.
-    pub async fn again(&self, permit: &Permit) -> UnderWay {
-        match self.send(permit).await {
-            Ok((sent, head)) => {
-                let (end, _) = judge(&sent, &head, permit).await;
-                self.pass_on(permit, sent, head, end, 2)
-            }
-            Err(under_way) => under_way,
-        }
-    }
-
-    /// Passes on an answer that was kept back, whose call is settled.
-    pub fn deliver(&self, permit: &Permit, refused: TokenRefused) -> UnderWay {
-        let TokenRefused { sent, head, end } = refused;
-        UnderWay { settled: true, ..self.pass_on(permit, sent, head, end, 1) }
-    }
-
-    /// Sends it; the vendor's headers, or what the caller gets without them.
-    async fn send(&self, permit: &Permit) -> Result<(Sent, Head), UnderWay> {
-        let call = self.call;
+    /// Sends it, and reads what the answer means.
+    pub async fn send(&self, permit: &Permit) -> Attempt {
         let route = &permit.route;
         let placed = match (&route.credential, &permit.bearer) {
             (Some(credential), _) => credential::placed(credential, &route.profile),
@@ -133,21 +107,19 @@ impl Forward<'_> {
             (None, None) => None,
         };
         let Some(placed) = placed else {
-            let refusal = Refusal::new(Reason::Internal, "the permit came without a credential: try again");
-            return Err(failed(call, permit, refusal, unsent()));
+            return unsent(Refusal::new(Reason::Internal, "the permit came without a credential: try again"));
         };
         let sent = match self.put_out(permit, &placed).await {
             Ok(sent) => sent,
-            Err(refusal) => return Err(failed(call, permit, refusal, unsent())),
+            Err(refusal) => return unsent(refusal),
         };
         match Head::read(&sent.head()) {
-            Some(Head(_, 0, why, _)) => Err(no_answer(call, permit, &why)),
-            Some(head @ Head(_, 200..=599, ..)) => Ok((sent, head)),
+            Some(Head(_, 0, why, _)) => no_answer(permit, &why),
+            Some(head @ Head(_, 200..=599, ..)) => judged(sent, head, permit).await,
             // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
             _ => {
                 sent.drop();
-                let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
-                Err(failed(call, permit, refusal, lost(Unanswered::Unreachable)))
+                lost(Unanswered::Unreachable, "the vendor's answer cannot be passed on")
             }
         }
     }
@@ -169,22 +141,25 @@ impl Forward<'_> {
         Ok(sent.unchecked_into())
     }
 
-    /// Begins to pass on the answer to the caller.
-    fn pass_on(&self, permit: &Permit, sent: Sent, head: Head, end: End, attempts: u32) -> UnderWay {
+    /// Begins to pass on to the caller what came.
+    pub fn pass_on(&self, permit: &Permit, attempt: Attempt, tally: Tally, settled: bool) -> UnderWay {
         let (call, route) = (self.call, &permit.route);
+        let (sent, head) = match attempt.came {
+            Ok(came) => came,
+            Err(refusal) => return failed(call, refusal, tally.attempts, attempt.end, settled),
+        };
         let Head(at, status, reason, headers) = head;
-        let since = |from: i64| u64::try_from(at - from).unwrap_or_default();
-        let vendor_ms = since(permit.at);
         let returning = Returning {
             status,
             passthrough: passes_through(permit),
             base_url: &route.base_url,
             connection_url: &self.target.connection_url().unwrap_or_default(),
             call: &call.id,
-            attempts,
-            queue_ms: u64::try_from(permit.at - call.incoming.at).unwrap_or_default(),
-            vendor_ms,
-            total_ms: since(call.incoming.at),
+            attempts: tally.attempts,
+            queue_ms: tally.queue_ms,
+            vendor_ms: tally.vendor_ms,
+            // An answer that was kept back goes out later than its headers came.
+            total_ms: since(if settled { platform::now() } else { at }, call.incoming.at),
             rate_limit_policy: &route.rate_limit_policy,
             rate_limit: &permit.rate_limit,
             would: permit.would.as_deref(),
@@ -198,53 +173,66 @@ impl Forward<'_> {
         let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
         match sent.deliver(&call.request, status, &reason, &returned, counted) {
             Ok(response) => {
-                let ending = Ending::Streaming(sent, end);
-                UnderWay { reply: Reply::Done(response), ending, status, refused: None, vendor_ms, settled: false }
+                let ending = Ending::Streaming(sent, attempt.end);
+                UnderWay { reply: Reply::Done(response), ending, status, refused: None, settled }
             }
             Err(_) => {
                 sent.drop();
+                let lost = unanswered(Unanswered::Unreachable);
+                let end = End { outcome: lost.outcome, error_code: lost.error_code, ..attempt.end };
                 let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
-                failed(call, permit, refusal, lost(Unanswered::Unreachable))
+                failed(call, refusal, tally.attempts, end, settled)
             }
         }
     }
 }
 
-impl TokenRefused {
-    /// What it is settled with.
-    pub fn end(&self) -> End {
-        self.end.clone()
+impl Attempt {
+    /// Reads the answer to its end, so that its call can be settled while it is kept back; how it is settled then. None
+    /// if it is long or breaks off: then it can only be passed on.
+    pub async fn keep(&mut self) -> Option<End> {
+        if let Ok((sent, _)) = &self.came {
+            let mut bytes = 0_u32;
+            while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
+                bytes = bytes.saturating_add(chunk.length());
+                if bytes > LONGEST_KEPT_BACK {
+                    return None;
+                }
+            }
+            let whole = sent.peeked_bytes();
+            if whole < 0.0 {
+                return None;
+            }
+            self.end.response_bytes = whole as u64;
+        }
+        Some(self.end.clone())
     }
 
     /// It is not wanted.
     pub fn drop(self) {
-        self.sent.drop();
-    }
-}
-
-/// What the answer means: how the call ends if all of it comes, and whether the vendor refuses its credential.
-async fn judge(sent: &Sent, head: &Head, permit: &Permit) -> (End, bool) {
-    let profile = &permit.route.profile;
-    let said = read(sent, profile, head).await;
-    let Head(at, status, _, headers) = head;
-    let answered = Answered { status: *status, headers, said: said.as_ref(), now: *at };
-    let verdict = classify(profile, &answered);
-    let counts = vendor_counts(profile, &answered);
-    let (outcome, error_code) = (verdict.outcome, verdict.error_code);
-    let end = End { outcome, headers_at: Some(*at), response_bytes: 0, status: *status, counts, error_code };
-    (end, verdict.expired)
-}
-
-/// Reads the rest of an answer, all of which can still be passed on; its bytes, or none if it is long.
-async fn read_to_end(sent: &Sent) -> Option<u64> {
-    let mut bytes = 0_u32;
-    while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
-        bytes = bytes.saturating_add(chunk.length());
-        if bytes > LONGEST_KEPT_BACK {
-            return None;
+        if let Ok((sent, _)) = self.came {
+            sent.drop();
         }
     }
-    Some(sent.peeked_bytes() as u64)
+}
+
+/// From one moment to another, ms.
+pub fn since(now: i64, then: i64) -> u64 {
+    u64::try_from(now - then).unwrap_or_default()
+}
+
+/// What the answer means.
+async fn judged(sent: Sent, head: Head, permit: &Permit) -> Attempt {
+    let profile = &permit.route.profile;
+    let said = read(&sent, profile, &head).await;
+    let Head(at, status, _, headers) = &head;
+    let (at, status) = (*at, *status);
+    let answered = Answered { status, headers, said: said.as_ref(), now: at };
+    let verdict = classify(profile, &answered);
+    let counts = vendor_counts(profile, &answered);
+    let (outcome, error_code) = (verdict.outcome, verdict.error_code.clone());
+    let end = End { outcome, headers_at: Some(at), response_bytes: 0, status, counts, error_code };
+    Attempt { came: Ok((sent, head)), end, verdict: Some(verdict), at }
 }
 
 fn passes_through(permit: &Permit) -> bool {
@@ -252,45 +240,51 @@ fn passes_through(permit: &Permit) -> bool {
 }
 
 /// No headers came.
-fn no_answer(call: &Call, permit: &Permit, why: &str) -> UnderWay {
-    let (reason, detail, end) = match why {
+fn no_answer(permit: &Permit, why: &str) -> Attempt {
+    match why {
         "timeout" => {
             let detail = format!("the vendor did not answer within {} s", permit.route.timeout_ms / 1_000);
-            (Reason::VendorTimeout, detail, lost(Unanswered::Timeout))
+            lost(Unanswered::Timeout, &detail)
         }
-        "unsent" => (Reason::Request, "this request cannot be sent on".to_owned(), unsent()),
+        "unsent" => unsent(Refusal::new(Reason::Request, "this request cannot be sent on")),
         _ => {
             let detail = "the vendor cannot be reached, or closed the connection: check the connection's base_url";
-            (Reason::VendorUnreachable, detail.to_owned(), lost(Unanswered::Unreachable))
+            lost(Unanswered::Unreachable, detail)
         }
-    };
-    failed(call, permit, Refusal::new(reason, detail), end)
+    }
 }
 
-const fn unsent() -> End {
-    End {
+fn unsent(refusal: Refusal) -> Attempt {
+    let end = End {
         outcome: Outcome::Unused,
         headers_at: None,
         response_bytes: 0,
         status: 0,
         counts: Vec::new(),
         error_code: None,
-    }
+    };
+    Attempt { came: Err(refusal), end, verdict: None, at: platform::now() }
 }
 
 /// The vendor may be at work on it.
-fn lost(why: Unanswered) -> End {
+fn lost(why: Unanswered, detail: &str) -> Attempt {
+    let reason = match why {
+        Unanswered::Timeout => Reason::VendorTimeout,
+        Unanswered::Unreachable => Reason::VendorUnreachable,
+    };
     let verdict = unanswered(why);
-    End { outcome: verdict.outcome, error_code: verdict.error_code, ..unsent() }
+    let unsent = unsent(Refusal::new(reason, detail));
+    let end = End { outcome: verdict.outcome, error_code: verdict.error_code.clone(), ..unsent.end };
+    Attempt { end, verdict: Some(verdict), ..unsent }
 }
 
 /// A call that ends with an answer of Sluice's own.
-fn failed(call: &Call, permit: &Permit, refusal: Refusal, end: End) -> UnderWay {
-    let vendor_ms = u64::try_from(platform::now() - permit.at).unwrap_or_default();
+fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool) -> UnderWay {
     let refused = Some(refusal.reason);
     let no = No { refusal, vendor: None, rate_limit: None };
     let answer = answers::refused_call(&no, &call.id, call.incoming.header("accept"));
-    UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, vendor_ms, settled: false }
+    let answer = answer.with("Sluice-Attempts", attempts.to_string());
+    UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, settled }
 }
 
 /// What the body says, for vendors that say something there: read from its head, before it is passed on.

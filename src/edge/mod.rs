@@ -4,6 +4,7 @@
 
 mod admin;
 mod answers;
+mod attempts;
 mod call;
 mod errand;
 mod exchange;

@@ -37,17 +37,35 @@ pub struct Permit {
 
 /// Asks until there is a permit that may be used, or a refusal.
 pub async fn obtain(call: &Call, admit: Admit) -> Result<Permit, Stop> {
-    ask(call, admit, 1).await?.ok_or_else(|| tenants::unavailable().into())
+    ask(call, admit, 1, asked_until(call)).await?.ok_or_else(|| tenants::unavailable().into())
+}
+
+/// Asks for another permit for a call whose former one is settled; to be had until `deadline`, Unix ms. `nth`: which
+/// vendor call of the caller's one it is for.
+pub async fn for_retry(call: &Call, admit: Admit, nth: u32, deadline: i64) -> Result<Permit, Stop> {
+    let admit = another(admit, Some(deadline));
+    ask(call, admit, nth, Some(deadline)).await?.ok_or_else(|| tenants::unavailable().into())
 }
 
 /// Asks for a permit with another access token than the one that the vendor has refused. None: there is no better one.
-pub async fn with_another_token(call: &Call, admit: Admit, rejected: u64) -> Result<Option<Permit>, Stop> {
-    // A permit of its own, so an id of its own: asking twice with one id takes one permit.
-    ask(call, Admit { call: platform::random_id(), rejected, holds: rejected, ..admit }, 2).await
+pub async fn with_another_token(call: &Call, admit: Admit, nth: u32, rejected: u64) -> Result<Option<Permit>, Stop> {
+    let deadline = asked_until(call);
+    let admit = Admit { rejected, holds: rejected, ..another(admit, deadline) };
+    ask(call, admit, nth, deadline).await
 }
 
-/// `nth`: which vendor call of the caller's one it is for.
-async fn ask(call: &Call, mut admit: Admit, nth: u32) -> Result<Option<Permit>, Stop> {
+/// A permit of its own needs an id of its own: asking twice with one id takes one permit.
+fn another(admit: Admit, deadline: Option<i64>) -> Admit {
+    Admit { call: platform::random_id(), again: false, wait_ms: left(deadline, platform::now()), ..admit }
+}
+
+/// Until when the caller will wait, Unix ms, where it says so.
+fn asked_until(call: &Call) -> Option<i64> {
+    let wait = i64::try_from(call.prefer.wait_ms?).unwrap_or(i64::MAX);
+    Some(call.incoming.at.saturating_add(wait))
+}
+
+async fn ask(call: &Call, mut admit: Admit, nth: u32, deadline: Option<i64>) -> Result<Option<Permit>, Stop> {
     let tenant = admit.claims.tenant.clone();
     let connection = admit.connection.clone();
     let id = admit.call.clone();
@@ -62,14 +80,14 @@ async fn ask(call: &Call, mut admit: Admit, nth: u32) -> Result<Option<Permit>, 
             // Also for a caller that has gone: others may wait for the token.
             Reply::Fetch(fetch) => {
                 exchange::fetch(&call.here, &tenant, &connection, *fetch).await;
-                again(&mut admit, call, platform::now());
+                again(&mut admit, deadline, platform::now());
                 continue;
             }
             Reply::Stands => return Ok(None),
             _ if asked.gone => return Err(Stop::Gone),
             Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
             _ => {
-                again(&mut admit, call, asked.at);
+                again(&mut admit, deadline, asked.at);
                 continue;
             }
         };
@@ -103,16 +121,19 @@ async fn ask(call: &Call, mut admit: Admit, nth: u32) -> Result<Option<Permit>, 
             return Err(Stop::Gone);
         }
         (admit.knows, admit.holds) = (0, 0);
-        again(&mut admit, call, asked.at);
+        again(&mut admit, deadline, asked.at);
     }
     Err(tenants::unavailable().into())
 }
 
 /// The same call once more, with what is left of the time it may wait.
-fn again(admit: &mut Admit, call: &Call, now: i64) {
+fn again(admit: &mut Admit, deadline: Option<i64>, now: i64) {
     admit.again = true;
-    let spent = u64::try_from(now - call.incoming.at).unwrap_or_default();
-    admit.wait_ms = call.prefer.wait_ms.map(|wait| wait.saturating_sub(spent));
+    admit.wait_ms = left(deadline, now);
+}
+
+fn left(deadline: Option<i64>, now: i64) -> Option<u64> {
+    deadline.map(|deadline| u64::try_from(deadline.saturating_sub(now)).unwrap_or_default())
 }
 
 /// The route that the permit is for: sent along, or known by its version.

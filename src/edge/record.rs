@@ -2,9 +2,8 @@
 //! their credential there.
 
 use super::call::connection;
-use super::forward::UnderWay;
+use super::forward::{Tally, UnderWay};
 use super::incoming::Incoming;
-use super::permit::Permit;
 use super::settle::End;
 use crate::http::VendorTarget;
 use crate::json;
@@ -24,10 +23,10 @@ pub struct Record {
     reason: Option<&'static str>,
     outcome: Option<String>,
     error_code: Option<String>,
-    queue_ms: Option<i64>,
+    attempts: Option<u32>,
+    queue_ms: Option<u64>,
     vendor_ms: Option<u64>,
     response_bytes: u64,
-    at: i64,
 }
 
 impl Record {
@@ -44,10 +43,10 @@ impl Record {
             reason: None,
             outcome: None,
             error_code: None,
+            attempts: None,
             queue_ms: None,
             vendor_ms: None,
             response_bytes: 0,
-            at: incoming.at,
         }
     }
 
@@ -67,16 +66,17 @@ impl Record {
         );
     }
 
-    /// It may go.
-    pub fn permitted(&mut self, permit: &Permit) {
-        self.queue_ms = Some(permit.at - self.at);
+    /// It was sent, and came to its headers or will not.
+    pub fn attempted(&mut self, tally: Tally) {
+        self.attempts = Some(tally.attempts);
+        self.queue_ms = Some(tally.queue_ms);
+        self.vendor_ms = Some(tally.vendor_ms);
     }
 
-    /// The vendor's headers came, or will not.
+    /// What the caller gets.
     pub fn answered(&mut self, under_way: &UnderWay) {
         self.status = Some(under_way.status).filter(|status| *status > 0);
         self.reason = under_way.refused.map(Reason::as_str);
-        self.vendor_ms = Some(under_way.vendor_ms);
     }
 
     /// It has ended.
@@ -97,7 +97,7 @@ impl Record {
         self.reason = reason.map(Reason::as_str);
     }
 
-    /// Its caller went before it could be sent.
+    /// Its caller went before it could be sent, or sent again.
     pub fn gone(&mut self) {
         self.outcome = Some("Gone".to_owned());
     }
@@ -113,6 +113,7 @@ impl Record {
         line.set_some("reason", self.reason);
         line.set_some("outcome", self.outcome.as_ref());
         line.set_some("error_code", self.error_code.as_ref());
+        line.set_some("attempts", self.attempts);
         line.set_some("queue_ms", self.queue_ms);
         line.set_some("vendor_ms", self.vendor_ms);
         line.set("response_bytes", self.response_bytes);

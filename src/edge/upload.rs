@@ -21,12 +21,12 @@ const DRAIN_MS: f64 = 1_000.0;
 /// A body that fits into the socket's buffers need not be drained, bytes.
 const SMALL: u64 = 65_536;
 
-/// The most that is kept of a body, so that a call refused for its access token can be repeated with the next: 1 MB.
+/// The longest body that is kept, so that the call can be repeated: 1 MB.
 const KEPT_BYTES: u64 = 1_048_576;
 
-/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, or its bytes. One of
-/// unknown length is read up to the vendor's limit, where there is one, before it is admitted; one that may have to be
-/// sent twice is read whole, which also spares a permit the time that a slow upload takes.
+/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, its bytes, or a stream.
+/// One of unknown length is read up to the vendor's limit, where there is one, before it is admitted; one that may have
+/// to be sent twice is read whole, which also spares a permit the time that a slow upload takes.
 pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> Result<JsValue, Stop> {
     if let Some(read) = read {
         return Ok(read);
@@ -38,10 +38,12 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
         if length > KEPT_BYTES || !may_be_repeated(admit) {
             return Ok(JsValue::TRUE);
         }
-        return whole(call, KEPT_BYTES).await;
+        return kept(call).await;
     }
     let route = describe(call, admit).await?;
-    let Some(limit) = route.profile.body_limit(&admit.method, &admit.path) else { return Ok(JsValue::TRUE) };
+    let Some(limit) = route.profile.body_limit(&admit.method, &admit.path) else {
+        return if may_be_repeated(admit) { kept(call).await } else { Ok(JsValue::TRUE) };
+    };
     let whole = whole(call, limit).await?;
     if whole.is_null() {
         let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
@@ -71,17 +73,30 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     }
 }
 
-/// Whether the vendor may refuse the call for its access token alone. While the route is not known it may. The platform
-/// sends no kept body with GET.
+/// Whether a body can be sent once more: it was kept, or there is none.
+pub fn can_be_repeated(body: &JsValue) -> bool {
+    body.is_null() || body.dyn_ref::<Uint8Array>().is_some_and(|bytes| u64::from(bytes.length()) <= KEPT_BYTES)
+}
+
+/// Whether the call may be sent twice. While the route is not known it may. The platform sends no kept body with GET.
 fn may_be_repeated(admit: &Admit) -> bool {
     let route = known::route(&admit.claims.tenant, &admit.connection);
-    !matches!(admit.method.as_str(), "GET" | "HEAD") && route.is_none_or(|route| route.credential.is_none())
+    !matches!(admit.method.as_str(), "GET" | "HEAD")
+        && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
+}
+
+/// The body's bytes, or, if it is too long to be kept, a stream of it.
+async fn kept(call: &Call) -> Result<JsValue, Stop> {
+    Ok(platform::read_up_to(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?)
 }
 
 /// The body, or null if it is longer than `most` bytes.
 async fn whole(call: &Call, most: u64) -> Result<JsValue, Stop> {
-    let whole = platform::read_whole(&call.request, most as f64).await;
-    Ok(whole.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?)
+    Ok(platform::read_whole(&call.request, most as f64).await.map_err(|_| broken_off())?)
+}
+
+fn broken_off() -> Refusal {
+    Refusal::new(Reason::Request, "the request's body broke off before its end")
 }
 
 /// Where the call would go.

@@ -55,6 +55,22 @@ export async function readWhole(request, most) {
     if (length > most) return null;
     chunks.push(chunk);
   }
+  return joined(chunks, length);
+}
+
+// The whole body; or, as soon as it is longer than `most` bytes, a stream of what was read and all that follows.
+export async function readUpTo(request, most) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of request.body.values({ preventCancel: true })) {
+    chunks.push(chunk);
+    length += chunk.byteLength;
+    if (length > most) return rejoined(chunks, request.body);
+  }
+  return joined(chunks, length);
+}
+
+function joined(chunks, length) {
   const whole = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {
@@ -62,6 +78,19 @@ export async function readWhole(request, most) {
     at += chunk.byteLength;
   }
   return whole;
+}
+
+// What was read of a body, and its rest. A fault on either side reaches the other.
+function rejoined(chunks, rest) {
+  const { readable, writable } = new IdentityTransformStream();
+  const pass = async () => {
+    const writer = writable.getWriter();
+    for (const chunk of chunks) await writer.write(chunk);
+    writer.releaseLock();
+    await rest.pipeTo(writable);
+  };
+  pass().catch(() => {});
+  return readable;
 }
 
 // --- the tenant's object
@@ -156,15 +185,22 @@ export class Sent {
     this.reader ??= this.response.body.getReader();
     try {
       const { value, done } = await this.reader.read();
-      if (done) return null;
+      if (done) {
+        // All of it is here: what happens to it from now on is no matter of the vendor's time.
+        clearTimeout(this.timer);
+        return null;
+      }
       this.peeked.push(value);
       return value;
     } catch {
+      this.broken = true;
       return null; // met again, and dealt with, when the body is passed on
     }
   }
 
+  // -1 if the body broke off meanwhile.
   get peekedBytes() {
+    if (this.broken) return -1;
     return this.peeked.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
   }
 
@@ -335,11 +371,23 @@ export async function sign(key, text) {
   }
 }
 
-export function pause(milliseconds) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+// Waits, and no longer than the caller of `request` does. Whether it is still there.
+export function pause(milliseconds, request) {
+  const signal = request?.signal;
+  if (signal?.aborted) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const end = (there) => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", leave);
+      resolve(there);
+    };
+    const leave = () => end(false);
+    const timer = setTimeout(end, milliseconds, true);
+    signal?.addEventListener("abort", leave);
+  });
 }
 
-// `body`: null for none, true for the caller's own, streamed, or the bytes of it.
+// `body`: null for none, true for the caller's own, streamed; or all of it, as bytes or as a stream.
 function outgoing(request, url, method, init, body) {
   if (body === null) return new Request(url, init);
   if (body !== true) return new Request(url, { ...init, body });

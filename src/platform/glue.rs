@@ -16,6 +16,10 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = readWhole)]
     pub async fn read_whole(request: &Request, most: f64) -> Result<JsValue, JsValue>;
 
+    /// The whole body, or, if it is longer than `most` bytes, a stream of it.
+    #[wasm_bindgen(catch, js_name = readUpTo)]
+    pub async fn read_up_to(request: &Request, most: f64) -> Result<JsValue, JsValue>;
+
     /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile.
     #[wasm_bindgen(catch)]
     pub async fn ask(
@@ -56,7 +60,7 @@ extern "C" {
     /// A call on its way.
     pub type Sent;
 
-    /// Sends to the vendor. `body`: null, true for the request's own, or bytes.
+    /// Sends to the vendor. `body`: null, true for the request's own, bytes, or a stream.
     pub async fn send(
         request: &Request,
         url: &str,
@@ -74,7 +78,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub async fn peek(this: &Sent) -> JsValue;
 
-    /// Bytes of all chunks peeked at.
+    /// Bytes of all chunks peeked at; -1 if the body broke off meanwhile.
     #[wasm_bindgen(method, getter, js_name = peekedBytes)]
     pub fn peeked_bytes(this: &Sent) -> f64;
 
@@ -104,8 +108,8 @@ extern "C" {
     /// Signs with RS256; bytes, or null.
     pub async fn sign(key: &[u8], text: &str) -> JsValue;
 
-    /// Waits.
-    pub async fn pause(milliseconds: f64);
+    /// Waits, and no longer than `caller` does; whether it is still there.
+    pub async fn pause(milliseconds: f64, caller: Option<&Request>) -> JsValue;
 
     /// An answer of our own.
     #[wasm_bindgen(catch)]

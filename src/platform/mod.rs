@@ -4,8 +4,8 @@ mod glue;
 
 pub use glue::{
     Context, Sent, State, Taken, Timer, Watch, accept, all, answer, answer_bytes, ask, bytes, close, drain, file, live,
-    load, log, note, pause, post_form, read, read_whole, run, run_with_id, run_with_row, send, sign, sockets, sql_of,
-    tell,
+    load, log, note, pause, post_form, read, read_up_to, read_whole, run, run_with_id, run_with_row, send, sign,
+    sockets, sql_of, tell,
 };
 
 use crate::civil::Zones;

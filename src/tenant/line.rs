@@ -10,8 +10,8 @@ use crate::http::{PolicyItem, RemainingItem, policy_field, remaining_field};
 use crate::policy::{App, Connection, Policy, Routes};
 use crate::refusal::{Reason, Refusal};
 use crate::throttle::{
-    Admission, AppRule, Call, Grant, Kind, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle, Ticket, Unit, Would,
-    policy_item,
+    Admission, AppRule, Call, Grant, Kind, Mode, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle, Ticket, Unit,
+    Would, policy_item,
 };
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
@@ -361,6 +361,9 @@ fn route(connection: &Connection) -> Box<Route> {
         base_url: connection.base_url.clone(),
         credential: Some(connection.credential.clone()).filter(|credential| !is_fetched(credential)),
         timeout_ms: connection.timeout_ms,
+        // A connection that is only watched is asked exactly what its callers ask.
+        attempts: if connection.mode == Mode::Observe { 1 } else { connection.retry_attempts },
+        max_wait_ms: connection.queue.max_wait_ms,
         rate_limit_policy: policy_field(items),
     };
     // The version is the content's digest: the same content is known again, whichever life of the object sends it.

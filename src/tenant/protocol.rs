@@ -297,6 +297,10 @@ pub struct Route {
     pub credential: Option<Credential>,
     /// From send to last byte, milliseconds.
     pub timeout_ms: u64,
+    /// Vendor calls that may be made for one call, the first included.
+    pub attempts: u32,
+    /// The most that a call may wait for its permits, milliseconds.
+    pub max_wait_ms: u64,
     /// The `RateLimit-Policy` field.
     pub rate_limit_policy: String,
 }
@@ -334,6 +338,8 @@ mod tests {
             base_url: "https://a.example".to_owned(),
             credential,
             timeout_ms: 60_000,
+            attempts: 3,
+            max_wait_ms: 10_000,
             rate_limit_policy: String::new(),
         }
     }

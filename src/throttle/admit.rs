@@ -156,12 +156,16 @@ impl Throttle {
 
     /// Grants whatever waits and fits, in order.
     pub(super) fn pump(&mut self, time: i64) {
-        if self.queue.is_empty() || self.adaptive.paused(time).is_some() {
+        if self.adaptive.paused(time).is_some() {
             return;
+        }
+        if self.queue.is_empty() {
+            return self.end_turns();
         }
         // Grants only take room, so a lane found full stays so until the next event.
         let mut queue = std::mem::take(&mut self.queue);
-        while let Some(ticket) = queue.next(|lane| self.full(lane, time)) {
+        while self.turns.ahead(time).is_none() {
+            let Some(ticket) = queue.next(|lane| self.full(lane, time)) else { break };
             let Some(call) = queue.remove(ticket) else { break };
             queue.charge(call.app);
             if call.deadline < time {
@@ -172,6 +176,7 @@ impl Throttle {
             let granted = self.take(call, time);
             let outcome = granted.ok_or_else(|| self.full_table());
             self.ready.push_back((ticket, outcome));
+            self.turns.take(time, self.lane_pace(call.lane));
         }
         self.queue = queue;
     }
@@ -190,7 +195,7 @@ impl Throttle {
     /// The first reason that holds, in the order the interface promises.
     fn decide(&mut self, call: Waiting, time: i64) -> Decision {
         let paused = self.adaptive.paused(time);
-        if paused.is_none() && !self.full(call.lane, time) {
+        if self.held(time).is_none() && !self.full(call.lane, time) {
             return Decision::Go;
         }
         let mut day: Option<(i64, Reason)> = None;
@@ -378,7 +383,7 @@ impl Throttle {
             self.queue.next_check().map(&mut sooner);
             self.past.next_known().map(&mut sooner);
             self.ledger.oldest().map(|(_, lease)| lease.lapses).map(&mut sooner);
-            self.adaptive.paused(time).map(&mut sooner);
+            self.held(time).map(&mut sooner);
             for lane in lanes {
                 let (mut place, mut blocked) = (0, false);
                 while let Some(meter) = self.meter_of(lane, place) {
@@ -389,7 +394,7 @@ impl Throttle {
                     }
                 }
                 // Time has moved on since anything was granted, as when somebody only looks: what waits here can go.
-                if !blocked && self.adaptive.paused(time).is_none() {
+                if !blocked && self.held(time).is_none() {
                     sooner(time);
                 }
             }

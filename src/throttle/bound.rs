@@ -173,7 +173,7 @@ impl Throttle {
 
     /// The least time at which a new call of that app, lane and urgency is admitted, counting those that surely go before it.
     pub(super) fn bound(&mut self, app: u32, lane: u32, urgency: u8, time: i64) -> i64 {
-        let mut bound = self.adaptive.paused(time).filter(|_| self.plan.mode == Mode::Enforce).unwrap_or(time);
+        let mut bound = self.held(time).filter(|_| self.plan.mode == Mode::Enforce).unwrap_or(time);
         let mut place = 0;
         while let Some(meter) = self.meter_of(lane, place) {
             let counts = |lane: u32| self.ledger.lane(lane).is_some_and(|lane| lane.meters.contains(&meter));
@@ -219,7 +219,7 @@ impl Throttle {
     }
 
     /// Milliseconds a call, at a meter's rate in force.
-    fn pace(&self, meter: u32) -> i64 {
+    pub(super) fn pace(&self, meter: u32) -> i64 {
         let factor = self.adaptive.factor();
         match self.meters.get(meter as usize).map(|meter| &meter.gauge) {
             Some(Gauge::Window { window, calls, scaled }) => {

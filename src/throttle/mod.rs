@@ -26,6 +26,7 @@ mod rule;
 mod settle;
 mod share;
 mod state;
+mod turns;
 mod window;
 
 #[cfg(test)]

@@ -139,6 +139,7 @@ impl Throttle {
         }
         let rule = self.plan.adaptive;
         let granted = granted.unwrap_or(i64::MIN);
+        self.turns.begin(time);
         let noise = mixed(permit.seq ^ (u64::from(permit.epoch) << 40) ^ (u64::from(permit.lane) << 20));
         if self.adaptive.throttle(&rule, time, granted, retry_after, noise) {
             self.block.require();

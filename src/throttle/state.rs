@@ -11,6 +11,7 @@ use super::mutant::{self, Mutant};
 use super::past::Past;
 use super::queue::{Queue, Ticket};
 use super::rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
+use super::turns::Turns;
 use super::window::Window;
 use super::{Grant, Refused};
 use crate::civil::{Reset, Zones};
@@ -107,6 +108,7 @@ pub struct Throttle {
     pub(super) past: Past,
     pub(super) queue: Queue,
     pub(super) adaptive: Adaptive,
+    pub(super) turns: Turns,
     pub(super) block: Block,
     pub(super) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
     /// When calls were refused of late: those refused together are told successive times.
@@ -143,6 +145,7 @@ impl Throttle {
         Self {
             queue: Queue::new(apps.iter().map(|app| app.weight)),
             adaptive: Adaptive::new(&plan.adaptive),
+            turns: Turns::default(),
             clock,
             wall: now.wall,
             epoch: 1,

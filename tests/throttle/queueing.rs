@@ -2,7 +2,7 @@
 
 use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zone};
 use sluice::refusal::Reason;
-use sluice::throttle::{Admission, AppRule, Call, Kind, Limit, Outcome, Plan, QueueRule};
+use sluice::throttle::{Admission, AppRule, Call, Kind, Limit, Outcome, Plan, QueueRule, ThrottledBy};
 
 #[test]
 fn of_130_calls_at_15_a_second_15_go_at_once_100_wait_and_15_are_refused() {
@@ -155,5 +155,34 @@ fn looking_at_the_figures_does_not_stop_the_queue() {
         let wake = rig.throttle.next_wakeup().unwrap();
         assert!(wake <= NOON + 6_001, "to be woken only in {} ms", wake - rig.now);
         assert!(rig.go_to(NOON + 6_001).iter().any(|(_, ended, outcome)| *ended == ticket && outcome.is_ok()));
+    }
+}
+
+#[test]
+fn after_a_throttle_those_that_wait_go_one_by_one_and_none_is_lost() {
+    // A pause that frees all of them, and a window that comes free at one stroke.
+    for (calls, pause, stands) in [(1_000, Some(2_000), 50), (80, None, 40)] {
+        let mut rig =
+            Rig::new(Plan { queue: QueueRule { size: 100, max_wait_ms: 60_000 }, ..plan(vec![window(calls, 10)]) });
+        let permits: Vec<_> = (0..stands).map(|_| rig.try_now("a").unwrap().permit).collect();
+        rig.now += 50;
+        for permit in permits {
+            rig.settle(permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: pause });
+        }
+        for _ in 0..stands {
+            rig.wait("a");
+        }
+        let mut at = Vec::new();
+        while at.len() < stands {
+            let wake = rig.throttle.next_wakeup().expect("somebody waits");
+            for (when, _, outcome) in rig.go_to(wake) {
+                rig.settle(outcome.unwrap().permit, Outcome::Answered);
+                at.push(when);
+            }
+        }
+        let within = |first: i64| at.iter().filter(|at| (first..first + 100).contains(*at)).count();
+        let fullest = at.iter().map(|first| within(*first)).max().unwrap();
+        assert!(fullest * 5 <= stands, "{fullest} of {stands} within 100 ms: {at:?}");
+        assert!(at[stands - 1] - at[0] <= 10_500, "the pace is the rate's own: {at:?}");
     }
 }

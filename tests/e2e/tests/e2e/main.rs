@@ -31,6 +31,7 @@ mod pause;
 mod policies;
 mod pools;
 mod refusals;
+mod retries;
 mod retry_after;
 mod saturated;
 mod sizes;
@@ -80,6 +81,7 @@ fn tests() -> Vec<Test> {
         idle::tests(),
         bytes::tests(),
         retry_after::tests(),
+        retries::tests(),
         fair::tests(),
         fetched::tests(),
         aprimo::tests(),

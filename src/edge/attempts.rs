@@ -1,0 +1,116 @@
+//! A call's attempts: sent once, for most; again where that helps and does no harm. Each attempt has a permit of its own,
+//! asked for after the one before was settled: that one may hold the only slot. A call that rests holds nothing.
+
+use super::call::{Call, Stop};
+use super::forward::{Attempt, Forward, Tally, UnderWay, since};
+use super::permit::{self, Permit};
+use super::record::Record;
+use super::{settle, upload};
+use crate::platform;
+use crate::retry::{Next, Tried, next, place_of};
+use crate::tenant::protocol::Admit;
+use wasm_bindgen::JsValue;
+
+/// Why a call is sent again.
+enum Again {
+    /// The vendor refuses the access token: at once, with another.
+    Renew,
+    /// It may go well then, milliseconds from the answer.
+    After(u64),
+}
+
+/// Sends until what came stands, and begins to pass it on.
+pub async fn make(
+    sending: &Forward<'_>,
+    admit: Admit,
+    mut permit: Permit,
+    record: &mut Record,
+) -> Result<(Permit, UnderWay), Stop> {
+    let call = sending.call;
+    let mut tally = Tally { queue_ms: since(permit.at, call.incoming.at), ..Tally::default() };
+    let mut renewed = false;
+    loop {
+        tally.attempts += 1;
+        let mut attempt = sending.send(&permit).await;
+        tally.vendor_ms += since(attempt.at, permit.at);
+        record.attempted(tally);
+        let again = again(sending, &permit, &attempt, tally.attempts, renewed);
+        // Read to its end, so that it can be said later, and so that the vendor is done with it.
+        let end = if again.is_some() { attempt.keep().await } else { None };
+        let (Some(again), Some(end)) = (again, end) else {
+            let under_way = sending.pass_on(&permit, attempt, tally, false);
+            return Ok((permit, under_way));
+        };
+        settle::settle(&call.here, &permit, end).await;
+        let asked_at;
+        let another = match again {
+            Again::Renew => {
+                renewed = true;
+                asked_at = platform::now();
+                let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
+                permit::with_another_token(call, admit.clone(), tally.attempts + 1, rejected).await
+            }
+            Again::After(wait) => {
+                if platform::pause(wait as f64, Some(&call.request)).await == JsValue::FALSE {
+                    attempt.drop();
+                    return Err(Stop::Gone);
+                }
+                asked_at = platform::now();
+                match permit::for_retry(call, admit.clone(), tally.attempts + 1, deadline(call, &permit)).await {
+                    Err(Stop::Gone) => Err(Stop::Gone),
+                    // What came of the last attempt tells the caller more than that another one cannot be made.
+                    refused_or_not => Ok(refused_or_not.ok()),
+                }
+            }
+        };
+        match another {
+            Ok(Some(another)) => {
+                attempt.drop();
+                tally.queue_ms += since(another.at, asked_at);
+                permit = another;
+            }
+            Ok(None) => {
+                let under_way = sending.pass_on(&permit, attempt, tally, true);
+                return Ok((permit, under_way));
+            }
+            Err(stop) => {
+                attempt.drop();
+                return Err(stop);
+            }
+        }
+    }
+}
+
+/// Whether and when it is sent again.
+fn again(sending: &Forward, permit: &Permit, attempt: &Attempt, attempts: u32, renewed: bool) -> Option<Again> {
+    let verdict = attempt.verdict.as_ref()?;
+    if !upload::can_be_repeated(sending.body) {
+        return None;
+    }
+    if verdict.expired && permit.bearer.is_some() && !renewed {
+        return Some(Again::Renew);
+    }
+    let (call, route) = (sending.call, &permit.route);
+    let tried = Tried {
+        profile: &route.profile,
+        method: &call.incoming.method,
+        path: sending.vendor.route_path(),
+        idempotency_key: call.incoming.header("idempotency-key").is_some(),
+        unattended: false,
+        // The repetition with another token is none of these: nothing was wrong with the call.
+        made: attempts - u32::from(renewed),
+        most: route.attempts,
+        left_ms: Some(since(deadline(call, permit), attempt.at)),
+        random: place_of(permit.id, &format!("{}/{}", permit.tenant, permit.connection)),
+    };
+    match next(&tried, verdict) {
+        Next::After(wait) => Some(Again::After(wait)),
+        Next::Stop(_) => None,
+    }
+}
+
+/// Until when a further attempt may be admitted, Unix ms: as long as the caller would wait for its first permit.
+fn deadline(call: &Call, permit: &Permit) -> i64 {
+    let wait = call.prefer.wait_ms.unwrap_or(u64::MAX).min(permit.route.max_wait_ms);
+    call.incoming.at.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,56 @@
+//! After a throttle those that wait go one by one, at the pace of the tightest rate. A pause's end, or a window that comes
+//! free at one stroke, would let them go all at once, at a vendor that has just said that it is asked too much.
+
+use super::state::Throttle;
+
+/// A wake-up that comes late may be caught up with by so much, milliseconds: timers are late by some.
+const CATCH_UP_MS: i64 = 50;
+
+/// Whose turn it is. Not stored: after a restart the limits alone hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Turns {
+    /// Since the vendor's throttle, until the rate has recovered: when the next one may go, limiter milliseconds.
+    next: Option<i64>,
+}
+
+impl Turns {
+    /// The vendor has throttled: from now on one by one.
+    pub fn begin(&mut self, time: i64) {
+        self.next = self.next.or(Some(time));
+    }
+
+    /// One that waited has gone.
+    pub fn take(&mut self, time: i64, pace: i64) {
+        self.next = self.next.map(|next| next.max(time.saturating_sub(CATCH_UP_MS)).saturating_add(pace));
+    }
+
+    /// When the next one may go, if that lies ahead.
+    pub fn ahead(&self, time: i64) -> Option<i64> {
+        self.next.filter(|next| *next > time)
+    }
+}
+
+impl Throttle {
+    /// Until when nobody goes, if that lies ahead: the vendor's pause, or the turn of the first of those that wait.
+    pub(super) fn held(&self, time: i64) -> Option<i64> {
+        let turn = self.turns.ahead(time).filter(|_| !self.queue.is_empty());
+        self.adaptive.paused(time).max(turn)
+    }
+
+    /// Nobody waits: if the rate has recovered too, the throttle is forgotten.
+    pub(super) fn end_turns(&mut self) {
+        if self.adaptive.factor() >= self.plan.adaptive.max_ppm {
+            self.turns.next = None;
+        }
+    }
+
+    /// The pace of the tightest rate among a lane's limits, milliseconds a call; 0 where it has none.
+    pub(super) fn lane_pace(&self, lane: u32) -> i64 {
+        let (mut pace, mut place) = (0, 0);
+        while let Some(meter) = self.meter_of(lane, place) {
+            pace = pace.max(self.pace(meter));
+            place += 1;
+        }
+        pace
+    }
+}
