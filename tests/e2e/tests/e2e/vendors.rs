@@ -74,19 +74,35 @@ fn loads() -> Vec<Load> {
 }
 
 async fn every_vendor_is_used_to_nine_tenths_and_refuses_nothing(world: &World) {
+    let mut idle = Vec::new();
     let mut running = tokio::task::JoinSet::new();
     for load in loads() {
-        let vendor = Vendor::start(load.spec.clone()).unwrap();
-        let tenant = world.tenant(load.vendor);
-        let key = tenant.simple(load.vendor, &vendor.url(), &load.more).await;
-        running.spawn(one(tenant.to(), vendor, Load { ask: load.ask.key(&key).wait(5), ..load }));
+        running.spawn(one(begin(world, load).await));
     }
-    let found = running.join_all().await;
-    let faults: Vec<&String> = found.iter().filter_map(|found| found.as_ref().err()).collect();
-    assert!(faults.is_empty(), "{faults:?}");
+    while let Some(found) = running.join_next().await {
+        let (vendor, used) = found.unwrap();
+        if used < 0.9 {
+            idle.push(vendor);
+        }
+    }
+    // How much is used is a matter of the machine, too, while other tests run on it. What was left idle among all of them is tried
+    // once more by itself.
+    for load in loads().into_iter().filter(|load| idle.contains(&load.vendor)) {
+        let (vendor, used) = one(begin(world, load).await).await;
+        assert!(used >= 0.9, "{vendor}: {:.1} % used", used * 100.0);
+    }
 }
 
-async fn one(to: SocketAddr, vendor: Handle, load: Load) -> Result<(), String> {
+/// A vendor, and a tenant of its own to call it through.
+async fn begin(world: &World, load: Load) -> (SocketAddr, Handle, Load) {
+    let vendor = Vendor::start(load.spec.clone()).unwrap();
+    let tenant = world.tenant(load.vendor);
+    let key = tenant.simple(load.vendor, &vendor.url(), &load.more).await;
+    (tenant.to(), vendor, Load { ask: load.ask.key(&key).wait(5), ..load })
+}
+
+/// What of the vendor's limit was used. It has refused nothing.
+async fn one((to, vendor, load): (SocketAddr, Handle, Load)) -> (&'static str, f64) {
     saturate(to, &load.ask, CALLERS * load.each).await;
     let calls = vendor.calls();
     let used = match load.used {
@@ -94,12 +110,9 @@ async fn one(to: SocketAddr, vendor: Handle, load: Load) -> Result<(), String> {
         Used::Slots(slots) => full(&calls, slots),
         Used::All(all) => calls.passed() as f64 / all as f64,
     };
-    let name = load.vendor;
-    println!("{name}: {} calls, {:.1} % used, refused {:?}", calls.0.len(), used * 100.0, calls.refused());
-    if !calls.refused().is_empty() {
-        return Err(format!("{name} refused {:?}", calls.refused()));
-    }
-    if used < 0.9 { Err(format!("{name}: {:.1} % used", used * 100.0)) } else { Ok(()) }
+    println!("{}: {} calls, {:.1} % used", load.vendor, calls.0.len(), used * 100.0);
+    assert!(calls.refused().is_empty(), "{} refused {:?}", load.vendor, calls.refused());
+    (load.vendor, used)
 }
 
 /// Callers that call, and rest for a second when Sluice refuses: what is spent is not asked for any faster.
