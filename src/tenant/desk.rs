@@ -20,6 +20,9 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
+/// Where the tenant's name stands beside its policy.
+pub(super) const NAME: &str = "name";
+
 /// What is said to an ask.
 #[derive(Debug)]
 pub enum Answer {
@@ -44,11 +47,15 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Opens the desk from what is stored.
+    /// Opens the desk from what is stored. An object that its alarm has woken does not know its name: with an empty one the desk has
+    /// the name that its tenant was made under.
     ///
     /// # Errors
     /// If storage refuses, or holds what this build cannot read: then nothing is admitted.
     pub fn open(name: &str, host: &mut Host<'_>) -> Result<Self, StoreError> {
+        let kept = if name.is_empty() { host.store.load(Table::Policy, NAME)? } else { None };
+        let kept = kept.map(|kept| String::from_utf8_lossy(&kept).into_owned());
+        let name = kept.as_deref().unwrap_or(name);
         let policy = match host.store.load(Table::Policy, "")? {
             Some(stored) => {
                 let text = String::from_utf8_lossy(&stored);
@@ -80,6 +87,11 @@ impl Desk {
         }
         desk.plan_alarm(host)?;
         Ok(desk)
+    }
+
+    /// Its tenant's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Answers an ask.

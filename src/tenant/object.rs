@@ -127,7 +127,7 @@ impl Shell {
     async fn fetch(self: Rc<Self>, request: Request) -> Result<Response, JsValue> {
         // The name comes with each ask: an object does not know under which one it was found.
         let url = request.url();
-        self.inner.borrow_mut().name = url.strip_prefix("http://object/").unwrap_or_default().to_owned();
+        self.inner.borrow_mut().is_called(url.strip_prefix("http://object/").unwrap_or_default());
         if request.method() == "GET" {
             return self.live.accept(&self.state, &request, |claims| self.status(claims));
         }
@@ -281,6 +281,7 @@ impl Inner {
         if self.desk.is_none() {
             let mut store = Sqlite::open(platform::sql_of(state))?;
             let desk = Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
+            desk.name().clone_into(&mut self.name);
             self.desk = Some((desk, store));
         }
         let Some((desk, store)) = &mut self.desk else {
@@ -294,6 +295,14 @@ impl Inner {
             }
         }
         Ok(done)
+    }
+
+    /// A desk that an alarm has opened without knowing this name is opened anew.
+    fn is_called(&mut self, name: &str) {
+        if self.name != name {
+            name.clone_into(&mut self.name);
+            self.desk = None;
+        }
     }
 
     fn forget(&mut self, fault: &str) {

@@ -1,6 +1,6 @@
 //! A tenant's beginning, changes and end: what an administrator does.
 
-use super::desk::{Answer, Desk, Ticket, refused};
+use super::desk::{Answer, Desk, NAME, Ticket, refused};
 use super::line::{Displaced, Line};
 use super::protocol::{Admin, Reply};
 use super::store::{Host, StoreError, Table};
@@ -44,6 +44,9 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
         Err(fault) => return Ok(Reply::Invalid(vec![(String::new(), fault.to_string())])),
     };
     host.store.save(Table::Policy, "", stored.as_bytes())?;
+    if host.store.load(Table::Policy, NAME)?.is_none() {
+        host.store.save(Table::Policy, NAME, desk.name.as_bytes())?;
+    }
     let mut waiting = Vec::new();
     for (name, line) in std::mem::take(&mut desk.lines) {
         let (line, asks) = line.replan(&policy, host)?;
@@ -85,6 +88,7 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
 /// Removes the tenant: policy, keys and counts, save what its running windows and days still need.
 fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     host.store.remove(Table::Policy, "")?;
+    host.store.remove(Table::Policy, NAME)?;
     desk.policy = None;
     for id in std::mem::take(&mut desk.keys).into_keys() {
         host.store.remove(Table::Key, &id)?;

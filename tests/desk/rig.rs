@@ -128,6 +128,11 @@ impl Rig {
     }
 
     /// The object leaves memory and is opened again from what is stored.
+    /// Opened by its alarm, which does not know its name.
+    pub fn reopen_unnamed(&mut self) {
+        self.desk = Desk::open("", &mut host!(self)).unwrap();
+    }
+
     pub fn reopen(&mut self) {
         self.desk = Desk::open("acme", &mut host!(self)).unwrap();
     }

@@ -111,3 +111,13 @@ fn the_directory_lists_tenants_once() {
     let Reply::Document { body, .. } = rig.now(Ask::Directory(Directory::List)) else { panic!() };
     assert_eq!(body, r#"{"items":["a","b"]}"#);
 }
+
+#[test]
+fn a_desk_that_its_alarm_opens_knows_whose_it_is() {
+    let mut rig = Rig::new();
+    let sync = rig.app("sync");
+    rig.reopen_unnamed();
+    assert_eq!(rig.desk.name(), "acme");
+    let admit = rig.admit(&sync, "crm");
+    assert!(matches!(rig.now(Ask::Admit(admit)), Reply::Go(_)));
+}
