@@ -8,6 +8,7 @@
 //! - [`seal`]: secrets as they are stored. Pure.
 //! - [`policy`]: what a tenant may do, as written and as used. Pure.
 //! - [`json`]: JSON, exactly. Pure.
+//! - [`map`]: maps that take little Wasm. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
 //! - [`pool`]: one daily limit over the connections of many tenants. Pure.
@@ -26,6 +27,7 @@ pub mod http;
 pub mod job;
 pub mod json;
 pub mod key;
+pub mod map;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 pub mod policy;

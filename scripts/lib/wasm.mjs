@@ -12,6 +12,8 @@ import { installTools, WORKER_BUILD } from './tools.mjs';
 
 /** Leaves source paths and whole Debug forms out of the Wasm. */
 const SMALL = 'scripts/lib/rustc-small.sh';
+/** AES and SHA-2 in their short forms: they see a few hundred bytes a call. Here, since Cargo sees when these flags change. */
+const SHORT_FORMS = '--cfg aes_backend_soft="compact" --cfg sha2_backend_soft="compact"';
 const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', SMALL];
 const STAMP = '.sluice-stamp';
 
@@ -60,6 +62,7 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
   if (nightly) {
     env.CARGO_UNSTABLE_BUILD_STD_FEATURES = 'optimize_for_size';
     env.RUSTC_WRAPPER = inRoot(SMALL);
+    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS].filter(Boolean).join(' ');
   }
   await must(tools.workerBuild, args, { cwd: inRoot(), env });
   await dropNames(inRoot(modules(folder).wasm));
@@ -70,10 +73,14 @@ const FEATURES = [
   'mutable-globals', 'sign-ext', 'nontrapping-float-to-int', 'bulk-memory', 'multivalue', 'reference-types', 'exception-handling',
 ];
 
-/** worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it. Without them more can be merged. */
+/**
+ * worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it. Before they go the functions are put in
+ * their order: those of one generic stand together then, and gzip, which looks back 32 kB, finds one in the other: 2 % less.
+ */
 async function dropNames(wasm) {
   const features = FEATURES.map((name) => `--enable-${name}`);
-  await must(wasmOptPath(), [wasm, ...features, '-Oz', '--converge', '--strip-debug', '--strip-producers', '-o', wasm]);
+  const order = ['--reorder-functions-by-name', '--strip-debug'];
+  await must(wasmOptPath(), [wasm, ...features, '-Oz', '--converge', ...order, '--strip-producers', '-o', wasm]);
 }
 
 /** Size of the Wasm as the platform counts it. */

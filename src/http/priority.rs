@@ -1,18 +1,57 @@
 //! `Priority` (RFC 9218): a structured dictionary, of which `u` is heeded.
 
-use sfv::{BareItem, Dictionary, ListEntry, Parser};
+use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ParameterVisitor};
+use sfv::{BareItemFromInput, KeyRef, Parser};
+use std::convert::Infallible;
 
 /// The urgency that a `Priority` field asks for, 0 (first) to 7; none when it says none, or cannot be read: the default
 /// of a direct call is then 3, of a job 5. Several lines are to be joined with `, ` first.
 pub fn urgency(field: Option<&str>) -> Option<u8> {
-    let dictionary: Dictionary = Parser::new(field?).parse().ok()?;
-    let ListEntry::Item(item) = dictionary.get("u")? else {
-        return None;
-    };
-    let BareItem::Integer(urgency) = item.bare_item else {
-        return None;
-    };
-    u8::try_from(i64::from(urgency)).ok().filter(|urgency| *urgency <= 7)
+    Parser::new(field?).parse_dictionary_with_visitor(Urgency(None)).ok()?
+}
+
+/// The dictionary's last `u` so far. A visitor rather than a dictionary: that would bring a hash table.
+struct Urgency(Option<u8>);
+
+impl<'de> DictionaryVisitor<'de> for Urgency {
+    type Out = Option<u8>;
+    type Error = Infallible;
+
+    fn entry(&mut self, key: &'de KeyRef) -> Result<impl EntryVisitor<'de>, Infallible> {
+        Ok((key.as_str() == "u").then_some(self))
+    }
+
+    fn finish(self) -> Result<Option<u8>, Infallible> {
+        Ok(self.0)
+    }
+}
+
+impl<'de> EntryVisitor<'de> for &mut Urgency {
+    type Error = Infallible;
+
+    fn item(self) -> Result<impl ItemVisitor<'de>, Infallible> {
+        Ok(self)
+    }
+
+    fn inner_list(self) -> Result<impl InnerListVisitor<'de>, Infallible> {
+        self.0 = None;
+        Ok(Ignored)
+    }
+}
+
+impl<'de> ItemVisitor<'de> for &mut Urgency {
+    type Out = ();
+    type Error = Infallible;
+
+    fn bare_item(self, item: BareItemFromInput<'de>) -> Result<impl ParameterVisitor<'de, Out = ()>, Infallible> {
+        self.0 = match item {
+            BareItemFromInput::Integer(urgency) => {
+                u8::try_from(i64::from(urgency)).ok().filter(|urgency| *urgency <= 7)
+            }
+            _ => None,
+        };
+        Ok(Ignored)
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use super::read::At;
 use super::routes::Routes;
 use crate::json;
 use crate::json::Value;
-use std::collections::BTreeSet;
 
 /// Most origins of an app.
 pub const MAX_ORIGINS: usize = 100;
@@ -21,26 +20,25 @@ pub struct App {
     /// Calls a day on each connection.
     pub daily_calls: Option<u64>,
     /// The pages it may call from, as browsers send `Origin`; with any, it may call from nowhere else.
-    pub origins: BTreeSet<String>,
+    pub origins: Vec<String>,
     /// The calls it may make.
     pub routes: Routes,
     /// The connections it may use; none given: all.
-    pub connections: Option<BTreeSet<String>>,
+    pub connections: Option<Vec<String>>,
 }
 
 impl App {
     /// Whether it may use that connection.
     pub fn may_use(&self, connection: &str) -> bool {
-        self.connections.as_ref().is_none_or(|own| own.contains(connection))
+        self.connections.as_ref().is_none_or(|own| own.iter().any(|name| name == connection))
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let list = |names: &BTreeSet<String>| names.iter().map(|name| json!(name)).collect::<Value>();
         let mut app = json!({"weight": self.weight});
         app.set_some("daily_calls", self.daily_calls);
-        app.set_some("origins", (!self.origins.is_empty()).then(|| list(&self.origins)));
+        app.set_some("origins", (!self.origins.is_empty()).then_some(&self.origins));
         app.set_some("routes", (!self.routes.is_all()).then(|| self.routes.written()));
-        app.set_some("connections", self.connections.as_ref().map(list));
+        app.set_some("connections", self.connections.as_ref());
         app
     }
 
@@ -48,7 +46,7 @@ impl App {
         let fields = at.object(&["weight", "daily_calls", "origins", "routes", "connections"])?;
         let weight = fields.get("weight").map_or(Some(1), |at| u32::try_from(at.integer(1..=1_000)?).ok());
         let daily_calls = fields.get("daily_calls").map(|at| at.integer(1..=MAX_CALLS));
-        let origins = fields.get("origins").map_or(Some(BTreeSet::new()), |at| read_origins(&at));
+        let origins = fields.get("origins").map_or(Some(Vec::new()), |at| read_origins(&at));
         let routes = fields.get("routes").map_or(Some(Routes::default()), |at| Routes::read(&at));
         let own = fields.get("connections").map(|at| read_connections(&at, connections));
         Some(Self {
@@ -61,25 +59,27 @@ impl App {
     }
 }
 
-fn read_connections(at: &At<'_>, known: &[&str]) -> Option<BTreeSet<String>> {
-    let mut own = BTreeSet::new();
+fn read_connections(at: &At<'_>, known: &[&str]) -> Option<Vec<String>> {
+    let mut own = Vec::new();
     for item in at.list(super::MAX_CONNECTIONS)? {
         let Some(name) = item.text(crate::key::MAX_NAME_BYTES) else { continue };
         if known.contains(&name) {
-            own.insert(name.to_owned());
+            own.push(name.to_owned());
         } else {
             item.fault::<()>("the policy has no connection of this name");
         }
     }
+    own.sort();
+    own.dedup();
     Some(own)
 }
 
-fn read_origins(at: &At<'_>) -> Option<BTreeSet<String>> {
-    let mut origins = BTreeSet::new();
+fn read_origins(at: &At<'_>) -> Option<Vec<String>> {
+    let mut origins = Vec::new();
     for item in at.list(MAX_ORIGINS)? {
         let Some(text) = item.text(MAX_ORIGIN_BYTES) else { continue };
         if is_origin(text) {
-            origins.insert(text.to_owned());
+            origins.push(text.to_owned());
         } else {
             item.fault::<()>(
                 "an origin is written as a browser sends it: scheme://host in lower case, with a port unless it is the \
@@ -87,6 +87,8 @@ fn read_origins(at: &At<'_>) -> Option<BTreeSet<String>> {
             );
         }
     }
+    origins.sort();
+    origins.dedup();
     Some(origins)
 }
 

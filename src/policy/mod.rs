@@ -47,8 +47,8 @@ pub use stored::StoredFault;
 use crate::civil::Zones;
 use crate::json;
 use crate::json::Value;
+use crate::map::Map;
 use read::{At, Faults, Fields};
-use std::collections::BTreeMap;
 
 /// Most bytes of a policy's text: 1 MB.
 pub const MAX_POLICY_BYTES: usize = 1_048_576;
@@ -66,9 +66,9 @@ pub type Warning = Fault;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Its connections, by name.
-    pub connections: BTreeMap<String, Connection>,
+    pub connections: Map<String, Connection>,
     /// Its apps, by name.
-    pub apps: BTreeMap<String, App>,
+    pub apps: Map<String, App>,
     /// Where outcomes of jobs may be sent.
     pub callbacks: Option<Callbacks>,
     /// What it is alerted to.
@@ -174,11 +174,17 @@ fn read_named<T>(
     name: &str,
     most: usize,
     read: impl Fn(&str, &At<'_>) -> Option<T>,
-) -> Option<BTreeMap<String, T>> {
-    let Some(at) = fields.get(name) else { return Some(BTreeMap::new()) };
+) -> Option<Map<String, T>> {
+    let Some(at) = fields.get(name) else { return Some(Map::new()) };
     // All are read before any that failed ends it: every fault is to be noted.
-    let read: Vec<_> = at.named(most)?.into_iter().map(|(name, at)| (name, read(name, &at))).collect();
-    read.into_iter().map(|(name, read)| Some((name.to_owned(), read?))).collect()
+    let mut all = Some(Map::new());
+    for (name, at) in at.named(most)? {
+        match (read(name, &at), &mut all) {
+            (Some(read), Some(all)) => drop(all.insert(name.to_owned(), read)),
+            _ => all = None,
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -207,11 +207,16 @@ impl<'a> At<'a> {
     /// An object's entries, each name once.
     fn entries(&self) -> Option<Vec<(&'a str, At<'a>)>> {
         let Value::Object(fields) = self.node else { return self.wrong("an object") };
-        let mut seen = std::collections::BTreeSet::new();
-        let mut entries = Vec::new();
-        for (name, node) in fields {
+        let mut names: Vec<(&str, usize)> = Vec::with_capacity(fields.len());
+        for (at, (name, _)) in fields.iter().enumerate() {
+            names.push((name, at));
+        }
+        names.sort_unstable();
+        let mut entries = Vec::with_capacity(fields.len());
+        for (at, (name, node)) in fields.iter().enumerate() {
             let entry = self.child(name, node);
-            if seen.insert(name.as_str()) {
+            let first = names.partition_point(|(other, _)| *other < name.as_str());
+            if names.get(first) == Some(&(name, at)) {
                 entries.push((name.as_str(), entry));
             } else {
                 entry.fault::<()>("the name is there twice; remove one");

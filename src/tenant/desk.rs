@@ -11,10 +11,11 @@ use super::line::{Asked, Line, kept_until};
 use super::protocol::{Admit, Ask, Directory, No, Reply};
 use super::store::{Host, StoreError, Table};
 use super::{figures, gate, status, tenure};
+use crate::map::Map;
 use crate::policy::Policy;
 use crate::pool::Pool;
 use crate::refusal::{Reason, Refusal};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// A waiting call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +37,8 @@ pub enum Answer {
 pub struct Desk {
     pub(super) name: String,
     pub(super) policy: Option<Policy>,
-    pub(super) keys: BTreeMap<String, KeyRow>,
-    pub(super) lines: BTreeMap<String, Line>,
+    pub(super) keys: Map<String, KeyRow>,
+    pub(super) lines: Map<String, Line>,
     pub(super) ready: VecDeque<(Ticket, Reply)>,
     pub(super) errands: VecDeque<Errand>,
     pub(super) loans: VecDeque<Errant>,
@@ -68,7 +69,7 @@ impl Desk {
         let mut desk = Self {
             name: name.to_owned(),
             keys: keys::load(host)?,
-            lines: BTreeMap::new(),
+            lines: Map::new(),
             policy: None,
             ready: VecDeque::new(),
             errands: VecDeque::new(),

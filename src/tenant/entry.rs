@@ -5,9 +5,9 @@ use super::desk::refused;
 use super::line::{Asked, Line};
 use super::protocol::{Admit, Fetch, Fetched, Reply};
 use super::store::{Host, StoreError};
+use crate::map::Map;
 use crate::refusal::{Reason, Refusal};
 use crate::vendor::grant::{Failure, life_ms};
-use std::collections::BTreeMap;
 
 impl Line {
     /// Puts a call to the throttle, once there is a token for it. Nothing is counted before.
@@ -75,7 +75,10 @@ impl Line {
     fn go_on(&mut self, host: &Host<'_>) -> Vec<(u64, Reply)> {
         let waiting = self.access.as_mut().map(Access::take_waiting).unwrap_or_default();
         // Of a call that has asked again, the earlier ask is no longer listened to.
-        let latest: BTreeMap<String, u64> = waiting.iter().map(|one| (one.admit.call.clone(), one.desk)).collect();
+        let mut latest = Map::new();
+        for one in &waiting {
+            latest.insert(one.admit.call.clone(), one.desk);
+        }
         let mut said = Vec::new();
         for Waiter { desk, admit, since } in waiting {
             if latest.get(&admit.call) != Some(&desk) {

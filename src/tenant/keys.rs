@@ -7,8 +7,8 @@ use crate::civil::rfc3339;
 use crate::json;
 use crate::json::Value;
 use crate::key::{Claims, Role};
+use crate::map::Map;
 use crate::refusal::{Reason, Refusal};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Most keys of a tenant that have not expired.
@@ -76,9 +76,14 @@ impl NewKey {
 }
 
 /// All stored keys. One that does not parse is of a later version, and is as good as revoked here.
-pub(super) fn load(host: &Host<'_>) -> Result<BTreeMap<String, KeyRow>, StoreError> {
-    let rows = host.store.all(Table::Key)?;
-    Ok(rows.into_iter().filter_map(|(id, row)| Some((id, KeyRow::read(&row)?))).collect())
+pub(super) fn load(host: &Host<'_>) -> Result<Map<String, KeyRow>, StoreError> {
+    let mut keys = Map::new();
+    for (id, row) in host.store.all(Table::Key)? {
+        if let Some(row) = KeyRow::read(&row) {
+            keys.insert(id, row);
+        }
+    }
+    Ok(keys)
 }
 
 /// Issues a key.

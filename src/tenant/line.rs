@@ -7,6 +7,7 @@ use super::protocol::{Admit, Bearer, BodyLength, Go, No, Reply, Route, Settle};
 use super::store::{Host, StoreError, Table};
 use crate::civil::{Reset, Zone};
 use crate::http::{PolicyItem, RemainingItem, policy_field, remaining_field};
+use crate::map::Map;
 use crate::policy::{App, Connection, Policy, Routes};
 use crate::refusal::{Reason, Refusal};
 use crate::throttle::{
@@ -16,7 +17,6 @@ use crate::throttle::{
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
 
 /// One connection.
 pub struct Line {
@@ -24,7 +24,7 @@ pub struct Line {
     pub(super) connection: Connection,
     pub(super) throttle: Throttle,
     /// The calls that wait, with the desk's own tickets.
-    pub(super) waiting: HashMap<Ticket, (u64, Box<Admit>)>,
+    pub(super) waiting: Map<Ticket, (u64, Box<Admit>)>,
     /// The access token, where the credential has to be exchanged for one.
     pub(super) access: Option<Access>,
     pub(super) tenant: String,
@@ -77,7 +77,7 @@ impl Line {
             name: name.to_owned(),
             connection: connection.clone(),
             throttle,
-            waiting: HashMap::new(),
+            waiting: Map::new(),
             access: Access::load((tenant, name), connection, host)?,
             tenant: tenant.to_owned(),
             usage,
@@ -118,7 +118,7 @@ impl Line {
             name: self.name,
             connection: connection.clone(),
             throttle,
-            waiting: HashMap::new(),
+            waiting: Map::new(),
             access,
             tenant: self.tenant,
             usage: self.usage,
@@ -136,7 +136,7 @@ impl Line {
         bury(&self.name, self.throttle, host)?;
         let for_a_token = self.access.map(|mut access| access.take_waiting()).unwrap_or_default();
         let for_a_token = for_a_token.into_iter().map(|waiter| waiter.desk);
-        Ok(self.waiting.into_values().map(|(desk, _)| desk).chain(for_a_token).collect())
+        Ok(self.waiting.values().map(|(desk, _)| *desk).chain(for_a_token).collect())
     }
 
     /// Where its calls go.
@@ -331,7 +331,7 @@ pub(super) fn kept_until(stone: &[u8]) -> i64 {
     stone.first_chunk().map_or(0, |until| i64::from_be_bytes(*until))
 }
 
-fn plan(connection: &Connection, apps: &BTreeMap<String, App>) -> Plan {
+fn plan(connection: &Connection, apps: &Map<String, App>) -> Plan {
     let utc = || Reset { minute: 0, zones: vec![Zone::Fixed(0)] };
     let day = connection.limits.iter().find_map(|(limit, _)| match &limit.kind {
         Kind::Daily { reset, unit: Unit::Calls, .. } => Some(reset.clone()),

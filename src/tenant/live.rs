@@ -3,11 +3,11 @@
 
 use super::protocol::{Reply, from_wire, to_wire};
 use crate::key::Claims;
+use crate::map::Map;
 use crate::platform::{self, State, Timer};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 
@@ -100,12 +100,15 @@ impl Live {
         // Asking for the status is an event too; it must not ask for the next push.
         self.due.set(true);
         let now = platform::now();
-        let mut documents = HashMap::new();
+        let mut documents = Map::new();
         let mut changed = false;
         for socket in sockets.iter() {
             let Some(claims) = platform::note(&socket).as_deref().and_then(claims) else { continue };
-            let document = documents.entry(claims.id.clone()).or_insert_with(|| readable(claims, &status, now));
-            match document {
+            let id = claims.id.clone();
+            if !documents.contains_key(&id) {
+                documents.insert(id.clone(), readable(claims, &status, now));
+            }
+            match documents.get(&id).and_then(Option::as_ref) {
                 Some(document) if changed || self.differs(document) => {
                     changed = true;
                     platform::tell(&socket, document);

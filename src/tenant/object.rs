@@ -10,11 +10,11 @@ use super::protocol::{Ask, Reply, from_wire, to_wire};
 use super::sqlite::Sqlite;
 use super::store::{Host, Settings, StoreError};
 use crate::key::{Claims, Master, stamp};
+use crate::map::Map;
 use crate::platform::{self, Intl, State, Timer, Watch};
 use futures_channel::oneshot;
 use js_sys::{Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
@@ -45,7 +45,7 @@ struct Inner {
     desk: Option<(Desk, Sqlite)>,
     /// An event has begun and not ended: found set, it ended in a panic, and left the desk who knows how.
     busy: bool,
-    waiting: HashMap<Ticket, Waiting>,
+    waiting: Map<Ticket, Waiting>,
     wake: Option<Timer>,
     /// What the timer is set to, Unix ms, so that it is not set again to the same moment.
     wake_at: Option<i64>,
@@ -218,7 +218,7 @@ impl Shell {
     /// in memory may not be what is stored, and whoever waits is to ask again.
     fn event<T>(
         self: &Rc<Self>,
-        act: impl FnOnce(&mut Desk, &mut HashMap<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
+        act: impl FnOnce(&mut Desk, &mut Map<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
     ) -> Option<T> {
         let mut inner = self.inner.borrow_mut();
         if std::mem::replace(&mut inner.busy, true) {
@@ -274,7 +274,7 @@ impl Inner {
         &mut self,
         state: &State,
         settings: &Settings,
-        act: impl FnOnce(&mut Desk, &mut HashMap<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
+        act: impl FnOnce(&mut Desk, &mut Map<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let now = platform::now();
         let random: &dyn Fn(&mut [u8]) = &platform::random;
@@ -308,7 +308,7 @@ impl Inner {
     fn forget(&mut self, fault: &str) {
         platform::log(&crate::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
         self.desk = None;
-        for (_, waiting) in self.waiting.drain() {
+        for (_, waiting) in std::mem::take(&mut self.waiting) {
             let _ = waiting.tell.send(Reply::Again);
         }
     }

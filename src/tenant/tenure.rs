@@ -90,7 +90,7 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     host.store.remove(Table::Policy, "")?;
     host.store.remove(Table::Policy, NAME)?;
     desk.policy = None;
-    for id in std::mem::take(&mut desk.keys).into_keys() {
+    for (id, _) in std::mem::take(&mut desk.keys) {
         host.store.remove(Table::Key, &id)?;
     }
     for (name, line) in std::mem::take(&mut desk.lines) {
