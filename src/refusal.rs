@@ -39,10 +39,14 @@ pub enum Reason {
     NotFound,
     /// 405: the address knows other methods.
     Method,
+    /// 409: the job has not ended, or is no dead letter.
+    JobLive,
     /// 413: the body is over the vendor's limit for the route.
     Payload,
     /// 414: the target is over the vendor's limit.
     Uri,
+    /// 422: the `Idempotency-Key` was used for another request.
+    KeyReused,
     /// 501: a WebSocket to a vendor.
     Upgrade,
     /// 502: no answer could be had from the vendor, or none that HTTP can carry on.
@@ -97,6 +101,8 @@ impl Reason {
             Self::Role => "role",
             Self::NotFound => "not-found",
             Self::Method => "method",
+            Self::JobLive => "live",
+            Self::KeyReused => "idempotency-key",
             Self::Payload => "payload",
             Self::Uri => "uri",
             Self::Upgrade => "upgrade",
@@ -119,8 +125,10 @@ impl Reason {
             Self::Origin | Self::Route | Self::ConnectionForbidden | Self::Role => 403,
             Self::ConnectionUnknown | Self::NotFound => 404,
             Self::Method => 405,
+            Self::JobLive => 409,
             Self::Payload => 413,
             Self::Uri => 414,
+            Self::KeyReused => 422,
             Self::Internal => 500,
             Self::Upgrade => 501,
             Self::VendorUnreachable => 502,

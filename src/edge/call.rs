@@ -6,7 +6,7 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
 use super::record::Record;
-use super::{attempts, is_own_page, known, settle, token, upload};
+use super::{attempts, is_own_page, keep, known, settle, token, upload};
 use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use crate::key::{self, Claims, PREFIX, Place, Role};
 use crate::platform::{self, Context};
@@ -22,6 +22,8 @@ pub enum Stop {
     Refused(Box<No>),
     /// It has its answer already; and if that is a refusal, why.
     Said(Option<Reason>, Answer),
+    /// It is a job, or was one that has ended already; and the status.
+    Kept(Reply, u16),
     /// Its caller has gone.
     Gone,
 }
@@ -87,6 +89,10 @@ impl Call {
                 record.said(reason, answer.status);
                 let _ = give.send(Reply::Own(answer));
             }
+            Err(Stop::Kept(reply, status)) => {
+                record.said(None, status);
+                let _ = give.send(reply);
+            }
             Err(Stop::Gone) => record.gone(),
         }
         record.write();
@@ -112,6 +118,9 @@ impl Call {
         let (claims, key_apart) = self.claims(keys, &vendor)?;
         record.of(&claims, &vendor);
         let mut admit = self.admit(claims, key_apart, &target, &vendor);
+        if self.prefer.respond_async {
+            return Err(keep::keep(self, &target, &vendor, admit, body).await?);
+        }
         let body = upload::prepare(self, &mut admit, body).await?;
         let body = upload::in_batches(self, &admit, &vendor, body).await?;
         let permit = permit::obtain(self, admit.clone()).await?;

@@ -1,9 +1,9 @@
 //! An errand of a tenant's object, done in an invocation of its own.
 
 use super::answers::Reply;
-use super::exchange;
 use super::incoming::Incoming;
 use super::installation::Installation;
+use super::{exchange, run};
 use crate::key::{is_stamp, is_stamped};
 use crate::platform::{self, Context, Taken};
 use crate::refusal::{Reason, Refusal};
@@ -23,7 +23,7 @@ pub async fn take(env: &JsValue, request: &Request, context: &Context, incoming:
     let reply = Reply::Done(taken.response());
     context.wait_until(&platform::spawn(async move {
         match errand {
-            Errand::Run(_) => {}
+            Errand::Run(run) => run::run(here, *run).await,
             Errand::Fetch(errand) => exchange::fetch(&here, &errand.tenant, &errand.connection, errand.fetch).await,
         }
         taken.end();

@@ -1,6 +1,7 @@
 //! A request as the platform hands it over, read in one crossing.
 
 use crate::http::value;
+use crate::job;
 use crate::json::Items;
 use crate::platform;
 use crate::tenant::protocol::BodyLength;
@@ -23,6 +24,18 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// A job's request, as it was kept.
+    pub fn kept(at: i64, request: &job::Request) -> Self {
+        Self {
+            at,
+            method: request.method.clone(),
+            url: request.url.clone(),
+            has_body: !request.body.0.is_empty(),
+            accept_encoding: None,
+            headers: request.headers.clone(),
+        }
+    }
+
     /// Reads it.
     pub fn read(request: &Request) -> Result<Self, JsValue> {
         Self::of(&platform::read(request)).ok_or_else(|| JsValue::from("the request cannot be read"))

@@ -11,10 +11,13 @@ mod exchange;
 mod forward;
 mod incoming;
 mod installation;
+mod jobs;
+mod keep;
 mod known;
 mod page;
 mod permit;
 mod record;
+mod run;
 mod settle;
 mod status;
 mod tenants;
@@ -78,6 +81,13 @@ async fn route(request: Request, env: &JsValue, context: &Context, incoming: Rc<
             status::document(&here, &keys, &incoming, &target).await
         }
         Address::Live => status::live(&here, &keys, &incoming, &target).await,
+        Address::Jobs
+        | Address::Job(_)
+        | Address::JobResponse(_)
+        | Address::DeadLetters
+        | Address::DeadLetter(_)
+        | Address::Replay(_)
+        | Address::ReplayAll => jobs::serve(&here, &keys, &incoming, &target).await,
         _ => {
             Refusal::new(Reason::NotFound, "nothing is at this address yet: see the readme for those there are").into()
         }

@@ -44,6 +44,14 @@ fn log_throttle(permit: &Permit, end: &End) {
     super::log(&line);
 }
 
+/// What is said of a permit that was used; `attempt`: 1 for the first try to say it.
+pub fn settled(permit: &Permit, end: &End, attempt: u32) -> Settle {
+    if attempt == 1 && matches!(end.outcome, Outcome::Throttled { .. }) {
+        log_throttle(permit, end);
+    }
+    message(&permit.connection, permit.id, end, Some((&permit.sent, permit.at)), attempt)
+}
+
 /// Hands back a permit that was not.
 pub async fn unused(here: &Installation, tenant: &str, connection: &str, permit: PermitId) {
     let end = End {
@@ -67,19 +75,7 @@ async fn report(
     sent: Option<(&Sent, i64)>,
 ) {
     for attempt in 1..=TRIES {
-        let since = |at: i64| u64::try_from(platform::now() - at).unwrap_or_default();
-        let settle = Ask::Settle(Settle {
-            connection: connection.to_owned(),
-            permit,
-            attempt,
-            outcome: end.outcome,
-            since_headers_ms: end.headers_at.map(since).unwrap_or_default(),
-            response_bytes: end.response_bytes,
-            status: end.status,
-            counts: end.counts.clone(),
-            error_code: end.error_code.clone(),
-            sent: sent.map(|(sent, at)| Sent { ago_ms: since(at), ..sent.clone() }),
-        });
+        let settle = Ask::Settle(message(connection, permit, end, sent, attempt));
         if let Some(tenants::Asked { reply: Reply::Done, .. }) = tenants::ask_once(here, tenant, &settle, None).await {
             return;
         }
@@ -87,4 +83,20 @@ async fn report(
     let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a settlement was not heard; the permit's lease stands in for it"});
     super::log(&line);
+}
+
+fn message(connection: &str, permit: PermitId, end: &End, sent: Option<(&Sent, i64)>, attempt: u32) -> Settle {
+    let since = |at: i64| u64::try_from(platform::now() - at).unwrap_or_default();
+    Settle {
+        connection: connection.to_owned(),
+        permit,
+        attempt,
+        outcome: end.outcome,
+        since_headers_ms: end.headers_at.map(since).unwrap_or_default(),
+        response_bytes: end.response_bytes,
+        status: end.status,
+        counts: end.counts.clone(),
+        error_code: end.error_code.clone(),
+        sent: sent.map(|(sent, at)| Sent { ago_ms: since(at), ..sent.clone() }),
+    }
 }

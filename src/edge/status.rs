@@ -105,7 +105,7 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
 }
 
 /// The key in `Sluice-Key` or as Bearer; never in a query, which ends up in logs.
-fn own_key(incoming: &Incoming) -> Result<&str, Refusal> {
+pub fn own_key(incoming: &Incoming) -> Result<&str, Refusal> {
     let bearer = || {
         let (scheme, key) = incoming.header("authorization")?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())

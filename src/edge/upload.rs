@@ -100,7 +100,7 @@ fn broken_off() -> Refusal {
 }
 
 /// Where the call would go.
-async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
+pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
     if let Some(route) = known::route(&admit.claims.tenant, &admit.connection) {
         return Ok(route);
     }

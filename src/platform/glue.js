@@ -408,6 +408,28 @@ export function answerBytes(status, body) {
   return new Response(body.slice(), { status });
 }
 
+export function answerWhole(status, headers, body) {
+  const init = { status, headers: JSON.parse(headers), encodeBody: "manual" };
+  return new Response(BODILESS.includes(status) ? null : body.slice(), init);
+}
+
+// An answer that was to go to a caller, read to its end: status, headers as JSON, up to `most` bytes of the body, whether
+// there were more. None if it breaks off.
+export async function keep(response, most) {
+  const chunks = [];
+  let length = 0;
+  try {
+    for await (const chunk of response.body ?? []) {
+      if (length < most) chunks.push(chunk.subarray(0, most - length));
+      length += chunk.byteLength;
+    }
+  } catch {
+    return null;
+  }
+  const body = new Uint8Array(await new Blob(chunks).arrayBuffer());
+  return [response.status, JSON.stringify([...response.headers]), body, length > most];
+}
+
 export async function bytes(response) {
   return new Uint8Array(await response.arrayBuffer());
 }
@@ -515,8 +537,8 @@ export function load(sql, query, id) {
   return row === undefined ? undefined : new Uint8Array(row[0]);
 }
 
-export function all(sql, query) {
-  return sql.exec(query).raw().toArray().map(([id, value]) => [id, new Uint8Array(value)]);
+export function all(sql, query, ...bindings) {
+  return sql.exec(query, ...bindings).raw().toArray().map(([id, value]) => [id, new Uint8Array(value)]);
 }
 
 export function run(sql, query, ...bindings) {

@@ -119,6 +119,13 @@ extern "C" {
     #[wasm_bindgen(js_name = answerBytes)]
     pub fn answer_bytes(status: u16, body: &[u8]) -> Response;
 
+    /// The same, with headers.
+    #[wasm_bindgen(catch, js_name = answerWhole)]
+    pub fn answer_whole(status: u16, headers: &str, body: &[u8]) -> Result<Response, JsValue>;
+
+    /// An answer read to its end: status, headers as JSON, the body as far as it is kept, whether there was more. Or null.
+    pub async fn keep(response: &Response, most: f64) -> JsValue;
+
     /// A response's body.
     #[wasm_bindgen(catch)]
     pub async fn bytes(response: &Response) -> Result<JsValue, JsValue>;
@@ -199,6 +206,10 @@ extern "C" {
     /// Every row: id and value.
     #[wasm_bindgen(catch)]
     pub fn all(sql: &JsValue, query: &str) -> Result<Array, JsValue>;
+
+    /// The same, of those after an id, and so many at most.
+    #[wasm_bindgen(catch, js_name = all)]
+    pub fn all_after(sql: &JsValue, query: &str, after: &str, most: u32) -> Result<js_sys::Array, JsValue>;
 
     /// Runs a statement.
     #[wasm_bindgen(catch)]

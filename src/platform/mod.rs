@@ -3,9 +3,9 @@
 mod glue;
 
 pub use glue::{
-    Context, Sent, State, Taken, Timer, Watch, accept, all, answer, answer_bytes, ask, bytes, close, drain, file, live,
-    load, log, note, pause, post_form, read, read_up_to, read_whole, run, run_with_id, run_with_row, send, sign,
-    sockets, sql_of, tell,
+    Context, Sent, State, Taken, Timer, Watch, accept, all, all_after, answer, answer_bytes, answer_whole, ask, bytes,
+    close, drain, file, keep, live, load, log, note, pause, post_form, read, read_up_to, read_whole, run, run_with_id,
+    run_with_row, send, sign, sockets, sql_of, tell,
 };
 
 use crate::civil::Zones;

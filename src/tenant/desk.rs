@@ -4,7 +4,7 @@
 //! After each event the shell hands out [`Desk::next_ready`] until it is empty and sets its timer to [`Desk::next_wakeup`] and its
 //! alarm to [`Desk::next_alarm`]. After a [`StoreError`] it drops the desk: what is in memory may then not be what is stored.
 
-use super::errand::Errand;
+use super::jobs::Jobs;
 use super::keys::{self, KeyRow};
 use super::lending::Errant;
 use super::line::{Asked, Line, kept_until};
@@ -40,10 +40,10 @@ pub struct Desk {
     pub(super) keys: Map<String, KeyRow>,
     pub(super) lines: Map<String, Line>,
     pub(super) ready: VecDeque<(Ticket, Reply)>,
-    pub(super) errands: VecDeque<Errand>,
     pub(super) loans: VecDeque<Errant>,
     pub(super) pool: Option<Pool>,
-    next_ticket: u64,
+    pub(super) jobs: Jobs,
+    pub(super) next_ticket: u64,
     next_alarm: Option<i64>,
 }
 
@@ -72,9 +72,9 @@ impl Desk {
             lines: Map::new(),
             policy: None,
             ready: VecDeque::new(),
-            errands: VecDeque::new(),
             loans: VecDeque::new(),
             pool: None,
+            jobs: Jobs::new(host.now),
             next_ticket: 0,
             next_alarm: None,
         };
@@ -85,6 +85,7 @@ impl Desk {
                 }
             }
             desk.policy = Some(policy);
+            desk.load_jobs(host)?;
         }
         desk.plan_alarm(host)?;
         Ok(desk)
@@ -114,6 +115,16 @@ impl Desk {
                 }
                 Reply::Done
             }
+            Ask::Keep(keep) => return self.keep(*keep, host),
+            Ask::Ran(ran) => {
+                let settle = ran.settle.clone();
+                let connection = settle.connection.clone();
+                self.ran(*ran, host)?;
+                self.ask(Ask::Settle(settle), host)?;
+                self.finish(&connection, host)?;
+                Reply::Done
+            }
+            Ask::Jobs(ask) => self.see_jobs(*ask, host)?,
             Ask::Fetched(report) => {
                 let connection = report.connection.clone();
                 self.at(&connection, host, |line, host| line.fetched(report, host))?;
@@ -169,7 +180,9 @@ impl Desk {
     /// # Errors
     /// If storage refuses.
     pub fn cancel(&mut self, ticket: Ticket, host: &mut Host<'_>) -> Result<(), StoreError> {
-        if self.lines.values_mut().any(|line| line.stops_waiting_for_token(ticket.0)) {
+        if self.stops_waiting_for_job(ticket)
+            || self.lines.values_mut().any(|line| line.stops_waiting_for_token(ticket.0))
+        {
             return Ok(());
         }
         let held = |line: &Line| line.waiting.iter().find(|(_, (desk, _))| *desk == ticket.0).map(|(held, _)| *held);
@@ -199,6 +212,7 @@ impl Desk {
                 Ok(line.wake_for_token(host))
             })?;
         }
+        self.wake_jobs(host)?;
         self.watch_due(host)?;
         if self.next_alarm.is_some_and(|at| at <= host.now) {
             for (connection, stone) in host.store.all(Table::Tombstone)? {
@@ -218,33 +232,21 @@ impl Desk {
 
     /// Whether [`Self::next_errand`] has something.
     pub fn has_errands(&self) -> bool {
-        !self.errands.is_empty()
-    }
-
-    /// The next errand for a Worker. What it says is stored before it leaves.
-    ///
-    /// # Errors
-    /// If storage refuses.
-    pub fn next_errand(&mut self, _: &mut Host<'_>) -> Result<Option<Errand>, StoreError> {
-        Ok(self.errands.pop_front())
-    }
-
-    /// An errand was surely not taken.
-    ///
-    /// # Errors
-    /// If storage refuses.
-    pub fn errand_refused(&mut self, _: Errand, _: &mut Host<'_>) -> Result<(), StoreError> {
-        Ok(())
+        self.jobs.has_errands()
     }
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
     pub fn next_wakeup(&mut self) -> Option<i64> {
-        self.lines.values_mut().filter_map(Line::next_wakeup).min()
+        self.lines.values_mut().filter_map(Line::next_wakeup).chain(self.jobs.next_wakeup()).min()
     }
 
     /// When to call [`Self::wake`], even if the object has left memory: Unix milliseconds.
-    pub fn next_alarm(&self) -> Option<i64> {
-        self.lines.values().filter_map(|line| line.looks.at).chain(self.next_alarm).min()
+    pub fn next_alarm(&mut self) -> Option<i64> {
+        let due = self.jobs.index.next_due();
+        // Jobs that have nothing to wait for are on their way; should this life end now, the next takes them up soon.
+        let live = if self.jobs.index.live() > 0 { self.next_wakeup().or(Some(0)) } else { None };
+        let alerts = self.lines.values().filter_map(|line| line.looks.at);
+        alerts.chain(self.next_alarm).chain(due).chain(live).min()
     }
 
     /// An event on a connection, and what it says to some that waited.
@@ -263,6 +265,7 @@ impl Desk {
 
     /// What every event on a connection ends with: store first, then let the waiting ones know.
     pub(super) fn finish(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.sync_jobs(connection, host);
         self.watch(connection, host)?;
         let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
         line.store(host)?;

@@ -9,6 +9,18 @@ use crate::map::Map;
 use crate::refusal::{Reason, Refusal};
 use crate::vendor::grant::{Failure, life_ms};
 
+/// What jobs need for an access token.
+pub(super) enum ForJobs {
+    /// Nothing.
+    Ready,
+    /// To wait.
+    Wait,
+    /// This fetched; and whether they may go meanwhile.
+    Fetch(Box<Fetch>, bool),
+    /// Another is not to be had: the vendor's refusal stands.
+    Stands,
+}
+
 impl Line {
     /// Puts a call to the throttle, once there is a token for it. Nothing is counted before.
     pub(super) fn ask(&mut self, admit: Box<Admit>, desk: u64, waited: u64, host: &Host<'_>) -> Asked {
@@ -61,6 +73,7 @@ impl Line {
             .next_wakeup()
             .into_iter()
             .chain(for_token)
+            .chain(self.jobs_again)
             .chain(self.usage.wants_saving_at())
             .chain(self.looks.at_queue)
             .min()
@@ -91,6 +104,31 @@ impl Line {
             }
         }
         said
+    }
+
+    /// Whether jobs may ask to go: there is an access token, or none is needed. `rejected`: the mark of one that the vendor
+    /// has refused. What has to be fetched is fetched on an errand.
+    pub(super) fn token_for_jobs(&mut self, now: i64, rejected: u64) -> ForJobs {
+        const SOON_MS: i64 = 5_000;
+        let Some(access) = &mut self.access else { return ForJobs::Ready };
+        let (fetch, again) = match access.ask(now, rejected) {
+            Need::Nothing => return ForJobs::Ready,
+            Need::Stands => return ForJobs::Stands,
+            Need::Fetch => (self.fetch(now), now.saturating_add(SOON_MS)),
+            // Those that wait are woken by the fetcher's report; this is for a fetcher that has died.
+            Need::Wait | Need::Full => (Reply::Done, now.saturating_add(SOON_MS)),
+            Need::Fail(_, seconds) => {
+                let seconds = i64::try_from(seconds).unwrap_or(3_600);
+                (Reply::Done, now.saturating_add(seconds.saturating_mul(1_000)))
+            }
+        };
+        let ready = self.access.as_ref().is_some_and(|access| access.current(now).is_some());
+        self.jobs_again = (!ready).then_some(again);
+        match fetch {
+            Reply::Fetch(fetch) => ForJobs::Fetch(fetch, ready),
+            _ if ready => ForJobs::Ready,
+            _ => ForJobs::Wait,
+        }
     }
 
     fn fetch(&mut self, now: i64) -> Reply {

@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::line::Line;
-use super::protocol::Admit;
+use super::protocol::{Admit, JobsAsk};
 use crate::key::{Claims, Role};
 use crate::policy::{App, Credential};
 use crate::refusal::{Reason, Refusal};
@@ -37,7 +37,7 @@ fn connected<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<(&'a App, &'
         let detail = format!("the app may not use connection {}: its policy lists others", admit.connection);
         return Err(Refusal::new(Reason::ConnectionForbidden, detail));
     }
-    from_there(app, admit)?;
+    from_there(app, admit.page, admit.origin.as_ref())?;
     if !admit.key_apart && matches!(line.connection.credential, Credential::Passthrough) {
         let detail = "the connection passes the vendor's own credential through, so the key must come in sluice-key";
         return Err(Refusal::new(Reason::Key, detail));
@@ -60,6 +60,16 @@ pub(super) fn may_look(desk: &Desk, claims: &Claims, now: i64) -> Result<(), Ref
         return Err(Refusal::new(Reason::Role, "a key that pages carry does not see the figures: use a viewer's key"));
     }
     Ok(())
+}
+
+/// Whether a key may see jobs: which ones, and what of them, is for later.
+pub(super) fn may_see_jobs(desk: &Desk, ask: &JobsAsk, now: i64) -> Result<(), Refusal> {
+    listed(desk, &ask.claims, now)?;
+    if ask.claims.role != Role::App {
+        return Ok(());
+    }
+    let app = app(desk, &ask.claims)?;
+    if ask.own_origin && ask.page { Ok(()) } else { from_there(app, ask.page, ask.origin.as_ref()) }
 }
 
 /// The refusal of a connection that the tenant does not have.
@@ -85,15 +95,15 @@ fn app<'a>(desk: &'a Desk, claims: &Claims) -> Result<&'a App, Refusal> {
 }
 
 /// A key with origins works from those pages and nowhere else; one without works from no page.
-fn from_there(app: &App, admit: &Admit) -> Result<(), Refusal> {
+fn from_there(app: &App, page: bool, origin: Option<&String>) -> Result<(), Refusal> {
     if app.origins.is_empty() {
-        return if admit.page {
+        return if page {
             Err(Refusal::new(Reason::Origin, "the app's key does not work from a page: its policy lists no origins"))
         } else {
             Ok(())
         };
     }
-    match &admit.origin {
+    match origin {
         Some(origin) if app.origins.contains(origin) => Ok(()),
         Some(origin) => Err(Refusal::new(
             Reason::Origin,

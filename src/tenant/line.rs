@@ -11,8 +11,8 @@ use crate::map::Map;
 use crate::policy::{App, Connection, Policy, Routes};
 use crate::refusal::{Reason, Refusal};
 use crate::throttle::{
-    Admission, AppRule, Call, Grant, Kind, Mode, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle, Ticket, Unit,
-    Would, policy_item,
+    Admission, AppRule, Call, Grant, Kind, Mode, PermitId, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle,
+    Ticket, Unit, Would, policy_item,
 };
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
@@ -32,6 +32,8 @@ pub struct Line {
     pub(super) usage: Usage,
     /// When its alerts are looked at next.
     pub(super) looks: Looks,
+    /// When its jobs ask again, Unix ms, for want of an access token now.
+    pub(super) jobs_again: Option<i64>,
     route: Box<Route>,
     bodies: Vec<(Routes, u64)>,
 }
@@ -82,6 +84,7 @@ impl Line {
             tenant: tenant.to_owned(),
             usage,
             looks: Looks::default(),
+            jobs_again: None,
             route,
             bodies,
         }))
@@ -123,6 +126,7 @@ impl Line {
             tenant: self.tenant,
             usage: self.usage,
             looks: Looks::default(),
+            jobs_again: None,
             route: route(connection),
             bodies: bodies(connection),
         };
@@ -164,9 +168,7 @@ impl Line {
 
     /// Puts a call to the throttle. `desk` is the ticket it waits under, if it waits; `waited` what it has waited already.
     pub(super) fn admit(&mut self, admit: Box<Admit>, desk: u64, waited: u64, host: &Host<'_>) -> Asked {
-        let limits = self.connection.limits.iter().take(32);
-        let counts = |routes: &Routes| u32::from(routes.matches(&admit.method, &admit.path));
-        let mask = (0..).zip(limits).fold(0, |mask, (at, (_, routes))| mask | counts(routes) << at);
+        let mask = self.mask(&admit.method, &admit.path);
         let app = admit.claims.app.as_deref().unwrap_or_default();
         let call = Call {
             app,
@@ -189,6 +191,13 @@ impl Line {
                 Asked::Waits
             }
         }
+    }
+
+    /// Which limits count a call: bit i is limit i.
+    pub(super) fn mask(&self, method: &str, path: &str) -> u32 {
+        let limits = self.connection.limits.iter().take(32);
+        let counts = |routes: &Routes| u32::from(routes.matches(method, path));
+        (0..).zip(limits).fold(0, |mask, (at, (_, routes))| mask | counts(routes) << at)
     }
 
     /// Takes a report.
@@ -235,11 +244,11 @@ impl Line {
         }
     }
 
-    fn go(&mut self, grant: &Grant, admit: &Admit, now: i64) -> Reply {
-        self.usage.waited(grant.waited_ms);
+    /// The `RateLimit` field for a permit's call.
+    pub(super) fn rate_limit(&mut self, permit: PermitId) -> String {
         let mut items = Vec::with_capacity(4);
         let mut names = Vec::with_capacity(4);
-        self.throttle.left(grant.permit, |left| {
+        self.throttle.left(permit, |left| {
             names.push(left.name.to_owned());
             items.push((left.remaining, left.seconds));
         });
@@ -248,6 +257,12 @@ impl Line {
             remaining,
             reset_seconds,
         });
+        remaining_field(items)
+    }
+
+    fn go(&mut self, grant: &Grant, admit: &Admit, now: i64) -> Reply {
+        self.usage.waited(grant.waited_ms);
+        let rate_limit = self.rate_limit(grant.permit);
         let held = self.access.as_ref().and_then(|access| access.current(now));
         Reply::Go(Go {
             permit: grant.permit,
@@ -259,7 +274,7 @@ impl Line {
                 .filter(|held| held.mark != admit.holds)
                 .map(|held| Bearer { token: held.token.clone(), mark: held.mark }),
             mark: held.map_or(0, |held| held.mark),
-            rate_limit: remaining_field(items),
+            rate_limit,
             would: grant.would.map(would),
         })
     }

@@ -20,6 +20,14 @@ use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
 
+/// The alarm is set no sooner than this, milliseconds: setting it costs a row, and for less there are timers, unless the
+/// object loses its memory meanwhile.
+const ALARM_MS: i64 = 10_000;
+
+/// What is farther off than this, milliseconds, has no timer unless somebody waits for it: what else the desk wants to be
+/// woken for comes within a minute.
+const FAR_MS: i64 = 70_000;
+
 /// One tenant's object, or, under the name `*`, the list of tenants.
 #[wasm_bindgen]
 pub struct Tenant {
@@ -103,9 +111,12 @@ impl Tenant {
     }
 
     /// The alarm rings.
-    pub fn alarm(&self) {
+    ///
+    /// # Errors
+    /// If the storage refuses: then the platform rings again. Jobs may wait for nothing else.
+    pub fn alarm(&self) -> Result<(), JsValue> {
         self.shell.inner.borrow_mut().alarm_at = None;
-        self.shell.woken();
+        self.shell.woken().then_some(()).ok_or_else(|| JsValue::from("the tenant's storage refuses"))
     }
 
     /// The status only ever goes out.
@@ -160,6 +171,7 @@ impl Shell {
                 return Said::Now(Reply::Done);
             }
             Ask::Admit(admit) => admit.call.clone(),
+            Ask::Keep(keep) => keep.admit.call.clone(),
             _ => String::new(),
         };
         let said = self.event(|desk, waiting, host| {
@@ -199,10 +211,10 @@ impl Shell {
         });
     }
 
-    /// The timer has fired.
-    fn woken(self: &Rc<Self>) {
+    /// The timer has fired. Whether the desk could be woken.
+    fn woken(self: &Rc<Self>) -> bool {
         self.inner.borrow_mut().wake_at = None;
-        self.event(|desk, _, host| desk.wake(host));
+        self.event(|desk, _, host| desk.wake(host)).is_some()
     }
 
     /// The status document for this key, or why not.
@@ -280,6 +292,10 @@ impl Inner {
         let random: &dyn Fn(&mut [u8]) = &platform::random;
         if self.desk.is_none() {
             let mut store = Sqlite::open(platform::sql_of(state))?;
+            if self.name.is_empty() {
+                // Woken by its alarm, which does not say whose it is.
+                self.name = Desk::stored_name(&store)?;
+            }
             let desk = Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
             desk.name().clone_into(&mut self.name);
             self.desk = Some((desk, store));
@@ -313,9 +329,13 @@ impl Inner {
         }
     }
 
-    /// Wakes the desk when it next wants to be woken.
+    /// Wakes the desk when it next wants to be woken. For what is far off, and nobody waits for, the alarm serves: a timer
+    /// would keep the object in memory until then.
     fn set_timer(&mut self) {
+        let now = platform::now();
+        let waited_for = !self.waiting.is_empty();
         let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_wakeup());
+        let at = at.filter(|at| waited_for || *at < now + FAR_MS);
         if at == self.wake_at {
             return;
         }
@@ -330,8 +350,9 @@ impl Inner {
     /// Sets the alarm, where one is wanted. One that is wanted no more is left to ring for nothing: to take it back would
     /// cost a row written.
     fn set_alarm(&mut self, state: &State) {
-        let at = self.desk.as_ref().and_then(|(desk, _)| desk.next_alarm());
-        if let Some(at) = at.filter(|at| Some(*at) != self.alarm_at) {
+        let soonest = platform::now() + ALARM_MS;
+        let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_alarm()).map(|at| at.max(soonest));
+        if let Some(at) = at.filter(|at| self.alarm_at.is_none_or(|set| *at < set)) {
             self.alarm_at = Some(at);
             platform::set_alarm(&state.storage(), at);
         }

@@ -1,6 +1,7 @@
 //! The wire between a Worker and a tenant's object: one pair of types, as postcard in a POST. Both ends are of one release but for the
 //! moments of a deploy, and then the other's words do not parse and are asked for again.
 
+use crate::job::{self, Request};
 use crate::key::{Claims, Role};
 use crate::policy::Credential;
 use crate::pool::{Borrow, Lent};
@@ -19,6 +20,12 @@ pub enum Ask {
     Describe(Admit),
     /// What became of a permit. Answered with [`Reply::Done`], also when repeated.
     Settle(Settle),
+    /// Keep this call and make it later. Answered with [`Reply::Kept`]; or with [`Reply::Answer`], if it ends in time.
+    Keep(Box<Keep>),
+    /// What became of a job's run: its permit is settled with it. Answered with [`Reply::Done`], also when repeated.
+    Ran(Box<Ran>),
+    /// Jobs, to be seen, replayed or deleted.
+    Jobs(Box<JobsAsk>),
     /// What became of an exchange for an access token. Answered with [`Reply::Done`], also when repeated.
     Fetched(Fetched),
     /// The caller of this call has gone: if it still waits, it gives up its place. Its own ask is answered all the same,
@@ -130,6 +137,83 @@ pub struct Admit {
     pub rejected: u64,
 }
 
+/// A call to be kept and made later.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Keep {
+    /// What it would ask to go by.
+    pub admit: Admit,
+    /// What is to be sent.
+    pub request: Request,
+    /// When it came, Unix ms: with the call's id this makes the job's, so that asking twice keeps one.
+    pub made: i64,
+    /// Its `Idempotency-Key`.
+    pub key: Option<String>,
+    /// How long its caller waits for its end, milliseconds; 0: not at all.
+    pub wait_ms: u64,
+}
+
+/// What became of a job's run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ran {
+    /// What becomes of the permit. With an outcome of `Unused` nothing was sent.
+    pub settle: Settle,
+    /// The job's id.
+    pub job: String,
+    /// Which of its runs.
+    pub run: u32,
+    /// Whether the vendor says that it took effect; none where that is not known.
+    pub executed: Option<bool>,
+    /// The same call might go well if made again.
+    pub transient: bool,
+    /// When the vendor says to ask again, milliseconds from the answer.
+    pub retry_after_ms: Option<u64>,
+    /// The mark of the access token that the vendor has refused; 0: none.
+    pub rejected: u64,
+    /// What the vendor answered, where all of it came.
+    pub answer: Option<job::Answer>,
+}
+
+/// An ask about jobs, by a key whose MAC and expiry are checked.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JobsAsk {
+    /// What the key says.
+    pub claims: Claims,
+    /// The caller is a page in a browser.
+    pub page: bool,
+    /// The page's origin, where it is sent.
+    pub origin: Option<String>,
+    /// Sluice's own page asks.
+    pub own_origin: bool,
+    /// What is asked.
+    pub what: JobsWhat,
+}
+
+/// What may be asked about jobs. Ids as they were written.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum JobsWhat {
+    /// Which there are, the newest first.
+    List {
+        /// Dead letters alone.
+        dead: bool,
+        /// Those in this state alone.
+        state: Option<job::State>,
+        /// So many at most.
+        limit: u32,
+        /// Those made before this one.
+        after: Option<String>,
+    },
+    /// One of them.
+    Show(String),
+    /// The vendor's answer to it.
+    Answer(String),
+    /// Forget it; with true, only if it is a dead letter.
+    Delete(String, bool),
+    /// Make a dead letter's call again.
+    Replay(String),
+    /// The same for all of them.
+    ReplayAll,
+}
+
 /// An access token to fetch: for whoever is told so, and nobody else.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fetch {
@@ -233,6 +317,10 @@ pub enum Reply {
     Route(Box<Route>),
     /// [`Ask::Borrow`].
     Lent(Lent),
+    /// The id of a job that is kept.
+    Kept(String),
+    /// A job's answer.
+    Answer(Box<job::Answer>),
     /// Done.
     Done,
     /// An administrator's answer, or the status: an HTTP status and a JSON document.

@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 /// The schema, as the steps that lead to it: step n makes version n of version n − 1. A step once released is never
 /// changed: a change is a new step at the end.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE policy (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE key (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -17,6 +17,10 @@ const MIGRATIONS: [&str; 2] = [
     CREATE TABLE tombstone (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 ",
     "CREATE TABLE access (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
+    // With a rowid where a row can be long: without one it would be in the index itself.
+    "CREATE TABLE job (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+     CREATE TABLE job_request (id TEXT PRIMARY KEY, value BLOB NOT NULL);
+     CREATE TABLE job_answer (id TEXT PRIMARY KEY, value BLOB NOT NULL);",
 ];
 
 /// The object's SQLite. Tables are made at the first write, so that asking after a tenant that is not there stores
@@ -90,6 +94,14 @@ impl Store for Sqlite {
         platform::all(&self.sql, statements(table).all).map_err(fault)?.iter().map(|pair| row(&pair)).collect()
     }
 
+    fn some(&self, table: Table, after: &str, most: u32) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        if !self.ready {
+            return Ok(Vec::new());
+        }
+        let rows = platform::all_after(&self.sql, statements(table).some, after, most);
+        rows.map_err(fault)?.iter().map(|pair| row(&pair)).collect()
+    }
+
     fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
         if !self.ready {
             self.migrate(0)?;
@@ -103,13 +115,22 @@ impl Store for Sqlite {
         }
         platform::run_with_id(&self.sql, statements(table).remove, id).map_err(fault)
     }
+
+    fn clear(&mut self, table: Table) -> Result<(), StoreError> {
+        if !self.ready {
+            return Ok(());
+        }
+        platform::run(&self.sql, statements(table).clear).map_err(fault)
+    }
 }
 
 struct Statements {
     load: &'static str,
     all: &'static str,
+    some: &'static str,
     save: &'static str,
     remove: &'static str,
+    clear: &'static str,
 }
 
 /// The statements of one table, whole: a name cannot be bound, and none is ever put together from input.
@@ -118,12 +139,14 @@ macro_rules! statements {
         Statements {
             load: concat!("SELECT value FROM ", $table, " WHERE id = ?"),
             all: concat!("SELECT id, value FROM ", $table, " ORDER BY id"),
+            some: concat!("SELECT id, value FROM ", $table, " WHERE id > ? ORDER BY id LIMIT ?"),
             save: concat!(
                 "INSERT INTO ",
                 $table,
                 " VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET value = excluded.value"
             ),
             remove: concat!("DELETE FROM ", $table, " WHERE id = ?"),
+            clear: concat!("DELETE FROM ", $table),
         }
     };
 }
@@ -136,6 +159,9 @@ const fn statements(table: Table) -> Statements {
         Table::Tenant => statements!("tenant"),
         Table::Tombstone => statements!("tombstone"),
         Table::Access => statements!("access"),
+        Table::Job => statements!("job"),
+        Table::JobRequest => statements!("job_request"),
+        Table::JobAnswer => statements!("job_answer"),
     }
 }
 

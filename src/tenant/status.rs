@@ -4,6 +4,7 @@ use super::desk::Desk;
 use super::line::Line;
 use super::store::Host;
 use crate::civil::rfc3339;
+use crate::job::Index;
 use crate::json;
 use crate::json::{Value, decimal};
 use crate::usage::text;
@@ -21,7 +22,7 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
         }
         text(name, &mut to);
         to.push(':');
-        to.push_str(&connection(line, host).to_string());
+        to.push_str(&connection(line, &desk.jobs.index, host).to_string());
         // One more field, written as it is counted.
         to.pop();
         to.push_str(",\"last_hour\":");
@@ -42,7 +43,8 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
     to
 }
 
-fn connection(line: &mut Line, host: &Host<'_>) -> Value {
+fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
+    let jobs = jobs.counts(&line.name);
     let throttle = &mut line.throttle;
     throttle.tick(host.time());
     let mut limits = Vec::new();
@@ -67,6 +69,7 @@ fn connection(line: &mut Line, host: &Host<'_>) -> Value {
         "in_flight": throttle.in_flight(),
         "queue": { "depth": queue.depth, "size": queue.size, "oldest_wait_ms": queue.oldest_wait_ms },
         "rate_factor": decimal(throttle.factor_ppm().into(), 6),
+        "jobs": { "queued": jobs.queued, "running": jobs.running, "dead": jobs.dead },
     });
     shown.set_some("paused_until", throttle.paused_until().map(rfc3339));
     shown.set_some("daily", daily(line, host.now));

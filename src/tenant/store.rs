@@ -19,6 +19,12 @@ pub enum Table {
     Tombstone,
     /// Access tokens and rotated refresh tokens, sealed, by connection.
     Access,
+    /// Jobs, by id: where each stands.
+    Job,
+    /// What jobs send, by id, with what may be secret in it sealed.
+    JobRequest,
+    /// What the vendor has answered them, by id.
+    JobAnswer,
 }
 
 /// Storage refused: this object is superseded, or its storage is broken. It must forget what it holds in memory.
@@ -37,6 +43,11 @@ pub trait Store {
     /// # Errors
     /// If storage refuses.
     fn all(&self, table: Table) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+    /// Up to `most` rows of a table, in the order of their ids, from after that one on.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    fn some(&self, table: Table, after: &str, most: u32) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
     /// Writes one row.
     ///
     /// # Errors
@@ -47,6 +58,11 @@ pub trait Store {
     /// # Errors
     /// If storage refuses.
     fn remove(&mut self, table: Table, id: &str) -> Result<(), StoreError>;
+    /// Removes all rows of a table.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    fn clear(&mut self, table: Table) -> Result<(), StoreError>;
 }
 
 /// The installation's settings, as far as the desk needs them.

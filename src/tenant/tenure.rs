@@ -70,6 +70,7 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
     let status = if desk.policy.is_some() { 200 } else { 201 };
     let reply = document(status, &policy, warnings.iter().map(ToString::to_string).collect());
     desk.policy = Some(policy);
+    desk.replan_jobs(host)?;
     for Displaced { desk: ticket, admit, waited_ms } in waiting {
         let ticket = Ticket(ticket);
         let checked = gate::check(desk, &admit, host.now).and_then(|line| line.fits(&admit));
@@ -98,6 +99,7 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
             desk.ready.push_back((Ticket(ticket), refused(gate::unknown(&name))));
         }
     }
+    desk.remove_jobs(host)?;
     desk.plan_alarm(host)?;
     Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
 }

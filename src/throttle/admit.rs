@@ -96,6 +96,7 @@ impl Throttle {
             arrived,
             deadline: arrived.saturating_add(self.longest_wait(call.wait_ms)).max(time),
             call: call.id,
+            jobs: 0,
         };
         let would = match self.decide(waiting, time) {
             Decision::Go => None,
@@ -168,6 +169,13 @@ impl Throttle {
             let Some(ticket) = queue.next(|lane| self.full(lane, time)) else { break };
             let Some(call) = queue.remove(ticket) else { break };
             queue.charge(call.app);
+            if call.jobs > 0 {
+                // Its jobs stand in the queue again, if there are more.
+                self.queue = queue;
+                self.let_job_go(call, time);
+                queue = std::mem::take(&mut self.queue);
+                continue;
+            }
             if call.deadline < time {
                 let refused = self.refusal(Reason::Deadline, call.lane, time);
                 self.ready.push_back((ticket, Err(refused)));
@@ -217,7 +225,7 @@ impl Throttle {
                 None => rate = self.rate_reason(meter),
             }
         }
-        if only_a_loan && self.queue.len() < MOST_WAITING {
+        if only_a_loan && self.queue.callers() < MOST_WAITING {
             return Decision::Borrow;
         }
         if let Some((_, reason)) = day.filter(|(until, _)| *until > call.deadline) {
@@ -227,7 +235,7 @@ impl Throttle {
             return Decision::Refuse(Reason::Paused);
         }
         let size = self.plan.queue.size as usize;
-        if size > 0 && self.queue.len() >= size {
+        if size > 0 && self.queue.callers() >= size {
             return Decision::Refuse(Reason::QueueFull);
         }
         if size == 0 || call.deadline <= time {
@@ -240,6 +248,9 @@ impl Throttle {
     /// A waiting call's check is due: refuse it if its deadline has come, or surely will before its turn.
     fn look_again(&mut self, ticket: Ticket, time: i64) {
         let Some(&call) = self.queue.get(ticket) else { return };
+        if call.jobs > 0 {
+            return self.look_at_place(ticket, call, time);
+        }
         let bound = if call.deadline <= time { i64::MAX } else { self.least_wait(call, time) };
         if bound <= call.deadline {
             let next = self.next_check(call.deadline, bound, time);
@@ -306,7 +317,7 @@ impl Throttle {
     }
 
     /// Takes one from every limit of the call's lane.
-    fn take(&mut self, call: Waiting, time: i64) -> Option<Grant> {
+    pub(super) fn take(&mut self, call: Waiting, time: i64) -> Option<Grant> {
         let waited = u64::try_from(time.saturating_sub(call.arrived)).unwrap_or(0);
         let lapses = time.saturating_add(self.life_ms());
         self.spend(call.lane, time);

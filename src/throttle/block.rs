@@ -191,14 +191,14 @@ impl Throttle {
     pub(super) fn close_if_done(&mut self, time: i64) {
         let spent = time > self.block.until || self.ledger.lanes().all(|(_, lane)| lane.spare == 0);
         let rested = time.saturating_sub(self.block.last_close) >= QUIET_MS;
-        if self.ledger.is_empty() && self.queue.is_empty() && !self.block.exact && spent && rested {
+        if self.ledger.is_empty() && self.queue.callers() == 0 && !self.block.exact && spent && rested {
             self.close(time);
         }
     }
 
     /// When to close for want of grants; none while the row is exact.
     pub(super) fn quiet_at(&self) -> Option<i64> {
-        let idle = self.queue.is_empty() && !self.block.exact && !self.block.due;
+        let idle = self.queue.callers() == 0 && !self.block.exact && !self.block.due;
         idle.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
     }
 }

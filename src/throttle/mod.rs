@@ -13,6 +13,7 @@ mod bucket;
 mod clock;
 mod counted;
 mod daily;
+mod jobs;
 mod ledger;
 mod loan;
 mod mutant;

@@ -33,6 +33,15 @@ pub struct Waiting {
     pub deadline: i64,
     /// The call's id.
     pub call: u128,
+    /// For a place of jobs: how many want to go. 0 for a caller's call.
+    pub jobs: u32,
+}
+
+impl Waiting {
+    /// How many calls it stands for.
+    fn calls(&self) -> u32 {
+        self.jobs.max(1)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -75,6 +84,7 @@ pub struct Queue {
     virtual_time: u64,
     serial: u64,
     len: usize,
+    places: usize,
     checks: BinaryHeap<Reverse<(i64, Ticket)>>,
 }
 
@@ -85,9 +95,9 @@ impl Queue {
         Self { apps, ..Self::default() }
     }
 
-    /// Calls that wait.
-    pub const fn len(&self) -> usize {
-        self.len
+    /// Calls whose callers wait.
+    pub const fn callers(&self) -> usize {
+        self.len - self.places
     }
 
     /// Nobody waits.
@@ -119,10 +129,10 @@ impl Queue {
         if level.head == NONE {
             level.head = slot;
         }
-        app.waiting += 1;
-        if app.waiting == 1 {
+        if app.waiting == 0 {
             self.active.push(call.app);
         }
+        app.waiting = app.waiting.saturating_add(call.calls());
         self.serial += 1;
         let ticket = Ticket { slot, serial: self.serial };
         if let Some(last) = self.slots.get_mut(tail as usize) {
@@ -132,8 +142,21 @@ impl Queue {
             *place = Slot { call: Some(call), serial: self.serial, before: tail, behind: NONE };
         }
         self.len += 1;
+        self.places += usize::from(call.jobs > 0);
         self.check_again(ticket, check);
         Some(ticket)
+    }
+
+    /// A place of jobs stands for another number of them.
+    pub fn stand_for(&mut self, ticket: Ticket, jobs: u32) {
+        let slot = self.slots.get_mut(ticket.slot as usize).filter(|slot| slot.serial == ticket.serial);
+        let Some(call) = slot.and_then(|slot| slot.call.as_mut()).filter(|call| call.jobs > 0 && jobs > 0) else {
+            return;
+        };
+        let before = std::mem::replace(&mut call.jobs, jobs);
+        if let Some(app) = self.apps.get_mut(call.app as usize) {
+            app.waiting = app.waiting.saturating_sub(before).saturating_add(jobs);
+        }
     }
 
     /// The call that holds a ticket.
@@ -162,13 +185,14 @@ impl Queue {
         if level.tail == ticket.slot {
             level.tail = before;
         }
-        app.waiting -= 1;
+        app.waiting = app.waiting.saturating_sub(call.calls());
         if app.waiting == 0 {
             app.lines.clear();
             self.active.retain(|&active| active != call.app);
         }
         self.free.push(ticket.slot);
         self.len -= 1;
+        self.places -= usize::from(call.jobs > 0);
         Some(call)
     }
 
@@ -254,9 +278,9 @@ impl Queue {
         tickets
     }
 
-    /// Since when the call that has waited longest waits.
+    /// Since when the caller that has waited longest waits.
     pub fn oldest(&self) -> Option<i64> {
-        self.slots.iter().filter_map(|slot| slot.call.map(|call| call.arrived)).min()
+        self.slots.iter().filter_map(|slot| slot.call.filter(|call| call.jobs == 0).map(|call| call.arrived)).min()
     }
 
     /// Looks at a ticket again at `at`.
@@ -299,7 +323,7 @@ mod tests {
     use super::*;
 
     fn call(app: u32, urgency: u8) -> Waiting {
-        Waiting { app, lane: app, urgency, arrived: 0, deadline: 10_000, call: 0 }
+        Waiting { app, lane: app, urgency, arrived: 0, deadline: 10_000, call: 0, jobs: 0 }
     }
 
     fn fill(queue: &mut Queue, calls: usize, app: u32, urgency: u8) {
@@ -371,7 +395,7 @@ mod tests {
         let tickets: Vec<_> = (0..3).map(|id| queue.push(Waiting { call: id, ..call(0, 3) }, 5).unwrap()).collect();
         queue.remove(tickets[1]).unwrap();
         assert!(queue.remove(tickets[1]).is_none());
-        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.callers(), 2);
         assert_eq!((serve(&mut queue).call, serve(&mut queue).call), (0, 2));
         assert_eq!(queue.due(10), None);
     }

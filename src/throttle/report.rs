@@ -109,7 +109,7 @@ impl Throttle {
     pub fn queue(&self) -> QueueReport {
         let oldest = self.queue.oldest().map_or(0, |since| self.clock.last().saturating_sub(since));
         QueueReport {
-            depth: self.queue.len(),
+            depth: self.queue.callers(),
             size: self.plan.queue.size,
             oldest_wait_ms: u64::try_from(oldest).unwrap_or(0),
         }

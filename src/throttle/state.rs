@@ -5,6 +5,7 @@ use super::block::Block;
 use super::bucket::Bucket;
 use super::clock::Clock;
 use super::daily::{Calendar, Daily, Turn};
+use super::jobs::Place;
 use super::ledger::Ledger;
 use super::loan::{Loan, pooled};
 use super::mutant::{self, Mutant};
@@ -111,6 +112,9 @@ pub struct Throttle {
     pub(super) turns: Turns,
     pub(super) block: Block,
     pub(super) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
+    /// Where jobs stand in the queue, one place a lane; and those that may go.
+    pub(super) places: Vec<Place>,
+    pub(super) job_ready: VecDeque<(u32, Grant)>,
     /// When calls were refused of late: those refused together are told successive times.
     pub(super) refused: VecDeque<i64>,
     /// Permits that lapsed unreported, until the statistics have asked for them: lane, and when granted.
@@ -156,6 +160,8 @@ impl Throttle {
             past: Past::default(),
             block: Block::new(),
             ready: VecDeque::new(),
+            places: Vec::new(),
+            job_ready: VecDeque::new(),
             refused: VecDeque::new(),
             lapsed: VecDeque::new(),
             last_settled: i64::MIN / 4,

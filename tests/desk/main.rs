@@ -4,6 +4,8 @@
 mod alerts;
 mod calls;
 mod figures;
+mod jobs;
+mod jobs_attack;
 mod rig;
 mod tenure;
 mod tokens;

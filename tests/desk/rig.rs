@@ -2,9 +2,13 @@
 
 use serde_json::{Value, json};
 use sluice::civil::Zones;
+use sluice::job::{Bytes, Request};
 use sluice::key::{Claims, Master, open};
 use sluice::tenant::desk::{Answer, Desk, Ticket};
-use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Figures, Go, NewKey, No, Reply, Sent, Settle};
+use sluice::tenant::errand::Errand;
+use sluice::tenant::protocol::{
+    Admin, Admit, Ask, BodyLength, Figures, Go, JobsAsk, JobsWhat, Keep, NewKey, No, Reply, Sent, Settle,
+};
 use sluice::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice::throttle::{Outcome, PermitId};
 use std::cell::Cell;
@@ -30,6 +34,11 @@ impl Store for Memory {
         Ok(rows.map(|((_, id), row)| (id.clone(), row.clone())).collect())
     }
 
+    fn some(&self, table: Table, after: &str, most: u32) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let rows = self.all(table)?.into_iter().filter(|(id, _)| id.as_str() > after);
+        Ok(rows.take(most as usize).collect())
+    }
+
     fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
         self.writes += 1;
         if self.superseded {
@@ -41,6 +50,11 @@ impl Store for Memory {
 
     fn remove(&mut self, table: Table, id: &str) -> Result<(), StoreError> {
         self.rows.remove(&(table as u8, id.to_owned()));
+        Ok(())
+    }
+
+    fn clear(&mut self, table: Table) -> Result<(), StoreError> {
+        self.rows.retain(|(held, _), _| *held != table as u8);
         Ok(())
     }
 }
@@ -135,6 +149,52 @@ impl Rig {
 
     pub fn reopen(&mut self) {
         self.desk = Desk::open("acme", &mut host!(self)).unwrap();
+    }
+
+    pub fn next_errand(&mut self) -> Option<Errand> {
+        self.desk.next_errand(&mut host!(self)).unwrap()
+    }
+
+    pub fn errand_refused(&mut self, errand: Errand) {
+        self.desk.errand_refused(errand, &mut host!(self)).unwrap();
+    }
+
+    pub fn wake(&mut self) {
+        self.desk.wake(&mut host!(self)).unwrap();
+    }
+
+    /// Asks about jobs: a status and a document, or the reason of a refusal.
+    pub fn jobs(&mut self, claims: &Claims, what: JobsWhat) -> (u16, Value) {
+        let ask = JobsAsk { claims: claims.clone(), page: false, origin: None, own_origin: false, what };
+        match self.now(Ask::Jobs(Box::new(ask))) {
+            Reply::Document { status, body, .. } => (status, serde_json::from_str(&body).unwrap_or(Value::Null)),
+            Reply::No(no) => (no.refusal.reason.status(), json!(no.refusal.reason.as_str())),
+            Reply::Answer(answer) => (200, json!(String::from_utf8_lossy(&answer.body.0))),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn job(&mut self, claims: &Claims, id: &str) -> Value {
+        self.jobs(claims, JobsWhat::Show(id.to_owned())).1
+    }
+
+    pub fn keep(&mut self, claims: &Claims, connection: &str, method: &str) -> Keep {
+        let admit = Admit { method: method.to_owned(), urgency: 5, ..self.admit(claims, connection) };
+        let request = Request {
+            method: method.to_owned(),
+            url: "https://sluice.example/v/c/things?q=1".to_owned(),
+            headers: Vec::new(),
+            body: Bytes::default(),
+            callback: None,
+        };
+        Keep { admit, request, made: self.now, key: None, wait_ms: 0 }
+    }
+
+    pub fn kept(&mut self, keep: Keep) -> String {
+        match self.now(Ask::Keep(Box::new(keep))) {
+            Reply::Kept(id) => id,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn put(&mut self, policy: &Value) -> (u16, Value) {

@@ -23,6 +23,7 @@ mod gone;
 mod headers;
 mod hosts;
 mod idle;
+mod jobs;
 mod keys;
 mod limits;
 mod observe;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
 /// The longest first, so that the others run beside them.
 fn tests() -> Vec<Test> {
     [
+        jobs::tests(),
         daily::tests(),
         pools::tests(),
         counts::tests(),

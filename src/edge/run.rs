@@ -1,0 +1,177 @@
+//! A job's call, made with the permit that came with its errand by the code that makes a direct one; and the report of it.
+
+use super::answers;
+use super::call::Call;
+use super::forward::{Forward, Tally, since};
+use super::incoming::Incoming;
+use super::installation::Installation;
+use super::permit::Permit;
+use super::record::Record;
+use super::settle::{End, settled};
+use super::tenants::{self, Asked};
+use crate::http::{Address, Prefer, Target, VendorTarget, parse_target};
+use crate::job::{Answer, Bytes};
+use crate::json::Items;
+use crate::key::{Claims, Role};
+use crate::platform;
+use crate::tenant::errand::{FRESH_MS, Run};
+use crate::tenant::protocol::{Ask, Ran, Reply, Sent};
+use crate::throttle::Outcome;
+use crate::usage::fold;
+use crate::vendor::outcome::Verdict;
+use crate::vendor::profile::Executed;
+use js_sys::{Array, Uint8Array};
+use std::rc::Rc;
+use wasm_bindgen::{JsCast, JsValue};
+
+/// The longest answer that is kept whole: 1 MB.
+const MOST_BYTES: f64 = 1_048_576.0;
+
+/// Pauses after reports that are not heard, ms. Without one a job whose call must not be made twice is a dead letter; after
+/// these, the object gives up waiting.
+const PAUSES_MS: [f64; 7] = [50.0, 100.0, 200.0, 400.0, 800.0, 1_600.0, 0.0];
+
+/// What came of the call.
+struct Came {
+    end: End,
+    verdict: Option<Verdict>,
+    answer: Option<Answer>,
+}
+
+/// Makes the call and reports it.
+pub async fn run(here: Rc<Installation>, run: Run) {
+    let now = platform::now();
+    let job = run.job.clone();
+    let (tenant, connection, number) = (run.tenant.clone(), run.connection.clone(), run.run);
+    let incoming = Rc::new(Incoming::kept(now, &run.request));
+    let Ok(request) = web_sys::Request::new_with_str("http://sluice/") else { return };
+    let prefer = Prefer::read(&incoming.headers);
+    let call = Call { here: Rc::clone(&here), request, incoming, id: run.job.clone(), prefer };
+    let mut record = Record::new(&call.id, &call.incoming);
+    let target = parse_target(&call.incoming.url, here.host_suffix.as_deref());
+    let parts = target.as_ref().ok().and_then(|target| match target.address {
+        Address::Vendor(vendor) => Some((target, vendor)),
+        _ => None,
+    });
+    let permit = permit(&run, parts.map_or("/", |(_, vendor)| vendor.route_path()), now);
+    let came = match parts {
+        Some((target, vendor)) if now - run.granted <= FRESH_MS => {
+            let claims = Claims {
+                tenant: tenant.clone(),
+                id: String::new(),
+                role: Role::App,
+                app: Some(run.app),
+                expires: None,
+            };
+            record.of(&claims, &vendor);
+            make(&call, target, &vendor, &permit, run.request.body, &mut record).await
+        }
+        // Too old a permit; or an address of another installation's HOST_SUFFIX.
+        _ => Came { end: unsent(), verdict: None, answer: None },
+    };
+    record.ended(&came.end);
+    record.write();
+    let rejected = match (&came.verdict, &permit.bearer) {
+        (Some(verdict), Some(bearer)) if verdict.expired => bearer.mark,
+        _ => 0,
+    };
+    let verdict = came.verdict;
+    let mut ran = Ran {
+        settle: settled(&permit, &came.end, 1),
+        job,
+        run: number,
+        executed: match verdict.as_ref().map(|verdict| verdict.executed) {
+            Some(Executed::Yes) => Some(true),
+            Some(Executed::No) => Some(false),
+            Some(Executed::Maybe) | None => None,
+        },
+        transient: verdict.as_ref().is_some_and(|verdict| verdict.transient),
+        retry_after_ms: verdict.and_then(|verdict| verdict.retry_after_ms),
+        rejected,
+        answer: came.answer,
+    };
+    for (attempt, pause) in (2..).zip(PAUSES_MS) {
+        let ask = Ask::Ran(Box::new(ran.clone()));
+        if let Some(Asked { reply: Reply::Done, .. }) = tenants::ask_once(&here, &tenant, &ask, None).await {
+            return;
+        }
+        platform::pause(pause, None).await;
+        ran.settle = settled(&permit, &came.end, attempt);
+    }
+    let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
+        "fault": "a job's run was not heard of; the end of its permit's lease stands in for it"});
+    super::log(&line);
+}
+
+/// Sends it, and reads the answer to its end.
+async fn make(
+    call: &Call,
+    target: &Target<'_>,
+    vendor: &VendorTarget<'_>,
+    permit: &Permit,
+    body: Bytes,
+    record: &mut Record,
+) -> Came {
+    let body = if body.0.is_empty() { JsValue::NULL } else { Uint8Array::from(body.0.as_slice()).into() };
+    let sending = Forward { call, target, vendor, body: &body };
+    let attempt = sending.send(permit).await;
+    let queue_ms = u64::try_from(permit.at - call.incoming.at).unwrap_or_default();
+    let tally = Tally { attempts: permit.sent.nth, queue_ms, vendor_ms: since(attempt.at, permit.at) };
+    record.attempted(tally);
+    let verdict = attempt.verdict.clone();
+    let under_way = sending.pass_on(permit, attempt, tally, false);
+    record.answered(&under_way);
+    let answer = match &under_way.reply {
+        answers::Reply::Done(response) => kept(platform::keep(response, MOST_BYTES).await),
+        _ => None,
+    };
+    let end = under_way.ending.end().await;
+    // Cut off in its middle, an answer is none.
+    let whole = end.headers_at.is_some() && verdict.as_ref().is_some_and(|verdict| verdict.outcome == end.outcome);
+    let verdict = verdict.map(|verdict| match whole {
+        true => verdict,
+        false => Verdict { executed: Executed::Maybe, transient: true, ..verdict },
+    });
+    Came { end, verdict, answer: answer.filter(|_| whole) }
+}
+
+fn kept(parts: JsValue) -> Option<Answer> {
+    let parts = parts.dyn_into::<Array>().ok()?;
+    Some(Answer {
+        status: parts.get(0).as_f64()? as u16,
+        headers: pairs(&parts.get(1).as_string()?)?,
+        body: Bytes(parts.get(2).dyn_into::<Uint8Array>().ok()?.to_vec()),
+        truncated: parts.get(3).is_truthy(),
+    })
+}
+
+fn pairs(list: &str) -> Option<Vec<(String, String)>> {
+    Items::of(&format!("[{list}]"))?.pairs()
+}
+
+fn permit(run: &Run, path: &str, now: i64) -> Permit {
+    let sent =
+        Sent { app: run.app.clone(), method: run.request.method.clone(), path: fold(path), nth: run.run, ago_ms: 0 };
+    Permit {
+        tenant: run.tenant.clone(),
+        connection: run.connection.clone(),
+        id: run.permit,
+        route: Rc::from(run.route.clone()),
+        bearer: run.bearer.clone().map(Rc::new),
+        rate_limit: run.rate_limit.clone(),
+        would: None,
+        at: now,
+        sent,
+    }
+}
+
+const fn unsent() -> End {
+    End {
+        outcome: Outcome::Unused,
+        headers_at: None,
+        response_bytes: 0,
+        status: 0,
+        counts: Vec::new(),
+        error_code: None,
+    }
+}

@@ -1,0 +1,381 @@
+//! What is held in memory of a tenant's jobs: where each one is and when something is to happen to it, ordered so that no
+//! event has to go through them all.
+//!
+//! | bound | at most | beyond it |
+//! |---|---|---|
+//! | jobs not done: queued, running and dead letters | [`MOST_UNDONE`] | a new job is refused as `queue-full` |
+//! | bytes of requests and answers | [`MOST_BYTES`] | the same |
+//! | done jobs | [`MOST_DONE`], for [`DONE_MS`] | the oldest is forgotten |
+//! | dead letters | [`DEAD_MS`] | forgotten |
+//! | at once, of one app and the same limits | [`MOST_AT_ONCE`] | they wait |
+
+use super::record::State;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Jobs of a tenant that are queued, running or dead.
+pub const MOST_UNDONE: usize = 20_000;
+/// Done jobs whose answer is kept.
+pub const MOST_DONE: usize = 20_000;
+/// Bytes of all requests and answers: an object stores ten times as much (the platform's limit, 10 GB).
+pub const MOST_BYTES: u64 = 1 << 30;
+/// How long a done job is kept, and an `Idempotency-Key` stands for its job, milliseconds: 24 hours.
+pub const DONE_MS: i64 = 86_400_000;
+/// How long a dead letter is kept, milliseconds: 30 days.
+pub const DEAD_MS: i64 = 30 * DONE_MS;
+/// Jobs of one lane that are at the vendor at once, where no limit of the vendor's is lower.
+pub const MOST_AT_ONCE: u32 = 100;
+/// A level of urgency is worth so much waiting, milliseconds.
+const LEVEL_MS: i64 = 60_000;
+/// Waiting brings a job no further than here, the urgency of a call that says none: a long backlog would otherwise go
+/// before all that its app calls directly.
+const ORDINARY: u8 = 3;
+
+/// Where a job is, in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Queued, and not before `at`.
+    Later,
+    /// Queued, in its lane.
+    Ready,
+    /// Queued, and it has a permit.
+    Granted,
+    /// Running; at `at` it is lost.
+    Running,
+    /// Done, until `at`.
+    Done,
+    /// Dead, until `at`.
+    Dead,
+    /// To be removed.
+    Gone,
+}
+
+impl Stage {
+    /// What it is called outside.
+    pub const fn state(self) -> State {
+        match self {
+            Self::Later | Self::Ready | Self::Granted => State::Queued,
+            Self::Running => State::Running,
+            Self::Dead => State::Dead,
+            Self::Done | Self::Gone => State::Done,
+        }
+    }
+}
+
+/// One job.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Its id: the time it was made, then chance.
+    pub id: u128,
+    /// Where it is.
+    pub stage: Stage,
+    /// When something happens to it, Unix ms.
+    pub at: i64,
+    /// Which run it is in, or was.
+    pub run: u32,
+    /// Where it stands, of [`Index::lanes`].
+    pub lane: u32,
+    /// 0 first.
+    pub urgency: u8,
+    /// Digest of its idempotency key; 0 for none.
+    pub key: u128,
+    /// As stored.
+    pub bytes: u32,
+}
+
+/// One app's jobs on one connection that the same limits count.
+#[derive(Debug)]
+pub struct Lane {
+    /// The connection's name.
+    pub connection: String,
+    /// The app's name.
+    pub app: String,
+    /// Bit i: limit i of the connection counts them.
+    pub mask: u32,
+    /// The throttle's number for it, once it has been told.
+    pub told: Option<u32>,
+    ready: BinaryHeap<Reverse<(i64, u128)>>,
+    waiting: u32,
+    busy: u32,
+    counts: Counts,
+}
+
+/// Numbers of a connection's jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Queued.
+    pub queued: u32,
+    /// Running.
+    pub running: u32,
+    /// Dead letters.
+    pub dead: u32,
+}
+
+/// All jobs of a tenant.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// In the order of their ids.
+    entries: Vec<Entry>,
+    timers: BinaryHeap<Reverse<(i64, u128)>>,
+    /// The lanes; they only grow, until the policy changes.
+    pub lanes: Vec<Lane>,
+    keys: Vec<(u128, u128)>,
+    undone: usize,
+    done: usize,
+    live: usize,
+    bytes: u64,
+    gone: bool,
+}
+
+impl Index {
+    /// A job by its id.
+    pub fn get(&self, id: u128) -> Option<&Entry> {
+        self.entries.get(self.place(id).ok()?).filter(|entry| entry.stage != Stage::Gone)
+    }
+
+    /// All, in the order in which they were made.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.stage != Stage::Gone)
+    }
+
+    /// Those made before that one; all for none.
+    pub fn before(&self, id: Option<u128>) -> impl DoubleEndedIterator<Item = &Entry> {
+        let end = id.map_or(self.entries.len(), |id| self.place(id).unwrap_or_else(|at| at));
+        self.entries.get(..end).unwrap_or_default().iter().filter(|entry| entry.stage != Stage::Gone)
+    }
+
+    /// No job is known.
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Jobs that are queued or running.
+    pub const fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there is room for another of so many bytes.
+    pub const fn has_room(&self, bytes: u64) -> bool {
+        self.undone < MOST_UNDONE && self.bytes.saturating_add(bytes) <= MOST_BYTES
+    }
+
+    /// The job that this idempotency key stands for.
+    pub fn of_key(&self, key: u128) -> Option<u128> {
+        let at = self.keys.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        self.keys.get(at).map(|(_, id)| *id)
+    }
+
+    /// The lane of that app, connection and mask; made if need be.
+    pub fn lane(&mut self, connection: &str, app: &str, mask: u32) -> u32 {
+        let same = |lane: &Lane| lane.mask == mask && lane.app == app && lane.connection == connection;
+        let at = self.lanes.iter().position(same).unwrap_or_else(|| {
+            let (connection, app) = (connection.to_owned(), app.to_owned());
+            let ready = BinaryHeap::new();
+            self.lanes.push(Lane {
+                connection,
+                app,
+                mask,
+                told: None,
+                ready,
+                waiting: 0,
+                busy: 0,
+                counts: Counts::default(),
+            });
+            self.lanes.len() - 1
+        });
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    /// Takes a job in. Its id must be new.
+    pub fn insert(&mut self, entry: Entry) {
+        let Err(at) = self.place(entry.id) else { return };
+        self.entries.insert(at, Entry { stage: Stage::Gone, ..entry });
+        self.bytes += u64::from(entry.bytes);
+        if entry.key != 0 {
+            match self.keys.binary_search_by_key(&entry.key, |(key, _)| *key) {
+                // The key has been used again, a day or more later.
+                Ok(known) => {
+                    if let Some(known) = self.keys.get_mut(known) {
+                        known.1 = known.1.max(entry.id);
+                    }
+                }
+                Err(at) => self.keys.insert(at, (entry.key, entry.id)),
+            }
+        }
+        self.put(at, entry.stage, entry.at);
+    }
+
+    /// Moves a job on; `at` is when something next happens to it, Unix ms.
+    pub fn set(&mut self, id: u128, stage: Stage, at: i64) {
+        if let Ok(place) = self.place(id) {
+            self.put(place, stage, at);
+        }
+    }
+
+    /// The job is in its next run.
+    pub fn set_run(&mut self, id: u128, run: u32) {
+        if let Some(entry) = self.place(id).ok().and_then(|at| self.entries.get_mut(at)) {
+            entry.run = run;
+        }
+    }
+
+    /// The job takes so many bytes now.
+    pub fn set_bytes(&mut self, id: u128, bytes: u32) {
+        if let Some(entry) = self.place(id).ok().and_then(|at| self.entries.get_mut(at)) {
+            self.bytes = self.bytes.saturating_sub(entry.bytes.into()).saturating_add(bytes.into());
+            entry.bytes = bytes;
+        }
+    }
+
+    /// Forgets a job.
+    pub fn remove(&mut self, id: u128) {
+        let Some(entry) = self.get(id).copied() else { return };
+        self.set(id, Stage::Gone, i64::MAX);
+        self.bytes = self.bytes.saturating_sub(entry.bytes.into());
+        self.gone = true;
+        if let Ok(at) = self.keys.binary_search(&(entry.key, id)) {
+            self.keys.remove(at);
+        }
+    }
+
+    /// Drops what was removed: once an event, since it goes through them all.
+    pub fn compact(&mut self) {
+        if std::mem::take(&mut self.gone) {
+            self.entries.retain(|entry| entry.stage != Stage::Gone);
+        }
+    }
+
+    /// The next job something is to happen to by `now`.
+    pub fn due(&mut self, now: i64) -> Option<Entry> {
+        let entry = self.next_timed().filter(|entry| entry.at <= now)?;
+        self.timers.pop();
+        Some(entry)
+    }
+
+    /// When something next happens, Unix ms.
+    pub fn next_due(&mut self) -> Option<i64> {
+        self.next_timed().map(|entry| entry.at)
+    }
+
+    fn next_timed(&mut self) -> Option<Entry> {
+        while let Some(&Reverse((at, id))) = self.timers.peek() {
+            let entry = self.get(id).copied().filter(|entry| entry.at == at && is_timed(entry.stage));
+            if entry.is_some() {
+                return entry;
+            }
+            self.timers.pop();
+        }
+        None
+    }
+
+    /// How many of a lane may ask to go, and the urgency of the first.
+    pub fn wants(&mut self, lane: usize, now: i64) -> (u32, u8) {
+        let Some(entry) = self.first(lane) else { return (0, 0) };
+        let urgency = match entry.urgency {
+            urgent @ 0..=ORDINARY => urgent,
+            urgency => {
+                let waited = u8::try_from(now.saturating_sub(entry.at).max(0) / LEVEL_MS).unwrap_or(u8::MAX);
+                urgency.saturating_sub(waited).max(ORDINARY)
+            }
+        };
+        let Some(lane) = self.lanes.get(lane) else { return (0, 0) };
+        (lane.waiting.min(MOST_AT_ONCE.saturating_sub(lane.busy)), urgency)
+    }
+
+    /// The job of a lane that goes first.
+    pub fn first(&mut self, lane: usize) -> Option<Entry> {
+        loop {
+            let Reverse((rank, id)) = *self.lanes.get(lane)?.ready.peek()?;
+            let entry = self.get(id).copied();
+            let stands =
+                |entry: &Entry| entry.stage == Stage::Ready && entry.lane as usize == lane && entry.rank() == rank;
+            if let Some(entry) = entry.filter(stands) {
+                return Some(entry);
+            }
+            self.lanes.get_mut(lane)?.ready.pop();
+        }
+    }
+
+    /// A connection's numbers.
+    pub fn counts(&self, connection: &str) -> Counts {
+        let mut counts = Counts::default();
+        for lane in self.lanes.iter().filter(|lane| lane.connection == connection) {
+            counts.queued += lane.counts.queued;
+            counts.running += lane.counts.running;
+            counts.dead += lane.counts.dead;
+        }
+        counts
+    }
+
+    /// Done jobs beyond the bound, the oldest first, and some more, so that this is not asked for each time.
+    pub fn too_many_done(&self) -> Vec<u128> {
+        if self.done <= MOST_DONE {
+            return Vec::new();
+        }
+        let done = self.iter().filter(|entry| entry.stage == Stage::Done).map(|entry| entry.id);
+        done.take(self.done - MOST_DONE + MOST_DONE / 100).collect()
+    }
+
+    fn set_timer(&mut self, at: i64, id: u128) {
+        // Jobs that have moved on leave their timers behind: at most as many as there are jobs, and a few.
+        if self.timers.len() > 2 * self.entries.len() + 64 {
+            let timers = std::mem::take(&mut self.timers);
+            let stands = |Reverse((at, id)): &Reverse<(i64, u128)>| self.get(*id).is_some_and(|e| e.at == *at);
+            self.timers = timers.into_iter().filter(stands).collect();
+        }
+        self.timers.push(Reverse((at, id)));
+    }
+
+    fn place(&self, id: u128) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&id, |entry| entry.id)
+    }
+
+    fn put(&mut self, place: usize, stage: Stage, at: i64) {
+        let Some(entry) = self.entries.get_mut(place) else { return };
+        let before = std::mem::replace(&mut entry.stage, stage);
+        entry.at = at;
+        let entry = *entry;
+        for (stage, more) in [(before, false), (stage, true)] {
+            let change = |n: &mut usize| *n = if more { *n + 1 } else { n.saturating_sub(1) };
+            match stage {
+                Stage::Gone => {}
+                Stage::Done => change(&mut self.done),
+                _ => change(&mut self.undone),
+            }
+            if !matches!(stage, Stage::Gone | Stage::Done | Stage::Dead) {
+                change(&mut self.live);
+            }
+            let Some(lane) = self.lanes.get_mut(entry.lane as usize) else { continue };
+            let change = |n: &mut u32| *n = if more { *n + 1 } else { n.saturating_sub(1) };
+            match stage {
+                Stage::Ready => change(&mut lane.waiting),
+                Stage::Granted | Stage::Running => change(&mut lane.busy),
+                _ => {}
+            }
+            match stage {
+                Stage::Later | Stage::Ready | Stage::Granted => change(&mut lane.counts.queued),
+                Stage::Running => change(&mut lane.counts.running),
+                Stage::Dead => change(&mut lane.counts.dead),
+                Stage::Done | Stage::Gone => {}
+            }
+        }
+        if stage == Stage::Ready {
+            if let Some(lane) = self.lanes.get_mut(entry.lane as usize) {
+                lane.ready.push(Reverse((entry.rank(), entry.id)));
+            }
+        } else if is_timed(stage) {
+            self.set_timer(at, entry.id);
+        }
+    }
+}
+
+const fn is_timed(stage: Stage) -> bool {
+    matches!(stage, Stage::Later | Stage::Running | Stage::Done | Stage::Dead)
+}
+
+impl Entry {
+    /// Its place in its lane: a level of urgency less has to wait a minute longer.
+    fn rank(&self) -> i64 {
+        self.at.saturating_add(i64::from(self.urgency) * LEVEL_MS)
+    }
+}

@@ -1,0 +1,52 @@
+//! A job as it is shown.
+
+use super::record::{Answer, Attempt, Record, State};
+use crate::civil::rfc3339;
+use crate::json;
+use crate::json::Value;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The job's document. Without its answer's body for those who may not see bodies.
+pub fn document(id: &str, record: &Record, answer: Option<&Answer>, bodies: bool, now: i64) -> Value {
+    let attempts: Vec<Value> = record.attempts.iter().map(attempt).collect();
+    let mut shown = json!({
+        "id": id,
+        "state": record.state.as_str(),
+        "connection": record.connection,
+        "app": record.app,
+        "method": record.method,
+        "path": record.path,
+        "attempts": attempts,
+        "created": rfc3339(record.created),
+        "updated": rfc3339(record.updated),
+    });
+    if record.state == State::Queued && record.due > now {
+        shown.set("next_attempt", rfc3339(record.due));
+    }
+    if let Some(answer) = answer {
+        shown.set("response", response(answer, bodies));
+    }
+    shown.set_some("error", record.error.as_ref());
+    shown
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    let mut shown = json!({ "at": rfc3339(attempt.at) });
+    shown.set_some("status", Some(attempt.status).filter(|status| *status > 0));
+    shown.set_some("error", attempt.error.as_ref());
+    shown
+}
+
+fn response(answer: &Answer, bodies: bool) -> Value {
+    let mut shown = json!({ "status": answer.status, "headers": answer.headers, "truncated": answer.truncated });
+    if bodies {
+        let (body, encoding) = match std::str::from_utf8(&answer.body.0) {
+            Ok(text) => (text.to_owned(), "utf-8"),
+            Err(_) => (STANDARD.encode(&answer.body.0), "base64"),
+        };
+        shown.set("body", body);
+        shown.set("body_encoding", encoding);
+    }
+    shown
+}

@@ -1,0 +1,365 @@
+//! Jobs at the desk. Each is stored before its caller hears of it; stands in the throttle's queue with its app's calls;
+//! is stored as running before a Worker is told to make its call; and ends done, or as a dead letter.
+
+mod end;
+mod keep;
+mod load;
+mod see;
+
+use super::desk::{Desk, Ticket};
+use super::entry::ForJobs;
+use super::errand::{Errand, FRESH_MS, Fetching, Run};
+use super::line::Line;
+use super::protocol::{Bearer, Fetch, Reply};
+use super::store::{Host, StoreError, Table};
+use crate::job::index::{DEAD_MS, DONE_MS, Index, Stage};
+use crate::job::record::{MOST_ATTEMPTS, from_row, to_row};
+use crate::job::{Answer, Attempt, Record, Request, State, id_text, parse_id};
+use crate::throttle::{Grant, Outcome, PermitId, Settlement};
+
+/// An errand that was not taken, or a permit handed back, is tried again after this, milliseconds.
+const AGAIN_MS: i64 = 100;
+
+/// A job that is running is given up so long after its permit's lease has ended, milliseconds: its Worker reports three times.
+const REPORT_MS: i64 = 5_000;
+
+/// Jobs that one event moves on, when many are due at once.
+const MOST_AT_A_TIME: usize = 500;
+
+/// The jobs of a tenant.
+pub(super) struct Jobs {
+    pub(super) index: Index,
+    /// What is to be handed to Workers: small, since what a job sends is read only as it goes.
+    pending: std::collections::VecDeque<Pending>,
+    /// Who waits for a job's end.
+    waiting: Vec<Waits>,
+    /// When this life began, Unix ms.
+    began: i64,
+    /// The tenant's name is stored, for the alarm.
+    named: bool,
+}
+
+enum Pending {
+    Run { id: u128, connection: String, permit: PermitId, at: i64 },
+    Fetch(Box<Fetching>),
+}
+
+struct Waits {
+    ticket: Ticket,
+    id: u128,
+    until: i64,
+}
+
+impl Jobs {
+    pub(super) fn new(now: i64) -> Self {
+        Self { index: Index::default(), pending: Default::default(), waiting: Vec::new(), began: now, named: false }
+    }
+
+    /// Whether there is an errand for a Worker.
+    pub(super) fn has_errands(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// When something is next to happen here while the object is in memory, Unix ms.
+    pub(super) fn next_wakeup(&mut self) -> Option<i64> {
+        self.index.next_due().into_iter().chain(self.waiting.iter().map(|waits| waits.until)).min()
+    }
+}
+
+impl Desk {
+    /// Tells the throttle how many jobs of a connection want to go, and gives its permits to them.
+    pub(super) fn sync_jobs(&mut self, connection: &str, host: &mut Host<'_>) {
+        let Some(line) = self.lines.get_mut(connection) else { return };
+        let jobs = &mut self.jobs;
+        line.jobs_again = None;
+        let mut token = None;
+        loop {
+            for at in 0..jobs.index.lanes.len() {
+                let Some(lane) = jobs.index.lanes.get(at).filter(|lane| lane.connection == connection) else {
+                    continue;
+                };
+                let told = lane.told;
+                let (mut wanted, urgency) = jobs.index.wants(at, host.now);
+                if wanted == 0 && told.is_none() {
+                    continue;
+                }
+                if wanted > 0 && !*token.get_or_insert_with(|| jobs.has_token(line, host.now)) {
+                    wanted = 0;
+                }
+                if let Some(lane) = jobs.index.lanes.get_mut(at) {
+                    lane.told = line.throttle.want(host.time(), &lane.app, lane.mask, wanted, urgency).or(told);
+                }
+            }
+            let mut granted = false;
+            while let Some((lane, grant)) = line.throttle.next_job() {
+                granted = true;
+                jobs.give(line, lane, &grant, host);
+            }
+            if !granted {
+                return;
+            }
+        }
+    }
+
+    /// The next errand for a Worker. A job's is stored as running before it leaves.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn next_errand(&mut self, host: &mut Host<'_>) -> Result<Option<Errand>, StoreError> {
+        while let Some(pending) = self.jobs.pending.pop_front() {
+            match pending {
+                Pending::Fetch(fetching) => return Ok(Some(Errand::Fetch(fetching))),
+                Pending::Run { id, connection, permit, at } => {
+                    if let Some(run) = self.start(id, &connection, permit, at, host)? {
+                        return Ok(Some(Errand::Run(Box::new(run))));
+                    }
+                    self.hand_back(&connection, permit, host)?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A job with its permit begins to run; unless it is gone, or the permit has grown old, or nothing could be sent.
+    fn start(
+        &mut self,
+        id: u128,
+        connection: &str,
+        permit: PermitId,
+        at: i64,
+        host: &mut Host<'_>,
+    ) -> Result<Option<Run>, StoreError> {
+        let Some(entry) = self.jobs.index.get(id).copied().filter(|entry| entry.stage == Stage::Granted) else {
+            return Ok(None);
+        };
+        // Back in its lane, unless all goes well.
+        self.jobs.index.set(id, Stage::Ready, entry.at);
+        let Some(line) = self.lines.get_mut(connection).filter(|_| host.now - at <= FRESH_MS) else { return Ok(None) };
+        let bearer = line.access.as_ref().map(|access| {
+            let held = access.current(host.now)?;
+            Some(Bearer { token: held.token.clone(), mark: held.mark })
+        });
+        let bearer = match bearer {
+            Some(None) => return Ok(None),
+            Some(bearer) => bearer,
+            None => None,
+        };
+        let (route, rate_limit) = (line.route(), line.rate_limit(permit));
+        let given_up = host.now.saturating_add(line.throttle.lease_ms()).saturating_add(REPORT_MS);
+        let text = id_text(id);
+        let Some(mut record) = load(host, id)? else { return Ok(None) };
+        let request = host.store.load(Table::JobRequest, &text)?;
+        let master = &host.settings.master;
+        let Some(request) = request.and_then(|row| Request::from_row(&row, master, &self.name, &text)) else {
+            // Sealed under a master key that is listed no more.
+            self.bury_job(id, record, "request", host)?;
+            return Ok(None);
+        };
+        record.state = State::Running;
+        record.run += 1;
+        record.due = given_up;
+        if record.attempts.len() >= MOST_ATTEMPTS {
+            record.attempts.remove(0);
+        }
+        record.attempts.push(Attempt { at: host.now, status: 0, error: None });
+        self.jobs.index.set_run(id, record.run);
+        self.store_job(id, &mut record, host)?;
+        Ok(Some(Run {
+            tenant: self.name.clone(),
+            app: record.app,
+            connection: record.connection,
+            job: text,
+            run: record.run,
+            created: record.created,
+            granted: at,
+            permit,
+            route,
+            bearer,
+            rate_limit,
+            request,
+        }))
+    }
+
+    /// An errand was surely not taken: nothing was sent.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn errand_refused(&mut self, errand: Errand, host: &mut Host<'_>) -> Result<(), StoreError> {
+        match errand {
+            Errand::Fetch(fetching) => {
+                let Fetching { connection, fetch, .. } = *fetching;
+                let result = Err(crate::vendor::grant::Failure::Lost);
+                let report = super::protocol::Fetched { connection, whose: fetch.whose, began: fetch.began, result };
+                let connection = report.connection.clone();
+                self.at(&connection, host, |line, host| line.fetched(report, host))
+            }
+            Errand::Run(run) => {
+                self.not_sent(&run.job, run.run, host)?;
+                self.hand_back(&run.connection, run.permit, host)
+            }
+        }
+    }
+
+    /// A run ends without having been sent.
+    fn not_sent(&mut self, id: &str, run: u32, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let Some(id) = parse_id(id) else { return Ok(()) };
+        if self.jobs.index.get(id).is_none_or(|entry| entry.stage != Stage::Running || entry.run != run) {
+            return Ok(());
+        }
+        let Some(mut record) = load(host, id)? else { return Ok(()) };
+        record.attempts.pop();
+        record.state = State::Queued;
+        record.due = host.now.saturating_add(AGAIN_MS);
+        self.store_job(id, &mut record, host)
+    }
+
+    /// A permit that nothing was sent with.
+    fn hand_back(&mut self, connection: &str, permit: PermitId, host: &mut Host<'_>) -> Result<(), StoreError> {
+        if let Some(line) = self.lines.get_mut(connection) {
+            line.throttle.settle(host.time(), unused(permit));
+        }
+        self.finish(connection, host)
+    }
+
+    /// Something may be due, or someone has waited long enough.
+    pub(super) fn wake_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let mut connections = Vec::new();
+        for _ in 0..MOST_AT_A_TIME {
+            let Some(entry) = self.jobs.index.due(host.now) else { break };
+            let lane = self.jobs.index.lanes.get(entry.lane as usize);
+            let connection = lane.map(|lane| lane.connection.clone()).unwrap_or_default();
+            match entry.stage {
+                Stage::Later => self.jobs.index.set(entry.id, Stage::Ready, entry.at),
+                Stage::Running => self.lost(entry.id, host)?,
+                _ => self.forget(entry.id, host)?,
+            }
+            if !connections.contains(&connection) {
+                connections.push(connection);
+            }
+        }
+        self.jobs.index.compact();
+        for connection in connections {
+            self.finish(&connection, host)?;
+        }
+        let late = |waits: &Waits| waits.until <= host.now;
+        while let Some(at) = self.jobs.waiting.iter().position(late) {
+            let Waits { ticket, id, .. } = self.jobs.waiting.swap_remove(at);
+            self.ready.push_back((ticket, Reply::Kept(id_text(id))));
+        }
+        Ok(())
+    }
+
+    /// The one who waited for a job has gone. Whether there was one.
+    pub(super) fn stops_waiting_for_job(&mut self, ticket: Ticket) -> bool {
+        let before = self.jobs.waiting.len();
+        self.jobs.waiting.retain(|waits| waits.ticket != ticket);
+        self.jobs.waiting.len() < before
+    }
+
+    /// Stores a job and takes note of where it is.
+    fn store_job(&mut self, id: u128, record: &mut Record, host: &mut Host<'_>) -> Result<(), StoreError> {
+        record.updated = host.now;
+        host.store.save(Table::Job, &id_text(id), &to_row(record))?;
+        let (stage, at) = stage(record, host.now);
+        self.jobs.index.set_bytes(id, record.bytes);
+        self.jobs.index.set(id, stage, at);
+        Ok(())
+    }
+
+    /// A job will not be tried again.
+    fn bury_job(&mut self, id: u128, mut record: Record, error: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        record.state = State::Dead;
+        record.error = Some(error.to_owned());
+        self.store_job(id, &mut record, host)?;
+        self.ended(id, &record, None, host)
+    }
+
+    /// Removes a job with all that is stored of it.
+    fn forget(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let text = id_text(id);
+        for table in [Table::Job, Table::JobRequest, Table::JobAnswer] {
+            host.store.remove(table, &text)?;
+        }
+        self.jobs.index.remove(id);
+        Ok(())
+    }
+
+    /// A job has ended, one way or the other: those who wait are told.
+    fn ended(
+        &mut self,
+        id: u128,
+        record: &Record,
+        answer: Option<&Answer>,
+        host: &mut Host<'_>,
+    ) -> Result<(), StoreError> {
+        while let Some(at) = self.jobs.waiting.iter().position(|waits| waits.id == id) {
+            let Waits { ticket, .. } = self.jobs.waiting.swap_remove(at);
+            // What was cut is not passed off as the answer.
+            let reply = match answer.filter(|answer| !answer.truncated) {
+                Some(answer) => Reply::Answer(Box::new(answer.clone())),
+                None => Reply::Kept(id_text(id)),
+            };
+            self.ready.push_back((ticket, reply));
+        }
+        if record.state == State::Done {
+            for old in self.jobs.index.too_many_done() {
+                self.forget(old, host)?;
+            }
+            self.jobs.index.compact();
+        }
+        Ok(())
+    }
+}
+
+impl Jobs {
+    /// Whether jobs of a connection may ask to go, as far as an access token is concerned.
+    fn has_token(&mut self, line: &mut Line, now: i64) -> bool {
+        match line.token_for_jobs(now, 0) {
+            ForJobs::Ready => true,
+            ForJobs::Wait | ForJobs::Stands => false,
+            ForJobs::Fetch(fetch, meanwhile) => {
+                self.fetch(line, *fetch);
+                meanwhile
+            }
+        }
+    }
+
+    /// Has an access token fetched.
+    fn fetch(&mut self, line: &Line, fetch: Fetch) {
+        let (tenant, connection) = (line.tenant.clone(), line.name.clone());
+        self.pending.push_back(Pending::Fetch(Box::new(Fetching { tenant, connection, fetch })));
+    }
+
+    /// Gives a permit to the first job of a lane; or back.
+    fn give(&mut self, line: &mut Line, told: u32, grant: &Grant, host: &Host<'_>) {
+        let named = |lane: &crate::job::index::Lane| lane.told == Some(told) && lane.connection == line.name;
+        let first = self.index.lanes.iter().position(named).and_then(|lane| self.index.first(lane));
+        let Some(entry) = first else {
+            line.throttle.settle(host.time(), unused(grant.permit));
+            return;
+        };
+        self.index.set(entry.id, Stage::Granted, entry.at);
+        let (id, connection, permit) = (entry.id, line.name.clone(), grant.permit);
+        self.pending.push_back(Pending::Run { id, connection, permit, at: host.now });
+    }
+}
+
+/// Where a stored job is, and when something happens to it.
+fn stage(record: &Record, now: i64) -> (Stage, i64) {
+    match record.state {
+        State::Queued if record.due > now => (Stage::Later, record.due),
+        State::Queued => (Stage::Ready, record.due),
+        State::Running => (Stage::Running, record.due),
+        State::Done => (Stage::Done, record.updated.saturating_add(DONE_MS)),
+        State::Dead => (Stage::Dead, record.updated.saturating_add(DEAD_MS)),
+    }
+}
+
+/// What is stored of a job.
+fn load(host: &Host<'_>, id: u128) -> Result<Option<Record>, StoreError> {
+    Ok(host.store.load(Table::Job, &id_text(id))?.and_then(|row| from_row(&row)))
+}
+
+const fn unused(permit: PermitId) -> Settlement {
+    Settlement { permit, attempt: 1, outcome: Outcome::Unused, since_headers_ms: 0, response_bytes: 0 }
+}

@@ -1,0 +1,135 @@
+//! Taking a job in.
+
+use super::{Waits, load, stage};
+use crate::job::index::{DONE_MS, Entry, Stage};
+use crate::job::record::to_row;
+use crate::job::{Record, State, digest, id_text, job_id};
+use crate::refusal::{Reason, Refusal};
+use crate::seal::NONCE_BYTES;
+use crate::tenant::desk::{Answer, Desk, Ticket, refused};
+use crate::tenant::gate;
+use crate::tenant::protocol::{Keep, Reply};
+use crate::tenant::store::{Host, StoreError, Table};
+
+/// Callers that wait for their jobs at once. Each is a future in the object; beyond, the job's address is told at once.
+const MOST_WAITING: usize = 1_000;
+
+/// Until asked again, a tenant that has no room for a job: nobody knows when there will be.
+const FULL_SECONDS: u64 = 60;
+
+impl Desk {
+    /// Takes a job in: stored before its caller hears of it. Told is its id, or, if it ends in the time that the caller
+    /// will wait, its answer.
+    pub(in crate::tenant) fn keep(&mut self, keep: Keep, host: &mut Host<'_>) -> Result<Answer, StoreError> {
+        let wait_ms = keep.wait_ms;
+        let connection = keep.admit.connection.clone();
+        let id = match self.take_in(keep, host)? {
+            Ok(id) => id,
+            Err(refusal) => return Ok(Answer::Now(refused(refusal))),
+        };
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        if wait_ms == 0 || self.jobs.waiting.len() >= MOST_WAITING {
+            self.finish(&connection, host)?;
+            return Ok(Answer::Now(Reply::Kept(id_text(id))));
+        }
+        let until = host.now.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX / 4));
+        self.jobs.waiting.push(Waits { ticket, id, until });
+        // The same job again may have ended long ago.
+        if let Some(record) = load(host, id)?.filter(|record| matches!(record.state, State::Done | State::Dead)) {
+            let answer = self.answer_of(id, host)?;
+            self.ended(id, &record, answer.as_ref(), host)?;
+        }
+        self.finish(&connection, host)?;
+        Ok(Answer::Wait(ticket))
+    }
+
+    fn take_in(&mut self, keep: Keep, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
+        let Keep { admit, request, key, made, .. } = keep;
+        if let Err(refusal) = gate::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
+            return Ok(Err(refusal));
+        }
+        let id = job_id(made, u128::from_str_radix(&admit.call, 16).unwrap_or_default());
+        if self.jobs.index.get(id).is_some() {
+            return Ok(Ok(id));
+        }
+        if let Some(url) = &request.callback {
+            let callbacks = self.policy.as_ref().and_then(|policy| policy.callbacks.as_ref());
+            if !callbacks.is_some_and(|callbacks| callbacks.admit(url, host.settings.allow_loopback)) {
+                let detail = "sluice-callback is not an address on one of the policy's callbacks.hosts";
+                return Ok(Err(Refusal::new(Reason::Request, detail)));
+            }
+        }
+        let app = admit.claims.app.clone().unwrap_or_default();
+        let query = request.url.split_once('?').map_or("", |(_, query)| query);
+        let kind = crate::http::value(&request.headers, "content-type").unwrap_or_default();
+        let asked = [admit.connection.as_str(), &admit.method, &admit.path, query, kind];
+        let mut parts: Vec<&[u8]> = asked.iter().map(|part| part.as_bytes()).collect();
+        parts.push(&request.body.0);
+        let fingerprint = digest(&parts);
+        let key = key.map_or(0, |key| digest(&[app.as_bytes(), key.as_bytes()]));
+        if let Some(known) = self.jobs.index.of_key(key).filter(|_| key != 0)
+            && let Some(record) = load(host, known)?.filter(|record| host.now < record.created.saturating_add(DONE_MS))
+        {
+            if record.fingerprint == fingerprint {
+                return Ok(Ok(known));
+            }
+            let detail = "this idempotency-key was used for another request within 24 hours: use a new one";
+            return Ok(Err(Refusal::new(Reason::KeyReused, detail)));
+        }
+        let text = id_text(id);
+        let mut nonce = [0; NONCE_BYTES];
+        (host.random)(&mut nonce);
+        let Some(row) = request.to_row(&host.settings.master, nonce, &self.name, &text) else {
+            let detail = "the request's url and headers are longer than the 65,536 bytes that are kept of a job";
+            return Ok(Err(Refusal::new(Reason::Request, detail)));
+        };
+        if !self.jobs.index.has_room(row.len() as u64) {
+            let detail = "the tenant has as many jobs and dead letters as are kept: replay or delete dead letters, or ask again later";
+            let refusal = Refusal::new(Reason::QueueFull, detail);
+            return Ok(Err(Refusal { retry_after_seconds: Some(FULL_SECONDS), ..refusal }));
+        }
+        let Some(mask) = self.lines.get(&admit.connection).map(|line| line.mask(&admit.method, &admit.path)) else {
+            return Ok(Err(gate::unknown(&admit.connection)));
+        };
+        let record = Record {
+            app,
+            connection: admit.connection,
+            method: admit.method,
+            path: admit.path,
+            urgency: admit.urgency,
+            created: host.now,
+            updated: host.now,
+            due: host.now,
+            state: State::Queued,
+            run: 0,
+            tries: 0,
+            token_refused: false,
+            attempts: Vec::new(),
+            error: None,
+            key,
+            fingerprint,
+            callback: request.callback.is_some(),
+            bytes: u32::try_from(row.len()).unwrap_or(u32::MAX),
+            answered: false,
+        };
+        if !self.jobs.named {
+            // The alarm wakes an object without telling it its name.
+            host.store.save(Table::Policy, super::load::NAME, self.name.as_bytes())?;
+            self.jobs.named = true;
+        }
+        host.store.save(Table::JobRequest, &text, &row)?;
+        host.store.save(Table::Job, &text, &to_row(&record))?;
+        self.note(id, &record, mask, host.now);
+        Ok(Ok(id))
+    }
+
+    /// Enters a stored job in the index.
+    pub(super) fn note(&mut self, id: u128, record: &Record, mask: u32, now: i64) {
+        let index = &mut self.jobs.index;
+        let lane = index.lane(&record.connection, &record.app, mask);
+        let (stage, at): (Stage, i64) = stage(record, now);
+        let Record { run, urgency, key, bytes, .. } = *record;
+        index.insert(Entry { id, stage, at, run, lane, urgency, key, bytes });
+    }
+}

@@ -1,0 +1,89 @@
+//! Jobs over the object's lives and the policy's changes.
+
+use super::{Desk, Jobs, Pending};
+use crate::job::record::from_row;
+use crate::job::{Record, State, parse_id};
+use crate::tenant::store::{Host, Store, StoreError, Table};
+
+/// The row that says whose object this is.
+pub(super) const NAME: &str = "name";
+
+/// Rows read at once: a path may be some kilobytes long.
+const PAGE: u32 = 500;
+
+impl Desk {
+    /// Whose object it is, from its storage: the alarm does not say. Empty where nobody needs to know.
+    ///
+    /// # Errors
+    /// If storage refuses.
+    pub fn stored_name(store: &dyn Store) -> Result<String, StoreError> {
+        Ok(store.load(Table::Policy, NAME)?.map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default())
+    }
+
+    /// Reads what is stored of all jobs, and puts those to rest whose connection or app is no longer in the policy.
+    pub(in crate::tenant) fn load_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.jobs.index = Default::default();
+        let mut after = String::new();
+        loop {
+            let rows = host.store.some(Table::Job, &after, PAGE)?;
+            let Some((last, _)) = rows.last() else { break };
+            after.clone_from(last);
+            for (id, row) in rows {
+                // Another release's are left alone.
+                let (Some(id), Some(record)) = (parse_id(&id), from_row::<Record>(&row)) else { continue };
+                self.load_job(id, record, host)?;
+            }
+        }
+        let connections: Vec<String> = self.lines.keys().cloned().collect();
+        for connection in connections {
+            self.finish(&connection, host)?;
+        }
+        Ok(())
+    }
+
+    fn load_job(&mut self, id: u128, record: Record, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let line = self.lines.get(&record.connection);
+        let mask = line.map_or(0, |line| line.mask(&record.method, &record.path));
+        let known = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
+        let gone = match (line.is_some(), known) {
+            (false, _) => Some("connection"),
+            (true, false) => Some("app"),
+            (true, true) => None,
+        };
+        self.note(id, &record, mask, host.now);
+        match gone {
+            // One that is running will say itself how it ends.
+            Some(gone) if record.state == State::Queued => self.bury_job(id, record, gone, host),
+            _ => Ok(()),
+        }
+    }
+
+    /// The policy has changed: limits count other calls, connections and apps come and go.
+    pub(in crate::tenant) fn replan_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        if self.jobs.index.is_empty() {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut self.jobs.pending);
+        for pending in pending {
+            match pending {
+                // Its job is queued, as it is stored.
+                Pending::Run { connection, permit, .. } => self.hand_back(&connection, permit, host)?,
+                Pending::Fetch(_) => self.jobs.pending.push_back(pending),
+            }
+        }
+        self.load_jobs(host)
+    }
+
+    /// The tenant is removed.
+    pub(in crate::tenant) fn remove_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        for waits in std::mem::take(&mut self.jobs.waiting) {
+            self.ready.push_back((waits.ticket, crate::tenant::protocol::Reply::Again));
+        }
+        for table in [Table::Job, Table::JobRequest, Table::JobAnswer] {
+            host.store.clear(table)?;
+        }
+        host.store.remove(Table::Policy, NAME)?;
+        self.jobs = Jobs::new(host.now);
+        Ok(())
+    }
+}
