@@ -232,7 +232,7 @@ mod tests {
         };
         let row = to_row(&record);
         let shown: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(shown, "PIN");
+        assert_eq!(shown, "010161016303505554022f7005020406030201000102f703010335303301017800ac0201800100");
         assert_eq!(from_row::<Record>(&row), Some(record));
         assert_eq!(from_row::<Record>(&[2, 0]), None);
     }
