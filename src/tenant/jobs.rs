@@ -35,8 +35,6 @@ pub(super) struct Jobs {
     waiting: Vec<Waits>,
     /// When this life began, Unix ms.
     began: i64,
-    /// The tenant's name is stored, for the alarm.
-    named: bool,
 }
 
 enum Pending {
@@ -52,7 +50,7 @@ struct Waits {
 
 impl Jobs {
     pub(super) fn new(now: i64) -> Self {
-        Self { index: Index::default(), pending: Default::default(), waiting: Vec::new(), began: now, named: false }
+        Self { index: Index::default(), pending: Default::default(), waiting: Vec::new(), began: now }
     }
 
     /// Whether there is an errand for a Worker.

@@ -292,10 +292,6 @@ impl Inner {
         let random: &dyn Fn(&mut [u8]) = &platform::random;
         if self.desk.is_none() {
             let mut store = Sqlite::open(platform::sql_of(state))?;
-            if self.name.is_empty() {
-                // Woken by its alarm, which does not say whose it is.
-                self.name = Desk::stored_name(&store)?;
-            }
             let desk = Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
             desk.name().clone_into(&mut self.name);
             self.desk = Some((desk, store));

@@ -113,11 +113,6 @@ impl Desk {
             bytes: u32::try_from(row.len()).unwrap_or(u32::MAX),
             answered: false,
         };
-        if !self.jobs.named {
-            // The alarm wakes an object without telling it its name.
-            host.store.save(Table::Policy, super::load::NAME, self.name.as_bytes())?;
-            self.jobs.named = true;
-        }
         host.store.save(Table::JobRequest, &text, &row)?;
         host.store.save(Table::Job, &text, &to_row(&record))?;
         self.note(id, &record, mask, host.now);

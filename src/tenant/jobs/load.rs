@@ -3,23 +3,12 @@
 use super::{Desk, Jobs, Pending};
 use crate::job::record::from_row;
 use crate::job::{Record, State, parse_id};
-use crate::tenant::store::{Host, Store, StoreError, Table};
-
-/// The row that says whose object this is.
-pub(super) const NAME: &str = "name";
+use crate::tenant::store::{Host, StoreError, Table};
 
 /// Rows read at once: a path may be some kilobytes long.
 const PAGE: u32 = 500;
 
 impl Desk {
-    /// Whose object it is, from its storage: the alarm does not say. Empty where nobody needs to know.
-    ///
-    /// # Errors
-    /// If storage refuses.
-    pub fn stored_name(store: &dyn Store) -> Result<String, StoreError> {
-        Ok(store.load(Table::Policy, NAME)?.map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default())
-    }
-
     /// Reads what is stored of all jobs, and puts those to rest whose connection or app is no longer in the policy.
     pub(in crate::tenant) fn load_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.jobs.index = Default::default();
@@ -82,7 +71,6 @@ impl Desk {
         for table in [Table::Job, Table::JobRequest, Table::JobAnswer] {
             host.store.clear(table)?;
         }
-        host.store.remove(Table::Policy, NAME)?;
         self.jobs = Jobs::new(host.now);
         Ok(())
     }
