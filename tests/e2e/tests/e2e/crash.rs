@@ -75,8 +75,8 @@ impl Run {
             "{kills} kills: the day counts {}, the vendor saw {saw}, the statistics tell of {}",
             self.counted, self.told
         );
-        // Of each life that was cut off a second's calls are missing; one handed back as it ended may be counted.
-        assert!(self.told + 20 * kills >= saw && self.told <= saw + kills, "{} of {saw}", self.told);
+        // Of each life that was cut off a second's calls are missing, at most a window; one handed back as it ended may be counted.
+        assert!(self.told + 100 * kills >= saw && self.told <= saw + kills, "{} of {saw}", self.told);
         assert!(self.calls.refused().is_empty(), "{:?} of {} refused", self.calls.refused(), self.calls.0.len());
         assert!(self.counted >= saw, "the day counts {}, the vendor saw {saw}", self.counted);
         assert!(self.counted <= saw + 100 * kills, "the day counts {}, the vendor saw {saw}", self.counted);
