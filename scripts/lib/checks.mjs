@@ -78,9 +78,10 @@ const BUILD = { SLUICE_BUILD: inRoot(SHIPPED.folder) };
 
 async function endToEnd({ rust }) {
   if (!unwinds(PANICKING.folder)) say('the build is panic=abort, as there is no nightly Rust: that a panic ends its own call alone is not tested');
-  // Aprimo's 130 calls are to come at once: not while a dozen other tests keep two cores busy.
+  // Aprimo's 130 calls are to come at once, and retries are to be seen spread: not while a dozen other tests keep two cores busy.
   await cargo(rust, ['test', '-p', 'sluice-e2e', '--test', 'e2e', '--', 'aprimo'], BUILD);
-  await cargo(rust, ['test', '-p', 'sluice-e2e', '--', '--skip', 'aprimo'], BUILD);
+  await cargo(rust, ['test', '-p', 'sluice-e2e', '--test', 'e2e', '--', 'retries'], BUILD);
+  await cargo(rust, ['test', '-p', 'sluice-e2e', '--', '--skip', 'aprimo', '--skip', 'retries'], BUILD);
 }
 
 async function nodeTests(folder, env = {}) {
