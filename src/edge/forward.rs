@@ -255,14 +255,7 @@ fn no_answer(permit: &Permit, why: &str) -> Attempt {
 }
 
 fn unsent(refusal: Refusal) -> Attempt {
-    let end = End {
-        outcome: Outcome::Unused,
-        headers_at: None,
-        response_bytes: 0,
-        status: 0,
-        counts: Vec::new(),
-        error_code: None,
-    };
+    let end = End::unsent();
     Attempt { came: Err(refusal), end, verdict: None, at: platform::now() }
 }
 

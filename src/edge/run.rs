@@ -16,7 +16,6 @@ use crate::key::{Claims, Role};
 use crate::platform;
 use crate::tenant::errand::{FRESH_MS, Run};
 use crate::tenant::protocol::{Ask, Ran, Reply, Sent};
-use crate::throttle::Outcome;
 use crate::usage::fold;
 use crate::vendor::outcome::Verdict;
 use crate::vendor::profile::Executed;
@@ -67,7 +66,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
             make(&call, target, &vendor, &permit, run.request.body, &mut record).await
         }
         // Too old a permit; or an address of another installation's HOST_SUFFIX.
-        _ => Came { end: unsent(), verdict: None, answer: None },
+        _ => Came { end: End::unsent(), verdict: None, answer: None },
     };
     record.ended(&came.end);
     record.write();
@@ -162,16 +161,5 @@ fn permit(run: &Run, path: &str, now: i64) -> Permit {
         would: None,
         at: now,
         sent,
-    }
-}
-
-const fn unsent() -> End {
-    End {
-        outcome: Outcome::Unused,
-        headers_at: None,
-        response_bytes: 0,
-        status: 0,
-        counts: Vec::new(),
-        error_code: None,
     }
 }

@@ -27,6 +27,20 @@ pub struct End {
     pub error_code: Option<String>,
 }
 
+impl End {
+    /// Of a permit that was not used.
+    pub const fn unsent() -> Self {
+        Self {
+            outcome: Outcome::Unused,
+            headers_at: None,
+            response_bytes: 0,
+            status: 0,
+            counts: Vec::new(),
+            error_code: None,
+        }
+    }
+}
+
 /// Settles a permit that was used.
 pub async fn settle(here: &Installation, permit: &Permit, end: End) {
     if matches!(end.outcome, Outcome::Throttled { .. }) {
@@ -54,14 +68,7 @@ pub fn settled(permit: &Permit, end: &End, attempt: u32) -> Settle {
 
 /// Hands back a permit that was not.
 pub async fn unused(here: &Installation, tenant: &str, connection: &str, permit: PermitId) {
-    let end = End {
-        outcome: Outcome::Unused,
-        headers_at: None,
-        response_bytes: 0,
-        status: 0,
-        counts: Vec::new(),
-        error_code: None,
-    };
+    let end = End::unsent();
     report(here, tenant, connection, permit, &end, None).await;
 }
 

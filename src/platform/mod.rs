@@ -1,11 +1,16 @@
-//! The platform, as the rest of the Wasm sees it: the few functions of `glue.js`, and what pure code asks of a platform.
+//! The platform, as the rest of the Wasm sees it: the few functions of `glue.js` and `object.js`, and what pure code asks
+//! of a platform.
 
 mod glue;
+mod object;
 
 pub use glue::{
-    Context, Sent, State, Taken, Timer, Watch, accept, all, all_after, answer, answer_bytes, answer_whole, ask, bytes,
-    close, drain, file, keep, live, load, log, note, pause, post_form, read, read_up_to, read_whole, run, run_with_id,
-    run_with_row, send, sign, sockets, sql_of, tell,
+    Context, Sent, Taken, answer, answer_bytes, answer_whole, ask, bytes, drain, file, keep, live, log, pause,
+    post_form, read, read_up_to, read_whole, send, sign,
+};
+pub use object::{
+    State, Timer, Watch, accept, all, all_after, close, load, note, run, run_with_id, run_with_row, sockets, sql_of,
+    tell,
 };
 
 use crate::civil::Zones;
@@ -21,7 +26,7 @@ pub struct Intl;
 impl Zones for Intl {
     fn offset_seconds(&self, zone: &str, at: i64) -> Option<i32> {
         // Whole, and within a day either way: nothing is lost in the conversion. NaN for an unknown zone.
-        let seconds = glue::offset(zone, at as f64);
+        let seconds = object::offset(zone, at as f64);
         (seconds.abs() <= 86_400.0).then_some(seconds as i32)
     }
 }
@@ -34,7 +39,7 @@ pub fn now() -> i64 {
 
 /// Sets the object's alarm, Unix ms.
 pub fn set_alarm(storage: &JsValue, at: i64) {
-    glue::set_alarm(storage, at as f64);
+    object::set_alarm(storage, at as f64);
 }
 
 /// Posts an errand to this same Worker; the status it is taken with, or 0 if nobody can say.

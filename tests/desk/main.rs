@@ -6,6 +6,7 @@ mod calls;
 mod figures;
 mod jobs;
 mod jobs_attack;
+mod jobs_seen;
 mod rig;
 mod tenure;
 mod tokens;

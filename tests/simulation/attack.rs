@@ -1,7 +1,8 @@
 //! No window, bucket, concurrency limit or day is overrun, and no day under-counted, whatever crashes.
 
 use super::check::{Overruns, overruns, stall};
-use super::world::{MIDNIGHT, SECOND, Setting, World, daily, limit, slots, utc, window};
+use super::setting::{MIDNIGHT, SECOND, Setting, daily, limit, slots, utc, window};
+use super::world::World;
 use crate::throttle::{Kind, Limit};
 
 struct Outcome {

@@ -1,6 +1,7 @@
 //! The strict vendor: what it has seen, held against its limits.
 
-use super::world::{SECOND, Seen, World};
+use super::setting::SECOND;
+use super::world::{Seen, World};
 use crate::throttle::{Kind, SKEW_MS};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! The limit is used: safety that let nothing through would prove nothing.
 
 use super::check::{Overruns, overruns};
-use super::world::{SECOND, Setting, World, limit, window};
+use super::setting::{SECOND, Setting, limit, window};
+use super::world::World;
 use crate::throttle::Kind;
 
 fn calm(limits: Vec<crate::throttle::Limit>, calls_per_second: f64) -> Setting {

@@ -14,4 +14,5 @@ mod attack;
 mod check;
 mod goodput;
 mod mutants;
+mod setting;
 mod world;

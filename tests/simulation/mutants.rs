@@ -1,7 +1,8 @@
 //! Each rule left out is caught: by an overrun that the attack sees.
 
 use super::check::{Overruns, overruns};
-use super::world::{MIDNIGHT, SECOND, Setting, World, daily, limit, slots, utc, window};
+use super::setting::{MIDNIGHT, SECOND, Setting, daily, limit, slots, utc, window};
+use super::world::World;
 use crate::throttle::Kind;
 use crate::throttle::mutant::{self, Mutant};
 

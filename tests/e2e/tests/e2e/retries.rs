@@ -58,9 +58,12 @@ fn fullest(at: &[u64]) -> usize {
     at.iter().map(|first| at.iter().filter(|at| (*first..first + 100).contains(*at)).count()).max().unwrap_or(0)
 }
 
-/// Throttles fifty callers at once; when the first throttle was answered, and when each retry arrived, ms.
+/// Throttles fifty callers at once; when the first of them arrived, and when each retry did, ms. The vendor takes a second to
+/// answer, so that all fifty are with it before the first hears of a throttle: those still to come would wait for the pause's
+/// end, go one by one into a fault that counts fifty calls, and begin another pause each.
 async fn throttle_fifty(world: &World, retry_after_s: Option<u64>) -> (u64, Vec<u64>) {
-    let vendor = failing(FaultRule::first(50, Fault::Throttle { retry_after_s }));
+    let spec = Spec::new("generic").limits(vec![]).jitter(1_000, 1_000);
+    let vendor = Vendor::start(spec.fault(FaultRule::first(50, Fault::Throttle { retry_after_s }))).unwrap();
     let queue = json!({"size": 100, "max_wait_seconds": 60});
     let more = json!({"limits": wide(), "retry": {"attempts": 10}, "queue": queue});
     let (tenant, key) = to(world, &vendor, &more).await;
@@ -78,7 +81,7 @@ async fn throttle_fifty(world: &World, retry_after_s: Option<u64>) -> (u64, Vec<
 async fn are_spread(world: &World, retry_after_s: Option<u64>) {
     for attempt in 1.. {
         let (throttled, repeats) = throttle_fifty(world, retry_after_s).await;
-        let earliest = throttled + retry_after_s.unwrap_or(0) * 1_000;
+        let earliest = throttled + (1 + retry_after_s.unwrap_or(0)) * 1_000;
         assert!(repeats.iter().all(|at| *at >= earliest), "before the vendor's time, {earliest}: {repeats:?}");
         let fullest = fullest(&repeats);
         if fullest <= 10 {
