@@ -16,6 +16,7 @@
 //! - [`retry`]: whether and when a call is sent again. Pure.
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
 //! - [`job`]: calls that need not be waited for: kept, run, shown. Pure.
+//! - [`webhook`]: what Sluice itself says to the tenant, and how often it tries. Pure.
 //! - [`usage`]: who called how often, with what end. Pure.
 //! - `platform`: the few functions of JavaScript that the rest needs. Wasm only.
 //! - `edge`: the Worker: takes the call, asks the object, forwards, settles. Wasm only.
@@ -39,3 +40,4 @@ pub mod tenant;
 pub mod throttle;
 pub mod usage;
 pub mod vendor;
+pub mod webhook;

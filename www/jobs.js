@@ -21,7 +21,7 @@ export function jobRow(job, now, zone) {
     state: text(job.state),
     connection: text(job.connection),
     app: text(job.app),
-    request: `${text(job.method)} ${text(job.path, LONGEST)}`,
+    request: job.kind === "callback" ? `callback ${text(job.type)}` : `${text(job.method)} ${text(job.path, LONGEST)}`,
     tries: attempts.length > 0 ? counted(attempts.length, "attempt") : "not tried yet",
     why: why(job, attempts),
     since: moment(parseTime(job.updated), now, zone),

@@ -3,7 +3,7 @@
 use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
-use super::{exchange, run};
+use super::{deliver, exchange, run};
 use crate::key::{is_stamp, is_stamped};
 use crate::platform::{self, Context, Taken};
 use crate::refusal::{Reason, Refusal};
@@ -25,6 +25,7 @@ pub async fn take(env: &JsValue, request: &Request, context: &Context, incoming:
         match errand {
             Errand::Run(run) => run::run(here, *run).await,
             Errand::Fetch(errand) => exchange::fetch(&here, &errand.tenant, &errand.connection, errand.fetch).await,
+            Errand::Deliver(delivery) => deliver::deliver(&here, *delivery).await,
         }
         taken.end();
     }));

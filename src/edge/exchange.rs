@@ -26,20 +26,28 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
         super::log(&line);
     }
     let Fetch { whose, began, .. } = fetch;
-    let report = Ask::Fetched(Fetched { connection: connection.to_owned(), whose, began, result });
-    for pause in PAUSES_MS {
-        if tenants::ask(here, tenant, &report).await.is_ok() {
-            return;
-        }
-        platform::pause(pause, None).await;
+    let ask = Ask::Fetched(Fetched { connection: connection.to_owned(), whose, began, result });
+    if report(here, tenant, &ask).await {
+        return;
     }
     let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a token was fetched, and the tenant's object could not be told of it"});
     super::log(&line);
 }
 
-/// Status, `Retry-After` and body of a token endpoint's answer; or 0, and why there is none.
-fn posted(text: &str) -> Option<(u16, String, String)> {
+/// Reports to the tenant's object until it has heard. Whether it has.
+pub async fn report(here: &Installation, tenant: &str, ask: &Ask) -> bool {
+    for pause in PAUSES_MS {
+        if tenants::ask(here, tenant, ask).await.is_ok() {
+            return true;
+        }
+        platform::pause(pause, None).await;
+    }
+    false
+}
+
+/// Status, `Retry-After` and body of an answer to what was posted; or 0, and why there is none.
+pub fn posted(text: &str) -> Option<(u16, String, String)> {
     let mut items = Items::of(text)?;
     Some((u16::try_from(items.number()?).ok()?, items.text()?, items.text()?))
 }

@@ -6,6 +6,7 @@ mod admin;
 mod answers;
 mod attempts;
 mod call;
+mod deliver;
 mod errand;
 mod exchange;
 mod forward;

@@ -31,7 +31,8 @@ pub fn document(id: &str, record: &Record, answer: Option<&Answer>, bodies: bool
     shown
 }
 
-fn attempt(attempt: &Attempt) -> Value {
+/// One attempt.
+pub fn attempt(attempt: &Attempt) -> Value {
     let mut shown = json!({ "at": rfc3339(attempt.at) });
     shown.set_some("status", Some(attempt.status).filter(|status| *status > 0));
     shown.set_some("error", attempt.error.as_ref());

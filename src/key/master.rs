@@ -119,8 +119,8 @@ fn derive(master: &[u8; MASTER_BYTES]) -> Derived {
     }
 }
 
-/// HMAC-SHA256.
-pub(super) fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
+/// HMAC-SHA256, with a key of up to 64 bytes.
+pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     // RFC 2104: a key shorter than the hash's block is filled up with zeros.
     let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
     block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);

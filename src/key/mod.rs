@@ -10,8 +10,8 @@ pub use admin::AdminTokens;
 pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, open};
 pub use errand::{is_stamp, is_stamped, stamp};
 pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
-pub(crate) use master::SEAL_ID_BYTES;
 pub use master::{MAX_MASTERS, Master, MasterFault};
+pub(crate) use master::{SEAL_ID_BYTES, hmac};
 use serde::{Deserialize, Serialize};
 
 /// What a key may do.

@@ -343,15 +343,17 @@ export async function send(request, url, method, headers, body, milliseconds) {
   }
 }
 
-// A form, posted to a token endpoint. As JSON: status, Retry-After, and the body, empty if it is longer than `most`
-// bytes; or 0 and why nothing came. Redirects are not followed: the form goes where it was meant to, and nowhere else.
+// A text, posted: a form to a token endpoint, a message to a callback's receiver. As JSON: status, Retry-After, and the body,
+// empty if it is longer than `most` bytes, and not waited for if those are none; or 0 and why nothing came. Redirects are not
+// followed: the text goes where it was meant to, and nowhere else.
 export async function postForm(url, headers, form, most, milliseconds) {
   const control = new AbortController();
   const timer = setTimeout(() => control.abort(), milliseconds);
   try {
     const init = { method: "POST", headers: JSON.parse(headers), body: form, redirect: "manual", signal: control.signal, cf: UNCACHED };
     const response = await fetch(url, init);
-    const body = response.body ? await readWhole(response, most) : null;
+    const body = response.body && most > 0 ? await readWhole(response, most) : null;
+    if (most === 0) response.body?.cancel().catch(() => {});
     return JSON.stringify([response.status, response.headers.get("retry-after") ?? "", new TextDecoder().decode(body ?? new Uint8Array())]);
   } catch {
     return JSON.stringify([0, control.signal.aborted ? TIMEOUT : "unreachable", ""]);

@@ -101,7 +101,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn drop(this: &Sent);
 
-    /// Posts a form to a token endpoint; what came of it, as JSON.
+    /// Posts a text, to a token endpoint or a callback's receiver; what came of it, as JSON.
     #[wasm_bindgen(js_name = postForm)]
     pub async fn post_form(url: &str, headers: &str, form: &str, most: f64, milliseconds: f64) -> JsValue;
 

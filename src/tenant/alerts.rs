@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::store::{Host, StoreError};
-use crate::usage::{Change, LATELY_MINUTES, Seen, watch};
+use crate::usage::{LATELY_MINUTES, Seen, watch};
 
 /// How often a raised alert is looked at for which time passes, milliseconds: throttles leave the count by the minute.
 const AGAIN_MS: i64 = 60_000;
@@ -26,7 +26,7 @@ impl Desk {
             lately: line.usage.lately(LATELY_MINUTES, now),
             day: day.map(|(used, of, _)| (used, of)),
             oldest_wait_ms: queue.oldest_wait_ms,
-            dead_letters: 0,
+            dead_letters: self.jobs.index.counts(connection).dead.into(),
         };
         let changes = watch(&mut line.usage.alerts, rules, &seen, now);
         if !changes.is_empty() {
@@ -49,7 +49,7 @@ impl Desk {
         let kept = line.looks.at.filter(|at| *at > now);
         line.looks.at = wanted.map(|wanted| kept.map_or(wanted, |kept| kept.min(wanted)));
         for change in changes {
-            self.announce(connection, change, host)?;
+            self.tell_alert(connection, change, host)?;
         }
         Ok(())
     }
@@ -77,11 +77,6 @@ impl Desk {
             }
             self.finish(&name, host)?;
         }
-        Ok(())
-    }
-
-    /// Tells the tenant of a change, where its policy says whom.
-    fn announce(&mut self, _connection: &str, _change: Change, _host: &mut Host<'_>) -> Result<(), StoreError> {
         Ok(())
     }
 }

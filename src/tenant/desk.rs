@@ -15,6 +15,7 @@ use crate::map::Map;
 use crate::policy::Policy;
 use crate::pool::Pool;
 use crate::refusal::{Reason, Refusal};
+use crate::webhook::Book;
 use std::collections::VecDeque;
 
 /// A waiting call.
@@ -43,6 +44,7 @@ pub struct Desk {
     pub(super) loans: VecDeque<Errant>,
     pub(super) pool: Option<Pool>,
     pub(super) jobs: Jobs,
+    pub(super) hooks: Book,
     pub(super) next_ticket: u64,
     next_alarm: Option<i64>,
 }
@@ -75,6 +77,7 @@ impl Desk {
             loans: VecDeque::new(),
             pool: None,
             jobs: Jobs::new(host.now),
+            hooks: Book::default(),
             next_ticket: 0,
             next_alarm: None,
         };
@@ -85,6 +88,7 @@ impl Desk {
                 }
             }
             desk.policy = Some(policy);
+            desk.load_hooks(host)?;
             desk.load_jobs(host)?;
         }
         desk.plan_alarm(host)?;
@@ -124,7 +128,18 @@ impl Desk {
                 self.finish(&connection, host)?;
                 Reply::Done
             }
-            Ask::Jobs(ask) => self.see_jobs(*ask, host)?,
+            Ask::Jobs(ask) => {
+                let looks = ask.what.looks();
+                let reply = self.see_jobs(*ask, host)?;
+                if !looks {
+                    self.watch_all(host)?;
+                }
+                reply
+            }
+            Ask::Delivered(report) => {
+                self.delivered(report, host)?;
+                Reply::Done
+            }
             Ask::Fetched(report) => {
                 let connection = report.connection.clone();
                 self.at(&connection, host, |line, host| line.fetched(report, host))?;
@@ -213,6 +228,7 @@ impl Desk {
             })?;
         }
         self.wake_jobs(host)?;
+        self.wake_hooks(host)?;
         self.watch_due(host)?;
         if self.next_alarm.is_some_and(|at| at <= host.now) {
             for (connection, stone) in host.store.all(Table::Tombstone)? {
@@ -232,12 +248,17 @@ impl Desk {
 
     /// Whether [`Self::next_errand`] has something.
     pub fn has_errands(&self) -> bool {
-        self.jobs.has_errands()
+        self.jobs.has_errands() || self.hooks.next().is_some()
     }
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
     pub fn next_wakeup(&mut self) -> Option<i64> {
-        self.lines.values_mut().filter_map(Line::next_wakeup).chain(self.jobs.next_wakeup()).min()
+        self.lines
+            .values_mut()
+            .filter_map(Line::next_wakeup)
+            .chain(self.jobs.next_wakeup())
+            .chain(self.hooks.next_due())
+            .min()
     }
 
     /// When to call [`Self::wake`], even if the object has left memory: Unix milliseconds.
@@ -245,8 +266,10 @@ impl Desk {
         let due = self.jobs.index.next_due();
         // Jobs that have nothing to wait for are on their way; should this life end now, the next takes them up soon.
         let live = if self.jobs.index.live() > 0 { self.next_wakeup().or(Some(0)) } else { None };
+        // The same of messages.
+        let hooks = if self.hooks.is_ready() { Some(0) } else { self.hooks.next_due() };
         let alerts = self.lines.values().filter_map(|line| line.looks.at);
-        alerts.chain(self.next_alarm).chain(due).chain(live).min()
+        alerts.chain(self.next_alarm).chain(due).chain(live).chain(hooks).min()
     }
 
     /// An event on a connection, and what it says to some that waited.

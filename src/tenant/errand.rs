@@ -29,6 +29,8 @@ pub enum Errand {
     Run(Box<Run>),
     /// Fetch an access token for jobs that wait for one.
     Fetch(Box<Fetching>),
+    /// Deliver a message.
+    Deliver(Box<Delivery>),
 }
 
 /// A job's call, with leave to make it once.
@@ -71,11 +73,31 @@ pub struct Fetching {
     pub fetch: Fetch,
 }
 
+/// A message to deliver.
+#[derive(Serialize, Deserialize)]
+pub struct Delivery {
+    /// Whose.
+    pub tenant: String,
+    /// Its id, as it is sent.
+    pub id: String,
+    /// To report with: which attempt this is, from 1.
+    pub attempt: u32,
+    /// Where to.
+    pub url: String,
+    /// When it leaves, Unix seconds.
+    pub seconds: i64,
+    /// The signature, where the policy has a secret to sign with.
+    pub signature: Option<String>,
+    /// The payload.
+    pub body: String,
+}
+
 impl std::fmt::Debug for Errand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Run(run) => write!(f, "Run({}, {})", run.job, run.run),
             Self::Fetch(fetching) => write!(f, "Fetch({})", fetching.connection),
+            Self::Deliver(delivery) => write!(f, "Deliver({}, {})", delivery.id, delivery.attempt),
         }
     }
 }

@@ -235,6 +235,11 @@ fn metrics(desk: &mut Desk) -> String {
             }
         }
     }
+    to.family("sluice_callbacks", "gauge", "Callbacks that are to be delivered, and those that could not be.");
+    let (queued, dead) = desk.hooks.counts();
+    for (state, number) in [("queued", queued), ("dead", dead)] {
+        to.sample("", &[("state", state)], number as u64, 0);
+    }
     to.family("sluice_alert", "gauge", "Alerts that are raised, each 1.");
     for line in desk.lines.values() {
         for alert in &line.usage.alerts {

@@ -115,7 +115,8 @@ impl Desk {
                 }
             }
         }
-        Ok(None)
+        // These can wait: they hold no permit.
+        self.next_delivery(host)
     }
 
     /// A job with its permit begins to run; unless it is gone, or the permit has grown old, or nothing could be sent.
@@ -190,6 +191,10 @@ impl Desk {
                 let report = super::protocol::Fetched { connection, whose: fetch.whose, began: fetch.began, result };
                 let connection = report.connection.clone();
                 self.at(&connection, host, |line, host| line.fetched(report, host))
+            }
+            Errand::Deliver(delivery) => {
+                self.delivery_refused(&delivery, host.now);
+                Ok(())
             }
             Errand::Run(run) => {
                 self.not_sent(&run.job, run.run, host)?;
@@ -269,6 +274,7 @@ impl Desk {
         record.state = State::Dead;
         record.error = Some(error.to_owned());
         self.store_job(id, &mut record, host)?;
+        self.tell_outcome(id, &record, None, host)?;
         self.ended(id, &record, None, host)
     }
 

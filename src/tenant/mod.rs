@@ -9,6 +9,7 @@ mod entry;
 pub mod errand;
 mod figures;
 mod gate;
+mod hooks;
 mod jobs;
 mod keys;
 pub mod lending;

@@ -28,6 +28,8 @@ pub enum Ask {
     Jobs(Box<JobsAsk>),
     /// What became of an exchange for an access token. Answered with [`Reply::Done`], also when repeated.
     Fetched(Fetched),
+    /// What became of a message. Answered with [`Reply::Done`], also when repeated.
+    Delivered(Delivered),
     /// The caller of this call has gone: if it still waits, it gives up its place. Its own ask is answered all the same,
     /// so that a permit already on its way is settled as unused. Heeded by the object's shell, which knows who waits.
     Gone(String),
@@ -214,6 +216,13 @@ pub enum JobsWhat {
     ReplayAll,
 }
 
+impl JobsWhat {
+    /// It changes nothing.
+    pub const fn looks(&self) -> bool {
+        matches!(self, Self::List { .. } | Self::Show(_) | Self::Answer(_))
+    }
+}
+
 /// An access token to fetch: for whoever is told so, and nobody else.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fetch {
@@ -236,6 +245,21 @@ pub struct Fetched {
     pub began: i64,
     /// A token, or why there is none.
     pub result: Result<Issued, Failure>,
+}
+
+/// What became of a message that was sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Its id, as it was sent.
+    pub id: String,
+    /// From [`super::errand::Delivery`].
+    pub attempt: u32,
+    /// The receiver's status, or 0.
+    pub status: u16,
+    /// Why there is none: `timeout` or `unreachable`.
+    pub error: Option<String>,
+    /// When the receiver says to try again, milliseconds from its answer.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// An access token. Its `Debug` shows only which one it is.

@@ -39,7 +39,9 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
             alert.json(name, &mut to);
         }
     }
-    to.push_str("]}");
+    to.push_str("],\"callbacks\":");
+    to.push_str(&desk.hook_counts().to_string());
+    to.push('}');
     to
 }
 

@@ -25,6 +25,10 @@ pub enum Table {
     JobRequest,
     /// What the vendor has answered them, by id.
     JobAnswer,
+    /// Messages that are to be delivered, or could not be, by id: where each stands.
+    Webhook,
+    /// Their payloads, by id.
+    WebhookBody,
 }
 
 /// Storage refused: this object is superseded, or its storage is broken. It must forget what it holds in memory.

@@ -100,6 +100,7 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
         }
     }
     desk.remove_jobs(host)?;
+    desk.remove_hooks(host)?;
     desk.plan_alarm(host)?;
     Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
 }

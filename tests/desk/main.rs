@@ -4,6 +4,7 @@
 mod alerts;
 mod calls;
 mod figures;
+mod hooks;
 mod jobs;
 mod jobs_attack;
 mod jobs_seen;

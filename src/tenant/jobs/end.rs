@@ -136,6 +136,7 @@ impl Desk {
             host.store.save(Table::JobAnswer, &id_text(id), &row)?;
         }
         self.store_job(id, &mut record, host)?;
+        self.tell_outcome(id, &record, answer.as_ref(), host)?;
         self.ended(id, &record, answer.as_ref(), host)
     }
 }

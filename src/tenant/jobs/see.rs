@@ -1,7 +1,7 @@
 //! Jobs as they are seen, replayed and deleted from outside.
 
 use super::{Desk, load};
-use crate::job::index::Stage;
+use crate::job::index::{Entry, Stage};
 use crate::job::record::from_row;
 use crate::job::{Answer, Record, State, id_text, parse_id, show};
 use crate::json;
@@ -10,6 +10,7 @@ use crate::key::Role;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::desk::refused;
 use crate::tenant::gate;
+use crate::tenant::hooks::live_hook;
 use crate::tenant::protocol::{JobsAsk, JobsWhat, Reply};
 use crate::tenant::store::{Host, StoreError, Table};
 
@@ -24,8 +25,7 @@ impl Desk {
         }
         let app = ask.claims.app;
         let role = ask.claims.role;
-        let changes = matches!(ask.what, JobsWhat::Delete(..) | JobsWhat::Replay(_) | JobsWhat::ReplayAll);
-        if changes && role != Role::Operator {
+        if !ask.what.looks() && role != Role::Operator {
             return Ok(no(Reason::Role, "only an operator's key replays and deletes jobs"));
         }
         let bodies = role != Role::Viewer;
@@ -36,6 +36,9 @@ impl Desk {
             }
             JobsWhat::ReplayAll => return self.replay_all(host),
         };
+        if let Some(hook) = crate::webhook::parse_id(id) {
+            return self.see_hook(hook, app.as_deref(), bodies, &ask.what, host);
+        }
         let known = parse_id(id).filter(|id| self.jobs.index.get(*id).is_some());
         let record = known.map(|id| load(host, id)).transpose()?.flatten();
         let own = record.filter(|record| app.as_ref().is_none_or(|app| *app == record.app));
@@ -73,6 +76,32 @@ impl Desk {
         }
     }
 
+    /// The same of a callback, which has an id of another form.
+    fn see_hook(
+        &mut self,
+        id: u128,
+        app: Option<&str>,
+        bodies: bool,
+        what: &JobsWhat,
+        host: &mut Host<'_>,
+    ) -> Result<Reply, StoreError> {
+        let Some(message) = self.hook_of(id, app, host)? else {
+            return Ok(no(Reason::NotFound, "there is no callback with this id"));
+        };
+        match what {
+            JobsWhat::Show(_) => Ok(document(200, self.show_hook(id, &message, bodies, host)?)),
+            JobsWhat::Delete(..) => self.delete_hook(id, &message, host),
+            JobsWhat::Replay(_) if message.error.is_none() => Ok(live_hook()),
+            JobsWhat::Replay(_) => {
+                self.replay_hook(id, message, host)?;
+                let message = self.hook_of(id, app, host)?;
+                let shown = message.map(|message| self.show_hook(id, &message, bodies, host)).transpose()?;
+                Ok(document(202, shown.unwrap_or_default()))
+            }
+            _ => Ok(no(Reason::NotFound, "a callback has no answer")),
+        }
+    }
+
     /// The stored answer of a job.
     pub(super) fn answer_of(&self, id: u128, host: &Host<'_>) -> Result<Option<Answer>, StoreError> {
         Ok(host.store.load(Table::JobAnswer, &id_text(id))?.and_then(|row| from_row(&row)))
@@ -88,7 +117,7 @@ impl Desk {
         after: Option<&str>,
         host: &Host<'_>,
     ) -> Result<Reply, StoreError> {
-        let after = match after.map(parse_id) {
+        let after = match after.map(|after| parse_id(after).or_else(|| crate::webhook::parse_id(after))) {
             Some(None) => return Ok(no(Reason::Request, "after is the id of a job: take it from next")),
             Some(id) => id,
             None => None,
@@ -100,19 +129,25 @@ impl Desk {
         let mut last = None;
         let mut more = false;
         let most = usize::try_from(limit.clamp(1, MOST_LISTED)).unwrap_or(1);
-        for entry in index.before(after).rev() {
-            if state.is_some_and(|state| entry.stage.state() != state) || !own(entry.lane) {
-                continue;
-            }
+        let wanted = |entry: &&Entry| state.is_none_or(|state| entry.stage.state() == state) && own(entry.lane);
+        let mut jobs = index.before(after).rev().filter(wanted).map(|entry| entry.id).peekable();
+        let mut hooks = self.hooks.dead(after).rev().filter(|_| dead).peekable();
+        loop {
+            // The newer of the two.
+            let hook = jobs.peek() < hooks.peek();
+            let Some(id) = (if hook { hooks.next() } else { jobs.next() }) else { break };
+            let text = if hook { crate::webhook::id_text(id) } else { id_text(id) };
+            let item = match hook {
+                true => self.hook_of(id, app, host)?.map(|message| message.document(&text, host.now)),
+                false => load(host, id)?.map(|record| show::document(&text, &record, None, false, host.now)),
+            };
+            let Some(item) = item else { continue };
             if items.len() >= most {
                 more = true;
                 break;
             }
-            if let Some(record) = load(host, entry.id)? {
-                let id = id_text(entry.id);
-                items.push(show::document(&id, &record, None, false, host.now));
-                last = Some(id);
-            }
+            items.push(item);
+            last = Some(text);
         }
         let mut list = json!({ "items": items });
         list.set_some("next", last.filter(|_| more));
@@ -153,6 +188,7 @@ impl Desk {
         for connection in connections {
             self.finish(&connection, host)?;
         }
+        replayed += self.replay_all_hooks(host)?;
         Ok(document(202, json!({ "replayed": replayed })))
     }
 }

@@ -1,0 +1,42 @@
+//! Delivering a message: posted once, to where the tenant's object says, and reported. The object decides what comes of it.
+
+use super::exchange::{posted, report};
+use super::installation::Installation;
+use crate::http::retry_after_ms;
+use crate::json::ToJson;
+use crate::platform;
+use crate::tenant::errand::Delivery;
+use crate::tenant::protocol::{Ask, Delivered};
+use crate::webhook::TIMEOUT_MS;
+
+/// Posts a message and reports what came of it. A redirect is not followed, and no body is read.
+pub async fn deliver(here: &Installation, delivery: Delivery) {
+    let Delivery { tenant, id, attempt, url, seconds, signature, body } = delivery;
+    let seconds = seconds.to_string();
+    let mut headers = vec![
+        ("Content-Type", "application/json"),
+        ("User-Agent", "Sluice"),
+        ("webhook-id", id.as_str()),
+        ("webhook-timestamp", seconds.as_str()),
+    ];
+    headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
+    let headers = headers.to_json().to_string();
+    let said = platform::post_form(&url, &headers, &body, 0.0, f64::from(TIMEOUT_MS)).await.as_string();
+    let (status, about, _) = said.as_deref().and_then(posted).unwrap_or_default();
+    let (error, retry_after_ms) = match status {
+        0 => (Some(if about.is_empty() { "unreachable".to_owned() } else { about }), None),
+        _ => (None, retry_after_ms(&about, platform::now())),
+    };
+    if !matches!(status, 200..=299) {
+        // Not where to: a secret may be in it.
+        let line = crate::json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
+            "status": status, "error": error});
+        super::log(&line);
+    }
+    let ask = Ask::Delivered(Delivered { id, attempt, status, error, retry_after_ms });
+    if !report(here, &tenant, &ask).await {
+        let line = crate::json!({"level": "error", "tenant": tenant,
+            "fault": "a callback was sent, and the tenant's object could not be told what came of it; it is sent again"});
+        super::log(&line);
+    }
+}

@@ -1,0 +1,142 @@
+//! What is held in memory of a tenant's messages: where each one is, and when something is to happen to it.
+//!
+//! | bound | at most | beyond it |
+//! |---|---|---|
+//! | messages to be delivered | [`MOST_WAITING`] | a new one is a dead letter, `queue-full` |
+//! | being sent at once | [`MOST_AT_ONCE`] | they wait |
+//! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest is forgotten |
+
+use std::collections::VecDeque;
+
+/// Messages of a tenant that are to be delivered: 200 MB at their longest.
+pub const MOST_WAITING: usize = 10_000;
+/// Messages of a tenant that could not be delivered.
+pub const MOST_DEAD: usize = 10_000;
+/// How long those are kept, milliseconds: 30 days, as a job's.
+pub const DEAD_MS: i64 = crate::job::index::DEAD_MS;
+/// Messages on their way at once: each may take 15 s of a Worker.
+pub const MOST_AT_ONCE: usize = 20;
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// To be sent as soon as may be.
+    Ready,
+    /// Not before `at`.
+    Later,
+    /// A Worker has it; at `at` it is given up.
+    Sending,
+    /// A dead letter, until `at`.
+    Dead,
+}
+
+/// One message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its id: the time it was made, then chance.
+    pub id: u128,
+    /// Where it is.
+    pub stage: Stage,
+    /// When something happens to it, Unix ms.
+    pub at: i64,
+}
+
+/// All messages of a tenant that are not delivered.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// In the order of their ids.
+    entries: Vec<Entry>,
+    /// Of all that are not ready, in the order of their times.
+    timers: Vec<(i64, u128)>,
+    ready: VecDeque<u128>,
+    sending: usize,
+    dead: usize,
+}
+
+impl Book {
+    /// A message by its id.
+    pub fn get(&self, id: u128) -> Option<Entry> {
+        self.entries.get(self.place(id).ok()?).copied()
+    }
+
+    /// The dead letters made before that one, the oldest first; all for none.
+    pub fn dead(&self, before: Option<u128>) -> impl DoubleEndedIterator<Item = u128> {
+        let end = before.map_or(self.entries.len(), |id| self.place(id).unwrap_or_else(|at| at));
+        let before = self.entries.get(..end).unwrap_or_default().iter();
+        before.filter(|entry| entry.stage == Stage::Dead).map(|entry| entry.id)
+    }
+
+    /// How many are to be delivered, and how many could not be.
+    pub const fn counts(&self) -> (usize, usize) {
+        (self.entries.len() - self.dead, self.dead)
+    }
+
+    /// Whether there is room for another that is to be delivered.
+    pub const fn has_room(&self) -> bool {
+        self.counts().0 < MOST_WAITING
+    }
+
+    /// Takes a message in, or moves it on.
+    pub fn put(&mut self, id: u128, stage: Stage, at: i64) {
+        self.remove(id);
+        if let Err(place) = self.place(id) {
+            self.entries.insert(place, Entry { id, stage, at });
+        }
+        self.sending += usize::from(stage == Stage::Sending);
+        self.dead += usize::from(stage == Stage::Dead);
+        if stage == Stage::Ready {
+            self.ready.push_back(id);
+        } else if let Err(place) = self.timers.binary_search(&(at, id)) {
+            self.timers.insert(place, (at, id));
+        }
+    }
+
+    /// Forgets a message.
+    pub fn remove(&mut self, id: u128) {
+        let Ok(place) = self.place(id) else { return };
+        let Entry { stage, at, .. } = self.entries.remove(place);
+        self.sending -= usize::from(stage == Stage::Sending);
+        self.dead -= usize::from(stage == Stage::Dead);
+        if stage == Stage::Ready {
+            match self.ready.front() {
+                Some(first) if *first == id => drop(self.ready.pop_front()),
+                _ => self.ready.retain(|ready| *ready != id),
+            }
+        } else if let Ok(place) = self.timers.binary_search(&(at, id)) {
+            self.timers.remove(place);
+        }
+    }
+
+    /// The first to which something is to happen by `now`. It stays until it is moved on.
+    pub fn due(&self, now: i64) -> Option<Entry> {
+        let (at, id) = self.timers.first()?;
+        if *at <= now { self.get(*id) } else { None }
+    }
+
+    /// When something next happens, Unix ms.
+    pub fn next_due(&self) -> Option<i64> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Whether one is ready, whether or not it may go yet.
+    pub fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The next that may go. It stays until it is moved on.
+    pub fn next(&self) -> Option<u128> {
+        self.ready.front().copied().filter(|_| self.sending < MOST_AT_ONCE)
+    }
+
+    /// Dead letters beyond the bound, the oldest first, and some more, so that this is not asked for each time.
+    pub fn too_many_dead(&self) -> Vec<u128> {
+        if self.dead <= MOST_DEAD {
+            return Vec::new();
+        }
+        self.dead(None).take(self.dead - MOST_DEAD + MOST_DEAD / 100).collect()
+    }
+
+    fn place(&self, id: u128) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&id, |entry| entry.id)
+    }
+}
