@@ -70,6 +70,8 @@ test("a dead letter says why, with its last attempt", () => {
   assert.deepEqual(row.attempts.map((attempt) => attempt.text), ["14:03:17  status 502", "14:03:21  timeout"]);
   assert.equal(jobRow({ state: "queued", next_attempt: inSeconds(12) }, NOW).next, "in 12 s");
   assert.doesNotThrow(() => jobRow({ attempts: [null, {}], path: 3 }, NOW));
+  const callback = { id: "msg_1", kind: "callback", type: "job.done", state: "dead", attempts: [{ at: inSeconds(-1), status: 410, error: "410" }], error: "gone" };
+  assert.deepEqual([jobRow(callback, NOW, "UTC").request, jobRow(callback, NOW, "UTC").why], ["callback job.done", "gone: status 410"]);
   assert.ok(!isJobList({}) && isJobList({ items: [] }));
 });
 
