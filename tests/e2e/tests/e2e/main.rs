@@ -14,6 +14,7 @@ mod admin;
 mod aprimo;
 mod browser;
 mod bytes;
+mod callbacks;
 mod counts;
 mod crash;
 mod daily;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Test> {
     [
         jobs::tests(),
+        callbacks::tests(),
         daily::tests(),
         pools::tests(),
         counts::tests(),
