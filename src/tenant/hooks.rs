@@ -3,15 +3,16 @@
 //!
 //! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again, under the same id.
 
-use super::desk::{Desk, refused};
+mod see;
+
+pub(super) use see::live_hook;
+
+use super::desk::Desk;
 use super::errand::{Delivery, Errand};
-use super::protocol::{Delivered, Reply};
+use super::protocol::Delivered;
 use super::store::{Host, StoreError, Table};
 use crate::job::record::{from_row, to_row};
 use crate::job::{Answer, Record, Request, id_text as job_text, job_id};
-use crate::json;
-use crate::json::Value;
-use crate::refusal::{Reason, Refusal};
 use crate::seal::NONCE_BYTES;
 use crate::usage::Change;
 use crate::webhook::book::{Book, DEAD_MS, Stage};
@@ -158,7 +159,9 @@ impl Desk {
 
     /// The next message for a Worker, signed as of now.
     pub(super) fn next_delivery(&mut self, host: &mut Host<'_>) -> Result<Option<Errand>, StoreError> {
-        while let Some(id) = self.hooks.next() {
+        // Those that must not go any more are buried here.
+        for _ in 0..MOST_AT_A_TIME {
+            let Some(id) = self.hooks.next() else { break };
             let text = id_text(id);
             let body = host.store.load(Table::WebhookBody, &text)?;
             let (Some(message), Some(body)) = (load(host, id)?, body) else {
@@ -270,70 +273,6 @@ impl Desk {
         }
         Ok(())
     }
-
-    /// A message for those who may see it; none if it is not there, or another app's.
-    pub(super) fn hook_of(&self, id: u128, app: Option<&str>, host: &Host<'_>) -> Result<Option<Message>, StoreError> {
-        let message = if self.hooks.get(id).is_some() { load(host, id)? } else { None };
-        Ok(message.filter(|message| app.is_none_or(|app| app == message.app)))
-    }
-
-    /// A message's document, with its payload for those who may see bodies.
-    pub(super) fn show_hook(
-        &self,
-        id: u128,
-        message: &Message,
-        bodies: bool,
-        host: &Host<'_>,
-    ) -> Result<Value, StoreError> {
-        let text = id_text(id);
-        let mut shown = message.document(&text, host.now);
-        let body = if bodies { host.store.load(Table::WebhookBody, &text)? } else { None };
-        shown.set_some("body", body.map(|body| String::from_utf8_lossy(&body).into_owned()));
-        Ok(shown)
-    }
-
-    /// A dead letter is to be sent again, with all its attempts before it.
-    pub(super) fn replay_hook(&mut self, id: u128, message: Message, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.store_hook(id, Message { error: None, tries: 0, due: host.now, ..message }, host)
-    }
-
-    /// All of them, as far as there is room; how many.
-    pub(super) fn replay_all_hooks(&mut self, host: &mut Host<'_>) -> Result<u64, StoreError> {
-        let dead: Vec<u128> = self.hooks.dead(None).collect();
-        let mut replayed = 0;
-        for id in dead {
-            if let Some(message) = load(host, id)?.filter(|_| self.hooks.has_room()) {
-                self.replay_hook(id, message, host)?;
-                replayed += 1;
-            }
-        }
-        Ok(replayed)
-    }
-
-    /// Deletes a dead letter.
-    pub(super) fn delete_hook(
-        &mut self,
-        id: u128,
-        message: &Message,
-        host: &mut Host<'_>,
-    ) -> Result<Reply, StoreError> {
-        if message.error.is_none() {
-            return Ok(live_hook());
-        }
-        self.forget_hook(id, host)?;
-        Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
-    }
-
-    /// For the status.
-    pub(super) fn hook_counts(&self) -> Value {
-        let (queued, dead) = self.hooks.counts();
-        json!({ "queued": queued as u64, "dead": dead as u64 })
-    }
-}
-
-/// 409: a message that is yet to be delivered.
-pub(super) fn live_hook() -> Reply {
-    refused(Refusal::new(Reason::JobLive, "the callback is yet to be delivered, and this is for dead letters"))
 }
 
 fn message(kind: String, now: i64) -> Message {

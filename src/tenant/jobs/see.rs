@@ -92,6 +92,9 @@ impl Desk {
             JobsWhat::Show(_) => Ok(document(200, self.show_hook(id, &message, bodies, host)?)),
             JobsWhat::Delete(..) => self.delete_hook(id, &message, host),
             JobsWhat::Replay(_) if message.error.is_none() => Ok(live_hook()),
+            JobsWhat::Replay(_) if !self.hooks.has_room() => {
+                Ok(no(Reason::QueueFull, "as many callbacks wait as may: replay this one when some are delivered"))
+            }
             JobsWhat::Replay(_) => {
                 self.replay_hook(id, message, host)?;
                 let message = self.hook_of(id, app, host)?;
