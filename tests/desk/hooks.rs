@@ -343,3 +343,86 @@ fn a_tenant_that_is_removed_leaves_no_message() {
     assert!(delivery(&mut rig).is_none());
     assert!(!rig.memory.rows.keys().any(|(table, _)| [Table::Webhook as u8, Table::WebhookBody as u8].contains(table)));
 }
+
+#[test]
+fn whatever_is_lost_repeated_or_killed_each_outcome_arrives_or_is_a_dead_letter() {
+    for seed in 0..40 {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let (mut rig, app, operator) = setup(&json!({}));
+        let (mut jobs, mut sent) = (Vec::new(), Vec::<Delivery>::new());
+        // Which jobs the receiver was told of, and how often.
+        let mut told = std::collections::BTreeMap::<String, u32>::new();
+        for step in 0..400 {
+            // At last the receiver is well and nothing is lost.
+            let calm = step > 300;
+            match chance.u8(..8) {
+                0 if !calm => jobs.push(ends_amid(&mut rig, &app, &mut sent)),
+                1 | 2 => {
+                    let later = rig.now + chance.i64(0..if calm { DAY } else { 60_000 });
+                    rig.go_to(later);
+                }
+                3 if !calm => rig.reopen(),
+                4 | 5 => sent.extend(delivery(&mut rig)),
+                _ if sent.is_empty() => {}
+                _ => {
+                    let one = sent.swap_remove(chance.usize(..sent.len()));
+                    let status = if calm { 200 } else { [0, 200, 302, 410, 500, 503][chance.usize(..6)] };
+                    if status == 200 {
+                        let said: Value = serde_json::from_str(&one.body).unwrap();
+                        *told.entry(said["data"]["id"].as_str().unwrap().to_owned()).or_default() += 1;
+                    }
+                    match if calm { 9 } else { chance.u8(..10) } {
+                        0 => {} // The report is lost.
+                        1 => {
+                            answers(&mut rig, &one, status);
+                            answers(&mut rig, &one, status);
+                        }
+                        2 if status != 200 => rig.errand_refused(Errand::Deliver(Box::new(one))),
+                        _ => answers(&mut rig, &one, status),
+                    }
+                }
+            }
+        }
+        while counts(&mut rig).0 > 0 {
+            sent.extend(delivery(&mut rig));
+            while let Some(one) = sent.pop() {
+                let said: Value = serde_json::from_str(&one.body).unwrap();
+                *told.entry(said["data"]["id"].as_str().unwrap().to_owned()).or_default() += 1;
+                answers(&mut rig, &one, 200);
+            }
+            if counts(&mut rig).0 == 0 {
+                break;
+            }
+            let next = rig.desk.next_alarm().unwrap();
+            let later = next.max(rig.now).min(rig.now + DAY);
+            rig.go_to(later);
+        }
+        let dead: Vec<String> =
+            dead(&mut rig, &operator).iter().map(|letter| letter["job"].as_str().unwrap().to_owned()).collect();
+        assert!(!jobs.is_empty());
+        for job in jobs {
+            let times = told.get(&job).copied().unwrap_or(0);
+            assert!(times > 0 || dead.contains(&job), "seed {seed}: job {job} was never told of");
+            assert!(times <= 12, "seed {seed}: {times} times");
+        }
+        let rows = |table: Table| rig.memory.rows.keys().filter(|(held, _)| *held == table as u8).count();
+        assert_eq!((rows(Table::Webhook), rows(Table::WebhookBody)), (dead.len(), dead.len()), "seed {seed}");
+    }
+}
+
+/// A job with a callback ends, while messages are on their way.
+fn ends_amid(rig: &mut Rig, app: &Claims, sent: &mut Vec<Delivery>) -> String {
+    let mut keep = rig.keep(app, "free", "GET");
+    keep.request.callback = Some(URL.to_owned());
+    let id = rig.kept(keep);
+    loop {
+        match rig.next_errand() {
+            Some(Errand::Run(run)) => {
+                rig.now(Ask::Ran(Box::new(ran(&run, 200))));
+                return id;
+            }
+            Some(Errand::Deliver(delivery)) => sent.push(*delivery),
+            other => panic!("{other:?}"),
+        }
+    }
+}
