@@ -1,0 +1,168 @@
+//! Admission and settlement by themselves: nanoseconds and allocations, beside `governor`; and the same while others wait.
+//!
+//! `cargo bench -p sluice-bench --bench core` prints what Criterion says, then the figures as JSON; with `SLUICE_BENCH_JSON=FILE` these
+//! go to FILE instead. Filters and Criterion's options go behind `--`.
+
+use allocation_counter::measure;
+use criterion::measurement::{Measurement, WallTime};
+use criterion::{BenchmarkId, Criterion};
+use governor::clock::FakeRelativeClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use serde_json::{Value, json};
+use sluice_bench::marketo::{BURST, Connection};
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How many wait.
+const WAITING: [usize; 3] = [1, 1_000, 100_000];
+/// How many wait before they drain: fewer than one burst say more of the clock than of the queue.
+const DRAINED: [usize; 3] = [10, 1_000, 100_000];
+
+fn main() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
+    let mut criterion = Criterion::default()
+        .output_directory(&folder)
+        .measurement_time(Duration::from_secs(3))
+        .warm_up_time(Duration::from_secs(1))
+        .configure_from_args();
+    alone(&mut criterion);
+    beside(&mut criterion);
+    while_others_wait(&mut criterion);
+    drained(&mut criterion);
+    criterion.final_summary();
+    tell(&Estimates(folder));
+}
+
+fn alone(criterion: &mut Criterion) {
+    let mut connection = Connection::idle();
+    criterion.benchmark_group("core").bench_function("admit_settle", |bencher| {
+        bencher.iter_custom(|calls| bursts(&mut connection, calls, Connection::call));
+    });
+}
+
+/// What governor does of it: it checks one rate and takes one from it.
+fn beside(criterion: &mut Criterion) {
+    let quota = Quota::per_second(NonZeroU32::MIN.saturating_add(999_999_999));
+    let limiter: DefaultKeyedRateLimiter<&str> = RateLimiter::keyed(quota);
+    let mut group = criterion.benchmark_group("core");
+    group.bench_function("governor", |bencher| {
+        bencher.iter(|| black_box(limiter.check_key(black_box(&"crm-sync"))).is_ok());
+    });
+    let clock = FakeRelativeClock::default();
+    let limiter: RateLimiter<&str, DefaultKeyedStateStore<&str>, FakeRelativeClock, NoOpMiddleware<Nanos>> =
+        RateLimiter::new(quota, DefaultKeyedStateStore::default(), clock.clone());
+    group.bench_function("governor_without_clock", |bencher| {
+        bencher.iter(|| {
+            clock.advance(Duration::from_millis(10));
+            black_box(limiter.check_key(black_box(&"crm-sync"))).is_ok()
+        });
+    });
+}
+
+/// A call comes and waits; one ends, and the first that waits goes.
+fn while_others_wait(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("queue");
+    for waiting in WAITING {
+        group.bench_function(BenchmarkId::from_parameter(waiting), |bencher| {
+            let mut connection = Connection::waiting(waiting);
+            bencher.iter_custom(|calls| bursts(&mut connection, calls, Connection::turn));
+            assert_eq!(connection.depth(), waiting);
+        });
+    }
+}
+
+/// One ends, and the first that waits goes, until nobody waits.
+fn drained(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("drain");
+    for waiting in DRAINED {
+        group.bench_function(BenchmarkId::from_parameter(waiting), |bencher| {
+            let mut connection = Connection::waiting(waiting);
+            bencher.iter_custom(|calls| {
+                let mut took = Duration::ZERO;
+                let mut left = calls;
+                while left > 0 {
+                    // The first of a burst is told apart.
+                    if connection.depth() < 2 {
+                        connection.fill(waiting - connection.depth());
+                    }
+                    let now = left.min(BURST).min(connection.depth() as u64 - 1);
+                    connection.begin_burst(Connection::serve);
+                    took += timed(&mut connection, now, Connection::next);
+                    left -= now;
+                }
+                took
+            });
+        });
+    }
+}
+
+/// So many calls in bursts; how long they took, without what lies between bursts.
+fn bursts(connection: &mut Connection, calls: u64, step: fn(&mut Connection)) -> Duration {
+    let mut took = Duration::ZERO;
+    let mut left = calls;
+    while left > 0 {
+        connection.begin_burst(step);
+        let now = left.min(BURST);
+        took += timed(connection, now, step);
+        left -= now;
+    }
+    took
+}
+
+fn timed(connection: &mut Connection, calls: u64, step: fn(&mut Connection)) -> Duration {
+    let began = WallTime.start();
+    for _ in 0..calls {
+        step(connection);
+    }
+    let took = WallTime.end(began);
+    connection.store();
+    took
+}
+
+/// Allocations of one call within a burst, the most of ten bursts.
+fn allocations(connection: &mut Connection, step: fn(&mut Connection)) -> u64 {
+    let of_burst = |connection: &mut Connection| {
+        connection.begin_burst(step);
+        measure(|| (0..BURST).for_each(|_| step(connection))).count_total.div_ceil(BURST)
+    };
+    (0..10).map(|_| of_burst(connection)).max().unwrap_or_default()
+}
+
+/// What Criterion has written down of this run.
+struct Estimates(PathBuf);
+
+impl Estimates {
+    /// The median of a benchmark, nanoseconds; null where it has not run.
+    fn median(&self, name: &str) -> Value {
+        let text = std::fs::read_to_string(self.0.join(name).join("new/estimates.json")).unwrap_or_default();
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        value["median"]["point_estimate"].clone()
+    }
+}
+
+fn tell(estimates: &Estimates) {
+    let by_length = |group: &str, lengths: [usize; 3], step: fn(&mut Connection)| -> Value {
+        let figure = |waiting: usize| {
+            let allocations = (group == "queue").then(|| allocations(&mut Connection::waiting(waiting), step));
+            json!({"waiting": waiting, "ns": estimates.median(&format!("{group}/{waiting}")), "allocations": allocations})
+        };
+        lengths.map(figure).to_vec().into()
+    };
+    let figures = json!({
+        "admit_settle_ns": estimates.median("core/admit_settle"),
+        "governor_ns": estimates.median("core/governor"),
+        "governor_without_clock_ns": estimates.median("core/governor_without_clock"),
+        "allocations": allocations(&mut Connection::idle(), Connection::call),
+        "queue": by_length("queue", WAITING, Connection::turn),
+        "drain": by_length("drain", DRAINED, Connection::turn),
+    });
+    match std::env::var_os("SLUICE_BENCH_JSON") {
+        Some(file) => std::fs::write(file, figures.to_string()).expect("SLUICE_BENCH_JSON names a file to write"),
+        None => println!("{figures:#}"),
+    }
+}

@@ -1,0 +1,3 @@
+//! What the benchmarks share. Each is a program of its own: `cargo bench -p sluice-bench --bench core`.
+
+pub mod marketo;
