@@ -17,7 +17,7 @@ use crate::seal::NONCE_BYTES;
 use crate::usage::Change;
 use crate::webhook::book::{Book, DEAD_MS, Stage};
 use crate::webhook::record::{open_to, seal_to};
-use crate::webhook::{Message, Next, TIMEOUT_MS, id_text, next, outcome, parse_id, sign};
+use crate::webhook::{Message, Next, TIMEOUT_MS, id_text, next, outcome, parse_id, receiver, sign};
 
 /// A message that was not taken by a Worker is handed out again after this, milliseconds.
 const AGAIN_MS: i64 = 100;
@@ -117,6 +117,7 @@ impl Desk {
             // An address that was admitted is short enough.
             let Some(to) = seal_to(&host.settings.master, nonce, &self.name, &text, url) else { return Ok(()) };
             message.to = to;
+            message.receiver = receiver(url);
         }
         if !self.hooks.has_room() {
             message.error = Some("queue-full".to_owned());
@@ -137,11 +138,12 @@ impl Desk {
     }
 
     fn place_hook(&mut self, id: u128, message: &Message, now: i64) {
-        match message.error {
-            Some(_) => self.hooks.put(id, Stage::Dead, message.updated.saturating_add(DEAD_MS)),
-            None if message.due > now => self.hooks.put(id, Stage::Later, message.due),
-            None => self.hooks.put(id, Stage::Ready, message.due),
-        }
+        let (stage, at) = match message.error {
+            Some(_) => (Stage::Dead, message.updated.saturating_add(DEAD_MS)),
+            None if message.due > now => (Stage::Later, message.due),
+            None => (Stage::Ready, message.due),
+        };
+        self.hooks.put(id, message.receiver, stage, at);
     }
 
     fn forget_hook(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
@@ -179,7 +181,7 @@ impl Desk {
             let seconds = host.now.div_euclid(1_000);
             let callbacks = self.policy.as_ref().and_then(|policy| policy.callbacks.as_ref());
             let signature = callbacks.and_then(|callbacks| sign(&callbacks.secret, &text, seconds, &body));
-            self.hooks.put(id, Stage::Sending, host.now.saturating_add(SENDING_MS));
+            self.hooks.move_on(id, Stage::Sending, host.now.saturating_add(SENDING_MS));
             let (tenant, attempt) = (self.name.clone(), message.tries + 1);
             return Ok(Some(Errand::Deliver(Box::new(Delivery {
                 tenant,
@@ -214,7 +216,7 @@ impl Desk {
         if let Some(id) = parse_id(&delivery.id)
             && self.hooks.get(id).is_some_and(|entry| entry.stage == Stage::Sending)
         {
-            self.hooks.put(id, Stage::Later, now.saturating_add(AGAIN_MS));
+            self.hooks.move_on(id, Stage::Later, now.saturating_add(AGAIN_MS));
         }
     }
 
@@ -258,7 +260,7 @@ impl Desk {
         for _ in 0..MOST_AT_A_TIME {
             let Some(entry) = self.hooks.due(host.now) else { break };
             match entry.stage {
-                Stage::Later | Stage::Ready => self.hooks.put(entry.id, Stage::Ready, entry.at),
+                Stage::Later | Stage::Ready => self.hooks.move_on(entry.id, Stage::Ready, entry.at),
                 Stage::Dead => self.forget_hook(entry.id, host)?,
                 Stage::Sending => match load(host, entry.id)? {
                     Some(message) => {
@@ -282,6 +284,7 @@ fn message(kind: String, now: i64) -> Message {
         app: String::new(),
         connection: String::new(),
         to: String::new(),
+        receiver: 0,
         created: now,
         updated: now,
         due: now,

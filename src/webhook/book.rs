@@ -3,8 +3,11 @@
 //! | bound | at most | beyond it |
 //! |---|---|---|
 //! | messages to be delivered | [`MOST_WAITING`] | a new one is a dead letter, `queue-full` |
-//! | being sent at once | [`MOST_AT_ONCE`] | they wait |
+//! | being sent at once | [`MOST_AT_ONCE`], half of them to one receiver | they wait |
 //! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest is forgotten |
+//!
+//! The next to go is one to the receiver that is busy with the fewest, so that one that is slow or gone holds up nobody's
+//! messages but its own.
 
 use std::collections::VecDeque;
 
@@ -16,6 +19,8 @@ pub const MOST_DEAD: usize = 10_000;
 pub const DEAD_MS: i64 = crate::job::index::DEAD_MS;
 /// Messages on their way at once: each may take 15 s of a Worker.
 pub const MOST_AT_ONCE: usize = 20;
+/// Of them to one receiver.
+pub const MOST_TO_ONE: usize = MOST_AT_ONCE / 2;
 
 /// Where a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub enum Stage {
 pub struct Entry {
     /// Its id: the time it was made, then chance.
     pub id: u128,
+    /// Whom it goes to, see [`super::receiver`].
+    pub receiver: u32,
     /// Where it is.
     pub stage: Stage,
     /// When something happens to it, Unix ms.
@@ -48,9 +55,17 @@ pub struct Book {
     entries: Vec<Entry>,
     /// Of all that are not ready, in the order of their times.
     timers: Vec<(i64, u128)>,
+    /// One for each receiver of a message that is ready or being sent, in the order of receivers.
+    lanes: Vec<Lane>,
+    dead: usize,
+}
+
+/// What is on its way to one receiver.
+#[derive(Debug, Default)]
+struct Lane {
+    receiver: u32,
     ready: VecDeque<u128>,
     sending: usize,
-    dead: usize,
 }
 
 impl Book {
@@ -77,34 +92,56 @@ impl Book {
     }
 
     /// Takes a message in, or moves it on.
-    pub fn put(&mut self, id: u128, stage: Stage, at: i64) {
+    pub fn put(&mut self, id: u128, receiver: u32, stage: Stage, at: i64) {
         self.remove(id);
         if let Err(place) = self.place(id) {
-            self.entries.insert(place, Entry { id, stage, at });
+            self.entries.insert(place, Entry { id, receiver, stage, at });
         }
-        self.sending += usize::from(stage == Stage::Sending);
         self.dead += usize::from(stage == Stage::Dead);
+        if stage == Stage::Sending {
+            self.lane(receiver).sending += 1;
+        }
         if stage == Stage::Ready {
-            self.ready.push_back(id);
+            self.lane(receiver).ready.push_back(id);
         } else if let Err(place) = self.timers.binary_search(&(at, id)) {
             self.timers.insert(place, (at, id));
+        }
+    }
+
+    /// Moves one on that is there.
+    pub fn move_on(&mut self, id: u128, stage: Stage, at: i64) {
+        if let Some(entry) = self.get(id) {
+            self.put(id, entry.receiver, stage, at);
         }
     }
 
     /// Forgets a message.
     pub fn remove(&mut self, id: u128) {
         let Ok(place) = self.place(id) else { return };
-        let Entry { stage, at, .. } = self.entries.remove(place);
-        self.sending -= usize::from(stage == Stage::Sending);
+        let Entry { receiver, stage, at, .. } = self.entries.remove(place);
         self.dead -= usize::from(stage == Stage::Dead);
         if stage == Stage::Ready {
-            match self.ready.front() {
-                Some(first) if *first == id => drop(self.ready.pop_front()),
-                _ => self.ready.retain(|ready| *ready != id),
+            let ready = &mut self.lane(receiver).ready;
+            match ready.front() {
+                Some(first) if *first == id => drop(ready.pop_front()),
+                _ => ready.retain(|ready| *ready != id),
             }
         } else if let Ok(place) = self.timers.binary_search(&(at, id)) {
             self.timers.remove(place);
         }
+        if stage == Stage::Sending {
+            self.lane(receiver).sending -= 1;
+        }
+        self.lanes.retain(|lane| lane.sending > 0 || !lane.ready.is_empty());
+    }
+
+    fn lane(&mut self, receiver: u32) -> &mut Lane {
+        let at = self.lanes.partition_point(|lane| lane.receiver < receiver);
+        if self.lanes.get(at).is_none_or(|lane| lane.receiver != receiver) {
+            self.lanes.insert(at, Lane { receiver, ..Lane::default() });
+        }
+        #[expect(clippy::indexing_slicing, reason = "if there was none at this place, one was just put there")]
+        &mut self.lanes[at]
     }
 
     /// The first to which something is to happen by `now`. It stays until it is moved on.
@@ -120,12 +157,24 @@ impl Book {
 
     /// Whether one is ready, whether or not it may go yet.
     pub fn is_ready(&self) -> bool {
-        !self.ready.is_empty()
+        self.lanes.iter().any(|lane| !lane.ready.is_empty())
     }
 
     /// The next that may go. It stays until it is moved on.
     pub fn next(&self) -> Option<u128> {
-        self.ready.front().copied().filter(|_| self.sending < MOST_AT_ONCE)
+        if self.lanes.iter().map(|lane| lane.sending).sum::<usize>() >= MOST_AT_ONCE {
+            return None;
+        }
+        let mut first: Option<(usize, u128)> = None;
+        for lane in &self.lanes {
+            if let Some(id) = lane.ready.front()
+                && lane.sending < MOST_TO_ONE
+                && first.is_none_or(|first| (lane.sending, *id) < first)
+            {
+                first = Some((lane.sending, *id));
+            }
+        }
+        first.map(|(_, id)| id)
     }
 
     /// Dead letters beyond the bound, the oldest first, and some more, so that this is not asked for each time.

@@ -24,6 +24,8 @@ pub struct Message {
     pub connection: String,
     /// Where to, sealed, since a secret may be in it; empty: to where the policy sends alerts.
     pub to: String,
+    /// Whom that is to, see [`super::receiver`]; 0 where the policy says.
+    pub receiver: u32,
     /// When it was made.
     pub created: i64,
     /// When it last changed.

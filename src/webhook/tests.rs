@@ -1,4 +1,4 @@
-use super::book::{MOST_AT_ONCE, MOST_DEAD, Stage};
+use super::book::{MOST_AT_ONCE, MOST_DEAD, MOST_TO_ONE, Stage};
 use super::*;
 use crate::job::{Attempt, Bytes, State, digest};
 use proptest::prelude::*;
@@ -121,6 +121,7 @@ fn the_stored_form_of_a_message_stays_as_it_is() {
         app: "a".to_owned(),
         connection: "c".to_owned(),
         to: "sealed:x".to_owned(),
+        receiver: 5,
         created: 1,
         updated: 2,
         due: 3,
@@ -130,7 +131,7 @@ fn the_stored_form_of_a_message_stays_as_it_is() {
     };
     let row = job::record::to_row(&message);
     let shown: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(shown, "01086a6f622e646f6e650102316601610163087365616c65643a78020406010102f403010335303000");
+    assert_eq!(shown, "01086a6f622e646f6e650102316601610163087365616c65643a7805020406010102f403010335303000");
     assert_eq!(job::record::from_row(&row), Some(message));
 }
 
@@ -143,27 +144,58 @@ fn an_address_opens_for_its_own_message_alone() {
     assert_eq!(record::open_to(&master, "acme", "msg_2", &sealed), None);
 }
 
+/// All that may be sent now, each with its receiver.
+fn send_all(book: &mut Book) -> Vec<(u128, u32)> {
+    let mut sent = Vec::new();
+    while let Some(id) = book.next() {
+        book.move_on(id, Stage::Sending, 9);
+        sent.push((id, book.get(id).unwrap().receiver));
+    }
+    sent
+}
+
 #[test]
 fn so_many_are_sent_at_once_and_the_rest_wait() {
     let mut book = Book::default();
-    (0..100).for_each(|id| book.put(id, Stage::Ready, 0));
-    let mut sent = Vec::new();
-    while let Some(id) = book.next() {
-        book.put(id, Stage::Sending, 9);
-        sent.push(id);
-    }
+    (0..100).for_each(|id| book.put(id, (id % 4) as u32, Stage::Ready, 0));
+    let sent: Vec<u128> = send_all(&mut book).iter().map(|(id, _)| *id).collect();
     assert_eq!(sent, (0..MOST_AT_ONCE as u128).collect::<Vec<_>>(), "the first first");
     book.remove(3);
-    assert_eq!(book.next(), Some(MOST_AT_ONCE as u128));
+    assert_eq!(book.next(), Some(MOST_AT_ONCE as u128 + 3), "the receiver that has fewest to do");
     assert_eq!(book.counts(), (99, 0));
+}
+
+#[test]
+fn a_receiver_that_does_not_answer_holds_up_no_other() {
+    let mut book = Book::default();
+    (0..1_000).for_each(|id| book.put(id, 1, Stage::Ready, 0));
+    assert_eq!(send_all(&mut book).len(), MOST_TO_ONE, "half of the places");
+    (1_000..1_050).for_each(|id| book.put(id, 2, Stage::Ready, 0));
+    let sent = send_all(&mut book);
+    assert_eq!(sent.first(), Some(&(1_000, 2)), "before hundreds that came earlier");
+    assert_eq!(sent.len(), MOST_AT_ONCE - MOST_TO_ONE);
+    for (id, _) in sent {
+        book.remove(id);
+    }
+    assert_eq!(book.next(), Some(1_010));
+}
+
+#[test]
+fn a_receiver_is_known_by_scheme_host_and_port() {
+    let one = receiver("https://hooks.example.com/a/b?c=d");
+    assert_eq!(receiver("https://hooks.example.com/other"), one);
+    assert_eq!(receiver("https://hooks.example.com"), one);
+    for other in ["https://hooks.example.org/a", "http://hooks.example.com/a", "https://hooks.example.com:8443/a"] {
+        assert_ne!(receiver(other), one, "{other}");
+    }
 }
 
 #[test]
 fn of_too_many_dead_letters_the_oldest_go() {
     let mut book = Book::default();
-    (0..MOST_DEAD as u128).for_each(|id| book.put(id, Stage::Dead, 1));
+    (0..MOST_DEAD as u128).for_each(|id| book.put(id, 1, Stage::Dead, 1));
     assert_eq!(book.too_many_dead(), [0_u128; 0]);
-    book.put(MOST_DEAD as u128, Stage::Dead, 1);
+    book.put(MOST_DEAD as u128, 1, Stage::Dead, 1);
     assert_eq!(book.too_many_dead(), (0..101).collect::<Vec<u128>>());
 }
 
@@ -199,7 +231,7 @@ proptest! {
                     continue;
                 }
             };
-            book.put(id, stage, at);
+            book.put(id, 1, stage, at);
             list.push((id, stage, at));
         }
         let dead = list.iter().filter(|(_, stage, _)| *stage == Stage::Dead).count();
@@ -207,6 +239,8 @@ proptest! {
         let timed = list.iter().filter(|(_, stage, _)| *stage != Stage::Ready);
         prop_assert_eq!(book.next_due(), timed.map(|(_, _, at)| *at).min());
         // Which was put first.
+        let sending = list.iter().filter(|(_, stage, _)| *stage == Stage::Sending).count();
+        prop_assert!(sending < MOST_TO_ONE);
         prop_assert_eq!(book.next(), list.iter().find(|(_, stage, _)| *stage == Stage::Ready).map(|(id, ..)| *id));
         for (id, stage, at) in list {
             prop_assert_eq!(book.get(id).map(|entry| (entry.stage, entry.at)), Some((stage, at)));
