@@ -28,6 +28,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod observe;
+mod outage;
 mod paths;
 mod pause;
 mod policies;
@@ -76,6 +77,7 @@ fn tests() -> Vec<Test> {
     [
         jobs::tests(),
         callbacks::tests(),
+        outage::tests(),
         daily::tests(),
         pools::tests(),
         counts::tests(),
