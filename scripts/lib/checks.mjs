@@ -12,6 +12,7 @@ import { ask, run } from './processes.mjs';
 import { say } from './say.mjs';
 import { installNodeSdks, installPythonSdks, runSdkTests, startWorld } from './sdk.mjs';
 import { WASM } from './std.mjs';
+import { torture } from './torture.mjs';
 import { buildVendors } from './vendors.mjs';
 import { buildWasm, gzipBytes, PANICKING, SHIPPED, unwinds } from './wasm.mjs';
 
@@ -31,6 +32,7 @@ export const checks = [
   { name: 'deployable', about: 'wrangler accepts wrangler.toml', after: 'wasm', work: () => deployable() },
   { name: 'scripts', about: 'start and deploy do what they say', after: 'wasm', work: () => nodeTests('tests/scripts') },
   { name: 'e2e', about: 'end to end, in workerd', after: 'wasm', work: endToEnd },
+  { name: 'torture', about: 'faults at random upon a running instance', after: 'wasm', work: ({ rust }) => torture(rust, TORTURE) },
   { name: 'page', about: 'the status page in a browser', after: 'wasm', work: page },
   { name: 'sdk', about: "vendors' own client libraries, from npm and PyPI", after: 'wasm', work: sdks },
 ];
@@ -83,6 +85,9 @@ async function endToEnd({ rust }) {
   await cargo(rust, ['test', '-p', 'sluice-e2e', '--test', 'e2e', '--', 'retries'], BUILD);
   await cargo(rust, ['test', '-p', 'sluice-e2e', '--', '--skip', 'aprimo', '--skip', 'retries'], BUILD);
 }
+
+/** Of this seed's first seconds, because every kind of fault is among them. */
+const TORTURE = ['--seconds', '14', '--seed', '10'];
 
 async function nodeTests(folder, env = {}) {
   const files = existsSync(inRoot(folder)) ? readdirSync(inRoot(folder)).filter((name) => name.endsWith('.test.mjs')).sort() : [];

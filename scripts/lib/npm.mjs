@@ -10,8 +10,9 @@ const resolver = createRequire(inRoot('package.json'));
 
 const WORKERD = { 'darwin arm64': 'darwin-arm64', 'darwin x64': 'darwin-64', 'linux arm64': 'linux-arm64', 'linux x64': 'linux-64' };
 
-/** workerd itself, not the JavaScript that would start it: its process id is the one to kill. */
+/** workerd itself, not the JavaScript that would start it: its process id is the one to kill. Tests name another in its place. */
 export function workerdPath() {
+  if (process.env.SLUICE_WORKERD) return process.env.SLUICE_WORKERD;
   const platform = WORKERD[`${process.platform} ${process.arch}`];
   if (!platform) throw new Error(`workerd has no build for ${process.platform} on ${process.arch}: use Linux or macOS`);
   return resolver.resolve(`@cloudflare/workerd-${platform}/bin/workerd`, { paths: [resolver.resolve('workerd/package.json')] });

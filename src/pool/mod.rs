@@ -192,7 +192,8 @@ impl Pool {
         let both = self.before_is_open(now);
         let fullest_before = both && self.count.before > self.count.used;
         let over = if fullest_before { self.days.before_over() } else { self.days.over() };
-        let spend_ms = until.saturating_sub(now.wall).max(0);
+        // A clock that was set back since would make it last as much longer.
+        let spend_ms = until.saturating_sub(now.wall).clamp(0, SPEND_MS);
         Lent { n, spend_ms, used: self.count.used, dry_until: if n == 0 { over } else { 0 } }
     }
 

@@ -44,6 +44,15 @@ fn a_repeated_turn_is_answered_as_before_and_charged_once() {
 }
 
 #[test]
+fn a_clock_set_back_makes_no_loan_last_longer() {
+    let mut pool = Pool::new(&utc(), at(NOON));
+    let first = pool.borrow(at(NOON), &ask("a", 1, 5, 0));
+    // The answer was lost, the clock set back by half an hour, the turn repeated.
+    let again = pool.borrow(at(NOON - 1_800_000), &ask("a", 1, 5, 0));
+    assert_eq!((again.n, again.spend_ms), (first.n, SPEND_MS));
+}
+
+#[test]
 fn what_was_not_spent_comes_back_once_and_never_more_than_was_lent() {
     let mut pool = Pool::new(&utc(), at(NOON));
     pool.borrow(at(NOON), &ask("a", 1, 2, 0));

@@ -28,6 +28,8 @@ pub struct Start {
     pub persist: PathBuf,
     /// Its port; 0 picks one.
     pub port: u16,
+    /// What is started in workerd's place, if not workerd itself.
+    pub workerd: Option<PathBuf>,
 }
 
 /// A running instance. It ends when this is dropped; its storage stays until the world ends.
@@ -54,6 +56,7 @@ impl Start {
             build: named("SLUICE_BUILD", "build"),
             persist,
             port: 0,
+            workerd: None,
         };
         secrets::remember_folder(&start.persist);
         start
@@ -80,6 +83,9 @@ impl Start {
             command.args(["--vars", &format!("{name}={value}")]);
         }
         command.env("SLUICE_BUILD", &self.build).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(workerd) = &self.workerd {
+            command.env("SLUICE_WORKERD", workerd);
+        }
         let mut child = command.spawn().expect("node cannot be started: install Node 20 or newer");
         let output = Output::new(&self.persist);
         capture(child.stdout.take(), &output);
@@ -180,6 +186,16 @@ impl Instance {
         signal(self.workerd, "-KILL");
         let _ = self.child.wait();
         self.start.clone()
+    }
+
+    /// workerd's process.
+    pub const fn pid(&self) -> u32 {
+        self.workerd
+    }
+
+    /// Sends a signal to workerd alone, such as `-STOP`.
+    pub fn signal(&self, name: &str) {
+        signal(self.workerd, name);
     }
 
     /// Resident memory of workerd, bytes. Only on Linux.

@@ -1,0 +1,206 @@
+//! The faults, as they are done to a running instance.
+
+use crate::callers::since;
+use crate::plan::{Act, Seconds, Step};
+use crate::stage::{Stage, TENANTS};
+use serde_json::json;
+use sluice_e2e::{Instance, Tenant};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// A time in which something was amiss, milliseconds after the start.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    pub kind: Kind,
+    pub from: u64,
+    pub to: u64,
+}
+
+/// What was amiss, as far as calls must bear it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// No instance was there.
+    Down,
+    /// It stood still.
+    Stalled,
+    /// It could write nothing.
+    Unwritable,
+    /// The clock had leapt.
+    Leapt,
+    /// This vendor was ill.
+    Sick(usize),
+}
+
+/// What the instance runs in: wrapped so that its clock can be moved and a file too large is an error, not its end.
+pub struct Cage {
+    folder: PathBuf,
+    offset: i64,
+    clock: Option<PathBuf>,
+    limits: bool,
+}
+
+impl Cage {
+    /// Makes what there can be made on this machine, and says what cannot.
+    pub fn build(workerd: &Path) -> Self {
+        let folder = std::env::temp_dir().join(format!("sluice-torture-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for what the instance is wrapped in");
+        let clock = library(&folder).map_err(|why| println!("clock steps are left out: {why}")).ok();
+        let limits = Command::new("prlimit").arg("--version").output().is_ok();
+        if !limits {
+            println!("storage errors are left out: there is no prlimit");
+        }
+        let cage = Self { folder, offset: 0, clock, limits };
+        cage.write_clock();
+        let preload = cage.clock.as_ref().map_or_else(String::new, |library| {
+            format!("LD_PRELOAD='{}' CLOCK_STEP_FILE='{}' ", library.display(), cage.clock_file().display())
+        });
+        let script = format!("#!/bin/sh\ntrap '' XFSZ\nexec env {preload}'{}' \"$@\"\n", workerd.display());
+        std::fs::write(cage.wrapper(), script).expect("the wrapper");
+        run("chmod", &["+x", &cage.wrapper().display().to_string()]);
+        cage
+    }
+
+    /// What to start in workerd's place.
+    pub fn wrapper(&self) -> PathBuf {
+        self.folder.join("workerd")
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.folder.join("step")
+    }
+
+    fn move_clock(&mut self, ms: i64) {
+        if self.clock.is_some() {
+            self.offset += ms;
+            self.write_clock();
+        }
+    }
+
+    /// In place: it is mapped into the instance.
+    fn write_clock(&self) {
+        let open = OpenOptions::new().create(true).truncate(false).write(true).open(self.clock_file());
+        let written = open.and_then(|mut file: File| file.write_all(&self.offset.to_le_bytes()));
+        written.expect("the clock's step");
+    }
+
+    fn may_write(&self, instance: &Instance, bytes: &str) {
+        if self.limits {
+            run("prlimit", &["--pid", &instance.pid().to_string(), &format!("--fsize={bytes}:unlimited")]);
+        }
+    }
+}
+
+impl Drop for Cage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn library(folder: &Path) -> Result<PathBuf, String> {
+    if !cfg!(target_os = "linux") {
+        return Err("they need Linux".to_owned());
+    }
+    let (source, library) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("torture/clock.c"), folder.join("clock.so"));
+    let made = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
+    match made {
+        Ok(made) if made.status.success() => Ok(library),
+        Ok(made) => Err(format!("cc says {}", String::from_utf8_lossy(&made.stderr))),
+        Err(why) => Err(format!("there is no C compiler: {why}")),
+    }
+}
+
+fn run(program: &str, args: &[&str]) {
+    let status = Command::new(program).args(args).status();
+    assert!(status.is_ok_and(|status| status.success()), "{program} {args:?} failed");
+}
+
+/// Does the steps, each at its time. Gives back the instance, and what was amiss when.
+pub async fn befall(
+    steps: Vec<Step>,
+    mut instance: Instance,
+    cage: &mut Cage,
+    stage: &Stage,
+    began: Instant,
+) -> (Instance, Vec<Trouble>) {
+    let mut troubles: Vec<Trouble> = Vec::new();
+    for step in steps {
+        sleep_until(began + Duration::from_millis(step.at)).await;
+        let from = since(began);
+        println!("{step}{}", late(step.at, from));
+        let kind = match step.act {
+            Act::Kill { down } => {
+                let start = instance.kill();
+                sleep(Duration::from_millis(down)).await;
+                instance = tokio::task::spawn_blocking(|| start.run()).await.expect("started again");
+                Some(Kind::Down)
+            }
+            Act::Stall { ms } => {
+                instance.signal("-STOP");
+                sleep(Duration::from_millis(ms)).await;
+                instance.signal("-CONT");
+                Some(Kind::Stalled)
+            }
+            Act::Storage { ms } => {
+                cage.may_write(&instance, "1");
+                sleep(Duration::from_millis(ms)).await;
+                cage.may_write(&instance, "unlimited");
+                Some(Kind::Unwritable)
+            }
+            Act::Back { ms } => {
+                cage.move_clock(-ms.cast_signed());
+                None
+            }
+            Act::Forward { ms } => {
+                cage.move_clock(ms.cast_signed());
+                None
+            }
+            Act::Leap { ms } => {
+                cage.move_clock(ms.cast_signed());
+                Some(Kind::Leapt)
+            }
+            Act::Sick { vendor, ref ill } => {
+                stage.vendors[vendor].change(|spec| ill.befall(spec)).expect("an illness that a vendor can have");
+                troubles.push(Trouble { kind: Kind::Sick(vendor), from, to: u64::MAX });
+                None
+            }
+            Act::Well { vendor } => {
+                well(stage, vendor);
+                let sick = |trouble: &&mut Trouble| trouble.kind == Kind::Sick(vendor) && trouble.to == u64::MAX;
+                troubles.iter_mut().filter(sick).for_each(|trouble| trouble.to = from);
+                None
+            }
+            Act::Edit { tenant, queue } => {
+                edit(stage, &instance, tenant, queue).await;
+                None
+            }
+        };
+        troubles.extend(kind.map(|kind| Trouble { kind, from, to: since(began) }));
+    }
+    (instance, troubles)
+}
+
+fn late(planned: u64, now: u64) -> String {
+    if now > planned + 100 { format!("  ({} s late)", Seconds(now - planned)) } else { String::new() }
+}
+
+fn well(stage: &Stage, vendor: usize) {
+    let made_well = stage.vendors[vendor].change(|spec| {
+        spec.faults = Vec::new();
+        spec.latency = sluice_vendors::Latency::Uniform { min_ms: 20, max_ms: 200 };
+    });
+    made_well.expect("a vendor that is well");
+}
+
+/// Put again with other queues; what waits there stays.
+async fn edit(stage: &Stage, instance: &Instance, tenant: usize, queue: u64) {
+    let mut policy = stage.policies[tenant].clone();
+    for connection in policy["connections"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+        connection["queue"]["size"] = json!(queue);
+    }
+    let answer = Tenant::new(instance, TENANTS[tenant]).put(&policy).await;
+    assert_eq!(answer.status, 200, "the policy was refused: {}", answer.text());
+}
