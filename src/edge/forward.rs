@@ -300,7 +300,10 @@ impl Ending {
             Self::Ended(end) => return end,
             Self::Streaming(sent, end) => (sent, end),
         };
-        let said = sent.ended().await.as_string();
+        let said = match sent.over() {
+            Some(said) => Some(said),
+            None => sent.ended().await.as_string(),
+        };
         let (how, response_bytes) = said.as_deref().and_then(ended).unwrap_or_default();
         let end = End { response_bytes, ..end };
         let broken = |why| {

@@ -11,6 +11,10 @@ const UNCACHED = { cacheTtlByStatus: { "200-599": -1 } };
 // is passed on outside JavaScript, which leaves no garbage behind.
 const READ_ON_BYTES = 10_485_760;
 
+// An answer of known length, up to this many bytes, is taken whole if its first chunk is all of it, as is usual: 64 kB. A
+// stream costs more than the rest of its call.
+const WHOLE_BYTES = 65_536;
+
 // Statuses whose answers have no body, whatever their headers say.
 const BODILESS = [204, 205, 304];
 
@@ -167,8 +171,20 @@ export class Sent {
   constructor(control, timer) {
     this.control = control;
     this.timer = timer;
+    // Chunks from the beginning of the body, and how many of them Rust has seen.
     this.peeked = [];
+    this.seen = 0;
     this.bytes = 0;
+  }
+
+  // What has come, and the first chunk of a short body with it.
+  async came(response) {
+    this.response = response;
+    this.head = JSON.stringify([Date.now(), response.status, response.statusText, [...response.headers]]);
+    const length = response.headers.get("content-length");
+    this.length = length !== null && /^\d+$/.test(length) ? Number(length) : null;
+    if (response.body && this.length > 0 && this.length <= WHOLE_BYTES) await this.#read();
+    return this;
   }
 
   failed(why, error) {
@@ -181,20 +197,21 @@ export class Sent {
 
   // One more chunk from the beginning of the body; null where it ends. The caller still gets it.
   async peek() {
-    if (!this.response.body) return null;
+    if (this.seen === this.peeked.length) await this.#read();
+    return this.peeked[this.seen++] ?? null;
+  }
+
+  async #read() {
+    if (!this.response.body || this.whole || this.broken) return;
     this.reader ??= this.response.body.getReader();
     try {
       const { value, done } = await this.reader.read();
-      if (done) {
-        // All of it is here: what happens to it from now on is no matter of the vendor's time.
-        clearTimeout(this.timer);
-        return null;
-      }
-      this.peeked.push(value);
-      return value;
+      if (!done) this.peeked.push(value);
+      this.whole = done || (this.peeked.length === 1 && value.byteLength === this.length);
+      // All of it is here: what happens to it from now on is no matter of the vendor's time.
+      if (this.whole) clearTimeout(this.timer);
     } catch {
-      this.broken = true;
-      return null; // met again, and dealt with, when the body is passed on
+      this.broken = true; // met again, and dealt with, when the body is passed on
     }
   }
 
@@ -213,24 +230,32 @@ export class Sent {
       this.end = Promise.resolve("whole");
       return new Response(null, init);
     }
+    if (this.whole && this.peeked[0]?.byteLength === this.length) {
+      this.bytes = this.length;
+      this.over = this.#said("whole");
+      return new Response(this.peeked[0], init);
+    }
     if (request.signal.aborted) {
       this.end = this.#readOn();
       return new Response(null, init);
     }
-    const length = response.headers.get("content-length");
-    const fixed = length !== null && /^\d+$/.test(length) ? Number(length) : null;
-    const { readable, writable } = fixed === null ? new IdentityTransformStream() : new FixedLengthStream(fixed);
-    const pass = fixed > READ_ON_BYTES ? this.#pipe(writable, request.signal) : this.#copy(writable, request.signal, counted);
+    const { length } = this;
+    const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(length);
+    const pass = length > READ_ON_BYTES ? this.#pipe(writable, request.signal) : this.#copy(writable, request.signal, counted);
     this.end = pass.then((how) => {
-      if (how === "whole" && fixed !== null) this.bytes = fixed;
+      if (how === "whole" && length !== null) this.bytes = length;
       return how;
     });
     return new Response(readable, init);
   }
 
-  // When and how the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes.
+  // When and how the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes. `over` says the
+  // same where it was all there from the beginning.
   async ended() {
-    const how = await this.end;
+    return this.#said(await this.end);
+  }
+
+  #said(how) {
     clearTimeout(this.timer);
     return JSON.stringify([Date.now(), how, this.bytes]);
   }
@@ -335,9 +360,7 @@ export async function send(request, url, method, headers, body, milliseconds) {
     return sent.failed("unsent", error);
   }
   try {
-    const response = (sent.response = await fetched);
-    sent.head = JSON.stringify([Date.now(), response.status, response.statusText, [...response.headers]]);
-    return sent;
+    return await sent.came(await fetched);
   } catch (error) {
     return sent.failed(control.signal.aborted ? TIMEOUT : "unreachable", error);
   }
@@ -432,8 +455,9 @@ export async function keep(response, most) {
   return [response.status, JSON.stringify([...response.headers]), body, length > most];
 }
 
-export async function bytes(response) {
-  return new Uint8Array(await response.arrayBuffer());
+// The body of a response, or of a request.
+export async function bytes(message) {
+  return new Uint8Array(await message.arrayBuffer());
 }
 
 // A file of the status page, under headers of our own; none where there is no such file.

@@ -97,6 +97,10 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub async fn ended(this: &Sent) -> JsValue;
 
+    /// The same, where the body was all there at `deliver`.
+    #[wasm_bindgen(method, getter)]
+    pub fn over(this: &Sent) -> Option<String>;
+
     /// Nothing of the answer is wanted.
     #[wasm_bindgen(method)]
     pub fn drop(this: &Sent);
@@ -129,6 +133,10 @@ extern "C" {
     /// A response's body.
     #[wasm_bindgen(catch)]
     pub async fn bytes(response: &Response) -> Result<JsValue, JsValue>;
+
+    /// A request's, however long.
+    #[wasm_bindgen(catch, js_name = bytes)]
+    pub async fn bytes_of(request: &Request) -> Result<JsValue, JsValue>;
 
     /// A file of the status page, or undefined.
     #[wasm_bindgen(catch)]
