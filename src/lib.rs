@@ -9,6 +9,7 @@
 //! - [`policy`]: what a tenant may do, as written and as used. Pure.
 //! - [`json`]: JSON, exactly. Pure.
 //! - [`map`]: maps that take little Wasm. Pure.
+//! - [`ids`]: what is kept in numbered slots, found by its id. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
 //! - [`pool`]: one daily limit over the connections of many tenants. Pure.
@@ -25,6 +26,7 @@ pub mod civil;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 pub mod http;
+pub mod ids;
 pub mod job;
 pub mod json;
 pub mod key;

@@ -2,10 +2,11 @@
 //! nothing.
 
 use super::PermitId;
+use super::meter::{Gauge, Meter, Sight};
 use super::mutant::{self, Mutant};
 use super::queue::{Ticket, Waiting};
 use super::rule::Mode;
-use super::state::{Gauge, Now, SLACK_MS, Throttle};
+use super::state::{Now, Parts, SLACK_MS, Throttle};
 use crate::refusal::Reason;
 
 /// A call that is late by less than this is looked at again no sooner, milliseconds.
@@ -79,8 +80,7 @@ impl Throttle {
     /// A call asks to go.
     pub fn admit(&mut self, now: Now<'_>, call: Call<'_>) -> Admission {
         let time = self.begin(now);
-        let app = self.apps.iter().position(|app| app.name == call.app).and_then(|app| u32::try_from(app).ok());
-        let Some((app, lane)) = app.and_then(|app| Some((app, self.lane(app, call.mask)?))) else {
+        let Some((app, lane)) = self.lane_of(call.app, call.mask) else {
             return Admission::Refused(self.full_table());
         };
         let arrived = match self.heard_before(call) {
@@ -98,7 +98,7 @@ impl Throttle {
             call: call.id,
             jobs: 0,
         };
-        let would = match self.decide(waiting, time) {
+        let would = match self.decide(&waiting, time) {
             Decision::Go => None,
             Decision::Borrow => {
                 waiting = Self::wait_for_loan(waiting, time);
@@ -119,7 +119,7 @@ impl Throttle {
             Decision::Wait(bound) => Some(Would::Wait(u64::try_from(bound - time).unwrap_or(0))),
             Decision::Refuse(reason) => Some(Would::Refuse(reason)),
         };
-        match self.grant(waiting, time) {
+        match self.grant(&waiting, time) {
             Some(grant) => Admission::Granted(Grant { would, ..grant }),
             None => Admission::Refused(self.full_table()),
         }
@@ -163,17 +163,14 @@ impl Throttle {
         if self.queue.is_empty() {
             return self.end_turns();
         }
-        // Grants only take room, so a lane found full stays so until the next event.
-        let mut queue = std::mem::take(&mut self.queue);
         while self.turns.ahead(time).is_none() {
-            let Some(ticket) = queue.next(|lane| self.full(lane, time)) else { break };
+            let Parts { queue, meters, sight } = self.parts(time);
+            let Some(ticket) = queue.next(|lane| is_full(lane, meters, &sight)) else { break };
             let Some(call) = queue.remove(ticket) else { break };
             queue.charge(call.app);
             if call.jobs > 0 {
                 // Its jobs stand in the queue again, if there are more.
-                self.queue = queue;
                 self.let_job_go(call, time);
-                queue = std::mem::take(&mut self.queue);
                 continue;
             }
             if call.deadline < time {
@@ -181,27 +178,20 @@ impl Throttle {
                 self.ready.push_back((ticket, Err(refused)));
                 continue;
             }
-            let granted = self.take(call, time);
+            let granted = self.take(&call, time);
             let outcome = granted.ok_or_else(|| self.full_table());
             self.ready.push_back((ticket, outcome));
             self.turns.take(time, self.lane_pace(call.lane));
         }
-        self.queue = queue;
     }
 
     fn full(&mut self, lane: u32, time: i64) -> bool {
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
-            if !self.has_room(meter, time) {
-                return true;
-            }
-            place += 1;
-        }
-        false
+        let Parts { meters, sight, .. } = self.parts(time);
+        is_full(lane, meters, &sight)
     }
 
     /// The first reason that holds, in the order the interface promises.
-    fn decide(&mut self, call: Waiting, time: i64) -> Decision {
+    fn decide(&mut self, call: &Waiting, time: i64) -> Decision {
         let paused = self.adaptive.paused(time);
         if self.held(time).is_none() && !self.full(call.lane, time) {
             return Decision::Go;
@@ -263,7 +253,7 @@ impl Throttle {
         self.ready.push_back((ticket, Err(refused)));
     }
 
-    /// Looks at every waiting call again: something has put off all of them.
+    /// Looks at every waiting caller's call again: something has put off all of them.
     pub(super) fn look_at_all(&mut self, time: i64) {
         for ticket in self.queue.tickets() {
             self.look_again(ticket, time);
@@ -310,29 +300,25 @@ impl Throttle {
         i64::try_from(asked.unwrap_or(most).min(most)).unwrap_or(i64::MAX / 4)
     }
 
-    fn grant(&mut self, call: Waiting, time: i64) -> Option<Grant> {
+    fn grant(&mut self, call: &Waiting, time: i64) -> Option<Grant> {
         let grant = self.take(call, time)?;
         self.queue.charge(call.app);
         Some(grant)
     }
 
     /// Takes one from every limit of the call's lane.
-    pub(super) fn take(&mut self, call: Waiting, time: i64) -> Option<Grant> {
+    pub(super) fn take(&mut self, call: &Waiting, time: i64) -> Option<Grant> {
         let waited = u64::try_from(time.saturating_sub(call.arrived)).unwrap_or(0);
         let lapses = time.saturating_add(self.life_ms());
         self.spend(call.lane, time);
         let permit = self.ledger.open(self.epoch, call.lane, time, lapses, call.call, waited)?;
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(call.lane, place) {
-            place += 1;
-            if mutant::is(Mutant::CountBySend) {
-                self.date(meter, time, 1);
-            }
-            self.spend_loan(meter);
-            let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.gauge_of(meter) else { continue };
-            let both = self.before_is_open(*calendar);
-            if let Some(Gauge::Daily { count, .. }) = self.gauge_mut(meter) {
-                count.count(1, both);
+        if mutant::is(Mutant::CountBySend) {
+            self.date_each(call.lane, time);
+        }
+        let Parts { meters, sight, .. } = self.parts(time);
+        for &meter in sight.meters_of(call.lane) {
+            if let Some(entry) = meters.get_mut(meter as usize) {
+                entry.grant(&sight);
             }
         }
         Some(Grant { permit, waited_ms: waited, would: None })
@@ -356,9 +342,7 @@ impl Throttle {
             let permit = PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
             return Some(Heard::Granted(Grant { permit, waited_ms: lease.waited, would: None }));
         }
-        let tickets = self.queue.tickets();
-        let ticket =
-            tickets.into_iter().find(|ticket| self.queue.get(*ticket).is_some_and(|held| held.call == call.id))?;
+        let ticket = self.queue.find(call.id)?;
         self.queue.remove(ticket).map(|held| Heard::Waiting(held.arrived))
     }
 
@@ -390,28 +374,42 @@ impl Throttle {
         let mut next = self.quiet_at().into_iter().chain(self.loans_due(time)).min();
         let mut sooner = |at: i64| next = Some(next.map_or(at, |other: i64| other.min(at)));
         if !self.queue.is_empty() {
-            let lanes: Vec<u32> = self.queue.lanes().collect();
             self.queue.next_check().map(&mut sooner);
             self.past.next_known().map(&mut sooner);
-            self.ledger.oldest().map(|(_, lease)| lease.lapses).map(&mut sooner);
+            self.ledger.oldest().map(|lease| lease.lapses).map(&mut sooner);
             self.held(time).map(&mut sooner);
-            for lane in lanes {
-                let (mut place, mut blocked) = (0, false);
-                while let Some(meter) = self.meter_of(lane, place) {
-                    place += 1;
-                    if !self.has_room(meter, time) {
+            let held = self.held(time).is_some();
+            let Parts { queue, meters, sight } = self.parts(time);
+            for lane in queue.lanes() {
+                let mut blocked = false;
+                for &at in sight.meters_of(lane) {
+                    let Some(meter) = meters.get_mut(at as usize) else { continue };
+                    if !meter.has_room(at, &sight) {
                         blocked = true;
-                        self.next_change(meter, time).map(&mut sooner);
+                        meter.next_change(at, &sight).map(&mut sooner);
                     }
                 }
                 // Time has moved on since anything was granted, as when somebody only looks: what waits here can go.
-                if !blocked && self.held(time).is_none() {
+                if !blocked && !held {
                     sooner(time);
                 }
             }
         }
         next.map(|at| self.wall.saturating_add(at.max(time + 1).saturating_sub(time)))
     }
+}
+
+/// Whether a lane's next call has to wait.
+fn is_full(lane: u32, meters: &mut [Meter], sight: &Sight<'_>) -> bool {
+    let Some(lane) = sight.ledger.lane(lane) else { return false };
+    let mut full = |at: u32| meters.get_mut(at as usize).is_some_and(|meter| !meter.has_room(at, sight));
+    let tight = lane.tight.get();
+    if full(tight) {
+        return true;
+    }
+    let found = lane.meters.iter().copied().find(|&at| at != tight && full(at));
+    lane.tight.set(found.unwrap_or(tight));
+    found.is_some()
 }
 
 enum Decision {

@@ -5,9 +5,10 @@
 //! by one that takes every permit so named for granted. An object that a deploy has superseded runs on from memory for a while: it
 //! can spend its block until that time, and then its write fails.
 
+use super::meter::Gauge;
 use super::mutant::{self, Mutant};
 use super::rule::Kind;
-use super::state::{Gauge, Throttle};
+use super::state::Throttle;
 
 /// A block lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
 const BLOCK_MS: i64 = 1_000;
@@ -189,9 +190,11 @@ impl Throttle {
 
     /// After a settlement that leaves nothing in flight: close, unless the block can still be used, or it was done just now.
     pub(super) fn close_if_done(&mut self, time: i64) {
+        if !self.ledger.is_empty() || self.queue.callers() > 0 || self.block.exact {
+            return;
+        }
         let spent = time > self.block.until || self.ledger.lanes().all(|(_, lane)| lane.spare == 0);
-        let rested = time.saturating_sub(self.block.last_close) >= QUIET_MS;
-        if self.ledger.is_empty() && self.queue.callers() == 0 && !self.block.exact && spent && rested {
+        if spent && time.saturating_sub(self.block.last_close) >= QUIET_MS {
             self.close(time);
         }
     }

@@ -6,9 +6,10 @@
 //! on top. Others in flight may have hidden as many calls made elsewhere; the answer of the last of them brings those to light.
 
 use super::PermitId;
+use super::meter::{Gauge, Stands};
 use super::outcome::Counted;
 use super::rule::Limit;
-use super::state::{Gauge, Now, Stands, Throttle};
+use super::state::{Now, Throttle};
 
 impl Throttle {
     /// What a call's answer told of the vendor's counts. To be said before the call is settled; of a permit that has ended, or that
@@ -78,7 +79,7 @@ impl Throttle {
         if at >= self.clock.last() {
             return 0;
         }
-        let counts = |lane: u32| self.ledger.lane(lane).is_some_and(|lane| lane.meters.contains(&meter));
+        let counts = |lane: u32| self.ledger.counts(lane, meter);
         self.ledger.leases().filter(|(_, lease)| lease.granted > at && counts(lease.lane)).count() as u64
     }
 }

@@ -26,8 +26,7 @@ impl Throttle {
     /// not in the plan, or when there are too many lanes.
     pub fn want(&mut self, now: Now<'_>, app: &str, mask: u32, jobs: u32, urgency: u8) -> Option<u32> {
         let time = self.begin(now);
-        let app = self.apps.iter().position(|entry| entry.name == app).and_then(|app| u32::try_from(app).ok())?;
-        let lane = self.lane(app, mask)?;
+        let (app, lane) = self.lane_of(app, mask)?;
         if let Some(at) = self.places.iter().position(|place| place.lane == lane) {
             let place = self.places.get(at).copied()?;
             if jobs > 0 && place.urgency == urgency {
@@ -49,7 +48,7 @@ impl Throttle {
             Mode::Observe => {
                 for _ in 0..jobs {
                     self.queue.charge(app);
-                    let Some(grant) = self.take(place, time) else { break };
+                    let Some(grant) = self.take(&place, time) else { break };
                     self.job_ready.push_back((lane, grant));
                 }
             }
@@ -79,7 +78,7 @@ impl Throttle {
         let Some(at) = self.places.iter().position(|known| known.lane == place.lane) else { return };
         let Place { urgency, .. } = self.places.swap_remove(at);
         // No lease left to have: the jobs are asked after again at the connection's next event.
-        let Some(grant) = self.take(place, time) else { return };
+        let Some(grant) = self.take(&place, time) else { return };
         self.job_ready.push_back((place.lane, grant));
         if place.jobs > 1 {
             self.stand(Waiting { jobs: place.jobs - 1, urgency, arrived: time, ..place }, urgency);

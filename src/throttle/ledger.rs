@@ -5,6 +5,7 @@
 //! functions that begin and end a lease.
 
 use super::PermitId;
+use std::cell::Cell;
 
 /// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At 100 bytes each, 2 MB.
 pub const MOST_LEASES: usize = 20_000;
@@ -22,6 +23,8 @@ pub struct Lane {
     pub mask: u32,
     /// The meters that count them.
     pub meters: Vec<u32>,
+    /// The meter that had no room last: it is looked at first.
+    pub tight: Cell<u32>,
     /// The next permit's number.
     pub seq: u64,
     /// Permits that may still be given out under the stored row.
@@ -62,6 +65,8 @@ struct Slot {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     lanes: Vec<Lane>,
+    /// App, mask and number of each lane, in that order: there may be thousands.
+    found: Vec<(u32, u32, u32)>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     oldest: u32,
@@ -74,6 +79,7 @@ impl Default for Ledger {
     fn default() -> Self {
         Self {
             lanes: Vec::new(),
+            found: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
             oldest: NONE,
@@ -87,8 +93,12 @@ impl Default for Ledger {
 impl Ledger {
     /// The lane of an app's calls under `mask`, where there is one.
     pub fn find_lane(&self, app: u32, mask: u32) -> Option<u32> {
-        let at = self.lanes.iter().position(|lane| lane.app == app && lane.mask == mask)?;
-        u32::try_from(at).ok()
+        let at = self.place(app, mask).ok()?;
+        self.found.get(at).map(|(.., lane)| *lane)
+    }
+
+    fn place(&self, app: u32, mask: u32) -> Result<usize, usize> {
+        self.found.binary_search_by(|(own, its, _)| (*own, *its).cmp(&(app, mask)))
     }
 
     /// A new lane; none when the table is full.
@@ -100,8 +110,13 @@ impl Ledger {
         if self.flying.len() < most {
             self.flying.resize(most, 0);
         }
-        self.lanes.push(Lane { app, mask, meters, seq: 0, spare: 0, used: 0, last_spare: 0 });
-        u32::try_from(self.lanes.len() - 1).ok()
+        let lane = u32::try_from(self.lanes.len()).ok()?;
+        let tight = Cell::new(meters.first().copied().unwrap_or(NONE));
+        self.lanes.push(Lane { app, mask, meters, tight, seq: 0, spare: 0, used: 0, last_spare: 0 });
+        if let Err(at) = self.place(app, mask) {
+            self.found.insert(at, (app, mask, lane));
+        }
+        Some(lane)
     }
 
     /// One lane.
@@ -112,6 +127,11 @@ impl Ledger {
     /// One lane, to change its block.
     pub fn lane_mut(&mut self, lane: u32) -> Option<&mut Lane> {
         self.lanes.get_mut(lane as usize)
+    }
+
+    /// Whether a meter counts a lane's calls.
+    pub fn counts(&self, lane: u32, meter: u32) -> bool {
+        self.lane(lane).is_some_and(|lane| lane.meters.contains(&meter))
     }
 
     /// All lanes, in the order of their numbers.
@@ -222,10 +242,15 @@ impl Ledger {
         }
     }
 
-    /// The lease granted first, with its place.
-    pub fn oldest(&self) -> Option<(u32, Lease)> {
-        let lease = self.slots.get(self.oldest as usize)?.lease?;
-        Some((self.oldest, lease))
+    /// The lease granted first.
+    pub fn oldest(&self) -> Option<&Lease> {
+        self.slots.get(self.oldest as usize)?.lease.as_ref()
+    }
+
+    /// The lease granted first, with its place, if it has lapsed by `time`.
+    pub fn lapsed(&self, time: i64) -> Option<(u32, Lease)> {
+        let lease = self.oldest().filter(|lease| lease.lapses <= time)?;
+        Some((self.oldest, *lease))
     }
 
     /// All leases, in the order they were granted.
@@ -281,6 +306,6 @@ mod tests {
         }
         ledger.open(1, one, 9, 100, 0, 0).unwrap();
         assert_eq!(ledger.leases().map(|(_, lease)| lease.granted).collect::<Vec<_>>(), [1, 2, 4, 9]);
-        assert_eq!(ledger.oldest().unwrap().1.granted, 1);
+        assert_eq!(ledger.oldest().unwrap().granted, 1);
     }
 }

@@ -4,9 +4,10 @@
 //! A call that lacks nothing but a loan waits for it, whatever else it may wait. What is left of a loan when its time is over goes
 //! back with the next turn. A loan lives in memory alone: a life that ends unnoticed spends no more of it.
 
+use super::meter::{Gauge, Meter, Stands};
 use super::queue::Waiting;
 use super::rule::{Kind, Limit, Mode};
-use super::state::{Gauge, Now, Stands, Throttle};
+use super::state::{Now, Parts, Throttle};
 use crate::pool::{Borrow, Lent};
 
 /// A call waits so long for a loan at least, milliseconds: then its pool cannot be asked.
@@ -46,6 +47,24 @@ pub(super) fn pooled(limit: &Limit, mode: Mode) -> bool {
     limit.pool.is_some() && mode == Mode::Enforce
 }
 
+impl Loan {
+    /// Whether there is a permit that may still be spent.
+    pub const fn in_hand(&self, time: i64) -> bool {
+        self.hand > 0 && time <= self.until
+    }
+
+    /// A permit in hand is spent.
+    pub const fn spend(&mut self) {
+        self.hand = self.hand.saturating_sub(1);
+        self.spent = self.spent.saturating_add(1);
+    }
+
+    /// When its pool, which is known to be empty, has more, Unix milliseconds.
+    pub fn dry_at(&self, time: i64) -> Option<i64> {
+        self.dry.filter(|(until, _)| time < *until).map(|(_, more)| more)
+    }
+}
+
 impl Throttle {
     fn loan(&self, meter: u32) -> Option<&Loan> {
         self.meters.get(meter as usize)?.loan.as_ref()
@@ -53,45 +72,6 @@ impl Throttle {
 
     fn loan_mut(&mut self, meter: u32) -> Option<&mut Loan> {
         self.meters.get_mut(meter as usize)?.loan.as_mut()
-    }
-
-    /// Whether there is a permit in hand; none where the meter is no pool's.
-    pub(super) fn in_hand(&self, meter: u32, time: i64) -> Option<bool> {
-        let spent = self.loaned_day_is_spent(meter);
-        self.loan(meter).map(|loan| loan.hand > 0 && time <= loan.until && !spent)
-    }
-
-    /// The vendor itself says that the day is spent.
-    fn loaned_day_is_spent(&self, meter: u32) -> bool {
-        let entry = self.meters.get(meter as usize);
-        entry.is_some_and(|entry| match &entry.gauge {
-            Gauge::Daily { amount, .. } => entry.vendor.is_some_and(|n| n >= *amount),
-            _ => false,
-        })
-    }
-
-    /// The call lacks nothing that is known to be wanting: only a loan, whose pool is not known to be empty.
-    pub(super) fn awaits_loan(&mut self, meter: u32, time: i64) -> bool {
-        self.in_hand(meter, time) == Some(false) && self.pool_has_more_at(meter, time).is_none_or(|at| at <= time)
-    }
-
-    /// When the pool of a meter, which is empty, has more. None where it is no pool's, or not known to be empty.
-    pub(super) fn pool_has_more_at(&self, meter: u32, time: i64) -> Option<i64> {
-        let loan = self.loan(meter)?;
-        if self.loaned_day_is_spent(meter)
-            && let Some(Gauge::Daily { calendar, .. }) = self.gauge_of(meter)
-        {
-            return self.calendars.get(*calendar).map(|days| self.limiter_time(days.over()));
-        }
-        let (_, more) = loan.dry.filter(|(until, _)| time < *until)?;
-        Some(self.limiter_time(more))
-    }
-
-    pub(super) fn spend_loan(&mut self, meter: u32) {
-        if let Some(loan) = self.loan_mut(meter) {
-            loan.hand = loan.hand.saturating_sub(1);
-            loan.spent = loan.spent.saturating_add(1);
-        }
     }
 
     /// A waiting call that lacks a loan alone may wait for it.
@@ -158,19 +138,17 @@ impl Throttle {
         if self.adaptive.paused(time).is_some() || self.loan(meter).is_none() {
             return 0;
         }
-        let mut ready = Vec::new();
-        for lane in self.queue.lanes().collect::<Vec<u32>>() {
-            let (mut place, mut counted, mut fits) = (0, false, true);
-            while let Some(other) = self.meter_of(lane, place) {
-                place += 1;
+        let Parts { queue, meters, sight } = self.parts(time);
+        let ready = |lane: u32| {
+            let (mut counted, mut fits) = (false, true);
+            for &other in sight.meters_of(lane) {
                 counted |= other == meter;
-                fits &= other == meter || self.has_room(other, time) || self.awaits_loan(other, time);
+                let mut fits_there = |entry: &mut Meter| entry.has_room(other, &sight) || entry.awaits_loan(&sight);
+                fits &= other == meter || meters.get_mut(other as usize).is_some_and(&mut fits_there);
             }
-            if counted && fits {
-                ready.push(lane);
-            }
-        }
-        u32::try_from(self.queue.waiting(|lane| ready.contains(&lane))).unwrap_or(u32::MAX)
+            counted && fits
+        };
+        u32::try_from(queue.waiting(ready)).unwrap_or(u32::MAX)
     }
 
     /// The pool's answer to a turn; none if there was none.

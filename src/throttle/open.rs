@@ -1,7 +1,8 @@
 //! What the statistics ask of a throttle: which permits are in flight, and of which nothing will be heard any more.
 
+use super::meter::{Gauge, Stands};
 use super::rule::Kind;
-use super::state::{Gauge, Stands, Throttle};
+use super::state::Throttle;
 use crate::civil::Reset;
 
 impl Throttle {

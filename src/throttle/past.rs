@@ -35,8 +35,7 @@ pub struct Group {
 
 impl Group {
     fn ids(&self, meter: u32, ledger: &Ledger) -> u64 {
-        let counted = |lane: u32| ledger.lane(lane).is_some_and(|lane| lane.meters.contains(&meter));
-        self.lanes.iter().filter(|lane| counted(lane.lane)).map(|lane| lane.ids.len() as u64).sum()
+        self.lanes.iter().filter(|lane| ledger.counts(lane.lane, meter)).map(|lane| lane.ids.len() as u64).sum()
     }
 
     /// In flight at most, under one meter.

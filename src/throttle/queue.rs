@@ -3,19 +3,19 @@
 //! Within an app: urgency (RFC 9218), then first come. Between apps: fair shares. Calls that meet different limits stand in lines of
 //! their own, so that one that is blocked does not hold up one that is not.
 
+use super::checks::Checks;
+use super::seats::{NONE, Seats};
 use super::share::Share;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// RFC 9218: urgency is 0 to 7.
 pub const LEVELS: usize = 8;
-const NONE: u32 = u32::MAX;
+const LAST: u8 = 7;
 
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
-    slot: u32,
-    serial: u64,
+    pub(super) slot: u32,
+    pub(super) serial: u64,
 }
 
 /// A call that waits. Limiter milliseconds.
@@ -44,14 +44,6 @@ impl Waiting {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Slot {
-    call: Option<Waiting>,
-    serial: u64,
-    before: u32,
-    behind: u32,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Level {
     head: u32,
@@ -64,7 +56,15 @@ const EMPTY: Level = Level { head: NONE, tail: NONE, len: 0 };
 #[derive(Debug, Clone)]
 struct Line {
     lane: u32,
+    /// Bit i: somebody waits at level i.
+    filled: u8,
     levels: [Level; LEVELS],
+}
+
+impl Line {
+    fn level(&mut self, urgency: u8) -> Option<&mut Level> {
+        self.levels.get_mut(usize::from(urgency))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -77,15 +77,13 @@ struct App {
 /// The queue.
 #[derive(Debug, Clone, Default)]
 pub struct Queue {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    seats: Seats,
     apps: Vec<App>,
     active: Vec<u32>,
     virtual_time: u64,
-    serial: u64,
     len: usize,
     places: usize,
-    checks: BinaryHeap<Reverse<(i64, Ticket)>>,
+    checks: Checks,
 }
 
 impl Queue {
@@ -107,40 +105,28 @@ impl Queue {
 
     /// Takes a call in, to be looked at again at `check`. None for an app that is not in the table.
     pub fn push(&mut self, call: Waiting, check: i64) -> Option<Ticket> {
+        let call = Waiting { urgency: call.urgency.min(LAST), ..call };
         let app = self.apps.get_mut(call.app as usize)?;
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.slots.push(Slot { call: None, serial: 0, before: NONE, behind: NONE });
-                u32::try_from(self.slots.len() - 1).ok()?
-            }
-        };
         let line = match app.lines.iter().position(|line| line.lane == call.lane) {
             Some(at) => at,
             None => {
-                app.lines.push(Line { lane: call.lane, levels: [EMPTY; LEVELS] });
+                app.lines.push(Line { lane: call.lane, filled: 0, levels: [EMPTY; LEVELS] });
                 app.lines.len() - 1
             }
         };
-        let level = app.lines.get_mut(line)?.levels.get_mut(usize::from(call.urgency).min(LEVELS - 1))?;
-        let tail = level.tail;
-        level.tail = slot;
+        let line = app.lines.get_mut(line)?;
+        let level = line.level(call.urgency)?;
+        let ticket = self.seats.sit(call, level.tail)?;
+        level.tail = ticket.slot;
         level.len += 1;
         if level.head == NONE {
-            level.head = slot;
+            level.head = ticket.slot;
+            line.filled |= 1 << call.urgency;
         }
         if app.waiting == 0 {
             self.active.push(call.app);
         }
         app.waiting = app.waiting.saturating_add(call.calls());
-        self.serial += 1;
-        let ticket = Ticket { slot, serial: self.serial };
-        if let Some(last) = self.slots.get_mut(tail as usize) {
-            last.behind = slot;
-        }
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Slot { call: Some(call), serial: self.serial, before: tail, behind: NONE };
-        }
         self.len += 1;
         self.places += usize::from(call.jobs > 0);
         self.check_again(ticket, check);
@@ -149,10 +135,7 @@ impl Queue {
 
     /// A place of jobs stands for another number of them.
     pub fn stand_for(&mut self, ticket: Ticket, jobs: u32) {
-        let slot = self.slots.get_mut(ticket.slot as usize).filter(|slot| slot.serial == ticket.serial);
-        let Some(call) = slot.and_then(|slot| slot.call.as_mut()).filter(|call| call.jobs > 0 && jobs > 0) else {
-            return;
-        };
+        let Some(call) = self.seats.get_mut(ticket).filter(|call| call.jobs > 0 && jobs > 0) else { return };
         let before = std::mem::replace(&mut call.jobs, jobs);
         if let Some(app) = self.apps.get_mut(call.app as usize) {
             app.waiting = app.waiting.saturating_sub(before).saturating_add(jobs);
@@ -161,23 +144,20 @@ impl Queue {
 
     /// The call that holds a ticket.
     pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
-        self.slots.get(ticket.slot as usize).filter(|slot| slot.serial == ticket.serial)?.call.as_ref()
+        self.seats.get(ticket)
+    }
+
+    /// The ticket of the call of this id, if it waits.
+    pub fn find(&self, id: u128) -> Option<Ticket> {
+        self.seats.find(id)
     }
 
     /// Takes a call out, wherever it stands.
     pub fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let slot = self.slots.get_mut(ticket.slot as usize).filter(|slot| slot.serial == ticket.serial)?;
-        let call = slot.call.take()?;
-        let (before, behind) = (slot.before, slot.behind);
-        if let Some(next) = self.slots.get_mut(behind as usize) {
-            next.before = before;
-        }
-        if let Some(last) = self.slots.get_mut(before as usize) {
-            last.behind = behind;
-        }
+        let (call, before, behind) = self.seats.leave(ticket)?;
         let app = self.apps.get_mut(call.app as usize)?;
         let line = app.lines.iter_mut().find(|line| line.lane == call.lane)?;
-        let level = line.levels.get_mut(usize::from(call.urgency).min(LEVELS - 1))?;
+        let level = line.level(call.urgency)?;
         level.len -= 1;
         if level.head == ticket.slot {
             level.head = behind;
@@ -185,12 +165,14 @@ impl Queue {
         if level.tail == ticket.slot {
             level.tail = before;
         }
+        if level.len == 0 {
+            line.filled &= !(1 << call.urgency);
+        }
         app.waiting = app.waiting.saturating_sub(call.calls());
         if app.waiting == 0 {
             app.lines.clear();
             self.active.retain(|&active| active != call.app);
         }
-        self.free.push(ticket.slot);
         self.len -= 1;
         self.places -= usize::from(call.jobs > 0);
         Some(call)
@@ -225,9 +207,11 @@ impl Queue {
     fn first(&self, app: &App, blocked: &mut impl FnMut(u32) -> bool) -> Option<(u8, Ticket)> {
         let mut best: Option<(u8, Ticket)> = None;
         for line in &app.lines {
-            let Some((level, head)) = (0..).zip(&line.levels).find(|(_, level)| level.len > 0) else { continue };
-            let Some(slot) = self.slots.get(head.head as usize) else { continue };
-            let ticket = Ticket { slot: head.head, serial: slot.serial };
+            let (level, first) = match u8::try_from(line.filled.trailing_zeros()) {
+                Ok(level) if line.filled > 0 => (level, line.levels.get(usize::from(level))),
+                _ => continue,
+            };
+            let Some(ticket) = first.and_then(|first| self.seats.ticket(first.head)) else { continue };
             let better = best.is_none_or(|(other, held)| (level, ticket.serial) < (other, held.serial));
             if better && !blocked(line.lane) {
                 best = Some((level, ticket));
@@ -247,6 +231,11 @@ impl Queue {
         }
     }
 
+    /// Whether calls of that app wait in this lane and in no other.
+    pub fn is_all(&self, app: u32, lane: u32) -> bool {
+        self.apps.get(app as usize).is_some_and(|app| app.lines.iter().all(|line| line.lane == lane))
+    }
+
     /// Calls of one app that go before a new one of that urgency, among the lanes that `counts` names.
     pub fn ahead(&self, app: u32, urgency: u8, counts: impl Fn(u32) -> bool) -> u64 {
         let Some(app) = self.apps.get(app as usize) else { return 0 };
@@ -256,7 +245,7 @@ impl Queue {
     }
 
     /// All calls that wait in the lanes that `counts` names.
-    pub fn waiting(&self, counts: impl Fn(u32) -> bool) -> u64 {
+    pub fn waiting(&self, mut counts: impl FnMut(u32) -> bool) -> u64 {
         let apps = self.active.iter().filter_map(|&app| self.apps.get(app as usize));
         let lines = apps.flat_map(|app| &app.lines).filter(|line| counts(line.lane));
         lines.flat_map(|line| &line.levels).map(|level| u64::from(level.len)).sum()
@@ -265,52 +254,32 @@ impl Queue {
     /// The lanes in which somebody waits.
     pub fn lanes(&self) -> impl Iterator<Item = u32> + '_ {
         let apps = self.active.iter().filter_map(|&app| self.apps.get(app as usize));
-        apps.flat_map(|app| &app.lines)
-            .filter(|line| line.levels.iter().any(|level| level.len > 0))
-            .map(|line| line.lane)
+        apps.flat_map(|app| &app.lines).filter(|line| line.filled > 0).map(|line| line.lane)
     }
 
-    /// All tickets, oldest first.
+    /// The tickets of those whose callers wait, oldest first.
     pub fn tickets(&self) -> Vec<Ticket> {
-        let held = (0..).zip(&self.slots).filter(|(_, slot)| slot.call.is_some());
-        let mut tickets: Vec<_> = held.map(|(at, slot)| Ticket { slot: at, serial: slot.serial }).collect();
-        tickets.sort_unstable_by_key(|ticket| ticket.serial);
-        tickets
+        self.seats.callers().collect()
     }
 
     /// Since when the caller that has waited longest waits.
     pub fn oldest(&self) -> Option<i64> {
-        self.slots.iter().filter_map(|slot| slot.call.filter(|call| call.jobs == 0).map(|call| call.arrived)).min()
+        self.seats.oldest()
     }
 
     /// Looks at a ticket again at `at`.
     pub fn check_again(&mut self, ticket: Ticket, at: i64) {
-        // Tickets that have gone leave their checks behind: at most as many as wait, and a few.
-        if self.checks.len() > 2 * self.len + 64 {
-            let checks = std::mem::take(&mut self.checks);
-            self.checks = checks.into_iter().filter(|Reverse((_, ticket))| self.get(*ticket).is_some()).collect();
-        }
-        self.checks.push(Reverse((at, ticket)));
+        self.checks.add(ticket, at, self.len, |ticket| self.seats.get(ticket).is_some());
     }
 
     /// The next ticket to look at, if its time has come.
     pub fn due(&mut self, now: i64) -> Option<Ticket> {
-        while let Some(&Reverse((at, ticket))) = self.checks.peek() {
-            let waits = self.get(ticket).is_some();
-            if waits && at > now {
-                return None;
-            }
-            self.checks.pop();
-            if waits {
-                return Some(ticket);
-            }
-        }
-        None
+        self.checks.due(now, |ticket| self.seats.get(ticket).is_some())
     }
 
     /// When the next ticket must be looked at.
-    pub fn next_check(&self) -> Option<i64> {
-        self.checks.peek().map(|Reverse((at, _))| *at)
+    pub fn next_check(&mut self) -> Option<i64> {
+        self.checks.next(|ticket| self.seats.get(ticket).is_some())
     }
 }
 

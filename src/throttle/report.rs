@@ -1,8 +1,9 @@
 //! What a connection's throttle shows of itself: for the status document and the `RateLimit` fields.
 
 use super::PermitId;
+use super::meter::{Gauge, Stands};
 use super::rule::{Kind, Unit};
-use super::state::{Gauge, Now, Stands, Throttle};
+use super::state::{Now, Throttle};
 
 /// One limit, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,8 +146,7 @@ impl Throttle {
 
     /// What is left for an app's calls that `mask`'s limits count.
     pub fn left_for(&mut self, app: &str, mask: u32, mut each: impl FnMut(Left<'_>)) {
-        let app = self.apps.iter().position(|entry| entry.name == app).and_then(|app| u32::try_from(app).ok());
-        if let Some(lane) = app.and_then(|app| self.lane(app, mask)) {
+        if let Some((_, lane)) = self.lane_of(app, mask) {
             self.left_on(lane, &mut each);
         }
     }

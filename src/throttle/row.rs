@@ -5,10 +5,11 @@
 use super::adaptive::Adaptive;
 use super::clock::Clock;
 use super::daily::{Calendar, Daily};
+use super::meter::{Gauge, Meter, Stands};
 use super::past::{Group, Past, PastLane};
 use super::queue::Queue;
 use super::rule::{Kind, Limit};
-use super::state::{AppRule, Gauge, Now, Plan, Stands, Throttle};
+use super::state::{AppRule, Now, Plan, Throttle};
 use crate::civil::{Day, Reset};
 use serde::{Deserialize, Serialize};
 
@@ -182,7 +183,7 @@ fn row_lane(lane: &super::ledger::Lane) -> RowLane {
     RowLane { app: lane.app, mask: lane.mask, seq: lane.seq, spare: lane.spare, leases: Vec::new() }
 }
 
-fn row_meter(meter: &super::state::Meter, time: i64) -> RowMeter {
+fn row_meter(meter: &Meter, time: i64) -> RowMeter {
     let gauge = match &meter.gauge {
         Gauge::Window { window, .. } => {
             let ages = window.settled().map(|(at, n)| (time.saturating_sub(at), n));
@@ -238,7 +239,7 @@ impl Heir<'_> {
         let name = self.row.apps.get(old as usize)?;
         let found = self.next.apps.iter().position(|app| app.name == *name);
         let at = found.unwrap_or_else(|| {
-            self.next.apps.push(AppRule { name: name.clone(), weight: 1, daily_calls: None });
+            self.next.add_app(AppRule { name: name.clone(), weight: 1, daily_calls: None });
             self.next.apps.len() - 1
         });
         u32::try_from(at).ok()
@@ -411,8 +412,7 @@ impl Heir<'_> {
     fn fill(&mut self, meter: u32, app: Option<u32>) {
         let (last, now) = (self.next.last_settled, self.next.clock.last());
         let factor = self.next.adaptive.factor();
-        let of_app =
-            |meter: &&super::state::Meter| meter.stands == Stands::Budget && (app.is_none() || meter.app == app);
+        let of_app = |meter: &&Meter| meter.stands == Stands::Budget && (app.is_none() || meter.app == app);
         let today: u64 = self.next.meters.iter().filter(of_app).map(|meter| day_count(&meter.gauge)).sum();
         match self.next.gauge_mut(meter) {
             Some(Gauge::Window { window, calls, .. }) if last.saturating_add(window.span()) > now => {

@@ -1,9 +1,10 @@
 //! Settlement: what became of a permit. Idempotent by id; only an answer dates a call.
 
 use super::PermitId;
+use super::meter::Gauge;
 use super::outcome::{Outcome, ThrottledBy};
 use super::rule::Mode;
-use super::state::{Gauge, Now, Throttle};
+use super::state::{Now, Parts, Throttle};
 
 /// A vendor that says its day is spent, where no daily limit is declared, is left alone so long, milliseconds.
 const SPENT_PAUSE_MS: u64 = 60_000;
@@ -39,9 +40,9 @@ impl Throttle {
     pub fn settle(&mut self, now: Now<'_>, report: Settlement) -> Settled {
         let time = self.begin(now);
         let settled = if report.permit.epoch == self.epoch {
-            self.settle_own(report, time)
+            self.settle_own(&report, time)
         } else {
-            self.settle_past(report, time)
+            self.settle_past(&report, time)
         };
         if settled != Settled::Repeat {
             self.block.touch();
@@ -51,7 +52,7 @@ impl Throttle {
         settled
     }
 
-    fn settle_own(&mut self, report: Settlement, time: i64) -> Settled {
+    fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
         // The vendor may still be at work: the lease stays in flight until it lapses, or a later report dates it.
         if report.outcome == Outcome::Unknown {
             return if self.ledger.mark(report.permit) { Settled::News } else { Settled::Repeat };
@@ -63,7 +64,7 @@ impl Throttle {
         if lease.cut { Settled::Later } else { Settled::News }
     }
 
-    fn settle_past(&mut self, report: Settlement, time: i64) -> Settled {
+    fn settle_past(&mut self, report: &Settlement, time: i64) -> Settled {
         let PermitId { epoch, lane, seq, .. } = report.permit;
         if report.outcome == Outcome::Unknown {
             return if self.past.holds(epoch, lane, seq) { Settled::News } else { Settled::Repeat };
@@ -74,14 +75,16 @@ impl Throttle {
     }
 
     /// What every end of a permit does to its lane. `granted` is not known of a permit of an earlier life.
-    fn finish(&mut self, report: Settlement, lane: u32, granted: Option<i64>, time: i64) {
+    fn finish(&mut self, report: &Settlement, lane: u32, granted: Option<i64>, time: i64) {
         if report.outcome == Outcome::Unused {
             return self.give_back(lane);
         }
         let since = i64::try_from(report.since_headers_ms).unwrap_or(i64::MAX / 4);
         let at = time.saturating_sub(since).max(granted.unwrap_or(time)).min(time);
         self.date_lane(lane, at);
-        self.count_bytes(lane, report.response_bytes);
+        if self.counts_bytes {
+            self.count_bytes(lane, report.response_bytes);
+        }
         match report.outcome {
             Outcome::Throttled { by, retry_after_ms } => {
                 self.heed(report.permit, lane, granted, by, retry_after_ms, time)
@@ -94,25 +97,23 @@ impl Throttle {
     }
 
     fn give_back(&mut self, lane: u32) {
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
-            if let Some(Gauge::Daily { count, bytes: false, .. }) = self.gauge_mut(meter) {
+        let Parts { meters, sight, .. } = self.parts(self.clock.last());
+        for &meter in sight.meters_of(lane) {
+            let gauge = meters.get_mut(meter as usize).map(|entry| &mut entry.gauge);
+            if let Some(Gauge::Daily { count, bytes: false, .. }) = gauge {
                 count.give_back();
             }
-            place += 1;
         }
     }
 
     /// Bytes are known only now, and only here: they are stored before anything else happens.
     fn count_bytes(&mut self, lane: u32, n: u64) {
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
-            place += 1;
-            let Some(Gauge::Daily { calendar, bytes: true, .. }) = self.gauge_of(meter) else { continue };
-            let both = self.before_is_open(*calendar);
-            if let Some(Gauge::Daily { count, .. }) = self.gauge_mut(meter) {
-                count.count(n, both);
-            }
+        let Parts { meters, sight, .. } = self.parts(self.clock.last());
+        let mut counted = false;
+        for &meter in sight.meters_of(lane) {
+            counted |= meters.get_mut(meter as usize).is_some_and(|entry| entry.count_bytes(n, &sight));
+        }
+        if counted {
             self.block.require();
         }
     }

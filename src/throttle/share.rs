@@ -29,8 +29,9 @@ impl Share {
 
     /// Whether its urgency still counts, with so many calls waiting.
     pub fn at_liberty(&self, virtual_time: u64, waiting: u32) -> bool {
-        let ahead = (self.start(virtual_time) - virtual_time) / self.cost.max(1);
-        ahead.saturating_add(u64::from(waiting)) <= LIBERTY
+        // Whole calls ahead and those that wait, without a division: this is asked at every event.
+        let Some(ahead) = LIBERTY.checked_sub(u64::from(waiting)) else { return false };
+        self.start(virtual_time) - virtual_time < self.cost.max(1).saturating_mul(ahead + 1)
     }
 
     /// One call goes.

@@ -8,6 +8,7 @@ use super::daily::{Calendar, Daily, Turn};
 use super::jobs::Place;
 use super::ledger::Ledger;
 use super::loan::{Loan, pooled};
+use super::meter::{Gauge, Meter, Sight, Stands};
 use super::mutant::{self, Mutant};
 use super::past::Past;
 use super::queue::{Queue, Ticket};
@@ -64,34 +65,11 @@ pub struct Now<'a> {
     pub zones: &'a dyn Zones,
 }
 
-/// What a meter stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stands {
-    /// Limit i of the plan.
-    Limit(u32),
-    /// An app's `daily_calls`, or, without a budget, just its count of the day.
-    Budget,
-}
-
-/// One counter of one limit: the connection's, or one app's.
-#[derive(Debug, Clone)]
-pub struct Meter {
-    pub stands: Stands,
-    pub app: Option<u32>,
-    pub gauge: Gauge,
-    /// What the vendor says it has counted: of a day, the most that it has said on it.
-    pub vendor: Option<u64>,
-    /// Where it is a pool's, what that has lent.
-    pub loan: Option<Loan>,
-}
-
-/// How a meter counts.
-#[derive(Debug, Clone)]
-pub enum Gauge {
-    Window { window: Window, calls: u64, scaled: bool },
-    Bucket(Bucket),
-    Daily { calendar: usize, count: Daily, amount: u64, bytes: bool },
-    Slots { calls: u64, after_ms: i64 },
+/// See [`Throttle::parts`].
+pub(super) struct Parts<'a> {
+    pub queue: &'a mut Queue,
+    pub meters: &'a mut [Meter],
+    pub sight: Sight<'a>,
 }
 
 /// One connection's throttle.
@@ -102,6 +80,12 @@ pub struct Throttle {
     pub(super) epoch: u32,
     /// The plan's apps, then those that only have counts left.
     pub(super) apps: Vec<AppRule>,
+    /// Their places by name.
+    by_name: Vec<u32>,
+    /// App, mask and lane of the last call: most often the next one's too.
+    recent: (u32, u32, u32),
+    /// Some limit counts bytes.
+    pub(super) counts_bytes: bool,
     /// The first is the connection's own day.
     pub(super) calendars: Vec<Calendar>,
     pub(super) meters: Vec<Meter>,
@@ -137,7 +121,6 @@ impl Throttle {
 
     /// A throttle with calendars and no meters.
     pub(super) fn bare(plan: Plan, clock: Clock, now: Now<'_>) -> Self {
-        let apps = plan.apps.clone();
         let mut calendars = vec![Calendar::new(&plan.day, now.zones, now.wall)];
         for limit in &plan.limits {
             if let Kind::Daily { reset, .. } = &limit.kind
@@ -146,14 +129,21 @@ impl Throttle {
                 calendars.push(Calendar::new(reset, now.zones, now.wall));
             }
         }
-        Self {
+        let apps = plan.apps.clone();
+        let mut throttle = Self {
             queue: Queue::new(apps.iter().map(|app| app.weight)),
             adaptive: Adaptive::new(&plan.adaptive),
             turns: Turns::default(),
             clock,
             wall: now.wall,
             epoch: 1,
-            apps,
+            apps: Vec::with_capacity(apps.len()),
+            by_name: Vec::with_capacity(apps.len()),
+            recent: (u32::MAX, 0, 0),
+            counts_bytes: plan
+                .limits
+                .iter()
+                .any(|limit| matches!(limit.kind, Kind::Daily { unit: Unit::ResponseBytes, .. })),
             calendars,
             meters: Vec::new(),
             ledger: Ledger::default(),
@@ -167,7 +157,42 @@ impl Throttle {
             last_settled: i64::MIN / 4,
             mean_flight: 0,
             plan,
+        };
+        apps.into_iter().for_each(|app| throttle.add_app(app));
+        throttle
+    }
+
+    /// Adds to the table of apps.
+    pub(super) fn add_app(&mut self, app: AppRule) {
+        if let (Err(at), Ok(place)) = (self.place_of(&app.name), u32::try_from(self.apps.len())) {
+            self.by_name.insert(at, place);
         }
+        self.apps.push(app);
+    }
+
+    /// An app's place in the table, by its name, and the lane of its calls that the limits in `mask` count.
+    pub(super) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(u32, u32)> {
+        let (app, counted, lane) = self.recent;
+        if counted == mask && self.apps.get(app as usize).is_some_and(|app| app.name == name) {
+            return Some((app, lane));
+        }
+        let app = *self.by_name.get(self.place_of(name).ok()?)?;
+        let lane = self.lane(app, mask)?;
+        self.recent = (app, mask, lane);
+        Some((app, lane))
+    }
+
+    fn place_of(&self, name: &str) -> Result<usize, usize> {
+        self.by_name.binary_search_by(|&at| self.apps.get(at as usize).map_or("", |app| app.name.as_str()).cmp(name))
+    }
+
+    /// What waits, the meters, and what these depend on, to be used together.
+    pub(super) fn parts(&mut self, time: i64) -> Parts<'_> {
+        let observe = self.plan.mode == Mode::Observe;
+        let (wall, factor) = (self.wall, self.adaptive.factor());
+        let (ledger, past, calendars) = (&self.ledger, &self.past, self.calendars.as_slice());
+        let sight = Sight { time, wall, factor, observe, ledger, past, calendars };
+        Parts { queue: &mut self.queue, meters: &mut self.meters, sight }
     }
 
     /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
@@ -175,12 +200,8 @@ impl Throttle {
     pub(super) fn begin(&mut self, now: Now<'_>) -> i64 {
         let time = self.clock.read(now.wall);
         self.wall = now.wall;
-        for at in 0..self.calendars.len() {
-            let turn = self.calendars.get_mut(at).map_or(Turn::Same, |calendar| calendar.turn(now.zones, now.wall));
-            if turn != Turn::Same {
-                self.open_day(at, turn);
-                self.block.end(time);
-            }
+        if self.calendars.iter().any(|days| days.opens_next() <= now.wall) {
+            self.turn_days(now, time);
         }
         while let Some((group, at, flying)) = self.past.advance(time) {
             for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
@@ -189,7 +210,7 @@ impl Throttle {
             }
             self.block.touch();
         }
-        while let Some((slot, lease)) = self.ledger.oldest().filter(|(_, lease)| lease.lapses <= time) {
+        while let Some((slot, lease)) = self.ledger.lapsed(time) {
             let id = super::PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
             self.ledger.close(id);
             if !lease.cut && self.lapsed.len() < super::ledger::MOST_LEASES {
@@ -199,6 +220,16 @@ impl Throttle {
             self.block.touch();
         }
         time
+    }
+
+    fn turn_days(&mut self, now: Now<'_>, time: i64) {
+        for at in 0..self.calendars.len() {
+            let turn = self.calendars.get_mut(at).map_or(Turn::Same, |calendar| calendar.turn(now.zones, now.wall));
+            if turn != Turn::Same {
+                self.open_day(at, turn);
+                self.block.end(time);
+            }
+        }
     }
 
     fn open_day(&mut self, calendar: usize, turn: Turn) {
@@ -216,23 +247,9 @@ impl Throttle {
 
     /// `n` calls under a meter were settled at `at`.
     pub(super) fn date(&mut self, meter: u32, at: i64, n: u32) {
-        let factor = self.adaptive.factor();
-        let observe = self.plan.mode == Mode::Observe;
-        let time = self.clock.last();
-        match self.meters.get_mut(meter as usize).map(|meter| &mut meter.gauge) {
-            Some(Gauge::Window { window, calls, .. }) => {
-                window.push(at, n);
-                if observe {
-                    window.keep_latest(*calls);
-                }
-            }
-            Some(Gauge::Bucket(bucket)) if n > 0 => {
-                bucket.settle(at, n, factor);
-                if observe {
-                    bucket.forgive(time, factor);
-                }
-            }
-            _ => {}
+        let Parts { meters, sight, .. } = self.parts(self.clock.last());
+        if let Some(entry) = meters.get_mut(meter as usize) {
+            entry.date(at, n, &sight);
         }
         if n > 0 {
             self.last_settled = self.last_settled.max(at);
@@ -241,14 +258,20 @@ impl Throttle {
 
     /// A call on a lane was settled at `at`.
     pub(super) fn date_lane(&mut self, lane: u32, at: i64) {
-        if mutant::is(Mutant::CountBySend) {
-            return;
+        if !mutant::is(Mutant::CountBySend) {
+            self.date_each(lane, at);
         }
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
-            self.date(meter, at, 1);
-            place += 1;
+    }
+
+    /// All meters of a lane count a call as settled at `at`.
+    pub(super) fn date_each(&mut self, lane: u32, at: i64) {
+        let Parts { meters, sight, .. } = self.parts(self.clock.last());
+        for &meter in sight.meters_of(lane) {
+            if let Some(entry) = meters.get_mut(meter as usize) {
+                entry.date(at, 1, &sight);
+            }
         }
+        self.last_settled = self.last_settled.max(at);
     }
 
     /// The `place`-th meter of a lane.

@@ -60,17 +60,32 @@ impl Window {
     }
 
     fn hold(&mut self, until: i64, n: u32) {
-        let until =
-            until.div_euclid(self.grain).saturating_add(i64::from(until.rem_euclid(self.grain) > 0)) * self.grain;
+        let until = self.grained(until);
         self.total += u64::from(n);
-        let place = self.expiries.iter().rposition(|&(at, _)| at <= until);
-        if let Some(entry) = place.and_then(|i| self.expiries.get_mut(i))
-            && entry.0 == until
-        {
-            entry.1 = entry.1.saturating_add(n);
-            return;
+        match self.expiries.back_mut() {
+            Some(last) if last.0 == until => last.1 = last.1.saturating_add(n),
+            Some(last) if last.0 > until => self.hold_among(until, n),
+            _ => self.expiries.push_back((until, n)),
         }
-        self.expiries.insert(place.map_or(0, |i| i + 1), (until, n));
+    }
+
+    /// The end of the bucket that a moment is in.
+    const fn grained(&self, until: i64) -> i64 {
+        if self.grain == 1 {
+            return until;
+        }
+        let whole = until.div_euclid(self.grain);
+        let begun = if until.rem_euclid(self.grain) > 0 { 1 } else { 0 };
+        whole.saturating_add(begun).saturating_mul(self.grain)
+    }
+
+    /// Before the last.
+    fn hold_among(&mut self, until: i64, n: u32) {
+        let place = self.expiries.iter().rposition(|&(at, _)| at <= until);
+        match place.and_then(|i| self.expiries.get_mut(i)).filter(|entry| entry.0 == until) {
+            Some(entry) => entry.1 = entry.1.saturating_add(n),
+            None => self.expiries.insert(place.map_or(0, |i| i + 1), (until, n)),
+        }
     }
 
     /// Keeps only the `calls` latest: in observe mode more are let through than the window holds.
@@ -89,6 +104,22 @@ impl Window {
 
     /// When the `n`-th of the settled calls (from 1) ceases to count; none past the last.
     pub fn release(&self, n: u64) -> Option<i64> {
+        if self.total == self.expiries.len() as u64 {
+            // Each entry is one call.
+            let place = usize::try_from(n.saturating_sub(1)).ok()?;
+            return self.expiries.get(place).map(|(at, _)| *at);
+        }
+        if n > self.total {
+            return None;
+        }
+        // From the nearer end.
+        if n > self.total / 2 {
+            let mut before = self.total;
+            return self.expiries.iter().rev().find_map(|&(at, count)| {
+                before -= u64::from(count);
+                (before < n).then_some(at)
+            });
+        }
         let mut seen = 0;
         self.expiries.iter().find_map(|&(at, count)| {
             seen += u64::from(count);
@@ -131,6 +162,17 @@ mod tests {
             (1..=5).map(|n| window.release(n)).collect::<Vec<_>>(),
             [Some(1_101), Some(1_301), Some(1_301), Some(1_501), None]
         );
+    }
+
+    #[test]
+    fn releases_are_found_from_either_end() {
+        let mut window = Window::new(20, 1_000, 0);
+        for (settled, n) in [(0, 3), (10, 1), (20, 4), (30, 1), (40, 2)] {
+            window.push(settled, n);
+        }
+        let expected = [0, 0, 0, 10, 20, 20, 20, 20, 30, 40, 40].map(|settled| Some(settled + 1_001));
+        assert_eq!((1..=11).map(|n| window.release(n)).collect::<Vec<_>>(), expected);
+        assert_eq!(window.release(12), None);
     }
 
     #[test]

@@ -1,0 +1,281 @@
+//! One counter of one limit: whether one more call fits, and when; and what a grant, a settlement and a new day do to it.
+
+use super::bucket::Bucket;
+use super::daily::{Calendar, Daily};
+use super::ledger::Ledger;
+use super::loan::Loan;
+use super::mutant::{self, Mutant};
+use super::past::Past;
+use super::window::Window;
+
+/// Parts per million of the whole.
+const WHOLE: u64 = 1_000_000;
+
+/// What a meter stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// Limit i of the plan.
+    Limit(u32),
+    /// An app's `daily_calls`, or, without a budget, just its count of the day.
+    Budget,
+}
+
+/// One counter of one limit: the connection's, or one app's.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    pub stands: Stands,
+    pub app: Option<u32>,
+    pub gauge: Gauge,
+    /// What the vendor says it has counted: of a day, the most that it has said on it.
+    pub vendor: Option<u64>,
+    /// Where it is a pool's, what that has lent.
+    pub loan: Option<Loan>,
+}
+
+/// How a meter counts.
+#[derive(Debug, Clone)]
+pub enum Gauge {
+    Window { window: Window, calls: u64, scaled: bool },
+    Bucket(Bucket),
+    Daily { calendar: usize, count: Daily, amount: u64, bytes: bool },
+    Slots { calls: u64, after_ms: i64 },
+}
+
+/// What meters depend on beside themselves, at one moment.
+pub struct Sight<'a> {
+    /// Limiter milliseconds.
+    pub time: i64,
+    /// The same moment, Unix milliseconds.
+    pub wall: i64,
+    /// The rate factor, parts per million.
+    pub factor: u32,
+    /// Limits are only watched.
+    pub observe: bool,
+    pub ledger: &'a Ledger,
+    pub past: &'a Past,
+    pub calendars: &'a [Calendar],
+}
+
+impl Sight<'_> {
+    /// The meters that count a lane's calls.
+    pub fn meters_of(&self, lane: u32) -> &[u32] {
+        self.ledger.lane(lane).map_or(&[], |lane| &lane.meters)
+    }
+
+    /// Whether the day before is still open under a calendar.
+    pub fn before_is_open(&self, calendar: usize) -> bool {
+        let days = self.calendars.get(calendar);
+        days.is_some_and(|days| self.wall < days.before_over() && !mutant::is(Mutant::OneSided))
+    }
+
+    /// The limiter time of a moment on the wall clock.
+    fn limiter_time(&self, wall: i64) -> i64 {
+        self.time.saturating_add(wall.saturating_sub(self.wall))
+    }
+
+    /// Calls in flight, or settled at a time not yet known, that a meter counts.
+    fn unsettled(&self, meter: u32) -> u64 {
+        self.ledger.flying(meter) + self.past.unsettled(meter, self.ledger)
+    }
+
+    /// Calls in flight that a concurrency limit counts, as far as `most`.
+    pub fn in_slots(&self, meter: u32, after_ms: i64, most: u64) -> u64 {
+        let past = self.past.flying(meter, self.ledger);
+        if after_ms == 0 {
+            return past + self.ledger.flying(meter);
+        }
+        let old = self.ledger.leases().take_while(|(_, lease)| lease.granted.saturating_add(after_ms) <= self.time);
+        let counted = old.filter(|(_, lease)| self.ledger.counts(lease.lane, meter));
+        past + counted.take(usize::try_from(most).unwrap_or(usize::MAX)).count() as u64
+    }
+}
+
+impl Meter {
+    /// Whether one more call fits; `at` is the meter's own number.
+    pub fn has_room(&mut self, at: u32, sight: &Sight<'_>) -> bool {
+        if self.loan.is_some() {
+            return self.in_hand(sight.time) == Some(true);
+        }
+        match &mut self.gauge {
+            Gauge::Window { window, calls, scaled } => {
+                window.expire(sight.time);
+                let unsettled = if mutant::is(Mutant::CountBySend) { 0 } else { sight.unsettled(at) };
+                window.total() + unsettled < scale(*calls, *scaled, sight.factor)
+            }
+            Gauge::Bucket(bucket) => bucket.has_room(sight.time, sight.unsettled(at), sight.factor),
+            Gauge::Daily { calendar, count, amount, .. } => {
+                count.used < *amount && (count.before < *amount || !sight.before_is_open(*calendar))
+            }
+            Gauge::Slots { calls, after_ms } => {
+                let calls = scale(*calls, true, sight.factor);
+                sight.in_slots(at, *after_ms, calls) < calls
+            }
+        }
+    }
+
+    /// The least limiter time at which the `nth` (from 1) more call fits.
+    pub fn free_at(&mut self, at: u32, nth: u64, sight: &Sight<'_>) -> i64 {
+        let time = sight.time;
+        if self.loan.is_some() {
+            return self.pool_has_more_at(sight).unwrap_or(time);
+        }
+        let capacity = self.capacity(sight.factor);
+        match &mut self.gauge {
+            Gauge::Window { window, .. } => {
+                window.expire(time);
+                let (rounds, place) = if nth <= capacity {
+                    (0, nth)
+                } else {
+                    ((nth - 1) / capacity.max(1), (nth - 1) % capacity.max(1) + 1)
+                };
+                let counted = window.total() + sight.unsettled(at);
+                let first = if counted + place <= capacity {
+                    time
+                } else {
+                    window.release(counted + place - capacity).unwrap_or(time.saturating_add(window.span()))
+                };
+                first.saturating_add(window.span().saturating_mul(i64::try_from(rounds).unwrap_or(i64::MAX)))
+            }
+            Gauge::Bucket(bucket) => bucket.free_at(time, sight.unsettled(at), nth - 1, sight.factor),
+            Gauge::Daily { calendar, count, amount, .. } => {
+                let Some(days) = sight.calendars.get(*calendar) else { return time };
+                let fits = |used: u64| used.saturating_add(nth) <= *amount;
+                if !fits(count.used) {
+                    sight.limiter_time(days.over())
+                } else if sight.before_is_open(*calendar) && !fits(count.before) {
+                    sight.limiter_time(days.before_over())
+                } else {
+                    time
+                }
+            }
+            Gauge::Slots { .. } => time,
+        }
+    }
+
+    /// When something next frees room, once it is full, by time alone; none if only a settlement can.
+    pub fn next_change(&mut self, at: u32, sight: &Sight<'_>) -> Option<i64> {
+        let later = sight.time + 1;
+        if self.loan.is_some() {
+            return self.pool_has_more_at(sight).map(|at| at.max(later));
+        }
+        let next = match &self.gauge {
+            Gauge::Window { window, .. } => window.release(1)?,
+            Gauge::Bucket(bucket) => bucket.free_at(sight.time, sight.unsettled(at), 0, sight.factor),
+            Gauge::Daily { .. } => self.free_at(at, 1, sight),
+            Gauge::Slots { .. } => return None,
+        };
+        Some(next.max(later))
+    }
+
+    /// What it counts now: calls, or bytes.
+    pub fn used(&mut self, at: u32, sight: &Sight<'_>) -> u64 {
+        match &mut self.gauge {
+            Gauge::Window { window, .. } => {
+                window.expire(sight.time);
+                window.total() + sight.unsettled(at)
+            }
+            Gauge::Bucket(bucket) => {
+                let (full, left) = (bucket.burst(), bucket.left(sight.time, sight.unsettled(at), sight.factor));
+                full - left.min(full)
+            }
+            Gauge::Daily { calendar, count, .. } => count.most(sight.before_is_open(*calendar)),
+            Gauge::Slots { after_ms, .. } => sight.in_slots(at, *after_ms, u64::MAX),
+        }
+    }
+
+    /// Its figure in force under a rate factor.
+    pub fn capacity(&self, factor: u32) -> u64 {
+        match &self.gauge {
+            Gauge::Window { calls, scaled, .. } => scale(*calls, *scaled, factor),
+            Gauge::Bucket(bucket) => bucket.burst(),
+            Gauge::Daily { amount, .. } => *amount,
+            Gauge::Slots { calls, .. } => scale(*calls, true, factor),
+        }
+    }
+
+    /// Milliseconds a call, at its rate under a factor; 0 where it has none.
+    pub fn pace(&self, factor: u32) -> i64 {
+        match &self.gauge {
+            Gauge::Window { window, calls, scaled } => {
+                window.span() / i64::try_from(scale(*calls, *scaled, factor)).unwrap_or(i64::MAX)
+            }
+            Gauge::Bucket(bucket) => bucket.pace_ms(factor),
+            _ => 0,
+        }
+    }
+
+    /// A call is granted: a day counts it from now on.
+    pub fn grant(&mut self, sight: &Sight<'_>) {
+        if let Some(loan) = &mut self.loan {
+            loan.spend();
+        }
+        if let Gauge::Daily { calendar, count, bytes: false, .. } = &mut self.gauge {
+            count.count(1, sight.before_is_open(*calendar));
+        }
+    }
+
+    /// `n` calls were settled at `at`.
+    pub fn date(&mut self, at: i64, n: u32, sight: &Sight<'_>) {
+        match &mut self.gauge {
+            Gauge::Window { window, calls, .. } => {
+                window.push(at, n);
+                if sight.observe {
+                    window.keep_latest(*calls);
+                }
+            }
+            Gauge::Bucket(bucket) if n > 0 => {
+                bucket.settle(at, n, sight.factor);
+                if sight.observe {
+                    bucket.forgive(sight.time, sight.factor);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// So many bytes came back. Whether it counts them.
+    pub fn count_bytes(&mut self, n: u64, sight: &Sight<'_>) -> bool {
+        match &mut self.gauge {
+            Gauge::Daily { calendar, count, bytes: true, .. } => {
+                count.count(n, sight.before_is_open(*calendar));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether there is a permit in hand; none where the meter is no pool's.
+    pub fn in_hand(&self, time: i64) -> Option<bool> {
+        self.loan.as_ref().map(|loan| loan.in_hand(time) && !self.loaned_day_is_spent())
+    }
+
+    /// The vendor itself says that the day is spent.
+    fn loaned_day_is_spent(&self) -> bool {
+        matches!(&self.gauge, Gauge::Daily { amount, .. } if self.vendor.is_some_and(|n| n >= *amount))
+    }
+
+    /// The call lacks nothing that is known to be wanting: only a loan, whose pool is not known to be empty.
+    pub fn awaits_loan(&self, sight: &Sight<'_>) -> bool {
+        self.in_hand(sight.time) == Some(false) && self.pool_has_more_at(sight).is_none_or(|at| at <= sight.time)
+    }
+
+    /// When its pool, which is empty, has more. None where it is no pool's, or not known to be empty.
+    pub fn pool_has_more_at(&self, sight: &Sight<'_>) -> Option<i64> {
+        let loan = self.loan.as_ref()?;
+        if let Gauge::Daily { calendar, .. } = &self.gauge
+            && self.loaned_day_is_spent()
+        {
+            return sight.calendars.get(*calendar).map(|days| sight.limiter_time(days.over()));
+        }
+        Some(sight.limiter_time(loan.dry_at(sight.time)?))
+    }
+}
+
+/// A count under the rate factor: rounded down, at least 1.
+fn scale(calls: u64, scaled: bool, factor: u32) -> u64 {
+    if !scaled || u64::from(factor) == WHOLE {
+        return calls;
+    }
+    let part = u128::from(calls) * u128::from(factor) / u128::from(WHOLE);
+    u64::try_from(part).unwrap_or(calls).max(1)
+}

@@ -1,0 +1,151 @@
+//! Where waiting calls are kept: in numbered seats, each linked to those before and behind it in its line, and to those that have
+//! waited longer and less long. So a call comes, goes and is found without a look at the others, however many wait.
+
+use super::queue::{Ticket, Waiting};
+use crate::ids::Ids;
+
+/// No seat.
+pub const NONE: u32 = u32::MAX;
+
+#[derive(Debug, Clone)]
+struct Seat {
+    call: Option<Waiting>,
+    serial: u64,
+    /// In its line.
+    before: u32,
+    behind: u32,
+    /// By arrival, among calls whose callers wait.
+    older: u32,
+    newer: u32,
+}
+
+const EMPTY: Seat = Seat { call: None, serial: 0, before: NONE, behind: NONE, older: NONE, newer: NONE };
+
+/// All seats.
+#[derive(Debug, Clone)]
+pub struct Seats {
+    seats: Vec<Seat>,
+    free: Vec<u32>,
+    serial: u64,
+    oldest: u32,
+    newest: u32,
+    ids: Ids,
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        let (seats, free, ids) = (Vec::new(), Vec::new(), Ids::default());
+        Self { seats, free, serial: 0, oldest: NONE, newest: NONE, ids }
+    }
+}
+
+impl Seats {
+    /// Takes a call in, behind the last of its line.
+    pub fn sit(&mut self, call: Waiting, last: u32) -> Option<Ticket> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.seats.push(EMPTY);
+                u32::try_from(self.seats.len() - 1).ok()?
+            }
+        };
+        self.serial += 1;
+        if let Some(last) = self.seats.get_mut(last as usize) {
+            last.behind = slot;
+        }
+        if let Some(seat) = self.seats.get_mut(slot as usize) {
+            *seat = Seat { call: Some(call), serial: self.serial, before: last, ..EMPTY };
+        }
+        if call.jobs == 0 {
+            self.link_by_arrival(slot, call.arrived);
+            let seats = &self.seats;
+            let id_of = |slot: u32| seats.get(slot as usize)?.call.filter(|call| call.jobs == 0).map(|call| call.call);
+            self.ids.insert(slot, call.call, id_of);
+        }
+        Some(Ticket { slot, serial: self.serial })
+    }
+
+    /// The call that holds a ticket.
+    pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
+        self.seats.get(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial)?.call.as_ref()
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Waiting> {
+        self.seats.get_mut(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial)?.call.as_mut()
+    }
+
+    /// The ticket of the call in a seat.
+    pub fn ticket(&self, slot: u32) -> Option<Ticket> {
+        self.seats.get(slot as usize).map(|seat| Ticket { slot, serial: seat.serial })
+    }
+
+    /// Takes a call out; and the seats before and behind it in its line.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<(Waiting, u32, u32)> {
+        let seat = self.seats.get_mut(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial)?;
+        let call = seat.call.take()?;
+        let Seat { before, behind, older, newer, .. } = *seat;
+        if let Some(next) = self.seats.get_mut(behind as usize) {
+            next.before = before;
+        }
+        if let Some(last) = self.seats.get_mut(before as usize) {
+            last.behind = behind;
+        }
+        if call.jobs == 0 {
+            match self.seats.get_mut(newer as usize) {
+                Some(next) => next.older = older,
+                None => self.newest = older,
+            }
+            match self.seats.get_mut(older as usize) {
+                Some(last) => last.newer = newer,
+                None => self.oldest = newer,
+            }
+            self.ids.remove(ticket.slot, call.call);
+        }
+        self.free.push(ticket.slot);
+        Some((call, before, behind))
+    }
+
+    /// The call of this id whose caller waits.
+    pub fn find(&self, id: u128) -> Option<Ticket> {
+        let is =
+            |slot: u32| self.seats.get(slot as usize).and_then(|seat| seat.call).is_some_and(|call| call.call == id);
+        self.ticket(self.ids.find(id, is)?)
+    }
+
+    /// Since when the caller that has waited longest waits.
+    pub fn oldest(&self) -> Option<i64> {
+        self.seats.get(self.oldest as usize)?.call.map(|call| call.arrived)
+    }
+
+    /// Those whose callers wait, by arrival.
+    pub fn callers(&self) -> impl Iterator<Item = Ticket> + '_ {
+        let mut next = self.oldest;
+        std::iter::from_fn(move || {
+            let seat = self.seats.get(next as usize)?;
+            let slot = std::mem::replace(&mut next, seat.newer);
+            Some(Ticket { slot, serial: seat.serial })
+        })
+    }
+
+    /// Calls arrive nearly in order; only one that has waited before, under another policy, comes before others.
+    fn link_by_arrival(&mut self, slot: u32, arrived: i64) {
+        let mut older = self.newest;
+        while let Some(seat) = self.seats.get(older as usize)
+            && seat.call.is_some_and(|call| call.arrived > arrived)
+        {
+            older = seat.older;
+        }
+        let newer = match self.seats.get_mut(older as usize) {
+            Some(seat) => std::mem::replace(&mut seat.newer, slot),
+            None => std::mem::replace(&mut self.oldest, slot),
+        };
+        match self.seats.get_mut(newer as usize) {
+            Some(seat) => seat.older = slot,
+            None => self.newest = slot,
+        }
+        if let Some(seat) = self.seats.get_mut(slot as usize) {
+            (seat.older, seat.newer) = (older, newer);
+        }
+    }
+}
