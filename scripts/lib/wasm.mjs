@@ -1,8 +1,9 @@
 // The Wasm build: worker-build's output in a folder, made anew only when what it is made from has changed.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { esbuildPath, wasmOptPath } from './npm.mjs';
+import { namedByPlace } from './order.mjs';
 import { inRoot, readText } from './places.mjs';
 import { must } from './processes.mjs';
 import { installNightly, nightlyAtHand } from './rust.mjs';
@@ -14,7 +15,9 @@ import { installTools, WORKER_BUILD } from './tools.mjs';
 const SMALL = 'scripts/lib/rustc-small.sh';
 /** AES and SHA-2 in their short forms: they see a few hundred bytes a call. Here, since Cargo sees when these flags change. */
 const SHORT_FORMS = '--cfg aes_backend_soft="compact" --cfg sha2_backend_soft="compact"';
-const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', SMALL];
+/** Functions with as much as this on their stack (bytes) stay functions, wherever they are called from: short ones are more alike to gzip. */
+const FEW_INLINED = '-Cllvm-args=-inline-max-stacksize=64';
+const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', 'scripts/lib/order.mjs', SMALL];
 const STAMP = '.sluice-stamp';
 
 /** The shipped build, and one for the tests, where a call to a path of its own panics, or is told the Wasm's memory. */
@@ -62,10 +65,10 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
   if (nightly) {
     env.CARGO_UNSTABLE_BUILD_STD_FEATURES = 'optimize_for_size';
     env.RUSTC_WRAPPER = inRoot(SMALL);
-    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS].filter(Boolean).join(' ');
+    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS, FEW_INLINED].filter(Boolean).join(' ');
   }
   await must(tools.workerBuild, args, { cwd: inRoot(), env });
-  await dropNames(inRoot(modules(folder).wasm));
+  await shorten(inRoot(modules(folder).wasm));
 }
 
 /** What worker-build lets wasm-opt use: with all features it might write what the platform cannot read yet. */
@@ -73,14 +76,18 @@ const FEATURES = [
   'mutable-globals', 'sign-ext', 'nontrapping-float-to-int', 'bulk-memory', 'multivalue', 'reference-types', 'exception-handling',
 ];
 
+/** Beyond a few bytes, a function that is called from one place alone takes less as a function: short ones are more alike to gzip. */
+const OPTIMISE = ['-Oz', '--one-caller-inline-max-function-size=20'];
+
 /**
- * worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it. Before they go the functions are put in
- * their order: those of one generic stand together then, and gzip, which looks back 32 kB, finds one in the other: 2 % less.
+ * worker-build keeps the functions' names: a tenth of the file, of use to nobody who runs it. They go, and the functions are put in the
+ * order in which gzip finds most in common.
  */
-async function dropNames(wasm) {
-  const features = FEATURES.map((name) => `--enable-${name}`);
-  const order = ['--reorder-functions-by-name', '--strip-debug'];
-  await must(wasmOptPath(), [wasm, ...features, '-Oz', '--converge', ...order, '--strip-producers', '-o', wasm]);
+async function shorten(wasm) {
+  const optimise = (...args) => must(wasmOptPath(), [wasm, ...FEATURES.map((name) => `--enable-${name}`), ...OPTIMISE, ...args, '-o', wasm]);
+  await optimise('--converge', '--strip-debug', '--strip-producers');
+  writeFileSync(wasm, namedByPlace(readFileSync(wasm)));
+  await optimise('--reorder-functions-by-name', '--strip-debug');
 }
 
 /** Size of the Wasm as the platform counts it. */
