@@ -18,6 +18,7 @@
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
 //! - [`job`]: calls that need not be waited for: kept, run, shown. Pure.
 //! - [`webhook`]: what Sluice itself says to the tenant, and how often it tries. Pure.
+//! - [`wire`]: the binary form of what is sent and stored. Pure.
 //! - [`usage`]: who called how often, with what end. Pure.
 //! - `platform`: the few functions of JavaScript that the rest needs. Wasm only.
 //! - `edge`: the Worker: takes the call, asks the object, forwards, settles. Wasm only.
@@ -43,3 +44,4 @@ pub mod throttle;
 pub mod usage;
 pub mod vendor;
 pub mod webhook;
+pub mod wire;

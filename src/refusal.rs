@@ -1,9 +1,9 @@
 //! Every answer that Sluice makes in the vendor's place, and why. One type; `vendor::dialect` is its one mapping to HTTP.
 
-use serde::{Deserialize, Serialize};
+use crate::wire::wire;
 
 /// The reason in `Sluice-Reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// A daily limit of the connection is spent.
     DailyQuota,
@@ -61,8 +61,15 @@ pub enum Reason {
     Internal,
 }
 
+wire!(enum Reason {
+    0 DailyQuota, 1 AppBudget, 2 Paused, 3 QueueFull, 4 Deadline, 5 Rate, 6 Concurrency, 7 Path, 8 Request,
+    9 Key, 10 Origin, 11 Route, 12 ConnectionForbidden, 13 ConnectionUnknown, 14 Role, 15 NotFound, 16 Method,
+    17 JobLive, 18 Payload, 19 Uri, 20 KeyReused, 21 Upgrade, 22 VendorUnreachable, 23 Unavailable, 24 Setup,
+    25 VendorTimeout, 26 Internal,
+});
+
 /// One refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
@@ -73,6 +80,8 @@ pub struct Refusal {
     /// The limits that refuse, by name.
     pub violated: Vec<String>,
 }
+
+wire!(struct Refusal { reason, detail, retry_after_seconds, violated });
 
 impl Refusal {
     /// A refusal that waiting does not cure.

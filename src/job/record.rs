@@ -1,13 +1,13 @@
 //! What is stored of a job: a small record that changes, its request, and the vendor's answer, each in a table of its own,
 //! so that a job's state can be read without its bodies.
 //!
-//! Each begins with the version of its form; the rest is postcard.
+//! Each begins with the version of its form; the rest is its [`wire`] form.
 
 use super::Bytes;
 use crate::json::Items;
 use crate::key::Master;
 use crate::seal::{self, NONCE_BYTES, Place};
-use serde::{Deserialize, Serialize};
+use crate::wire::{self, Wire, wire};
 
 const VERSION: u8 = 1;
 
@@ -16,7 +16,7 @@ const VERSION: u8 = 1;
 pub const MOST_ATTEMPTS: usize = 50;
 
 /// Where a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It waits: for its time, or for admission.
     Queued,
@@ -27,6 +27,8 @@ pub enum State {
     /// It is a dead letter.
     Dead,
 }
+
+wire!(enum State { 0 Queued, 1 Running, 2 Done, 3 Dead });
 
 impl State {
     /// All, by their names.
@@ -40,7 +42,7 @@ impl State {
 }
 
 /// One attempt. Times are Unix ms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// When it was handed to a Worker.
     pub at: i64,
@@ -50,8 +52,10 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
+wire!(struct Attempt { at, status, error });
+
 /// A job as it stands. Times are Unix ms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Who has asked for it.
     pub app: String,
@@ -93,8 +97,13 @@ pub struct Record {
     pub answered: bool,
 }
 
+wire!(struct Record {
+    app, connection, method, path, urgency, created, updated, due, state, run, tries, token_refused, attempts,
+    error, key, fingerprint, callback, bytes, answered,
+});
+
 /// What a job asks of the vendor: what would go out, less the credential. Its `Debug` shows no header and no query.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Upper case.
     pub method: String,
@@ -108,6 +117,8 @@ pub struct Request {
     pub callback: Option<String>,
 }
 
+wire!(struct Request { method, url, headers, body, callback });
+
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Request").field("method", &self.method).field("body", &self.body).finish_non_exhaustive()
@@ -115,7 +126,7 @@ impl std::fmt::Debug for Request {
 }
 
 /// What the vendor answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
@@ -127,14 +138,17 @@ pub struct Answer {
     pub truncated: bool,
 }
 
+wire!(struct Answer { status, headers, body, truncated });
+
 /// A request as it is stored: everything in which a caller may have put a secret of the vendor's is sealed, as a list of
 /// URL, headers and callback.
-#[derive(Serialize, Deserialize)]
 struct Stored {
     method: String,
     sealed: String,
     body: Bytes,
 }
+
+wire!(struct Stored { method, sealed, body });
 
 impl Request {
     /// To be stored; none if URL and headers are longer than can be sealed ([`seal::MAX_SECRET_BYTES`]).
@@ -162,14 +176,14 @@ fn field(id: &str) -> String {
 }
 
 /// To be stored.
-pub fn to_row<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).unwrap_or_default()
+pub fn to_row(value: &impl Wire) -> Vec<u8> {
+    wire::write(vec![VERSION], value)
 }
 
 /// From storage; none for another release's.
-pub fn from_row<T: serde::de::DeserializeOwned>(row: &[u8]) -> Option<T> {
+pub fn from_row<T: Wire>(row: &[u8]) -> Option<T> {
     let (version, rest) = row.split_first()?;
-    if *version == VERSION { postcard::from_bytes(rest).ok() } else { None }
+    if *version == VERSION { wire::read(rest) } else { None }
 }
 
 #[cfg(test)]

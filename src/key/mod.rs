@@ -6,16 +6,16 @@ mod errand;
 mod find;
 mod master;
 
+use crate::wire::wire;
 pub use admin::AdminTokens;
 pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, open};
 pub use errand::{is_stamp, is_stamped, stamp};
 pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
 pub use master::{MAX_MASTERS, Master, MasterFault};
 pub(crate) use master::{SEAL_ID_BYTES, hmac};
-use serde::{Deserialize, Serialize};
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Make calls.
     App,
@@ -24,6 +24,8 @@ pub enum Role {
     /// See bodies too, replay, delete.
     Operator,
 }
+
+wire!(enum Role { 0 App, 1 Viewer, 2 Operator });
 
 impl Role {
     const NAMES: [(&'static str, Self); 3] =
@@ -41,7 +43,7 @@ impl Role {
 }
 
 /// What a key says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// The tenant's name.
     pub tenant: String,
@@ -54,6 +56,8 @@ pub struct Claims {
     /// Unix time, seconds.
     pub expires: Option<u64>,
 }
+
+wire!(struct Claims { tenant, id, role, app, expires });
 
 /// Most characters in the name of a tenant, an app or a connection.
 pub const MAX_NAME_BYTES: usize = 63;

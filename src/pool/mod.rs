@@ -7,7 +7,7 @@
 
 use crate::civil::{Day, Reset};
 use crate::throttle::{Calendar, Daily, Now, Turn};
-use serde::{Deserialize, Serialize};
+use crate::wire::{self, wire};
 
 /// A loan is to be spent within this of asking, milliseconds.
 pub const SPEND_MS: i64 = 2_000;
@@ -24,7 +24,7 @@ const LATE_MS: i64 = 10_000;
 const LONGEST_MS: i64 = 3_700_000;
 
 /// What a connection asks of its pool.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Borrow {
     /// Who: tenant, connection and limit.
     pub who: String,
@@ -46,8 +46,10 @@ pub struct Borrow {
     pub life_ms: i64,
 }
 
+wire!(struct Borrow { who, epoch, turn, want, unused, amount, reset, vendor, life_ms });
+
 /// What the pool answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lent {
     /// Permits; 0 where none are left, or none were asked for.
     pub n: u32,
@@ -59,7 +61,9 @@ pub struct Lent {
     pub dry_until: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+wire!(struct Lent { n, spend_ms, used, dry_until });
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Borrower {
     who: String,
     amount: u64,
@@ -73,7 +77,9 @@ struct Borrower {
     opens: i64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+wire!(struct Borrower { who, amount, epoch, turn, lent, at, until, opens });
+
+#[derive(Debug)]
 struct Row {
     reset: Reset,
     day: Day,
@@ -82,6 +88,8 @@ struct Row {
     recent: Vec<(i64, u64)>,
     borrowers: Vec<Borrower>,
 }
+
+wire!(struct Row { reset, day, used, before, recent, borrowers });
 
 const VERSION: u8 = 1;
 
@@ -107,7 +115,7 @@ impl Pool {
     /// If the row is not one that this version writes.
     pub fn load(row: &[u8]) -> Result<Self, String> {
         let body = row.strip_prefix(&[VERSION]).ok_or("the pool's row is of another version than this build reads")?;
-        let row: Row = postcard::from_bytes(body).map_err(|_| "the pool's row does not parse")?;
+        let row: Row = wire::read(body).ok_or("the pool's row does not parse")?;
         let count = Daily { used: row.used, before: row.before };
         Ok(Self { days: Calendar::resume(row.reset, row.day), count, recent: row.recent, borrowers: row.borrowers })
     }
@@ -122,7 +130,7 @@ impl Pool {
             recent: self.recent.clone(),
             borrowers: self.borrowers.clone(),
         };
-        postcard::to_extend(&row, vec![VERSION]).unwrap_or_default()
+        wire::write(vec![VERSION], &row)
     }
 
     /// A connection asks, and gives back.

@@ -1,4 +1,4 @@
-//! The wire between a Worker and a tenant's object: one pair of types, as postcard in a POST. Both ends are of one release but for the
+//! The wire between a Worker and a tenant's object: one pair of types, in their [`wire`] form in a POST. Both ends are of one release but for the
 //! moments of a deploy, and then the other's words do not parse and are asked for again.
 
 use crate::job::{self, Request};
@@ -9,10 +9,10 @@ use crate::refusal::Refusal;
 use crate::throttle::{Counted, Outcome, PermitId};
 use crate::vendor::Profile;
 use crate::vendor::grant::{Exchange, Failure, Issued};
-use serde::{Deserialize, Serialize};
+use crate::wire::{self, Wire, wire};
 
 /// What a Worker asks of a tenant's object.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub enum Ask {
     /// May this call go? Answered when it may, or with a refusal.
     Admit(Admit),
@@ -45,8 +45,13 @@ pub enum Ask {
     Directory(Directory),
 }
 
+wire!(enum Ask {
+    0 Admit(a), 1 Describe(a), 2 Settle(a), 3 Keep(a), 4 Ran(a), 5 Jobs(a), 6 Fetched(a), 7 Delivered(a),
+    8 Gone(a), 9 Borrow(a), 10 Status(a), 11 Figures(a, b), 12 Admin(a), 13 Directory(a),
+});
+
 /// Which statistics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Figures {
     /// Counts by day.
     Days {
@@ -61,8 +66,10 @@ pub enum Figures {
     Metrics,
 }
 
+wire!(enum Figures { 0 Days { errors, week, connection }, 1 Metrics });
+
 /// The list of tenants.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub enum Directory {
     /// Enters a name, before its tenant is created.
     Add(String),
@@ -72,8 +79,10 @@ pub enum Directory {
     List,
 }
 
+wire!(enum Directory { 0 Add(a), 1 Remove(a), 2 List });
+
 /// An administrator's call.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub enum Admin {
     /// Create or replace the policy; the text as sent.
     PutPolicy(String),
@@ -89,8 +98,10 @@ pub enum Admin {
     RevokeKey(String),
 }
 
+wire!(enum Admin { 0 PutPolicy(a), 1 GetPolicy, 2 Delete, 3 CreateKey(a), 4 ListKeys, 5 RevokeKey(a) });
+
 /// The body of `POST …/keys`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct NewKey {
     /// What the key may do.
     pub role: Role,
@@ -100,8 +111,10 @@ pub struct NewKey {
     pub expires_in_seconds: Option<u64>,
 }
 
+wire!(struct NewKey { role, app, expires_in_seconds });
+
 /// A call that asks to go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admit {
     /// The call's id: 128 random bits, hexadecimal. Asking twice with one id takes one permit.
     pub call: String,
@@ -139,8 +152,13 @@ pub struct Admit {
     pub rejected: u64,
 }
 
+wire!(struct Admit {
+    call, claims, connection, method, path, uri_bytes, body, page, origin, own_origin, key_apart, wait_ms,
+    urgency, again, knows, holds, rejected,
+});
+
 /// A call to be kept and made later.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Keep {
     /// What it would ask to go by.
     pub admit: Admit,
@@ -154,8 +172,10 @@ pub struct Keep {
     pub wait_ms: u64,
 }
 
+wire!(struct Keep { admit, request, made, key, wait_ms });
+
 /// What became of a job's run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Ran {
     /// What becomes of the permit. With an outcome of `Unused` nothing was sent.
     pub settle: Settle,
@@ -175,8 +195,10 @@ pub struct Ran {
     pub answer: Option<job::Answer>,
 }
 
+wire!(struct Ran { settle, job, run, executed, transient, retry_after_ms, rejected, answer });
+
 /// An ask about jobs, by a key whose MAC and expiry are checked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct JobsAsk {
     /// What the key says.
     pub claims: Claims,
@@ -190,8 +212,10 @@ pub struct JobsAsk {
     pub what: JobsWhat,
 }
 
+wire!(struct JobsAsk { claims, page, origin, own_origin, what });
+
 /// What may be asked about jobs. Ids as they were written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub enum JobsWhat {
     /// Which there are, the newest first.
     List {
@@ -216,6 +240,10 @@ pub enum JobsWhat {
     ReplayAll,
 }
 
+wire!(enum JobsWhat {
+    0 List { dead, state, limit, after }, 1 Show(a), 2 Answer(a), 3 Delete(a, b), 4 Replay(a), 5 ReplayAll,
+});
+
 impl JobsWhat {
     /// It changes nothing.
     pub const fn looks(&self) -> bool {
@@ -224,7 +252,7 @@ impl JobsWhat {
 }
 
 /// An access token to fetch: for whoever is told so, and nobody else.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Fetch {
     /// What to send.
     pub exchange: Exchange,
@@ -234,8 +262,10 @@ pub struct Fetch {
     pub began: i64,
 }
 
+wire!(struct Fetch { exchange, whose, began });
+
 /// What became of an exchange.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Fetched {
     /// The connection's name.
     pub connection: String,
@@ -247,8 +277,10 @@ pub struct Fetched {
     pub result: Result<Issued, Failure>,
 }
 
+wire!(struct Fetched { connection, whose, began, result });
+
 /// What became of a message that was sent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Delivered {
     /// Its id, as it was sent.
     pub id: String,
@@ -262,14 +294,18 @@ pub struct Delivered {
     pub retry_after_ms: Option<u64>,
 }
 
+wire!(struct Delivered { id, attempt, status, error, retry_after_ms });
+
 /// An access token. Its `Debug` shows only which one it is.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Bearer {
     /// The token.
     pub token: String,
     /// Its mark.
     pub mark: u64,
 }
+
+wire!(struct Bearer { token, mark });
 
 impl std::fmt::Debug for Bearer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -278,7 +314,7 @@ impl std::fmt::Debug for Bearer {
 }
 
 /// What is known of a request's body before it is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
     /// No body, or this many bytes.
     Bytes(u64),
@@ -286,8 +322,10 @@ pub enum BodyLength {
     Unknown,
 }
 
+wire!(enum BodyLength { 0 Bytes(a), 1 Unknown });
+
 /// What became of a permit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settle {
     /// The connection's name.
     pub connection: String,
@@ -311,8 +349,12 @@ pub struct Settle {
     pub sent: Option<Sent>,
 }
 
+wire!(struct Settle {
+    connection, permit, attempt, outcome, since_headers_ms, response_bytes, status, counts, error_code, sent,
+});
+
 /// A vendor call that was made, as the statistics see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// The app that called.
     pub app: String,
@@ -326,8 +368,10 @@ pub struct Sent {
     pub ago_ms: u64,
 }
 
+wire!(struct Sent { app, method, path, nth, ago_ms });
+
 /// What the object answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub enum Reply {
     /// The call may go, once, within the permit's slack.
     Go(Go),
@@ -362,8 +406,13 @@ pub enum Reply {
     Again,
 }
 
+wire!(enum Reply {
+    0 Go(a), 1 No(a), 2 Fetch(a), 3 Stands, 4 Route(a), 5 Lent(a), 6 Kept(a), 7 Answer(a), 8 Done,
+    9 Document { status, body, warnings }, 10 Invalid(a), 11 Again,
+});
+
 /// Leave to send once.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct Go {
     /// What to settle with.
     pub permit: PermitId,
@@ -385,8 +434,10 @@ pub struct Go {
     pub would: Option<String>,
 }
 
+wire!(struct Go { permit, waited_ms, slack_ms, route, route_version, bearer, mark, rate_limit, would });
+
 /// A refusal, with what is needed to say it in the vendor's dialect.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub struct No {
     /// The refusal.
     pub refusal: Refusal,
@@ -396,8 +447,10 @@ pub struct No {
     pub rate_limit: Option<(String, String)>,
 }
 
+wire!(struct No { refusal, vendor, rate_limit });
+
 /// Where a connection's calls go, and how. The same for every call of one version.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Route {
     /// Differs whenever anything in it does, over all lives of all tenants.
     pub version: u64,
@@ -417,6 +470,10 @@ pub struct Route {
     pub rate_limit_policy: String,
 }
 
+wire!(struct Route {
+    version, profile, base_url, credential, timeout_ms, attempts, max_wait_ms, rate_limit_policy,
+});
+
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Route")
@@ -427,14 +484,13 @@ impl std::fmt::Debug for Route {
 }
 
 /// What goes over the wire.
-pub fn to_wire<T: Serialize>(message: &T) -> Vec<u8> {
-    // Into memory nothing can fail but a type that postcard does not know; an empty message then parses as nothing.
-    postcard::to_allocvec(message).unwrap_or_default()
+pub fn to_wire(message: &impl Wire) -> Vec<u8> {
+    wire::write(Vec::new(), message)
 }
 
 /// What came over the wire; none for the words of another release.
-pub fn from_wire<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    postcard::from_bytes(bytes).ok()
+pub fn from_wire<T: Wire>(bytes: &[u8]) -> Option<T> {
+    wire::read(bytes)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The rate follows the vendor: cut at a throttle, raised after a run of good answers; a Retry-After pauses the connection.
 
 use super::rule::AdaptiveRule;
-use serde::{Deserialize, Serialize};
+use crate::wire::wire;
 
 const WHOLE: u64 = 1_000_000;
 /// A vendor's Retry-After is believed up to a day.
@@ -10,13 +10,15 @@ const LONGEST_PAUSE_MS: u64 = 86_400_000;
 const JITTER_MS: u64 = 1_000;
 
 /// The state of one connection's adaptation. Times in limiter milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adaptive {
     factor_ppm: u32,
     cut_at: i64,
     good: u32,
     paused_until: i64,
 }
+
+wire!(struct Adaptive { factor_ppm, cut_at, good, paused_until });
 
 impl Adaptive {
     /// At the most the rule allows.

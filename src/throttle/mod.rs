@@ -37,6 +37,7 @@ mod window;
 #[path = "../../tests/simulation/mod.rs"]
 mod simulation;
 
+use crate::wire::wire;
 pub use adaptive::longest_pause_ms;
 pub use admit::{Admission, Call, Grant, Refused, Would};
 pub use daily::{Calendar, Daily, Turn};
@@ -44,12 +45,11 @@ pub use outcome::{Counted, Outcome, ThrottledBy};
 pub use queue::Ticket;
 pub use report::{DayReport, Left, LimitReport, QueueReport, kind_name, policy_item};
 pub use rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
-use serde::{Deserialize, Serialize};
 pub use settle::{Settled, Settlement};
 pub use state::{AppRule, Now, Plan, SKEW_MS, SLACK_MS, Throttle};
 
 /// Leave to send once; settled by this id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PermitId {
     /// The life of the connection's state that granted it.
     pub epoch: u32,
@@ -60,3 +60,5 @@ pub struct PermitId {
     /// Where that life keeps its lease.
     pub slot: u32,
 }
+
+wire!(struct PermitId { epoch, lane, seq, slot });

@@ -1,9 +1,9 @@
 //! What became of a permit, as the Worker that held it reports.
 
-use serde::{Deserialize, Serialize};
+use crate::wire::wire;
 
 /// The end of a permit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The vendor answered, whatever it said, save a throttle.
     Answered,
@@ -20,8 +20,10 @@ pub enum Outcome {
     Unused,
 }
 
+wire!(enum Outcome { 0 Answered, 1 Throttled { by, retry_after_ms }, 2 Unknown, 3 Unused });
+
 /// The vendor's limit that a throttle names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThrottledBy {
     /// A rate or window, or nothing more exact.
     Rate,
@@ -31,8 +33,10 @@ pub enum ThrottledBy {
     Day,
 }
 
+wire!(enum ThrottledBy { 0 Rate, 1 Concurrency, 2 Day });
+
 /// What an answer says that the vendor itself has counted under one limit, the call included.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// The limit's name.
     pub limit: String,
@@ -41,3 +45,5 @@ pub struct Counted {
     /// It is what is left of the limit, rather than what is used.
     pub left: bool,
 }
+
+wire!(struct Counted { limit, n, left });

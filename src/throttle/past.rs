@@ -3,10 +3,10 @@
 
 use super::ledger::Ledger;
 use super::mutant::{self, Mutant};
-use serde::{Deserialize, Serialize};
+use crate::wire::wire;
 
 /// The ids one earlier life left on one lane.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastLane {
     /// The lane's number in that life.
     pub old: u32,
@@ -16,8 +16,10 @@ pub struct PastLane {
     pub ids: Vec<u64>,
 }
 
+wire!(struct PastLane { old, lane, ids });
+
 /// What one earlier life left. Limiter milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// That life.
     pub epoch: u32,
@@ -32,6 +34,8 @@ pub struct Group {
     /// The ids.
     pub lanes: Vec<PastLane>,
 }
+
+wire!(struct Group { epoch, fly, run_until, fly_until, ran, lanes });
 
 impl Group {
     fn ids(&self, meter: u32, ledger: &Ledger) -> u64 {

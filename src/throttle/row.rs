@@ -1,6 +1,6 @@
 //! The stored form: one row a connection, from which the next life knows all that this one may have granted.
 //!
-//! The first byte is the version; the rest is postcard, whose field order is the format. `tests/throttle_row.rs` pins it.
+//! The first byte is the version; the rest is its [`wire`] form, in which the fields' order is the format. `tests/throttle_row.rs` pins it.
 
 use super::adaptive::Adaptive;
 use super::clock::Clock;
@@ -11,13 +11,12 @@ use super::queue::Queue;
 use super::rule::{Kind, Limit};
 use super::state::{AppRule, Now, Plan, Throttle};
 use crate::civil::{Day, Reset};
-use serde::{Deserialize, Serialize};
+use crate::wire::{self, wire};
 
 /// Version 1 had no vendor counts: it is a row of version 2 with the last list left out.
 const VERSION: u8 = 2;
 const BUDGET: u32 = u32::MAX;
 
-#[derive(Serialize, Deserialize)]
 struct Row {
     epoch: u32,
     offset: i64,
@@ -38,7 +37,11 @@ struct Row {
     vendor: Vec<(u32, u64)>,
 }
 
-#[derive(Serialize, Deserialize)]
+wire!(struct Row {
+    epoch, offset, time, wall, life, limits, apps, calendars, lanes, ceiling, until, meters, groups, adaptive,
+    last_settled, vendor,
+});
+
 struct RowLane {
     app: u32,
     mask: u32,
@@ -47,14 +50,16 @@ struct RowLane {
     leases: Vec<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
+wire!(struct RowLane { app, mask, seq, spare, leases });
+
 struct RowMeter {
     limit: u32,
     app: Option<u32>,
     gauge: RowGauge,
 }
 
-#[derive(Serialize, Deserialize)]
+wire!(struct RowMeter { limit, app, gauge });
+
 enum RowGauge {
     /// The span, and settlements as ages at `time` with their counts.
     Window(i64, Vec<(i64, u32)>),
@@ -64,6 +69,8 @@ enum RowGauge {
     Daily(u32, u64, u64),
     Slots,
 }
+
+wire!(enum RowGauge { 0 Window(a, b), 1 Bucket(a), 2 Daily(a, b, c), 3 Slots });
 
 const fn kind(limit: &Limit) -> u8 {
     match limit.kind {
@@ -103,7 +110,7 @@ impl Throttle {
             last_settled: self.last_settled,
             vendor: (0..).zip(&self.meters).filter_map(|(at, meter)| Some((at, meter.vendor?))).collect(),
         };
-        postcard::to_extend(&row, vec![VERSION]).unwrap_or_default()
+        wire::write(vec![VERSION], &row)
     }
 
     /// The next life, from the last row of the one before. What comes from disk is held `skew` milliseconds longer.
@@ -118,8 +125,7 @@ impl Throttle {
             1 => body.push(0),
             _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
         }
-        let row: Row =
-            postcard::from_bytes(&body).map_err(|fault| format!("the stored row does not parse: {fault}"))?;
+        let row: Row = wire::read(&body).ok_or("the stored row does not parse")?;
         let clock = Clock::resume(row.offset, row.time, now.wall);
         let mut next = Self::bare(plan, clock, now);
         next.epoch = row.epoch.saturating_add(1);

@@ -2,10 +2,10 @@
 //! Times are milliseconds unless the name says otherwise; fractions are parts per million.
 
 use crate::civil::Reset;
-use serde::{Deserialize, Serialize};
+use crate::wire::wire;
 
 /// One limit of a connection, as it is in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// The policy's name for it: with the kind, what its counters are kept by.
     pub name: String,
@@ -19,8 +19,10 @@ pub struct Limit {
     pub pool: Option<String>,
 }
 
+wire!(struct Limit { name, kind, of, per_app, pool });
+
 /// The kinds of limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// `rate_micro` millionths of a call a second, `burst` (≥ 1) at once.
     TokenBucket {
@@ -61,8 +63,13 @@ pub enum Kind {
     },
 }
 
+wire!(enum Kind {
+    0 TokenBucket { rate_micro, burst }, 1 RollingWindow { calls, window_ms, guard_ms }, 2 RollingDay { calls },
+    3 Daily { amount, reset, unit }, 4 Concurrency { calls, after_ms },
+});
+
 /// What a daily limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Calls sent.
     Calls,
@@ -70,8 +77,10 @@ pub enum Unit {
     ResponseBytes,
 }
 
+wire!(enum Unit { 0 Calls, 1 ResponseBytes });
+
 /// The wait queue of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueRule {
     /// Calls that may wait at once.
     pub size: u32,
@@ -79,8 +88,10 @@ pub struct QueueRule {
     pub max_wait_ms: u64,
 }
 
+wire!(struct QueueRule { size, max_wait_ms });
+
 /// How the rate follows the vendor's throttles. Fractions in parts per million.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdaptiveRule {
     /// The factor never falls below this.
     pub min_ppm: u32,
@@ -96,14 +107,18 @@ pub struct AdaptiveRule {
     pub pause_ms: u64,
 }
 
+wire!(struct AdaptiveRule { min_ppm, max_ppm, backoff_ppm, recovery_ppm, successes, pause_ms });
+
 /// Whether a connection's limits are kept or only watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Delay and refuse.
     Enforce,
     /// Only count, and say what would have been done.
     Observe,
 }
+
+wire!(enum Mode { 0 Enforce, 1 Observe });
 
 impl Mode {
     /// As a policy writes it.

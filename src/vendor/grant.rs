@@ -7,9 +7,9 @@ use super::profile::Profile;
 use crate::json;
 use crate::json::Value;
 use crate::policy::Credential;
+use crate::wire::wire;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
 
 /// How long a token endpoint may take, from send to last byte, milliseconds. Usual are some hundred.
 pub const EXCHANGE_MS: u64 = 10_000;
@@ -30,7 +30,7 @@ const LONGEST_LIFE_S: u64 = 31_536_000;
 const ASSERTION_S: i64 = 120;
 
 /// A request for an access token: a form, posted. Its `Debug` shows the URL alone.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// The token endpoint.
     pub url: String,
@@ -44,14 +44,18 @@ pub struct Exchange {
     pub timeout_ms: u64,
 }
 
+wire!(struct Exchange { url, basic, form, sign, timeout_ms });
+
 /// An assertion that lacks its signature (RS256).
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Signing {
     /// The private key: PKCS #8 in base64.
     pub key: String,
     /// Header and claims, encoded, with the dot between.
     pub input: String,
 }
+
+wire!(struct Signing { key, input });
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,7 +70,7 @@ impl std::fmt::Debug for Signing {
 }
 
 /// What a token endpoint gave. Its `Debug` shows no token.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Issued {
     /// The access token.
     pub token: String,
@@ -76,6 +80,8 @@ pub struct Issued {
     pub life_s: Option<u64>,
 }
 
+wire!(struct Issued { token, refresh_token, life_s });
+
 impl std::fmt::Debug for Issued {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Issued").field("life_s", &self.life_s).finish_non_exhaustive()
@@ -83,7 +89,7 @@ impl std::fmt::Debug for Issued {
 }
 
 /// Why there is no token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The endpoint does not take the credential; with OAuth's code, where it gave one of those.
     Refused {
@@ -112,6 +118,11 @@ pub enum Failure {
     /// Whoever was to fetch it has not reported.
     Lost,
 }
+
+wire!(enum Failure {
+    0 Refused { status, code }, 1 Unwell { status, retry_after_ms }, 2 Senseless, 3 Redirected, 4 Silent,
+    5 Unreachable, 6 Key, 7 Lost,
+});
 
 impl Failure {
     /// The credential or the policy is at fault: asking again soon does not help.

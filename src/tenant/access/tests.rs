@@ -1,6 +1,8 @@
 use super::*;
 use crate::civil::Zones;
+use crate::key::{Claims, Role};
 use crate::policy::{Context, Policy};
+use crate::tenant::protocol::BodyLength;
 
 /// 2026-06-15 12:00 UTC.
 const NOON: i64 = 1_781_524_800_000;
@@ -292,10 +294,30 @@ fn no_more_wait_than_there_is_room_for() {
 }
 
 fn admit() -> Admit {
-    serde_json::from_value(serde_json::json!({
-        "call": "00", "claims": {"tenant": "t", "id": "i", "role": "App", "app": "a", "expires": null},
-        "connection": "c", "method": "GET", "path": "/", "uri_bytes": 1, "body": {"Bytes": 0}, "page": false,
-        "origin": null, "own_origin": false, "key_apart": true, "wait_ms": null, "urgency": 3, "again": false, "knows": 0, "holds": 0, "rejected": 0,
-    }))
-    .unwrap()
+    let claims = Claims {
+        tenant: "t".to_owned(),
+        id: "i".to_owned(),
+        role: Role::App,
+        app: Some("a".to_owned()),
+        expires: None,
+    };
+    Admit {
+        call: "00".to_owned(),
+        claims,
+        connection: "c".to_owned(),
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        uri_bytes: 1,
+        body: BodyLength::Bytes(0),
+        page: false,
+        origin: None,
+        own_origin: false,
+        key_apart: true,
+        wait_ms: None,
+        urgency: 3,
+        again: false,
+        knows: 0,
+        holds: 0,
+        rejected: 0,
+    }
 }

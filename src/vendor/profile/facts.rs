@@ -3,7 +3,7 @@
 use crate::json::Value;
 
 /// A vendor, as data: a file in `src/vendor/profiles/`, or a connection's inline `profile`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile {
     /// The built-in's name, or `inline`.
     pub name: String,
@@ -76,6 +76,12 @@ pub enum TokenPlace {
     },
     /// A query parameter.
     Query(String),
+}
+
+impl Default for TokenPlace {
+    fn default() -> Self {
+        Self::Header { name: "Authorization".to_owned(), prefix: "Bearer ".to_owned() }
+    }
 }
 
 /// Where a vendor's clients fetch a token; Sluice answers in its place.
@@ -206,9 +212,10 @@ pub enum Executed {
 }
 
 /// Whose shapes a refusal has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Problem documents.
+    #[default]
     Generic,
     /// Errors in HTTP 200.
     Marketo,

@@ -9,13 +9,12 @@ mod routes;
 mod table;
 
 use crate::json::{self, Value};
+use crate::wire::{Reader, Wire, wire};
 pub use facts::{
     Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
     TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 pub use fields::Fault;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
@@ -62,31 +61,32 @@ impl Dialect {
     }
 }
 
-/// On the wire a built-in profile is its name, an inline one its text.
-#[derive(Serialize, Deserialize)]
-enum Wire {
+/// On the wire: a built-in profile is its name, an inline one its text.
+enum Written {
     BuiltIn(String),
     Inline(String),
 }
 
-impl Serialize for Profile {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match &self.text {
-            Some(text) => Wire::Inline(text.clone()).serialize(to),
-            None => Wire::BuiltIn(self.name.clone()).serialize(to),
-        }
-    }
-}
+wire!(enum Written { 0 BuiltIn(name), 1 Inline(text) });
 
-impl<'de> Deserialize<'de> for Profile {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        match Wire::deserialize(from)? {
-            Wire::BuiltIn(name) => Self::built_in(&name).ok_or_else(|| D::Error::custom("no such profile is built in")),
-            Wire::Inline(text) => {
-                let value = json::read(&text).map_err(D::Error::custom)?;
-                Self::inline(&value).map_err(|_| D::Error::custom("the inline profile does not read"))
-            }
-        }
+impl Wire for Profile {
+    fn write(&self, to: &mut Vec<u8>) {
+        let written = match &self.text {
+            Some(text) => Written::Inline(text.clone()),
+            None => Written::BuiltIn(self.name.clone()),
+        };
+        written.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Self {
+        let read = match Written::read(from) {
+            Written::BuiltIn(name) => Self::built_in(&name),
+            Written::Inline(text) => json::read(&text).ok().and_then(|value| Self::inline(&value).ok()),
+        };
+        read.unwrap_or_else(|| {
+            from.spoil();
+            Self::default()
+        })
     }
 }
 

@@ -223,16 +223,15 @@ fn key_in(fields: &mut Fields) -> Vec<KeyPlace> {
 }
 
 fn token_in(fields: &mut Fields) -> TokenPlace {
-    let bearer = || TokenPlace::Header { name: "Authorization".to_owned(), prefix: "Bearer ".to_owned() };
     let read = |fields: &mut Fields| match (fields.text("header"), fields.text("query")) {
         (Some(name), None) => TokenPlace::Header { name, prefix: fields.text("prefix").unwrap_or_default() },
         (None, Some(name)) => TokenPlace::Query(name),
         _ => {
             fields.fault("header", "must be there, or `query`, and not both");
-            bearer()
+            TokenPlace::default()
         }
     };
-    fields.object("token_in", &["header", "prefix", "query"], read).unwrap_or_else(bearer)
+    fields.object("token_in", &["header", "prefix", "query"], read).unwrap_or_default()
 }
 
 fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire;
 use serde_json::{Value, json};
 
 fn faults(profile: &Value) -> Vec<Fault> {
@@ -47,18 +48,15 @@ fn the_briefs_figures_are_the_defaults() {
 #[test]
 fn a_built_in_profile_travels_by_name_and_an_inline_one_whole() {
     let marketo = Profile::built_in("marketo").unwrap();
-    let wire = serde_json::to_string(&marketo).unwrap();
-    assert_eq!(wire, r#"{"BuiltIn":"marketo"}"#);
+    assert_eq!(wire::write(Vec::new(), &marketo), b"\x00\x07marketo");
     let inline = Profile::inline(&json::Value::of(
         &json!({"title": "Mine", "share": 0.25, "answers": [{"status": 420, "means": "rate"}]}),
     ))
     .unwrap();
     for profile in [marketo, inline] {
-        let json: Profile = serde_json::from_str(&serde_json::to_string(&profile).unwrap()).unwrap();
-        assert_eq!(json, profile);
-        let binary: Profile = postcard::from_bytes(&postcard::to_allocvec(&profile).unwrap()).unwrap();
-        assert_eq!(binary, profile);
+        assert_eq!(wire::read(&wire::write(Vec::new(), &profile)), Some(profile));
     }
+    assert_eq!(wire::read::<Profile>(b"\x00\x06nobody"), None, "of another release");
 }
 
 #[test]
