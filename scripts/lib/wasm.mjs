@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { esbuildPath, wasmOptPath } from './npm.mjs';
 import { namedByPlace } from './order.mjs';
 import { inRoot, readText } from './places.mjs';
-import { must } from './processes.mjs';
+import { ask, must } from './processes.mjs';
 import { installNightly, nightlyAtHand } from './rust.mjs';
 import { say, step } from './say.mjs';
 import { hashOf, keepStamp } from './stamp.mjs';
@@ -15,8 +15,18 @@ import { installTools, WORKER_BUILD } from './tools.mjs';
 const SMALL = 'scripts/lib/rustc-small.sh';
 /** AES and SHA-2 in their short forms: they see a few hundred bytes a call. Here, since Cargo sees when these flags change. */
 const SHORT_FORMS = '--cfg aes_backend_soft="compact" --cfg sha2_backend_soft="compact"';
-/** Functions with as much as this on their stack (bytes) stay functions, wherever they are called from: short ones are more alike to gzip. */
-const FEW_INLINED = '-Cllvm-args=-inline-max-stacksize=64';
+/** Smaller Wasm, where this nightly Rust knows how: neither of these is promised to stay. */
+const SMALLER = [
+  // A function with so many bytes on its stack stays one, wherever it is called from: short ones are more alike to gzip. 4 kB.
+  '-Cllvm-args=-inline-max-stacksize=64',
+  // The shorter of the two forms in which Wasm catches. 4 kB.
+  '-Cllvm-args=-wasm-use-legacy-eh=true',
+];
+/** The same of flags that only a nightly Rust takes; `SMALL` adds them, as worker-build asks something of the stable one too. */
+const SMALLER_NIGHTLY = [
+  // Nothing that is dropped here panics, so nobody need be ready to catch it. 16 kB.
+  '-Zpanic-in-drop=abort',
+];
 const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', 'scripts/lib/order.mjs', SMALL];
 const STAMP = '.sluice-stamp';
 
@@ -65,10 +75,17 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
   if (nightly) {
     env.CARGO_UNSTABLE_BUILD_STD_FEATURES = 'optimize_for_size';
     env.RUSTC_WRAPPER = inRoot(SMALL);
-    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS, FEW_INLINED].filter(Boolean).join(' ');
+    env.SLUICE_RUSTC_FLAGS = (await known(rust, SMALLER_NIGHTLY)).join(' ');
+    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS, ...(await known(rust, SMALLER))].filter(Boolean).join(' ');
   }
   await must(tools.workerBuild, args, { cwd: inRoot(), env });
   await shorten(inRoot(modules(folder).wasm));
+}
+
+/** Those flags that the nightly Rust takes. */
+async function known(rust, flags) {
+  const takes = await Promise.all(flags.map((flag) => ask('rustc', ['+nightly', flag, '--print', 'cfg'], { env: rust.env })));
+  return flags.filter((_, at) => takes[at]);
 }
 
 /** What worker-build lets wasm-opt use: with all features it might write what the platform cannot read yet. */
