@@ -1,4 +1,5 @@
-// `npm test`: installs what is missing and runs every check. `npm test -- fmt clippy` runs those alone.
+// `npm test`: installs what is missing and runs every check. `npm test -- fmt clippy` runs those alone, `--long` also
+// those that take minutes.
 import { checks, installLinters } from './lib/checks.mjs';
 import { installPackages } from './lib/npm.mjs';
 import { endTogether } from './lib/processes.mjs';
@@ -7,14 +8,16 @@ import { fail, say, seconds } from './lib/say.mjs';
 import { vendorPage } from './lib/vendored.mjs';
 
 async function main() {
-  const asked = process.argv.slice(2);
+  const long = process.argv.includes('--long');
+  const asked = process.argv.slice(2).filter((word) => word !== '--long');
   const unknown = asked.filter((name) => !checks.some((check) => check.name === name));
   if (unknown.length) throw new Error(`no check is called ${unknown.join(', ')}: there are ${checks.map(({ name }) => name).join(', ')}`);
   endTogether();
   const [rust] = await Promise.all([findRust(), installPackages().then(vendorPage)]);
   await installLinters(rust);
   const results = [];
-  for (const check of checks) if (!asked.length || asked.includes(check.name)) results.push(await made(check, rust, results));
+  const wanted = ({ name, long: takesLong }) => (asked.length ? asked.includes(name) : long || !takesLong);
+  for (const check of checks.filter(wanted)) results.push(await made(check, rust, results));
   summarise(results);
   process.exit(results.some(({ state }) => state === 'FAILED' || state === 'not run') ? 1 : 0);
 }

@@ -12,6 +12,8 @@ import { ask, run } from './processes.mjs';
 import { say } from './say.mjs';
 import { installNodeSdks, installPythonSdks, runSdkTests, startWorld } from './sdk.mjs';
 import { WASM } from './std.mjs';
+import { audit } from './audit.mjs';
+import { buildFuzzer, fuzz, targets } from './fuzz.mjs';
 import { torture } from './torture.mjs';
 import { buildVendors } from './vendors.mjs';
 import { buildWasm, gzipBytes, PANICKING, SHIPPED, unwinds } from './wasm.mjs';
@@ -20,7 +22,10 @@ const WASM_LIMIT_BYTES = 400_000;
 const NATIVE_LIMIT_SECONDS = 30;
 const NATIVE = ['-p', 'sluice', '-p', 'sluice-vendors'];
 
-/** The checks. One that returns `{skipped: why}` was not made, and the summary says so. `after` names what it needs. */
+/**
+ * The checks. One that returns `{skipped: why}` was not made, and the summary says so. `after` names what it needs. `long` ones
+ * take minutes: they are made with `--long`, or if asked for by name.
+ */
 export const checks = [
   { name: 'names', about: 'no registry host and no path of this machine in any file', work: names },
   { name: 'fmt', about: 'formatting', work: ({ rust }) => cargo(rust, ['fmt', '--all', '--check']) },
@@ -35,6 +40,8 @@ export const checks = [
   { name: 'torture', about: 'faults at random upon a running instance', after: 'wasm', work: ({ rust }) => torture(rust, TORTURE) },
   { name: 'page', about: 'the status page in a browser', after: 'wasm', work: page },
   { name: 'sdk', about: "vendors' own client libraries, from npm and PyPI", after: 'wasm', work: sdks },
+  { name: 'audit', about: 'licenses, sources and known vulnerabilities of dependencies', long: true, work: ({ rust }) => audit(rust) },
+  { name: 'fuzz', about: 'what reads from outside, a minute each', long: true, work: fuzzAll },
 ];
 
 async function names() {
@@ -88,6 +95,11 @@ async function endToEnd({ rust }) {
 
 /** Of this seed's first seconds, because every kind of fault is among them. */
 const TORTURE = ['--seconds', '14', '--seed', '10'];
+
+async function fuzzAll({ rust }) {
+  const fuzzer = await buildFuzzer(rust);
+  for (const name of targets()) await fuzz(fuzzer, name, 60);
+}
 
 async function nodeTests(folder, env = {}) {
   const files = existsSync(inRoot(folder)) ? readdirSync(inRoot(folder)).filter((name) => name.endsWith('.test.mjs')).sort() : [];

@@ -14,7 +14,8 @@ import { say, step } from './say.mjs';
 export const WORKER_BUILD = '0.8.7';
 const FETCH_MS = 20_000;
 
-const toolHome = (name, version) => join(cache, 'tools', `${name}-${version}`);
+/** Where a tool of a version is kept. */
+export const toolHome = (name, version) => join(cache, 'tools', `${name}-${version}`);
 
 /** Paths of the tools, installed if missing. */
 export async function installTools(rust) {
@@ -46,7 +47,8 @@ async function installWasmBindgen(rust, version) {
   return binary;
 }
 
-async function cargoInstall(rust, name, version, home, note) {
+/** Compiles a tool from the registry, once. */
+export async function cargoInstall(rust, name, version, home, note) {
   await step(`${name} ${version}`, async () => {
     // Tools that run for a second each build are not worth the optimiser's time.
     const quick = { CARGO_PROFILE_RELEASE_OPT_LEVEL: '1', CARGO_PROFILE_RELEASE_LTO: 'off', CARGO_PROFILE_RELEASE_CODEGEN_UNITS: '16' };

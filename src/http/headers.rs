@@ -77,7 +77,7 @@ pub fn outgoing(request: &[(String, String)], how: &Sending) -> Headers {
             out.push((name.clone(), value.clone()));
         }
     }
-    if let Some(rest) = &how.prefer.rest {
+    if let Some(rest) = how.prefer.rest.as_ref().filter(|rest| !carries_key("prefer", rest)) {
         out.push(("Prefer".to_owned(), rest.clone()));
     }
     if let Some(encodings) = how.accept_encoding {

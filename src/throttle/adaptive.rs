@@ -41,7 +41,7 @@ impl Adaptive {
         if granted < self.cut_at || self.factor_ppm >= rule.max_ppm {
             return;
         }
-        self.good += 1;
+        self.good = self.good.saturating_add(1);
         if self.good >= rule.successes.max(1) {
             self.good = 0;
             self.factor_ppm = scaled(self.factor_ppm, rule.recovery_ppm).max(self.factor_ppm + 1).min(rule.max_ppm);

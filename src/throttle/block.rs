@@ -13,7 +13,7 @@ use super::state::Throttle;
 /// A block lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
 const BLOCK_MS: i64 = 1_000;
 /// Spare permits of one row over all lanes: what a crash can over-count a day by.
-const MOST_SPARE: u64 = 256;
+pub(super) const MOST_SPARE: u64 = 256;
 /// At least so long lies between two rows that only tidy up, milliseconds.
 const QUIET_MS: i64 = 1_000;
 const LONG_AGO: i64 = i64::MIN / 4;

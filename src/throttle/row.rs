@@ -3,6 +3,7 @@
 //! The first byte is the version; the rest is its [`wire`] form, in which the fields' order is the format. `tests/throttle_row.rs` pins it.
 
 use super::adaptive::Adaptive;
+use super::block::MOST_SPARE;
 use super::clock::Clock;
 use super::daily::{Calendar, Daily};
 use super::meter::{Gauge, Meter, Stands};
@@ -126,6 +127,10 @@ impl Throttle {
             _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
         }
         let row: Row = wire::read(&body).ok_or("the stored row does not parse")?;
+        // Each is looked at by itself: a torn count must not fill the memory.
+        if row.lanes.iter().any(|lane| u64::from(lane.spare) > MOST_SPARE) {
+            return Err("the stored row has more spare permits than a block ever has".to_owned());
+        }
         let clock = Clock::resume(row.offset, row.time, now.wall);
         let mut next = Self::bare(plan, clock, now);
         next.epoch = row.epoch.saturating_add(1);

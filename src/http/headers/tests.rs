@@ -34,6 +34,11 @@ fn call<'a>() -> Returning<'a> {
 }
 
 #[test]
+fn a_key_that_was_put_into_prefer_stays_here() {
+    assert_eq!(value(&sent(&[("Prefer", "slk_abc")], true, &Placed::default()), "prefer"), None);
+}
+
+#[test]
 fn ordinary_headers_go_out_as_sent() {
     let request = [
         ("Content-Type", "a/b"),

@@ -67,9 +67,10 @@ pub fn since(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The most milliseconds that a call waits for its first permit.
+/// The most milliseconds that a call waits for its first permit; a job, for its end.
 pub fn waits(call: &Call) -> u64 {
-    call.wait.map_or(MAX_WAIT_MS, |seconds| (seconds * 1_000).min(MAX_WAIT_MS))
+    let asked = call.wait.map(|seconds| seconds * 1_000);
+    if call.job { asked.unwrap_or(0) } else { asked.unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS) }
 }
 
 fn ask(call: &Call, key: &str) -> Ask {

@@ -1,0 +1,18 @@
+//! libFuzzer on the target that `SLUICE_FUZZ` names. Started by `npm run fuzz`.
+#![no_main]
+
+#[path = "../targets/mod.rs"]
+mod targets;
+
+use libfuzzer_sys::fuzz_target;
+use std::sync::OnceLock;
+
+static TARGET: OnceLock<fn(&[u8])> = OnceLock::new();
+
+fuzz_target!(|data: &[u8]| {
+    let run = TARGET.get_or_init(|| {
+        let name = std::env::var("SLUICE_FUZZ").unwrap_or_default();
+        targets::named(&name).unwrap_or_else(|| panic!("SLUICE_FUZZ names no target of fuzz/targets"))
+    });
+    run(data);
+});

@@ -1,0 +1,48 @@
+//! What vendors answer.
+
+use sluice::http::LONGEST_RETRY_AFTER_MS;
+use sluice::vendor::body::{HEAD_BYTES, Peek, counts_over};
+use sluice::vendor::outcome::{Answered, classify, vendor_counts};
+use sluice::vendor::{Profile, grant};
+
+const ENCODINGS: [Option<&str>; 4] = [None, Some("gzip"), Some("deflate"), Some("identity")];
+
+/// What a body says does not hang on the pieces that it comes in. The first three bytes choose vendor, encoding and pieces.
+pub fn body(data: &[u8]) {
+    let [vendor, encoding, piece, body @ ..] = data else { return };
+    let names: Vec<_> = Profile::names().collect();
+    let Some(profile) = Profile::built_in(names[usize::from(*vendor) % names.len()]) else { return };
+    let encoding = ENCODINGS[usize::from(*encoding) % ENCODINGS.len()];
+    for status in [200, 400, 429] {
+        let read = |size: usize| {
+            let mut peek = Peek::new(&profile.reading, status, Some("application/json"), encoding)?;
+            for chunk in body.chunks(size) {
+                peek.feed(chunk);
+            }
+            Some(peek.said())
+        };
+        let whole = read(HEAD_BYTES.max(body.len()).max(1));
+        let pieces = read(usize::from(*piece).max(1));
+        assert_eq!(whole, pieces, "in pieces of {piece} it says something else");
+        let headers = [("Retry-After".to_owned(), super::text(body.get(..20).unwrap_or(body)).to_owned())];
+        let answered = Answered { status, headers: &headers, said: whole.as_ref(), now: 1_781_524_800_000 };
+        let verdict = classify(&profile, &answered);
+        assert!(verdict.retry_after_ms.is_none_or(|ms| ms <= LONGEST_RETRY_AFTER_MS));
+        let _ = vendor_counts(&profile, &answered);
+        if let Ok(text) = std::str::from_utf8(body) {
+            let _ = grant::read(status, None, text);
+        }
+    }
+    let most = u32::from(*piece);
+    let members = serde_json::from_slice::<serde_json::Value>(body)
+        .ok()
+        .and_then(|value| value["input"].as_array().map(Vec::len));
+    if let Some(members) = members.filter(|_| unique(body)) {
+        assert_eq!(counts_over(body, "/input", most), members > most as usize, "{members} members, at most {most}");
+    }
+}
+
+/// Of a list that is there twice one reader takes the first, another the last.
+fn unique(body: &[u8]) -> bool {
+    body.windows(7).filter(|window| window == b"\"input\"").count() == 1 && !body.contains(&b'\\')
+}

@@ -1,0 +1,94 @@
+//! JSON, and the documents that are written in it.
+
+use sluice::civil::Zones;
+use sluice::json::{self, Value};
+use sluice::key::Master;
+use sluice::policy::{Context, Policy};
+use sluice::vendor::Profile;
+
+/// Two zones are known.
+struct Two;
+
+impl Zones for Two {
+    fn offset_seconds(&self, zone: &str, _: i64) -> Option<i32> {
+        match zone {
+            "UTC" => Some(0),
+            "America/Chicago" => Some(-21_600),
+            _ => None,
+        }
+    }
+}
+
+/// Own and another reader agree on what is JSON and what it says; written again it reads the same.
+pub fn json(data: &[u8]) {
+    let text = super::text(data);
+    let _ = items(text);
+    let (own, other) = (json::read(text), serde_json::from_str::<serde_json::Value>(text));
+    let Ok(own) = own else {
+        // It is stricter in two things: how deep a document may be, and what a number may be.
+        let deep = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() > json::MAX_DEPTH;
+        let number = text.contains(['e', 'E', '.']) || text.bytes().filter(u8::is_ascii_digit).count() > 15;
+        assert!(other.is_err() || deep || number, "only the other reader takes «{text}»");
+        return;
+    };
+    assert_eq!(json::read(&own.to_string()).as_ref(), Ok(&own), "written again it reads otherwise");
+    match other {
+        Ok(other) => same(&own, &other),
+        // A number too large for it, or deeper than it goes.
+        Err(fault) => assert!(
+            fault.to_string().contains("number out of range") || fault.to_string().contains("recursion"),
+            "only we take «{text}»: {fault}"
+        ),
+    }
+}
+
+fn items(text: &str) -> Option<()> {
+    let mut items = json::Items::of(text)?;
+    let _ = (items.text(), items.number(), items.truth(), items.pairs(), items.any());
+    Some(())
+}
+
+fn same(own: &Value, other: &serde_json::Value) {
+    match (own, other) {
+        (Value::Object(fields), serde_json::Value::Object(known)) => {
+            for (name, value) in known {
+                // Of a name that is repeated the last counts, for both.
+                same(own.get(name).unwrap_or_else(|| panic!("{name} is missing")), value);
+            }
+            assert!(fields.iter().all(|(name, _)| known.contains_key(name)));
+        }
+        (Value::Array(items), serde_json::Value::Array(known)) => {
+            assert_eq!(items.len(), known.len());
+            items.iter().zip(known).for_each(|(item, known)| same(item, known));
+        }
+        (Value::String(text), serde_json::Value::String(known)) => assert_eq!(text, known),
+        (Value::Bool(truth), serde_json::Value::Bool(known)) => assert_eq!(truth, known),
+        (Value::Null, serde_json::Value::Null) => {}
+        (Value::Number(_), serde_json::Value::Number(known)) => {
+            assert_eq!(known.as_u64(), own.as_u64().filter(|_| known.as_u64().is_some()));
+        }
+        _ => panic!("{own} is not {other}"),
+    }
+}
+
+/// A policy that is taken reads the same when it is stored and loaded, and when it is sent back as it is shown.
+pub fn policy(data: &[u8]) {
+    let text = super::text(data);
+    let context = |previous| Context { zones: &Two, allow_loopback: false, previous };
+    let Ok((policy, _)) = Policy::parse(text, &context(None)) else { return };
+    let master = Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a master key");
+    let stored = policy.to_stored("acme", &master, &|bytes| bytes.fill(7)).expect("it can be stored");
+    assert_eq!(Policy::from_stored(&stored, "acme", &master, false).as_ref(), Ok(&policy), "stored, it is another");
+    let shown = policy.understood().to_string();
+    let again = Policy::parse(&shown, &context(Some(&policy)));
+    assert_eq!(again.map(|(again, _)| again).as_ref(), Ok(&policy), "sent back, it is another: {shown}");
+}
+
+/// A profile that is taken reads the same from its own text.
+pub fn profile(data: &[u8]) {
+    let Ok(value) = json::read(super::text(data)) else { return };
+    let Ok(profile) = Profile::inline(&value) else { return };
+    let text = profile.text.clone().expect("an inline profile has its text");
+    let again = json::read(&text).expect("its text is JSON");
+    assert_eq!(Profile::inline(&again).as_ref(), Ok(&profile));
+}

@@ -1,0 +1,124 @@
+//! Stored rows: nobody outside writes them, but a torn or foreign one must not end the object that loads it.
+
+use sluice::civil::{Reset, Zone, Zones};
+use sluice::job::record::{Answer, Record, from_row, to_row};
+use sluice::pool::{Borrow, Pool};
+use sluice::tenant::protocol::{Ask, Reply, from_wire, to_wire};
+use sluice::throttle::{
+    AdaptiveRule, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS, Settlement,
+    Throttle, Unit,
+};
+use sluice::usage::Usage;
+use sluice::webhook::Message;
+
+/// 2026-06-15 12:00 UTC.
+const NOON: i64 = 1_781_524_800_000;
+
+struct NoZones;
+
+impl Zones for NoZones {
+    fn offset_seconds(&self, _: &str, _: i64) -> Option<i32> {
+        None
+    }
+}
+
+const fn at(wall: i64) -> Now<'static> {
+    Now { wall, zones: &NoZones }
+}
+
+fn utc() -> Reset {
+    Reset { minute: 0, zones: vec![Zone::Fixed(0)] }
+}
+
+/// A plan with a limit of every kind.
+fn plan() -> Plan {
+    let kinds = [
+        Kind::TokenBucket { rate_micro: 10_000_000, burst: 5 },
+        Kind::RollingWindow { calls: 20, window_ms: 10_000, guard_ms: 0 },
+        Kind::RollingDay { calls: 1_000 },
+        Kind::Daily { amount: 500, reset: utc(), unit: Unit::Calls },
+        Kind::Concurrency { calls: 4, after_ms: 0 },
+    ];
+    let limit = |(at, kind): (usize, Kind)| Limit { name: format!("l{at}"), kind, of: 0, per_app: at == 1, pool: None };
+    Plan {
+        limits: kinds.into_iter().enumerate().map(limit).collect(),
+        queue: QueueRule { size: 20, max_wait_ms: 5_000 },
+        adaptive: AdaptiveRule {
+            min_ppm: 100_000,
+            max_ppm: 1_000_000,
+            backoff_ppm: 500_000,
+            recovery_ppm: 1_100_000,
+            successes: 10,
+            pause_ms: 0,
+        },
+        mode: Mode::Enforce,
+        apps: vec![AppRule { name: "a".to_owned(), weight: 1, daily_calls: None }],
+        ceiling_ms: 9_000,
+        day: utc(),
+    }
+}
+
+/// The first byte chooses whose row it is.
+pub fn row(data: &[u8]) {
+    let Some((whose, row)) = data.split_first() else { return };
+    match whose % 8 {
+        0 | 1 => throttle(row),
+        2 => pool(row),
+        3 => {
+            drop(Usage::unpack(row).map(|mut usage| Usage::unpack(&usage.pack(&[])).expect("what was packed unpacks")))
+        }
+        4 => drop(from_row::<Record>(row).map(|read| assert_eq!(from_row::<Record>(&to_row(&read)), Some(read)))),
+        5 => drop(from_row::<Answer>(row).map(|read| assert_eq!(from_row::<Answer>(&to_row(&read)), Some(read)))),
+        6 => drop(from_row::<Message>(row).map(|read| assert_eq!(from_row::<Message>(&to_row(&read)), Some(read)))),
+        _ => {
+            drop((from_wire::<Ask>(row).map(|ask| to_wire(&ask)), from_wire::<Reply>(row).map(|reply| to_wire(&reply))))
+        }
+    }
+}
+
+/// A throttle that loads serves a few calls, and its next row loads too.
+fn throttle(row: &[u8]) {
+    let Ok(mut throttle) = Throttle::load(plan(), row, at(NOON), SKEW_MS) else { return };
+    for n in 0..4_u32 {
+        let now = at(NOON + i64::from(n) * 700);
+        let call = Call {
+            app: "a",
+            mask: u32::MAX,
+            id: u128::from(n),
+            again: false,
+            waited_ms: 0,
+            wait_ms: Some(3_000),
+            urgency: 3,
+        };
+        let _ = throttle.admit(now, call);
+        let permit = PermitId { epoch: throttle.epoch(), lane: 0, seq: u64::from(n), slot: 0 };
+        throttle.settle(
+            now,
+            Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 10 },
+        );
+        let _ = (throttle.next_wakeup(), throttle.next_ready());
+        throttle.wake(now);
+        if let Some(row) = throttle.row_due() {
+            assert!(Throttle::load(plan(), &row, now, SKEW_MS).is_ok(), "its own row does not load");
+        }
+    }
+}
+
+fn pool(row: &[u8]) {
+    let Ok(mut pool) = Pool::load(row) else { return };
+    for turn in 1..4 {
+        let ask = Borrow {
+            who: "a".to_owned(),
+            epoch: 1,
+            turn,
+            want: 3,
+            unused: 1,
+            amount: 300,
+            reset: utc(),
+            vendor: 0,
+            life_ms: 9_000,
+        };
+        pool.borrow(at(NOON + i64::try_from(turn).unwrap_or(0)), &ask);
+        assert!(Pool::load(&pool.row()).is_ok(), "its own row does not load");
+    }
+}
