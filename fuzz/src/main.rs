@@ -7,7 +7,7 @@ mod targets;
 use libfuzzer_sys::fuzz_target;
 use std::sync::OnceLock;
 
-static TARGET: OnceLock<fn(&[u8])> = OnceLock::new();
+static TARGET: OnceLock<targets::Run> = OnceLock::new();
 
 fuzz_target!(|data: &[u8]| {
     let run = TARGET.get_or_init(|| {

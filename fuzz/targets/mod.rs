@@ -7,8 +7,11 @@ mod documents;
 mod keys;
 mod rows;
 
+/// A target: it panics where something does not hold.
+pub type Run = fn(&[u8]);
+
 /// Every target, by the name of its corpus.
-pub const ALL: [(&str, fn(&[u8])); 8] = [
+pub const ALL: [(&str, Run); 8] = [
     ("address", addresses::address),
     ("headers", addresses::headers),
     ("json", documents::json),
@@ -21,7 +24,7 @@ pub const ALL: [(&str, fn(&[u8])); 8] = [
 
 /// The target of that name.
 #[allow(dead_code, reason = "the corpora's test takes all of them")]
-pub fn named(name: &str) -> Option<fn(&[u8])> {
+pub fn named(name: &str) -> Option<Run> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, run)| *run)
 }
 
