@@ -10,11 +10,11 @@ export async function buildVendors(rust) {
 }
 
 /**
- * Starts these vendors, or the usual ones. Resolves to `{vendors, child, ended}`: their URLs by name, and a promise that is
+ * Starts these vendors, or the usual ones, with these options. Resolves to `{vendors, child, ended}`: their URLs by name, and a promise that is
  * rejected when the program ends. It does so when its input closes, and with its process group.
  */
-export async function startVendors(names = []) {
-  const args = names.flatMap((name) => ['--vendor', name]);
+export async function startVendors(names = [], options = []) {
+  const args = [...names.flatMap((name) => ['--vendor', name]), ...options];
   const child = start(join(target, 'debug/sluice-vendors'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise((_, reject) => {
     child.once('error', reject);

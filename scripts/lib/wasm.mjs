@@ -46,6 +46,7 @@ export async function buildWasm(rust, { folder, features } = SHIPPED) {
   const began = nightly ? 'panic=unwind' : 'panic=abort';
   await step(`Wasm build into ${folder}/, ${began}`, async () => {
     await workerBuild(rust, tools, { folder, features, nightly });
+    await shorten(inRoot(modules(folder).wasm));
     keepStamp(inRoot(folder, STAMP), `${began} ${hash(rust, nightly, features)}`);
     return describe(folder);
   }, 'a minute or two');
@@ -62,7 +63,8 @@ function isFresh(folder, wanted) {
   return existsSync(inRoot(main)) && existsSync(inRoot(wasm)) && readText(inRoot(folder, STAMP))?.split(' ')[1] === wanted;
 }
 
-async function workerBuild(rust, tools, { folder, features, nightly }) {
+/** Runs worker-build for a crate of this checkout; `folder` is in the crate's own. `small`: size before speed. */
+export async function workerBuild(rust, tools, { crate = '.', folder, features, nightly, small = true }) {
   const args = ['--release', '--out-dir', folder];
   if (nightly) args.push('--panic-unwind');
   // Everything after the options of its own goes to Cargo.
@@ -72,14 +74,13 @@ async function workerBuild(rust, tools, { folder, features, nightly }) {
     PATH: `${rust.env.PATH}${delimiter}${inRoot('node_modules/.bin')}`,
   };
   // The standard library is compiled anew for panic=unwind; its smaller variant saves some 10 kB.
-  if (nightly) {
+  if (nightly && small) {
     env.CARGO_UNSTABLE_BUILD_STD_FEATURES = 'optimize_for_size';
     env.RUSTC_WRAPPER = inRoot(SMALL);
     env.SLUICE_RUSTC_FLAGS = (await known(rust, SMALLER_NIGHTLY)).join(' ');
     env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS, ...(await known(rust, SMALLER))].filter(Boolean).join(' ');
   }
-  await must(tools.workerBuild, args, { cwd: inRoot(), env });
-  await shorten(inRoot(modules(folder).wasm));
+  await must(tools.workerBuild, args, { cwd: inRoot(crate), env });
 }
 
 /** Those flags that the nightly Rust takes. */

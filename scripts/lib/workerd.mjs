@@ -60,17 +60,23 @@ const assets :Workerd.Worker = (
 }
 
 /** Starts workerd with its storage in `persist`. Resolves to `{child, port}` when it listens. */
-export async function startWorkerd({ folder, persist, port, vars, verbose = false }) {
+export function startWorkerd({ folder, persist, port, vars, verbose = false, quiet = false, options }) {
   const objects = join(persist, 'objects');
   mkdirSync(objects, { recursive: true, mode: 0o700 });
+  return serve(configuration({ folder, objects, port, vars: Object.keys(vars) }), vars, { verbose, quiet, options });
+}
+
+/** Starts workerd on a configuration, with these variables. Resolves to `{child, port, ports}` when its sockets listen. `quiet`: no log. */
+export async function serve(configured, vars, { verbose = false, quiet = false, options = [], sockets = ['http'] } = {}) {
   const work = mkdtempSync(join(tmpdir(), 'sluice-'));
   try {
     const file = join(work, 'workerd.capnp');
-    writeFileSync(file, configuration({ folder, objects, port, vars: Object.keys(vars) }));
+    writeFileSync(file, configured);
     // Cap'n Proto looks a file with a leading slash up in the import path.
-    const args = ['serve', '--import-path=/', '--control-fd=3', ...(verbose ? ['--verbose'] : []), file];
-    const child = start(workerdPath(), args, { env: { ...ownEnvironment(), ...vars }, stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
-    return { child, port: await listening(child) };
+    const args = ['serve', '--import-path=/', '--control-fd=3', ...(verbose ? ['--verbose'] : []), ...options, file];
+    const child = start(workerdPath(), args, { env: { ...ownEnvironment(), ...vars }, stdio: ['ignore', quiet ? 'ignore' : 'inherit', 'inherit', 'pipe'] });
+    const ports = await listening(child, sockets);
+    return { child, port: ports.http, ports };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -82,7 +88,8 @@ function ownEnvironment() {
   return Object.fromEntries(names.filter((name) => process.env[name]).map((name) => [name, process.env[name]]));
 }
 
-function listening(child) {
+function listening(child, sockets) {
+  const ports = {};
   return new Promise((resolve, reject) => {
     let said = '';
     child.once('error', reject);
@@ -91,7 +98,9 @@ function listening(child) {
       said += chunk;
       for (const line of said.split('\n').slice(0, -1)) {
         const event = JSON.parse(line);
-        if (event.event === 'listen' && event.socket === 'http') resolve(event.port);
+        if (event.event === 'listen') ports[event.socket] = event.port;
+        if (event.event === 'listen-inspector') ports.inspector = event.port;
+        if (sockets.every((name) => name in ports)) resolve(ports);
       }
       said = said.slice(said.lastIndexOf('\n') + 1);
     });

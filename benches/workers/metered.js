@@ -1,0 +1,90 @@
+// The shipped object with a meter around it, in an isolate of its own: what the platform would put on the bill. Rows are those that
+// SQLite says it has written; an alarm that is set is a row too. The object is billed while a request is in flight in it, and while
+// a timer keeps it from resting.
+import { DurableObject } from "cloudflare:workers";
+import { memory } from "./hook.js";
+import { Tenant as Shipped } from "./index.js";
+
+const bill = { requests: 0, rows: 0, active_ms: 0 };
+let busy = 0;
+let since = 0;
+
+function begins() {
+  if (busy++ === 0) since = Date.now();
+}
+
+function ends() {
+  if (--busy === 0) bill.active_ms += Date.now() - since;
+}
+
+const timers = new Set();
+const { setTimeout: set, clearTimeout: clear } = globalThis;
+
+globalThis.setTimeout = (then, ms, ...more) => {
+  begins();
+  const timer = set(() => {
+    if (timers.delete(timer)) ends();
+    then(...more);
+  }, ms);
+  timers.add(timer);
+  return timer;
+};
+
+globalThis.clearTimeout = (timer) => {
+  if (timers.delete(timer)) ends();
+  clear(timer);
+};
+
+async function metered(work) {
+  bill.requests += 1;
+  begins();
+  try {
+    return await work();
+  } finally {
+    ends();
+  }
+}
+
+// What of the platform's state the object uses.
+function watched(state) {
+  const { storage } = state;
+  const sql = {
+    exec(...statement) {
+      const cursor = storage.sql.exec(...statement);
+      bill.rows += cursor.rowsWritten;
+      return cursor;
+    },
+  };
+  const setAlarm = (at) => {
+    bill.rows += 1;
+    return storage.setAlarm(at);
+  };
+  return {
+    storage: { sql, setAlarm },
+    acceptWebSocket: (socket) => state.acceptWebSocket(socket),
+    getWebSockets: () => state.getWebSockets(),
+  };
+}
+
+export class Tenant extends DurableObject {
+  constructor(state, env) {
+    super(state, env);
+    this.shipped = new Shipped(watched(state), env);
+  }
+
+  fetch(request) {
+    return metered(() => this.shipped.fetch(request));
+  }
+
+  alarm() {
+    return metered(() => this.shipped.alarm());
+  }
+}
+
+// The bill so far.
+export default {
+  fetch() {
+    const running = busy > 0 ? Date.now() - since : 0;
+    return Response.json({ ...bill, active_ms: bill.active_ms + running, wasm_bytes: memory.buffer.byteLength });
+  },
+};

@@ -1,0 +1,81 @@
+// `npm run bench`: measures Sluice beside what a user would pick instead, and says of each limit whether it holds.
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildFloor, buildLoad } from './bench/builds.mjs';
+import { core } from './bench/core.mjs';
+import { cost } from './bench/cost.mjs';
+import { edge } from './bench/edge.mjs';
+import { goodput } from './bench/goodput.mjs';
+import { startLoad } from './bench/load.mjs';
+import { installPeers } from './bench/peers.mjs';
+import { scale } from './bench/scale.mjs';
+import { asMarkdown, asText, lines } from './bench/table.mjs';
+import { wasm } from './bench/wasm.mjs';
+import { endTogether } from './lib/processes.mjs';
+import { findRust } from './lib/rust.mjs';
+import { fail, say, step } from './lib/say.mjs';
+import { buildVendors } from './lib/vendors.mjs';
+import { setUp } from './setup.mjs';
+
+const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--short]
+
+  SECTION          core, edge, goodput, cost, scale, wasm; without, all: about 10 minutes on two cores
+  --out FILE       the figures as JSON too
+  --markdown FILE  the table as Markdown too
+  --short          a minute's run that shows that all of it works, and no figure to rely on`;
+
+/** Each section, with what it is told; and with what instead, where the run is to be short. */
+const SECTIONS = {
+  core: [core, {}, {}],
+  wasm: [wasm, {}, { starts: 1 }],
+  edge: [edge, {}, { rounds: 1, seconds: 1 }],
+  scale: [scale, {}, { tenants: [1, 10], waiting: [10, 100], seconds: 1, served: 100 }],
+  goodput: [goodput, {}, { seconds: 5 }],
+  cost: [cost, {}, { seconds: 5, lone: 1 }],
+};
+
+function options() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { out: { type: 'string' }, markdown: { type: 'string' }, short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+  });
+  const unknown = positionals.filter((name) => !(name in SECTIONS));
+  if (unknown.length) throw new Error(`no section is called ${unknown.join(', ')}: there are ${Object.keys(SECTIONS).join(', ')}`);
+  // npm runs scripts in the checkout; a relative file is meant from where the caller is.
+  const from = (file) => file && resolve(process.env.npm_lifecycle_event === 'bench' ? process.env.INIT_CWD : '.', file);
+  const names = Object.keys(SECTIONS).filter((name) => !positionals.length || positionals.includes(name));
+  return { ...values, out: from(values.out), markdown: from(values.markdown), names };
+}
+
+async function main() {
+  const asked = options();
+  if (asked.help) return say(USAGE);
+  const life = endTogether();
+  // The tests' way to name a build that is there already.
+  const rust = process.env.SLUICE_BUILD ? await findRust() : await setUp();
+  await installPeers();
+  let program;
+  await step('load program and mock vendors, build', async () => {
+    program = await buildLoad(rust);
+    await buildVendors(rust);
+  });
+  const world = { rust, short: asked.short, load: await startLoad(program) };
+  if (asked.names.includes('edge')) world.floor = await buildFloor(rust);
+  const [figures, notes] = [{}, {}];
+  for (const name of asked.names) {
+    const [measure, long, short] = SECTIONS[name];
+    await step(name, async () => {
+      const said = await measure({ ...world, ...(asked.short ? short : long) });
+      figures[name] = said.figures ?? said;
+      notes[name] = said;
+    });
+  }
+  const table = lines(figures, notes);
+  say(`\n${asText(table)}`);
+  if (asked.out) writeFileSync(asked.out, `${JSON.stringify(figures, null, 2)}\n`);
+  if (asked.markdown) writeFileSync(asked.markdown, asMarkdown(table));
+  await life.end(!asked.short && table.some(({ held }) => held === false) ? 1 : 0);
+}
+
+await main().catch(fail);

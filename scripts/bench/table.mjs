@@ -1,0 +1,102 @@
+// What a run has shown, line by line: the figure, and whether it is within its limit.
+
+/** A line: what, the figure in words, its limit in words, and whether it holds; no limit, nothing to hold. */
+const line = (what, figure, limit = '', held) => ({ what, figure, limit, held });
+
+const one = (number, digits = 1) => (number === null || number === undefined ? '–' : number.toFixed(digits));
+const percent = (ratio) => `${(ratio * 100).toFixed(1)} %`;
+
+/** The lines of each section that was run. */
+export function lines(figures, notes) {
+  return Object.entries(SECTIONS).flatMap(([name, about]) => (figures[name] ? about(figures[name], notes[name] ?? {}) : []));
+}
+
+const SECTIONS = { core, edge, goodput, cost, scale, wasm };
+
+function core({ admit_settle_ns: ns, governor_ns, allocations, queue }) {
+  const of = (waiting) => queue.find((one) => one.waiting === waiting)?.ns;
+  const [few, many] = [of(1), of(100_000)];
+  return [
+    line('core: admit and settle, three limits', `${one(ns, 0)} ns`, '≤ 150 ns', ns <= 150),
+    line('core: governor, one key', `${one(governor_ns, 0)} ns`),
+    line('core: allocations a call', `${allocations}`, '0', allocations === 0),
+    line('core: with 1 and with 100,000 waiting', `${one(few, 0)} and ${one(many, 0)} ns`, 'flat: at most 1.5 times', many <= few * 1.5),
+  ];
+}
+
+function edge({ sluice, floor, passthrough, js_object }) {
+  const added = (one) => one.p50_ms - passthrough.p50_ms;
+  const ratio = sluice.rps / floor.rps;
+  const each = { Sluice: sluice, 'the floor': floor, 'pass-through': passthrough, 'object limiter in JavaScript': js_object };
+  return [
+    ...Object.entries(each).map(([name, { rps, p50_ms, p99_ms }]) =>
+      line(`edge: ${name}`, `${one(rps / floor.rps, 2)} of the floor's calls/s (${one(rps, 0)}); at 100 calls/s p50 ${one(p50_ms, 2)}, p99 ${one(p99_ms, 2)} ms`)),
+    line("edge: Sluice's calls/s by the floor's", one(ratio, 2), '≥ 0.85', ratio >= 0.85),
+    line("edge: p50 added to pass-through, Sluice's by the floor's", one(added(sluice) / added(floor), 2), '≤ 1.15', added(sluice) <= added(floor) * 1.15),
+  ];
+}
+
+function goodput(all, { settings = {}, missing }) {
+  const { sluice } = all;
+  const shown = Object.entries(all).map(([name, { refused, used_ratio, p99_wait_ms }]) =>
+    line(`goodput: ${name}${settings[name] ? ` (${settings[name]})` : ''}`, `${refused} refused, ${percent(used_ratio)} used, p99 wait ${one(p99_wait_ms / 1000)} s`));
+  const peers = Object.entries(all).filter(([name]) => name !== 'sluice').map(([, peer]) => peer);
+  return [
+    ...shown,
+    ...(missing ? [line(`goodput: ${missing}`, '')] : []),
+    line('goodput: Sluice refused by the vendor', `${sluice.refused}`, '0', sluice.refused === 0),
+    line('goodput: Sluice uses of the limit', percent(sluice.used_ratio), '≥ 95 %', sluice.used_ratio >= 0.95),
+    line('goodput: peers that neither are refused nor use less', `${peers.filter((peer) => !peer.refused && peer.used_ratio >= sluice.used_ratio).length}`, '0',
+      peers.every((peer) => peer.refused || peer.used_ratio < sluice.used_ratio)),
+  ];
+}
+
+/** Rows a call. */
+const MOST_ROWS = { unthrottled: 0.05, saturated: 0.5, lone: 4 };
+const KINDS = { unthrottled: '100 calls/s', saturated: 'Marketo saturated, 5 calls/s', lone: 'a call now and then' };
+
+function cost(all) {
+  return Object.entries(all).flatMap(([kind, { object_requests_per_call: requests, rows_written_per_call: rows, object_seconds_per_million, dollars_per_million }]) => [
+    line(`cost: ${KINDS[kind]}, object requests a call`, one(requests, 3), '≤ 2.0', requests <= 2),
+    line(`cost: ${KINDS[kind]}, rows written a call`, one(rows, 3), `≤ ${MOST_ROWS[kind]}`, rows <= MOST_ROWS[kind]),
+    line(`cost: ${KINDS[kind]}, a million calls`, `$${one(dollars_per_million, 2)}, ${one(object_seconds_per_million, 0)} object-seconds`),
+  ]);
+}
+
+/** More than this times the time of a call with few waiting is slower, and not the machine's unrest. */
+const SLOWER = 1.2;
+
+function scale(all) {
+  const waiting = all.filter((one) => one.waiting);
+  const [few] = waiting;
+  return [
+    ...all.filter((one) => one.tenants).map(({ tenants, rps, p99_ms, memory_mb }) =>
+      line(`scale: tenants, ${tenants}`, `${one(rps, 0)} calls/s, p99 ${one(p99_ms, 1)} ms, workerd ${one(memory_mb, 0)} MB`)),
+    ...waiting.flatMap(({ waiting: many, per_call_ms, in_order, object_mb, memory_mb }) => [
+      line(`scale: waiting, ${many}`, `${one(per_call_ms, 2)} ms a call, workerd with all connections + ${one(memory_mb, 0)} MB`),
+      line(`scale: waiting, ${many}: admitted in order`, in_order ? 'yes' : 'no', 'yes', in_order),
+      line(`scale: waiting, ${many}: memory of the object's isolate`, `+ ${one(object_mb, 1)} MB`, '≤ 64 MB', object_mb <= 64),
+      ...(many > few.waiting ? [line(`scale: waiting, ${many}: a call by that of ${few.waiting} waiting`, one(per_call_ms / few.per_call_ms, 2), `≤ ${SLOWER}`, per_call_ms <= few.per_call_ms * SLOWER)] : []),
+    ]),
+  ];
+}
+
+function wasm({ gzip_bytes, startup_ms }) {
+  return [
+    line('wasm: gzip', `${Math.ceil(gzip_bytes / 1000)} kB`, '≤ 300 kB', gzip_bytes <= 300_000),
+    line('wasm: start-up in workerd', `${one(startup_ms, 0)} ms`, '≤ 50 ms', startup_ms <= 50),
+  ];
+}
+
+const verdict = ({ held }) => (held === undefined ? '' : held ? 'held' : 'NOT HELD');
+
+export function asText(all) {
+  const width = (name) => Math.max(...all.map((one) => one[name].length));
+  const [what, figure, limit] = ['what', 'figure', 'limit'].map(width);
+  return all.map((one) => `${one.what.padEnd(what)}  ${one.figure.padEnd(figure)}  ${one.limit.padEnd(limit)}  ${verdict(one)}`.trimEnd()).join('\n');
+}
+
+export function asMarkdown(all) {
+  const rows = all.map((one) => `| ${one.what} | ${one.figure} | ${one.limit} | ${verdict(one)} |`);
+  return ['| what | figure | limit | |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
