@@ -23,7 +23,7 @@ const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--s
   SECTION          core, edge, goodput, cost, scale, wasm; without, all: about 10 minutes on two cores
   --out FILE       the figures as JSON too
   --markdown FILE  the table as Markdown too
-  --short          a minute's run that shows that all of it works, and no figure to rely on`;
+  --short          two minutes that show that all of it works; no figure to rely on`;
 
 /** Each section, with what it is told; and with what instead, where the run is to be short. */
 const SECTIONS = {

@@ -9,8 +9,8 @@ const WAITING = [10, 1000, 10_000];
 const CALLERS = 16;
 /** Tenants are made so many at a time. */
 const AT_A_TIME = 8;
-/** One more waits every so often: slowly enough that they come in their order. */
-const APART_MS = 2;
+/** They come in so many batches, each when all of the one before it wait: within a batch nobody knows who was first. */
+const BATCHES = 100;
 /** So many calls go through, while the others wait on. */
 const SERVED = 2000;
 const WITHIN_MS = 120_000;
@@ -46,24 +46,31 @@ async function queue(load, many, served) {
   try {
     const slots = [{ name: 'slots', kind: 'concurrency', calls: 1 }];
     const key = await sluice.tenant('queue', { crm: { vendor: 'generic', base_url: load.vendor, limits: slots, queue: { size: 10_000, max_wait_seconds: 3600 } } });
-    const order = { to: sluice.to, target: '/v/crm/calls/{n}', keys: [key] };
-    await load.order('call', { ...order, callers: 1, calls: 50 });
+    const order = (number, callers, more) => ({ to: sluice.to, target: `/v/crm/calls/${number}`, keys: [key], callers, ...more });
+    await load.order('call', order(0, 1, { calls: 50 }));
     const pid = sluice.child.pid;
     const before = { memory: resident(pid), object: await held(sluice) };
-    await load.order('hold');
-    // Ends when the instance does, in the middle of what is left of the queue.
-    load.order('call', { ...order, callers: many + 1, apart_ms: APART_MS, calls: Math.max(served, many) + many }).catch(() => {});
     const asked = async () => (await sluice.bill()).requests;
     const from = await asked();
-    await until(async () => (await asked()) - from >= many + 1, `${many} calls did not come to wait`);
+    await load.order('hold');
+    let calling = 0;
+    // They go on calling until the instance ends, so that as many wait again.
+    const join = async (number, callers) => {
+      load.order('call', order(number, callers)).catch(() => {});
+      calling += callers;
+      await until(async () => (await asked()) - from >= calling, `${calling} calls did not come to wait`);
+    };
+    await join(0, 1);
+    const size = Math.ceil(many / BATCHES);
+    for (let batch = 1; calling < many + 1; batch++) await join(batch, Math.min(size, many + 1 - calling));
     const full = { memory: resident(pid), object: await held(sluice) };
     await load.order('release');
     await until(async () => (await load.order('came')).length > served, `of ${many} waiting calls ${served} were not served`);
     const came = (await load.order('came')).slice(0, served + 1);
-    const first = came.slice(0, Math.min(many, served) + 1).map(([number]) => number);
+    const first = came.slice(0, many + 1).map(([batch]) => batch);
     return {
       waiting: many, per_call_ms: (came.at(-1)[1] - came[1][1]) / 1000 / (came.length - 2),
-      in_order: first.every((number, at) => !at || number > first[at - 1]), object_mb: full.object - before.object, memory_mb: full.memory === null ? null : full.memory - before.memory,
+      in_order: first.every((batch, at) => !at || batch >= first[at - 1]), object_mb: full.object - before.object, memory_mb: full.memory === null ? null : full.memory - before.memory,
     };
   } finally {
     sluice.stop();
@@ -77,7 +84,7 @@ async function until(done, otherwise) {
   const deadline = Date.now() + WITHIN_MS;
   while (!(await done())) {
     if (Date.now() > deadline) throw new Error(`${otherwise} within ${WITHIN_MS / 1000} s`);
-    await sleep(100);
+    await sleep(5);
   }
 }
 
