@@ -10,6 +10,7 @@
 //! - [`json`]: JSON, exactly. Pure.
 //! - [`map`]: maps that take little Wasm. Pure.
 //! - [`ids`]: what is kept in numbered slots, found by its id. Pure.
+//! - [`lookup`]: values by their numbers, in the same time however many there are. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
 //! - [`pool`]: one daily limit over the connections of many tenants. Pure.
@@ -31,6 +32,7 @@ pub mod ids;
 pub mod job;
 pub mod json;
 pub mod key;
+pub mod lookup;
 pub mod map;
 #[cfg(target_arch = "wasm32")]
 mod platform;

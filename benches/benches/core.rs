@@ -12,10 +12,10 @@ use governor::nanos::Nanos;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Value, json};
+use sluice_bench::estimates::{Estimates, tell};
 use sluice_bench::marketo::{BURST, Connection};
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many wait.
@@ -24,9 +24,9 @@ const WAITING: [usize; 3] = [1, 1_000, 100_000];
 const DRAINED: [usize; 3] = [10, 1_000, 100_000];
 
 fn main() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("criterion");
+    let estimates = Estimates::new(env!("CARGO_TARGET_TMPDIR"));
     let mut criterion = Criterion::default()
-        .output_directory(&folder)
+        .output_directory(estimates.folder())
         .measurement_time(Duration::from_secs(3))
         .warm_up_time(Duration::from_secs(1))
         .configure_from_args();
@@ -35,7 +35,7 @@ fn main() {
     while_others_wait(&mut criterion);
     drained(&mut criterion);
     criterion.final_summary();
-    tell(&Estimates(folder));
+    tell(&figures(&estimates));
 }
 
 fn alone(criterion: &mut Criterion) {
@@ -64,15 +64,21 @@ fn beside(criterion: &mut Criterion) {
     });
 }
 
-/// A call comes and waits; one ends, and the first that waits goes.
+/// Admission and settlement while calls of another app wait; and where all wait for the same: a call comes and waits, one ends, and
+/// the first that waits goes.
 fn while_others_wait(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("queue");
-    for waiting in WAITING {
-        group.bench_function(BenchmarkId::from_parameter(waiting), |bencher| {
-            let mut connection = Connection::waiting(waiting);
-            bencher.iter_custom(|calls| bursts(&mut connection, calls, Connection::turn));
-            assert_eq!(connection.depth(), waiting);
-        });
+    type Make = fn(usize) -> Connection;
+    let ways: [(&str, Make, fn(&mut Connection)); 2] =
+        [("beside", Connection::beside, Connection::call), ("turn", Connection::waiting, Connection::turn)];
+    for (name, make, step) in ways {
+        let mut group = criterion.benchmark_group(name);
+        for waiting in WAITING {
+            group.bench_function(BenchmarkId::from_parameter(waiting), |bencher| {
+                let mut connection = make(waiting);
+                bencher.iter_custom(|calls| bursts(&mut connection, calls, step));
+                assert_eq!(connection.depth(), waiting);
+            });
+        }
     }
 }
 
@@ -133,36 +139,26 @@ fn allocations(connection: &mut Connection, step: fn(&mut Connection)) -> u64 {
     (0..10).map(|_| of_burst(connection)).max().unwrap_or_default()
 }
 
-/// What Criterion has written down of this run.
-struct Estimates(PathBuf);
-
-impl Estimates {
-    /// The median of a benchmark, nanoseconds; null where it has not run.
-    fn median(&self, name: &str) -> Value {
-        let text = std::fs::read_to_string(self.0.join(name).join("new/estimates.json")).unwrap_or_default();
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        value["median"]["point_estimate"].clone()
-    }
-}
-
-fn tell(estimates: &Estimates) {
-    let by_length = |group: &str, lengths: [usize; 3], step: fn(&mut Connection)| -> Value {
-        let figure = |waiting: usize| {
-            let allocations = (group == "queue").then(|| allocations(&mut Connection::waiting(waiting), step));
-            json!({"waiting": waiting, "ns": estimates.median(&format!("{group}/{waiting}")), "allocations": allocations})
+fn figures(estimates: &Estimates) -> Value {
+    let by_length = WAITING.map(|waiting| {
+        let ns = |name: &str| {
+            estimates.median(&format!("{name}/{}", if name == "drain" { waiting.max(10) } else { waiting }))
         };
-        lengths.map(figure).to_vec().into()
-    };
-    let figures = json!({
+        let (mut beside, mut full) = (Connection::beside(waiting), Connection::waiting(waiting));
+        let allocations = allocations(&mut beside, Connection::call).max(allocations(&mut full, Connection::turn));
+        json!({
+            "waiting": waiting,
+            "admit_settle_ns": ns("beside"),
+            "turn_ns": ns("turn"),
+            "drain_ns": ns("drain"),
+            "allocations": allocations,
+        })
+    });
+    json!({
         "admit_settle_ns": estimates.median("core/admit_settle"),
         "governor_ns": estimates.median("core/governor"),
         "governor_without_clock_ns": estimates.median("core/governor_without_clock"),
         "allocations": allocations(&mut Connection::idle(), Connection::call),
-        "queue": by_length("queue", WAITING, Connection::turn),
-        "drain": by_length("drain", DRAINED, Connection::turn),
-    });
-    match std::env::var_os("SLUICE_BENCH_JSON") {
-        Some(file) => std::fs::write(file, figures.to_string()).expect("SLUICE_BENCH_JSON names a file to write"),
-        None => println!("{figures:#}"),
-    }
+        "queue": by_length,
+    })
 }

@@ -1,3 +1,5 @@
 //! What the benchmarks share. Each is a program of its own: `cargo bench -p sluice-bench --bench core`.
 
+pub mod desk;
+pub mod estimates;
 pub mod marketo;

@@ -10,6 +10,7 @@
 //! | at once, of one app and the same limits | [`MOST_AT_ONCE`] | they wait |
 
 use super::record::State;
+use crate::lookup::Lookup;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -119,12 +120,14 @@ pub struct Index {
     timers: BinaryHeap<Reverse<(i64, u128)>>,
     /// The lanes; they only grow, until the policy changes.
     pub lanes: Vec<Lane>,
-    keys: Vec<(u128, u128)>,
+    /// Jobs by their idempotency keys' digests.
+    keys: Lookup<u128>,
     undone: usize,
     done: usize,
     live: usize,
     bytes: u64,
-    gone: bool,
+    /// Of the entries, those that have been removed.
+    gone: usize,
 }
 
 impl Index {
@@ -146,7 +149,7 @@ impl Index {
 
     /// No job is known.
     pub const fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == self.gone
     }
 
     /// Jobs that are queued or running.
@@ -161,8 +164,7 @@ impl Index {
 
     /// The job that this idempotency key stands for.
     pub fn of_key(&self, key: u128) -> Option<u128> {
-        let at = self.keys.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-        self.keys.get(at).map(|(_, id)| *id)
+        self.keys.get(key).copied()
     }
 
     /// The lane of that app, connection and mask; made if need be.
@@ -188,43 +190,57 @@ impl Index {
 
     /// Takes a job in. Its id must be new.
     pub fn insert(&mut self, entry: Entry) {
-        let Err(at) = self.place(entry.id) else { return };
-        self.entries.insert(at, Entry { stage: Stage::Gone, ..entry });
+        let fresh = Entry { stage: Stage::Gone, ..entry };
+        let at = match self.place(entry.id) {
+            Ok(at) => match self.entries.get_mut(at).filter(|known| known.stage == Stage::Gone) {
+                Some(known) => {
+                    *known = fresh;
+                    self.gone = self.gone.saturating_sub(1);
+                    at
+                }
+                None => return,
+            },
+            Err(at) => {
+                self.entries.insert(at, fresh);
+                at
+            }
+        };
         self.bytes += u64::from(entry.bytes);
         if entry.key != 0 {
-            match self.keys.binary_search_by_key(&entry.key, |(key, _)| *key) {
-                // The key has been used again, a day or more later.
-                Ok(known) => {
-                    if let Some(known) = self.keys.get_mut(known) {
-                        known.1 = known.1.max(entry.id);
-                    }
-                }
-                Err(at) => self.keys.insert(at, (entry.key, entry.id)),
-            }
+            // The key may have been used before, a day or more ago.
+            let latest = self.of_key(entry.key).map_or(entry.id, |known| known.max(entry.id));
+            self.keys.insert(entry.key, latest);
         }
         self.put(at, entry.stage, entry.at);
     }
 
     /// Moves a job on; `at` is when something next happens to it, Unix ms.
     pub fn set(&mut self, id: u128, stage: Stage, at: i64) {
-        if let Ok(place) = self.place(id) {
+        if let Ok(place) = self.place(id)
+            && self.get(id).is_some()
+        {
             self.put(place, stage, at);
         }
     }
 
     /// The job is in its next run.
     pub fn set_run(&mut self, id: u128, run: u32) {
-        if let Some(entry) = self.place(id).ok().and_then(|at| self.entries.get_mut(at)) {
+        if let Some(entry) = self.entry(id) {
             entry.run = run;
         }
     }
 
     /// The job takes so many bytes now.
     pub fn set_bytes(&mut self, id: u128, bytes: u32) {
-        if let Some(entry) = self.place(id).ok().and_then(|at| self.entries.get_mut(at)) {
-            self.bytes = self.bytes.saturating_sub(entry.bytes.into()).saturating_add(bytes.into());
-            entry.bytes = bytes;
+        if let Some(entry) = self.entry(id) {
+            let before = std::mem::replace(&mut entry.bytes, bytes);
+            self.bytes = self.bytes.saturating_sub(before.into()).saturating_add(bytes.into());
         }
+    }
+
+    fn entry(&mut self, id: u128) -> Option<&mut Entry> {
+        let at = self.place(id).ok()?;
+        self.entries.get_mut(at).filter(|entry| entry.stage != Stage::Gone)
     }
 
     /// Forgets a job.
@@ -232,16 +248,17 @@ impl Index {
         let Some(entry) = self.get(id).copied() else { return };
         self.set(id, Stage::Gone, i64::MAX);
         self.bytes = self.bytes.saturating_sub(entry.bytes.into());
-        self.gone = true;
-        if let Ok(at) = self.keys.binary_search(&(entry.key, id)) {
-            self.keys.remove(at);
+        self.gone += 1;
+        if self.of_key(entry.key) == Some(id) {
+            self.keys.remove(entry.key);
         }
     }
 
-    /// Drops what was removed: once an event, since it goes through them all.
+    /// Drops what was removed, once it is an eighth of all: this goes through them all.
     pub fn compact(&mut self) {
-        if std::mem::take(&mut self.gone) {
+        if self.gone > self.entries.len() / 8 {
             self.entries.retain(|entry| entry.stage != Stage::Gone);
+            self.gone = 0;
         }
     }
 

@@ -78,6 +78,27 @@ fn counts_follow_what_happens_to_jobs() {
 }
 
 #[test]
+fn a_job_that_was_removed_is_gone_and_its_id_may_be_used_again() {
+    let mut index = Index::default();
+    let lane = index.lane("c", "a", 0);
+    for id in 1..=100 {
+        index.insert(entry(id, lane, Stage::Ready, 0));
+    }
+    index.remove(50);
+    index.compact();
+    index.set(50, Stage::Done, 9);
+    index.set_run(50, 3);
+    assert!(index.get(50).is_none());
+    assert_eq!((index.iter().count(), index.before(Some(51)).count(), index.counts("c").queued), (99, 49, 99));
+    index.insert(entry(50, lane, Stage::Ready, 0));
+    index.compact();
+    assert_eq!((index.get(50).map(|entry| entry.run), index.iter().count(), index.live()), (Some(0), 100, 100));
+    (1..=100).for_each(|id| index.remove(id));
+    index.compact();
+    assert!(index.is_empty() && index.iter().next().is_none());
+}
+
+#[test]
 fn a_key_stands_for_its_job_until_that_is_forgotten() {
     let mut index = Index::default();
     let lane = index.lane("c", "a", 0);

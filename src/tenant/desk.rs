@@ -200,16 +200,12 @@ impl Desk {
         {
             return Ok(());
         }
-        let held = |line: &Line| line.waiting.iter().find(|(_, (desk, _))| *desk == ticket.0).map(|(held, _)| *held);
-        let Some((connection, held)) = self.lines.iter().find_map(|(name, line)| Some((name.clone(), held(line)?)))
-        else {
-            return Ok(());
-        };
-        if let Some(line) = self.lines.get_mut(&connection) {
-            line.waiting.remove(&held);
-            line.throttle.cancel(host.time(), held);
+        let stopped =
+            self.lines.values_mut().find_map(|line| line.stops_waiting(ticket.0, host).then(|| line.name.clone()));
+        match stopped {
+            Some(connection) => self.finish(&connection, host),
+            None => Ok(()),
         }
-        self.finish(&connection, host)
     }
 
     /// The time of [`Self::next_wakeup`] or [`Self::next_alarm`] has come.

@@ -7,6 +7,7 @@ use super::protocol::{Admit, Bearer, BodyLength, Go, No, Reply, Route, Settle};
 use super::store::{Host, StoreError, Table};
 use crate::civil::{Reset, Zone};
 use crate::http::{PolicyItem, RemainingItem, policy_field, remaining_field};
+use crate::lookup::Lookup;
 use crate::map::Map;
 use crate::policy::{App, Connection, Policy, Routes};
 use crate::refusal::{Reason, Refusal};
@@ -23,8 +24,10 @@ pub struct Line {
     pub(super) name: String,
     pub(super) connection: Connection,
     pub(super) throttle: Throttle,
-    /// The calls that wait, with the desk's own tickets.
-    pub(super) waiting: Map<Ticket, (u64, Box<Admit>)>,
+    /// The calls that wait, by the throttle's tickets.
+    waiting: Lookup<Held>,
+    /// The throttle's tickets by the desk's.
+    tickets: Lookup<Ticket>,
     /// The access token, where the credential has to be exchanged for one.
     pub(super) access: Option<Access>,
     pub(super) tenant: String,
@@ -36,6 +39,14 @@ pub struct Line {
     pub(super) jobs_again: Option<i64>,
     route: Box<Route>,
     bodies: Vec<(Routes, u64)>,
+}
+
+/// A call that waits in the throttle.
+struct Held {
+    ticket: Ticket,
+    /// The desk's ticket.
+    desk: u64,
+    admit: Box<Admit>,
 }
 
 /// What became of a call that asked.
@@ -79,7 +90,8 @@ impl Line {
             name: name.to_owned(),
             connection: connection.clone(),
             throttle,
-            waiting: Map::new(),
+            waiting: Lookup::default(),
+            tickets: Lookup::default(),
             access: Access::load((tenant, name), connection, host)?,
             tenant: tenant.to_owned(),
             usage,
@@ -99,7 +111,7 @@ impl Line {
         let mut waiting = Vec::new();
         self.throttle.tick(host.time());
         self.hand_down(host);
-        for (ticket, (desk, admit)) in self.waiting {
+        for Held { ticket, desk, admit } in self.waiting.into_values() {
             waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
         }
         for waiter in self.access.iter_mut().flat_map(Access::take_waiting) {
@@ -121,7 +133,8 @@ impl Line {
             name: self.name,
             connection: connection.clone(),
             throttle,
-            waiting: Map::new(),
+            waiting: Lookup::default(),
+            tickets: Lookup::default(),
             access,
             tenant: self.tenant,
             usage: self.usage,
@@ -140,7 +153,7 @@ impl Line {
         bury(&self.name, self.throttle, host)?;
         let for_a_token = self.access.map(|mut access| access.take_waiting()).unwrap_or_default();
         let for_a_token = for_a_token.into_iter().map(|waiter| waiter.desk);
-        Ok(self.waiting.values().map(|(desk, _)| *desk).chain(for_a_token).collect())
+        Ok(self.waiting.into_values().map(|held| held.desk).chain(for_a_token).collect())
     }
 
     /// Where its calls go.
@@ -179,7 +192,16 @@ impl Line {
             wait_ms: admit.wait_ms,
             urgency: admit.urgency,
         };
-        match self.throttle.admit(host.time(), call) {
+        let id = call.id;
+        let earlier = if call.again { self.throttle.ticket_of(id) } else { None };
+        let admission = self.throttle.admit(host.time(), call);
+        // The earlier ask of the same call has given its place to this one.
+        if let Some(earlier) = earlier.filter(|earlier| self.throttle.ticket_of(id) != Some(*earlier))
+            && let Some(held) = self.waiting.remove(earlier.number())
+        {
+            self.tickets.remove(held.desk);
+        }
+        match admission {
             Admission::Granted(grant) => Asked::Now(self.go(&grant, &admit, host.now)),
             Admission::Refused(refused) => {
                 self.usage.refuse(refused.reason, host.now);
@@ -187,10 +209,19 @@ impl Line {
                 Asked::Now(self.no(refused, left))
             }
             Admission::Waiting(ticket) => {
-                self.waiting.insert(ticket, (desk, admit));
+                self.tickets.insert(desk, ticket);
+                self.waiting.insert(ticket.number(), Held { ticket, desk, admit });
                 Asked::Waits
             }
         }
+    }
+
+    /// The caller of that desk's ticket has gone: whether it waited in the throttle.
+    pub(super) fn stops_waiting(&mut self, desk: u64, host: &Host<'_>) -> bool {
+        let Some(ticket) = self.tickets.remove(desk) else { return false };
+        self.waiting.remove(ticket.number());
+        self.throttle.cancel(host.time(), ticket);
+        true
     }
 
     /// Which limits count a call: bit i is limit i.
@@ -220,7 +251,8 @@ impl Line {
     pub(super) fn next_ready(&mut self, now: i64) -> Option<(u64, Reply)> {
         loop {
             let (ticket, outcome) = self.throttle.next_ready()?;
-            let Some((desk, admit)) = self.waiting.remove(&ticket) else { continue };
+            let Some(Held { desk, admit, .. }) = self.waiting.remove(ticket.number()) else { continue };
+            self.tickets.remove(desk);
             let reply = match outcome {
                 Ok(grant) => self.go(&grant, &admit, now),
                 Err(refused) => {

@@ -24,3 +24,4 @@ mod sqlite;
 mod status;
 pub mod store;
 mod tenure;
+pub mod waiters;

@@ -9,8 +9,8 @@ use super::live::Live;
 use super::protocol::{Ask, Reply, from_wire, to_wire};
 use super::sqlite::Sqlite;
 use super::store::{Host, Settings, StoreError};
+use super::waiters::Waiters;
 use crate::key::{Claims, Master, stamp};
-use crate::map::Map;
 use crate::platform::{self, Intl, State, Timer, Watch};
 use futures_channel::oneshot;
 use js_sys::{Promise, Reflect, Uint8Array};
@@ -53,7 +53,7 @@ struct Inner {
     desk: Option<(Desk, Sqlite)>,
     /// An event has begun and not ended: found set, it ended in a panic, and left the desk who knows how.
     busy: bool,
-    waiting: Map<Ticket, Waiting>,
+    waiting: Waiting,
     wake: Option<Timer>,
     /// What the timer is set to, Unix ms, so that it is not set again to the same moment.
     wake_at: Option<i64>,
@@ -63,11 +63,8 @@ struct Inner {
     handing: u32,
 }
 
-/// An ask that is not answered yet.
-struct Waiting {
-    call: String,
-    tell: oneshot::Sender<Reply>,
-}
+/// Asks that are not answered yet.
+type Waiting = Waiters<oneshot::Sender<Reply>>;
 
 /// What an ask led to.
 enum Said {
@@ -183,7 +180,7 @@ impl Shell {
                 Answer::Now(reply) => Said::Now(reply),
                 Answer::Wait(ticket) => {
                     let (tell, told) = oneshot::channel();
-                    waiting.insert(ticket, Waiting { call, tell });
+                    waiting.add(ticket, number(&call), tell);
                     Said::Later(ticket, told)
                 }
             })
@@ -193,8 +190,7 @@ impl Shell {
 
     /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and comes back unused.
     fn gone(self: &Rc<Self>, call: &str) {
-        let ticket =
-            self.inner.borrow().waiting.iter().find(|(_, waiting)| waiting.call == call).map(|(ticket, _)| *ticket);
+        let ticket = self.inner.borrow().waiting.of_call(number(call));
         if let Some(ticket) = ticket {
             self.give_up(ticket);
         }
@@ -202,9 +198,9 @@ impl Shell {
 
     /// A waiting call gives up its place.
     fn give_up(self: &Rc<Self>, ticket: Ticket) {
-        self.event(|desk, waiting, host| match waiting.remove(&ticket) {
-            Some(waiting) => {
-                let _ = waiting.tell.send(Reply::Done);
+        self.event(|desk, waiting, host| match waiting.remove(ticket) {
+            Some(tell) => {
+                let _ = tell.send(Reply::Done);
                 desk.cancel(ticket, host)
             }
             None => Ok(()),
@@ -230,7 +226,7 @@ impl Shell {
     /// in memory may not be what is stored, and whoever waits is to ask again.
     fn event<T>(
         self: &Rc<Self>,
-        act: impl FnOnce(&mut Desk, &mut Map<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
+        act: impl FnOnce(&mut Desk, &mut Waiting, &mut Host) -> Result<T, StoreError>,
     ) -> Option<T> {
         let mut inner = self.inner.borrow_mut();
         if std::mem::replace(&mut inner.busy, true) {
@@ -286,7 +282,7 @@ impl Inner {
         &mut self,
         state: &State,
         settings: &Settings,
-        act: impl FnOnce(&mut Desk, &mut Map<Ticket, Waiting>, &mut Host) -> Result<T, StoreError>,
+        act: impl FnOnce(&mut Desk, &mut Waiting, &mut Host) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let now = platform::now();
         let random: &dyn Fn(&mut [u8]) = &platform::random;
@@ -301,9 +297,9 @@ impl Inner {
         };
         let done = act(desk, &mut self.waiting, &mut Host { now, store, zones: &Intl, random, settings })?;
         while let Some((ticket, reply)) = desk.next_ready() {
-            if let Some(waiting) = self.waiting.remove(&ticket) {
+            if let Some(tell) = self.waiting.remove(ticket) {
                 // Nobody listens only if the caller has gone in this very event; its permit then lapses.
-                let _ = waiting.tell.send(reply);
+                let _ = tell.send(reply);
             }
         }
         Ok(done)
@@ -320,8 +316,8 @@ impl Inner {
     fn forget(&mut self, fault: &str) {
         platform::log(&crate::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
         self.desk = None;
-        for (_, waiting) in std::mem::take(&mut self.waiting) {
-            let _ = waiting.tell.send(Reply::Again);
+        for tell in std::mem::take(&mut self.waiting).into_all() {
+            let _ = tell.send(Reply::Again);
         }
     }
 
@@ -362,6 +358,11 @@ fn settings(env: &JsValue) -> Option<Settings> {
     let text = |name: &str| setting(env, name).as_string().unwrap_or_default();
     let master = Master::parse(&text("MASTER_KEY")).ok()?;
     Some(Settings { allow_loopback: text("ALLOW_LOOPBACK_VENDORS") == "true", master })
+}
+
+/// A call's id as a number.
+fn number(call: &str) -> u128 {
+    u128::from_str_radix(call, 16).unwrap_or_default()
 }
 
 /// A setting or binding of the object's environment.

@@ -132,6 +132,11 @@ impl Throttle {
         self.pump(time);
     }
 
+    /// The ticket of the call of this id, if it waits.
+    pub fn ticket_of(&self, call: u128) -> Option<Ticket> {
+        self.queue.find(call)
+    }
+
     /// How long a call has waited, milliseconds.
     pub fn waited(&self, ticket: Ticket) -> u64 {
         let since = self.queue.get(ticket).map_or(0, |call| self.clock.last().saturating_sub(call.arrived));
@@ -198,21 +203,22 @@ impl Throttle {
         }
         let mut day: Option<(i64, Reason)> = None;
         let mut rate = Reason::Rate;
-        let (mut place, mut only_a_loan) = (0, paused.is_none());
-        while let Some(meter) = self.meter_of(call.lane, place) {
-            place += 1;
-            if self.has_room(meter, time) || self.awaits_loan(meter, time) {
+        let mut only_a_loan = paused.is_none();
+        let Parts { meters, sight, .. } = self.parts(time);
+        for &at in sight.meters_of(call.lane) {
+            let Some(meter) = meters.get_mut(at as usize) else { continue };
+            if meter.has_room(at, &sight) || meter.awaits_loan(&sight) {
                 continue;
             }
             only_a_loan = false;
-            match self.day_reason(meter) {
+            match meter.day_reason() {
                 Some(reason) => {
-                    let until = self.free_at(meter, 1, time);
+                    let until = meter.free_at(at, 1, &sight);
                     if day.is_none_or(|(other, _)| until > other) {
                         day = Some((until, reason));
                     }
                 }
-                None => rate = self.rate_reason(meter),
+                None => rate = meter.rate_reason(),
             }
         }
         if only_a_loan && self.queue.callers() < MOST_WAITING {
@@ -403,13 +409,16 @@ impl Throttle {
 fn is_full(lane: u32, meters: &mut [Meter], sight: &Sight<'_>) -> bool {
     let Some(lane) = sight.ledger.lane(lane) else { return false };
     let mut full = |at: u32| meters.get_mut(at as usize).is_some_and(|meter| !meter.has_room(at, sight));
-    let tight = lane.tight.get();
-    if full(tight) {
+    if lane.full_in.get() == sight.event {
         return true;
     }
-    let found = lane.meters.iter().copied().find(|&at| at != tight && full(at));
-    lane.tight.set(found.unwrap_or(tight));
-    found.is_some()
+    let tight = lane.tight.get();
+    if !full(tight) {
+        let Some(found) = lane.meters.iter().copied().find(|&at| at != tight && full(at)) else { return false };
+        lane.tight.set(found);
+    }
+    lane.full_in.set(sight.event);
+    true
 }
 
 enum Decision {

@@ -38,22 +38,9 @@ impl Throttle {
         meters.get(meter as usize).is_some_and(|entry| entry.awaits_loan(&sight))
     }
 
-    /// What refuses on a spent day, if this meter does.
+    /// See [`Meter::day_reason`].
     pub(super) fn day_reason(&self, meter: u32) -> Option<Reason> {
-        let meter = self.meters.get(meter as usize)?;
-        match (&meter.gauge, meter.stands) {
-            (Gauge::Daily { .. }, Stands::Budget) => Some(Reason::AppBudget),
-            (Gauge::Daily { .. } | Gauge::Window { scaled: false, .. }, _) => Some(Reason::DailyQuota),
-            _ => None,
-        }
-    }
-
-    /// Why a full meter holds up a call that may not wait.
-    pub(super) fn rate_reason(&self, meter: u32) -> Reason {
-        match self.meters.get(meter as usize).map(|meter| &meter.gauge) {
-            Some(Gauge::Slots { .. }) => Reason::Concurrency,
-            _ => Reason::Rate,
-        }
+        self.meters.get(meter as usize)?.day_reason()
     }
 
     /// A meter's name, as refusals and reports have it.

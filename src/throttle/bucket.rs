@@ -43,7 +43,8 @@ impl Bucket {
         i64::try_from(millis).unwrap_or(i64::MAX / 4).max(now)
     }
 
-    /// Whether one more fits with `flying` in flight.
+    /// Whether one more fits with `flying` in flight. Its long arithmetic is kept apart from what other limits need.
+    #[inline(never)]
     pub fn has_room(&self, now: i64, flying: u64, factor: u32) -> bool {
         let interval = i128::from(self.interval(factor));
         let backlog = (i128::from(self.tat) - i128::from(now) * i128::from(MICROS)).max(0);

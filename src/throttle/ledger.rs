@@ -25,6 +25,8 @@ pub struct Lane {
     pub meters: Vec<u32>,
     /// The meter that had no room last: it is looked at first.
     pub tight: Cell<u32>,
+    /// The event in which it was found full: grants only take room, so it stays so until the next.
+    pub full_in: Cell<u64>,
     /// The next permit's number.
     pub seq: u64,
     /// Permits that may still be given out under the stored row.
@@ -112,7 +114,17 @@ impl Ledger {
         }
         let lane = u32::try_from(self.lanes.len()).ok()?;
         let tight = Cell::new(meters.first().copied().unwrap_or(NONE));
-        self.lanes.push(Lane { app, mask, meters, tight, seq: 0, spare: 0, used: 0, last_spare: 0 });
+        self.lanes.push(Lane {
+            app,
+            mask,
+            meters,
+            tight,
+            full_in: Cell::new(0),
+            seq: 0,
+            spare: 0,
+            used: 0,
+            last_spare: 0,
+        });
         if let Err(at) = self.place(app, mask) {
             self.found.insert(at, (app, mask, lane));
         }

@@ -7,6 +7,7 @@ use super::loan::Loan;
 use super::mutant::{self, Mutant};
 use super::past::Past;
 use super::window::Window;
+use crate::refusal::Reason;
 
 /// Parts per million of the whole.
 const WHOLE: u64 = 1_000_000;
@@ -45,6 +46,8 @@ pub enum Gauge {
 pub struct Sight<'a> {
     /// Limiter milliseconds.
     pub time: i64,
+    /// Which event of the throttle's life it is, from 1.
+    pub event: u64,
     /// The same moment, Unix milliseconds.
     pub wall: i64,
     /// The rate factor, parts per million.
@@ -119,10 +122,10 @@ impl Meter {
         if self.loan.is_some() {
             return self.pool_has_more_at(sight).unwrap_or(time);
         }
-        let capacity = self.capacity(sight.factor);
         match &mut self.gauge {
-            Gauge::Window { window, .. } => {
+            Gauge::Window { window, calls, scaled } => {
                 window.expire(time);
+                let capacity = scale(*calls, *scaled, sight.factor);
                 let (rounds, place) = if nth <= capacity {
                     (0, nth)
                 } else {
@@ -201,6 +204,23 @@ impl Meter {
             }
             Gauge::Bucket(bucket) => bucket.pace_ms(factor),
             _ => 0,
+        }
+    }
+
+    /// What refuses on a spent day, if it does.
+    pub fn day_reason(&self) -> Option<Reason> {
+        match (&self.gauge, self.stands) {
+            (Gauge::Daily { .. }, Stands::Budget) => Some(Reason::AppBudget),
+            (Gauge::Daily { .. } | Gauge::Window { scaled: false, .. }, _) => Some(Reason::DailyQuota),
+            _ => None,
+        }
+    }
+
+    /// Why, being full, it holds up a call that may not wait.
+    pub const fn rate_reason(&self) -> Reason {
+        match self.gauge {
+            Gauge::Slots { .. } => Reason::Concurrency,
+            _ => Reason::Rate,
         }
     }
 

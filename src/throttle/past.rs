@@ -71,12 +71,21 @@ impl Past {
     }
 
     /// In flight at most, under one meter: what concurrency and a new day count.
+    #[inline]
     pub fn flying(&self, meter: u32, ledger: &Ledger) -> u64 {
+        // Most often nothing is left of them, and this is asked at every event.
+        if self.groups.is_empty() {
+            return 0;
+        }
         self.groups.iter().map(|group| group.flying(meter, ledger)).sum()
     }
 
     /// What windows and buckets count beside what they hold: in flight, or settled at a time not yet known.
+    #[inline]
     pub fn unsettled(&self, meter: u32, ledger: &Ledger) -> u64 {
+        if self.groups.is_empty() {
+            return 0;
+        }
         let open = |group: &Group| if group.ran { 0 } else { group.landed(meter, ledger) };
         self.groups.iter().map(|group| group.flying(meter, ledger) + open(group)).sum()
     }

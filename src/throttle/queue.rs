@@ -18,6 +18,13 @@ pub struct Ticket {
     pub(super) serial: u64,
 }
 
+impl Ticket {
+    /// Of this throttle's tickets, no other has it.
+    pub const fn number(self) -> u64 {
+        self.serial
+    }
+}
+
 /// A call that waits. Limiter milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -180,6 +187,13 @@ impl Queue {
 
     /// Who goes next, of those whose lane is not `blocked`. Moves virtual time on to the fair choice's start.
     pub fn next(&mut self, mut blocked: impl FnMut(u32) -> bool) -> Option<Ticket> {
+        // Most often there is nothing to be fair between.
+        if let [only] = *self.active.as_slice() {
+            let app = self.apps.get(only as usize)?;
+            let (_, ticket) = self.first(app, &mut blocked)?;
+            self.virtual_time = app.share.start(self.virtual_time);
+            return Some(ticket);
+        }
         let mut fair: Option<(u64, u8, Ticket)> = None;
         let mut urgent: Option<(u8, u64, Ticket)> = None;
         for app in self.active.iter().filter_map(|&app| self.apps.get(app as usize)) {

@@ -7,9 +7,10 @@ use crate::ids::Ids;
 /// No seat.
 pub const NONE: u32 = u32::MAX;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Seat {
-    call: Option<Waiting>,
+    call: Waiting,
+    /// The ticket's; 0 while nobody sits here.
     serial: u64,
     /// In its line.
     before: u32,
@@ -18,8 +19,6 @@ struct Seat {
     older: u32,
     newer: u32,
 }
-
-const EMPTY: Seat = Seat { call: None, serial: 0, before: NONE, behind: NONE, older: NONE, newer: NONE };
 
 /// All seats.
 #[derive(Debug, Clone)]
@@ -42,37 +41,37 @@ impl Default for Seats {
 impl Seats {
     /// Takes a call in, behind the last of its line.
     pub fn sit(&mut self, call: Waiting, last: u32) -> Option<Ticket> {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.seats.push(EMPTY);
-                u32::try_from(self.seats.len() - 1).ok()?
-            }
-        };
         self.serial += 1;
+        let seat = Seat { call, serial: self.serial, before: last, behind: NONE, older: NONE, newer: NONE };
+        let free = self.free.pop();
+        let slot = match free {
+            Some(slot) => slot,
+            None => u32::try_from(self.seats.len()).ok()?,
+        };
+        match self.seats.get_mut(slot as usize) {
+            Some(place) => *place = seat,
+            None => self.seats.push(seat),
+        }
         if let Some(last) = self.seats.get_mut(last as usize) {
             last.behind = slot;
-        }
-        if let Some(seat) = self.seats.get_mut(slot as usize) {
-            *seat = Seat { call: Some(call), serial: self.serial, before: last, ..EMPTY };
         }
         if call.jobs == 0 {
             self.link_by_arrival(slot, call.arrived);
             let seats = &self.seats;
-            let id_of = |slot: u32| seats.get(slot as usize)?.call.filter(|call| call.jobs == 0).map(|call| call.call);
-            self.ids.insert(slot, call.call, id_of);
+            let waits = |seat: &&Seat| seat.serial > 0 && seat.call.jobs == 0;
+            self.ids.insert(slot, call.call, |slot| Some(seats.get(slot as usize).filter(waits)?.call.call));
         }
         Some(Ticket { slot, serial: self.serial })
     }
 
     /// The call that holds a ticket.
     pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
-        self.seats.get(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial)?.call.as_ref()
+        self.seats.get(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial).map(|seat| &seat.call)
     }
 
     /// The same, to be changed.
     pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Waiting> {
-        self.seats.get_mut(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial)?.call.as_mut()
+        self.seats.get_mut(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial).map(|seat| &mut seat.call)
     }
 
     /// The ticket of the call in a seat.
@@ -83,8 +82,8 @@ impl Seats {
     /// Takes a call out; and the seats before and behind it in its line.
     pub fn leave(&mut self, ticket: Ticket) -> Option<(Waiting, u32, u32)> {
         let seat = self.seats.get_mut(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial)?;
-        let call = seat.call.take()?;
-        let Seat { before, behind, older, newer, .. } = *seat;
+        seat.serial = 0;
+        let Seat { call, before, behind, older, newer, .. } = *seat;
         if let Some(next) = self.seats.get_mut(behind as usize) {
             next.before = before;
         }
@@ -108,14 +107,13 @@ impl Seats {
 
     /// The call of this id whose caller waits.
     pub fn find(&self, id: u128) -> Option<Ticket> {
-        let is =
-            |slot: u32| self.seats.get(slot as usize).and_then(|seat| seat.call).is_some_and(|call| call.call == id);
+        let is = |slot: u32| self.seats.get(slot as usize).is_some_and(|seat| seat.call.call == id);
         self.ticket(self.ids.find(id, is)?)
     }
 
     /// Since when the caller that has waited longest waits.
     pub fn oldest(&self) -> Option<i64> {
-        self.seats.get(self.oldest as usize)?.call.map(|call| call.arrived)
+        self.seats.get(self.oldest as usize).map(|seat| seat.call.arrived)
     }
 
     /// Those whose callers wait, by arrival.
@@ -132,7 +130,7 @@ impl Seats {
     fn link_by_arrival(&mut self, slot: u32, arrived: i64) {
         let mut older = self.newest;
         while let Some(seat) = self.seats.get(older as usize)
-            && seat.call.is_some_and(|call| call.arrived > arrived)
+            && seat.call.arrived > arrived
         {
             older = seat.older;
         }

@@ -77,6 +77,8 @@ pub struct Throttle {
     pub(super) plan: Plan,
     pub(super) clock: Clock,
     pub(super) wall: i64,
+    /// Events so far.
+    event: u64,
     pub(super) epoch: u32,
     /// The plan's apps, then those that only have counts left.
     pub(super) apps: Vec<AppRule>,
@@ -136,6 +138,7 @@ impl Throttle {
             turns: Turns::default(),
             clock,
             wall: now.wall,
+            event: 0,
             epoch: 1,
             apps: Vec::with_capacity(apps.len()),
             by_name: Vec::with_capacity(apps.len()),
@@ -191,7 +194,7 @@ impl Throttle {
         let observe = self.plan.mode == Mode::Observe;
         let (wall, factor) = (self.wall, self.adaptive.factor());
         let (ledger, past, calendars) = (&self.ledger, &self.past, self.calendars.as_slice());
-        let sight = Sight { time, wall, factor, observe, ledger, past, calendars };
+        let sight = Sight { time, event: self.event, wall, factor, observe, ledger, past, calendars };
         Parts { queue: &mut self.queue, meters: &mut self.meters, sight }
     }
 
@@ -200,6 +203,7 @@ impl Throttle {
     pub(super) fn begin(&mut self, now: Now<'_>) -> i64 {
         let time = self.clock.read(now.wall);
         self.wall = now.wall;
+        self.event += 1;
         if self.calendars.iter().any(|days| days.opens_next() <= now.wall) {
             self.turn_days(now, time);
         }

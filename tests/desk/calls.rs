@@ -188,3 +188,57 @@ fn a_refusal_carries_the_dialect_the_limits_and_when_to_come_again() {
     assert_eq!(no.refusal.violated, ["rate"]);
     assert_eq!(no.rate_limit.unwrap(), (r#""rate";q=1;w=10"#.to_owned(), r#""rate";r=0;t=11"#.to_owned()));
 }
+
+/// One call at a time, and a queue of ten thousand.
+fn narrow() -> serde_json::Value {
+    json!({
+        "connections": {"crm": {
+            "vendor": "generic", "base_url": "https://crm.example.com",
+            "limits": [{"name": "one", "kind": "concurrency", "calls": 1}],
+            "queue": {"size": 10_000, "max_wait_seconds": 600},
+            "credential": {"type": "bearer", "token": "crm-secret"},
+        }},
+        "apps": {"sync": {}},
+    })
+}
+
+#[test]
+fn ten_thousand_that_wait_are_answered_in_the_order_they_came_and_those_that_left_are_passed_by() {
+    let mut rig = Rig::empty();
+    rig.put(&narrow());
+    let app = rig.app("sync");
+    let mut permit = rig.go(&app, "crm").permit;
+    let mut tickets = Vec::new();
+    for _ in 0..10_000 {
+        let admit = rig.admit(&app, "crm");
+        tickets.push(waits(&mut rig, admit));
+    }
+    let full = rig.admit(&app, "crm");
+    assert_eq!(rig.reason(full), "queue-full");
+    tickets.iter().step_by(3).for_each(|ticket| rig.cancel(*ticket));
+    for ticket in tickets.iter().enumerate().filter(|(at, _)| at % 3 != 0).map(|(_, ticket)| ticket) {
+        rig.now += 5;
+        rig.answered("crm", permit);
+        let Some((next, Reply::Go(go))) = rig.desk.next_ready() else { panic!("nobody goes") };
+        assert_eq!(next, *ticket);
+        permit = go.permit;
+    }
+    assert!(rig.desk.next_ready().is_none());
+}
+
+#[test]
+fn a_call_that_asks_again_takes_one_place_under_the_next_policy_too() {
+    let mut rig = Rig::empty();
+    rig.put(&narrow());
+    let app = rig.app("sync");
+    let permit = rig.go(&app, "crm").permit;
+    let admit = rig.admit(&app, "crm");
+    waits(&mut rig, admit.clone());
+    let again = waits(&mut rig, Admit { again: true, ..admit });
+    rig.put(&narrow());
+    assert_eq!(rig.status()["connections"]["crm"]["queue"]["depth"], 1);
+    rig.answered("crm", permit);
+    let Some((next, Reply::Go(_))) = rig.desk.next_ready() else { panic!("nobody goes") };
+    assert_eq!(next, again);
+    assert!(rig.desk.next_ready().is_none());
+}

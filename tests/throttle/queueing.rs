@@ -186,3 +186,44 @@ fn after_a_throttle_those_that_wait_go_one_by_one_and_none_is_lost() {
         assert!(at[stands - 1] - at[0] <= 10_500, "the pace is the rate's own: {at:?}");
     }
 }
+
+#[test]
+fn ten_thousand_that_wait_go_one_by_one_in_the_order_they_came() {
+    let queue = QueueRule { size: 10_000, max_wait_ms: 3_600_000 };
+    let mut rig = Rig::new(Plan { queue, ..plan(vec![slots(1)]) });
+    let mut flying = rig.try_now("a").unwrap().permit;
+    let tickets: Vec<_> = (0..10_000).map(|_| rig.wait("a")).collect();
+    assert!(matches!(rig.admit(call("a")), Admission::Refused(refused) if refused.reason == Reason::QueueFull));
+    for (served, ticket) in tickets.iter().enumerate() {
+        rig.now += 10;
+        rig.settle(flying, Outcome::Answered);
+        let (next, outcome) = rig.throttle.next_ready().unwrap();
+        assert_eq!(next, *ticket, "number {served}");
+        flying = outcome.unwrap().permit;
+        assert!(rig.throttle.next_ready().is_none());
+        assert_eq!(rig.throttle.queue().depth, 9_999 - served);
+    }
+}
+
+#[test]
+fn the_queue_tells_the_longest_wait_whoever_leaves_and_however_urgent_they_are() {
+    let queue = QueueRule { size: 100, max_wait_ms: 3_600_000 };
+    let mut rig = Rig::new(Plan { queue, ..plan(vec![slots(1)]) });
+    rig.try_now("a").unwrap();
+    let mut tickets = Vec::new();
+    for (app, urgency, waited_ms) in [("a", 5, 0), ("b", 0, 0), ("a", 3, 2_500), ("b", 7, 500)] {
+        rig.now += 1_000;
+        match rig.admit(Call { urgency, waited_ms, ..call(app) }) {
+            Admission::Waiting(ticket) => tickets.push(ticket),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Since 1.0, 2.0, 0.5 and 3.5 s.
+    let mut longest = Vec::new();
+    for gone in [0, 2, 1, 3] {
+        longest.push(rig.throttle.queue().oldest_wait_ms);
+        rig.throttle.cancel(rig.time(), tickets[gone]);
+    }
+    assert_eq!(longest, [3_500, 3_500, 2_000, 500]);
+    assert_eq!(rig.throttle.queue().oldest_wait_ms, 0);
+}

@@ -1,0 +1,56 @@
+//! A tenant's desk while ten and while ten thousand calls wait, or jobs: how long each takes, and what memory.
+//!
+//! `cargo bench -p sluice-bench --bench desk`; as with `core`, `SLUICE_BENCH_JSON=FILE` takes the figures.
+
+use allocation_counter::measure;
+use criterion::{BenchmarkId, Criterion};
+use serde_json::{Value, json};
+use sluice_bench::desk::Tenant;
+use sluice_bench::estimates::{Estimates, tell};
+use std::time::Duration;
+
+/// How many wait.
+const WAITING: [usize; 2] = [10, 10_000];
+
+type Make = fn(usize) -> Tenant;
+/// What is measured: its name, the tenant and one event or two.
+const EVENTS: [(&str, Make, fn(&mut Tenant)); 4] = [
+    ("turn", Tenant::with_calls, Tenant::turn),
+    ("leave", Tenant::with_calls, Tenant::leave),
+    ("again", Tenant::with_calls, Tenant::ask_again),
+    ("job", Tenant::with_jobs, Tenant::job),
+];
+
+fn main() {
+    let estimates = Estimates::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut criterion = Criterion::default()
+        .output_directory(estimates.folder())
+        .measurement_time(Duration::from_secs(2))
+        .warm_up_time(Duration::from_secs(1))
+        .configure_from_args();
+    for (name, make, event) in EVENTS {
+        let mut group = criterion.benchmark_group(format!("desk_{name}"));
+        for waiting in WAITING {
+            let mut tenant = make(waiting);
+            group.bench_function(BenchmarkId::from_parameter(waiting), |bencher| bencher.iter(|| event(&mut tenant)));
+        }
+    }
+    criterion.final_summary();
+    tell(&WAITING.map(|waiting| figures(&estimates, waiting)).to_vec().into());
+}
+
+fn figures(estimates: &Estimates, waiting: usize) -> Value {
+    let ns = |name: &str| estimates.median(&format!("desk_{name}/{waiting}"));
+    let bytes = |make: Make| {
+        let of = |n: usize| measure(|| std::mem::forget(make(n))).bytes_current;
+        (of(waiting) - of(0)) / i64::try_from(waiting).unwrap_or(1)
+    };
+    json!({
+        "waiting": waiting,
+        "turn_ns": ns("turn"),
+        "leave_ns": ns("leave"),
+        "job_ns": ns("job"),
+        "again_ns": ns("again"),
+        "bytes_each": { "call": bytes(Tenant::with_calls), "job": bytes(Tenant::with_jobs) },
+    })
+}

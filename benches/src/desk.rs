@@ -1,0 +1,321 @@
+//! A tenant's desk over rows in memory, on a virtual clock: what an object does, less the platform.
+
+use serde_json::json;
+use sluice::civil::Zones;
+use sluice::job::{Bytes, Request};
+use sluice::key::{Claims, Master, open};
+use sluice::tenant::desk::{Answer, Desk, Ticket};
+use sluice::tenant::errand::{Errand, Run};
+use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Go, Keep, NewKey, Ran, Reply, Sent, Settle};
+use sluice::tenant::store::{Host, Settings, Store, StoreError, Table};
+use sluice::throttle::{Outcome, PermitId};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+/// Vendor calls at once.
+pub const SLOTS: usize = 10;
+/// 2026-06-15 12:00 UTC.
+const NOON: i64 = 1_781_524_800_000;
+/// From one event to the next, milliseconds.
+const STEP_MS: i64 = 5;
+
+#[derive(Default)]
+struct Rows(HashMap<(u8, String), Vec<u8>>);
+
+impl Store for Rows {
+    fn load(&self, table: Table, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.0.get(&(table as u8, id.to_owned())).cloned())
+    }
+
+    fn all(&self, table: Table) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let of_table = self.0.iter().filter(|((held, _), _)| *held == table as u8);
+        let mut rows: Vec<_> = of_table.map(|((_, id), row)| (id.clone(), row.clone())).collect();
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    fn some(&self, table: Table, after: &str, most: u32) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let rows = self.all(table)?.into_iter().filter(|(id, _)| id.as_str() > after);
+        Ok(rows.take(most as usize).collect())
+    }
+
+    fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.0.insert((table as u8, id.to_owned()), value.to_vec());
+        Ok(())
+    }
+
+    fn remove(&mut self, table: Table, id: &str) -> Result<(), StoreError> {
+        self.0.remove(&(table as u8, id.to_owned()));
+        Ok(())
+    }
+
+    fn clear(&mut self, table: Table) -> Result<(), StoreError> {
+        self.0.retain(|(held, _), _| *held != table as u8);
+        Ok(())
+    }
+}
+
+struct Utc;
+
+impl Zones for Utc {
+    fn offset_seconds(&self, _: &str, _: i64) -> Option<i32> {
+        Some(0)
+    }
+}
+
+/// One tenant, whose vendor takes [`SLOTS`] calls at once.
+pub struct Tenant {
+    now: i64,
+    rows: Rows,
+    desk: Option<Desk>,
+    settings: Settings,
+    claims: Option<Claims>,
+    asked: u128,
+    /// In flight, in order.
+    flying: VecDeque<PermitId>,
+    running: VecDeque<Run>,
+    /// Waiting, in order.
+    waiting: VecDeque<Ticket>,
+    /// Of these, those that have their answers.
+    answered: HashSet<Ticket>,
+}
+
+impl Tenant {
+    /// Nobody waits.
+    #[expect(clippy::expect_used, reason = "what is written here is valid")]
+    pub fn new() -> Self {
+        let master = Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("32 bytes");
+        let mut tenant = Self {
+            now: NOON,
+            rows: Rows::default(),
+            desk: None,
+            settings: Settings { allow_loopback: false, master },
+            claims: None,
+            asked: 0,
+            flying: VecDeque::new(),
+            running: VecDeque::new(),
+            waiting: VecDeque::new(),
+            answered: HashSet::new(),
+        };
+        tenant.desk = tenant.host(|host| Desk::open("acme", host)).ok();
+        let policy = json!({
+            "connections": {"crm": {
+                "vendor": "generic", "base_url": "https://crm.example.com",
+                "limits": [{"name": "concurrent", "kind": "concurrency", "calls": SLOTS}],
+                "queue": {"size": 10_000, "max_wait_seconds": 600},
+                "credential": {"type": "bearer", "token": "secret"},
+            }},
+            "apps": {"crm-sync": {}},
+        });
+        tenant.ask(Ask::Admin(Admin::PutPolicy(policy.to_string())));
+        let key = NewKey::read(&json!({"role": "app", "app": "crm-sync"}).to_string()).expect("a key's description");
+        let Answer::Now(Reply::Document { body, .. }) = tenant.ask(Ask::Admin(Admin::CreateKey(key))) else {
+            return tenant;
+        };
+        let made: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+        let seconds = u64::try_from(tenant.now / 1_000).unwrap_or(0);
+        tenant.claims = open(&tenant.settings.master, made["key"].as_str().unwrap_or_default(), seconds).ok();
+        tenant
+    }
+
+    /// All slots are taken and so many calls wait.
+    pub fn with_calls(waiting: usize) -> Self {
+        let mut tenant = Self::new();
+        (0..SLOTS + waiting).for_each(|_| tenant.come());
+        tenant
+    }
+
+    /// All slots are taken by jobs, and so many more are queued.
+    pub fn with_jobs(queued: usize) -> Self {
+        let mut tenant = Self::new();
+        (0..SLOTS + queued).for_each(|_| tenant.keep());
+        tenant
+    }
+
+    /// Calls that wait.
+    pub fn depth(&self) -> usize {
+        self.waiting.len() - self.answered.len()
+    }
+
+    /// Jobs that run.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// A call comes; one ends, and the first that waits goes.
+    pub fn turn(&mut self) {
+        self.come();
+        self.end();
+    }
+
+    /// A call comes.
+    pub fn come(&mut self) {
+        self.asked += 1;
+        self.ask_for(self.asked, false);
+    }
+
+    /// A call comes that has asked before, as all do when their object has been started anew; then one ends.
+    pub fn ask_again(&mut self) {
+        self.asked += 1;
+        self.ask_for(self.asked, true);
+        self.end();
+    }
+
+    fn ask_for(&mut self, call: u128, again: bool) {
+        let admit = Admit { again, ..self.admit(call) };
+        match self.ask(Ask::Admit(admit)) {
+            Answer::Wait(ticket) => self.waiting.push_back(ticket),
+            Answer::Now(Reply::Go(go)) => self.flying.push_back(go.permit),
+            Answer::Now(_) => {}
+        }
+        self.after();
+    }
+
+    /// A call ends.
+    pub fn end(&mut self) {
+        let Some(permit) = self.flying.pop_front() else { return };
+        self.ask(Ask::Settle(settled(permit)));
+        self.after();
+    }
+
+    /// The caller of a call in the middle of the queue goes away, and another comes; then a turn.
+    pub fn leave(&mut self) {
+        while let Some(ticket) = self.waiting.swap_remove_back(self.waiting.len() / 2) {
+            if !self.answered.remove(&ticket) {
+                self.host_and_desk(|desk, host| desk.cancel(ticket, host).ok());
+                break;
+            }
+        }
+        self.after();
+        self.come();
+        self.turn();
+    }
+
+    /// A job comes.
+    pub fn keep(&mut self) {
+        self.asked += 1;
+        let request = Request {
+            method: "GET".to_owned(),
+            url: "https://sluice.example/v/crm/things".to_owned(),
+            headers: Vec::new(),
+            body: Bytes::default(),
+            callback: None,
+        };
+        let admit = Admit { urgency: 5, ..self.admit(self.asked) };
+        let key = Some(format!("key {}", self.asked));
+        self.ask(Ask::Keep(Box::new(Keep { admit, request, made: self.now, key, wait_ms: 0 })));
+        self.after();
+    }
+
+    /// A job comes; one ends, and the next runs.
+    pub fn job(&mut self) {
+        self.keep();
+        let Some(run) = self.running.pop_front() else { return };
+        let ran = Ran {
+            settle: settled(run.permit),
+            job: run.job,
+            run: run.run,
+            executed: Some(true),
+            transient: false,
+            retry_after_ms: None,
+            rejected: 0,
+            answer: None,
+        };
+        self.ask(Ask::Ran(Box::new(ran)));
+        self.after();
+    }
+
+    fn admit(&self, call: u128) -> Admit {
+        Admit {
+            call: format!("{:032x}", call.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
+            claims: self.claims.clone().unwrap_or_else(|| unreachable("no key")),
+            connection: "crm".to_owned(),
+            method: "GET".to_owned(),
+            path: "/things".to_owned(),
+            uri_bytes: 7,
+            body: BodyLength::Bytes(0),
+            page: false,
+            origin: None,
+            own_origin: false,
+            key_apart: true,
+            wait_ms: None,
+            urgency: 3,
+            again: false,
+            knows: 0,
+            holds: 0,
+            rejected: 0,
+        }
+    }
+
+    /// What the object does after each event.
+    fn after(&mut self) {
+        loop {
+            let (ready, run) = self.host_and_desk(|desk, host| {
+                let ready = desk.next_ready();
+                (ready, desk.next_errand(host).ok().flatten())
+            });
+            if let Some(Errand::Run(run)) = run {
+                self.running.push_back(*run);
+            } else if ready.is_none() {
+                break;
+            }
+            if let Some((ticket, reply)) = ready {
+                self.answered.insert(ticket);
+                while self.waiting.front().is_some_and(|first| self.answered.remove(first)) {
+                    self.waiting.pop_front();
+                }
+                if let Reply::Go(Go { permit, .. }) = reply {
+                    self.flying.push_back(permit);
+                }
+            }
+        }
+        self.host_and_desk(|desk, _| {
+            std::hint::black_box(desk.next_wakeup());
+            std::hint::black_box(desk.next_alarm());
+        });
+    }
+
+    fn ask(&mut self, ask: Ask) -> Answer {
+        self.now += STEP_MS;
+        self.host_and_desk(|desk, host| desk.ask(ask, host)).unwrap_or_else(|fault| unreachable(&fault.0))
+    }
+
+    fn host<T>(&mut self, act: impl FnOnce(&mut Host<'_>) -> T) -> T {
+        let random: &dyn Fn(&mut [u8]) = &|bytes| bytes.fill(7);
+        act(&mut Host { now: self.now, store: &mut self.rows, zones: &Utc, random, settings: &self.settings })
+    }
+
+    fn host_and_desk<T>(&mut self, act: impl FnOnce(&mut Desk, &mut Host<'_>) -> T) -> T {
+        let Some(mut desk) = self.desk.take() else { unreachable("the desk did not open") };
+        let done = self.host(|host| act(&mut desk, host));
+        self.desk = Some(desk);
+        done
+    }
+}
+
+impl Default for Tenant {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn settled(permit: PermitId) -> Settle {
+    let (app, method, path) = ("crm-sync".to_owned(), "GET".to_owned(), "/things".to_owned());
+    Settle {
+        connection: "crm".to_owned(),
+        permit,
+        attempt: 1,
+        outcome: Outcome::Answered,
+        since_headers_ms: 0,
+        response_bytes: 0,
+        status: 200,
+        counts: Vec::new(),
+        error_code: None,
+        sent: Some(Sent { app, method, path, nth: 1, ago_ms: 50 }),
+    }
+}
+
+/// A benchmark that goes otherwise than it should measures something else.
+#[cold]
+fn unreachable(why: &str) -> ! {
+    panic!("the benchmark is out of step: {why}")
+}

@@ -1,0 +1,63 @@
+//! Asks that are not answered yet: by the desk's tickets, and by their calls' ids. An event looks at no more of them than it ends.
+
+use super::desk::Ticket;
+use crate::lookup::Lookup;
+
+/// Whom to tell, of each ask.
+pub struct Waiters<T> {
+    held: Lookup<(u128, T)>,
+    tickets: Lookup<u64>,
+}
+
+impl<T> Default for Waiters<T> {
+    fn default() -> Self {
+        Self { held: Lookup::default(), tickets: Lookup::default() }
+    }
+}
+
+impl<T> Waiters<T> {
+    /// An ask waits. An earlier one of the same call is no longer listened to: it is dropped untold.
+    pub fn add(&mut self, ticket: Ticket, call: u128, tell: T) {
+        self.held.insert(ticket.0, (call, tell));
+        if let Some(earlier) = self.tickets.insert(call, ticket.0) {
+            self.held.remove(earlier);
+        }
+    }
+
+    /// Whom to tell of a ticket, which waits no more.
+    pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
+        let (call, tell) = self.held.remove(ticket.0)?;
+        self.tickets.remove(call);
+        Some(tell)
+    }
+
+    /// The ticket that a call waits under.
+    pub fn of_call(&self, call: u128) -> Option<Ticket> {
+        self.tickets.get(call).map(|ticket| Ticket(*ticket))
+    }
+
+    /// Nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whom to tell that nothing is known any more.
+    pub fn into_all(self) -> impl Iterator<Item = T> {
+        self.held.into_values().map(|(_, tell)| tell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_asks_again_waits_once() {
+        let mut waiters = Waiters::default();
+        waiters.add(Ticket(1), 7, "first");
+        waiters.add(Ticket(2), 7, "second");
+        assert_eq!(waiters.of_call(7), Some(Ticket(2)));
+        assert_eq!((waiters.remove(Ticket(1)), waiters.remove(Ticket(2))), (None, Some("second")));
+        assert!(waiters.is_empty() && waiters.of_call(7).is_none());
+    }
+}
