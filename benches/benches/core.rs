@@ -68,7 +68,8 @@ fn beside(criterion: &mut Criterion) {
 /// the first that waits goes.
 fn while_others_wait(criterion: &mut Criterion) {
     type Make = fn(usize) -> Connection;
-    let ways: [(&str, Make, fn(&mut Connection)); 2] =
+    type Step = fn(&mut Connection);
+    let ways: [(&str, Make, Step); 2] =
         [("beside", Connection::beside, Connection::call), ("turn", Connection::waiting, Connection::turn)];
     for (name, make, step) in ways {
         let mut group = criterion.benchmark_group(name);

@@ -13,8 +13,9 @@ use std::time::Duration;
 const WAITING: [usize; 2] = [10, 10_000];
 
 type Make = fn(usize) -> Tenant;
+type Event = fn(&mut Tenant);
 /// What is measured: its name, the tenant and one event or two.
-const EVENTS: [(&str, Make, fn(&mut Tenant)); 4] = [
+const EVENTS: [(&str, Make, Event); 4] = [
     ("turn", Tenant::with_calls, Tenant::turn),
     ("leave", Tenant::with_calls, Tenant::leave),
     ("again", Tenant::with_calls, Tenant::ask_again),
