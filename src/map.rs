@@ -1,5 +1,5 @@
-//! A map as a sorted list. A tree or a hash table for each pair of types takes several kB of Wasm; the maps here have ten
-//! thousand entries at most, of some 24 bytes each, and to move all of these takes a few microseconds.
+//! A map as a sorted list. A tree or a hash table for each pair of types takes several kB of Wasm, and the maps here seldom change:
+//! what comes and goes with every call is in a [`crate::lookup::Lookup`].
 
 use std::borrow::Borrow;
 use std::slice::{Iter, IterMut};
