@@ -1,6 +1,12 @@
 //! Finds by its id what is kept in a numbered slot: chains of slots, one for each value of a hash. Ids are the callers' or chance, and
 //! the slots are the owner's: nothing is kept here twice, and nothing is moved but a few numbers.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "slots are numbers of a list's entries, and an id's halves are meant"
+)]
+
 /// The end of a chain.
 const NONE: u32 = u32::MAX;
 

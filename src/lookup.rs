@@ -23,7 +23,7 @@ impl Slots {
             Some(slot) => slot,
             None => {
                 self.numbers.push(None);
-                u32::try_from(self.numbers.len() - 1).ok()?
+                u32::try_from(self.numbers.len().saturating_sub(1)).ok()?
             }
         };
         if let Some(place) = self.numbers.get_mut(slot as usize) {

@@ -5,6 +5,8 @@
 //! It is written here for the size of the Wasm: reading never ends early. What is wrong spoils the reader, which gives zeros from then on,
 //! and is asked once, at the end.
 
+#![expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+
 /// What has a binary form. Records and enums have it from [`wire!`].
 pub trait Wire: Sized {
     /// Appends it.
@@ -201,7 +203,7 @@ impl Wire for i64 {
 
     fn read(from: &mut Reader<'_>) -> Self {
         let folded = from.number();
-        (folded >> 1).cast_signed() ^ -(folded & 1).cast_signed()
+        (folded >> 1).cast_signed() ^ (folded & 1).cast_signed().wrapping_neg()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The Gregorian calendar, by arithmetic on days since 1970-01-01.
 
+#![expect(clippy::arithmetic_side_effects, reason = "days are held to the years 0000 to 9999")]
+
 use super::DAY_MS;
 
 /// Years 0000 to 9999, the ones RFC 3339 can write; days since 1970-01-01.

@@ -1,5 +1,10 @@
 //! The day between two resets that contains a moment.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a date is Unix ms by 86,400,000, so below 2^37; instants are saturated"
+)]
+
 use super::date::format_date;
 use super::{DAY_MS, Day, Reset, Zones};
 
@@ -16,7 +21,7 @@ impl Reset {
         if !MOMENTS.contains(&at) {
             return None;
         }
-        let shown = at + i64::from(self.zones.first()?.offset_seconds(zones, at)?) * 1_000;
+        let shown = at.saturating_add(i64::from(self.zones.first()?.offset_seconds(zones, at)?) * 1_000);
         let today = shown.div_euclid(DAY_MS);
         // The latest that may have opened is a date ahead where clocks were set back over midnight, and two where another
         // zone of the list is 26 hours ahead. Its end is one more.
@@ -34,7 +39,7 @@ impl Reset {
 
     /// The interval in which the day of that date (days since 1970-01-01) opens.
     fn opening(&self, zones: &dyn Zones, date: i64) -> Option<(i64, i64)> {
-        let shown = date * DAY_MS + i64::from(self.minute) * 60_000;
+        let shown = date.saturating_mul(DAY_MS).saturating_add(i64::from(self.minute) * 60_000);
         let mut interval: Option<(i64, i64)> = None;
         for zone in &self.zones {
             let (first, last) = zone.instants(zones, shown)?;

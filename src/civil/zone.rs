@@ -1,5 +1,10 @@
 //! Zones as written, and the instants at which a zone's clocks show a time.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "hours and minutes have two digits, offsets are below a day; instants are saturated"
+)]
+
 use super::{Reset, Zone, Zones};
 
 /// The longest IANA name in use has 32 characters; twice that is let through.
@@ -39,12 +44,12 @@ impl Zone {
     pub(super) fn instants(&self, zones: &dyn Zones, shown: i64) -> Option<(i64, i64)> {
         let offset = |at: i64| Some(i64::from(self.offset_seconds(zones, at)?) * 1_000);
         if let Self::Fixed(_) = self {
-            let at = shown - offset(shown)?;
+            let at = shown.saturating_sub(offset(shown)?);
             return Some((at, at));
         }
-        let (from, to) = (shown - FARTHEST_MS, shown + FARTHEST_MS);
+        let (from, to) = (shown.saturating_sub(FARTHEST_MS), shown.saturating_add(FARTHEST_MS));
         let (before, after) = (offset(from)?, offset(to)?);
-        let (first, second) = (shown - before, shown - after);
+        let (first, second) = (shown.saturating_sub(before), shown.saturating_sub(after));
         if before == after {
             return Some((first, first));
         }

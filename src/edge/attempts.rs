@@ -30,9 +30,9 @@ pub async fn make(
     let mut tally = Tally { queue_ms: since(permit.at, call.incoming.at), ..Tally::default() };
     let mut renewed = false;
     loop {
-        tally.attempts += 1;
+        tally.attempts = tally.attempts.saturating_add(1);
         let mut attempt = sending.send(&permit).await;
-        tally.vendor_ms += since(attempt.at, permit.at);
+        tally.vendor_ms = tally.vendor_ms.saturating_add(since(attempt.at, permit.at));
         record.attempted(tally);
         let again = again(sending, &permit, &attempt, tally.attempts, renewed);
         // Read to its end, so that it can be said later, and so that the vendor is done with it.
@@ -48,7 +48,7 @@ pub async fn make(
                 renewed = true;
                 asked_at = platform::now();
                 let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
-                permit::with_another_token(call, admit.clone(), tally.attempts + 1, rejected).await
+                permit::with_another_token(call, admit.clone(), tally.attempts.saturating_add(1), rejected).await
             }
             Again::After(wait) => {
                 if platform::pause(wait as f64, Some(&call.request)).await == JsValue::FALSE {
@@ -56,7 +56,9 @@ pub async fn make(
                     return Err(Stop::Gone);
                 }
                 asked_at = platform::now();
-                match permit::for_retry(call, admit.clone(), tally.attempts + 1, deadline(call, &permit)).await {
+                match permit::for_retry(call, admit.clone(), tally.attempts.saturating_add(1), deadline(call, &permit))
+                    .await
+                {
                     Err(Stop::Gone) => Err(Stop::Gone),
                     // What came of the last attempt tells the caller more than that another one cannot be made.
                     refused_or_not => Ok(refused_or_not.ok()),
@@ -66,7 +68,7 @@ pub async fn make(
         match another {
             Ok(Some(another)) => {
                 attempt.drop();
-                tally.queue_ms += since(another.at, asked_at);
+                tally.queue_ms = tally.queue_ms.saturating_add(since(another.at, asked_at));
                 permit = another;
             }
             Ok(None) => {
@@ -98,7 +100,7 @@ fn again(sending: &Forward, permit: &Permit, attempt: &Attempt, attempts: u32, r
         idempotency_key: call.incoming.header("idempotency-key").is_some(),
         unattended: false,
         // The repetition with another token is none of these: nothing was wrong with the call.
-        made: attempts - u32::from(renewed),
+        made: attempts.saturating_sub(u32::from(renewed)),
         most: route.attempts,
         left_ms: Some(since(deadline(call, permit), attempt.at)),
         random: place_of(permit.id, &format!("{}/{}", permit.tenant, permit.connection)),

@@ -149,7 +149,7 @@ impl Call {
     /// What is asked of the tenant's object.
     pub fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
         let incoming = &self.incoming;
-        let uri = vendor.path.len() + vendor.query.map_or(0, |query| query.len() + 1);
+        let uri = vendor.path.len().saturating_add(vendor.query.map_or(0, |query| query.len().saturating_add(1)));
         let connection = connection(vendor);
         let known = known::route(&claims.tenant, &connection);
         Admit {

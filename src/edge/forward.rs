@@ -1,5 +1,11 @@
 //! The vendor's part of a call: sent once, its answer read as far as need be, passed on.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of JavaScript's becomes the nearest integer there is"
+)]
+
 use super::answers::{self, Reply};
 use super::call::Call;
 use super::permit::Permit;
@@ -218,7 +224,7 @@ impl Attempt {
 
 /// From one moment to another, ms.
 pub fn since(now: i64, then: i64) -> u64 {
-    u64::try_from(now - then).unwrap_or_default()
+    u64::try_from(now.saturating_sub(then)).unwrap_or_default()
 }
 
 /// What the answer means.

@@ -1,5 +1,11 @@
 //! A job's call, made with the permit that came with its errand by the code that makes a direct one; and the report of it.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of JavaScript's becomes the nearest integer there is"
+)]
+
 use super::answers;
 use super::call::Call;
 use super::forward::{Forward, Tally, since};
@@ -54,7 +60,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     });
     let permit = permit(&run, parts.map_or("/", |(_, vendor)| vendor.route_path()), now);
     let came = match parts {
-        Some((target, vendor)) if now - run.granted <= FRESH_MS => {
+        Some((target, vendor)) if now.saturating_sub(run.granted) <= FRESH_MS => {
             let claims = Claims {
                 tenant: tenant.clone(),
                 id: String::new(),
@@ -114,7 +120,7 @@ async fn make(
     let body = if body.0.is_empty() { JsValue::NULL } else { Uint8Array::from(body.0.as_slice()).into() };
     let sending = Forward { call, target, vendor, body: &body };
     let attempt = sending.send(permit).await;
-    let queue_ms = u64::try_from(permit.at - call.incoming.at).unwrap_or_default();
+    let queue_ms = u64::try_from(permit.at.saturating_sub(call.incoming.at)).unwrap_or_default();
     let tally = Tally { attempts: permit.sent.nth, queue_ms, vendor_ms: since(attempt.at, permit.at) };
     record.attempted(tally);
     let verdict = attempt.verdict.clone();

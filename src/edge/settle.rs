@@ -93,7 +93,7 @@ async fn report(
 }
 
 fn message(connection: &str, permit: PermitId, end: &End, sent: Option<(&Sent, i64)>, attempt: u32) -> Settle {
-    let since = |at: i64| u64::try_from(platform::now() - at).unwrap_or_default();
+    let since = |at: i64| u64::try_from(platform::now().saturating_sub(at)).unwrap_or_default();
     Settle {
         connection: connection.to_owned(),
         permit,

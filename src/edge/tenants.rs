@@ -39,7 +39,7 @@ pub async fn ask_once(here: &Installation, tenant: &str, ask: &Ask, caller: Opti
     let (gone, said) = said.split_first()?;
     let (asked, at) = (i64::from_be_bytes(*asked), i64::from_be_bytes(*at));
     let reply = if said.is_empty() { Reply::Done } else { from_wire(said)? };
-    let elapsed_ms = u64::try_from(at - asked).unwrap_or_default();
+    let elapsed_ms = u64::try_from(at.saturating_sub(asked)).unwrap_or_default();
     Some(Asked { reply, at, elapsed_ms, gone: *gone == 1 })
 }
 

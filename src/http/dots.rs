@@ -1,6 +1,8 @@
 //! Dot segments, in any dress. A vendor, or something before it, may decode a path more often than we do, and then
 //! `/a/%252e%252e/b` is another path than the one that `routes` allowed.
 
+#![expect(clippy::arithmetic_side_effects, reason = "at most four hexadecimal digits")]
+
 use std::borrow::Cow;
 
 /// How often a path is decoded before it counts as hiding something. Honest clients encode once, proxies once more.

@@ -1,5 +1,10 @@
 //! Which headers go out to the vendor, and which come back.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::answer::Headers;
 use super::cors;
 use super::prefer::Prefer;

@@ -1,6 +1,11 @@
 //! What an address is: a vendor's, or one of Sluice's own. Decided on the text of the request line, before any URL
 //! parser has tidied it: what is checked here is what the vendor gets.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::dots::may_hide_dot_segment;
 use crate::refusal::{Reason, Refusal};
 

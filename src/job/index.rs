@@ -9,6 +9,11 @@
 //! | dead letters | [`DEAD_MS`] | forgotten |
 //! | at once, of one app and the same limits | [`MOST_AT_ONCE`] | they wait |
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "counts of at most 20,000 jobs of each kind, and an urgency of 7 by a minute"
+)]
+
 use super::record::State;
 use crate::lookup::Lookup;
 use std::cmp::Reverse;
@@ -205,7 +210,7 @@ impl Index {
                 at
             }
         };
-        self.bytes += u64::from(entry.bytes);
+        self.bytes = self.bytes.saturating_add(u64::from(entry.bytes));
         if entry.key != 0 {
             // The key may have been used before, a day or more ago.
             let latest = self.of_key(entry.key).map_or(entry.id, |known| known.max(entry.id));

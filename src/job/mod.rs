@@ -2,6 +2,8 @@
 //! who may see them. [`index`] is what is held in memory, [`record`] what is stored; what happens when is decided by the
 //! tenant's desk, which has the limits.
 
+#![expect(clippy::arithmetic_side_effects, reason = "at most 32 digits of 4 bits")]
+
 mod bytes;
 pub mod index;
 pub mod record;

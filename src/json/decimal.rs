@@ -1,5 +1,10 @@
 //! Decimals as whole numbers of their last place: no binary fraction has 0.1 in it.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::Value;
 
 /// An amount counted in units of 10^-`places`, from a number's text; none if it is negative, finer or too large.

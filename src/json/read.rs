@@ -1,5 +1,10 @@
 //! JSON, read (RFC 8259): whole, strictly, and to a bounded depth.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::Value;
 
 /// Most levels of lists and objects within one another: reading is recursive, and a Worker's stack is 1 MB.

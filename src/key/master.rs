@@ -1,5 +1,10 @@
 //! The installation's secret, and what is derived from it.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 use hmac::{Hmac, KeyInit, Mac};

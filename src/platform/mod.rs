@@ -1,6 +1,12 @@
 //! The platform, as the rest of the Wasm sees it: the few functions of `glue.js` and `object.js`, and what pure code asks
 //! of a platform.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a number of JavaScript's becomes the nearest integer there is"
+)]
+
 mod glue;
 mod object;
 

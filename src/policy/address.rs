@@ -5,6 +5,11 @@
 //! notation of an IP address is one (decimal, octal, hexadecimal, shortened, IPv6, IPv4-mapped), and it is not under a
 //! name reserved for private networks. What a public name resolves to is not known here: the platform's network decides that.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 /// Most bytes of an address.
 pub const MAX_ADDRESS_BYTES: usize = 2_048;
 

@@ -1,5 +1,7 @@
 //! Limits as written, in a policy or in a vendor's profile, and what `share` makes of them.
 
+#![expect(clippy::arithmetic_side_effects, reason = "products of 64 and 32 bits in 128; offsets are below a day")]
+
 use super::read::{At, Fields};
 use super::routes::Routes;
 use crate::civil::{Reset, Zone, Zones};

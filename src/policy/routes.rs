@@ -5,6 +5,8 @@
 //! is allowed only if every reading is, and counts on a limit if any reading does, so no spelling gets a call past
 //! either. The cautious side also takes upper and lower case of ASCII letters for the same.
 
+#![expect(clippy::arithmetic_side_effects, reason = "positions in a path, and a hexadecimal digit's value")]
+
 use super::read::At;
 
 /// Most routes in one list.

@@ -168,7 +168,7 @@ impl Pool {
             return self.lent(now, borrower.lent, borrower.until);
         }
         let today = self.days.today().opens.0;
-        if same_life && borrower.turn + 1 == ask.turn && borrower.opens == today {
+        if same_life && borrower.turn.checked_add(1) == Some(ask.turn) && borrower.opens == today {
             let unused = ask.unused.min(borrower.lent);
             self.count.used = self.count.used.saturating_sub(u64::from(unused));
         }

@@ -1,5 +1,7 @@
 //! Where in a range a retry goes.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by 65 in 128 is at most 2^128 - 2^64")]
+
 use crate::throttle::PermitId;
 
 /// 2^64 over the golden ratio, made odd: multiples of it fall into the widest gaps that earlier ones have left.

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 mod row;
 
 /// A fetcher is taken for dead after this, milliseconds: the exchange, and a report that is sent three times.
-const REPORT_MS: i64 = EXCHANGE_MS as i64 + 5_000;
+const REPORT_MS: i64 = EXCHANGE_MS.cast_signed() + 5_000;
 
 /// Fetchers in a row that may die before those who wait are told that none is to be had.
 const MOST_LOST: u32 = 2;
@@ -246,13 +246,13 @@ impl Access {
         let mark = mark(&issued.token);
         let same = self.held.as_ref().is_some_and(|held| held.mark == mark);
         let ends_at = began.saturating_add(life_ms).max(now.saturating_add(SHORTEST_MS));
-        let margin = MARGIN_MS.min((ends_at - now) / 10);
+        let margin = MARGIN_MS.min(ends_at.saturating_sub(now) / 10);
         self.held = Some(Held {
             token: issued.token,
             mark,
             since: now,
             // A vendor that gives the same token again gives no other before it ends (Marketo).
-            renew_at: if same { ends_at } else { ends_at - margin },
+            renew_at: if same { ends_at } else { ends_at.saturating_sub(margin) },
             ends_at,
         });
         if issued.refresh_token.is_some() {
@@ -277,12 +277,14 @@ impl Access {
     /// young the next is asked for later each time: the vendor may mean something else by its refusal.
     fn heed(&mut self, now: i64, rejected: u64) -> bool {
         let Some(held) = self.held.as_ref().filter(|held| held.mark == rejected) else { return true };
-        if now - held.since >= YOUNG_MS {
+        if now.saturating_sub(held.since) >= YOUNG_MS {
             self.refused_young = 0;
-        } else if self.refused_young > 0 && now < held.since + backoff(LASTING_BACKOFF_MS, self.refused_young) {
+        } else if self.refused_young > 0
+            && now < held.since.saturating_add(backoff(LASTING_BACKOFF_MS, self.refused_young))
+        {
             return false;
         } else {
-            self.refused_young += 1;
+            self.refused_young = self.refused_young.saturating_add(1);
         }
         self.held = None;
         true
@@ -293,14 +295,14 @@ impl Access {
     }
 
     fn begin(&mut self, now: i64) {
-        self.began = now.max(self.began + 1).max(self.taken + 1);
-        self.runs_until = Some(now + REPORT_MS);
+        self.began = now.max(self.began.saturating_add(1)).max(self.taken.saturating_add(1));
+        self.runs_until = Some(now.saturating_add(REPORT_MS));
     }
 
     fn expire_fetcher(&mut self, now: i64) {
         if self.runs_until.is_some_and(|until| until <= now) {
             self.runs_until = None;
-            self.lost += 1;
+            self.lost = self.lost.saturating_add(1);
             if self.lost >= MOST_LOST {
                 self.fail(now, Failure::Lost);
             }
@@ -314,7 +316,7 @@ impl Access {
             _ => 0,
         };
         let pause = backoff(if failure.is_lasting() { LASTING_BACKOFF_MS } else { BACKOFF_MS }, times);
-        let retry_at = now + pause.max(i64::try_from(rest).unwrap_or(0));
+        let retry_at = now.saturating_add(pause.max(i64::try_from(rest).unwrap_or(0)));
         self.failed = Some(Failed { failure, times, retry_at });
         (self.runs_until, self.lost) = (None, 0);
     }
@@ -322,7 +324,7 @@ impl Access {
 
 /// Exponential; `times` from 1.
 fn backoff((first, longest): (i64, i64), times: u32) -> i64 {
-    first.saturating_mul(1 << (times - 1).min(16)).min(longest)
+    first.saturating_mul(1 << times.saturating_sub(1).min(16)).min(longest)
 }
 
 fn seconds_until(at: i64, now: i64) -> u64 {

@@ -166,7 +166,7 @@ impl Desk {
         if let Err(refusal) = gate::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
             return Ok(Answer::Now(refused(refusal)));
         }
-        self.next_ticket += 1;
+        self.next_ticket = self.next_ticket.wrapping_add(1);
         self.put(admit, Ticket(self.next_ticket), 0, host)
     }
 

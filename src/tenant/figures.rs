@@ -1,5 +1,7 @@
 //! Statistics at the desk: what each connection counts, and what is told of it.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a letter of the alphabet")]
+
 use super::desk::{Desk, refused};
 use super::gate;
 use super::line::Line;

@@ -182,7 +182,7 @@ impl Desk {
             let callbacks = self.policy.as_ref().and_then(|policy| policy.callbacks.as_ref());
             let signature = callbacks.and_then(|callbacks| sign(&callbacks.secret, &text, seconds, &body));
             self.hooks.move_on(id, Stage::Sending, host.now.saturating_add(SENDING_MS));
-            let (tenant, attempt) = (self.name.clone(), message.tries + 1);
+            let (tenant, attempt) = (self.name.clone(), message.tries.saturating_add(1));
             return Ok(Some(Errand::Deliver(Box::new(Delivery {
                 tenant,
                 id: text,
@@ -225,7 +225,7 @@ impl Desk {
         let Some(id) = parse_id(&report.id) else { return Ok(()) };
         let Some(entry) = self.hooks.get(id) else { return Ok(()) };
         let Some(message) = load(host, id)? else { return Ok(()) };
-        let own = entry.stage == Stage::Sending && report.attempt == message.tries + 1;
+        let own = entry.stage == Stage::Sending && report.attempt == message.tries.saturating_add(1);
         if own || next(report.status, 0, None, 0) == Next::Delivered {
             return self.conclude_hook(id, message, &report, host);
         }

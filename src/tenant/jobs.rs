@@ -133,7 +133,9 @@ impl Desk {
         };
         // Back in its lane, unless all goes well.
         self.jobs.index.set(id, Stage::Ready, entry.at);
-        let Some(line) = self.lines.get_mut(connection).filter(|_| host.now - at <= FRESH_MS) else { return Ok(None) };
+        let Some(line) = self.lines.get_mut(connection).filter(|_| host.now.saturating_sub(at) <= FRESH_MS) else {
+            return Ok(None);
+        };
         let bearer = line.access.as_ref().map(|access| {
             let held = access.current(host.now)?;
             Some(Bearer { token: held.token.clone(), mark: held.mark })
@@ -155,7 +157,7 @@ impl Desk {
             return Ok(None);
         };
         record.state = State::Running;
-        record.run += 1;
+        record.run = record.run.saturating_add(1);
         record.due = given_up;
         if record.attempts.len() >= MOST_ATTEMPTS {
             record.attempts.remove(0);

@@ -115,7 +115,7 @@ impl Line {
             waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
         }
         for waiter in self.access.iter_mut().flat_map(Access::take_waiting) {
-            let waited_ms = u64::try_from(host.now - waiter.since).unwrap_or(0);
+            let waited_ms = u64::try_from(host.now.saturating_sub(waiter.since)).unwrap_or(0);
             waiting.push(Displaced { desk: waiter.desk, admit: waiter.admit, waited_ms });
         }
         // The desk's tickets count up, so this is the order in which they came.

@@ -60,7 +60,7 @@ impl Live {
         if !self.open.get() || self.due.replace(true) {
             return;
         }
-        self.look_in(self.pushed_at.get() + APART_MS - platform::now());
+        self.look_in(self.pushed_at.get().saturating_add(APART_MS).saturating_sub(platform::now()));
     }
 
     /// Takes a socket in, unless the key may not see the status: then the object's reply says why.
@@ -122,7 +122,7 @@ impl Live {
             self.pushed_at.set(now);
             self.changed_at.set(now);
         }
-        if now - self.changed_at.get() < LOOK_FOR_MS {
+        if now.saturating_sub(self.changed_at.get()) < LOOK_FOR_MS {
             self.look_in(LOOK_MS);
         }
     }

@@ -242,7 +242,7 @@ impl Shell {
         inner.set_alarm(&self.state);
         let errands = inner.desk.as_ref().is_some_and(|(desk, _)| desk.has_errands());
         if errands && inner.handing < MOST_AT_ONCE {
-            inner.handing += 1;
+            inner.handing = inner.handing.saturating_add(1);
             let _ = platform::spawn(Rc::clone(self).hand_over());
         }
         while let Some(errant) = inner.desk.as_mut().and_then(|(desk, _)| desk.next_loan()) {
@@ -273,7 +273,8 @@ impl Shell {
                 }
             }
         }
-        self.inner.borrow_mut().handing -= 1;
+        let mut inner = self.inner.borrow_mut();
+        inner.handing = inner.handing.saturating_sub(1);
     }
 }
 
@@ -327,7 +328,7 @@ impl Inner {
         let now = platform::now();
         let waited_for = !self.waiting.is_empty();
         let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_wakeup());
-        let at = at.filter(|at| waited_for || *at < now + FAR_MS);
+        let at = at.filter(|at| waited_for || *at < now.saturating_add(FAR_MS));
         // A timer that rings too soon is set on when it has rung: to set it on at each call takes longer than all of the desk's part.
         let soon_enough = self.wake_at.zip(at).is_some_and(|(set, at)| set <= at);
         if soon_enough || at == self.wake_at {
@@ -335,7 +336,7 @@ impl Inner {
         }
         self.wake_at = at;
         match (at, &mut self.wake) {
-            (Some(at), Some(wake)) => wake.set(at - platform::now()),
+            (Some(at), Some(wake)) => wake.set(at.saturating_sub(platform::now())),
             (None, Some(wake)) => wake.stop(),
             (_, None) => {}
         }
@@ -344,7 +345,7 @@ impl Inner {
     /// Sets the alarm, where one is wanted. One that is wanted no more is left to ring for nothing: to take it back would
     /// cost a row written.
     fn set_alarm(&mut self, state: &State) {
-        let soonest = platform::now() + ALARM_MS;
+        let soonest = platform::now().saturating_add(ALARM_MS);
         let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_alarm()).map(|at| at.max(soonest));
         if let Some(at) = at.filter(|at| self.alarm_at.is_none_or(|set| *at < set)) {
             self.alarm_at = Some(at);

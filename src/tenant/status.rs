@@ -1,5 +1,7 @@
 //! The `/status.json` document.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a product of two 64-bit counts in 128 bits")]
+
 use super::desk::Desk;
 use super::line::Line;
 use super::store::Host;

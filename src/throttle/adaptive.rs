@@ -1,5 +1,7 @@
 //! The rate follows the vendor: cut at a throttle, raised after a run of good answers; a Retry-After pauses the connection.
 
+#![expect(clippy::arithmetic_side_effects, reason = "parts per million of 32 bits in 64, and pauses of at most a day")]
+
 use super::rule::AdaptiveRule;
 use crate::wire::wire;
 

@@ -1,6 +1,8 @@
 //! Admission: all limits are checked, then all are taken, with nothing between. Or the call waits, or it is refused and has consumed
 //! nothing.
 
+#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
+
 use super::PermitId;
 use super::meter::{Gauge, Meter, Sight};
 use super::mutant::{self, Mutant};
@@ -116,7 +118,7 @@ impl Throttle {
             Decision::Refuse(reason) if self.plan.mode == Mode::Enforce => {
                 return Admission::Refused(self.refusal(reason, lane, time));
             }
-            Decision::Wait(bound) => Some(Would::Wait(u64::try_from(bound - time).unwrap_or(0))),
+            Decision::Wait(bound) => Some(Would::Wait(u64::try_from(bound.saturating_sub(time)).unwrap_or(0))),
             Decision::Refuse(reason) => Some(Would::Refuse(reason)),
         };
         match self.grant(&waiting, time) {
@@ -298,7 +300,7 @@ impl Throttle {
     /// The bound moves on with time while answers are outstanding; it passes the deadline no sooner than this.
     fn next_check(&self, deadline: i64, bound: i64, time: i64) -> i64 {
         let passes = deadline.saturating_sub(bound.saturating_sub(time)).saturating_add(1);
-        passes.max(time + CHECK_MS).min(deadline)
+        passes.max(time.saturating_add(CHECK_MS)).min(deadline)
     }
 
     fn longest_wait(&self, asked: Option<u64>) -> i64 {
@@ -401,7 +403,7 @@ impl Throttle {
                 }
             }
         }
-        next.map(|at| self.wall.saturating_add(at.max(time + 1).saturating_sub(time)))
+        next.map(|at| self.wall.saturating_add(at.max(time.saturating_add(1)).saturating_sub(time)))
     }
 }
 

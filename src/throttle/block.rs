@@ -5,6 +5,8 @@
 //! by one that takes every permit so named for granted. An object that a deploy has superseded runs on from memory for a while: it
 //! can spend its block until that time, and then its write fails.
 
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and spare permits that are at most 256 a row")]
+
 use super::meter::Gauge;
 use super::mutant::{self, Mutant};
 use super::rule::Kind;
@@ -62,7 +64,7 @@ impl Block {
     /// No permit may be given out under the stored row any more.
     pub const fn end(&mut self, time: i64) {
         if self.until >= time {
-            self.until = time - 1;
+            self.until = time.saturating_sub(1);
         }
     }
 
@@ -127,7 +129,7 @@ impl Throttle {
         self.block.peak = flying;
         let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
         let until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
-        self.block.until = if closing || !(granted || live) { time - 1 } else { until };
+        self.block.until = if closing || !(granted || live) { time.saturating_sub(1) } else { until };
         Some(self.store(time))
     }
 

@@ -3,6 +3,8 @@
 //! For a rolling window that bound is exact once every counted call is answered: releases come in a known order, and a new grant
 //! frees its place a window later. No useful upper bound exists while answers are outstanding.
 
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight and in the queue, places among at most 33 meters")]
+
 use super::meter::{Gauge, Stands};
 use super::rule::Mode;
 use super::state::{Parts, Throttle};

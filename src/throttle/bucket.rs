@@ -3,6 +3,8 @@
 //! The plain algorithm at grant does not protect a vendor behind a network that jitters: two calls granted a token apart arrive
 //! together. Here a token comes back only from the settlement on: until then the call may still be on its way.
 
+#![expect(clippy::arithmetic_side_effects, reason = "products of 64 bits by 32 and by 20 in 128")]
+
 /// Microseconds, so that intervals need no fraction.
 const MICROS: i64 = 1_000;
 

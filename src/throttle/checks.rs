@@ -1,5 +1,7 @@
 //! When each waiting call is to be looked at again.
 
+#![expect(clippy::arithmetic_side_effects, reason = "the length of a list in memory")]
+
 use super::queue::Ticket;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

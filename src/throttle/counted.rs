@@ -5,6 +5,8 @@
 //! count, rather than by it: nothing is counted twice. Calls granted after the answer's headers came are surely not in it, and come
 //! on top. Others in flight may have hidden as many calls made elsewhere; the answer of the last of them brings those to light.
 
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
+
 use super::PermitId;
 use super::meter::{Gauge, Stands};
 use super::outcome::Counted;
@@ -41,7 +43,7 @@ impl Throttle {
         let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of).max(capacity);
         let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
         // What `share` leaves to others is theirs to use.
-        let floor = vendor.saturating_add(self.granted_after(meter, at)).saturating_sub(of - capacity);
+        let floor = vendor.saturating_add(self.granted_after(meter, at)).saturating_sub(of.saturating_sub(capacity));
         let held = self.ledger.flying(meter) + self.past.unsettled(meter, &self.ledger);
         let (time, wall) = (self.clock.last(), self.wall);
         let sent = wall.saturating_sub(time.saturating_sub(granted));

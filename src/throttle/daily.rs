@@ -3,6 +3,11 @@
 //! A reset is an interval: the vendor's clock and ours differ, and the vendor's zone may be uncertain. At its earliest instant the new
 //! day opens with everything in flight counted in it; until its latest, each grant must fit, and counts, on both days.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a multiple of a day at or before a time that is no longer than 9,999 years"
+)]
+
 use crate::civil::{Day, Reset, Zones};
 
 /// What the vendor's clock and ours may differ by, milliseconds: added on both sides of a reset.

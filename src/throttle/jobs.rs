@@ -4,6 +4,11 @@
 //! A place that goes is charged to its app like any call and stands behind its peers again. One that has waited a minute
 //! gains a level of urgency, so that no caller's urgency holds up jobs for ever.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "taken away where there is one: the place has a job, the urgency is above another"
+)]
+
 use super::admit::Grant;
 use super::queue::{Ticket, Waiting};
 use super::rule::Mode;

@@ -128,7 +128,7 @@ impl Throttle {
         let pace = if over { 0 } else { loan.spent };
         let want = if wanted == 0 || dry { 0 } else { wanted.max(pace) };
         let asked = Asked { at: time, want, unused: loan.hand, again: None };
-        loan.turn += 1;
+        loan.turn = loan.turn.saturating_add(1);
         (loan.hand, loan.spent, loan.asked) = (0, 0, Some(asked));
         Some((loan.turn, asked))
     }

@@ -1,5 +1,10 @@
 //! One counter of one limit: whether one more call fits, and when; and what a grant, a settlement and a new day do to it.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "counts of calls that were made, and a product of 64 bits by 32 in 128"
+)]
+
 use super::bucket::Bucket;
 use super::daily::{Calendar, Daily};
 use super::ledger::Ledger;
@@ -157,7 +162,7 @@ impl Meter {
 
     /// When something next frees room, once it is full, by time alone; none if only a settlement can.
     pub fn next_change(&mut self, at: u32, sight: &Sight<'_>) -> Option<i64> {
-        let later = sight.time + 1;
+        let later = sight.time.saturating_add(1);
         if self.loan.is_some() {
             return self.pool_has_more_at(sight).map(|at| at.max(later));
         }

@@ -1,5 +1,7 @@
 //! What the statistics ask of a throttle: which permits are in flight, and of which nothing will be heard any more.
 
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
+
 use super::meter::{Gauge, Stands};
 use super::rule::Kind;
 use super::state::Throttle;

@@ -1,6 +1,8 @@
 //! Permits of earlier lives. A life that ended without notice leaves ids that were in flight, and ids that its last block could still
 //! have given out. Which of them were used is not known, so all count until time or their own settlements say otherwise.
 
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
+
 use super::ledger::Ledger;
 use super::mutant::{self, Mutant};
 use crate::wire::wire;

@@ -3,6 +3,11 @@
 //! Within an app: urgency (RFC 9218), then first come. Between apps: fair shares. Calls that meet different limits stand in lines of
 //! their own, so that one that is blocked does not hold up one that is not.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "one each waiting call, taken away once for each added; at most 8 levels"
+)]
+
 use super::checks::Checks;
 use super::seats::{NONE, Seats};
 use super::share::Share;

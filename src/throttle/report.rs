@@ -1,5 +1,7 @@
 //! What a connection's throttle shows of itself: for the status document and the `RateLimit` fields.
 
+#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
+
 use super::PermitId;
 use super::meter::{Gauge, Stands};
 use super::rule::{Kind, Unit};
@@ -124,7 +126,7 @@ impl Throttle {
     /// Until when the connection is paused, Unix milliseconds.
     pub fn paused_until(&self) -> Option<i64> {
         let time = self.clock.last();
-        self.adaptive.paused(time).map(|until| self.wall.saturating_add(until - time))
+        self.adaptive.paused(time).map(|until| self.wall.saturating_add(until.saturating_sub(time)))
     }
 
     /// The connection's own day.
@@ -198,11 +200,11 @@ const fn full(kind: &Kind) -> u64 {
 }
 
 /// `quota` figures of the `RateLimit-Policy` field: quota, unit, window seconds.
-pub const fn policy_item(kind: &Kind) -> (u64, &'static str, Option<u64>) {
+pub fn policy_item(kind: &Kind) -> (u64, &'static str, Option<u64>) {
     match kind {
         Kind::TokenBucket { rate_micro, burst } => {
             let seconds = (*burst as u128 * 1_000_000).div_ceil(if *rate_micro == 0 { 1 } else { *rate_micro } as u128);
-            (*burst, "requests", Some(if seconds == 0 { 1 } else { seconds as u64 }))
+            (*burst, "requests", Some(if seconds == 0 { 1 } else { u64::try_from(seconds).unwrap_or(u64::MAX) }))
         }
         Kind::RollingWindow { calls, window_ms, .. } => (*calls, "requests", Some(window_ms.div_ceil(1_000))),
         Kind::RollingDay { calls } => (*calls, "requests", Some(86_400)),

@@ -2,6 +2,11 @@
 //!
 //! The first byte is the version; the rest is its [`wire`] form, in which the fields' order is the format. `tests/throttle_row.rs` pins it.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "places among at most 33 meters, and spare permits that are at most 256 a lane"
+)]
+
 use super::adaptive::Adaptive;
 use super::block::MOST_SPARE;
 use super::clock::Clock;
@@ -172,7 +177,7 @@ impl Throttle {
         }
         self.close(time);
         let row = self.row_due().unwrap_or_default();
-        Some((now.wall.saturating_add(until - time).saturating_add(2 * super::SKEW_MS), row))
+        Some((now.wall.saturating_add(until.saturating_sub(time)).saturating_add(2 * super::SKEW_MS), row))
     }
 
     /// When nothing that a meter counts now can count any more.

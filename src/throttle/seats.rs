@@ -1,6 +1,8 @@
 //! Where waiting calls are kept: in numbered seats, each linked to those before and behind it in its line, and to those that have
 //! waited longer and less long. So a call comes, goes and is found without a look at the others, however many wait.
 
+#![expect(clippy::arithmetic_side_effects, reason = "one each seat, and a number of 64 bits each arrival")]
+
 use super::queue::{Ticket, Waiting};
 use crate::ids::Ids;
 

@@ -1,5 +1,7 @@
 //! Settlement: what became of a permit. Idempotent by id; only an answer dates a call.
 
+#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
+
 use super::PermitId;
 use super::meter::Gauge;
 use super::outcome::{Outcome, ThrottledBy};

@@ -4,6 +4,11 @@
 //! once and a noisy one delays itself. Urgency may overtake that order only for an app that asks for little: no more than
 //! [`LIBERTY`] calls, those it is ahead of its share and those it has waiting together.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "a start is never before the virtual time, and a queue is shorter than 2^32"
+)]
+
 /// Calls by which urgency may bring an app ahead of its share.
 pub const LIBERTY: u64 = 10;
 /// Virtual time of one call at weight 1. Divisible by every weight up to 1,000 to within a millionth.

@@ -1,5 +1,7 @@
 //! The state of one connection's throttle, and what every event does first: move the days, the past and the leases on to now.
 
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
+
 use super::adaptive::Adaptive;
 use super::block::Block;
 use super::bucket::Bucket;

@@ -1,6 +1,8 @@
 //! After a throttle those that wait go one by one, at the pace of the tightest rate. A pause's end, or a window that comes
 //! free at one stroke, would let them go all at once, at a vendor that has just said that it is asked too much.
 
+#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
+
 use super::state::Throttle;
 
 /// A wake-up that comes late may be caught up with by so much, milliseconds: timers are late by some.

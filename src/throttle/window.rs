@@ -5,6 +5,8 @@
 //! grant fitted. So no window is overrun, wherever between send and settlement the vendor counts. This file keeps the settled
 //! ones; those in flight are the ledger's.
 
+#![expect(clippy::arithmetic_side_effects, reason = "the total is the entries' sum, each of which is 32 bits")]
+
 use std::collections::VecDeque;
 
 /// Windows of more calls than this are kept in buckets.

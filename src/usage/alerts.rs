@@ -1,6 +1,8 @@
 //! Alerts: raised once when a figure passes its limit, cleared once when it is well below it again. Kept with the counts, so a
 //! restart neither repeats nor forgets one.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by a million in 128; half a limit and 1")]
+
 use super::exposition::decimal;
 use super::pack::{Pack, Unpack};
 use super::report::text;
@@ -56,7 +58,7 @@ pub fn watch(raised: &mut Vec<Alert>, rules: &policy::Alerts, seen: &Seen, now: 
     let ratio = ppm(seen.lately.1, seen.lately.0);
     let limit = u64::from(rules.throttled_ppm);
     // Kind, value, limit, raised from, cleared below.
-    let mut looks = vec![(0, ratio, limit, limit + 1, limit / 2 + 1)];
+    let mut looks = vec![(0, ratio, limit, limit.saturating_add(1), limit / 2 + 1)];
     let used = seen.day.map_or(0, |(used, of)| ppm(used, of));
     for part in &rules.daily_used_ppm {
         let part = u64::from(*part);

@@ -1,5 +1,11 @@
 //! Metrics in Prometheus' text format, version 0.0.4.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a digit below ten, by units that are powers of ten"
+)]
+
 use std::fmt::Write;
 
 /// A text of metrics, family by family.

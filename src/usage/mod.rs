@@ -13,6 +13,11 @@
 //!
 //! A name that no day (no minute) counts any more gives its place to others once its table is full.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "lengths of texts in memory, and a place in a text that is not its first"
+)]
+
 mod alerts;
 mod exposition;
 mod fold;
@@ -157,9 +162,9 @@ impl Usage {
         if let Some(code) = code {
             self.ever.codes.add(code, 1);
         }
-        self.throttled_ever += u64::from(call.throttled);
+        self.throttled_ever = self.throttled_ever.saturating_add(u64::from(call.throttled));
         if let Some(ms) = call.answered_in_ms {
-            self.answers = (self.answers.0.saturating_add(ms), self.answers.1 + 1);
+            self.answers = (self.answers.0.saturating_add(ms), self.answers.1.saturating_add(1));
         }
         let endpoint = match call.endpoint {
             Some((method, path)) if method.len() + path.len() < LONGEST_ENDPOINT => {
@@ -181,7 +186,7 @@ impl Usage {
     /// Counts a refusal by the throttle.
     pub fn refuse(&mut self, reason: Reason, now: i64) {
         if let Some(minute) = self.minute(now) {
-            minute.refused += 1;
+            minute.refused = minute.refused.saturating_add(1);
         }
         let place = REASONS.iter().position(|known| *known == reason).unwrap_or(REASONS.len());
         self.refused_ever.add(u16::try_from(place).unwrap_or(tally::OTHER), 1);
@@ -190,7 +195,7 @@ impl Usage {
 
     /// Counts a wait for a permit.
     pub fn waited(&mut self, ms: u64) {
-        self.waits = (self.waits.0.saturating_add(ms), self.waits.1 + 1);
+        self.waits = (self.waits.0.saturating_add(ms), self.waits.1.saturating_add(1));
     }
 
     /// When the counts want to be stored, though nothing else does: Unix milliseconds.
@@ -244,7 +249,7 @@ impl Usage {
     fn minute(&mut self, now: i64) -> Option<&mut Minute> {
         let at = now.div_euclid(MINUTE_MS);
         if self.minutes.last().is_none_or(|last| last.at < at) {
-            self.minutes.retain(|minute| minute.at > at - HOUR);
+            self.minutes.retain(|minute| minute.at > at.saturating_sub(HOUR));
             self.minutes.push(Minute { at, ..Minute::default() });
         }
         self.minutes.last_mut()
@@ -256,9 +261,9 @@ fn open(days: &mut Vec<Count>, day: i64) -> bool {
     let Err(at) = days.binary_search_by_key(&day, |count| count.day) else { return false };
     let latest = at == days.len();
     if latest {
-        days.retain(|count| count.day > day - DAYS);
+        days.retain(|count| count.day > day.saturating_sub(DAYS));
         days.push(Count { day, ..Count::default() });
-    } else if days.last().is_some_and(|last| last.day < day + DAYS) {
+    } else if days.last().is_some_and(|last| last.day < day.saturating_add(DAYS)) {
         days.insert(at, Count { day, ..Count::default() });
     }
     latest

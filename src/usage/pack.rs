@@ -1,5 +1,7 @@
 //! The stored form: numbers as in LEB128 (seven bits a byte, low ones first), texts after their length.
 
+#![expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+
 use super::tally::{Names, Tally};
 
 /// Writes.

@@ -1,5 +1,10 @@
 //! What the counts say, as JSON.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "minutes and days of Unix time, below 2^48; a product of 64 bits by a million in 128"
+)]
+
 use super::exposition::decimal;
 use super::tally::{OTHER, Tally};
 use super::{Count, DAYS, HOUR, MINUTE_MS, Usage, day};
@@ -28,7 +33,7 @@ impl Entry {
     /// Counts `n` more under a name.
     pub fn add(&mut self, name: &str, n: u64) {
         match self.counts.iter_mut().find(|(known, _)| known == name) {
-            Some((_, count)) => *count += n,
+            Some((_, count)) => *count = count.saturating_add(n),
             None => self.counts.push((name.to_owned(), n)),
         }
     }
@@ -53,7 +58,7 @@ impl Usage {
         let from = now.div_euclid(MINUTE_MS) - minutes;
         let recent = self.minutes.iter().filter(|minute| minute.at > from);
         recent.fold((0, 0), |(calls, throttled), minute| {
-            (calls + minute.calls.total(), throttled + minute.throttled.total())
+            (calls.saturating_add(minute.calls.total()), throttled.saturating_add(minute.throttled.total()))
         })
     }
 
@@ -61,12 +66,12 @@ impl Usage {
     pub fn last_hour(&self, now: i64, to: &mut String) {
         let from = now.div_euclid(MINUTE_MS) - HOUR;
         let (mut calls, mut throttled, mut nth) = (Tally::default(), Tally::default(), Tally::default());
-        let mut refused = 0;
+        let mut refused = 0_u64;
         for minute in self.minutes.iter().filter(|minute| minute.at > from) {
             calls.add_all(&minute.calls);
             throttled.add_all(&minute.throttled);
             nth.add_all(&minute.nth);
-            refused += minute.refused;
+            refused = refused.saturating_add(minute.refused);
         }
         let (all, over) = (calls.total(), throttled.total());
         let _ = write!(to, "{{\"calls\":{all},\"throttled\":{over},\"throttled_ratio\":");

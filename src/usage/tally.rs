@@ -1,5 +1,7 @@
 //! Counts by name. Names are kept once, in a table with a bound, and counted by their place in it.
 
+#![expect(clippy::arithmetic_side_effects, reason = "places in a table of at most 1,000 names")]
+
 /// The place of every name that found none: the table was full.
 pub const OTHER: u16 = u16::MAX;
 

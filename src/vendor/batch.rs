@@ -1,5 +1,10 @@
 //! Calls about more records than the vendor takes at once: found before they cost quota.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::body::counts_over;
 use super::profile::{Batch, Items};
 

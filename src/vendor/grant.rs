@@ -298,7 +298,7 @@ fn code(said: &Value) -> Option<String> {
 pub fn life_ms(issued: &Issued, profile: &Profile) -> i64 {
     let usual = profile.token_endpoint.as_ref().map_or(USUAL_LIFE_S, |endpoint| u64::from(endpoint.expires_in));
     let seconds = issued.life_s.unwrap_or(usual).min(LONGEST_LIFE_S);
-    i64::try_from(seconds * 1_000).unwrap_or(i64::MAX)
+    i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! What an answer means: for the throttle, for the statistics, and for whether the call may be made again. First the
 //! profile's rules, then HTTP's own.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::body::Said;
 use super::profile::{CountPlace, Executed, Meaning, Profile, Rule, VendorCount};
 use crate::http::{retry_after_ms, value};

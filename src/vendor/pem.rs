@@ -1,5 +1,7 @@
 //! Private keys as PEM holds them, in the one form that the platform imports.
 
+#![expect(clippy::cast_possible_truncation, reason = "a length that was seen to be below 128")]
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 

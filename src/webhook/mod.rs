@@ -1,6 +1,8 @@
 //! Callbacks by the Standard Webhooks specification: what is said, how it is signed, and what follows on an answer. [`book`]
 //! is what is held in memory of those that are not delivered, [`record`] what is stored; the tenant's desk sends them.
 
+#![expect(clippy::arithmetic_side_effects, reason = "a rest of at most some hours")]
+
 pub mod book;
 pub mod record;
 
@@ -74,7 +76,9 @@ pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64
     }
     match SCHEDULE_MS.get(attempts as usize) {
         // A tenth more or less, so that what failed together does not come back together.
-        Some(rest) => Next::After((rest - rest / 10 + spread(random, rest / 5)).max(retry_after_ms.unwrap_or(0))),
+        Some(rest) => {
+            Next::After((rest - rest / 10).saturating_add(spread(random, rest / 5)).max(retry_after_ms.unwrap_or(0)))
+        }
         None => Next::Dead("attempts-spent"),
     }
 }

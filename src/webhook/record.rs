@@ -47,7 +47,7 @@ wire!(struct Message {
 impl Message {
     /// One attempt more.
     pub fn tried(&mut self, at: i64, status: u16, error: Option<String>) {
-        self.tries += 1;
+        self.tries = self.tries.saturating_add(1);
         if self.attempts.len() >= MOST_ATTEMPTS {
             self.attempts.remove(0);
         }

@@ -49,11 +49,11 @@ impl Desk {
     /// All of them, as far as there is room; how many.
     pub(in crate::tenant) fn replay_all_hooks(&mut self, host: &mut Host<'_>) -> Result<u64, StoreError> {
         let dead: Vec<u128> = self.hooks.dead(None).collect();
-        let mut replayed = 0;
+        let mut replayed = 0_u64;
         for id in dead {
             if let Some(message) = load(host, id)?.filter(|_| self.hooks.has_room()) {
                 self.replay_hook(id, message, host)?;
-                replayed += 1;
+                replayed = replayed.saturating_add(1);
             }
         }
         Ok(replayed)

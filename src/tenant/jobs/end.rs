@@ -58,7 +58,7 @@ impl Desk {
             record.due = host.now;
             return self.store_job(id, &mut record, host);
         }
-        record.tries += u32::from(!given_up);
+        record.tries = record.tries.saturating_add(u32::from(!given_up));
         self.conclude(id, record, &verdict, ran.answer, host)
     }
 
@@ -79,7 +79,7 @@ impl Desk {
         let began = self.jobs.began;
         if let Some(attempt) = record.attempts.last_mut() {
             attempt.error = Some(UNKNOWN.to_owned());
-            record.tries += u32::from(attempt.at >= began);
+            record.tries = record.tries.saturating_add(u32::from(attempt.at >= began));
         }
         self.conclude(id, record, &unanswered(Unanswered::Timeout), None, host)
     }

@@ -27,7 +27,7 @@ impl Desk {
             Ok(id) => id,
             Err(refusal) => return Ok(Answer::Now(refused(refusal))),
         };
-        self.next_ticket += 1;
+        self.next_ticket = self.next_ticket.wrapping_add(1);
         let ticket = Ticket(self.next_ticket);
         if wait_ms == 0 || self.jobs.waiting.len() >= MOST_WAITING {
             self.finish(&connection, host)?;

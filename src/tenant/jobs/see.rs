@@ -178,20 +178,20 @@ impl Desk {
     fn replay_all(&mut self, host: &mut Host<'_>) -> Result<Reply, StoreError> {
         let dead: Vec<u128> =
             self.jobs.index.iter().filter(|entry| entry.stage == Stage::Dead).map(|entry| entry.id).collect();
-        let mut replayed = 0;
+        let mut replayed = 0_u64;
         for id in dead {
             let Some(record) = load(host, id)? else { continue };
             let app = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
             if app && self.lines.contains_key(&record.connection) {
                 self.replay(id, record, host)?;
-                replayed += 1;
+                replayed = replayed.saturating_add(1);
             }
         }
         let connections: Vec<String> = self.lines.keys().cloned().collect();
         for connection in connections {
             self.finish(&connection, host)?;
         }
-        replayed += self.replay_all_hooks(host)?;
+        replayed = replayed.saturating_add(self.replay_all_hooks(host)?);
         Ok(document(202, json!({ "replayed": replayed })))
     }
 }

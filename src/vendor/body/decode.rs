@@ -1,5 +1,10 @@
 //! Undoes `Content-Encoding` for a body's head: gzip and deflate, within one buffer of a fixed size.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::HEAD_BYTES;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::{

@@ -1,6 +1,8 @@
 //! The head of a vendor's answer, read for what it says before it is passed on: as few bytes as possible, a bounded
 //! number at most, so that a large good body is not held up.
 
+#![expect(clippy::arithmetic_side_effects, reason = "no more than the head's 16 kB, and a handful of pointers")]
+
 mod decode;
 mod scan;
 

@@ -1,6 +1,8 @@
 //! Picks the values at a few JSON pointers out of a text that comes in pieces. It keeps no more of it than those values,
 //! and does not care how deep, how long or in which order the rest is.
 
+#![expect(clippy::arithmetic_side_effects, reason = "no more than the head's 16 kB, and four hexadecimal digits")]
+
 /// The longest name that can be wanted, and the longest value that is kept, bytes.
 const LONGEST_NAME: usize = 64;
 const LONGEST_VALUE: usize = 256;

@@ -1,5 +1,10 @@
 //! A profile's JSON, read. Shared with the build script, which fails the build on a profile that this does not read.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space"
+)]
+
 use super::facts::{
     Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
     TokenEndpoint, TokenPlace, TokenShape, VendorCount,
