@@ -21,7 +21,7 @@ pub struct Record {
     path: Option<String>,
     status: Option<u16>,
     reason: Option<&'static str>,
-    outcome: Option<String>,
+    outcome: Option<&'static str>,
     error_code: Option<String>,
     attempts: Option<u32>,
     queue_ms: Option<u64>,
@@ -81,7 +81,7 @@ impl Record {
 
     /// It has ended.
     pub fn ended(&mut self, end: &End) {
-        self.outcome = Some(format!("{:?}", end.outcome));
+        self.outcome = Some(end.outcome.as_str());
         self.error_code.clone_from(&end.error_code);
         self.response_bytes = end.response_bytes;
     }
@@ -99,7 +99,7 @@ impl Record {
 
     /// Its caller went before it could be sent, or sent again.
     pub fn gone(&mut self) {
-        self.outcome = Some("Gone".to_owned());
+        self.outcome = Some("Gone");
     }
 
     /// Writes the line.
@@ -111,7 +111,7 @@ impl Record {
         line.set_some("path", self.path.as_ref());
         line.set_some("status", self.status);
         line.set_some("reason", self.reason);
-        line.set_some("outcome", self.outcome.as_ref());
+        line.set_some("outcome", self.outcome);
         line.set_some("error_code", self.error_code.as_ref());
         line.set_some("attempts", self.attempts);
         line.set_some("queue_ms", self.queue_ms);

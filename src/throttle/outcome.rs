@@ -22,6 +22,18 @@ pub enum Outcome {
 
 wire!(enum Outcome { 0 Answered, 1 Throttled { by, retry_after_ms }, 2 Unknown, 3 Unused });
 
+impl Outcome {
+    /// Its name, as the log has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "Answered",
+            Self::Throttled { .. } => "Throttled",
+            Self::Unknown => "Unknown",
+            Self::Unused => "Unused",
+        }
+    }
+}
+
 /// The vendor's limit that a throttle names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThrottledBy {

@@ -122,7 +122,9 @@ fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<(u64, bool)> {
         None => field,
     };
     // Not within a longer word: `api-usage=` is not `per-app-api-usage=`.
-    let begins = |at: usize| !part.get(..at).unwrap_or_default().ends_with(|c: char| c == '-' || c.is_alphanumeric());
+    let begins = |at: usize| {
+        !part.get(..at).unwrap_or_default().ends_with(|c: char| c == '-' || c.is_ascii_alphanumeric() || !c.is_ascii())
+    };
     let (at, _) = part.match_indices(&count.after).find(|(at, _)| count.after.is_empty() || begins(*at))?;
     let n = leading_number(part.get(at + count.after.len()..)?)?;
     match &count.left_of {
@@ -173,8 +175,8 @@ fn applies(rule: &Rule, answer: &Answered) -> bool {
 }
 
 fn has_words(rule: &Rule, answer: &Answered) -> bool {
-    let message = answer.said.and_then(|said| said.message.as_deref()).unwrap_or_default().to_lowercase();
-    rule.message.iter().any(|words| message.contains(&words.to_lowercase()))
+    let message = answer.said.and_then(|said| said.message.as_deref()).unwrap_or_default().to_ascii_lowercase();
+    rule.message.iter().any(|words| message.contains(&words.to_ascii_lowercase()))
 }
 
 fn is_json(answer: &Answered) -> bool {

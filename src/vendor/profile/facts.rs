@@ -165,7 +165,7 @@ pub struct Rule {
     pub status: Vec<(u16, u16)>,
     /// One of these codes in the body; empty for any.
     pub codes: Vec<String>,
-    /// One of these in the body's message, in any case; empty for any.
+    /// One of these in the body's message, whatever the case of their ASCII letters; empty for any.
     pub message: Vec<String>,
     /// This header, and, where given, with this value.
     pub header: Option<(String, Option<String>)>,
