@@ -11,7 +11,7 @@ import { say, step } from './say.mjs';
 import { hashOf, keepStamp } from './stamp.mjs';
 import { installTools, WORKER_BUILD } from './tools.mjs';
 
-/** Leaves source paths and whole Debug forms out of the Wasm. */
+/** Leaves source paths and Debug forms out of the Wasm. */
 const SMALL = 'scripts/lib/rustc-small.sh';
 /** AES and SHA-2 in their short forms: they see a few hundred bytes a call. Here, since Cargo sees when these flags change. */
 const SHORT_FORMS = '--cfg aes_backend_soft="compact" --cfg sha2_backend_soft="compact"';
@@ -78,7 +78,9 @@ export async function workerBuild(rust, tools, { crate = '.', folder, features, 
     env.CARGO_UNSTABLE_BUILD_STD_FEATURES = 'optimize_for_size';
     env.RUSTC_WRAPPER = inRoot(SMALL);
     env.SLUICE_RUSTC_FLAGS = (await known(rust, SMALLER_NIGHTLY)).join(' ');
-    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS, ...(await known(rust, SMALLER))].filter(Boolean).join(' ');
+    // Cargo does not see what the wrapper adds; it sees this.
+    const mark = `--cfg wrapper="${hashOf([SMALL], env.SLUICE_RUSTC_FLAGS).slice(0, 8)}"`;
+    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS, mark, ...(await known(rust, SMALLER))].filter(Boolean).join(' ');
   }
   await must(tools.workerBuild, args, { cwd: inRoot(crate), env });
 }
