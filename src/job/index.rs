@@ -228,6 +228,15 @@ impl Index {
         }
     }
 
+    /// The clock was set back by so many milliseconds: what jobs wait for comes after as long as it would have.
+    pub fn set_back(&mut self, ms: i64) {
+        let wait = |entry: &&Entry| matches!(entry.stage, Stage::Later | Stage::Running);
+        let waiting: Vec<Entry> = self.iter().filter(wait).copied().collect();
+        for entry in waiting {
+            self.set(entry.id, entry.stage, entry.at.saturating_sub(ms));
+        }
+    }
+
     /// The job is in its next run.
     pub fn set_run(&mut self, id: u128, run: u32) {
         if let Some(entry) = self.entry(id) {

@@ -23,6 +23,8 @@ const AGAIN_MS: i64 = 100;
 /// A job that is running is given up so long after its permit's lease has ended, milliseconds: its Worker reports three times.
 const REPORT_MS: i64 = 5_000;
 
+/// A clock that was set back by less is left alone: a job waits so much longer, milliseconds.
+const SET_BACK_MS: i64 = 1_000;
 /// Jobs that one event moves on, when many are due at once.
 const MOST_AT_A_TIME: usize = 500;
 
@@ -35,6 +37,8 @@ pub(super) struct Jobs {
     waiting: Vec<Waits>,
     /// When this life began, Unix ms.
     began: i64,
+    /// The clock at the last event, Unix ms.
+    seen: i64,
 }
 
 enum Pending {
@@ -50,7 +54,17 @@ struct Waits {
 
 impl Jobs {
     pub(super) fn new(now: i64) -> Self {
-        Self { index: Index::default(), pending: Default::default(), waiting: Vec::new(), began: now }
+        Self { index: Index::default(), pending: Default::default(), waiting: Vec::new(), began: now, seen: now }
+    }
+
+    /// Makes good a clock that was set back since the last event.
+    fn heed_clock(&mut self, now: i64) {
+        let back = self.seen.saturating_sub(now);
+        self.seen = now;
+        if back > SET_BACK_MS {
+            self.index.set_back(back);
+            self.waiting.iter_mut().for_each(|waits| waits.until = waits.until.saturating_sub(back));
+        }
     }
 
     /// Whether there is an errand for a Worker.
@@ -67,6 +81,7 @@ impl Jobs {
 impl Desk {
     /// Tells the throttle how many jobs of a connection want to go, and gives its permits to them.
     pub(super) fn sync_jobs(&mut self, connection: &str, host: &mut Host<'_>) {
+        self.jobs.heed_clock(host.now);
         let Some(line) = self.lines.get_mut(connection) else { return };
         let jobs = &mut self.jobs;
         line.jobs_again = None;
@@ -228,6 +243,7 @@ impl Desk {
 
     /// Something may be due, or someone has waited long enough.
     pub(super) fn wake_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.jobs.heed_clock(host.now);
         let mut connections = Vec::new();
         for _ in 0..MOST_AT_A_TIME {
             let Some(entry) = self.jobs.index.due(host.now) else { break };
@@ -352,10 +368,12 @@ impl Jobs {
 
 /// Where a stored job is, and when something happens to it.
 fn stage(record: &Record, now: i64) -> (Stage, i64) {
+    // As long from now as it was from then, if the clock has been set back since.
+    let due = record.due.saturating_sub(record.updated.saturating_sub(now).max(0));
     match record.state {
-        State::Queued if record.due > now => (Stage::Later, record.due),
-        State::Queued => (Stage::Ready, record.due),
-        State::Running => (Stage::Running, record.due),
+        State::Queued if due > now => (Stage::Later, due),
+        State::Queued => (Stage::Ready, due),
+        State::Running => (Stage::Running, due),
         State::Done => (Stage::Done, record.updated.saturating_add(DONE_MS)),
         State::Dead => (Stage::Dead, record.updated.saturating_add(DEAD_MS)),
     }

@@ -176,6 +176,35 @@ fn a_transient_failure_is_tried_again_and_the_third_is_the_last() {
 }
 
 #[test]
+fn a_clock_set_back_holds_no_job_back() {
+    const BACK: i64 = 1_800_000;
+    let (mut rig, app) = setup();
+    // One that had nothing to wait for, in the next life.
+    let id = kept(&mut rig, &app, "free", "PUT");
+    rig.now -= BACK;
+    rig.reopen();
+    let run = one_run(&mut rig);
+    assert_eq!(run.job, id);
+    // One that rests before its next attempt, in the same life, and others' events come before its time.
+    report(&mut rig, ran(&run, 503));
+    rig.now -= BACK;
+    rig.status();
+    let again = rig.now + 1_000;
+    kept(&mut rig, &app, "free", "GET");
+    let other = one_run(&mut rig);
+    rig.go_to(again);
+    assert_eq!(one_run(&mut rig).job, id);
+    // One that a life's end cut off: its lease's end is waited for, and no longer.
+    rig.now -= BACK;
+    rig.reopen();
+    let (early, late) = (rig.now + 62_000, rig.now + 70_000);
+    rig.go_to(early);
+    assert_eq!(rig.job(&app, &other.job)["state"], "running");
+    rig.go_to(late);
+    assert_eq!(rig.job(&app, &other.job)["state"], "queued");
+}
+
+#[test]
 fn what_the_vendor_refuses_for_good_is_a_dead_letter_at_once() {
     let (mut rig, app) = setup();
     let id = kept(&mut rig, &app, "free", "POST");
