@@ -41,7 +41,7 @@ pub async fn make(
             let under_way = sending.pass_on(&permit, attempt, tally, false);
             return Ok((permit, under_way));
         };
-        settle::settle(&call.here, &permit, end).await;
+        settle::settle(call, &permit, end).await;
         let asked_at;
         let another = match again {
             Again::Renew => {

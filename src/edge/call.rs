@@ -41,6 +41,7 @@ pub struct Call {
     pub incoming: Rc<Incoming>,
     pub id: String,
     pub prefer: Prefer,
+    pub reports: settle::Reports,
 }
 
 /// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would cancel this Worker
@@ -54,7 +55,7 @@ pub async fn throttled(
 ) -> Reply {
     let (give, given) = oneshot::channel();
     let prefer = Prefer::read(&incoming.headers);
-    let call = Call { here, request, incoming, id: platform::random_id(), prefer };
+    let call = Call { here, request, incoming, id: platform::random_id(), prefer, reports: Default::default() };
     context.wait_until(&platform::spawn(async move { call.live(&keys, give).await }));
     // Untold only if the call's life has ended in a panic.
     given.await.unwrap_or_else(|_| Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into())
@@ -76,7 +77,7 @@ impl Call {
                 let end = under_way.ending.end().await;
                 record.ended(&end);
                 if !under_way.settled {
-                    settle::settle(&self.here, &permit, end).await;
+                    settle::note(&self, &permit, end);
                 }
             }
             Err(Stop::Refused(no)) => {
@@ -96,6 +97,7 @@ impl Call {
             Err(Stop::Gone) => record.gone(),
         }
         record.write();
+        settle::account(&self).await;
     }
 
     /// Everything up to the vendor's headers.

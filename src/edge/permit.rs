@@ -115,7 +115,7 @@ async fn ask(call: &Call, mut admit: Admit, nth: u32, deadline: Option<i64>) -> 
         match route {
             Some(route) if !stale && !asked.gone => return Ok(Some(permit(route))),
             // Too old, so the object's sums no longer hold for it; or of no use.
-            _ => settle::unused(&call.here, &tenant, &connection, go.permit).await,
+            _ => settle::unused(call, &tenant, &connection, go.permit).await,
         }
         if asked.gone {
             return Err(Stop::Gone);

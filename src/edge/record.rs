@@ -11,6 +11,18 @@ use crate::key::{Claims, PREFIX};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 
+/// A path as the log has it: a key that was put into it by mistake stays out.
+pub fn logged(path: &str) -> String {
+    let mut logged = String::with_capacity(path.len());
+    for (place, part) in path.split('/').enumerate() {
+        if place > 0 {
+            logged.push('/');
+        }
+        logged.push_str(if part.contains(PREFIX) { "***" } else { part });
+    }
+    logged
+}
+
 /// What is logged of a call.
 pub struct Record {
     call: String,
@@ -55,15 +67,7 @@ impl Record {
         self.tenant = Some(claims.tenant.clone());
         self.app.clone_from(&claims.app);
         self.connection = Some(connection(vendor));
-        // A key that was put into the path by mistake stays out of the log.
-        self.path = Some(
-            vendor
-                .path
-                .split('/')
-                .map(|part| if part.contains(PREFIX) { "***" } else { part })
-                .collect::<Vec<_>>()
-                .join("/"),
-        );
+        self.path = Some(logged(vendor.path));
     }
 
     /// It was sent, and came to its headers or will not.

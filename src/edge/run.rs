@@ -51,7 +51,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     let incoming = Rc::new(Incoming::kept(now, &run.request));
     let Ok(request) = web_sys::Request::new_with_str("http://sluice/") else { return };
     let prefer = Prefer::read(&incoming.headers);
-    let call = Call { here: Rc::clone(&here), request, incoming, id: run.job.clone(), prefer };
+    let call = Call { here: Rc::clone(&here), request, incoming, id: run.job.clone(), prefer, reports: Default::default() };
     let mut record = Record::new(&call.id, &call.incoming);
     let target = parse_target(&call.incoming.url, here.host_suffix.as_deref());
     let parts = target.as_ref().ok().and_then(|target| match target.address {
@@ -82,7 +82,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     };
     let verdict = came.verdict;
     let mut ran = Ran {
-        settle: settled(&permit, &came.end, 1),
+        settle: settled(&call, &permit, &came.end, 1),
         job,
         run: number,
         executed: match verdict.as_ref().map(|verdict| verdict.executed) {
@@ -101,7 +101,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
             return;
         }
         platform::pause(pause, None).await;
-        ran.settle = settled(&permit, &came.end, attempt);
+        ran.settle = settled(&call, &permit, &came.end, attempt);
     }
     let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a job's run was not heard of; the end of its permit's lease stands in for it"});

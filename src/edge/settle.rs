@@ -1,14 +1,37 @@
 //! Telling the tenant's object what became of a permit.
 
-use super::installation::Installation;
+use super::call::Call;
 use super::permit::Permit;
+use super::record::logged;
 use super::tenants;
+use crate::http::{Address, parse_target};
 use crate::platform;
 use crate::tenant::protocol::{Ask, Reply, Sent, Settle};
 use crate::throttle::{Counted, Outcome, PermitId};
+use std::cell::RefCell;
 
-/// How often it is told, all told. A settlement that never arrives is replaced by the lease's end.
+/// How often it is told at once. The call tells it again at its end.
 const TRIES: u32 = 3;
+
+/// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is followed by the next. A
+/// settlement that never arrives is replaced by the lease's end.
+const PAUSES_MS: [f64; 6] = [50.0, 100.0, 200.0, 400.0, 800.0, 0.0];
+
+/// What a call has to say of its permits. The object keeps what it hears in memory for up to a second before it stores it, so
+/// all of it is said again at the end, to be relied on only then.
+#[derive(Default)]
+pub struct Reports(RefCell<Vec<Report>>);
+
+struct Report {
+    tenant: String,
+    connection: String,
+    permit: PermitId,
+    end: End,
+    /// What was sent, and when, Unix ms; none for a permit that was not used.
+    sent: Option<(Sent, i64)>,
+    /// How often it was told.
+    told: u32,
+}
 
 /// How a call ended.
 #[derive(Clone)]
@@ -41,55 +64,106 @@ impl End {
     }
 }
 
-/// Settles a permit that was used.
-pub async fn settle(here: &Installation, permit: &Permit, end: End) {
-    if matches!(end.outcome, Outcome::Throttled { .. }) {
-        log_throttle(permit, &end);
-    }
-    let sent = Some((&permit.sent, permit.at));
-    report(here, &permit.tenant, &permit.connection, permit.id, &end, sent).await;
+/// Settles a permit that was used, while its call goes on.
+pub async fn settle(call: &Call, permit: &Permit, end: End) {
+    note(call, permit, end);
+    tell(call).await;
 }
 
-/// Each throttle by the vendor is a line of its own, also where the call is made again and goes well: who asked for what.
-fn log_throttle(permit: &Permit, end: &End) {
-    let Sent { app, method, path, nth, .. } = &permit.sent;
-    let line = crate::json!({"level": "warn", "tenant": permit.tenant, "connection": permit.connection, "app": app,
-        "method": method, "path": path, "attempt": nth, "error_code": end.error_code, "fault": "throttled by the vendor"});
-    super::log(&line);
+/// Takes note of the end of a permit that was used, to be told with the account.
+pub fn note(call: &Call, permit: &Permit, end: End) {
+    log_throttle(call, permit, &end);
+    let sent = Some((permit.sent.clone(), permit.at));
+    call.reports.push(&permit.tenant, &permit.connection, permit.id, end, sent);
 }
 
-/// What is said of a permit that was used; `attempt`: 1 for the first try to say it.
-pub fn settled(permit: &Permit, end: &End, attempt: u32) -> Settle {
-    if attempt == 1 && matches!(end.outcome, Outcome::Throttled { .. }) {
-        log_throttle(permit, end);
-    }
-    message(&permit.connection, permit.id, end, Some((&permit.sent, permit.at)), attempt)
+/// Hands back a permit that was not used.
+pub async fn unused(call: &Call, tenant: &str, connection: &str, permit: PermitId) {
+    call.reports.push(tenant, connection, permit, End::unsent(), None);
+    tell(call).await;
 }
 
-/// Hands back a permit that was not.
-pub async fn unused(here: &Installation, tenant: &str, connection: &str, permit: PermitId) {
-    let end = End::unsent();
-    report(here, tenant, connection, permit, &end, None).await;
-}
-
-/// `sent`: what was sent, and when, Unix ms.
-async fn report(
-    here: &Installation,
-    tenant: &str,
-    connection: &str,
-    permit: PermitId,
-    end: &End,
-    sent: Option<(&Sent, i64)>,
-) {
-    for attempt in 1..=TRIES {
-        let settle = Ask::Settle(message(connection, permit, end, sent, attempt));
-        if let Some(tenants::Asked { reply: Reply::Done, .. }) = tenants::ask_once(here, tenant, &settle, None).await {
+/// Tells what was noted last, so that it takes effect.
+async fn tell(call: &Call) {
+    for _ in 0..TRIES {
+        let Some((tenant, last)) = call.reports.last() else { return };
+        if heard(call, &tenant, &Ask::Settle(last)).await {
             return;
         }
     }
-    let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
+}
+
+/// Gives account of a call's permits, until that is stored. A job's are told with its run.
+pub async fn account(call: &Call) {
+    for pause in PAUSES_MS {
+        let Some((tenant, reports)) = call.reports.all() else { return };
+        if heard(call, &tenant, &Ask::Account(reports)).await {
+            return;
+        }
+        platform::pause(pause, None).await;
+    }
+    let line = crate::json!({"level": "error", "call": call.id,
         "fault": "a settlement was not heard; the permit's lease stands in for it"});
     super::log(&line);
+}
+
+async fn heard(call: &Call, tenant: &str, ask: &Ask) -> bool {
+    matches!(tenants::ask_once(&call.here, tenant, ask, None).await, Some(tenants::Asked { reply: Reply::Done, .. }))
+}
+
+impl Reports {
+    fn push(&self, tenant: &str, connection: &str, permit: PermitId, end: End, sent: Option<(Sent, i64)>) {
+        let (tenant, connection) = (tenant.to_owned(), connection.to_owned());
+        let mut reports = self.0.borrow_mut();
+        // One that was handed back, unheard, and then given again.
+        let told = reports.iter().find(|report| report.permit == permit).map_or(0, |report| report.told);
+        reports.retain(|report| report.permit != permit);
+        reports.push(Report { tenant, connection, permit, end, sent, told });
+    }
+
+    /// What was noted last, and whose object is to hear it.
+    fn last(&self) -> Option<(String, Settle)> {
+        self.0.borrow_mut().last_mut().map(|report| (report.tenant.clone(), report.tell()))
+    }
+
+    /// The same of all that was noted.
+    fn all(&self) -> Option<(String, Vec<Settle>)> {
+        let mut reports = self.0.borrow_mut();
+        let tenant = reports.first()?.tenant.clone();
+        Some((tenant, reports.iter_mut().map(Report::tell).collect()))
+    }
+}
+
+impl Report {
+    fn tell(&mut self) -> Settle {
+        self.told += 1;
+        message(&self.connection, self.permit, &self.end, self.sent.as_ref().map(|(sent, at)| (sent, *at)), self.told)
+    }
+}
+
+/// Each throttle by the vendor is a line of its own, also where the call is made again and goes well: who asked for what.
+fn log_throttle(call: &Call, permit: &Permit, end: &End) {
+    if !matches!(end.outcome, Outcome::Throttled { .. }) {
+        return;
+    }
+    let target = parse_target(&call.incoming.url, call.here.host_suffix.as_deref());
+    let path = target.ok().and_then(|target| match target.address {
+        Address::Vendor(vendor) => Some(logged(vendor.path)),
+        _ => None,
+    });
+    let Sent { app, method, nth, .. } = &permit.sent;
+    let line = crate::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,
+        "connection": permit.connection, "app": app, "method": method, "path": path.unwrap_or_default(),
+        "attempt": nth, "error_code": end.error_code, "fault": "throttled by the vendor"});
+    super::log(&line);
+}
+
+/// What is said of a job's permit that was used; `attempt`: 1 for the first try to say it.
+pub fn settled(call: &Call, permit: &Permit, end: &End, attempt: u32) -> Settle {
+    if attempt == 1 {
+        log_throttle(call, permit, end);
+    }
+    message(&permit.connection, permit.id, end, Some((&permit.sent, permit.at)), attempt)
 }
 
 fn message(connection: &str, permit: PermitId, end: &End, sent: Option<(&Sent, i64)>, attempt: u32) -> Settle {

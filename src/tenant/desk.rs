@@ -8,7 +8,8 @@ use super::jobs::Jobs;
 use super::keys::{self, KeyRow};
 use super::lending::Errant;
 use super::line::{Asked, Line, kept_until};
-use super::protocol::{Admit, Ask, Directory, No, Reply};
+use super::protocol::{Admit, Ask, Directory, No, Reply, Settle};
+use super::removed::Removed;
 use super::store::{Host, StoreError, Table};
 use super::{figures, gate, status, tenure};
 use crate::map::Map;
@@ -45,6 +46,7 @@ pub struct Desk {
     pub(super) pool: Option<Pool>,
     pub(super) jobs: Jobs,
     pub(super) hooks: Book,
+    pub(super) removed: Map<String, Removed>,
     pub(super) next_ticket: u64,
     next_alarm: Option<i64>,
 }
@@ -78,6 +80,7 @@ impl Desk {
             pool: None,
             jobs: Jobs::new(host.now),
             hooks: Book::default(),
+            removed: Map::new(),
             next_ticket: 0,
             next_alarm: None,
         };
@@ -88,6 +91,7 @@ impl Desk {
                 }
             }
             desk.policy = Some(policy);
+            desk.load_removed(host)?;
             desk.load_hooks(host)?;
             desk.load_jobs(host)?;
         }
@@ -112,21 +116,21 @@ impl Desk {
                 Err(refusal) => refused(refusal),
             },
             Ask::Settle(report) => {
-                if let Some(line) = self.lines.get_mut(&report.connection) {
-                    line.settle(&report, host);
-                    let connection = report.connection;
-                    self.finish(&connection, host)?;
-                }
+                self.settle(&[report], host)?;
                 Reply::Done
+            }
+            Ask::Account(reports) => {
+                self.settle(&reports, host)?;
+                let connection = reports.first().map(|report| report.connection.as_str());
+                return Ok(self.once_stored(connection.unwrap_or_default()));
             }
             Ask::Keep(keep) => return self.keep(*keep, host),
             Ask::Ran(ran) => {
                 let settle = ran.settle.clone();
-                let connection = settle.connection.clone();
                 self.ran(*ran, host)?;
-                self.ask(Ask::Settle(settle), host)?;
-                self.finish(&connection, host)?;
-                Reply::Done
+                self.settle(std::slice::from_ref(&settle), host)?;
+                self.finish(&settle.connection, host)?;
+                return Ok(self.once_stored(&settle.connection));
             }
             Ask::Jobs(ask) => {
                 let looks = ask.what.looks();
@@ -168,6 +172,30 @@ impl Desk {
         }
         self.next_ticket = self.next_ticket.wrapping_add(1);
         self.put(admit, Ticket(self.next_ticket), 0, host)
+    }
+
+    /// Takes reports on permits.
+    fn settle(&mut self, reports: &[Settle], host: &mut Host<'_>) -> Result<(), StoreError> {
+        for report in reports {
+            if let Some(line) = self.lines.get_mut(&report.connection) {
+                line.settle(report, host);
+                self.finish(&report.connection, host)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Done, once all that has happened on a connection is stored. That is a second off at most: then the connection's row follows, or
+    /// its next call's does. Should this life end before, whoever waits reports to the next one.
+    fn once_stored(&mut self, connection: &str) -> Answer {
+        match self.lines.get_mut(connection).filter(|line| !line.throttle.is_stored()) {
+            Some(line) => {
+                self.next_ticket += 1;
+                line.unstored.push(self.next_ticket);
+                Answer::Wait(Ticket(self.next_ticket))
+            }
+            None => Answer::Now(Reply::Done),
+        }
     }
 
     /// Puts a call that has passed the gate to its connection.
@@ -232,6 +260,7 @@ impl Desk {
                     host.store.remove(Table::Tombstone, &connection)?;
                 }
             }
+            self.wake_removed(host)?;
             self.plan_alarm(host)?;
         }
         Ok(())
@@ -288,6 +317,10 @@ impl Desk {
         self.watch(connection, host)?;
         let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
         line.store(host)?;
+        if line.throttle.is_stored() {
+            let stored = std::mem::take(&mut line.unstored);
+            self.ready.extend(stored.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
+        }
         while let Some((desk, reply)) = line.next_ready(host.now) {
             self.ready.push_back((Ticket(desk), reply));
         }
@@ -297,7 +330,7 @@ impl Desk {
 
     pub(super) fn plan_alarm(&mut self, host: &Host<'_>) -> Result<(), StoreError> {
         let stones = host.store.all(Table::Tombstone)?;
-        self.next_alarm = stones.iter().map(|(_, stone)| kept_until(stone)).min();
+        self.next_alarm = stones.iter().map(|(_, stone)| kept_until(stone)).chain(self.removed_until()).min();
         Ok(())
     }
 

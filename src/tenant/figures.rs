@@ -9,8 +9,8 @@ use super::protocol::{Figures, Reply, Settle};
 use super::store::{Host, StoreError};
 use crate::civil::DAY_MS;
 use crate::key::Claims;
-use crate::throttle::{Outcome, PermitId, Settled};
-use crate::usage::{Called, Counter, Entry, Exposition, Kind, Open, Usage, document, entries};
+use crate::throttle::{Outcome, PermitId, Settled, Settlement};
+use crate::usage::{Called, Counter, Entry, Exposition, Flight, Kind, Open, Usage, document, entries};
 
 /// First byte of a row that holds a throttle's row and, after it, a connection's counts. A throttle's own begins with its version, from 1.
 const WITH_USAGE: u8 = 0;
@@ -29,22 +29,41 @@ pub(super) fn split(stored: &[u8]) -> (&[u8], Usage) {
 
 impl Line {
     /// The throttle's row together with the counts.
-    pub(super) fn with_usage(&mut self, row: &[u8], now: i64) -> Vec<u8> {
-        let open = self.in_flight(now);
+    pub(super) fn with_usage(&mut self, row: &[u8]) -> Vec<u8> {
+        let flight = self.in_flight();
         let mut stored = vec![WITH_USAGE];
         stored.extend(u32::try_from(row.len()).unwrap_or(0).to_be_bytes());
         stored.extend_from_slice(row);
-        stored.extend(self.usage.pack(&open));
+        stored.extend(self.usage.pack(&flight));
         stored
     }
 
-    /// What is in flight and not counted.
-    fn in_flight(&self, now: i64) -> Vec<Open> {
-        let (mut open, epoch) = (Vec::new(), self.throttle.epoch());
-        self.throttle.for_each_open_lane(&mut |lane, below, left, app| {
-            open.push(Open { epoch, lane, below, left, app: app.to_owned(), since: now });
+    /// What is in flight.
+    fn in_flight(&self) -> Flight {
+        const MINUTE_MS: i64 = 60_000;
+        let (mut open, epoch) = (Vec::<Open>::new(), self.throttle.epoch());
+        // Where each lane's latest entry is. A day begins with a minute.
+        let mut latest = Vec::new();
+        self.throttle.for_each_open(&mut |lane, seq, app, granted| {
+            if self.unsent.iter().any(|permit| (permit.lane, permit.seq) == (lane, seq)) {
+                return;
+            }
+            let place = lane as usize;
+            if latest.len() <= place {
+                latest.resize(place + 1, usize::MAX);
+            }
+            let known = latest.get(place).and_then(|at: &usize| open.get_mut(*at));
+            match known.filter(|open| open.since.div_euclid(MINUTE_MS) == granted.div_euclid(MINUTE_MS)) {
+                Some(open) => (open.below, open.left, open.since) = (seq + 1, open.left + 1, granted),
+                None => {
+                    if let Some(at) = latest.get_mut(place) {
+                        *at = open.len();
+                    }
+                    open.push(Open { epoch, lane, below: seq + 1, left: 1, app: app.to_owned(), since: granted });
+                }
+            }
         });
-        open
+        Flight { open, unsent: self.unsent.clone(), counted: self.throttle.cut_off().collect() }
     }
 
     /// Counts a vendor call, at the first report of its end.
@@ -97,9 +116,20 @@ impl Line {
     /// The throttle's life is about to end; its permits settle with the next.
     pub(super) fn hand_down(&mut self, host: &Host<'_>) {
         self.count_unheard(host);
-        let open = self.in_flight(host.now);
-        self.usage.inherit(open);
+        let flight = self.in_flight();
+        self.unsent.clear();
+        self.usage.inherit(flight);
         self.usage.forget_day();
+    }
+
+    /// A permit that nothing was sent with. One of an earlier life, which may have been taken for sent, is none any more.
+    pub(super) fn hand_back(&mut self, permit: PermitId, host: &Host<'_>) {
+        let outcome = Outcome::Unused;
+        let settlement = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 0 };
+        let news = self.throttle.settle(host.time(), settlement) == Settled::News;
+        if news && permit.epoch != self.throttle.epoch() {
+            self.usage.hears_of(permit, false);
+        }
     }
 
     /// Has refusals stored that nothing else has led to a row for.
@@ -123,9 +153,20 @@ impl Line {
                 entry.add(app, n);
             }
         };
-        self.throttle.for_each_open(&mut |app, granted| flies(app, granted, 1));
+        self.throttle.for_each_open(&mut |_, _, app, granted| flies(app, granted, 1));
         for open in inherited {
             flies(&open.app, open.since, open.left);
+        }
+    }
+}
+
+/// Adds what a connection that is no longer in the policy has counted. Of what was in flight at its end nobody hears any more.
+fn report_removed(usage: &mut Usage, kind: Kind, entry: &mut Entry) {
+    usage.report(kind, false, entry);
+    if kind == Kind::Usage {
+        let day = entry.day;
+        for open in usage.inherited().iter().filter(|open| open.since.div_euclid(DAY_MS) == day) {
+            entry.add(&open.app, open.left);
         }
     }
 }
@@ -164,6 +205,9 @@ pub(super) fn told(
             let mut entries = entries(host.now.div_euclid(DAY_MS), week);
             for line in desk.lines.values_mut() {
                 entries.iter_mut().for_each(|entry| line.report(kind, false, entry, host));
+            }
+            for removed in desk.removed.values_mut() {
+                entries.iter_mut().for_each(|entry| report_removed(&mut removed.usage, kind, entry));
             }
             document(kind, &request, &mut entries)
         }

@@ -15,7 +15,7 @@ use super::store::{Host, StoreError, Table};
 use crate::job::index::{DEAD_MS, DONE_MS, Index, Stage};
 use crate::job::record::{MOST_ATTEMPTS, from_row, to_row};
 use crate::job::{Answer, Attempt, Record, Request, State, id_text, parse_id};
-use crate::throttle::{Grant, Outcome, PermitId, Settlement};
+use crate::throttle::{Grant, PermitId};
 
 /// An errand that was not taken, or a permit handed back, is tried again after this, milliseconds.
 const AGAIN_MS: i64 = 100;
@@ -123,7 +123,11 @@ impl Desk {
             match pending {
                 Pending::Fetch(fetching) => return Ok(Some(Errand::Fetch(fetching))),
                 Pending::Run { id, connection, permit, at } => {
-                    if let Some(run) = self.start(id, &connection, permit, at, host)? {
+                    let run = self.start(id, &connection, permit, at, host)?;
+                    if let Some(line) = self.lines.get_mut(&connection) {
+                        line.unsent.retain(|unsent| *unsent != permit);
+                    }
+                    if let Some(run) = run {
                         return Ok(Some(Errand::Run(Box::new(run))));
                     }
                     self.hand_back(&connection, permit, host)?;
@@ -236,7 +240,7 @@ impl Desk {
     /// A permit that nothing was sent with.
     fn hand_back(&mut self, connection: &str, permit: PermitId, host: &mut Host<'_>) -> Result<(), StoreError> {
         if let Some(line) = self.lines.get_mut(connection) {
-            line.throttle.settle(host.time(), unused(permit));
+            line.hand_back(permit, host);
         }
         self.finish(connection, host)
     }
@@ -357,11 +361,11 @@ impl Jobs {
         let named = |lane: &crate::job::index::Lane| lane.told == Some(told) && lane.connection == line.name;
         let first = self.index.lanes.iter().position(named).and_then(|lane| self.index.first(lane));
         let Some(entry) = first else {
-            line.throttle.settle(host.time(), unused(grant.permit));
-            return;
+            return line.hand_back(grant.permit, host);
         };
         self.index.set(entry.id, Stage::Granted, entry.at);
         let (id, connection, permit) = (entry.id, line.name.clone(), grant.permit);
+        line.unsent.push(permit);
         self.pending.push_back(Pending::Run { id, connection, permit, at: host.now });
     }
 }
@@ -382,8 +386,4 @@ fn stage(record: &Record, now: i64) -> (Stage, i64) {
 /// What is stored of a job.
 fn load(host: &Host<'_>, id: u128) -> Result<Option<Record>, StoreError> {
     Ok(host.store.load(Table::Job, &id_text(id))?.and_then(|row| from_row(&row)))
-}
-
-const fn unused(permit: PermitId) -> Settlement {
-    Settlement { permit, attempt: 1, outcome: Outcome::Unused, since_headers_ms: 0, response_bytes: 0 }
 }

@@ -37,6 +37,10 @@ pub struct Line {
     pub(super) looks: Looks,
     /// When its jobs ask again, Unix ms, for want of an access token now.
     pub(super) jobs_again: Option<i64>,
+    /// Permits of this life granted to jobs that are not on their way yet.
+    pub(super) unsent: Vec<PermitId>,
+    /// The desk's tickets of those who wait until what they reported is stored.
+    pub(super) unstored: Vec<u64>,
     route: Box<Route>,
     bodies: Vec<(Routes, u64)>,
 }
@@ -97,17 +101,20 @@ impl Line {
             usage,
             looks: Looks::default(),
             jobs_again: None,
+            unsent: Vec::new(),
+            unstored: Vec::new(),
             route,
             bodies,
         }))
     }
 
-    /// Puts another policy in force, if the connection is still in it. The waiting calls are handed back to ask anew.
+    /// Puts another policy in force; if the connection is not in it any more, what it has counted remains. The waiting calls are
+    /// handed back to ask anew.
     pub(super) fn replan(
         mut self,
         policy: &Policy,
         host: &mut Host<'_>,
-    ) -> Result<(Option<Self>, Vec<Displaced>), StoreError> {
+    ) -> Result<(Result<Self, Usage>, Vec<Displaced>), StoreError> {
         let mut waiting = Vec::new();
         self.throttle.tick(host.time());
         self.hand_down(host);
@@ -122,7 +129,7 @@ impl Line {
         waiting.sort_unstable_by_key(|call| call.desk);
         let Some(connection) = policy.connections.get(&self.name) else {
             bury(&self.name, self.throttle, host)?;
-            return Ok((None, waiting));
+            return Ok((Err(self.usage), waiting));
         };
         let throttle = self.throttle.replan(plan(connection, &policy.apps), host.time()).map_err(StoreError)?;
         let access = match self.access {
@@ -140,12 +147,14 @@ impl Line {
             usage: self.usage,
             looks: Looks::default(),
             jobs_again: None,
+            unsent: Vec::new(),
+            unstored: Vec::new(),
             route: route(connection),
             bodies: bodies(connection),
         };
         line.store(host)?;
         line.store_access(host)?;
-        Ok((Some(line), waiting))
+        Ok((Ok(line), waiting))
     }
 
     /// The connection is removed with its tenant.
@@ -269,7 +278,7 @@ impl Line {
         self.count_unheard(host);
         match self.throttle.row_due() {
             Some(row) => {
-                let row = self.with_usage(&row, host.now);
+                let row = self.with_usage(&row);
                 host.store.save(Table::Throttle, &self.name, &row)
             }
             None => Ok(()),

@@ -19,6 +19,7 @@ mod live;
 #[cfg(target_arch = "wasm32")]
 mod object;
 pub mod protocol;
+mod removed;
 #[cfg(target_arch = "wasm32")]
 mod sqlite;
 mod status;

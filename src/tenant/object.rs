@@ -69,7 +69,8 @@ type Waiting = Waiters<oneshot::Sender<Reply>>;
 /// What an ask led to.
 enum Said {
     Now(Reply),
-    Later(Ticket, oneshot::Receiver<Reply>),
+    /// With true for an ask whose caller may go away meanwhile.
+    Later(Ticket, oneshot::Receiver<Reply>, bool),
 }
 
 #[wasm_bindgen]
@@ -146,12 +147,14 @@ impl Shell {
         };
         let reply = match self.take(ask) {
             Said::Now(reply) => reply,
-            Said::Later(ticket, told) => {
+            Said::Later(ticket, told, can_go) => {
                 let weak = Rc::downgrade(&self);
-                let _watch = Watch::new(&request, move || {
-                    if let Some(shell) = weak.upgrade() {
-                        shell.give_up(ticket);
-                    }
+                let _watch = can_go.then(|| {
+                    Watch::new(&request, move || {
+                        if let Some(shell) = weak.upgrade() {
+                            shell.give_up(ticket);
+                        }
+                    })
                 });
                 // Dropped untold only when the same call has asked again, and then nobody hears this answer.
                 told.await.unwrap_or(Reply::Again)
@@ -171,6 +174,7 @@ impl Shell {
             Ask::Keep(keep) => keep.admit.call.clone(),
             _ => String::new(),
         };
+        let can_go = !call.is_empty();
         let said = self.event(|desk, waiting, host| {
             #[cfg(feature = "panic-trigger")]
             if let Ask::Admit(admit) = &ask {
@@ -181,7 +185,7 @@ impl Shell {
                 Answer::Wait(ticket) => {
                     let (tell, told) = oneshot::channel();
                     waiting.add(ticket, number(&call), tell);
-                    Said::Later(ticket, told)
+                    Said::Later(ticket, told, can_go)
                 }
             })
         });

@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 /// The schema, as the steps that lead to it: step n makes version n of version n − 1. A step once released is never
 /// changed: a change is a new step at the end.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE policy (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE key (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 4] = [
      CREATE TABLE job_answer (id TEXT PRIMARY KEY, value BLOB NOT NULL);",
     "CREATE TABLE webhook (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
      CREATE TABLE webhook_body (id TEXT PRIMARY KEY, value BLOB NOT NULL);",
+    "CREATE TABLE removed (id TEXT PRIMARY KEY, value BLOB NOT NULL);",
 ];
 
 /// The object's SQLite. Tables are made at the first write, so that asking after a tenant that is not there stores
@@ -166,6 +167,7 @@ const fn statements(table: Table) -> Statements {
         Table::JobAnswer => statements!("job_answer"),
         Table::Webhook => statements!("webhook"),
         Table::WebhookBody => statements!("webhook_body"),
+        Table::Removed => statements!("removed"),
     }
 }
 

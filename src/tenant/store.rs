@@ -29,6 +29,8 @@ pub enum Table {
     Webhook,
     /// Their payloads, by id.
     WebhookBody,
+    /// What connections have counted that are no longer in the policy, by name.
+    Removed,
 }
 
 /// Storage refused: this object is superseded, or its storage is broken. It must forget what it holds in memory.

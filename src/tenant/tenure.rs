@@ -5,6 +5,7 @@ use super::line::{Displaced, Line};
 use super::protocol::{Admin, Reply};
 use super::store::{Host, StoreError, Table};
 use super::{gate, keys};
+use crate::map::Map;
 use crate::policy::{Context, Policy};
 use crate::refusal::{Reason, Refusal};
 
@@ -48,11 +49,15 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
         host.store.save(Table::Policy, NAME, desk.name.as_bytes())?;
     }
     let mut waiting = Vec::new();
-    for (name, line) in std::mem::take(&mut desk.lines) {
+    for (name, mut line) in std::mem::take(&mut desk.lines) {
+        // What they wait for is stored with what follows.
+        let reported = std::mem::take(&mut line.unstored);
+        desk.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
         let (line, asks) = line.replan(&policy, host)?;
         waiting.extend(asks);
-        if let Some(line) = line {
-            desk.lines.insert(name, line);
+        match line {
+            Ok(line) => drop(desk.lines.insert(name, line)),
+            Err(usage) => desk.keep_removed(name, usage, host)?,
         }
     }
     for name in policy.connections.keys() {
@@ -60,7 +65,8 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
             continue;
         }
         if let Some(mut line) = Line::open((&desk.name, name), &policy, host)? {
-            // The tombstone's counts live on in the connection's own row from here.
+            // The counts of the tombstone, and of one removed, live on in the connection's own row from here.
+            line.usage = desk.forget_removed(name, host)?.unwrap_or_default();
             line.throttle.require_row();
             line.store(host)?;
             desk.lines.insert(name.clone(), line);
@@ -94,11 +100,15 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     for (id, _) in std::mem::take(&mut desk.keys) {
         host.store.remove(Table::Key, &id)?;
     }
-    for (name, line) in std::mem::take(&mut desk.lines) {
+    for (name, mut line) in std::mem::take(&mut desk.lines) {
+        let reported = std::mem::take(&mut line.unstored);
+        desk.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
         for ticket in line.close(host)? {
             desk.ready.push_back((Ticket(ticket), refused(gate::unknown(&name))));
         }
     }
+    desk.removed = Map::new();
+    host.store.clear(Table::Removed)?;
     desk.remove_jobs(host)?;
     desk.remove_hooks(host)?;
     desk.plan_alarm(host)?;

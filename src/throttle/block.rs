@@ -201,9 +201,14 @@ impl Throttle {
         }
     }
 
-    /// When to close for want of grants; none while the row is exact.
+    /// When to close for want of grants, though calls may wait for one; none while the row is exact.
     pub(super) fn quiet_at(&self) -> Option<i64> {
-        let idle = self.queue.callers() == 0 && !self.block.exact && !self.block.due;
-        idle.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
+        let inexact = !self.block.exact && !self.block.due;
+        inexact.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
+    }
+
+    /// Whether the stored row tells all that has happened.
+    pub const fn is_stored(&self) -> bool {
+        self.block.exact
     }
 }

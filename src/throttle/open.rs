@@ -2,6 +2,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
+use super::PermitId;
 use super::meter::{Gauge, Stands};
 use super::rule::Kind;
 use super::state::Throttle;
@@ -44,24 +45,18 @@ impl Throttle {
         most
     }
 
-    /// Permits of this life in flight whose end nobody has reported: their app and when they were granted, Unix milliseconds.
-    pub fn for_each_open(&self, each: &mut dyn FnMut(&str, i64)) {
+    /// Permits of this life in flight whose end nobody has reported, in the order of their grants: lane, number, app, and when they
+    /// were granted, Unix milliseconds.
+    pub fn for_each_open(&self, each: &mut dyn FnMut(u32, u64, &str, i64)) {
         for (_, lease) in self.ledger.leases().filter(|(_, lease)| !lease.cut) {
-            each(self.app_of(lease.lane), self.wall_time(lease.granted));
+            each(lease.lane, lease.seq, self.app_of(lease.lane), self.wall_time(lease.granted));
         }
     }
 
-    /// The same by lane: its number, its next permit's number, how many are open, and the app.
-    pub fn for_each_open_lane(&self, each: &mut dyn FnMut(u32, u64, u64, &str)) {
-        let mut open = vec![0; self.ledger.lanes().count()];
-        for (_, lease) in self.ledger.leases().filter(|(_, lease)| !lease.cut) {
-            if let Some(n) = open.get_mut(lease.lane as usize) {
-                *n += 1;
-            }
-        }
-        for ((number, lane), n) in self.ledger.lanes().zip(open).filter(|(_, n)| *n > 0) {
-            each(number, lane.seq, n, self.app_of(number));
-        }
+    /// Permits of this life in flight that were reported as of unknown outcome.
+    pub fn cut_off(&self) -> impl Iterator<Item = PermitId> + '_ {
+        let cut = self.ledger.leases().filter(|(_, lease)| lease.cut);
+        cut.map(|(slot, lease)| PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot })
     }
 
     /// The next permit of this life that lapsed unreported: its app and when it was granted, Unix milliseconds.

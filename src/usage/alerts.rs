@@ -12,6 +12,10 @@ use crate::policy;
 /// Minutes over which throttles are set against calls.
 pub const LATELY_MINUTES: i64 = 5;
 
+/// Fewer vendor calls than this in that time raise no alert of throttles: the fewest of which a single throttle is not over a
+/// twentieth, which is the limit unless a policy says otherwise. One of one says nothing.
+const LEAST_CALLS: u64 = 20;
+
 /// What is alerted to: name, and decimal places of its value and limit.
 const KINDS: [(&str, u32); 4] =
     [("throttled_ratio", 6), ("daily_used", 6), ("queue_wait_seconds", 3), ("dead_letters", 0)];
@@ -57,8 +61,10 @@ pub fn watch(raised: &mut Vec<Alert>, rules: &policy::Alerts, seen: &Seen, now: 
         |part: u64, of: u64| u64::try_from(u128::from(part) * 1_000_000 / u128::from(of.max(1))).unwrap_or(u64::MAX);
     let ratio = ppm(seen.lately.1, seen.lately.0);
     let limit = u64::from(rules.throttled_ppm);
+    // Once raised it stays until the ratio is down, so that it does not come and go with the number of calls.
+    let raise = if seen.lately.0 < LEAST_CALLS { u64::MAX } else { limit.saturating_add(1) };
     // Kind, value, limit, raised from, cleared below.
-    let mut looks = vec![(0, ratio, limit, limit.saturating_add(1), limit / 2 + 1)];
+    let mut looks = vec![(0, ratio, limit, raise, limit / 2 + 1)];
     let used = seen.day.map_or(0, |(used, of)| ppm(used, of));
     for part in &rules.daily_used_ppm {
         let part = u64::from(*part);
@@ -183,8 +189,18 @@ mod tests {
         assert_eq!(changes(&mut raised, seen(100, 3), 4), [], "it would come again at once");
         assert_eq!(changes(&mut raised, seen(1_000, 25), 5), [("throttled_ratio", false)]);
         assert_eq!(changes(&mut raised, seen(0, 0), 6), []);
-        assert_eq!(changes(&mut raised, seen(2, 1), 7), [("throttled_ratio", true)]);
-        assert_eq!(changes(&mut raised, seen(0, 0), 8), [("throttled_ratio", false)]);
+    }
+
+    #[test]
+    fn few_calls_raise_no_alert_of_throttles_and_end_none() {
+        let mut raised = Vec::new();
+        let seen = |calls, throttled| Seen { lately: (calls, throttled), ..Seen::default() };
+        assert_eq!(changes(&mut raised, seen(1, 1), 1), []);
+        assert_eq!(changes(&mut raised, seen(19, 19), 2), []);
+        assert_eq!(changes(&mut raised, seen(20, 1), 3), [], "one throttle alone is never too many");
+        assert_eq!(changes(&mut raised, seen(20, 2), 4), [("throttled_ratio", true)]);
+        assert_eq!(changes(&mut raised, seen(3, 1), 5), []);
+        assert_eq!(changes(&mut raised, seen(0, 0), 6), [("throttled_ratio", false)]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use alerts::{Alert, Change, LATELY_MINUTES, Seen, watch};
 pub use exposition::Exposition;
 pub use fold::fold;
 pub use metrics::Counter;
-pub use recount::Open;
+pub use recount::{Flight, Open};
 pub use report::{Entry, Kind, document, entries, text};
 
 use crate::civil::{DAY_MS, Day, Reset, Zones};
@@ -133,10 +133,8 @@ pub struct Usage {
     answers: (u64, u64),
     /// Alerts that are raised.
     pub alerts: Vec<Alert>,
-    /// What earlier lives had open when they last wrote.
-    inherited: Vec<Open>,
-    /// Permits of earlier lives that are counted though they are still in flight.
-    counted: Vec<crate::throttle::PermitId>,
+    /// What earlier lives had in flight when they last wrote.
+    inherited: Flight,
     /// The own day last asked for.
     today: Option<Day>,
     /// When the first refusal was counted that is not stored.

@@ -3,14 +3,15 @@
 #![expect(clippy::arithmetic_side_effects, reason = "lengths of two lists in memory")]
 
 use super::pack::{Pack, Unpack};
-use super::{Count, Minute, Open, Usage};
+use super::{Count, Flight, Minute, Usage};
 use super::{alerts, recount};
 
-const VERSION: u64 = 1;
+/// Version 1 knew no single permits.
+const VERSION: u64 = 2;
 
 impl Usage {
-    /// Everything, to be stored, with what is open now.
-    pub fn pack(&mut self, open: &[Open]) -> Vec<u8> {
+    /// Everything, to be stored, with what is in flight now.
+    pub fn pack(&mut self, flight: &Flight) -> Vec<u8> {
         self.unsaved = None;
         let mut to = Pack::default();
         to.num(VERSION);
@@ -37,15 +38,15 @@ impl Usage {
             to.num(count);
         }
         alerts::write(&self.alerts, &mut to);
-        to.num((self.inherited.len() + open.len()) as u64);
-        self.inherited.iter().chain(open).for_each(|open| recount::write(open, &mut to));
+        recount::write(&self.inherited, flight, &mut to);
         to.0
     }
 
     /// What was stored; none if it is of another release. Then the counts begin anew: they are no reason to admit nothing.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
         let mut from = Unpack(bytes);
-        if from.num()? != VERSION {
+        let version = from.num()?;
+        if !(1..=VERSION).contains(&version) {
             return None;
         }
         let mut usage = Self { apps: from.names()?, codes: from.names()?, endpoints: from.names()?, ..Self::default() };
@@ -64,9 +65,7 @@ impl Usage {
         usage.waits = (from.num()?, from.num()?);
         usage.answers = (from.num()?, from.num()?);
         usage.alerts = alerts::read(&mut from)?;
-        for _ in 0..from.num()? {
-            usage.inherited.push(recount::read(&mut from)?);
-        }
+        usage.inherited = recount::read(&mut from, version == VERSION)?;
         from.0.is_empty().then_some(usage)
     }
 }

@@ -180,16 +180,36 @@ fn codes_are_bounded_in_number_and_length_and_old_ones_give_way() {
 #[test]
 fn a_permit_of_an_earlier_life_counts_once_however_often_it_is_heard_of() {
     let permit = |seq| PermitId { epoch: 3, lane: 0, seq, slot: 0 };
-    let open = Open { epoch: 3, lane: 0, below: 10, left: 2, app: "sync".to_owned(), since: NOON };
+    let of = |below, left, since| Open { epoch: 3, lane: 0, below, left, app: "sync".to_owned(), since };
     let mut usage = Usage::default();
-    usage.inherit(vec![open.clone()]);
-    let mut usage = Usage::unpack(&usage.pack(&[])).unwrap();
+    usage.inherit(Flight {
+        open: vec![of(4, 1, NOON - 60_000), of(10, 2, NOON)],
+        unsent: vec![permit(7)],
+        counted: vec![permit(8)],
+    });
+    let mut usage = Usage::unpack(&usage.pack(&Flight::default())).unwrap();
     assert!(usage.hears_of(permit(9), true));
     assert!(!usage.hears_of(permit(9), false), "its outcome is known now, and it was counted before");
+    assert!(!usage.hears_of(permit(8), false), "the life before has counted it");
     assert!(usage.hears_of(permit(10), false), "granted after the row");
+    assert!(usage.hears_of(permit(7), false), "a job's, sent after the row, and so not among those left");
+    let mut usage = Usage::unpack(&usage.pack(&Flight::default())).unwrap();
+    assert!(!usage.hears_of(permit(9), false), "nor by the life after that");
     assert!(usage.never_heard(|epoch| epoch == 3).is_empty());
-    assert_eq!(usage.never_heard(|_| false), [Open { left: 1, ..open }]);
+    assert_eq!(usage.never_heard(|_| false), [of(4, 1, NOON - 60_000), of(10, 1, NOON)]);
     assert!(usage.never_heard(|_| false).is_empty());
+}
+
+#[test]
+fn counts_that_version_1_has_stored_are_read() {
+    let mut usage = Usage::default();
+    usage.count(called(NOON), "UTC");
+    let mut stored = usage.pack(&Flight::default());
+    // Without the two lists of single permits at its end, which were empty.
+    stored.truncate(stored.len() - 2);
+    stored[0] = 1;
+    usage.today = None;
+    assert_eq!(Usage::unpack(&stored), Some(usage));
 }
 
 #[test]
@@ -200,7 +220,7 @@ fn what_another_release_or_nobody_wrote_begins_anew_and_never_panics() {
         usage.count(Called { code: (n % 3 == 0).then_some("606"), nth: 2, ..called(at) }, "America/Chicago");
     }
     usage.refuse(Reason::Rate, NOON + 90 * 3_600_000);
-    let stored = usage.pack(&[]);
+    let stored = usage.pack(&Flight::default());
     usage.today = None;
     assert_eq!(Usage::unpack(&stored), Some(usage));
     (0..stored.len()).for_each(|end| assert_eq!(Usage::unpack(&stored[..end]), None));
@@ -227,7 +247,7 @@ proptest! {
             usage.call(&call, &reset("America/Chicago"), &Jiff, now);
             errors += u64::from(code.is_some());
             sent.push(sent_at);
-            usage = Usage::unpack(&usage.pack(&[])).unwrap();
+            usage = Usage::unpack(&usage.pack(&Flight::default())).unwrap();
         }
         prop_assert_eq!(usage.ever.apps.total(), calls.len() as u64);
         prop_assert_eq!(usage.ever.codes.total(), errors);

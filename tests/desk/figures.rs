@@ -1,17 +1,18 @@
 //! Statistics at the desk: what was sent is counted, each attempt once, whatever becomes of the object meanwhile.
 
+use crate::jobs::{one_run, ran};
 use crate::rig::{NOON, Rig};
 use serde_json::{Value, json};
 use sluice::key::Claims;
-use sluice::tenant::desk::{Answer, Ticket};
-use sluice::tenant::protocol::{Admit, Ask, Reply};
+use sluice::tenant::desk::Answer;
+use sluice::tenant::protocol::{Admin, Admit, Ask, Reply, Sent, Settle};
+use sluice::tenant::store::Table;
 use sluice::throttle::{Outcome, PermitId, ThrottledBy};
-use std::collections::BTreeMap;
 
-const HOUR: i64 = 3_600_000;
+pub const HOUR: i64 = 3_600_000;
 
 /// `crm`'s day begins at 05:00 UTC, at midnight in Chicago; `free` has none.
-fn policy(calls: u32, slots: u32) -> Value {
+pub fn policy(calls: u32, slots: u32) -> Value {
     json!({
         "connections": {
             "crm": {
@@ -153,239 +154,133 @@ fn statistics_cost_no_row_of_their_own() {
     }
 }
 
-/// A call at the vendor, as it would log it.
-#[derive(Clone)]
-struct Flying {
-    permit: PermitId,
-    app: &'static str,
-    sent: i64,
-    ends: i64,
-    how: (Outcome, Option<&'static str>),
-    /// The report of its end is lost.
-    lost: bool,
-    /// Rows there were when it had been granted; one more if none was written with it.
-    known_from: u32,
+/// What a Worker says of a call that was sent as its permit came.
+fn settled(permit: PermitId, at: i64, now: i64, attempt: u32) -> Settle {
+    let ago_ms = u64::try_from(now - at).unwrap();
+    let sent = Sent { app: "sync".to_owned(), method: "GET".to_owned(), path: "/things".to_owned(), nth: 1, ago_ms };
+    Settle {
+        connection: "crm".to_owned(),
+        permit,
+        attempt,
+        outcome: Outcome::Answered,
+        since_headers_ms: 0,
+        response_bytes: 0,
+        status: 500,
+        counts: Vec::new(),
+        error_code: Some("500".to_owned()),
+        sent: Some(sent),
+    }
 }
 
-/// A random run, and what the vendor's log has beside what the statistics can know.
-struct Run {
-    rig: Rig,
-    rng: fastrand::Rng,
-    apps: [(&'static str, Claims); 2],
-    flying: Vec<Flying>,
-    waiting: BTreeMap<Ticket, &'static str>,
-    /// By app and own day, by code and own day.
-    log: BTreeMap<(String, i64), u64>,
-    codes: BTreeMap<(String, i64), u64>,
-    /// Granted and settled after the last row of a life that was cut off; settled after it.
-    missed: u64,
-    missed_codes: u64,
-    /// Handed back unused after the last row of a life that was cut off, which had them in flight.
-    too_many: u64,
-    /// Handed back in this life: rows then, rows at the grant.
-    handed_back: Vec<(u32, u32)>,
-    /// Rows at the grant of calls of this life whose report is lost.
-    never_told: Vec<u32>,
-    /// Settled in this life: rows before, whether it had a code, rows at its grant.
-    settled: Vec<(u32, bool, u32)>,
-}
-
-/// Chicago's day of a moment, in days since 1970.
-fn own_day(at: i64) -> i64 {
-    (at - 5 * HOUR).div_euclid(24 * HOUR)
-}
-
-impl Run {
-    fn new(seed: u64) -> Self {
-        let (mut rig, sync, _) = rig(40, 12);
-        let batch = rig.app("batch");
-        Self {
-            rig,
-            rng: fastrand::Rng::with_seed(seed),
-            apps: [("sync", sync), ("batch", batch)],
-            flying: Vec::new(),
-            waiting: BTreeMap::new(),
-            log: BTreeMap::new(),
-            codes: BTreeMap::new(),
-            missed: 0,
-            missed_codes: 0,
-            too_many: 0,
-            never_told: Vec::new(),
-            handed_back: Vec::new(),
-            settled: Vec::new(),
-        }
-    }
-
-    /// A permit came: most are used.
-    fn granted(&mut self, permit: PermitId, app: &'static str, rows_before: u32) {
-        let sent = self.rig.now;
-        let known_from = self.rig.memory.writes.max(rows_before + 1);
-        if self.rng.u32(..20) == 0 {
-            self.handed_back.push((self.rig.memory.writes, known_from));
-            self.event(|rig| rig.ended(permit, app, sent, (Outcome::Unused, None), 1));
-            return;
-        }
-        let how = match self.rng.u32(..12) {
-            0 => THROTTLED,
-            1 => (Outcome::Answered, Some("500")),
-            2 => (Outcome::Unknown, Some("timeout")),
-            _ => GOOD,
-        };
-        let lost = self.rng.u32(..40) == 0;
-        let ends = sent + self.rng.i64(20..2_000);
-        if lost {
-            self.never_told.push(known_from);
-        }
-        self.flying.push(Flying { permit, app, sent, ends, how, lost, known_from });
-        *self.log.entry((app.to_owned(), own_day(sent))).or_insert(0) += 1;
-    }
-
-    /// An event, and the grants that it led to.
-    fn event<T>(&mut self, act: impl FnOnce(&mut Rig) -> T) -> T {
-        let before = self.rig.memory.writes;
-        let said = act(&mut self.rig);
-        let ready: Vec<_> = std::iter::from_fn(|| self.rig.desk.next_ready()).collect();
-        for (ticket, reply) in ready {
-            let app = self.waiting.remove(&ticket);
-            if let (Reply::Go(go), Some(app)) = (reply, app) {
-                self.granted(go.permit, app, before);
-            }
-        }
-        said
-    }
-
-    fn ask(&mut self) {
-        let (app, claims) = self.apps[self.rng.usize(..2)].clone();
-        let before = self.rig.memory.writes;
-        let admit = Admit { wait_ms: self.rng.bool().then_some(0), ..self.rig.admit(&claims, "crm") };
-        match self.rig.ask(Ask::Admit(admit)) {
-            Answer::Now(Reply::Go(go)) => self.granted(go.permit, app, before),
-            Answer::Now(_) => {}
-            Answer::Wait(ticket) => drop(self.waiting.insert(ticket, app)),
-        }
-    }
-
-    fn go_to(&mut self, at: i64) {
-        loop {
-            let ends = self.flying.iter().map(|call| call.ends).min().filter(|ends| *ends <= at);
-            let wakes = self.rig.desk.next_wakeup().filter(|wake| *wake <= at);
-            let Some(next) = ends.into_iter().chain(wakes).min() else { break };
-            self.event(|rig| rig.go_to(next));
-            while let Some(place) = self.flying.iter().position(|call| call.ends <= next) {
-                let call = self.flying.swap_remove(place);
-                if !call.lost {
-                    self.end(&call);
-                }
-            }
-        }
-        self.event(|rig| rig.go_to(at));
-    }
-
-    fn end(&mut self, call: &Flying) {
-        if let Some(code) = call.how.1 {
-            *self.codes.entry((code.to_owned(), own_day(call.sent))).or_insert(0) += 1;
-        }
-        self.settled.push((self.rig.memory.writes, call.how.1.is_some(), call.known_from));
-        for attempt in 1..=self.rng.u32(1..3) {
-            self.event(|rig| rig.ended(call.permit, call.app, call.sent, call.how, attempt));
-        }
-    }
-
-    /// The object and all that it knew are gone; the Workers go on.
-    fn crash(&mut self) {
-        let rows = self.rig.memory.writes;
-        for (then, code, known_from) in std::mem::take(&mut self.settled) {
-            // No row since it settled, nor with it.
-            let untold = then == rows;
-            self.missed_codes += u64::from(untold && code);
-            self.missed += u64::from(untold && known_from > rows);
-        }
-        for (then, known_from) in std::mem::take(&mut self.handed_back) {
-            self.too_many += u64::from(then == rows && known_from <= rows);
-        }
-        self.missed +=
-            std::mem::take(&mut self.never_told).iter().filter(|known_from| **known_from > rows).count() as u64;
-        // In flight, and no row knows of them: the next life will when they settle.
-        for call in self.flying.iter_mut().filter(|call| call.known_from > rows) {
-            call.known_from = u32::MAX;
-        }
-        self.waiting.clear();
-        self.rig.reopen();
-    }
-
-    /// By name and own day, as the statistics have it.
-    fn told(&mut self, errors: bool) -> BTreeMap<(String, i64), u64> {
-        let claims = self.apps[0].1.clone();
-        let document = self.rig.figures(&claims, errors, true, Some("crm"));
-        let (list, name) = if errors { ("errors", "errorCode") } else { ("users", "userId") };
-        let mut told = BTreeMap::new();
-        let today = own_day(self.rig.now);
-        for (day, entry) in (today - 6..).zip(document["result"].as_array().unwrap()) {
-            for one in entry[list].as_array().unwrap() {
-                told.insert((one[name].as_str().unwrap().to_owned(), day), one["count"].as_u64().unwrap());
-            }
-            let sum: u64 = entry[list].as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap()).sum();
-            assert_eq!(entry["total"], sum);
-        }
-        told
-    }
-
-    fn run(mut self, crashes: bool) -> Self {
-        // Over Chicago's midnight and into the next day, in busy minutes and quiet hours.
-        while self.rig.now < NOON + 30 * HOUR {
-            for _ in 0..self.rng.u32(1..200) {
-                self.ask();
-                let pause = self.rng.i64(1..300);
-                self.go_to(self.rig.now + pause);
-                if crashes && self.rng.u32(..150) == 0 {
-                    self.crash();
-                }
-            }
-            let rest = self.rng.i64(1_000..2 * HOUR);
-            self.go_to(self.rig.now + rest);
-        }
-        self.go_to(self.rig.now + 10 * 60_000);
-        self
-    }
+fn errors(rig: &mut Rig, viewer: &Claims) -> Value {
+    rig.figures(viewer, true, false, Some("crm"))["result"][0]["total"].clone()
 }
 
 #[test]
-fn sums_by_app_by_code_and_by_day_equal_the_vendors_log() {
-    for seed in 0..4 {
-        let mut run = Run::new(seed).run(false);
-        assert!(run.log.values().sum::<u64>() > 500);
-        assert_eq!(run.told(false), run.log, "seed {seed}");
-        assert_eq!(run.told(true), run.codes, "seed {seed}");
-        let metrics = run.rig.metrics(&run.apps[0].1.clone());
-        let sum = |counts: &BTreeMap<(String, i64), u64>, of: &str| -> u64 {
-            counts.iter().filter(|((name, _), _)| name == of).map(|(_, n)| n).sum()
-        };
-        for app in ["sync", "batch"] {
-            let sample = format!("sluice_vendor_calls_total{{connection=\"crm\",app=\"{app}\"}}");
-            assert_eq!(metrics[&sample], sum(&run.log, app).to_string());
-        }
-        for code in ["500", "606", "timeout"] {
-            let sample = format!("sluice_vendor_errors_total{{connection=\"crm\",code=\"{code}\"}}");
-            assert_eq!(metrics[&sample], sum(&run.codes, code).to_string());
-        }
-        let throttled = &metrics["sluice_vendor_throttled_total{connection=\"crm\"}"];
-        assert_eq!(*throttled, sum(&run.codes, "606").to_string());
-        assert_eq!(metrics["sluice_in_flight_calls{connection=\"crm\"}"], "0");
-    }
+fn an_account_is_answered_once_it_is_stored_and_one_that_was_not_is_given_to_the_next_life() {
+    let (mut rig, app, viewer) = rig(100, 10);
+    let permits: Vec<_> = (0..8).map(|_| rig.go(&app, "crm").permit).collect();
+    rig.go_to(NOON + 100);
+    let account = |rig: &mut Rig, attempt| {
+        let reports = permits.iter().take(7).map(|permit| settled(*permit, NOON, rig.now, attempt)).collect();
+        rig.ask(Ask::Account(reports))
+    };
+    let Answer::Wait(_) = account(&mut rig, 1) else { panic!("the eighth is in flight, so no row was due") };
+    assert_eq!(errors(&mut rig, &viewer), 7);
+    rig.reopen();
+    assert_eq!(errors(&mut rig, &viewer), 0, "it was in memory alone");
+    let Answer::Wait(ticket) = account(&mut rig, 2) else { panic!("not stored yet") };
+    assert!(rig.desk.next_ready().is_none());
+    rig.go_to(rig.now + 1_000);
+    let ready = rig.desk.next_ready();
+    assert!(matches!(ready, Some((told, Reply::Done)) if told == ticket), "{ready:?}");
+    rig.reopen();
+    assert_eq!(errors(&mut rig, &viewer), 7);
+    assert!(matches!(account(&mut rig, 3), Answer::Now(Reply::Done)), "nothing is left to be stored");
+    assert_eq!(errors(&mut rig, &viewer), 7);
 }
 
 #[test]
-fn over_crashes_the_sums_lack_what_was_both_granted_and_settled_after_the_last_row_and_no_more() {
-    let (mut sent, mut missed) = (0, 0);
-    for seed in 0..12 {
-        let mut run = Run::new(seed).run(true);
-        let sum = |counts: &BTreeMap<(String, i64), u64>| counts.values().sum::<u64>();
-        let (log, codes) = (sum(&run.log), sum(&run.codes));
-        assert_eq!(sum(&run.told(false)), log + run.too_many - run.missed, "seed {seed}");
-        assert_eq!(sum(&run.told(true)), codes - run.missed_codes, "seed {seed}");
-        sent += log;
-        missed += run.missed;
+fn a_lone_calls_account_is_answered_at_once() {
+    let (mut rig, app, _) = rig(100, 10);
+    let permit = rig.go(&app, "crm").permit;
+    rig.go_to(NOON + 200);
+    let report = settled(permit, NOON, rig.now, 1);
+    assert!(matches!(rig.ask(Ask::Account(vec![report])), Answer::Now(Reply::Done)));
+}
+
+#[test]
+fn what_was_reported_is_stored_while_calls_still_wait() {
+    let (mut rig, app, _) = rig(1, 10);
+    let permit = rig.go(&app, "crm").permit;
+    let admit = rig.admit(&app, "crm");
+    let Answer::Wait(_) = rig.ask(Ask::Admit(admit)) else { panic!("the window has one") };
+    rig.go_to(NOON + 200);
+    let report = settled(permit, NOON, rig.now, 1);
+    let Answer::Wait(ticket) = rig.ask(Ask::Account(vec![report])) else { panic!("no row was due") };
+    rig.go_to(NOON + 1_200);
+    assert!(matches!(rig.desk.next_ready(), Some((told, Reply::Done)) if told == ticket));
+}
+
+#[test]
+fn a_jobs_permit_that_died_with_the_object_before_it_left_counts_as_no_call() {
+    let (mut rig, app, viewer) = rig(100, 10);
+    let keep = rig.keep(&app, "crm", "GET");
+    rig.kept(keep);
+    // It has its permit, and the row has that, but no Worker has heard of it.
+    rig.reopen();
+    rig.go_to(NOON + 1_000);
+    let run = one_run(&mut rig);
+    rig.told(Ask::Ran(Box::new(ran(&run, 200))));
+    rig.go_to(NOON + 300_000);
+    assert_eq!(rig.figures(&viewer, false, false, None)["result"][0]["total"], 1);
+}
+
+#[test]
+fn a_removed_connection_stays_in_the_tenants_report_for_seven_days() {
+    let (mut rig, app, viewer) = rig(100, 10);
+    let permits: Vec<_> = (0..3).map(|_| rig.go(&app, "crm").permit).collect();
+    for permit in &permits[..2] {
+        rig.ended(*permit, "sync", NOON, THROTTLED, 1);
     }
-    println!("{missed} of {sent} calls are missing after crashes");
-    assert!(missed > 0 && missed * 20 < sent, "{missed} of {sent}");
+    let mut without = policy(100, 10);
+    without["connections"].as_object_mut().unwrap().remove("crm");
+    assert_eq!(rig.put(&without).0, 200);
+    rig.reopen();
+    let week = |rig: &mut Rig, errors| -> u64 {
+        let document = rig.figures(&viewer, errors, true, None);
+        document["result"].as_array().unwrap().iter().map(|day| day["total"].as_u64().unwrap()).sum()
+    };
+    assert_eq!((week(&mut rig, false), week(&mut rig, true)), (3, 2), "the third was in flight");
+    assert_eq!(rig.figures(&viewer, false, true, Some("crm")), "connection");
+    rig.go_to(NOON + 6 * 24 * HOUR);
+    assert_eq!(week(&mut rig, false), 3);
+    // Entered again it goes on counting where it was.
+    rig.put(&policy(100, 10));
+    assert_eq!(rig.figures(&viewer, false, true, Some("crm"))["result"][0]["total"], 3);
+    rig.put(&without);
+    rig.reopen();
+    rig.go_to(NOON + 13 * 24 * HOUR - HOUR);
+    assert!(rig.memory.rows.keys().any(|(table, _)| *table == Table::Removed as u8));
+    let alarm = rig.desk.next_alarm().unwrap();
+    rig.go_to(alarm);
+    assert!(!rig.memory.rows.keys().any(|(table, _)| *table == Table::Removed as u8), "forgotten a week later");
+}
+
+#[test]
+fn of_removed_connections_a_hundred_are_remembered_and_none_of_a_removed_tenant() {
+    let mut rig = Rig::empty();
+    let named = |names: std::ops::Range<u32>| {
+        let connection = |n| (format!("c{n}"), json!({"vendor": "generic", "base_url": "https://crm.example.com"}));
+        let connections: serde_json::Map<_, _> = names.map(connection).collect();
+        json!({"connections": connections, "apps": {"sync": {}}})
+    };
+    for from in [0, 60, 120] {
+        rig.put(&named(from..from + 60));
+        rig.now += 1_000;
+    }
+    let kept = |rig: &Rig| rig.memory.rows.keys().filter(|(table, _)| *table == Table::Removed as u8).count();
+    assert_eq!(kept(&rig), 100);
+    rig.admin(Admin::Delete);
+    assert_eq!(kept(&rig), 0);
 }

@@ -39,7 +39,7 @@ fn ends(rig: &mut Rig, app: &Claims, status: u16) -> String {
     keep.request.callback = Some(URL.to_owned());
     let id = rig.kept(keep);
     let run = one_run(rig);
-    rig.now(Ask::Ran(Box::new(ran(&run, status))));
+    rig.told(Ask::Ran(Box::new(ran(&run, status))));
     id
 }
 
@@ -116,7 +116,7 @@ fn a_dead_job_is_told_of_too_and_one_without_a_callback_is_not() {
     let keep = rig.keep(&app, "free", "GET");
     rig.kept(keep);
     let run = one_run(&mut rig);
-    rig.now(Ask::Ran(Box::new(ran(&run, 200))));
+    rig.told(Ask::Ran(Box::new(ran(&run, 200))));
     assert!(delivery(&mut rig).is_none());
 }
 
@@ -235,7 +235,7 @@ fn many_messages_go_a_few_at_a_time_and_too_many_are_dead_letters_at_once() {
         rig.kept(keep);
         one_run(&mut rig)
     };
-    rig.now(Ask::Ran(Box::new(ran(&run, 400))));
+    rig.told(Ask::Ran(Box::new(ran(&run, 400))));
     // A dead letter, replayed and refused again and again: each end is told.
     for _ in 0..10_009 {
         rig.jobs(&operator, JobsWhat::Replay(run.job.clone()));
@@ -246,7 +246,7 @@ fn many_messages_go_a_few_at_a_time_and_too_many_are_dead_letters_at_once() {
                 other => panic!("{other:?}"),
             }
         };
-        rig.now(Ask::Ran(Box::new(ran(&again, 400))));
+        rig.told(Ask::Ran(Box::new(ran(&again, 400))));
     }
     assert_eq!(counts(&mut rig), (10_000, 10));
     assert_eq!(dead(&mut rig, &operator).iter().filter(|letter| letter["error"] == "queue-full").count(), 10);
@@ -314,7 +314,7 @@ fn alerts_go_to_the_policys_address_unsigned_without_a_secret_and_dead_letters_r
     let keep = rig.keep(&app, "free", "GET");
     let job = rig.kept(keep);
     let run = one_run(&mut rig);
-    rig.now(Ask::Ran(Box::new(ran(&run, 400))));
+    rig.told(Ask::Ran(Box::new(ran(&run, 400))));
     let sent = delivery(&mut rig).unwrap();
     assert_eq!((sent.url.as_str(), &sent.signature), ("https://alerts.example.com/in", &None));
     let said: Value = serde_json::from_str(&sent.body).unwrap();
@@ -418,7 +418,7 @@ fn ends_amid(rig: &mut Rig, app: &Claims, sent: &mut Vec<Delivery>) -> String {
     loop {
         match rig.next_errand() {
             Some(Errand::Run(run)) => {
-                rig.now(Ask::Ran(Box::new(ran(&run, 200))));
+                rig.told(Ask::Ran(Box::new(ran(&run, 200))));
                 return id;
             }
             Some(Errand::Deliver(delivery)) => sent.push(*delivery),

@@ -9,7 +9,7 @@ use crate::rig::Rig;
 use serde_json::{Value, json};
 use sluice::key::Claims;
 use sluice::tenant::errand::{Errand, Run};
-use sluice::tenant::protocol::{Ask, JobsWhat, Ran, Reply, Settle};
+use sluice::tenant::protocol::{Ask, JobsWhat, Ran, Settle};
 use sluice::throttle::Outcome;
 use std::collections::BTreeMap;
 
@@ -148,7 +148,7 @@ impl World {
         match due.map(|at| self.events.swap_remove(at).1) {
             Some(Event::Taken(run)) => self.call(&run),
             Some(Event::Report(ran)) => {
-                assert!(matches!(self.rig.now(Ask::Ran(ran)), Reply::Done));
+                self.rig.told(Ask::Ran(ran));
             }
             None => self.rig.wake(),
         }
@@ -215,7 +215,7 @@ fn attack(seed: u64) -> (u32, usize) {
     while world.is_live() {
         while let Some(errand) = world.rig.next_errand() {
             let Errand::Run(run) = errand else { panic!() };
-            world.rig.now(Ask::Ran(Box::new(ran(&run, 200))));
+            world.rig.told(Ask::Ran(Box::new(ran(&run, 200))));
         }
         let next = world.rig.desk.next_wakeup();
         if let Some(next) = next.filter(|_| world.is_live()) {

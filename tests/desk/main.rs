@@ -9,5 +9,6 @@ mod jobs;
 mod jobs_attack;
 mod jobs_seen;
 mod rig;
+mod sums;
 mod tenure;
 mod tokens;

@@ -22,6 +22,8 @@ pub struct Memory {
     pub rows: BTreeMap<(u8, String), Vec<u8>>,
     pub superseded: bool,
     pub writes: u32,
+    /// Rows of throttles among them.
+    pub throttle_rows: u32,
 }
 
 impl Store for Memory {
@@ -41,6 +43,7 @@ impl Store for Memory {
 
     fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
         self.writes += 1;
+        self.throttle_rows += u32::from(matches!(table, Table::Throttle));
         if self.superseded {
             return Err(StoreError("superseded".to_owned()));
         }
@@ -122,6 +125,12 @@ impl Rig {
             Answer::Now(reply) => reply,
             Answer::Wait(_) => panic!("it waits"),
         }
+    }
+
+    /// Puts an ask that is answered with `Done`: at once, or when it is stored.
+    pub fn told(&mut self, ask: Ask) {
+        let answer = self.ask(ask);
+        assert!(matches!(answer, Answer::Now(Reply::Done) | Answer::Wait(_)), "{answer:?}");
     }
 
     pub fn try_ask(&mut self, ask: Ask) -> Result<Answer, StoreError> {
