@@ -16,7 +16,7 @@ pub use glue::{
 };
 pub use object::{
     State, Timer, Watch, accept, all, all_after, close, load, note, run, run_with_id, run_with_row, sockets, sql_of,
-    tell,
+    tell_all,
 };
 
 use crate::civil::Zones;

@@ -9,7 +9,7 @@ export function accept(state, request, note, first) {
   const { 0: client, 1: server } = new WebSocketPair();
   state.acceptWebSocket(server);
   server.serializeAttachment(note);
-  server.send(first);
+  if (first) server.send(first);
   const protocol = request.headers.get("sec-websocket-protocol");
   return new Response(null, { status: 101, webSocket: client, headers: protocol ? { "Sec-WebSocket-Protocol": protocol } : {} });
 }
@@ -22,10 +22,12 @@ export function note(socket) {
   return socket.deserializeAttachment();
 }
 
-export function tell(socket, message) {
-  try {
-    socket.send(message);
-  } catch {}
+export function tellAll(sockets, message) {
+  for (const socket of sockets) {
+    try {
+      socket.send(message);
+    } catch {}
+  }
 }
 
 export function close(socket, code, reason) {

@@ -17,7 +17,7 @@ extern "C" {
     #[wasm_bindgen(js_name = sqlOf)]
     pub fn sql_of(state: &State) -> JsValue;
 
-    /// Takes a WebSocket in; `note` stays with it, and `first` is its first message.
+    /// Takes a WebSocket in; `note` stays with it, and `first` is its first message, unless it is empty.
     #[wasm_bindgen(catch)]
     pub fn accept(state: &State, request: &Request, note: &str, first: &str) -> Result<Response, JsValue>;
 
@@ -27,8 +27,9 @@ extern "C" {
     /// What a WebSocket was taken in with.
     pub fn note(socket: &JsValue) -> Option<String>;
 
-    /// Sends a message. A socket that cannot be sent to is closing.
-    pub fn tell(socket: &JsValue, message: &str);
+    /// Sends one message to several. A socket that cannot be sent to is closing.
+    #[wasm_bindgen(js_name = tellAll)]
+    pub fn tell_all(sockets: &Array, message: &str);
 
     /// Closes it.
     pub fn close(socket: &JsValue, code: u16, reason: &str);

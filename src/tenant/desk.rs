@@ -12,6 +12,7 @@ use super::protocol::{Admit, Ask, Directory, No, Reply, Settle};
 use super::removed::Removed;
 use super::store::{Host, StoreError, Table};
 use super::{figures, gate, status, tenure};
+use crate::key::Claims;
 use crate::map::Map;
 use crate::policy::Policy;
 use crate::pool::Pool;
@@ -337,6 +338,13 @@ impl Desk {
     /// The `/status.json` document. The key must have been checked.
     pub fn status(&mut self, host: &Host<'_>) -> String {
         status::document(self, host)
+    }
+
+    /// Which of these keys may see the status, and the status; empty if none may.
+    pub fn seen_by(&mut self, keys: &[Claims], host: &Host<'_>) -> (Vec<bool>, String) {
+        let may: Vec<bool> = keys.iter().map(|claims| gate::may_look(self, claims, host.now).is_ok()).collect();
+        let document = if may.contains(&true) { status::document(self, host) } else { String::new() };
+        (may, document)
     }
 }
 

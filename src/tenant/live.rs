@@ -3,10 +3,10 @@
 
 use super::protocol::{Reply, from_wire, to_wire};
 use crate::key::Claims;
-use crate::map::Map;
 use crate::platform::{self, State, Timer};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use js_sys::Array;
 use std::cell::{Cell, RefCell};
 use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
@@ -20,8 +20,9 @@ const LOOK_MS: i64 = 1_000;
 /// How long without a change until nobody looks any more and the object may sleep, ms: longer than a minute's window.
 const LOOK_FOR_MS: i64 = 120_000;
 
-/// Sockets of one tenant at once. Each costs a message twice a second.
-const MOST_SOCKETS: u32 = 100;
+/// Sockets of one tenant at once: an organisation's screens, and some. The document is made once for all of them, and what
+/// is left for each, twice a second, is to be sent it.
+const MOST_SOCKETS: u32 = 250;
 
 /// WebSocket close code for a key that no longer holds (RFC 6455, section 7.4.1: policy violation).
 const REFUSED: u16 = 1008;
@@ -32,7 +33,10 @@ pub struct Live {
     open: Cell<bool>,
     pushed_at: Cell<i64>,
     changed_at: Cell<i64>,
-    due: Cell<bool>,
+    /// A push is under way: asking for the status is an event too, and must not ask for the next push.
+    pushing: Cell<bool>,
+    /// What the timer is set to, Unix ms.
+    look_at: Cell<i64>,
     timer: RefCell<Option<Timer>>,
     last: RefCell<String>,
 }
@@ -44,7 +48,8 @@ impl Live {
             open: Cell::new(platform::sockets(state).length() > 0),
             pushed_at: Cell::new(0),
             changed_at: Cell::new(0),
-            due: Cell::new(false),
+            pushing: Cell::new(false),
+            look_at: Cell::new(i64::MAX),
             timer: RefCell::new(None),
             last: RefCell::default(),
         }
@@ -57,10 +62,9 @@ impl Live {
 
     /// The document may have changed.
     pub fn changed(&self) {
-        if !self.open.get() || self.due.replace(true) {
-            return;
+        if self.open.get() && !self.pushing.get() {
+            self.look_by(self.pushed_at.get() + APART_MS);
         }
-        self.look_in(self.pushed_at.get().saturating_add(APART_MS).saturating_sub(platform::now()));
     }
 
     /// Takes a socket in, unless the key may not see the status: then the object's reply says why.
@@ -82,48 +86,63 @@ impl Live {
         if platform::sockets(state).length() >= MOST_SOCKETS {
             return Ok(platform::answer_bytes(200, &to_wire(&Reply::Again)));
         }
-        let response = platform::accept(state, request, &note, &document)?;
+        let now = platform::now();
+        // Its first document counts as a push, so that none follows too soon; or it comes with the one that is due.
+        let at_once = now >= self.pushed_at.get() + APART_MS;
+        if at_once {
+            self.pushed_at.set(now);
+        } else {
+            self.last.borrow_mut().clear();
+        }
+        let response = platform::accept(state, request, &note, if at_once { &document } else { "" })?;
         self.open.set(true);
-        self.changed_at.set(platform::now());
-        self.look_in(LOOK_MS);
+        self.changed_at.set(now);
+        self.look_by(if at_once { now + LOOK_MS } else { self.pushed_at.get() + APART_MS });
         Ok(response)
     }
 
-    /// Sends the document to every socket if it has changed, and looks again later.
-    pub fn push(&self, state: &State, status: impl Fn(Claims) -> Reply) {
-        self.due.set(false);
+    /// Sends the document to every socket if it has changed, and looks again later. It is the same for all who may see it, so
+    /// it is made once; `seen` says for each key whether it may, and what.
+    pub fn push(&self, state: &State, seen: impl Fn(&[Claims]) -> Option<(Vec<bool>, String)>) {
+        self.look_at.set(i64::MAX);
         let sockets = platform::sockets(state);
         if sockets.length() == 0 {
             self.open.set(false);
             return;
         }
-        // Asking for the status is an event too; it must not ask for the next push.
-        self.due.set(true);
+        self.pushing.set(true);
         let now = platform::now();
-        let mut documents = Map::new();
-        let mut changed = false;
+        let (mut notes, mut keys) = (Vec::new(), Vec::new());
+        let mut whose = Vec::new();
         for socket in sockets.iter() {
-            let Some(claims) = platform::note(&socket).as_deref().and_then(claims) else { continue };
-            let id = claims.id.clone();
-            if !documents.contains_key(&id) {
-                documents.insert(id.clone(), readable(claims, &status, now));
-            }
-            match documents.get(&id).and_then(Option::as_ref) {
-                Some(document) if changed || self.differs(document) => {
-                    changed = true;
-                    platform::tell(&socket, document);
+            let Some(note) = platform::note(&socket) else { continue };
+            let known = notes.iter().position(|known| *known == note);
+            let place = known.or_else(|| {
+                keys.push(claims(&note)?);
+                notes.push(note);
+                Some(notes.len() - 1)
+            });
+            whose.push((socket, place));
+        }
+        // If the storage refuses, the next life tells.
+        if let Some((may_see, document)) = seen(&keys) {
+            let told = Array::new();
+            for (socket, place) in whose {
+                if place.and_then(|place| may_see.get(place)).is_some_and(|may_see| *may_see) {
+                    told.push(&socket);
+                } else {
+                    platform::close(&socket, REFUSED, "the key no longer holds");
                 }
-                Some(_) => {}
-                None => platform::close(&socket, REFUSED, "the key no longer holds"),
+            }
+            if self.differs(&document) {
+                platform::tell_all(&told, &document);
+                self.pushed_at.set(now);
+                self.changed_at.set(now);
             }
         }
-        self.due.set(false);
-        if changed {
-            self.pushed_at.set(now);
-            self.changed_at.set(now);
-        }
-        if now.saturating_sub(self.changed_at.get()) < LOOK_FOR_MS {
-            self.look_in(LOOK_MS);
+        self.pushing.set(false);
+        if now - self.changed_at.get() < LOOK_FOR_MS {
+            self.look_by(now + LOOK_MS);
         }
     }
 
@@ -138,20 +157,15 @@ impl Live {
         differs
     }
 
-    fn look_in(&self, milliseconds: i64) {
-        if let Some(timer) = &mut *self.timer.borrow_mut() {
-            timer.set(milliseconds);
+    /// Sees to it that a push is tried by then, Unix ms.
+    fn look_by(&self, at: i64) {
+        if at >= self.look_at.get() {
+            return;
         }
-    }
-}
-
-/// The document for this key; none once the key is revoked, or its time is over.
-fn readable(claims: Claims, status: impl Fn(Claims) -> Reply, now: i64) -> Option<String> {
-    let expired =
-        claims.expires.is_some_and(|expires| i64::try_from(expires).is_ok_and(|expires| expires <= now / 1_000));
-    match (!expired).then(|| status(claims)) {
-        Some(Reply::Document { status: 200, body, .. }) => Some(body),
-        _ => None,
+        if let Some(timer) = &mut *self.timer.borrow_mut() {
+            self.look_at.set(at);
+            timer.set(at - platform::now());
+        }
     }
 }
 

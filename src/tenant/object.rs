@@ -96,7 +96,7 @@ impl Tenant {
         let weak = Rc::downgrade(&shell);
         shell.live.calls_back(move || {
             if let Some(shell) = weak.upgrade() {
-                shell.live.push(&shell.state, |claims| shell.status(claims));
+                shell.live.push(&shell.state, |keys| shell.event(|desk, _, host| Ok(desk.seen_by(keys, host))));
             }
         });
         Self { shell: AssertUnwindSafe(shell) }

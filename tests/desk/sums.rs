@@ -115,8 +115,24 @@ impl World {
         let (log, utc, codes, missed, missed_codes, too_many) = Default::default();
         let [killed, last] = [0; 2];
         Self {
-            rig, rng, apps, kills, killed, events, calls, jobs, last, asking, telling,
-            log, utc, codes, orphans, missed, missed_codes, too_many,
+            rig,
+            rng,
+            apps,
+            kills,
+            killed,
+            events,
+            calls,
+            jobs,
+            last,
+            asking,
+            telling,
+            log,
+            utc,
+            codes,
+            orphans,
+            missed,
+            missed_codes,
+            too_many,
         }
     }
 
@@ -397,7 +413,8 @@ impl World {
                 self.later(0, 200, Event::Ask(id));
             }
             // What no row knows of, the next life learns of as it is told.
-            let unknown = self.calls.values_mut().flat_map(|call| &mut call.reports).map(|report| &mut report.known_from);
+            let unknown =
+                self.calls.values_mut().flat_map(|call| &mut call.reports).map(|report| &mut report.known_from);
             let unknown = unknown.chain(self.jobs.values_mut().map(|job| &mut job.known_from));
             unknown.filter(|known_from| **known_from > rows).for_each(|known_from| *known_from = u32::MAX);
         }

@@ -37,6 +37,16 @@ impl Ask {
         Self::new("GET", target)
     }
 
+    /// The opening request of the live status' WebSocket.
+    pub fn live_status(key: &str) -> Self {
+        Self::get("/status/live")
+            .with("Connection", "Upgrade")
+            .with("Upgrade", "websocket")
+            .with("Sec-WebSocket-Version", "13")
+            .with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .with("Sec-WebSocket-Protocol", &format!("sluice.v1, {key}"))
+    }
+
     /// `POST` with a body.
     pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
         Self::new("POST", target).body(body)

@@ -3,11 +3,15 @@
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Open, World, tenant::limit};
 use sluice_vendors::{Latency, Spec, Vendor};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 tests![
     the_status_shows_limits_queue_and_what_is_in_flight,
     the_live_status_is_pushed_on_change_at_most_twice_a_second,
+    two_hundred_and_fifty_watchers_are_told_the_same_twice_a_second_and_no_more_are_taken,
     a_websocket_without_a_good_key_is_refused,
     health_and_the_page_need_no_key,
 ];
@@ -55,21 +59,11 @@ async fn the_status_shows_limits_queue_and_what_is_in_flight(world: &World) {
     assert!(status["alerts"].is_array());
 }
 
-/// A WebSocket's opening request.
-fn opening(key: &str) -> Ask {
-    Ask::get("/status/live")
-        .with("Connection", "Upgrade")
-        .with("Upgrade", "websocket")
-        .with("Sec-WebSocket-Version", "13")
-        .with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .with("Sec-WebSocket-Protocol", &format!("sluice.v1, {key}"))
-}
-
 async fn the_live_status_is_pushed_on_change_at_most_twice_a_second(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("live");
     let key = tenant.simple("generic", &vendor.url(), &json!({"limits": limits()})).await;
-    let mut live: Open = tenant.open(&opening(&key)).await;
+    let mut live: Open = tenant.open(&Ask::live_status(&key)).await;
     assert_eq!(live.answer().status, 101, "{:?}", live.answer());
     assert_eq!(live.answer().header("sec-websocket-protocol"), Some("sluice.v1"));
     let first: Value = serde_json::from_str(&live.message().await.unwrap()).unwrap();
@@ -92,12 +86,75 @@ async fn the_live_status_is_pushed_on_change_at_most_twice_a_second(world: &Worl
     assert!(messages <= allowed, "{messages} messages in {:?}", began.elapsed());
 }
 
+async fn two_hundred_and_fifty_watchers_are_told_the_same_twice_a_second_and_no_more_are_taken(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("watched");
+    let limit = json!({"name": "day", "kind": "daily", "calls": 500, "reset": "00:00", "time_zone": "UTC"});
+    let key = tenant.simple("generic", &vendor.url(), &json!({"limits": [limit]})).await;
+    // Keys of different people: what they see is the same.
+    let mut keys = vec![key.clone()];
+    for _ in 0..4 {
+        keys.push(tenant.make_key(&json!({"role": "viewer"})).await.0);
+    }
+    let mut watching = JoinSet::new();
+    for watcher in 0..250 {
+        let mut live: Open = tenant.open(&Ask::live_status(&keys[watcher % keys.len()])).await;
+        assert_eq!(live.answer().status, 101, "watcher {watcher}: {:?}", live.answer());
+        watching.spawn(async move {
+            let mut documents = Vec::new();
+            loop {
+                documents.push(live.message().await.unwrap());
+                let document: Value = serde_json::from_str(documents.last().unwrap()).unwrap();
+                let c = &document["connections"]["c"];
+                if c["daily"]["used"] == 100 && c["in_flight"] == 0 {
+                    // Open until all have seen it.
+                    return (live, documents);
+                }
+            }
+        });
+    }
+    tenant.send(&Ask::live_status(&key)).await.is_problem(503, "unavailable");
+    for _ in 0..100 {
+        tenant.get(&key, "/echo").await.is_vendors(200);
+        sleep(Duration::from_millis(20)).await;
+    }
+    let seen = watching.join_all().await;
+    let mut texts = BTreeMap::new();
+    let mut most = 0;
+    for (_, documents) in &seen {
+        let mut last = i64::MIN / 2;
+        most = most.max(documents.len());
+        for text in documents {
+            let at = moment(text);
+            assert!(at - last >= 500, "two within {} ms", at - last);
+            last = at;
+            assert_eq!(texts.entry(at).or_insert(text), &text, "one document a push, whoever sees it");
+        }
+    }
+    assert!(most > 3, "{most} documents over two seconds of calls");
+}
+
+/// When a document was made, Unix ms.
+fn moment(text: &str) -> i64 {
+    let document: Value = serde_json::from_str(text).unwrap();
+    let at = ms_of_month(document["at"].as_str().unwrap());
+    at.unwrap_or_else(|| panic!("no moment: {text}"))
+}
+
+/// Milliseconds within the month, of an RFC 3339 moment: enough to compare moments of one test.
+fn ms_of_month(at: &str) -> Option<i64> {
+    let number = |from: usize, to: usize| at.get(from..to)?.parse::<i64>().ok();
+    let (day, hour, minute, second) = (number(8, 10)?, number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let ms = if at.len() > 20 { number(20, at.len() - 1)? } else { 0 };
+    Some((((day * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + ms)
+}
+
 async fn a_websocket_without_a_good_key_is_refused(world: &World) {
     let tenant = world.tenant("live-refused");
     for key in ["slk_bad", ""] {
-        assert_eq!(tenant.open(&opening(key)).await.answer().status, 401);
+        assert_eq!(tenant.open(&Ask::live_status(key)).await.answer().status, 401);
     }
-    let in_query = tenant.open(&opening("").with("X", "y")).await;
+    let in_query = tenant.open(&Ask::live_status("").with("X", "y")).await;
     assert_eq!(in_query.answer().status, 401);
 }
 
