@@ -136,7 +136,7 @@ impl Live {
             }
             if self.differs(&document) {
                 platform::tell_all(&told, &document);
-                self.pushed_at.set(now);
+                self.pushed_at.set(platform::now());
                 self.changed_at.set(now);
             }
         }

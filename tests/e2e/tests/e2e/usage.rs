@@ -1,12 +1,16 @@
 //! Statistics: what the documents say is what the vendor saw.
 
 use serde_json::{Value, json};
-use sluice_e2e::instance::Start;
+use sluice_e2e::instance::{Start, panicking_build};
 use sluice_e2e::{Ask, Tenant, World};
-use sluice_vendors::{Fault, FaultRule, Spec, Vendor};
+use sluice_vendors::{Calls, Fault, FaultRule, Spec, Vendor};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 tests![
+    sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_object,
     usage_and_errors_equal_the_vendors_log,
     throttles_raise_an_alert_that_a_restart_neither_repeats_nor_forgets,
     who_may_see_the_statistics,
@@ -104,6 +108,81 @@ async fn usage_and_errors_equal_the_vendors_log(world: &World) {
         .map(|one| one["attempts"].as_u64().unwrap() * one["calls"].as_u64().unwrap())
         .sum();
     assert_eq!(tried, sum, "{hour}");
+}
+
+/// Calls that are repeated and refused, and jobs, of two apps, while the object panics again and again: it loses what it has in
+/// memory, and the Workers go on.
+async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_object(_: &World) {
+    let Some(build) = panicking_build() else {
+        println!("not tried: there is no panicking build with panic=unwind");
+        return;
+    };
+    let fault = |status, probability| FaultRule {
+        probability,
+        ..FaultRule::always(Fault::Status { status, retry_after_s: None, retry_at_s: None })
+    };
+    let spec = Spec::new("generic").limits(vec![]).jitter(20, 300);
+    let vendor = Vendor::start(spec.fault(fault(500, 0.1)).fault(fault(404, 0.1)).fault(fault(429, 0.1))).unwrap();
+    let instance = Start { build, ..Start::fresh("ends") }.run();
+    let tenant = Tenant::new(&instance, "ends");
+    let connection = json!({
+        "vendor": "generic", "base_url": vendor.url(), "adaptive": {"min": 1},
+        "limits": [{"name": "rate", "kind": "rolling_window", "calls": 30, "seconds": 1}],
+        "queue": {"size": 20, "max_wait_seconds": 30},
+    });
+    let apps = ["crm-sync", "web-form"];
+    tenant.policy(&json!({"connections": {"c": connection}, "apps": {"crm-sync": {}, "web-form": {}}})).await;
+    let mut keys = Vec::new();
+    for app in apps {
+        keys.push((app, tenant.key(app).await));
+    }
+    let mut calls = JoinSet::new();
+    for n in 0..400_usize {
+        let (app, key) = &keys[n % 2];
+        let ask = Ask::get("/v/c/contacts/17").key(key).with("X-App", app);
+        let ask = match n % 5 {
+            0 => ask.with("Prefer", "respond-async"),
+            1 => ask.wait(0),
+            _ => ask,
+        };
+        let to = tenant.to();
+        calls.spawn(async move { ask.try_send(to).await });
+        if n % 50 == 25 {
+            // The object's life ends at each try to have this one admitted.
+            let (to, ask) = (tenant.to(), Ask::get("/v/c/panic-trigger-object").key(key));
+            calls.spawn(async move { ask.try_send(to).await });
+        }
+        sleep(Duration::from_millis(25)).await;
+    }
+    let answers = calls.join_all().await;
+    let refused = answers.iter().flatten().filter(|answer| answer.sluice_reason().is_some()).count();
+    let viewer = tenant.make_key(&json!({"role": "viewer"})).await.0;
+    tenant.until(&viewer, "all jobs have ended", |c| c["jobs"]["queued"] == 0 && c["jobs"]["running"] == 0).await;
+    let log = vendor.calls();
+    let told = vendors_sums(&tenant, &viewer, &log).await;
+    let panics = instance.printed().matches("asked to, by a path").count();
+    println!("{panics} ends of the object, {refused} refusals, {} calls at the vendor, {told:?}", log.0.len());
+    assert!(panics >= 8 && refused > 8 && log.0.len() > 400);
+}
+
+/// Waits until the statistics tell of as many calls as the vendor has logged; then they must agree by app and by code.
+async fn vendors_sums(tenant: &Tenant, key: &str, log: &Calls) -> BTreeMap<String, u64> {
+    let by_app: BTreeMap<String, u64> = log.by_app().into_iter().map(|(app, n)| (app, n as u64)).collect();
+    let mut by_code = BTreeMap::new();
+    for call in log.0.iter().filter(|call| call.status >= 400) {
+        *by_code.entry(call.status.to_string()).or_insert(0_u64) += 1;
+    }
+    let began = Instant::now();
+    loop {
+        let apps = today(&document(tenant, key, "/stats/usage.json").await, "users", "userId");
+        let codes = today(&document(tenant, key, "/stats/errors.json").await, "errors", "errorCode");
+        if (&apps, &codes) == (&by_app, &by_code) {
+            return codes;
+        }
+        let late = began.elapsed() > Duration::from_secs(20);
+        assert!(!late, "told {apps:?} and {codes:?}, the vendor's log has {by_app:?} and {by_code:?}");
+        sleep(Duration::from_millis(200)).await;
+    }
 }
 
 async fn throttles_raise_an_alert_that_a_restart_neither_repeats_nor_forgets(_: &World) {
