@@ -125,9 +125,12 @@ async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_o
     let vendor = Vendor::start(spec.fault(fault(500, 0.1)).fault(fault(404, 0.1)).fault(fault(429, 0.1))).unwrap();
     let instance = Start { build, ..Start::fresh("ends") }.run();
     let tenant = Tenant::new(&instance, "ends");
+    // A vendor that is soon done: what a dead life may have had in flight holds up the next for seconds only.
+    let answers = json!([{"status": 429, "means": "rate"}]);
+    let profile = json!({"title": "swift", "timeout_seconds": 2, "ceiling_seconds": 2, "answers": answers});
     let connection = json!({
-        "vendor": "generic", "base_url": vendor.url(), "adaptive": {"min": 1},
-        "limits": [{"name": "rate", "kind": "rolling_window", "calls": 30, "seconds": 1}],
+        "vendor": "swift", "profile": profile, "base_url": vendor.url(), "adaptive": {"min": 1},
+        "limits": [{"name": "rate", "kind": "rolling_window", "calls": 60, "seconds": 1}],
         "queue": {"size": 20, "max_wait_seconds": 30},
     });
     let apps = ["crm-sync", "web-form"];
@@ -147,7 +150,7 @@ async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_o
         };
         let to = tenant.to();
         calls.spawn(async move { ask.try_send(to).await });
-        if n % 50 == 25 {
+        if n % 100 == 25 {
             // The object's life ends at each try to have this one admitted.
             let (to, ask) = (tenant.to(), Ask::get("/v/c/panic-trigger-object").key(key));
             calls.spawn(async move { ask.try_send(to).await });
@@ -162,7 +165,7 @@ async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_o
     let told = vendors_sums(&tenant, &viewer, &log).await;
     let panics = instance.printed().matches("asked to, by a path").count();
     println!("{panics} ends of the object, {refused} refusals, {} calls at the vendor, {told:?}", log.0.len());
-    assert!(panics >= 8 && refused > 8 && log.0.len() > 400);
+    assert!(panics >= 4 && refused > 8 && log.0.len() > 250);
 }
 
 /// Waits until the statistics tell of as many calls as the vendor has logged; then they must agree by app and by code.
