@@ -50,7 +50,7 @@ pub enum Ask {
 
 wire!(enum Ask {
     0 Admit(a), 1 Describe(a), 2 Settle(a), 3 Keep(a), 4 Ran(a), 5 Jobs(a), 6 Fetched(a), 7 Delivered(a),
-    8 Gone(a), 9 Borrow(a), 10 Status(a), 11 Figures(a, b), 12 Admin(a), 13 Directory(a),
+    8 Gone(a), 9 Borrow(a), 10 Status(a), 11 Figures(a, b), 12 Admin(a), 13 Directory(a), 14 Account(a),
 });
 
 /// Which statistics.
