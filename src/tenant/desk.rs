@@ -192,6 +192,7 @@ impl Desk {
         match self.lines.get_mut(connection).filter(|line| !line.throttle.is_stored()) {
             Some(line) => {
                 self.next_ticket += 1;
+                line.throttle.await_row();
                 line.unstored.push(self.next_ticket);
                 Answer::Wait(Ticket(self.next_ticket))
             }

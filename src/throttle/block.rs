@@ -29,6 +29,7 @@ pub struct Block {
     due: bool,
     closing: bool,
     exact: bool,
+    awaited: bool,
     last_grant: i64,
     last_write: i64,
     last_close: i64,
@@ -44,6 +45,7 @@ impl Block {
             due: false,
             closing: false,
             exact: true,
+            awaited: false,
             last_grant: LONG_AGO,
             last_write: LONG_AGO,
             last_close: LONG_AGO,
@@ -179,6 +181,7 @@ impl Throttle {
     fn store(&mut self, time: i64) -> Vec<u8> {
         self.block.due = false;
         self.block.exact = true;
+        self.block.awaited = false;
         self.block.last_write = time;
         self.row()
     }
@@ -201,10 +204,16 @@ impl Throttle {
         }
     }
 
-    /// When to close for want of grants, though calls may wait for one; none while the row is exact.
+    /// When to close for want of grants; none while the row is exact, or calls wait and nobody for the row.
     pub(super) fn quiet_at(&self) -> Option<i64> {
-        let inexact = !self.block.exact && !self.block.due;
-        inexact.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
+        let wanted = self.queue.callers() == 0 || self.block.awaited;
+        let due = wanted && !self.block.exact && !self.block.due;
+        due.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
+    }
+
+    /// Somebody waits until all that has happened is stored.
+    pub const fn await_row(&mut self) {
+        self.block.awaited = true;
     }
 
     /// Whether the stored row tells all that has happened.
