@@ -136,7 +136,7 @@ impl Reports {
 
 impl Report {
     fn tell(&mut self) -> Settle {
-        self.told += 1;
+        self.told = self.told.saturating_add(1);
         message(&self.connection, self.permit, &self.end, self.sent.as_ref().map(|(sent, at)| (sent, *at)), self.told)
     }
 }

@@ -191,7 +191,7 @@ impl Desk {
     fn once_stored(&mut self, connection: &str) -> Answer {
         match self.lines.get_mut(connection).filter(|line| !line.throttle.is_stored()) {
             Some(line) => {
-                self.next_ticket += 1;
+                self.next_ticket = self.next_ticket.saturating_add(1);
                 line.throttle.await_row();
                 line.unstored.push(self.next_ticket);
                 Answer::Wait(Ticket(self.next_ticket))

@@ -48,18 +48,18 @@ impl Line {
             if self.unsent.iter().any(|permit| (permit.lane, permit.seq) == (lane, seq)) {
                 return;
             }
-            let place = lane as usize;
+            let (place, below) = (lane as usize, seq.saturating_add(1));
             if latest.len() <= place {
-                latest.resize(place + 1, usize::MAX);
+                latest.resize(place.saturating_add(1), usize::MAX);
             }
             let known = latest.get(place).and_then(|at: &usize| open.get_mut(*at));
             match known.filter(|open| open.since.div_euclid(MINUTE_MS) == granted.div_euclid(MINUTE_MS)) {
-                Some(open) => (open.below, open.left, open.since) = (seq + 1, open.left + 1, granted),
+                Some(open) => (open.below, open.left, open.since) = (below, open.left.saturating_add(1), granted),
                 None => {
                     if let Some(at) = latest.get_mut(place) {
                         *at = open.len();
                     }
-                    open.push(Open { epoch, lane, below: seq + 1, left: 1, app: app.to_owned(), since: granted });
+                    open.push(Open { epoch, lane, below, left: 1, app: app.to_owned(), since: granted });
                 }
             }
         });

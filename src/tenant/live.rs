@@ -63,7 +63,7 @@ impl Live {
     /// The document may have changed.
     pub fn changed(&self) {
         if self.open.get() && !self.pushing.get() {
-            self.look_by(self.pushed_at.get() + APART_MS);
+            self.look_by(self.may_push_at());
         }
     }
 
@@ -88,7 +88,7 @@ impl Live {
         }
         let now = platform::now();
         // Its first document counts as a push, so that none follows too soon; or it comes with the one that is due.
-        let at_once = now >= self.pushed_at.get() + APART_MS;
+        let at_once = now >= self.may_push_at();
         if at_once {
             self.pushed_at.set(now);
         } else {
@@ -97,7 +97,7 @@ impl Live {
         let response = platform::accept(state, request, &note, if at_once { &document } else { "" })?;
         self.open.set(true);
         self.changed_at.set(now);
-        self.look_by(if at_once { now + LOOK_MS } else { self.pushed_at.get() + APART_MS });
+        self.look_by(if at_once { now.saturating_add(LOOK_MS) } else { self.may_push_at() });
         Ok(response)
     }
 
@@ -120,7 +120,7 @@ impl Live {
             let place = known.or_else(|| {
                 keys.push(claims(&note)?);
                 notes.push(note);
-                Some(notes.len() - 1)
+                notes.len().checked_sub(1)
             });
             whose.push((socket, place));
         }
@@ -141,8 +141,8 @@ impl Live {
             }
         }
         self.pushing.set(false);
-        if now - self.changed_at.get() < LOOK_FOR_MS {
-            self.look_by(now + LOOK_MS);
+        if now.saturating_sub(self.changed_at.get()) < LOOK_FOR_MS {
+            self.look_by(now.saturating_add(LOOK_MS));
         }
     }
 
@@ -157,6 +157,11 @@ impl Live {
         differs
     }
 
+    /// From when on there may be a push, Unix ms.
+    fn may_push_at(&self) -> i64 {
+        self.pushed_at.get().saturating_add(APART_MS)
+    }
+
     /// Sees to it that a push is tried by then, Unix ms.
     fn look_by(&self, at: i64) {
         if at >= self.look_at.get() {
@@ -164,7 +169,7 @@ impl Live {
         }
         if let Some(timer) = &mut *self.timer.borrow_mut() {
             self.look_at.set(at);
-            timer.set(at - platform::now());
+            timer.set(at.saturating_sub(platform::now()));
         }
     }
 }

@@ -1,7 +1,5 @@
 //! What the statistics ask of a throttle: which permits are in flight, and of which nothing will be heard any more.
 
-#![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
-
 use super::PermitId;
 use super::meter::{Gauge, Stands};
 use super::rule::Kind;

@@ -98,10 +98,10 @@ fn same(known: &PermitId, permit: PermitId) -> bool {
 
 /// Writes two flights as one.
 pub(super) fn write(one: &Flight, other: &Flight, to: &mut Pack) {
-    to.num((one.open.len() + other.open.len()) as u64);
+    to.num(one.open.len().saturating_add(other.open.len()) as u64);
     one.open.iter().chain(&other.open).for_each(|open| write_open(open, to));
     for (one, other) in [(&one.unsent, &other.unsent), (&one.counted, &other.counted)] {
-        to.num((one.len() + other.len()) as u64);
+        to.num(one.len().saturating_add(other.len()) as u64);
         for permit in one.iter().chain(other) {
             to.num(permit.epoch.into());
             to.num(permit.lane.into());

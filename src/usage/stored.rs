@@ -1,7 +1,5 @@
 //! The stored form of the counts. It goes with the throttle's row, so that counting costs no row of its own.
 
-#![expect(clippy::arithmetic_side_effects, reason = "lengths of two lists in memory")]
-
 use super::pack::{Pack, Unpack};
 use super::{Count, Flight, Minute, Usage};
 use super::{alerts, recount};
