@@ -110,8 +110,12 @@ impl Live {
             self.open.set(false);
             return;
         }
-        self.pushing.set(true);
         let now = platform::now();
+        // Asked for before a socket came that has just had its first document.
+        if now < self.may_push_at() {
+            return self.look_by(self.may_push_at());
+        }
+        self.pushing.set(true);
         let (mut notes, mut keys) = (Vec::new(), Vec::new());
         let mut whose = Vec::new();
         for socket in sockets.iter() {
