@@ -8,7 +8,7 @@ use sluice::throttle::{
     AdaptiveRule, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS, Settlement,
     Throttle, Unit,
 };
-use sluice::usage::Usage;
+use sluice::usage::{Flight, Usage};
 use sluice::webhook::Message;
 
 /// 2026-06-15 12:00 UTC.
@@ -64,9 +64,10 @@ pub fn row(data: &[u8]) {
     match whose % 8 {
         0 | 1 => throttle(row),
         2 => pool(row),
-        3 => {
-            drop(Usage::unpack(row).map(|mut usage| Usage::unpack(&usage.pack(&[])).expect("what was packed unpacks")))
-        }
+        3 => drop(
+            Usage::unpack(row)
+                .map(|mut usage| Usage::unpack(&usage.pack(&Flight::default())).expect("what was packed unpacks")),
+        ),
         4 => drop(from_row::<Record>(row).map(|read| assert_eq!(from_row::<Record>(&to_row(&read)), Some(read)))),
         5 => drop(from_row::<Answer>(row).map(|read| assert_eq!(from_row::<Answer>(&to_row(&read)), Some(read)))),
         6 => drop(from_row::<Message>(row).map(|read| assert_eq!(from_row::<Message>(&to_row(&read)), Some(read)))),
