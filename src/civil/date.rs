@@ -66,6 +66,33 @@ pub fn add_days(date: &str, days: i32) -> Option<String> {
     (FIRST_DAY..=LAST_DAY).contains(&day).then(|| format_date(day))
 }
 
+/// A date of HTTP in any of its three forms (RFC 9110, 5.6.7), Unix milliseconds; none for anything else. The name of the day of the
+/// week is not looked at.
+pub fn http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let parts: Vec<&str> = text.split([' ', ',', '-', ':']).filter(|part| !part.is_empty()).take(9).collect();
+    let (year, month, day, hour, minute, second) = match parts.as_slice() {
+        [_, day, month, year, hour, minute, second, "GMT"] => (year, month, day, hour, minute, second),
+        [_, month, day, hour, minute, second, year] => (year, month, day, hour, minute, second),
+        _ => return None,
+    };
+    let number = |part: &str, most: i64| {
+        let digits = part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<i64>().ok().filter(|number| digits && *number <= most)
+    };
+    let month = (1..).zip(MONTHS).find(|(_, name)| name == month)?.0;
+    // Two digits are of the form that went out of use before 2000: most likely of a year near then.
+    let year = match (year.len(), number(year, 9_999)?) {
+        (2, year) if year < 70 => year + 2_000,
+        (2, year) => year + 1_900,
+        (_, year) => year,
+    };
+    let day = number(day, 31)?;
+    let days = days_from_civil(year, month, day);
+    let time = (number(hour, 23)? * 60 + number(minute, 59)?) * 60 + number(second, 60)?;
+    (civil_from_days(days) == (year, month, day)).then_some(days * DAY_MS + time * 1_000)
+}
+
 /// RFC 3339 in UTC, to the millisecond, of a moment in Unix milliseconds. A moment outside the years 0000 to 9999, which
 /// it cannot write, becomes the nearest one it can.
 pub fn rfc3339(at: i64) -> String {

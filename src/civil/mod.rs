@@ -9,7 +9,7 @@ mod day;
 mod zone;
 
 use crate::wire::wire;
-pub use date::{add_days, rfc3339, utc_date};
+pub use date::{add_days, http_date, rfc3339, utc_date};
 
 /// Milliseconds of a UTC day.
 pub const DAY_MS: i64 = 86_400_000;

@@ -1,6 +1,6 @@
 //! `Retry-After` as vendors send it: seconds, or an HTTP date.
 
-use std::time::UNIX_EPOCH;
+use crate::civil::http_date;
 
 /// A vendor cannot close a connection for longer than this, milliseconds: a day, and an hour for a zone's change of clocks.
 /// The longest honest wait is the reset of a daily quota.
@@ -13,11 +13,8 @@ pub fn retry_after_ms(field: &str, now: i64) -> Option<u64> {
     let wait = match seconds(field) {
         Some(seconds) => seconds.saturating_mul(1_000),
         None => {
-            let date = httpdate::parse_http_date(field).ok()?;
-            // A date before 1970 is as past as any other.
-            let at = date.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-            let now = u128::try_from(now).unwrap_or(0);
-            u64::try_from(at.saturating_sub(now)).unwrap_or(u64::MAX)
+            let at = http_date(field)?;
+            u64::try_from(at.saturating_sub(now)).unwrap_or(0)
         }
     };
     Some(wait.min(LONGEST_RETRY_AFTER_MS))
@@ -35,8 +32,9 @@ fn seconds(field: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_RETRY_AFTER_MS, retry_after_ms};
+    use super::{LONGEST_RETRY_AFTER_MS, http_date, retry_after_ms};
     use proptest::prelude::*;
+    use std::time::{Duration, UNIX_EPOCH};
 
     /// Sun, 06 Nov 1994 08:49:37 GMT.
     const THEN: i64 = 784_111_777_000;
@@ -65,12 +63,20 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_none() {
-        for field in ["", "soon", "-1", "1,5", "1.", ".5", "1e3", "0x10", "Sun, 06 Nov 1994"] {
+        for field in
+            ["", "soon", "-1", "1,5", "1.", ".5", "1e3", "0x10", "Sun, 06 Nov 1994", "Sun, 31 Feb 1994 08:49:37 GMT"]
+        {
             assert_eq!(retry_after_ms(field, 0), None, "{field}");
         }
     }
 
     proptest! {
+        #[test]
+        fn a_date_is_read_as_another_reader_reads_it(second in 0..200_000_000_000u64) {
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+            prop_assert_eq!(http_date(&date), i64::try_from(second * 1_000).ok());
+        }
+
         #[test]
         fn any_field_is_read_without_panic(field in ".{0,40}", now: i64) {
             if let Some(wait) = retry_after_ms(&field, now) {
