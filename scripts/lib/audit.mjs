@@ -21,7 +21,7 @@ export async function audit(rust) {
   const missing = [];
   for (const manifest of ['Cargo.toml', 'fuzz/Cargo.toml']) {
     const checked = (what, options = {}) =>
-      run(deny, ['--manifest-path', inRoot(manifest), 'check', '--config', inRoot('deny.toml'), ...what], { cwd: inRoot(), env: rust.env, ...options });
+      run(deny, ['--manifest-path', inRoot(manifest), '--config', inRoot('deny.toml'), 'check', ...what], { cwd: inRoot(), env: rust.env, ...options });
     const rules = await checked(['bans', 'licenses', 'sources']);
     if (rules.code !== 0) throw new Error(`cargo deny, ${manifest}:\n${tail(rules.out, 60)}`);
     say(`cargo deny, ${manifest}: licenses, bans and sources hold`);
@@ -30,7 +30,7 @@ export async function audit(rust) {
     else if (/error\[(vulnerability|unmaintained|unsound|yanked|notice)/.test(known.out)) throw new Error(`cargo deny, ${manifest}:\n${tail(known.out, 60)}`);
     else missing.push(told(`the advisories for ${manifest}`, known.out));
   }
-  const npm = await run('npm', ['audit', '--audit-level', 'high'], { cwd: inRoot(), timeoutSeconds: FETCH_SECONDS });
+  const npm = await run('npm', ['audit', '--audit-level', 'high', '--loglevel', 'warn'], { cwd: inRoot(), timeoutSeconds: FETCH_SECONDS });
   if (npm.code === 0) say('npm audit: nothing of weight is known against the packages');
   else if (/severity/i.test(npm.out)) throw new Error(`npm audit:\n${tail(npm.out, 60)}`);
   else missing.push(told('the advisories for npm packages', npm.out));
