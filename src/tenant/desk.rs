@@ -110,6 +110,7 @@ impl Desk {
     /// # Errors
     /// If storage refuses.
     pub fn ask(&mut self, ask: Ask, host: &mut Host<'_>) -> Result<Answer, StoreError> {
+        self.heed_clock(host.now);
         let reply = match ask {
             Ask::Admit(admit) => return self.admit(Box::new(admit), host),
             Ask::Describe(admit) => match gate::describe(self, &admit, host.now) {
@@ -253,6 +254,7 @@ impl Desk {
                 Ok(line.wake_for_token(host))
             })?;
         }
+        self.heed_clock(host.now);
         self.wake_jobs(host)?;
         self.wake_hooks(host)?;
         self.watch_due(host)?;

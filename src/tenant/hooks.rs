@@ -138,10 +138,12 @@ impl Desk {
     }
 
     fn place_hook(&mut self, id: u128, message: &Message, now: i64) {
+        // As long from now as it was from then, if the clock has been set back since.
+        let due = message.due.saturating_sub(message.updated.saturating_sub(now).max(0));
         let (stage, at) = match message.error {
             Some(_) => (Stage::Dead, message.updated.saturating_add(DEAD_MS)),
-            None if message.due > now => (Stage::Later, message.due),
-            None => (Stage::Ready, message.due),
+            None if due > now => (Stage::Later, due),
+            None => (Stage::Ready, due),
         };
         self.hooks.put(id, message.receiver, stage, at);
     }

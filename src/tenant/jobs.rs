@@ -57,14 +57,16 @@ impl Jobs {
         Self { index: Index::default(), pending: Default::default(), waiting: Vec::new(), began: now, seen: now }
     }
 
-    /// Makes good a clock that was set back since the last event.
-    fn heed_clock(&mut self, now: i64) {
+    /// Makes good a clock that was set back since the last event; by how much.
+    fn heed_clock(&mut self, now: i64) -> i64 {
         let back = self.seen.saturating_sub(now);
         self.seen = now;
-        if back > SET_BACK_MS {
-            self.index.set_back(back);
-            self.waiting.iter_mut().for_each(|waits| waits.until = waits.until.saturating_sub(back));
+        if back <= SET_BACK_MS {
+            return 0;
         }
+        self.index.set_back(back);
+        self.waiting.iter_mut().for_each(|waits| waits.until = waits.until.saturating_sub(back));
+        back
     }
 
     /// Whether there is an errand for a Worker.
@@ -79,9 +81,16 @@ impl Jobs {
 }
 
 impl Desk {
+    /// Jobs and callbacks wait as long as they had to when the clock is set back.
+    pub(super) fn heed_clock(&mut self, now: i64) {
+        let back = self.jobs.heed_clock(now);
+        if back > 0 {
+            self.hooks.set_back(back);
+        }
+    }
+
     /// Tells the throttle how many jobs of a connection want to go, and gives its permits to them.
     pub(super) fn sync_jobs(&mut self, connection: &str, host: &mut Host<'_>) {
-        self.jobs.heed_clock(host.now);
         let Some(line) = self.lines.get_mut(connection) else { return };
         let jobs = &mut self.jobs;
         line.jobs_again = None;
@@ -247,7 +256,6 @@ impl Desk {
 
     /// Something may be due, or someone has waited long enough.
     pub(super) fn wake_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.jobs.heed_clock(host.now);
         let mut connections = Vec::new();
         for _ in 0..MOST_AT_A_TIME {
             let Some(entry) = self.jobs.index.due(host.now) else { break };

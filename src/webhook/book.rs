@@ -150,6 +150,13 @@ impl Book {
         &mut self.lanes[at]
     }
 
+    /// The clock was set back by so many milliseconds: what happens to messages comes after as long as it would have.
+    pub fn set_back(&mut self, ms: i64) {
+        let back = |at: &mut i64| *at = at.saturating_sub(ms);
+        self.entries.iter_mut().for_each(|entry| back(&mut entry.at));
+        self.timers.iter_mut().for_each(|(at, _)| back(at));
+    }
+
     /// The first to which something is to happen by `now`. It stays until it is moved on.
     pub fn due(&self, now: i64) -> Option<Entry> {
         let (at, id) = self.timers.first()?;

@@ -165,6 +165,28 @@ fn a_receiver_that_asks_for_time_is_given_it() {
 }
 
 #[test]
+fn a_clock_set_back_holds_no_message_back() {
+    for in_another_life in [false, true] {
+        let (mut rig, app, _) = setup(&json!({}));
+        ends(&mut rig, &app, 200);
+        let sent = delivery(&mut rig).unwrap();
+        let (id, attempt) = (sent.id, sent.attempt);
+        rig.now(Ask::Delivered(Delivered { id, attempt, status: 503, error: None, retry_after_ms: Some(120_000) }));
+        rig.now -= 1_800_000;
+        let back = rig.now;
+        match in_another_life {
+            true => rig.reopen(),
+            // Any event tells of it.
+            false => rig.go_to(back),
+        }
+        rig.go_to(back + 119_999);
+        assert!(delivery(&mut rig).is_none(), "{in_another_life}");
+        rig.go_to(back + 120_000);
+        assert_eq!(delivery(&mut rig).map(|sent| sent.attempt), Some(2), "{in_another_life}");
+    }
+}
+
+#[test]
 fn no_restart_loses_a_message_whatever_moment_a_life_ends() {
     let (mut rig, app, operator) = setup(&json!({}));
     ends(&mut rig, &app, 200);
