@@ -1,13 +1,14 @@
 //! The wire between a Worker and a tenant's object: one pair of types, in their [`wire`] form in a POST. Both ends are of one release but for the
 //! moments of a deploy, and then the other's words do not parse and are asked for again.
 
+mod reply;
+
+pub use reply::{Bearer, Go, No, Reply, Route};
+
 use crate::job::{self, Request};
 use crate::key::{Claims, Role};
-use crate::policy::Credential;
-use crate::pool::{Borrow, Lent};
-use crate::refusal::Refusal;
+use crate::pool::Borrow;
 use crate::throttle::{Counted, Outcome, PermitId};
-use crate::vendor::Profile;
 use crate::vendor::grant::{Exchange, Failure, Issued};
 use crate::wire::{self, Wire, wire};
 
@@ -299,23 +300,6 @@ pub struct Delivered {
 
 wire!(struct Delivered { id, attempt, status, error, retry_after_ms });
 
-/// An access token. Its `Debug` shows only which one it is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Bearer {
-    /// The token.
-    pub token: String,
-    /// Its mark.
-    pub mark: u64,
-}
-
-wire!(struct Bearer { token, mark });
-
-impl std::fmt::Debug for Bearer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bearer").field("mark", &self.mark).finish_non_exhaustive()
-    }
-}
-
 /// What is known of a request's body before it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
@@ -373,119 +357,6 @@ pub struct Sent {
 
 wire!(struct Sent { app, method, path, nth, ago_ms });
 
-/// What the object answers.
-#[derive(Debug)]
-pub enum Reply {
-    /// The call may go, once, within the permit's slack.
-    Go(Go),
-    /// It may not.
-    No(No),
-    /// An access token is wanted first: fetch it, report it, ask again.
-    Fetch(Box<Fetch>),
-    /// No better token than the refused one is to be had now: the vendor's answer stands.
-    Stands,
-    /// [`Ask::Describe`].
-    Route(Box<Route>),
-    /// [`Ask::Borrow`].
-    Lent(Lent),
-    /// The id of a job that is kept.
-    Kept(String),
-    /// A job's answer.
-    Answer(Box<job::Answer>),
-    /// Done.
-    Done,
-    /// An administrator's answer, or the status: an HTTP status and a JSON document.
-    Document {
-        /// HTTP status.
-        status: u16,
-        /// JSON; empty with 204.
-        body: String,
-        /// What holds but may not be meant, one sentence each.
-        warnings: Vec<String>,
-    },
-    /// A document that is not valid: 400, with every fault by its JSON pointer.
-    Invalid(Vec<(String, String)>),
-    /// The object lost its memory or its storage between: ask again, with the same call id.
-    Again,
-}
-
-wire!(enum Reply {
-    0 Go(a), 1 No(a), 2 Fetch(a), 3 Stands, 4 Route(a), 5 Lent(a), 6 Kept(a), 7 Answer(a), 8 Done,
-    9 Document { status, body, warnings }, 10 Invalid(a), 11 Again,
-});
-
-/// Leave to send once.
-#[derive(Debug)]
-pub struct Go {
-    /// What to settle with.
-    pub permit: PermitId,
-    /// How long the call waited in the object, milliseconds.
-    pub waited_ms: u64,
-    /// The Worker's age of the permit over which it hands it back unused: elapsed since it asked, less `waited_ms`.
-    pub slack_ms: u64,
-    /// Where to, unless the Worker knows.
-    pub route: Option<Box<Route>>,
-    /// Its version.
-    pub route_version: u64,
-    /// The access token, where one is needed and the Worker does not hold it.
-    pub bearer: Option<Bearer>,
-    /// The mark of the token to use; 0 where none is needed, or none works any more.
-    pub mark: u64,
-    /// The `RateLimit` field.
-    pub rate_limit: String,
-    /// `Sluice-Would`, in observe mode, where the call would not have gone at once.
-    pub would: Option<String>,
-}
-
-wire!(struct Go { permit, waited_ms, slack_ms, route, route_version, bearer, mark, rate_limit, would });
-
-/// A refusal, with what is needed to say it in the vendor's dialect.
-#[derive(Debug)]
-pub struct No {
-    /// The refusal.
-    pub refusal: Refusal,
-    /// The profile whose dialect it is said in; none: a problem document.
-    pub vendor: Option<String>,
-    /// The fields `RateLimit-Policy` and `RateLimit`, where there is a connection.
-    pub rate_limit: Option<(String, String)>,
-}
-
-wire!(struct No { refusal, vendor, rate_limit });
-
-/// Where a connection's calls go, and how. The same for every call of one version.
-#[derive(Clone)]
-pub struct Route {
-    /// Differs whenever anything in it does, over all lives of all tenants.
-    pub version: u64,
-    /// The profile.
-    pub profile: Profile,
-    /// Scheme, host and base path, without a trailing slash.
-    pub base_url: String,
-    /// What is put in the key's place; none where an access token is, which comes with the permit.
-    pub credential: Option<Credential>,
-    /// From send to last byte, milliseconds.
-    pub timeout_ms: u64,
-    /// Vendor calls that may be made for one call, the first included.
-    pub attempts: u32,
-    /// The most that a call may wait for its permits, milliseconds.
-    pub max_wait_ms: u64,
-    /// The `RateLimit-Policy` field.
-    pub rate_limit_policy: String,
-}
-
-wire!(struct Route {
-    version, profile, base_url, credential, timeout_ms, attempts, max_wait_ms, rate_limit_policy,
-});
-
-impl std::fmt::Debug for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Route")
-            .field("version", &self.version)
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What goes over the wire.
 pub fn to_wire(message: &impl Wire) -> Vec<u8> {
     wire::write(Vec::new(), message)
@@ -497,65 +368,4 @@ pub fn from_wire<T: Wire>(bytes: &[u8]) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::json;
-    use crate::vendor::grant::Signing;
-
-    fn route(profile: Profile, credential: Option<Credential>) -> Route {
-        Route {
-            version: u64::MAX,
-            profile,
-            base_url: "https://a.example".to_owned(),
-            credential,
-            timeout_ms: 60_000,
-            attempts: 3,
-            max_wait_ms: 10_000,
-            rate_limit_policy: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_route_crosses_the_wire_with_a_built_in_profile_or_one_of_the_tenants_own() {
-        let own = Profile::inline(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]})).unwrap();
-        for profile in [Profile::built_in("marketo").unwrap(), own] {
-            for credential in [Some(Credential::Passthrough), Some(Credential::Bearer { token: "t".to_owned() }), None]
-            {
-                let sent = route(profile.clone(), credential);
-                let Some(Reply::Route(came)) = from_wire(&to_wire(&Reply::Route(Box::new(sent.clone())))) else {
-                    panic!("it did not parse")
-                };
-                assert_eq!((came.profile, came.credential), (sent.profile, sent.credential));
-            }
-        }
-    }
-
-    #[test]
-    fn a_fetch_and_what_came_of_it_cross_the_wire() {
-        let exchange = Exchange {
-            url: "https://a.example/token".to_owned(),
-            basic: None,
-            form: "grant_type=x".to_owned(),
-            sign: Some(Signing { key: "k".to_owned(), input: "i".to_owned() }),
-            timeout_ms: 10_000,
-        };
-        let fetch = Fetch { exchange: exchange.clone(), whose: u64::MAX, began: 1 };
-        let Some(Reply::Fetch(came)) = from_wire(&to_wire(&Reply::Fetch(Box::new(fetch)))) else {
-            panic!("it did not parse")
-        };
-        assert_eq!((came.exchange, came.whose), (exchange, u64::MAX));
-        let issued = Issued { token: "t".to_owned(), refresh_token: None, life_s: Some(60) };
-        let refused = Failure::Refused { status: 401, code: Some("invalid_client".to_owned()) };
-        for result in [Ok(issued), Err(refused), Err(Failure::Unwell { status: 503, retry_after_ms: None })] {
-            let sent = Fetched { connection: "c".to_owned(), whose: 1, began: -1, result: result.clone() };
-            let Some(Ask::Fetched(came)) = from_wire(&to_wire(&Ask::Fetched(sent))) else { panic!("it did not parse") };
-            assert_eq!(came.result, result);
-        }
-    }
-
-    #[test]
-    fn words_of_another_release_do_not_parse() {
-        assert!(from_wire::<Ask>(b"{\"Admit\":{}}").is_none());
-        assert!(from_wire::<Ask>(&[]).is_none());
-    }
-}
+mod tests;
