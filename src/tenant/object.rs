@@ -170,11 +170,11 @@ impl Shell {
                 self.gone(call);
                 return Said::Now(Reply::Done);
             }
-            Ask::Admit(admit) => admit.call.clone(),
-            Ask::Keep(keep) => keep.admit.call.clone(),
-            _ => String::new(),
+            Ask::Admit(admit) => Some(number(&admit.call)),
+            Ask::Keep(keep) => Some(number(&keep.admit.call)),
+            _ => None,
         };
-        let can_go = !call.is_empty();
+        let can_go = call.is_some();
         let said = self.event(|desk, waiting, host| {
             #[cfg(feature = "panic-trigger")]
             if let Ask::Admit(admit) = &ask {
@@ -184,7 +184,7 @@ impl Shell {
                 Answer::Now(reply) => Said::Now(reply),
                 Answer::Wait(ticket) => {
                     let (tell, told) = oneshot::channel();
-                    waiting.add(ticket, number(&call), tell);
+                    waiting.add(ticket, call, tell);
                     Said::Later(ticket, told, can_go)
                 }
             })

@@ -5,7 +5,7 @@ use crate::lookup::Lookup;
 
 /// Whom to tell, of each ask.
 pub struct Waiters<T> {
-    held: Lookup<(u128, T)>,
+    held: Lookup<(Option<u128>, T)>,
     tickets: Lookup<u64>,
 }
 
@@ -16,10 +16,10 @@ impl<T> Default for Waiters<T> {
 }
 
 impl<T> Waiters<T> {
-    /// An ask waits. An earlier one of the same call is no longer listened to: it is dropped untold.
-    pub fn add(&mut self, ticket: Ticket, call: u128, tell: T) {
+    /// An ask waits. An earlier one of the same call, where it is for one, is no longer listened to: it is dropped untold.
+    pub fn add(&mut self, ticket: Ticket, call: Option<u128>, tell: T) {
         self.held.insert(ticket.0, (call, tell));
-        if let Some(earlier) = self.tickets.insert(call, ticket.0) {
+        if let Some(earlier) = call.and_then(|call| self.tickets.insert(call, ticket.0)) {
             self.held.remove(earlier);
         }
     }
@@ -27,7 +27,9 @@ impl<T> Waiters<T> {
     /// Whom to tell of a ticket, which waits no more.
     pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
         let (call, tell) = self.held.remove(ticket.0)?;
-        self.tickets.remove(call);
+        if let Some(call) = call {
+            self.tickets.remove(call);
+        }
         Some(tell)
     }
 
@@ -54,10 +56,19 @@ mod tests {
     #[test]
     fn a_call_that_asks_again_waits_once() {
         let mut waiters = Waiters::default();
-        waiters.add(Ticket(1), 7, "first");
-        waiters.add(Ticket(2), 7, "second");
+        waiters.add(Ticket(1), Some(7), "first");
+        waiters.add(Ticket(2), Some(7), "second");
         assert_eq!(waiters.of_call(7), Some(Ticket(2)));
         assert_eq!((waiters.remove(Ticket(1)), waiters.remove(Ticket(2))), (None, Some("second")));
         assert!(waiters.is_empty() && waiters.of_call(7).is_none());
+    }
+
+    #[test]
+    fn asks_for_no_call_do_not_displace_each_other() {
+        let mut waiters = Waiters::default();
+        waiters.add(Ticket(1), None, "first");
+        waiters.add(Ticket(2), None, "second");
+        assert_eq!((waiters.remove(Ticket(1)), waiters.remove(Ticket(2))), (Some("first"), Some("second")));
+        assert!(waiters.is_empty());
     }
 }
