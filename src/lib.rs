@@ -16,6 +16,7 @@
 //! - [`pool`]: one daily limit over the connections of many tenants. Pure.
 //! - [`vendor`]: what an answer means, how a refusal is said. Profiles are data. Pure.
 //! - [`retry`]: whether and when a call is sent again. Pure.
+//! - [`gather`]: what ends at nearly the same time, told at once. Pure.
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
 //! - [`job`]: calls that need not be waited for: kept, run, shown. Pure.
 //! - [`webhook`]: what Sluice itself says to the tenant, and how often it tries. Pure.
@@ -43,6 +44,7 @@
 pub mod civil;
 #[cfg(target_arch = "wasm32")]
 mod edge;
+pub mod gather;
 pub mod http;
 pub mod ids;
 pub mod job;

@@ -6,7 +6,7 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
 use super::record::Record;
-use super::{attempts, is_own_page, keep, known, settle, token, upload};
+use super::{account, attempts, is_own_page, keep, known, settle, token, upload};
 use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use crate::key::{self, Claims, PREFIX, Place, Role};
 use crate::platform::{self, Context};
@@ -42,6 +42,8 @@ pub struct Call {
     pub id: String,
     pub prefer: Prefer,
     pub reports: settle::Reports,
+    /// Which of this isolate's calls it is.
+    pub begun: u64,
 }
 
 /// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would cancel this Worker
@@ -55,7 +57,8 @@ pub async fn throttled(
 ) -> Reply {
     let (give, given) = oneshot::channel();
     let prefer = Prefer::read(&incoming.headers);
-    let call = Call { here, request, incoming, id: platform::random_id(), prefer, reports: Default::default() };
+    let (id, reports, begun) = (platform::random_id(), Default::default(), account::begin());
+    let call = Call { here, request, incoming, id, prefer, reports, begun };
     context.wait_until(&platform::spawn(async move { call.live(&keys, give).await }));
     // Untold only if the call's life has ended in a panic.
     given.await.unwrap_or_else(|_| Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into())

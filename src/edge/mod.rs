@@ -2,6 +2,7 @@
 //! It keeps nothing but a cache of where connections lead. Each file here is one step of a call's life, or one of
 //! Sluice's own addresses.
 
+mod account;
 mod admin;
 mod answers;
 mod attempts;

@@ -51,8 +51,15 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     let incoming = Rc::new(Incoming::kept(now, &run.request));
     let Ok(request) = web_sys::Request::new_with_str("http://sluice/") else { return };
     let prefer = Prefer::read(&incoming.headers);
-    let call =
-        Call { here: Rc::clone(&here), request, incoming, id: run.job.clone(), prefer, reports: Default::default() };
+    let call = Call {
+        here: Rc::clone(&here),
+        request,
+        incoming,
+        id: run.job.clone(),
+        prefer,
+        reports: Default::default(),
+        begun: 0,
+    };
     let mut record = Record::new(&call.id, &call.incoming);
     let target = parse_target(&call.incoming.url, here.host_suffix.as_deref());
     let parts = target.as_ref().ok().and_then(|target| match target.address {

@@ -1,28 +1,25 @@
 //! Telling the tenant's object what became of a permit.
 
+use super::account::{self, heard};
 use super::call::Call;
 use super::permit::Permit;
 use super::record::logged;
-use super::tenants;
 use crate::http::{Address, parse_target};
 use crate::platform;
-use crate::tenant::protocol::{Ask, Reply, Sent, Settle};
+use crate::tenant::protocol::{Ask, Sent, Settle};
 use crate::throttle::{Counted, Outcome, PermitId};
 use std::cell::RefCell;
 
 /// How often it is told at once. The call tells it again at its end.
 const TRIES: u32 = 3;
 
-/// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is followed by the next. A
-/// settlement that never arrives is replaced by the lease's end.
-const PAUSES_MS: [f64; 6] = [50.0, 100.0, 200.0, 400.0, 800.0, 0.0];
-
 /// What a call has to say of its permits. The object keeps what it hears in memory for up to a second before it stores it, so
 /// all of it is said again at the end, to be relied on only then.
 #[derive(Default)]
 pub struct Reports(RefCell<Vec<Report>>);
 
-struct Report {
+/// What is to be said of one permit.
+pub struct Report {
     tenant: String,
     connection: String,
     permit: PermitId,
@@ -31,6 +28,8 @@ struct Report {
     sent: Option<(Sent, i64)>,
     /// How often it was told.
     told: u32,
+    /// Nobody waits for this to be told.
+    unhurried: bool,
 }
 
 /// How a call ended.
@@ -73,13 +72,17 @@ pub async fn settle(call: &Call, permit: &Permit, end: End) {
 /// Takes note of the end of a permit that was used, to be told with the account.
 pub fn note(call: &Call, permit: &Permit, end: End) {
     log_throttle(call, permit, &end);
+    let unhurried = permit.route.unhurried && end.outcome == Outcome::Answered;
     let sent = Some((permit.sent.clone(), permit.at));
-    call.reports.push(&permit.tenant, &permit.connection, permit.id, end, sent);
+    let (tenant, connection) = (permit.tenant.clone(), permit.connection.clone());
+    call.reports.push(Report { tenant, connection, permit: permit.id, end, sent, told: 0, unhurried });
 }
 
 /// Hands back a permit that was not used.
 pub async fn unused(call: &Call, tenant: &str, connection: &str, permit: PermitId) {
-    call.reports.push(tenant, connection, permit, End::unsent(), None);
+    let (tenant, connection) = (tenant.to_owned(), connection.to_owned());
+    let end = End::unsent();
+    call.reports.push(Report { tenant, connection, permit, end, sent: None, told: 0, unhurried: false });
     tell(call).await;
 }
 
@@ -87,55 +90,45 @@ pub async fn unused(call: &Call, tenant: &str, connection: &str, permit: PermitI
 async fn tell(call: &Call) {
     for _ in 0..TRIES {
         let Some((tenant, last)) = call.reports.last() else { return };
-        if heard(call, &tenant, &Ask::Settle(last)).await {
+        if heard(&call.here, &tenant, &Ask::Settle(last)).await {
             return;
         }
     }
 }
 
-/// Gives account of a call's permits, until that is stored. A job's are told with its run.
+/// Gives account of a call's permits, once it has ended. A job's are told with its run.
 pub async fn account(call: &Call) {
-    for pause in PAUSES_MS {
-        let Some((tenant, reports)) = call.reports.all() else { return };
-        if heard(call, &tenant, &Ask::Account(reports)).await {
-            return;
-        }
-        platform::pause(pause, None).await;
-    }
-    let line = crate::json!({"level": "error", "call": call.id,
-        "fault": "a settlement was not heard; the permit's lease stands in for it"});
-    super::log(&line);
-}
-
-async fn heard(call: &Call, tenant: &str, ask: &Ask) -> bool {
-    matches!(tenants::ask_once(&call.here, tenant, ask, None).await, Some(tenants::Asked { reply: Reply::Done, .. }))
+    account::give(&call.here, call.begun, call.reports.0.take()).await;
 }
 
 impl Reports {
-    fn push(&self, tenant: &str, connection: &str, permit: PermitId, end: End, sent: Option<(Sent, i64)>) {
-        let (tenant, connection) = (tenant.to_owned(), connection.to_owned());
+    fn push(&self, report: Report) {
         let mut reports = self.0.borrow_mut();
         // One that was handed back, unheard, and then given again.
-        let told = reports.iter().find(|report| report.permit == permit).map_or(0, |report| report.told);
-        reports.retain(|report| report.permit != permit);
-        reports.push(Report { tenant, connection, permit, end, sent, told });
+        let told = reports.iter().find(|old| old.permit == report.permit).map_or(0, |old| old.told);
+        reports.retain(|old| old.permit != report.permit);
+        reports.push(Report { told, ..report });
     }
 
     /// What was noted last, and whose object is to hear it.
     fn last(&self) -> Option<(String, Settle)> {
         self.0.borrow_mut().last_mut().map(|report| (report.tenant.clone(), report.tell()))
     }
-
-    /// The same of all that was noted.
-    fn all(&self) -> Option<(String, Vec<Settle>)> {
-        let mut reports = self.0.borrow_mut();
-        let tenant = reports.first()?.tenant.clone();
-        Some((tenant, reports.iter_mut().map(Report::tell).collect()))
-    }
 }
 
 impl Report {
-    fn tell(&mut self) -> Settle {
+    /// Whose it is: a tenant's connection.
+    pub fn whose(&self) -> (String, String) {
+        (self.tenant.clone(), self.connection.clone())
+    }
+
+    /// Whether nobody waits for it to be told.
+    pub const fn is_unhurried(&self) -> bool {
+        self.unhurried
+    }
+
+    /// What is said, one time more.
+    pub fn tell(&mut self) -> Settle {
         self.told = self.told.saturating_add(1);
         message(&self.connection, self.permit, &self.end, self.sent.as_ref().map(|(sent, at)| (sent, *at)), self.told)
     }

@@ -178,10 +178,12 @@ impl Desk {
 
     /// Takes reports on permits.
     fn settle(&mut self, reports: &[Settle], host: &mut Host<'_>) -> Result<(), StoreError> {
-        for report in reports {
-            if let Some(line) = self.lines.get_mut(&report.connection) {
-                line.settle(report, host);
-                self.finish(&report.connection, host)?;
+        // Those of one connection beside each other are one event.
+        for reports in reports.chunk_by(|one, next| one.connection == next.connection) {
+            let Some(connection) = reports.first().map(|report| report.connection.as_str()) else { continue };
+            if let Some(line) = self.lines.get_mut(connection) {
+                reports.iter().for_each(|report| line.settle(report, host));
+                self.finish(connection, host)?;
             }
         }
         Ok(())

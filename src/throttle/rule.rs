@@ -68,6 +68,18 @@ wire!(enum Kind {
     3 Daily { amount, reset, unit }, 4 Concurrency { calls, after_ms },
 });
 
+impl Kind {
+    /// Whether it is the same to it when a settlement comes, as long as it says when the answer came.
+    pub const fn counts_from_answers(&self) -> bool {
+        match self {
+            Self::RollingWindow { .. } | Self::RollingDay { .. } | Self::Daily { unit: Unit::Calls, .. } => true,
+            Self::TokenBucket { .. } | Self::Concurrency { .. } | Self::Daily { unit: Unit::ResponseBytes, .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// What a daily limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {

@@ -1,0 +1,57 @@
+//! Giving account to the tenant's object of calls that have ended. Those of one isolate that end at nearly the same time give one
+//! account: one request to the object in place of many.
+
+use super::installation::Installation;
+use super::settle::Report;
+use super::tenants;
+use crate::gather::{GATHER_MS, Gatherings, Turn};
+use crate::platform;
+use crate::tenant::protocol::{Ask, Reply};
+use std::cell::{Cell, RefCell};
+
+/// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is followed by the next. A
+/// settlement that never arrives is replaced by the lease's end.
+const PAUSES_MS: [f64; 6] = [50.0, 100.0, 200.0, 400.0, 800.0, 0.0];
+
+thread_local! {
+    static BEGUN: Cell<u64> = const { Cell::new(0) };
+    static WAITING: RefCell<Gatherings<Report>> = const { RefCell::new(Gatherings::new()) };
+}
+
+/// A call begins in this isolate: which one it is.
+pub fn begin() -> u64 {
+    BEGUN.set(BEGUN.get().wrapping_add(1));
+    BEGUN.get()
+}
+
+/// Tells what became of a call's permits, until that is stored. A call during which no other has begun waits for none, nor does one
+/// whose end others may wait for.
+pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
+    let Some(whose) = reports.first().map(Report::whose) else { return };
+    let hurried = begun == BEGUN.get() || !reports.iter().all(Report::is_unhurried);
+    let mut reports = match WAITING.with_borrow_mut(|all| all.join(&whose, reports, hurried, platform::now())) {
+        Turn::Rest => return,
+        Turn::Wait => {
+            platform::pause(GATHER_MS as f64, None).await;
+            WAITING.with_borrow_mut(|all| all.take(&whose))
+        }
+        Turn::Tell(reports) => reports,
+    };
+    if reports.is_empty() {
+        return;
+    }
+    for pause in PAUSES_MS {
+        if heard(here, &whose.0, &Ask::Account(reports.iter_mut().map(Report::tell).collect())).await {
+            return;
+        }
+        platform::pause(pause, None).await;
+    }
+    let line = crate::json!({"level": "error", "tenant": whose.0, "connection": whose.1, "settlements": reports.len() as u64,
+        "fault": "settlements were not heard; their permits' leases stand in for them"});
+    super::log(&line);
+}
+
+/// Whether the object has heard it.
+pub async fn heard(here: &Installation, tenant: &str, ask: &Ask) -> bool {
+    matches!(tenants::ask_once(here, tenant, ask, None).await, Some(tenants::Asked { reply: Reply::Done, .. }))
+}
