@@ -15,6 +15,12 @@ const READ_ON_BYTES = 10_485_760;
 // stream costs more than the rest of its call.
 const WHOLE_BYTES = 65_536;
 
+// What goes in a header between Worker and object, in base64: asks that Rust says may, and replies of up to so many bytes. To read
+// a body takes both sides longer than all the rest of an ask.
+const ASK = "sluice-ask";
+const REPLY = "sluice-reply";
+const SHORT_BYTES = 2_048;
+
 // Statuses whose answers have no body, whatever their headers say.
 const BODILESS = [204, 205, 304];
 
@@ -101,7 +107,7 @@ function rejoined(chunks, rest) {
 
 // One ask: when it was put, when answered, whether the caller had gone by then, and the answer. Its going is told to
 // the object at once, in a request of its own: to abort the ask instead would lose a permit that is on its way back.
-export async function ask(namespace, tenant, body, request, gone) {
+export async function ask(namespace, tenant, body, short, request, gone) {
   // Views of the Wasm's memory, which may move or be used anew before they are sent.
   body = body.slice();
   gone = gone?.slice();
@@ -109,6 +115,7 @@ export async function ask(namespace, tenant, body, request, gone) {
   const signal = request?.signal;
   const stub = namespace.getByName(tenant);
   const post = (body) => stub.fetch(`http://object/${tenant}`, { method: "POST", body });
+  const put = () => stub.fetch(`http://object/${tenant}`, { method: "POST", headers: { [ASK]: body.toBase64() } });
   const leave = () => post(gone).then((response) => response.text(), () => {});
   const said = (at, bytes) => {
     const whole = new Uint8Array(17 + bytes.byteLength);
@@ -116,16 +123,17 @@ export async function ask(namespace, tenant, body, request, gone) {
     head.setBigInt64(0, BigInt(asked));
     head.setBigInt64(8, BigInt(at));
     whole[16] = signal?.aborted ? 1 : 0;
-    whole.set(new Uint8Array(bytes), 17);
+    whole.set(bytes, 17);
     return whole;
   };
-  if (signal?.aborted) return said(asked, new ArrayBuffer(0));
+  if (signal?.aborted) return said(asked, new Uint8Array(0));
   signal?.addEventListener("abort", leave);
   try {
-    const response = await post(body);
-    const bytes = await response.arrayBuffer();
+    const response = await (short && body.byteLength <= SHORT_BYTES ? put() : post(body));
+    const reply = response.headers.get(REPLY);
+    const whole = reply === null ? await bytes(response) : Uint8Array.fromBase64(reply);
     if (response.status !== 200) throw new Error(`status ${response.status}`);
-    return said(Date.now(), bytes);
+    return said(Date.now(), whole);
   } finally {
     signal?.removeEventListener("abort", leave);
   }
@@ -355,7 +363,9 @@ export async function send(request, url, method, headers, body, milliseconds) {
   let fetched;
   try {
     const init = { method, headers: JSON.parse(headers), redirect: "manual", signal: control.signal, cf: UNCACHED };
-    fetched = fetch(outgoing(request, url, method, init, body), { encodeResponseBody: "manual" });
+    fetched = body === null
+      ? fetch(url, { ...init, encodeResponseBody: "manual" })
+      : fetch(outgoing(request, url, method, init, body), { encodeResponseBody: "manual" });
   } catch (error) {
     return sent.failed("unsent", error);
   }
@@ -412,9 +422,8 @@ export function pause(milliseconds, request) {
   });
 }
 
-// `body`: null for none, true for the caller's own, streamed; or all of it, as bytes or as a stream.
+// `body`: true for the caller's own, streamed; or all of it, as bytes or as a stream.
 function outgoing(request, url, method, init, body) {
-  if (body === null) return new Request(url, init);
   if (body !== true) return new Request(url, { ...init, body });
   // A body with GET is taken over from a request; an init that has the method refuses it.
   if (method === "GET" || method === "HEAD") {
@@ -431,6 +440,18 @@ export function answer(status, headers, body) {
 
 export function answerBytes(status, body) {
   return new Response(body.slice(), { status });
+}
+
+// An object's reply to an ask.
+export function reply(body) {
+  if (body.byteLength <= SHORT_BYTES) return new Response(null, { headers: { [REPLY]: body.toBase64() } });
+  return new Response(body.slice());
+}
+
+// The ask that came in a header, if it did.
+export function shortAsk(request) {
+  const ask = request.headers.get(ASK);
+  return ask === null ? undefined : Uint8Array.fromBase64(ask);
 }
 
 export function answerWhole(status, headers, body) {

@@ -20,12 +20,14 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = readUpTo)]
     pub async fn read_up_to(request: &Request, most: f64) -> Result<JsValue, JsValue>;
 
-    /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile.
+    /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile. `short`: in a header, which the platform's
+    /// traces show.
     #[wasm_bindgen(catch)]
     pub async fn ask(
         namespace: &JsValue,
         tenant: &str,
         body: &[u8],
+        short: bool,
         request: Option<&Request>,
         gone: Option<&[u8]>,
     ) -> Result<JsValue, JsValue>;
@@ -122,6 +124,13 @@ extern "C" {
     /// An answer of bytes.
     #[wasm_bindgen(js_name = answerBytes)]
     pub fn answer_bytes(status: u16, body: &[u8]) -> Response;
+
+    /// An object's reply to an ask.
+    pub fn reply(body: &[u8]) -> Response;
+
+    /// The ask that came in a header, if it did.
+    #[wasm_bindgen(catch, js_name = shortAsk)]
+    pub fn short_ask(request: &Request) -> Result<Option<Vec<u8>>, JsValue>;
 
     /// The same, with headers.
     #[wasm_bindgen(catch, js_name = answerWhole)]

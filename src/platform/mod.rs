@@ -12,7 +12,7 @@ mod object;
 
 pub use glue::{
     Context, Sent, Taken, answer, answer_bytes, answer_whole, ask, bytes, bytes_of, drain, file, keep, live, log,
-    pause, post_form, read, read_up_to, read_whole, send, sign,
+    pause, post_form, read, read_up_to, read_whole, reply, send, short_ask, sign,
 };
 pub use object::{
     State, Timer, Watch, accept, all, all_after, close, load, note, run, run_with_id, run_with_row, sockets, sql_of,

@@ -140,8 +140,11 @@ impl Shell {
         if request.method() == "GET" {
             return self.live.accept(&self.state, &request, |claims| self.status(claims));
         }
-        let body = platform::bytes_of(&request).await?;
-        let Some(ask) = from_wire(&Uint8Array::new(&body).to_vec()) else {
+        let body = match platform::short_ask(&request)? {
+            Some(body) => body,
+            None => Uint8Array::new(&platform::bytes_of(&request).await?).to_vec(),
+        };
+        let Some(ask) = from_wire(&body) else {
             let detail = "not an ask: the Worker and the object are of different releases";
             return Ok(platform::answer_bytes(400, detail.as_bytes()));
         };
@@ -160,7 +163,7 @@ impl Shell {
                 told.await.unwrap_or(Reply::Again)
             }
         };
-        Ok(platform::answer_bytes(200, &to_wire(&reply)))
+        Ok(platform::reply(&to_wire(&reply)))
     }
 
     /// Puts an ask to the desk.
@@ -258,7 +261,7 @@ impl Shell {
 
     /// Asks a pool's object.
     async fn borrow(self: Rc<Self>, errant: Errant) {
-        let said = platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), None, None).await.ok();
+        let said = platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), false, None, None).await.ok();
         // What precedes the object's own words: when it was asked and answered, and whether the caller has gone.
         let reply = said.and_then(|said| from_wire(Uint8Array::new(&said).to_vec().get(17..)?));
         self.event(|desk, _, host| desk.lent(&errant, reply, host));
