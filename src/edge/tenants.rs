@@ -31,8 +31,8 @@ pub async fn ask_once(here: &Installation, tenant: &str, ask: &Ask, caller: Opti
     let body = to_wire(ask);
     let (request, call) = caller.unzip();
     let gone = call.map(|call| to_wire(&Ask::Gone(call.to_owned())));
-    // What every call asks holds no secret, but in jobs there may be some.
-    let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_));
+    // What every call asks holds no secret; in what others ask there may be some.
+    let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
     let said = platform::ask(&here.tenants, tenant, &body, short, request, gone.as_deref()).await.ok()?;
     let said = said.dyn_into::<Uint8Array>().ok()?.to_vec();
     // When it was asked, when answered, whether the caller has gone; then the object's own words, if it was asked at all.

@@ -15,8 +15,8 @@ const READ_ON_BYTES = 10_485_760;
 // stream costs more than the rest of its call.
 const WHOLE_BYTES = 65_536;
 
-// What goes in a header between Worker and object, in base64: asks that Rust says may, and replies of up to so many bytes. To read
-// a body takes both sides longer than all the rest of an ask.
+// What goes in a header between Worker and object, in base64, where the platform's traces may show it: asks and replies that Rust says
+// may, up to so many bytes. To read a body takes both sides longer than all the rest of an ask.
 const ASK = "sluice-ask";
 const REPLY = "sluice-reply";
 const SHORT_BYTES = 2_048;
@@ -442,7 +442,7 @@ export function answerBytes(status, body) {
   return new Response(body.slice(), { status });
 }
 
-// An object's reply to an ask.
+// An object's reply that anybody may see.
 export function reply(body) {
   if (body.byteLength <= SHORT_BYTES) return new Response(null, { headers: { [REPLY]: body.toBase64() } });
   return new Response(body.slice());

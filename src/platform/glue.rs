@@ -125,7 +125,7 @@ extern "C" {
     #[wasm_bindgen(js_name = answerBytes)]
     pub fn answer_bytes(status: u16, body: &[u8]) -> Response;
 
-    /// An object's reply to an ask.
+    /// An object's reply to an ask, that anybody may see.
     pub fn reply(body: &[u8]) -> Response;
 
     /// The ask that came in a header, if it did.

@@ -163,7 +163,8 @@ impl Shell {
                 told.await.unwrap_or(Reply::Again)
             }
         };
-        Ok(platform::reply(&to_wire(&reply)))
+        let bytes = to_wire(&reply);
+        Ok(if reply.is_plain() { platform::reply(&bytes) } else { platform::answer_bytes(200, &bytes) })
     }
 
     /// Puts an ask to the desk.

@@ -50,6 +50,17 @@ wire!(enum Reply {
     9 Document { status, body, warnings }, 10 Invalid(a), 11 Again,
 });
 
+impl Reply {
+    /// Whether anybody may see it: no credential, token or content of a call is in it.
+    pub const fn is_plain(&self) -> bool {
+        match self {
+            Self::Go(go) => go.route.is_none() && go.bearer.is_none(),
+            Self::No(_) | Self::Stands | Self::Done | Self::Again => true,
+            _ => false,
+        }
+    }
+}
+
 /// Leave to send once.
 #[derive(Debug)]
 pub struct Go {
