@@ -24,6 +24,11 @@ const SHORT_BYTES = 2_048;
 // Statuses whose answers have no body, whatever their headers say.
 const BODILESS = [204, 205, 304];
 
+// Futures are driven by microtasks, a dozen a call. What `then` of a promise that is kept queues runs at the same moment as what the
+// platform's own function queues, and costs a fraction of it.
+const settled = Promise.resolve();
+globalThis.queueMicrotask = (task) => void settled.then(task);
+
 // --- the caller's request
 
 export function read(request) {
