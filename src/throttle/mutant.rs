@@ -7,6 +7,8 @@ pub enum Mutant {
     NoEnd,
     /// Any attempt to settle lowers the bound on what an earlier life has in flight.
     AnyAttempt,
+    /// An earlier life's call that ends late tells only its own lane that fewer are in flight.
+    LandsUnseen,
     /// A reset is an instant, and what is in flight over it counts on one side.
     OneSided,
     /// A window counts by the time of sending.

@@ -103,6 +103,11 @@ impl Past {
         self.groups.iter().map(|group| if group.ran { group.fly_until } else { group.run_until }).min()
     }
 
+    /// The group of an earlier life.
+    pub fn group(&self, epoch: u32) -> Option<&Group> {
+        self.groups.iter().find(|group| group.epoch == epoch)
+    }
+
     /// Takes a settled id out. Gives its lane in this life, or none where it was settled before the row was written.
     pub fn settle(&mut self, epoch: u32, old_lane: u32, seq: u64, first_attempt: bool) -> Option<u32> {
         let group = self.groups.iter_mut().find(|group| group.epoch == epoch)?;

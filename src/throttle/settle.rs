@@ -4,7 +4,9 @@
 
 use super::PermitId;
 use super::meter::Gauge;
+use super::mutant::{self, Mutant};
 use super::outcome::{Outcome, ThrottledBy};
+use super::past::Group;
 use super::rule::Mode;
 use super::state::{Now, Parts, Throttle};
 
@@ -71,9 +73,26 @@ impl Throttle {
         if report.outcome == Outcome::Unknown {
             return if self.past.holds(epoch, lane, seq) { Settled::News } else { Settled::Repeat };
         }
+        let before = self.past.group(epoch).filter(|group| group.ran).cloned();
         let Some(lane) = self.past.settle(epoch, lane, seq, report.attempt == 1) else { return Settled::Repeat };
+        if let Some(before) = before.filter(|_| !mutant::is(Mutant::LandsUnseen)) {
+            self.land_others(&before, lane);
+        }
         self.finish(report, lane, None, time);
         Settled::News
+    }
+
+    /// A call of an earlier life has ended, so fewer of that life's are in flight than was thought; those that its lane's meters do not
+    /// count have landed before, then, and their meters count them from when that life had ended.
+    fn land_others(&mut self, before: &Group, lane: u32) {
+        for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
+            if self.ledger.counts(lane, meter) {
+                continue;
+            }
+            let still = self.past.group(before.epoch).map_or(0, |group| group.flying(meter, &self.ledger));
+            let landed = before.flying(meter, &self.ledger).saturating_sub(still);
+            self.date(meter, before.run_until, u32::try_from(landed).unwrap_or(u32::MAX));
+        }
     }
 
     /// What every end of a permit does to its lane. `granted` is not known of a permit of an earlier life.

@@ -3,8 +3,8 @@
 use super::check::{Overruns, overruns};
 use super::setting::{MIDNIGHT, SECOND, Setting, daily, limit, slots, utc, window};
 use super::world::World;
-use crate::throttle::Kind;
 use crate::throttle::mutant::{self, Mutant};
+use crate::throttle::{Kind, Limit};
 
 /// How many seeds of `seeds` show an overrun with a rule left out; none may with it kept.
 fn caught(left_out: Mutant, setting: &Setting, seeds: std::ops::Range<u64>, seconds: i64) -> bool {
@@ -34,6 +34,19 @@ fn a_bound_that_any_attempt_lowers_is_caught() {
     let setting =
         Setting { calls_per_second: 40.0, crash_every: 3.0, repeated: 400, slow: 100, ..Setting::new(vec![slots(10)]) };
     assert!(caught(Mutant::AnyAttempt, &setting, 200..260, 600));
+}
+
+#[test]
+fn a_late_end_that_frees_what_other_lanes_had_done_is_caught() {
+    let each = Limit { per_app: true, ..window(12, 10) };
+    let setting = Setting {
+        apps: vec![(1, 500, None), (1, 300, None), (1, 200, None)],
+        calls_per_second: 12.0,
+        crash_every: 15.0,
+        slow: 60,
+        ..Setting::new(vec![each, slots(8)])
+    };
+    assert!(caught(Mutant::LandsUnseen, &setting, 510..560, 600));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zon
 use proptest::prelude::*;
 use sluice::refusal::Reason;
 use sluice::throttle::{
-    Admission, Call, Kind, Limit, Mode, Outcome, Plan, Settled, Settlement, ThrottledBy, Unit, Would,
+    Admission, Call, Kind, Limit, Mode, Outcome, Plan, SKEW_MS, Settled, Settlement, Throttle, ThrottledBy, Unit, Would,
 };
 
 fn any_limits() -> impl Strategy<Value = Vec<Limit>> {
@@ -226,4 +226,28 @@ fn bytes_of_answers_count_when_they_are_known_and_are_stored_at_once() {
     let permit = rig.try_now("a").expect("some is left").permit;
     rig.throttle.settle(rig.time(), Settlement { permit, response_bytes: 500, ..report });
     assert_eq!(rig.try_now("a").unwrap_err().reason, Reason::DailyQuota);
+}
+
+#[test]
+fn what_one_app_had_done_before_a_crash_still_counts_when_anothers_late_call_ends() {
+    let each = Limit { per_app: true, ..window(100, 10) };
+    let mut rig = Rig::new(plan(vec![each.clone()]));
+    let late = rig.try_now("b").unwrap().permit;
+    let (mut row, mut made) = (Vec::new(), 0);
+    for _ in 0..4 {
+        // Until all permits of a row are spent, and another row is needed.
+        row.clone_from(rig.rows.last().unwrap());
+        while *rig.rows.last().unwrap() == row {
+            rig.call("a").unwrap();
+            made += 1;
+        }
+    }
+    // This one is not stored any more, so its call is not made.
+    made -= 1;
+    let throttle = Throttle::load(plan(vec![each]), &row, rig.time(), SKEW_MS).unwrap();
+    let mut rig = Rig { throttle, ..rig };
+    rig.go_to(rig.now + 4_000);
+    rig.settle(late, Outcome::Answered);
+    let free = (0..).take_while(|_| rig.try_now("a").is_ok()).count();
+    assert!(made > 5 && free <= 100 - made, "{made} of 100 were made within ten seconds, and {free} more may be");
 }
