@@ -4,6 +4,9 @@
 //! second on, with at most so many in flight (`ceiling`). While all three hold a grant needs no write. A life that ends is succeeded
 //! by one that takes every permit so named for granted. An object that a deploy has superseded runs on from memory for a while: it
 //! can spend its block until that time, and then its write fails.
+//!
+//! How many permits a row names and how many may be in flight is a forecast, and changes nothing in that: whatever it says is stored
+//! before it is used. A bold one has a crash count more that never was, a timid one writes more rows.
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and spare permits that are at most 256 a row")]
 
@@ -25,8 +28,12 @@ const LONG_AGO: i64 = i64::MIN / 4;
 pub struct Block {
     until: i64,
     ceiling: u64,
+    /// Spare permits that the row named, over all lanes.
+    size: u64,
     peak: u64,
     due: bool,
+    /// A grant is among what makes the row due.
+    opening: bool,
     closing: bool,
     exact: bool,
     awaited: bool,
@@ -41,8 +48,10 @@ impl Block {
         Self {
             until: LONG_AGO,
             ceiling: 0,
+            size: 0,
             peak: 0,
             due: false,
+            opening: false,
             closing: false,
             exact: true,
             awaited: false,
@@ -98,6 +107,7 @@ impl Throttle {
             }
         }
         self.block.due = true;
+        self.block.opening = true;
     }
 
     /// Has the state stored at the end of this event, whatever else happens in it.
@@ -105,16 +115,34 @@ impl Throttle {
         self.block.require();
     }
 
-    /// The row to be stored before anything of this event leaves, if one is due. It opens a new block.
+    /// The row to be stored before anything of this event leaves, if one is due. It opens a new block, where a grant needs one or the
+    /// one before is not over.
     pub fn row_due(&mut self) -> Option<Vec<u8>> {
         if !self.block.due {
             return None;
         }
         let time = self.clock.last();
         let live = time <= self.block.until;
-        let granted = self.ledger.lanes().any(|(_, lane)| lane.used > 0);
-        let closing = std::mem::take(&mut self.block.closing);
-        let mut left = if closing { 0 } else { MOST_SPARE };
+        let opening = std::mem::take(&mut self.block.opening) || live;
+        if std::mem::take(&mut self.block.closing) || !opening {
+            self.close_block(time);
+        } else {
+            self.open_block(live, time);
+        }
+        Some(self.store(time))
+    }
+
+    /// No spare permits. How many the last block used stays known: the next one begins there.
+    fn close_block(&mut self, time: i64) {
+        self.ledger.lanes_mut().for_each(|lane| lane.spare = 0);
+        self.block.size = 0;
+        self.block.ceiling = self.flying();
+        self.block.peak = self.block.ceiling;
+        self.block.until = time.saturating_sub(1);
+    }
+
+    fn open_block(&mut self, live: bool, time: i64) {
+        let mut left = MOST_SPARE;
         for lane in 0..u32::try_from(self.ledger.lanes().count()).unwrap_or(0) {
             let spare = self.next_spare(lane, live, time).min(left);
             left -= spare;
@@ -125,17 +153,18 @@ impl Throttle {
             }
         }
         let flying = self.flying();
-        let spare: u64 = self.ledger.lanes().map(|(_, lane)| u64::from(lane.spare)).sum();
-        let room = (self.block.peak + 1).min(self.slots_of_all()).clamp(flying, flying + spare);
-        self.block.ceiling = if spare == 0 { flying } else { room };
+        self.block.size = MOST_SPARE - left;
+        // Room for one more than there were, so that a crash leaves few in doubt; for a quarter more and two where that did not do.
+        let narrow = live && flying > self.block.ceiling;
+        let room = if narrow { self.block.peak * 5 / 4 + 2 } else { self.block.peak + 1 };
+        self.block.ceiling = room.min(self.slots_of_all()).clamp(flying, flying + self.block.size);
         self.block.peak = flying;
         let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
-        let until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
-        self.block.until = if closing || !(granted || live) { time.saturating_sub(1) } else { until };
-        Some(self.store(time))
+        self.block.until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
     }
 
-    /// Spare permits of a lane's next block: what it used in the last and a quarter more; twice as many if it ran out in time.
+    /// Spare permits of a lane's next block: twice as many as in the last, if it ran out in time; else what it used of that and a
+    /// quarter more, halved for each second since: who has been silent for long begins anew.
     fn next_spare(&self, lane: u32, live: bool, time: i64) -> u64 {
         let Some(entry) = self.ledger.lane(lane) else { return 0 };
         // The grant that requires the row is in it, not spare.
@@ -143,7 +172,11 @@ impl Throttle {
         let wanted = match (live, entry.spare) {
             (true, 0) if entry.used > 0 => 2 * u64::from(entry.last_spare.max(1)),
             (true, spare) if spare > 0 => u64::from(spare.max(entry.last_spare)),
-            _ => used * 5 / 4,
+            _ => {
+                let over = self.block.until.max(self.block.last_close);
+                let seconds = time.saturating_sub(over).max(0) / 1_000;
+                u32::try_from(seconds).ok().and_then(|halvings| (used * 5 / 4).checked_shr(halvings)).unwrap_or(0)
+            }
         };
         entry.meters.iter().fold(wanted, |spare, &meter| spare.min(self.most_spare(meter, time)))
     }
@@ -193,13 +226,13 @@ impl Throttle {
         self.block.due = true;
     }
 
-    /// After a settlement that leaves nothing in flight: close, unless the block can still be used, or it was done just now.
+    /// After a settlement that leaves nothing in flight: close, unless there are spare permits or were, or it was done just now. A lone
+    /// call so leaves an exact row at once; where more come, the next block's row does, or the one after a quiet second.
     pub(super) fn close_if_done(&mut self, time: i64) {
-        if !self.ledger.is_empty() || self.queue.callers() > 0 || self.block.exact {
+        if !self.ledger.is_empty() || self.queue.callers() > 0 || self.block.exact || self.block.size > 0 {
             return;
         }
-        let spent = time > self.block.until || self.ledger.lanes().all(|(_, lane)| lane.spare == 0);
-        if spent && time.saturating_sub(self.block.last_close) >= QUIET_MS {
+        if time.saturating_sub(self.block.last_close) >= QUIET_MS {
             self.close(time);
         }
     }
@@ -207,7 +240,9 @@ impl Throttle {
     /// When to close for want of grants; none while the row is exact, or calls wait and nobody for the row.
     pub(super) fn quiet_at(&self) -> Option<i64> {
         let wanted = self.queue.callers() == 0 || self.block.awaited;
-        let due = wanted && !self.block.exact && !self.block.due;
+        // A row that tells all still leaves doubts, if it names permits that nobody is going to use.
+        let exact = self.block.exact && (self.block.size == 0 || !self.ledger.is_empty());
+        let due = wanted && !exact && !self.block.due;
         due.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
     }
 

@@ -36,9 +36,9 @@ pub struct Lane {
     pub seq: u64,
     /// Permits that may still be given out under the stored row.
     pub spare: u32,
-    /// Permits given out since the last row.
+    /// Permits given out since the last row that named spare ones.
     pub used: u32,
-    /// Spare permits of the last row.
+    /// Spare permits that it named.
     pub last_spare: u32,
 }
 
@@ -149,6 +149,11 @@ impl Ledger {
     /// Whether a meter counts a lane's calls.
     pub fn counts(&self, lane: u32, meter: u32) -> bool {
         self.lane(lane).is_some_and(|lane| lane.meters.contains(&meter))
+    }
+
+    /// All lanes, to change their blocks.
+    pub fn lanes_mut(&mut self) -> impl Iterator<Item = &mut Lane> {
+        self.lanes.iter_mut()
     }
 
     /// All lanes, in the order of their numbers.

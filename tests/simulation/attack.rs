@@ -1,6 +1,6 @@
 //! No window, bucket, concurrency limit or day is overrun, and no day under-counted, whatever crashes.
 
-use super::check::{Overruns, overruns, stall};
+use super::check::{Overruns, over_counted, overruns, stall};
 use super::setting::{MIDNIGHT, SECOND, Setting, daily, limit, slots, utc, window};
 use super::world::World;
 use crate::throttle::{Kind, Limit};
@@ -150,4 +150,28 @@ fn a_crash_stalls_a_saturated_connection_for_seconds_and_others_hardly() {
     assert!((11_000..14_000).contains(&median_stall("10 slots", ten, &any[..1], 84..86, 1_200)));
     let fast = Setting { calls_per_second: 100.0, ..Setting::new(vec![window(2_600, 20), slots(60)]) };
     assert!(median_stall("100/s", fast, &any, 86..88, 600) <= 20);
+}
+
+/// What a crash over-counts the day by, on the average.
+fn over_count(name: &str, setting: Setting, seeds: std::ops::Range<u64>, seconds: i64) -> u64 {
+    let worlds: Vec<World> = seeds.map(|seed| World::run(setting.clone(), seed, seconds)).collect();
+    let calls: u64 = worlds.iter().map(over_counted).sum();
+    let crashes: usize = worlds.iter().map(|world| world.journal.crashes.len()).sum();
+    println!("{name}: {crashes} crashes over-count the day by {calls}");
+    calls / crashes as u64
+}
+
+#[test]
+fn a_crash_over_counts_a_day_by_what_was_left_of_a_block() {
+    assert!(over_count("marketo 6/s", marketo(), 90..93, 3_600) <= 6);
+    let fast = vec![window(2_600, 20), slots(60), daily(100_000_000, utc())];
+    assert!(
+        over_count("100/s", Setting { calls_per_second: 100.0, crash_every: 20.0, ..Setting::new(fast) }, 93..96, 900)
+            <= 77
+    );
+    let ten = vec![slots(10), daily(100_000_000, utc())];
+    assert!(
+        over_count("10 slots", Setting { calls_per_second: 60.0, crash_every: 20.0, ..Setting::new(ten) }, 96..99, 900)
+            <= 27
+    );
 }

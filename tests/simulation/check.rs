@@ -105,11 +105,22 @@ fn in_days(seen: &[Seen], amount: u64) -> usize {
 
 /// Calls of the last day that the object, woken once more, does not know of.
 fn under_counted(world: &World) -> u64 {
+    let (ours, theirs) = counted(world);
+    theirs.saturating_sub(ours)
+}
+
+/// Calls of the last day that the object, woken once more, counts and that were never made.
+pub fn over_counted(world: &World) -> u64 {
+    let (ours, theirs) = counted(world);
+    ours.saturating_sub(theirs)
+}
+
+/// Calls of the last day as the object, woken once more, counts them; and as the vendor does.
+fn counted(world: &World) -> (u64, u64) {
     let day = world.reload().day().unwrap();
     let ours: u64 = day.apps.iter().map(|(_, n)| n).sum();
     let from = day.from * 1_000;
-    let theirs = world.journal.seen.iter().filter(|seen| seen.counted >= from).count() as u64;
-    theirs.saturating_sub(ours)
+    (ours, world.journal.seen.iter().filter(|seen| seen.counted >= from).count() as u64)
 }
 
 /// Of the times from each crash of these kinds to the next grant, microseconds: the `hundredths`-th.

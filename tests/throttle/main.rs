@@ -1,6 +1,7 @@
 //! The throttle by its public face: what it promises, each promise a test, on a virtual clock.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "a test may fail")]
 
+mod blocks;
 mod counts;
 mod days;
 mod edits;
