@@ -159,6 +159,10 @@ impl World {
 
     /// Whoever has waited for what has just happened goes on; and some errands go out.
     fn go_on(&mut self, rows_before: u32) {
+        self.go_on_known_from(self.known_from(rows_before));
+    }
+
+    fn go_on_known_from(&mut self, known_from: u32) {
         let mut ready = Vec::new();
         while let Some((ticket, reply)) = self.rig.desk.next_ready() {
             if let Some(id) = self.telling.remove(&ticket) {
@@ -169,7 +173,7 @@ impl World {
                 ready.push((id, reply));
             }
         }
-        let (life, known_from) = (self.killed, self.known_from(rows_before));
+        let life = self.killed;
         for (id, reply) in ready {
             // What left before the object died arrives.
             let lost = self.killed > life && known_from > self.rows();
@@ -280,7 +284,9 @@ impl World {
                 if self.one_in(300) {
                     let (calls, slots, rows) = (self.rng.u32(30..60), self.rng.u32(8..16), self.rows());
                     self.rig.put(&policy(calls, slots));
-                    self.go_on(rows);
+                    // It lets several go, one after another: the last of its rows may not have the last of them.
+                    let later = u32::from(self.kills == Kills::Machines);
+                    self.go_on_known_from(self.known_from(rows) + later);
                 }
             }
             let rest = self.rng.i64(1_000..2 * HOUR);

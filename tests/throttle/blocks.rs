@@ -1,4 +1,5 @@
 //! How many rows are written: blocks of permits are to keep them few, however soon the vendor answers.
+#![allow(clippy::float_arithmetic, reason = "a ratio to be held against a bound")]
 
 use super::rig::{NOON, Rig, call, daily, limit, plan, slots, window, zone};
 use sluice::throttle::{Admission, Call, Kind, Outcome, PermitId, SKEW_MS, Throttle, Unit};
