@@ -1,5 +1,6 @@
 //! One running Sluice: `scripts/start.mjs`, and the workerd under it.
 
+use crate::client::Ask;
 use crate::secrets::{self, Output};
 use base64::Engine;
 use std::io::Read;
@@ -30,6 +31,17 @@ pub struct Start {
     pub port: u16,
     /// What is started in workerd's place, if not workerd itself.
     pub workerd: Option<PathBuf>,
+    /// Its objects have a meter: [`Instance::bill`].
+    pub metered: bool,
+}
+
+/// What an instance's objects have cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bill {
+    /// Requests made to them, and their alarms.
+    pub requests: u64,
+    /// How long something was in flight in one of them, or a timer was set, milliseconds.
+    pub active_ms: u64,
 }
 
 /// A running instance. It ends when this is dropped; its storage stays until the world ends.
@@ -57,6 +69,7 @@ impl Start {
             persist,
             port: 0,
             workerd: None,
+            metered: false,
         };
         secrets::remember_folder(&start.persist);
         start
@@ -74,7 +87,8 @@ impl Start {
     pub fn run(mut self) -> Instance {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut command = Command::new(named("SLUICE_NODE", "node"));
-        let script = named("SLUICE_START", "scripts/start.mjs");
+        let script =
+            if self.metered { "tests/e2e/metered.mjs".to_owned() } else { named("SLUICE_START", "scripts/start.mjs") };
         command.current_dir(&root).arg(script).args(["--no-demo", "--port", &self.port.to_string()]);
         command.arg("--persist").arg(&self.persist);
         let secret = [("ADMIN_TOKEN", &self.admin_token), ("MASTER_KEY", &self.master_key)];
@@ -196,6 +210,15 @@ impl Instance {
     /// Sends a signal to workerd alone, such as `-STOP`.
     pub fn signal(&self, name: &str) {
         signal(self.workerd, name);
+    }
+
+    /// What its objects have been asked so far, and how long they could not rest, milliseconds. Only of a metered one.
+    pub async fn bill(&self) -> Bill {
+        let said = self.printed();
+        let meter = said.lines().find_map(|line| line.strip_prefix("meter http://")).expect("a metered instance");
+        let bill = Ask::get("/").send(meter.parse().expect("an address")).await.json();
+        let figure = |name: &str| bill[name].as_u64().expect("a number");
+        Bill { requests: figure("requests"), active_ms: figure("active_ms") }
     }
 
     /// Resident memory of workerd, bytes. Only on Linux.

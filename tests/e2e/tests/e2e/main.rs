@@ -12,6 +12,7 @@ macro_rules! tests {
 
 mod admin;
 mod aprimo;
+mod asked;
 mod browser;
 mod bytes;
 mod callbacks;
@@ -84,6 +85,7 @@ fn tests() -> Vec<Test> {
         crash::tests(),
         saturated::tests(),
         vendors::tests(),
+        asked::tests(),
         idle::tests(),
         bytes::tests(),
         retry_after::tests(),
