@@ -26,8 +26,12 @@ const SMALLER = [
 const SMALLER_NIGHTLY = [
   // Nothing that is dropped here panics, so nobody need be ready to catch it. 16 kB.
   '-Zpanic-in-drop=abort',
+  // Nor need anybody be ready for a panic when memory has run out: that ends the isolate. 6 kB.
+  '-Cllvm-args=-force-attribute=OUT_OF_MEMORY:nounwind',
 ];
-const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', 'scripts/lib/order.mjs', SMALL];
+/** The crate that is linked into the Wasm. */
+const WORKER = 'worker';
+const SOURCES = ['src', WORKER, 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo/config.toml', 'scripts/lib/wasm.mjs', 'scripts/lib/order.mjs', SMALL];
 const STAMP = '.sluice-stamp';
 
 /** The shipped build, and one for the tests, where a call to a path of its own panics, or is told the Wasm's memory. */
@@ -45,7 +49,7 @@ export async function buildWasm(rust, { folder, features } = SHIPPED) {
   const nightly = process.env.SLUICE_PANIC === 'abort' ? undefined : await installNightly(rust);
   const began = nightly ? 'panic=unwind' : 'panic=abort';
   await step(`Wasm build into ${folder}/, ${began}`, async () => {
-    await workerBuild(rust, tools, { folder, features, nightly });
+    await workerBuild(rust, tools, { folder: `../${folder}`, features, nightly });
     await shorten(inRoot(modules(folder).wasm));
     keepStamp(inRoot(folder, STAMP), `${began} ${hash(rust, nightly, features)}`);
     return describe(folder);
@@ -64,7 +68,7 @@ function isFresh(folder, wanted) {
 }
 
 /** Runs worker-build for a crate of this checkout; `folder` is in the crate's own. `small`: size before speed. */
-export async function workerBuild(rust, tools, { crate = '.', folder, features, nightly, small = true }) {
+export async function workerBuild(rust, tools, { crate = WORKER, folder, features, nightly, small = true }) {
   const args = ['--release', '--out-dir', folder];
   if (nightly) args.push('--panic-unwind');
   // Everything after the options of its own goes to Cargo.
