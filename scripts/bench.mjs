@@ -12,6 +12,7 @@ import { installPeers } from './bench/peers.mjs';
 import { scale } from './bench/scale.mjs';
 import { asMarkdown, asText, lines } from './bench/table.mjs';
 import { wasm } from './bench/wasm.mjs';
+import { watchers } from './bench/watchers.mjs';
 import { endTogether } from './lib/processes.mjs';
 import { findRust } from './lib/rust.mjs';
 import { fail, say, step } from './lib/say.mjs';
@@ -20,7 +21,7 @@ import { setUp } from './setup.mjs';
 
 const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--short]
 
-  SECTION          core, edge, goodput, cost, scale, wasm; without, all: about 10 minutes on two cores
+  SECTION          core, edge, goodput, cost, scale, watchers, wasm; without, all: about 10 minutes on two cores
   --out FILE       the figures as JSON too
   --markdown FILE  the table as Markdown too
   --short          two minutes that show that all of it works; no figure to rely on`;
@@ -31,6 +32,7 @@ const SECTIONS = {
   wasm: [wasm, {}, { starts: 1 }],
   edge: [edge, {}, { rounds: 1, seconds: 1 }],
   scale: [scale, {}, { tenants: [1, 10], waiting: [10, 100], seconds: 1, served: 100 }],
+  watchers: [watchers, {}, { rounds: 1 }],
   goodput: [goodput, {}, { seconds: 5 }],
   cost: [cost, {}, { seconds: 5, lone: 1 }],
 };

@@ -11,7 +11,7 @@ export function lines(figures, notes) {
   return Object.entries(SECTIONS).flatMap(([name, about]) => (figures[name] ? about(figures[name], notes[name] ?? {}) : []));
 }
 
-const SECTIONS = { core, edge, goodput, cost, scale, wasm };
+const SECTIONS = { core, edge, goodput, cost, scale, watchers, wasm };
 
 function core({ admit_settle_ns: ns, governor_ns, allocations, queue }) {
   const flat = (about, figure) => {
@@ -83,6 +83,18 @@ function scale(all) {
       line(`scale: waiting, ${many}: memory of the object's isolate`, `+ ${one(object_mb, 1)} MB`, '≤ 64 MB', object_mb <= 64),
       ...(many > few.waiting ? [line(`scale: waiting, ${many}: a call by that of ${few.waiting} waiting`, one(per_call_ms / few.per_call_ms, 2), `≤ ${SLOWER}`, per_call_ms <= few.per_call_ms * SLOWER)] : []),
     ]),
+  ];
+}
+
+/** A tenant's watchers are pushed to so often a second; a turn's edges may catch one more. */
+const MOST_PUSHES = 2;
+
+function watchers({ watchers: many, calls_per_second, call_ms, median_ratio, pushes_per_second }) {
+  return [
+    line(`watchers: ${many} of one tenant's live status, at ${calls_per_second} calls/s`,
+      `p50 ${one(call_ms.with.p50)}, p99 ${one(call_ms.with.p99)} ms a call; without them p50 ${one(call_ms.without.p50)}, p99 ${one(call_ms.without.p99)} ms`),
+    line('watchers: p50 of a call by that without them', one(median_ratio, 2)),
+    line('watchers: pushes a second to each', `${one(pushes_per_second.least)} to ${one(pushes_per_second.most)}`, `≤ ${MOST_PUSHES}`, pushes_per_second.most <= MOST_PUSHES * 1.1),
   ];
 }
 
