@@ -68,8 +68,8 @@ function cost(all) {
   ]);
 }
 
-/** More than this times the time of a call with few waiting is slower, and not the machine's unrest. */
-const SLOWER = 1.2;
+/** More than this times the time of a call with few waiting is slower, and not the machine's unrest; unless the platform itself is. */
+const SLOWER = 1.1;
 
 function scale(all) {
   const waiting = all.filter((one) => one.waiting);
@@ -77,13 +77,18 @@ function scale(all) {
   return [
     ...all.filter((one) => one.tenants).map(({ tenants, rps, p99_ms, memory_mb }) =>
       line(`scale: tenants, ${tenants}`, `${one(rps, 0)} calls/s, p99 ${one(p99_ms, 1)} ms, workerd ${one(memory_mb, 0)} MB`)),
-    ...waiting.flatMap(({ waiting: many, per_call_ms, in_order, object_mb, memory_mb }) => [
-      line(`scale: waiting, ${many}`, `${one(per_call_ms, 2)} ms a call, workerd with all connections + ${one(memory_mb, 0)} MB`),
+    ...waiting.flatMap(({ waiting: many, per_call_ms, plain_per_call_ms, in_order, object_mb, memory_mb }) => [
+      line(`scale: waiting, ${many}`, `${one(per_call_ms, 2)} ms a call (a bare queue ${one(plain_per_call_ms, 2)}), workerd with all connections + ${one(memory_mb, 0)} MB`),
       line(`scale: waiting, ${many}: admitted in order`, in_order ? 'yes' : 'no', 'yes', in_order),
       line(`scale: waiting, ${many}: memory of the object's isolate`, `+ ${one(object_mb, 1)} MB`, '≤ 64 MB', object_mb <= 64),
-      ...(many > few.waiting ? [line(`scale: waiting, ${many}: a call by that of ${few.waiting} waiting`, one(per_call_ms / few.per_call_ms, 2), `≤ ${SLOWER}`, per_call_ms <= few.per_call_ms * SLOWER)] : []),
+      ...(many > few.waiting ? [slower(many, per_call_ms / few.per_call_ms, plain_per_call_ms / few.plain_per_call_ms, few.waiting)] : []),
     ]),
   ];
+}
+
+function slower(many, ratio, plain, few) {
+  const most = Math.max(SLOWER, plain);
+  return line(`scale: waiting, ${many}: a call by that of ${few} waiting`, one(ratio, 2), `≤ ${one(most, 2)}${most > SLOWER ? ', as a bare queue' : ''}`, ratio <= most);
 }
 
 /** A tenant's watchers are pushed to so often a second; a turn's edges may catch one more. */
