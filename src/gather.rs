@@ -3,8 +3,6 @@
 //!
 //! What is gathered is plain data, and whoever waits may be gone before the moment has come; who comes next then waits in its place.
 
-use crate::map::Map;
-
 /// How long the first waits for others, milliseconds: about what the platform takes to ask an object.
 pub const GATHER_MS: i64 = 10;
 
@@ -17,12 +15,13 @@ const MOST: usize = 256;
 /// A tenant's name, and a connection's.
 pub type Whose = (String, String);
 
-/// What waits to be told.
+/// What waits to be told: few at any moment.
 #[derive(Debug)]
-pub struct Gatherings<T>(Map<Whose, Gathering<T>>);
+pub struct Gatherings<T>(Vec<Gathering<T>>);
 
 #[derive(Debug)]
 struct Gathering<T> {
+    whose: Whose,
     items: Vec<T>,
     /// When it is told, Unix ms.
     at: i64,
@@ -42,13 +41,13 @@ pub enum Turn<T> {
 impl<T> Gatherings<T> {
     /// Nothing waits.
     pub const fn new() -> Self {
-        Self(Map::new())
+        Self(Vec::new())
     }
 
     /// Puts something to what waits; told now, with all that waits, if it is `hurried`. `now`: Unix ms.
     pub fn join(&mut self, whose: &Whose, mut items: Vec<T>, hurried: bool, now: i64) -> Turn<T> {
         let mut awaited = None;
-        if let Some(mut gathering) = self.0.remove(whose) {
+        if let Some(mut gathering) = self.remove(whose) {
             gathering.items.append(&mut items);
             items = gathering.items;
             awaited = Some(gathering.at).filter(|at| now <= at.saturating_add(LATE_MS));
@@ -57,13 +56,18 @@ impl<T> Gatherings<T> {
             return Turn::Tell(items);
         }
         let at = awaited.unwrap_or_else(|| now.saturating_add(GATHER_MS));
-        self.0.insert(whose.clone(), Gathering { items, at });
+        self.0.push(Gathering { whose: whose.clone(), items, at });
         if awaited.is_some() { Turn::Rest } else { Turn::Wait }
     }
 
     /// What has been gathered; nothing if another has told it.
     pub fn take(&mut self, whose: &Whose) -> Vec<T> {
-        self.0.remove(whose).map(|gathering| gathering.items).unwrap_or_default()
+        self.remove(whose).map(|gathering| gathering.items).unwrap_or_default()
+    }
+
+    fn remove(&mut self, whose: &Whose) -> Option<Gathering<T>> {
+        let at = self.0.iter().position(|gathering| gathering.whose == *whose)?;
+        Some(self.0.swap_remove(at))
     }
 }
 
