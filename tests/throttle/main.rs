@@ -5,6 +5,7 @@ mod blocks;
 mod counts;
 mod days;
 mod edits;
+mod extremes;
 mod promises;
 mod queueing;
 mod rig;
