@@ -49,7 +49,9 @@ impl World {
         let crashes = self.kills == Kills::Objects && self.one_in(400);
         let (unused, orphan, odds) = (self.one_in(20), self.one_in(40), self.rng.u32(..12));
         let Some(call) = self.calls.get_mut(&id) else { return };
-        // One that was handed back, unheard, is given again.
+        // One that was handed back, unheard, is given again: the row that had it has it.
+        let before = call.reports.iter().find(|report| report.permit == permit).map(|report| report.known_from);
+        let known_from = before.map_or(known_from, |before| before.min(known_from));
         call.reports.retain(|report| report.permit != permit);
         if crashes {
             // Before the Worker could hear of it.
