@@ -1,5 +1,5 @@
 // `npm run bench`: measures Sluice beside what a user would pick instead, and says of each limit whether it holds.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildFloor, buildLoad } from './bench/builds.mjs';
@@ -13,17 +13,19 @@ import { scale } from './bench/scale.mjs';
 import { asMarkdown, asText, lines } from './bench/table.mjs';
 import { wasm } from './bench/wasm.mjs';
 import { watchers } from './bench/watchers.mjs';
+import { inRoot } from './lib/places.mjs';
 import { endTogether } from './lib/processes.mjs';
 import { findRust } from './lib/rust.mjs';
 import { fail, say, step } from './lib/say.mjs';
 import { buildVendors } from './lib/vendors.mjs';
 import { setUp } from './setup.mjs';
 
-const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--short]
+const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--readme] [--short]
 
   SECTION          core, edge, goodput, cost, scale, watchers, wasm; without, all: about 10 minutes on two cores
   --out FILE       the figures as JSON too
   --markdown FILE  the table as Markdown too
+  --readme         the table into README.md, in the former one's place
   --short          two minutes that show that all of it works; no figure to rely on`;
 
 /** Each section, with what it is told; and with what instead, where the run is to be short. */
@@ -40,14 +42,22 @@ const SECTIONS = {
 function options() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { out: { type: 'string' }, markdown: { type: 'string' }, short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    options: { out: { type: 'string' }, markdown: { type: 'string' }, readme: { type: 'boolean', default: false }, short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
   });
   const unknown = positionals.filter((name) => !(name in SECTIONS));
   if (unknown.length) throw new Error(`no section is called ${unknown.join(', ')}: there are ${Object.keys(SECTIONS).join(', ')}`);
+  if (values.readme && (values.short || positionals.length)) throw new Error('the readme takes the results of a whole run: leave --short and the sections out');
   // npm runs scripts in the checkout; a relative file is meant from where the caller is.
   const from = (file) => file && resolve(process.env.npm_lifecycle_event === 'bench' ? process.env.INIT_CWD : '.', file);
   const names = Object.keys(SECTIONS).filter((name) => !positionals.length || positionals.includes(name));
   return { ...values, out: from(values.out), markdown: from(values.markdown), names };
+}
+
+function intoReadme(table) {
+  const [file, between] = [inRoot('README.md'), /(<!-- results -->\n)[^]*(<!-- \/results -->)/];
+  const text = readFileSync(file, 'utf8');
+  if (!between.test(text)) throw new Error('README.md has no place for results: put <!-- results --> and <!-- /results --> on lines of their own');
+  writeFileSync(file, text.replace(between, (_, before, after) => `${before}${table}${after}`));
 }
 
 async function main() {
@@ -77,6 +87,7 @@ async function main() {
   say(`\n${asText(table)}`);
   if (asked.out) writeFileSync(asked.out, `${JSON.stringify(figures, null, 2)}\n`);
   if (asked.markdown) writeFileSync(asked.markdown, asMarkdown(table));
+  if (asked.readme) intoReadme(asMarkdown(table));
   await life.end(!asked.short && table.some(({ held }) => held === false) ? 1 : 0);
 }
 
