@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 /// How much longer than it may take an answer may take on a loaded machine.
 const SLACK_MS: u64 = 6_000;
 
-/// How long after the last fault everything has ended: an unsafe job's outcome is waited for, then come two more attempts
-/// at most, each after a pause that a vendor asked for.
-const DRAINS_WITHIN: Duration = Duration::from_secs(75);
+/// How long what is left may stay as much as it is: an unsafe job's outcome is waited for, then come two more attempts at most, each
+/// after a pause that a vendor asked for. All of it takes as long as the rate allows, which a vendor's throttles may have left at a tenth.
+const STANDS_STILL: Duration = Duration::from_secs(75);
 
 /// Reasons that a refusal may have at any time.
 const REFUSALS: [&str; 10] = [
@@ -245,26 +245,36 @@ fn may_be_executed(verdict: &Verdict) -> bool {
     }
 }
 
-/// Waits until nothing waits, is in flight or is left to do. What is not so in the end.
+/// Waits until nothing waits, is in flight or is left to do, for as long as that becomes less. What is not so in the end.
 pub async fn drained(stage: &Stage, instance: &Instance) -> Vec<String> {
-    let began = Instant::now();
+    let (mut least, mut since) = (u64::MAX, Instant::now());
     loop {
-        let mut left = Vec::new();
+        let (mut left, mut many) = (Vec::new(), Some(0));
         for (tenant, name) in TENANTS.iter().enumerate() {
             match stage.ask(instance, tenant, "/status.json").await {
-                Some(status) => left.extend(of_status(name, &status)),
-                None => left.push(format!("{name} has no status")),
+                Some(status) => {
+                    let more = of_status(name, &status, &mut left);
+                    many = many.map(|many| many + more);
+                }
+                None => {
+                    left.push(format!("{name} has no status"));
+                    many = None;
+                }
             }
         }
-        if left.is_empty() || began.elapsed() > DRAINS_WITHIN {
+        if let Some(many) = many.filter(|many| *many < least) {
+            (least, since) = (many, Instant::now());
+        }
+        if left.is_empty() || since.elapsed() > STANDS_STILL {
             return left;
         }
         sleep(Duration::from_millis(250)).await;
     }
 }
 
-fn of_status(tenant: &str, status: &Value) -> Vec<String> {
-    let mut left = Vec::new();
+/// What is left of a tenant's, and how many calls and jobs that is.
+fn of_status(tenant: &str, status: &Value, left: &mut Vec<String>) -> u64 {
+    let mut many = 0;
     for (name, connection) in status["connections"].as_object().into_iter().flatten() {
         let of = [
             &connection["in_flight"],
@@ -272,6 +282,7 @@ fn of_status(tenant: &str, status: &Value) -> Vec<String> {
             &connection["jobs"]["queued"],
             &connection["jobs"]["running"],
         ];
+        many += of.iter().filter_map(|n| n.as_u64()).sum::<u64>();
         if of.iter().any(|n| n.as_u64() != Some(0)) {
             left.push(format!(
                 "{tenant}/{name}: in flight {}, waiting {}, jobs queued {}, running {}",
@@ -279,5 +290,5 @@ fn of_status(tenant: &str, status: &Value) -> Vec<String> {
             ));
         }
     }
-    left
+    many
 }
