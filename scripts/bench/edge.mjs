@@ -7,22 +7,39 @@ import { startWorker } from './worker.mjs';
 /** Calls at once, where as many are made as can be; and calls a second, where a single one's time is looked at. */
 const CALLERS = 16;
 const STEADY_PER_SECOND = 100;
+const WARM_SECONDS = 0.5;
 const TARGET = '/leads?email=ada@example.com&n={n}';
 /** Such headers as an integration's HTTP client sends. */
 const HEADERS = [['Accept', 'application/json'], ['Accept-Encoding', 'gzip, deflate'], ['User-Agent', 'bench/1.0 (sluice)']];
 
-export async function edge({ load, floor, rounds = 5, seconds = 3 }) {
+/** How often each is looked at in turn, for how many seconds: what slows the machine for a while then slows them all. */
+const TURNS = { most: { rounds: 5, seconds: 3 }, steady: { rounds: 20, seconds: 1 } };
+
+export async function edge({ load, floor, turns = TURNS }) {
   const subjects = await startSubjects(load.vendor, floor);
   try {
-    const seen = Object.fromEntries(Object.keys(subjects).map((name) => [name, []]));
-    for (let round = 0; round < rounds; round++) {
-      // One after another within each round, so that what slows the machine for a while slows them all.
-      for (const [name, subject] of Object.entries(subjects)) seen[name].push(await measure(load, subject, seconds));
-    }
-    return Object.fromEntries(Object.entries(seen).map(([name, all]) => [name, summary(all)]));
+    const most = await inTurns(load, subjects, turns.most);
+    const steady = await inTurns(load, subjects, { ...turns.steady, rate: STEADY_PER_SECOND });
+    return Object.fromEntries(Object.keys(subjects).map((name) => [
+      name, { rps: middle(most[name], 'rps'), p50_ms: middle(steady[name], 'p50_ms'), p99_ms: middle(steady[name], 'p99_ms') },
+    ]));
   } finally {
     for (const subject of Object.values(subjects)) subject.stop();
   }
+}
+
+const middle = (all, name) => median(all.map((one) => one[name]));
+
+async function inTurns(load, subjects, { rounds, seconds, rate }) {
+  const seen = Object.fromEntries(Object.keys(subjects).map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, { to, target = TARGET, headers = HEADERS }] of Object.entries(subjects)) {
+      const call = await load.order('call', { to, target, headers, callers: CALLERS, rate, seconds: seconds + WARM_SECONDS, warm_seconds: WARM_SECONDS });
+      if (call.broken || Object.keys(call.by_status).some((status) => status !== '200')) throw new Error(`${name} answered ${JSON.stringify(call.by_status)}, and ${call.broken} calls had no answer`);
+      seen[name].push(call);
+    }
+  }
+  return seen;
 }
 
 async function startSubjects(vendor, floor) {
@@ -39,15 +56,3 @@ async function startSubjects(vendor, floor) {
     }),
   };
 }
-
-async function measure(load, { to, target = TARGET, headers = HEADERS }, seconds) {
-  const call = { to, target, headers, callers: CALLERS };
-  const most = await load.order('call', { ...call, seconds: seconds + 0.5, warm_seconds: 0.5 });
-  const steady = await load.order('call', { ...call, rate: STEADY_PER_SECOND, seconds: seconds + 0.5, warm_seconds: 0.5 });
-  for (const { by_status, broken } of [most, steady]) {
-    if (broken || Object.keys(by_status).some((status) => status !== '200')) throw new Error(`${to} answered ${JSON.stringify(by_status)}, and ${broken} calls had no answer`);
-  }
-  return { rps: most.rps, p50_ms: steady.p50_ms, p99_ms: steady.p99_ms };
-}
-
-const summary = (all) => Object.fromEntries(['rps', 'p50_ms', 'p99_ms'].map((name) => [name, median(all.map((one) => one[name]))]));

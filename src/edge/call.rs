@@ -77,8 +77,10 @@ impl Call {
             Ok((permit, under_way)) => {
                 // Not taken if the caller has gone: the vendor's answer is settled all the same.
                 let _ = give.send(under_way.reply);
-                // What the caller waits for goes first: all that follows runs when that is on its way.
-                platform::pause(0.0, None).await;
+                // What the caller waits for goes first, unless others wait for what follows.
+                if permit.route.unhurried {
+                    platform::pause(0.0, None).await;
+                }
                 let end = under_way.ending.end().await;
                 record.ended(&end);
                 if !under_way.settled {
