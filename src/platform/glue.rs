@@ -20,45 +20,6 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = readUpTo)]
     pub async fn read_up_to(request: &Request, most: f64) -> Result<JsValue, JsValue>;
 
-    /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile. `short`: in a header, which the platform's
-    /// traces show.
-    #[wasm_bindgen(catch)]
-    pub async fn ask(
-        namespace: &JsValue,
-        tenant: &str,
-        body: &[u8],
-        short: bool,
-        request: Option<&Request>,
-        gone: Option<&[u8]>,
-    ) -> Result<JsValue, JsValue>;
-
-    /// Opens the live status of a tenant.
-    #[wasm_bindgen(catch)]
-    pub async fn live(
-        namespace: &JsValue,
-        tenant: &str,
-        claims: &str,
-        protocol: Option<&str>,
-    ) -> Result<JsValue, JsValue>;
-
-    /// Posts an errand to this same Worker; the status it is taken with, or 0.
-    pub async fn post(this_worker: &JsValue, stamp: &str, body: &[u8]) -> JsValue;
-
-    /// An errand that is taken.
-    pub type Taken;
-
-    /// Takes it.
-    #[wasm_bindgen(constructor)]
-    pub fn new() -> Taken;
-
-    /// The answer to the one who posted it.
-    #[wasm_bindgen(method, getter)]
-    pub fn response(this: &Taken) -> Response;
-
-    /// It is done.
-    #[wasm_bindgen(method)]
-    pub fn end(this: &Taken);
-
     /// A call on its way.
     pub type Sent;
 
@@ -124,13 +85,6 @@ extern "C" {
     /// An answer of bytes.
     #[wasm_bindgen(js_name = answerBytes)]
     pub fn answer_bytes(status: u16, body: &[u8]) -> Response;
-
-    /// An object's reply to an ask, that anybody may see.
-    pub fn reply(body: &[u8]) -> Response;
-
-    /// The ask that came in a header, if it did.
-    #[wasm_bindgen(catch, js_name = shortAsk)]
-    pub fn short_ask(request: &Request) -> Result<Option<Vec<u8>>, JsValue>;
 
     /// The same, with headers.
     #[wasm_bindgen(catch, js_name = answerWhole)]

@@ -1,4 +1,4 @@
-//! The platform, as the rest of the Wasm sees it: the few functions of `glue.js` and `object.js`, and what pure code asks
+//! The platform, as the rest of the Wasm sees it: the few functions of `glue.js`, `ask.js` and `object.js`, and what pure code asks
 //! of a platform.
 
 #![expect(
@@ -7,12 +7,14 @@
     reason = "a number of JavaScript's becomes the nearest integer there is"
 )]
 
+mod ask;
 mod glue;
 mod object;
 
+pub use ask::{Taken, ask, live, reply, short_ask};
 pub use glue::{
-    Context, Sent, Taken, answer, answer_bytes, answer_whole, ask, bytes, bytes_of, drain, file, keep, live, log,
-    pause, post_form, read, read_up_to, read_whole, reply, send, short_ask, sign,
+    Context, Sent, answer, answer_bytes, answer_whole, bytes, bytes_of, drain, file, keep, log, pause, post_form, read,
+    read_up_to, read_whole, send, sign,
 };
 pub use object::{
     State, Timer, Watch, accept, all, all_after, close, load, note, run, run_with_id, run_with_row, sockets, sql_of,
@@ -50,7 +52,7 @@ pub fn set_alarm(storage: &JsValue, at: i64) {
 
 /// Posts an errand to this same Worker; the status it is taken with, or 0 if nobody can say.
 pub async fn post(this_worker: &JsValue, stamp: &str, body: &[u8]) -> u16 {
-    glue::post(this_worker, stamp, body).await.as_f64().map_or(0, |status| status as u16)
+    ask::post(this_worker, stamp, body).await.as_f64().map_or(0, |status| status as u16)
 }
 
 /// What an entry point of the Wasm gives back: a promise of a future's end. All futures are driven as one type: each type
