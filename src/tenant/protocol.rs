@@ -21,8 +21,9 @@ pub enum Ask {
     Describe(Admit),
     /// What became of a permit. Answered with [`Reply::Done`], also when repeated.
     Settle(Settle),
-    /// What became of a call's permits, those told of before included. Answered with [`Reply::Done`], also when repeated, once all of
-    /// it is stored; a life of the object that ends before does not answer, or with [`Reply::Again`].
+    /// What became of all permits of calls that have ended, those told of before included; all of one connection. Answered with
+    /// [`Reply::Done`], also when repeated, once all of it is stored; a life of the object that ends before does not answer, or with
+    /// [`Reply::Again`].
     Account(Vec<Settle>),
     /// Keep this call and make it later. Answered with [`Reply::Kept`]; or with [`Reply::Answer`], if it ends in time.
     Keep(Box<Keep>),
