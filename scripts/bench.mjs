@@ -33,7 +33,7 @@ const SECTIONS = {
   core: [core, {}, {}],
   wasm: [wasm, {}, { starts: 1 }],
   edge: [edge, {}, { turns: { most: { rounds: 1, seconds: 1 }, steady: { rounds: 1, seconds: 1 } } }],
-  scale: [scale, {}, { tenants: [1, 10], waiting: [10, 100], seconds: 1, served: 100 }],
+  scale: [scale, {}, { tenants: [1, 10], waiting: [10, 100], seconds: 1, calls: 100 }],
   watchers: [watchers, {}, { rounds: 1 }],
   goodput: [goodput, {}, { seconds: 5 }],
   cost: [cost, {}, { seconds: 5, lone: 1 }],
@@ -72,7 +72,7 @@ async function main() {
     program = await buildLoad(rust);
     await buildVendors(rust);
   });
-  const world = { rust, short: asked.short, load: await startLoad(program) };
+  const world = { rust, program, short: asked.short, load: await startLoad(program) };
   if (asked.names.includes('edge')) world.floor = await buildFloor(rust);
   const [figures, notes] = [{}, {}];
   for (const name of asked.names) {

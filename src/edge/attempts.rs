@@ -22,7 +22,7 @@ enum Again {
 /// Sends until what came stands, and begins to pass it on.
 pub async fn make(
     sending: &Forward<'_>,
-    admit: Admit,
+    admit: &Admit,
     mut permit: Permit,
     record: &mut Record,
 ) -> Result<(Permit, UnderWay), Stop> {
@@ -48,7 +48,7 @@ pub async fn make(
                 renewed = true;
                 asked_at = platform::now();
                 let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
-                permit::with_another_token(call, admit.clone(), tally.attempts.saturating_add(1), rejected).await
+                Box::pin(permit::with_another_token(call, admit, tally.attempts.saturating_add(1), rejected)).await
             }
             Again::After(wait) => {
                 if platform::pause(wait as f64, Some(&call.request)).await == JsValue::FALSE {
@@ -56,9 +56,8 @@ pub async fn make(
                     return Err(Stop::Gone);
                 }
                 asked_at = platform::now();
-                match permit::for_retry(call, admit.clone(), tally.attempts.saturating_add(1), deadline(call, &permit))
-                    .await
-                {
+                let deadline = deadline(call, &permit);
+                match Box::pin(permit::for_retry(call, admit, tally.attempts.saturating_add(1), deadline)).await {
                     Err(Stop::Gone) => Err(Stop::Gone),
                     // What came of the last attempt tells the caller more than that another one cannot be made.
                     refused_or_not => Ok(refused_or_not.ok()),

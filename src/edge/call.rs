@@ -71,9 +71,18 @@ pub fn open_key(keys: &Keys, key: &str, at: i64) -> Result<Claims, Refusal> {
 }
 
 impl Call {
-    async fn live(self, keys: &Keys, give: oneshot::Sender<Reply>) {
+    async fn live(&self, keys: &Keys, give: oneshot::Sender<Reply>) {
         let mut record = Record::new(&self.id, &self.incoming);
-        match self.run(keys, &mut record).await {
+        let came = self.run(keys, &mut record).await;
+        // On the heap, since a call that waits would hold room for it.
+        Box::pin(self.end(came, give, &mut record)).await;
+        record.write();
+        settle::account(self).await;
+    }
+
+    /// Gives the caller its answer, and sees the call to its end.
+    async fn end(&self, came: Result<(Permit, UnderWay), Stop>, give: oneshot::Sender<Reply>, record: &mut Record) {
+        match came {
             Ok((permit, under_way)) => {
                 // Not taken if the caller has gone: the vendor's answer is settled all the same.
                 let _ = give.send(under_way.reply);
@@ -84,7 +93,7 @@ impl Call {
                 let end = under_way.ending.end().await;
                 record.ended(&end);
                 if !under_way.settled {
-                    settle::note(&self, &permit, end);
+                    settle::note(self, &permit, end);
                 }
             }
             Err(Stop::Refused(no)) => {
@@ -103,8 +112,6 @@ impl Call {
             }
             Err(Stop::Gone) => record.gone(),
         }
-        record.write();
-        settle::account(&self).await;
     }
 
     /// Everything up to the vendor's headers.
@@ -128,15 +135,15 @@ impl Call {
         record.of(&claims, &vendor);
         let mut admit = self.admit(claims, key_apart, &target, &vendor);
         if self.prefer.respond_async {
-            return Err(keep::keep(self, &target, &vendor, admit, body).await?);
+            return Err(Box::pin(keep::keep(self, &target, &vendor, admit, body)).await?);
         }
         let body = upload::prepare(self, &mut admit, body).await?;
         let body = upload::in_batches(self, &admit, &vendor, body).await?;
-        let permit = permit::obtain(self, admit.clone()).await?;
+        let permit = permit::obtain(self, &mut admit).await?;
         #[cfg(feature = "panic-trigger")]
         panic_if_asked(vendor.path, "/panic-trigger");
         let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body };
-        let (permit, under_way) = attempts::make(&sending, admit, permit, record).await?;
+        let (permit, under_way) = Box::pin(attempts::make(&sending, &admit, permit, record)).await?;
         record.answered(&under_way);
         Ok((permit, under_way))
     }

@@ -37,6 +37,7 @@ pub use call::panic_if_asked;
 use incoming::Incoming;
 use installation::Installation;
 use js_sys::Promise;
+use std::pin::Pin;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::Request;
@@ -76,24 +77,27 @@ async fn route(request: Request, env: &JsValue, context: &Context, incoming: Rc<
         Ok(keys) => Rc::clone(keys),
         Err(fault) => return not_set_up(fault),
     };
-    match address {
-        Address::Vendor(_) => call::throttled(here, keys, request, context, incoming).await,
-        Address::Admin(address) => admin::serve(&here, &keys, &request, &incoming, address).await,
+    // On the heap, since a call that waits would hold room for the largest of them.
+    let answer: Pin<Box<dyn Future<Output = Reply> + '_>> = match address {
+        Address::Vendor(_) => return call::throttled(here, keys, request, context, incoming).await,
+        Address::Admin(address) => Box::pin(admin::serve(&here, &keys, &request, &incoming, address)),
         Address::Status | Address::Metrics | Address::Usage { .. } | Address::Errors { .. } => {
-            status::document(&here, &keys, &incoming, &target).await
+            Box::pin(status::document(&here, &keys, &incoming, &target))
         }
-        Address::Live => status::live(&here, &keys, &incoming, &target).await,
+        Address::Live => Box::pin(status::live(&here, &keys, &incoming, &target)),
         Address::Jobs
         | Address::Job(_)
         | Address::JobResponse(_)
         | Address::DeadLetters
         | Address::DeadLetter(_)
         | Address::Replay(_)
-        | Address::ReplayAll => jobs::serve(&here, &keys, &incoming, &target).await,
+        | Address::ReplayAll => Box::pin(jobs::serve(&here, &keys, &incoming, &target)),
         _ => {
-            Refusal::new(Reason::NotFound, "nothing is at this address yet: see the readme for those there are").into()
+            let detail = "nothing is at this address yet: see the readme for those there are";
+            return Refusal::new(Reason::NotFound, detail).into();
         }
-    }
+    };
+    answer.await
 }
 
 fn not_set_up(fault: &str) -> Reply {

@@ -1,7 +1,8 @@
 //! Leave to send: asked of the tenant's object, and not used once it has grown old.
 
 use super::call::{Call, Stop};
-use super::{exchange, known, settle, tenants};
+use super::tenants::{self, Asked};
+use super::{exchange, known, settle};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route, Sent};
@@ -36,27 +37,27 @@ pub struct Permit {
 }
 
 /// Asks until there is a permit that may be used, or a refusal.
-pub async fn obtain(call: &Call, admit: Admit) -> Result<Permit, Stop> {
+pub async fn obtain(call: &Call, admit: &mut Admit) -> Result<Permit, Stop> {
     ask(call, admit, 1, asked_until(call)).await?.ok_or_else(|| tenants::unavailable().into())
 }
 
 /// Asks for another permit for a call whose former one is settled; to be had until `deadline`, Unix ms. `nth`: which
 /// vendor call of the caller's one it is for.
-pub async fn for_retry(call: &Call, admit: Admit, nth: u32, deadline: i64) -> Result<Permit, Stop> {
-    let admit = another(admit, Some(deadline));
-    ask(call, admit, nth, Some(deadline)).await?.ok_or_else(|| tenants::unavailable().into())
+pub async fn for_retry(call: &Call, admit: &Admit, nth: u32, deadline: i64) -> Result<Permit, Stop> {
+    let mut admit = another(admit, Some(deadline));
+    ask(call, &mut admit, nth, Some(deadline)).await?.ok_or_else(|| tenants::unavailable().into())
 }
 
 /// Asks for a permit with another access token than the one that the vendor has refused. None: there is no better one.
-pub async fn with_another_token(call: &Call, admit: Admit, nth: u32, rejected: u64) -> Result<Option<Permit>, Stop> {
+pub async fn with_another_token(call: &Call, admit: &Admit, nth: u32, rejected: u64) -> Result<Option<Permit>, Stop> {
     let deadline = asked_until(call);
-    let admit = Admit { rejected, holds: rejected, ..another(admit, deadline) };
-    ask(call, admit, nth, deadline).await
+    let mut admit = Admit { rejected, holds: rejected, ..another(admit, deadline) };
+    ask(call, &mut admit, nth, deadline).await
 }
 
 /// A permit of its own needs an id of its own: asking twice with one id takes one permit.
-fn another(admit: Admit, deadline: Option<i64>) -> Admit {
-    Admit { call: platform::random_id(), again: false, wait_ms: left(deadline, platform::now()), ..admit }
+fn another(admit: &Admit, deadline: Option<i64>) -> Admit {
+    Admit { call: platform::random_id(), again: false, wait_ms: left(deadline, platform::now()), ..admit.clone() }
 }
 
 /// Until when the caller will wait, Unix ms, where it says so.
@@ -65,39 +66,36 @@ fn asked_until(call: &Call) -> Option<i64> {
     Some(call.incoming.at.saturating_add(wait))
 }
 
-async fn ask(call: &Call, mut admit: Admit, nth: u32, deadline: Option<i64>) -> Result<Option<Permit>, Stop> {
-    let tenant = admit.claims.tenant.clone();
-    let connection = admit.connection.clone();
-    let id = admit.call.clone();
-    let caller = Some((&call.request, id.as_str()));
+async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) -> Result<Option<Permit>, Stop> {
     for _ in 0..TRIES {
-        let Some(asked) = tenants::ask_once(&call.here, &tenant, &Ask::Admit(admit.clone()), caller).await else {
+        let Some(asked) = once(call, admit).await else {
             admit.again = true;
             continue;
         };
+        let (tenant, connection) = (admit.claims.tenant.as_str(), admit.connection.as_str());
         let go = match asked.reply {
             Reply::Go(go) => go,
             // Also for a caller that has gone: others may wait for the token.
             Reply::Fetch(fetch) => {
-                exchange::fetch(&call.here, &tenant, &connection, *fetch).await;
-                again(&mut admit, deadline, platform::now());
+                Box::pin(exchange::fetch(&call.here, tenant, connection, *fetch)).await;
+                again(admit, deadline, platform::now());
                 continue;
             }
             Reply::Stands => return Ok(None),
             _ if asked.gone => return Err(Stop::Gone),
             Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
             _ => {
-                again(&mut admit, deadline, asked.at);
+                again(admit, deadline, asked.at);
                 continue;
             }
         };
         let stale = asked.elapsed_ms.saturating_sub(go.waited_ms) > go.slack_ms;
-        let route = route(&tenant, &connection, &go);
-        let bearer = bearer(&tenant, &connection, &go);
+        let route = route(tenant, connection, &go);
+        let bearer = bearer(tenant, connection, &go);
         let route = route.filter(|route| route.credential.is_some() || bearer.is_some());
         let permit = |route| Permit {
-            tenant: tenant.clone(),
-            connection: connection.clone(),
+            tenant: tenant.to_owned(),
+            connection: connection.to_owned(),
             id: go.permit,
             route,
             bearer: bearer.clone(),
@@ -115,15 +113,21 @@ async fn ask(call: &Call, mut admit: Admit, nth: u32, deadline: Option<i64>) -> 
         match route {
             Some(route) if !stale && !asked.gone => return Ok(Some(permit(route))),
             // Too old, so the object's sums no longer hold for it; or of no use.
-            _ => settle::unused(call, &tenant, &connection, go.permit).await,
+            _ => Box::pin(settle::unused(call, tenant, connection, go.permit)).await,
         }
         if asked.gone {
             return Err(Stop::Gone);
         }
         (admit.knows, admit.holds) = (0, 0);
-        again(&mut admit, deadline, asked.at);
+        again(admit, deadline, asked.at);
     }
     Err(tenants::unavailable().into())
+}
+
+/// Asks the object.
+fn once(call: &Call, admit: &Admit) -> impl Future<Output = Option<Asked>> + use<> {
+    let caller = Some((&call.request, admit.call.as_str()));
+    tenants::ask_once(&call.here, &admit.claims.tenant, &Ask::Admit(admit.clone()), caller)
 }
 
 /// The same call once more, with what is left of the time it may wait.

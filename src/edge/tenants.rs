@@ -5,6 +5,7 @@ use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use js_sys::Uint8Array;
+use js_sys::futures::JsFuture;
 use wasm_bindgen::JsCast;
 use web_sys::Request;
 
@@ -26,15 +27,25 @@ pub struct Asked {
     pub gone: bool,
 }
 
-/// Asks once. None if no answer can be had. `caller` is the request and the call's id of one that may go away meanwhile.
-pub async fn ask_once(here: &Installation, tenant: &str, ask: &Ask, caller: Option<(&Request, &str)>) -> Option<Asked> {
+/// Asks once, and at once: what is awaited holds nothing of the ask, as thousands may wait. None if no answer can be had. `caller` is
+/// the request and the call's id of one that may go away meanwhile.
+pub fn ask_once(
+    here: &Installation,
+    tenant: &str,
+    ask: &Ask,
+    caller: Option<(&Request, &str)>,
+) -> impl Future<Output = Option<Asked>> + use<> {
     let body = to_wire(ask);
     let (request, call) = caller.unzip();
     let gone = call.map(|call| to_wire(&Ask::Gone(call.to_owned())));
     // What every call asks holds no secret; in what others ask there may be some.
     let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
-    let said = platform::ask(&here.tenants, tenant, &body, short, request, gone.as_deref()).await.ok()?;
-    let said = said.dyn_into::<Uint8Array>().ok()?.to_vec();
+    let said = platform::ask(&here.tenants, tenant, &body, short, request, gone.as_deref());
+    async move { asked(&JsFuture::from(said).await.ok()?.dyn_into::<Uint8Array>().ok()?.to_vec()) }
+}
+
+/// What `ask` of `ask.js` gives.
+fn asked(said: &[u8]) -> Option<Asked> {
     // When it was asked, when answered, whether the caller has gone; then the object's own words, if it was asked at all.
     let (asked, said) = said.split_first_chunk()?;
     let (at, said) = said.split_first_chunk()?;

@@ -10,36 +10,45 @@ const SHORT_BYTES = 2_048;
 
 // One ask: when it was put, when answered, whether the caller had gone by then, and the answer. Its going is told to
 // the object at once, in a request of its own: to abort the ask instead would lose a permit that is on its way back.
-export async function ask(namespace, tenant, body, short, request, gone) {
-  // Views of the Wasm's memory, which may move or be used anew before they are sent.
-  body = body.slice();
-  gone = gone?.slice();
+// Thousands may wait for their answers at once. What they hold meanwhile is copied and marked whenever the platform collects garbage,
+// so none of the ask's bytes are among it.
+export function ask(namespace, tenant, body, short, request, gone) {
   const asked = Date.now();
   const signal = request?.signal;
+  if (signal?.aborted) return Promise.resolve(said(asked, signal, new Uint8Array(0)));
+  const url = `http://object/${tenant}`;
   const stub = namespace.getByName(tenant);
-  const post = (body) => stub.fetch(`http://object/${tenant}`, { method: "POST", body });
-  const put = () => stub.fetch(`http://object/${tenant}`, { method: "POST", headers: { [ASK]: body.toBase64() } });
-  const leave = () => post(gone).then((response) => response.text(), () => {});
-  const said = (at, bytes) => {
-    const whole = new Uint8Array(17 + bytes.byteLength);
-    const head = new DataView(whole.buffer);
-    head.setBigInt64(0, BigInt(asked));
-    head.setBigInt64(8, BigInt(at));
-    whole[16] = signal?.aborted ? 1 : 0;
-    whole.set(bytes, 17);
-    return whole;
-  };
-  if (signal?.aborted) return said(asked, new Uint8Array(0));
+  const leave = signal && leaving(stub, url, gone.toBase64());
   signal?.addEventListener("abort", leave);
+  // A body is a copy: Wasm's memory may move or be used anew before it is sent.
+  const answer = short && body.byteLength <= SHORT_BYTES ? put(stub, url, body.toBase64()) : stub.fetch(url, { method: "POST", body: body.slice() });
+  return answered(answer, asked, signal, leave);
+}
+
+const put = (stub, url, words) => stub.fetch(url, { method: "POST", headers: { [ASK]: words } });
+
+const leaving = (stub, url, words) => () => put(stub, url, words).then((response) => response.text(), () => {});
+
+async function answered(answer, asked, signal, leave) {
   try {
-    const response = await (short && body.byteLength <= SHORT_BYTES ? put() : post(body));
+    const response = await answer;
     const reply = response.headers.get(REPLY);
     const whole = reply === null ? new Uint8Array(await response.arrayBuffer()) : Uint8Array.fromBase64(reply);
     if (response.status !== 200) throw new Error(`status ${response.status}`);
-    return said(Date.now(), whole);
+    return said(asked, signal, whole);
   } finally {
     signal?.removeEventListener("abort", leave);
   }
+}
+
+function said(asked, signal, bytes) {
+  const whole = new Uint8Array(17 + bytes.byteLength);
+  const head = new DataView(whole.buffer);
+  head.setBigInt64(0, BigInt(asked));
+  head.setBigInt64(8, BigInt(Date.now()));
+  whole[16] = signal?.aborted ? 1 : 0;
+  whole.set(bytes, 17);
+  return whole;
 }
 
 export function live(namespace, tenant, claims, protocol) {

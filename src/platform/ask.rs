@@ -1,5 +1,6 @@
 //! What `ask.js` offers, typed. Its comments say what each function does.
 
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
 
@@ -7,15 +8,14 @@ use web_sys::{Request, Response};
 extern "C" {
     /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile. `short`: in a header, which the platform's
     /// traces show.
-    #[wasm_bindgen(catch)]
-    pub async fn ask(
+    pub fn ask(
         namespace: &JsValue,
         tenant: &str,
         body: &[u8],
         short: bool,
         request: Option<&Request>,
         gone: Option<&[u8]>,
-    ) -> Result<JsValue, JsValue>;
+    ) -> Promise;
 
     /// Opens the live status of a tenant.
     #[wasm_bindgen(catch)]

@@ -64,6 +64,8 @@ pub fn promise(future: impl Future<Output = Result<JsValue, JsValue>> + 'static)
 
 /// Goes on with a future when what runs now is done.
 pub fn spawn(future: impl Future<Output = ()> + 'static) -> Promise {
+    // A future that awaits one it was made with has room for both.
+    let future = Box::pin(future);
     promise(async {
         future.await;
         Ok(JsValue::UNDEFINED)

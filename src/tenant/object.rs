@@ -13,6 +13,7 @@ use super::waiters::Waiters;
 use crate::key::{Claims, Master, stamp};
 use crate::platform::{self, Intl, State, Timer, Watch};
 use futures_channel::oneshot;
+use js_sys::futures::JsFuture;
 use js_sys::{Promise, Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -135,36 +136,42 @@ impl Tenant {
 impl Shell {
     async fn fetch(self: Rc<Self>, request: Request) -> Result<Response, JsValue> {
         // The name comes with each ask: an object does not know under which one it was found.
-        let url = request.url();
-        self.inner.borrow_mut().is_called(url.strip_prefix("http://object/").unwrap_or_default());
+        self.is_called(&request.url());
         if request.method() == "GET" {
             return self.live.accept(&self.state, &request, |claims| self.status(claims));
         }
-        let body = match platform::short_ask(&request)? {
-            Some(body) => body,
-            None => Uint8Array::new(&platform::bytes_of(&request).await?).to_vec(),
+        let said = match platform::short_ask(&request)? {
+            Some(body) => self.hear(&body),
+            None => self.hear(&Uint8Array::new(&platform::bytes_of(&request).await?).to_vec()),
         };
-        let Some(ask) = from_wire(&body) else {
-            let detail = "not an ask: the Worker and the object are of different releases";
-            return Ok(platform::answer_bytes(400, detail.as_bytes()));
-        };
-        let reply = match self.take(ask) {
-            Said::Now(reply) => reply,
-            Said::Later(ticket, told, can_go) => {
-                let weak = Rc::downgrade(&self);
-                let _watch = can_go.then(|| {
-                    Watch::new(&request, move || {
-                        if let Some(shell) = weak.upgrade() {
-                            shell.give_up(ticket);
-                        }
-                    })
-                });
-                // Dropped untold only when the same call has asked again, and then nobody hears this answer.
-                told.await.unwrap_or(Reply::Again)
+        let (ticket, told, can_go) = match said {
+            Some(Said::Now(reply)) => return Ok(answer(&reply)),
+            Some(Said::Later(ticket, told, can_go)) => (ticket, told, can_go),
+            None => {
+                let detail = "not an ask: the Worker and the object are of different releases";
+                return Ok(platform::answer_bytes(400, detail.as_bytes()));
             }
         };
-        let bytes = to_wire(&reply);
-        Ok(if reply.is_plain() { platform::reply(&bytes) } else { platform::answer_bytes(200, &bytes) })
+        let weak = Rc::downgrade(&self);
+        let _watch = can_go.then(|| {
+            Watch::new(&request, move || {
+                if let Some(shell) = weak.upgrade() {
+                    shell.give_up(ticket);
+                }
+            })
+        });
+        // Dropped untold only when the same call has asked again, and then nobody hears this answer.
+        Ok(answer(&told.await.unwrap_or(Reply::Again)))
+    }
+
+    /// Puts to the desk what came over the wire, if that is an ask.
+    fn hear(self: &Rc<Self>, words: &[u8]) -> Option<Said> {
+        from_wire(words).map(|ask| self.take(ask))
+    }
+
+    /// An ask at this address has come.
+    fn is_called(&self, url: &str) {
+        self.inner.borrow_mut().is_called(url.strip_prefix("http://object/").unwrap_or_default());
     }
 
     /// Puts an ask to the desk.
@@ -262,7 +269,8 @@ impl Shell {
 
     /// Asks a pool's object.
     async fn borrow(self: Rc<Self>, errant: Errant) {
-        let said = platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), false, None, None).await.ok();
+        let said = platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), false, None, None);
+        let said = JsFuture::from(said).await.ok();
         // What precedes the object's own words: when it was asked and answered, and whether the caller has gone.
         let reply = said.and_then(|said| from_wire(Uint8Array::new(&said).to_vec().get(17..)?));
         self.event(|desk, _, host| desk.lent(&errant, reply, host));
@@ -360,6 +368,12 @@ impl Inner {
             platform::set_alarm(&state.storage(), at);
         }
     }
+}
+
+/// An answer, as the platform hands it over.
+fn answer(reply: &Reply) -> Response {
+    let bytes = to_wire(reply);
+    if reply.is_plain() { platform::reply(&bytes) } else { platform::answer_bytes(200, &bytes) }
 }
 
 /// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup` before it comes to that.

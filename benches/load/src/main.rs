@@ -36,8 +36,8 @@ enum Orders {
     Hold,
     /// It answers those that it has kept waiting, and from now on at once.
     Release,
-    /// Who has come to it since it was held, in their order: the number that their path ends with, and when, µs.
-    Came,
+    /// Who has come to it since it was held, in their order, once so many have: the number that their path ends with, and when, µs.
+    Came { least: usize },
     /// Callers.
     Call(Box<Order>),
 }
@@ -78,7 +78,7 @@ async fn obey(order: Orders, vendor: &Rc<Vendor>) -> io::Result<Value> {
             vendor.release();
             Ok(Value::Null)
         }
-        Orders::Came => Ok(json!(vendor.came())),
+        Orders::Came { least } => Ok(json!(vendor.came(least).await)),
         Orders::Call(order) => callers::call(*order).await,
     }
 }

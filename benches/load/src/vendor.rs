@@ -1,7 +1,7 @@
 //! A vendor without limits, which answers at once with a few bytes of JSON, or not until it is told to.
 
 use crate::wire::Line;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,7 +22,7 @@ pub struct Vendor {
 struct State {
     held: watch::Sender<bool>,
     /// Since it was held: the number that a path ends with, 0 where that is none, and when it came, µs.
-    came: RefCell<Vec<(u64, u64)>>,
+    came: watch::Sender<Vec<(u64, u64)>>,
     began: Instant,
     noting: Cell<bool>,
 }
@@ -35,7 +35,7 @@ impl Vendor {
         let state = Rc::new(State {
             began: Instant::now(),
             held: watch::Sender::new(false),
-            came: RefCell::default(),
+            came: watch::Sender::default(),
             noting: Cell::new(false),
         });
         let shared = Rc::clone(&state);
@@ -57,7 +57,7 @@ impl Vendor {
 
     /// Answers nobody from now on, and notes who comes.
     pub fn hold(&self) {
-        self.state.came.borrow_mut().clear();
+        self.state.came.send_replace(Vec::new());
         self.state.noting.set(true);
         self.state.held.send_replace(true);
     }
@@ -67,9 +67,11 @@ impl Vendor {
         self.state.held.send_replace(false);
     }
 
-    /// Who has come since it was held.
-    pub fn came(&self) -> Vec<(u64, u64)> {
-        self.state.came.borrow().clone()
+    /// Who has come since it was held, once so many have.
+    pub async fn came(&self, least: usize) -> Vec<(u64, u64)> {
+        let mut watched = self.state.came.subscribe();
+        // The sender lives as long as the program.
+        watched.wait_for(|came| came.len() >= least).await.map(|came| came.clone()).unwrap_or_default()
     }
 }
 
@@ -80,7 +82,7 @@ impl State {
         while let Some((_, number)) = line.message(last_number).await? {
             if self.noting.get() {
                 let at = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                self.came.borrow_mut().push((number, at));
+                self.came.send_modify(|came| came.push((number, at)));
             }
             // The sender lives as long as the program.
             let _ = held.wait_for(|held| !held).await;

@@ -44,6 +44,7 @@ mod tokens;
 mod usage;
 mod vendor_faults;
 mod vendors;
+mod waiting;
 
 use libtest_mimic::{Arguments, Trial};
 use sluice_e2e::{World, secrets};
@@ -85,6 +86,7 @@ fn tests() -> Vec<Test> {
         crash::tests(),
         saturated::tests(),
         vendors::tests(),
+        waiting::tests(),
         asked::tests(),
         idle::tests(),
         bytes::tests(),
