@@ -10,7 +10,7 @@ tests![a_call_that_waits_holds_less_than_5_kb_of_wasm_memory];
 
 const WAITING: u64 = 800;
 
-/// Rust gives a future that awaits one it was made with room for both, and every call once held room for each of its steps: 10 kB.
+/// Rust gives a future that awaits one it was made with room for both, and every call once held room for each of its steps: 11 kB.
 async fn a_call_that_waits_holds_less_than_5_kb_of_wasm_memory(_: &World) {
     let Some(build) = tests_build() else {
         assert!(std::env::var_os("CI").is_none(), "there is no build for the tests");
