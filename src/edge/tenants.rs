@@ -41,7 +41,7 @@ pub fn ask_once(
     // What every call asks holds no secret; in what others ask there may be some.
     let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
     let said = platform::ask(&here.tenants, tenant, &body, short, request, gone.as_deref());
-    async move { asked(&JsFuture::from(said).await.ok()?.dyn_into::<Uint8Array>().ok()?.to_vec()) }
+    async move { asked(&JsFuture::from(said.ok()?).await.ok()?.dyn_into::<Uint8Array>().ok()?.to_vec()) }
 }
 
 /// What `ask` of `ask.js` gives.

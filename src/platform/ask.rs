@@ -8,6 +8,7 @@ use web_sys::{Request, Response};
 extern "C" {
     /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile. `short`: in a header, which the platform's
     /// traces show.
+    #[wasm_bindgen(catch)]
     pub fn ask(
         namespace: &JsValue,
         tenant: &str,
@@ -15,7 +16,7 @@ extern "C" {
         short: bool,
         request: Option<&Request>,
         gone: Option<&[u8]>,
-    ) -> Promise;
+    ) -> Result<Promise, JsValue>;
 
     /// Opens the live status of a tenant.
     #[wasm_bindgen(catch)]

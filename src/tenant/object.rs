@@ -269,8 +269,10 @@ impl Shell {
 
     /// Asks a pool's object.
     async fn borrow(self: Rc<Self>, errant: Errant) {
-        let said = platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), false, None, None);
-        let said = JsFuture::from(said).await.ok();
+        let said = match platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), false, None, None) {
+            Ok(said) => JsFuture::from(said).await.ok(),
+            Err(_) => None,
+        };
         // What precedes the object's own words: when it was asked and answered, and whether the caller has gone.
         let reply = said.and_then(|said| from_wire(Uint8Array::new(&said).to_vec().get(17..)?));
         self.event(|desk, _, host| desk.lent(&errant, reply, host));
