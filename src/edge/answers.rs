@@ -2,7 +2,6 @@
 
 use super::tenants;
 use crate::http::{self, Answer};
-use crate::json::ToJson;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{self, No};
@@ -38,8 +37,7 @@ impl Reply {
             Self::Preflight(answer) => answer,
             Self::Done(response) => return Ok(response),
         };
-        let headers = answer.headers.to_json().to_string();
-        platform::answer(answer.status, &headers, &answer.body)
+        platform::answer(answer.status, &http::as_init(&answer.headers), &answer.body)
     }
 }
 

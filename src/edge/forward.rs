@@ -11,9 +11,9 @@ use super::call::Call;
 use super::permit::Permit;
 use super::settle::End;
 use crate::http::{
-    Headers, Placed, Returning, Sending, Target, VendorTarget, outgoing, outgoing_query, returned, value,
+    Headers, Placed, Returning, Sending, Target, VendorTarget, as_init, outgoing, outgoing_query, returned, value,
 };
-use crate::json::{Items, ToJson};
+use crate::json::Items;
 use crate::platform::{self, Sent};
 use crate::policy::Credential;
 use crate::refusal::{Reason, Refusal};
@@ -140,7 +140,7 @@ impl Forward<'_> {
             accept_encoding: encodings.as_deref(),
         };
         let headers = outgoing(&call.incoming.headers, &sending);
-        let headers = headers.to_json().to_string();
+        let headers = as_init(&headers);
         let url = self.vendor.url(&route.base_url, outgoing_query(self.vendor.query, placed).as_deref());
         let method = &call.incoming.method;
         let sent = platform::send(&call.request, &url, method, &headers, self.body, route.timeout_ms as f64).await;
@@ -171,7 +171,7 @@ impl Forward<'_> {
             would: permit.would.as_deref(),
             origin: call.incoming.origin(),
         };
-        let returned = returned(&headers, &returning).to_json().to_string();
+        let returned = as_init(&returned(&headers, &returning));
         // A limit on bytes says so in its field (`policy_item`), and whether it is about this call in the other; nothing else has
         // to know how long an answer was.
         let about_this = |item: &str| permit.rate_limit.contains(item.split(';').next().unwrap_or_default().trim());

@@ -73,8 +73,7 @@ pub async fn keep(
 pub fn answered(answer: &job::Answer, origin: Option<&str>) -> Reply {
     let mut headers = answer.headers.clone();
     http::allow(&mut headers, origin);
-    let headers = crate::json!(headers).to_string();
-    match platform::answer_whole(answer.status, &headers, &answer.body.0) {
+    match platform::answer_whole(answer.status, &http::as_init(&headers), &answer.body.0) {
         Ok(response) => Reply::Done(response),
         Err(_) => {
             Refusal::new(Reason::Internal, "the stored answer cannot be sent: see it in the job's document").into()

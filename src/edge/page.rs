@@ -5,7 +5,6 @@ use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
 use crate::http::{self, Answer, Headers, Target};
-use crate::json::ToJson;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use wasm_bindgen::JsCast;
@@ -44,8 +43,7 @@ pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, t
         headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
     }
     http::allow(&mut headers, incoming.origin());
-    let headers = headers.to_json().to_string();
-    match platform::file(&here.assets, request, path, &headers).await {
+    match platform::file(&here.assets, request, path, &http::as_init(&headers)).await {
         Ok(response) => response.dyn_into::<Response>().map_or_else(|_| nothing(), Reply::Done),
         Err(_) => Refusal::new(Reason::Internal, "the status page's files cannot be read: deploy them again").into(),
     }

@@ -50,7 +50,7 @@ fn asked(said: &[u8]) -> Option<Asked> {
     let (asked, said) = said.split_first_chunk()?;
     let (at, said) = said.split_first_chunk()?;
     let (gone, said) = said.split_first()?;
-    let (asked, at) = (i64::from_be_bytes(*asked), i64::from_be_bytes(*at));
+    let [asked, at] = [asked, at].map(|time| platform::time(f64::from_be_bytes(*time)));
     let reply = if said.is_empty() { Reply::Done } else { from_wire(said)? };
     let elapsed_ms = u64::try_from(at.saturating_sub(asked)).unwrap_or_default();
     Some(Asked { reply, at, elapsed_ms, gone: *gone == 1 })

@@ -13,7 +13,7 @@ mod redirect;
 mod retry_after;
 mod target;
 
-pub use answer::{Answer, Headers, accepts_problem, value};
+pub use answer::{Answer, Headers, accepts_problem, as_init, value};
 pub use cors::{allow, is_preflight, preflight};
 pub use headers::{Placed, Returning, Sending, outgoing, outgoing_query, returned};
 pub use prefer::Prefer;

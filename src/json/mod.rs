@@ -15,7 +15,7 @@ pub use {
     decimal::{decimal, scaled},
     items::Items,
     read::{Fault, MAX_DEPTH, read},
-    write::ToJson,
+    write::{ToJson, members},
 };
 
 /// A JSON value.

@@ -96,6 +96,21 @@ impl Display for Value {
     }
 }
 
+/// The text of an object of strings. Each name is there once.
+pub fn members(members: &[(String, String)]) -> String {
+    let mut text = String::with_capacity(members.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum());
+    let mut mark = '{';
+    for (name, value) in members {
+        text.push(mark);
+        mark = ',';
+        write_string(name, &mut text);
+        text.push(':');
+        write_string(value, &mut text);
+    }
+    text.push_str(if mark == '{' { "{}" } else { "}" });
+    text
+}
+
 fn write(value: &Value, to: &mut String) {
     match value {
         Value::Null => to.push_str("null"),

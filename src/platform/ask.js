@@ -44,8 +44,8 @@ async function answered(answer, asked, signal, leave) {
 function said(asked, signal, bytes) {
   const whole = new Uint8Array(17 + bytes.byteLength);
   const head = new DataView(whole.buffer);
-  head.setBigInt64(0, BigInt(asked));
-  head.setBigInt64(8, BigInt(Date.now()));
+  head.setFloat64(0, asked);
+  head.setFloat64(8, Date.now());
   whole[16] = signal?.aborted ? 1 : 0;
   whole.set(bytes, 17);
   return whole;

@@ -146,8 +146,9 @@ export class Sent {
       const { value, done } = await this.reader.read();
       if (!done) this.peeked.push(value);
       this.whole = done || (this.peeked.length === 1 && value.byteLength === this.length);
-      // All of it is here: what happens to it from now on is no matter of the vendor's time.
-      if (this.whole) clearTimeout(this.timer);
+      // All of it is here: what happens to it from now on is no matter of the vendor's time. Where its only chunk is all that is
+      // passed on, that can wait until the answer is on its way.
+      if (done) clearTimeout(this.timer);
     } catch {
       this.broken = true; // met again, and dealt with, when the body is passed on
     }
@@ -170,7 +171,7 @@ export class Sent {
     }
     if (this.whole && this.peeked[0]?.byteLength === this.length) {
       this.bytes = this.length;
-      this.over = this.#said("whole");
+      this.only = true;
       return new Response(this.peeked[0], init);
     }
     if (request.signal.aborted) {
@@ -187,10 +188,14 @@ export class Sent {
     return new Response(readable, init);
   }
 
-  // When and how the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes. `over` says the
-  // same where it was all there from the beginning.
+  // When and how the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes.
   async ended() {
     return this.#said(await this.end);
+  }
+
+  // The same, where it was all there from the beginning.
+  get over() {
+    return this.only ? this.#said("whole") : undefined;
   }
 
   #said(how) {

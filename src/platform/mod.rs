@@ -41,8 +41,12 @@ impl Zones for Intl {
 
 /// Unix time, milliseconds. It stands still while nothing is awaited.
 pub fn now() -> i64 {
-    // Whole, and far below 2^53.
-    glue::now() as i64
+    time(glue::now())
+}
+
+/// A time of JavaScript's, whole and far below 2^53.
+pub const fn time(ms: f64) -> i64 {
+    ms as i64
 }
 
 /// Sets the object's alarm, Unix ms.

@@ -1,7 +1,7 @@
 //! Callers: in a closed loop, each one call at a time; or at a steady rate, whatever becomes of the calls.
 
 use crate::figures::Figures;
-use crate::wire::Line;
+use crate::wire::{Line, request};
 use serde::Deserialize;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -135,16 +135,8 @@ impl Run {
 
     fn request(&self, number: u64) -> Vec<u8> {
         let Order { to, target, headers, keys, .. } = &self.order;
-        let target = target.replace("{n}", &number.to_string());
-        let mut request = format!("GET {target} HTTP/1.1\r\nHost: {to}\r\n");
-        for (name, value) in headers {
-            request.extend([name, ": ", value, "\r\n"]);
-        }
         let key = (number as usize - 1).checked_rem(keys.len()).and_then(|turn| keys.get(turn));
-        if let Some(key) = key {
-            request.extend(["Sluice-Key: ", key, "\r\n"]);
-        }
-        request.push_str("\r\n");
-        request.into_bytes()
+        let key = key.map(|key| ("Sluice-Key".to_owned(), key.clone()));
+        request(to, target, headers.iter().chain(&key), number)
     }
 }

@@ -6,6 +6,7 @@
 
 mod callers;
 mod figures;
+mod turns;
 mod vendor;
 mod wire;
 
@@ -40,6 +41,8 @@ enum Orders {
     Came { least: usize },
     /// Callers.
     Call(Box<Order>),
+    /// Calls to several in turn.
+    Turns(turns::Order),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -80,5 +83,6 @@ async fn obey(order: Orders, vendor: &Rc<Vendor>) -> io::Result<Value> {
         }
         Orders::Came { least } => Ok(json!(vendor.came(least).await)),
         Orders::Call(order) => callers::call(*order).await,
+        Orders::Turns(order) => turns::call(order).await,
     }
 }

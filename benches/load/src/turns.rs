@@ -1,0 +1,67 @@
+//! Calls to several in turn, at a steady rate: what slows the machine for a while slows all of them alike, so that their times can be
+//! compared to a few hundredths of a millisecond.
+
+use crate::wire::{Line, request};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::io;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// Whom to call, and how often.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    subjects: Vec<Subject>,
+    /// In each, every subject has a turn; they take turns in beginning it.
+    rounds: usize,
+    /// Calls in a turn, one at a time.
+    calls: usize,
+    /// Calls a second.
+    rate: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subject {
+    /// Host and port.
+    to: String,
+    /// Path and query. `{n}` stands for the call's number, from 1.
+    target: String,
+    /// On every request.
+    headers: Vec<(String, String)>,
+}
+
+/// Makes the calls, and tells how long those to each subject took, microseconds, in their order. All must be answered with 200.
+///
+/// A call's time begins when it goes out, and not when it was due: the timer here is late by up to a millisecond, as much as a call takes.
+pub async fn call(order: Order) -> io::Result<Value> {
+    let mut lines = Vec::new();
+    for subject in &order.subjects {
+        lines.push((subject, Line::connect(&subject.to).await?, Vec::new()));
+    }
+    let apart = Duration::from_secs_f64(order.rate.recip());
+    let mut due = Instant::now();
+    for _ in 0..order.rounds {
+        for (subject, line, took) in &mut lines {
+            for _ in 0..order.calls {
+                due += apart;
+                sleep_until(due).await;
+                let request = request(&subject.to, &subject.target, &subject.headers, took.len() as u64 + 1);
+                let began = Instant::now();
+                line.send(&request).await?;
+                let answer = line.message(|_| ()).await?;
+                took.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+                let status = answer.map_or(0, |(head, ())| head.status);
+                if status != 200 {
+                    return Err(io::Error::other(format!("{} answered {status}", subject.to)));
+                }
+            }
+        }
+        lines.rotate_left(1);
+    }
+    // Back in the order's order.
+    let turned = order.rounds % lines.len().max(1);
+    lines.rotate_right(turned);
+    Ok(json!(lines.into_iter().map(|(_, _, took)| took).collect::<Vec<_>>()))
+}
