@@ -32,7 +32,7 @@ const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--r
 const SECTIONS = {
   core: [core, {}, {}],
   wasm: [wasm, {}, { starts: 1 }],
-  edge: [edge, {}, { turns: { most: { rounds: 1, seconds: 1 }, steady: { rounds: 2, calls: 20 } } }],
+  edge: [edge, {}, { turns: { starts: 1, seconds: 1, rounds: 25 } }],
   scale: [scale, {}, { tenants: [1, 10], waiting: [10, 100], seconds: 1, calls: 100 }],
   watchers: [watchers, {}, { rounds: 1 }],
   goodput: [goodput, {}, { seconds: 5 }],

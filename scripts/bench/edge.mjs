@@ -4,7 +4,7 @@ import { startSluice, unthrottled } from './sluice.mjs';
 import { median, percentile } from './numbers.mjs';
 import { startWorker } from './worker.mjs';
 
-/** Calls at once, where as many are made as can be; and calls a second, where a single one's time is looked at. */
+/** Calls at once, where as many are made as can be; and calls a second, one at a time, where a single one's time is looked at. */
 const CALLERS = 16;
 const RATE = 100;
 const WARM_SECONDS = 0.5;
@@ -13,43 +13,49 @@ const TARGET = '/leads?email=ada@example.com&n={n}';
 const HEADERS = [['Accept', 'application/json'], ['Accept-Encoding', 'gzip, deflate'], ['User-Agent', 'bench/1.0 (sluice)']];
 
 /**
- * How often each is looked at in turn, and for how many seconds or calls: what slows the machine for a while then slows them all. What a
- * call takes at a steady rate, less than 2 ms, moves by a third within seconds; turns of a fifth of a second, more than a hundred of them,
- * tell a few hundredths of a millisecond apart.
+ * All are started so often; each time, as many calls as can be are made to each for some seconds, and then single ones to each in turn.
+ * A call takes less than 2 ms, and tenths more or less from one second to the next, which the turns even out, and from one start to the
+ * next, as memory happens to be laid out: one start tells a tenth of the difference between two of them, and several a few hundredths.
  */
-const TURNS = { most: { rounds: 5, seconds: 3 }, steady: { rounds: 125, calls: 20 } };
+const TURNS = { starts: 6, seconds: 3, rounds: 450 };
 
 export async function edge({ load, floor, turns = TURNS }) {
-  const subjects = await startSubjects(load.vendor, floor);
-  try {
-    const most = await asManyAsCanBe(load, subjects, turns.most);
-    const steady = await atASteadyRate(load, subjects, turns.steady);
-    return Object.fromEntries(Object.keys(subjects).map((name) => [name, { rps: most[name], ...steady[name] }]));
-  } finally {
-    for (const subject of Object.values(subjects)) subject.stop();
-  }
-}
-
-/** Calls a second of each, in the middle of its turns. */
-async function asManyAsCanBe(load, subjects, { rounds, seconds }) {
-  const seen = Object.fromEntries(Object.keys(subjects).map((name) => [name, []]));
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, { to, target = TARGET, headers = HEADERS }] of Object.entries(subjects)) {
-      const call = await load.order('call', { to, target, headers, callers: CALLERS, seconds: seconds + WARM_SECONDS, warm_seconds: WARM_SECONDS });
-      if (call.broken || Object.keys(call.by_status).some((status) => status !== '200')) throw new Error(`${name} answered ${JSON.stringify(call.by_status)}, and ${call.broken} calls had no answer`);
-      seen[name].push(call.rps);
+  const seen = {};
+  for (let start = 0; start < turns.starts; start++) {
+    const subjects = await startSubjects(load.vendor, floor);
+    try {
+      const rps = await asManyAsCanBe(load, subjects, turns.seconds);
+      const took = await oneAtATime(load, subjects, turns.rounds);
+      for (const name of Object.keys(subjects)) {
+        seen[name] ??= { rps: [], took: [] };
+        seen[name].rps.push(rps[name]);
+        seen[name].took.push(...took[name]);
+      }
+    } finally {
+      for (const subject of Object.values(subjects)) subject.stop();
     }
   }
-  return Object.fromEntries(Object.entries(seen).map(([name, all]) => [name, median(all)]));
+  return Object.fromEntries(Object.entries(seen).map(([name, { rps, took }]) => [
+    name, { rps: median(rps), p50_ms: median(took) / 1_000, p99_ms: percentile(took, 0.99) / 1_000 },
+  ]));
 }
 
-/** What a call of each takes. */
-async function atASteadyRate(load, subjects, { rounds, calls }) {
+/** Calls a second of each. */
+async function asManyAsCanBe(load, subjects, seconds) {
+  const rps = {};
+  for (const [name, { to, target = TARGET, headers = HEADERS }] of Object.entries(subjects)) {
+    const call = await load.order('call', { to, target, headers, callers: CALLERS, seconds: seconds + WARM_SECONDS, warm_seconds: WARM_SECONDS });
+    if (call.broken || Object.keys(call.by_status).some((status) => status !== '200')) throw new Error(`${name} answered ${JSON.stringify(call.by_status)}, and ${call.broken} calls had no answer`);
+    rps[name] = call.rps;
+  }
+  return rps;
+}
+
+/** What each call to each took, microseconds. */
+async function oneAtATime(load, subjects, rounds) {
   const called = Object.values(subjects).map(({ to, target = TARGET, headers = HEADERS }) => ({ to, target, headers }));
-  const took = await load.order('turns', { subjects: called, rounds, calls, rate: RATE });
-  return Object.fromEntries(Object.keys(subjects).map((name, at) => [
-    name, { p50_ms: median(took[at]) / 1_000, p99_ms: percentile(took[at], 0.99) / 1_000 },
-  ]));
+  const took = await load.order('turns', { subjects: called, rounds, rate: RATE });
+  return Object.fromEntries(Object.keys(subjects).map((name, at) => [name, took[at]]));
 }
 
 async function startSubjects(vendor, floor) {

@@ -1,8 +1,8 @@
 // The shipped build in two isolates of one workerd, as the platform may run it: the Worker, and its objects with a meter around them.
 import { join } from 'node:path';
 import { wranglerConfig } from '../lib/config.mjs';
-import { inRoot } from '../lib/places.mjs';
-import { modules } from '../lib/wasm.mjs';
+import { modules, workerModules } from '../lib/wasm.mjs';
+import { embedded } from '../lib/workerd.mjs';
 
 const text = JSON.stringify;
 
@@ -10,8 +10,7 @@ const text = JSON.stringify;
 export function metered({ folder, objects, vars }) {
   const { compatibilityDate, compatibilityFlags } = wranglerConfig();
   const { main, wasm } = modules(folder);
-  const shipped = `(name = "index.js", esModule = embed ${text(inRoot(main))}), (name = "index_bg.wasm", wasm = embed ${text(inRoot(wasm))})`;
-  const own = ['metered.js', 'hook.js'].map((name) => `(name = ${text(name)}, esModule = embed ${text(inRoot('benches/workers', name))})`);
+  const object = { 'metered.js': 'benches/workers/metered.js', 'hook.js': 'benches/workers/hook.js', 'index.js': main, 'index_bg.wasm': wasm };
   const bindings = [
     ...vars.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`),
     '(name = "SELF", service = "sluice")',
@@ -31,12 +30,12 @@ const config :Workerd.Config = (
   ],
 );
 const sluice :Workerd.Worker = (
-  modules = [${shipped}],
+  modules = [${embedded(workerModules(folder)).join(', ')}],
   bindings = [(name = "TENANT", durableObjectNamespace = (className = "Tenant", serviceName = "desk")), ${bindings}],
   ${dates},
 );
 const desk :Workerd.Worker = (
-  modules = [${own.join(', ')}, ${shipped}],
+  modules = [${embedded(object).join(', ')}],
   bindings = [(name = "TENANT", durableObjectNamespace = "Tenant"), ${bindings}],
   durableObjectNamespaces = [(className = "Tenant", uniqueKey = "Tenant", enableSql = true)],
   durableObjectStorage = (localDisk = "objects"),

@@ -35,7 +35,7 @@ function edge({ sluice, floor, passthrough, js_object }) {
   const each = { Sluice: sluice, 'the floor': floor, 'pass-through': passthrough, 'object limiter in JavaScript': js_object };
   return [
     ...Object.entries(each).map(([name, { rps, p50_ms, p99_ms }]) =>
-      line(`edge: ${name}`, `${one(rps / floor.rps, 2)} of the floor's calls/s (${one(rps, 0)}); at 100 calls/s p50 ${one(p50_ms, 2)}, p99 ${one(p99_ms, 2)} ms`)),
+      line(`edge: ${name}`, `${one(rps / floor.rps, 2)} of the floor's calls/s (${one(rps, 0)}); one at a time p50 ${one(p50_ms, 2)}, p99 ${one(p99_ms, 2)} ms`)),
     line("edge: Sluice's calls/s by the floor's", one(ratio, 2), '≥ 0.85', ratio >= 0.85),
     line("edge: p50 added to pass-through, Sluice's by the floor's", one(added(sluice) / added(floor), 2), '≤ 1.15', added(sluice) <= added(floor) * 1.15),
   ];

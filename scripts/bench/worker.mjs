@@ -3,9 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { wranglerConfig } from '../lib/config.mjs';
-import { inRoot } from '../lib/places.mjs';
 import { kill } from '../lib/processes.mjs';
-import { serve } from '../lib/workerd.mjs';
+import { embedded, serve } from '../lib/workerd.mjs';
 
 const text = JSON.stringify;
 const lines = (items) => `[${items.join(', ')}]`;
@@ -13,8 +12,6 @@ const lines = (items) => `[${items.join(', ')}]`;
 /** `modules`: name → path, the first is the main one. `objects`: binding → class. `vars`: name → value. */
 function configuration({ modules, objects, vars, folder }) {
   const { compatibilityDate, compatibilityFlags } = wranglerConfig();
-  const made = Object.entries(modules).map(([name, path]) =>
-    `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(inRoot(path))})`);
   const bindings = [
     ...Object.entries(objects).map(([name, className]) => `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`),
     ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
@@ -30,7 +27,7 @@ const config :Workerd.Config = (
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "worker")],
 );
 const worker :Workerd.Worker = (
-  modules = ${lines(made)},
+  modules = ${lines(embedded(modules))},
   compatibilityDate = ${text(compatibilityDate)},
   compatibilityFlags = ${text(compatibilityFlags)},
   bindings = ${lines(bindings)},

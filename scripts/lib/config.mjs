@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { inRoot } from './places.mjs';
 
-/** `{compatibilityDate, compatibilityFlags, assets, objects}`; reads only this project's own, plainly written file. */
+/** `{main, compatibilityDate, compatibilityFlags, assets, objects}`; reads only this project's own, plainly written file. */
 export function wranglerConfig() {
   const text = readFileSync(inRoot('wrangler.toml'), 'utf8');
   const need = (pattern) => {
@@ -11,6 +11,7 @@ export function wranglerConfig() {
     return found;
   };
   return {
+    main: need(/^main = "([^"]+)"/m),
     compatibilityDate: need(/^compatibility_date = "([^"]+)"/m),
     compatibilityFlags: JSON.parse(need(/^compatibility_flags = (\[[^\]]*\])/m)),
     assets: need(/^\[assets\]\ndirectory = "([^"]+)"/m),

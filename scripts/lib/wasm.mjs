@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { wranglerConfig } from './config.mjs';
 import { esbuildPath, wasmOptPath } from './npm.mjs';
 import { namedByPlace } from './order.mjs';
 import { inRoot, readText } from './places.mjs';
@@ -39,8 +40,14 @@ const STAMP = '.sluice-stamp';
 export const SHIPPED = { folder: 'build', features: [] };
 export const PANICKING = { folder: 'build-panic', features: ['panic-trigger', 'memory-figure'] };
 
-/** What the Worker consists of; `main` of wrangler.toml is the first. */
+/** What is built. */
 export const modules = (folder) => ({ main: `${folder}/index.js`, wasm: `${folder}/index_bg.wasm` });
+
+/** What the Worker consists of, under the names by which one part of it finds another: `main` of wrangler.toml, and what is built. */
+export function workerModules(folder) {
+  const [entry, named, made] = [wranglerConfig().main, modules(SHIPPED.folder), modules(folder)];
+  return { [entry]: entry, [named.main]: made.main, [named.wasm]: made.wasm };
+}
 
 /** Makes sure that the build is there and new. `rust` is what `findRust` gave. */
 export async function buildWasm(rust, { folder, features } = SHIPPED) {

@@ -8,16 +8,19 @@ import { wranglerConfig } from './config.mjs';
 import { workerdPath } from './npm.mjs';
 import { inRoot } from './places.mjs';
 import { start } from './processes.mjs';
-import { modules } from './wasm.mjs';
+import { workerModules } from './wasm.mjs';
 
 // Cap'n Proto's text form quotes as C does, which JSON's strings satisfy.
 const text = (value) => JSON.stringify(value);
 const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join('')}  ]`;
 
+/** Modules as workerd's configuration has them: name → path, the first is the main one. */
+export const embedded = (modules) => Object.entries(modules).map(([name, path]) =>
+  `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(inRoot(path))})`);
+
 /** The configuration as workerd reads it. `vars` are names; the values stay in the environment. */
 function configuration({ folder, objects, port, vars }) {
   const wrangler = wranglerConfig();
-  const { main, wasm } = modules(folder);
   const compatibility = `compatibilityDate = ${text(wrangler.compatibilityDate)}`;
   const bindings = [
     ...wrangler.objects.map(({ binding, className }) => `(name = ${text(binding)}, durableObjectNamespace = ${text(className)})`),
@@ -40,10 +43,7 @@ const config :Workerd.Config = (
 );
 
 const sluice :Workerd.Worker = (
-  modules = [
-    (name = "index.js", esModule = embed ${text(inRoot(main))}),
-    (name = "index_bg.wasm", wasm = embed ${text(inRoot(wasm))}),
-  ],
+  modules = ${list(embedded(workerModules(folder)))},
   ${compatibility},
   compatibilityFlags = ${text(wrangler.compatibilityFlags)},
   bindings = ${list(bindings)},

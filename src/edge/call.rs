@@ -9,10 +9,10 @@ use super::record::Record;
 use super::{account, attempts, is_own_page, keep, known, settle, token, upload};
 use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use crate::key::{self, Claims, PREFIX, Place, Role};
-use crate::platform::{self, Context};
+use crate::platform::{self, Context, Deferred};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, No};
-use futures_channel::oneshot;
+use js_sys::Promise;
 use std::rc::Rc;
 use web_sys::Request;
 
@@ -48,20 +48,53 @@ pub struct Call {
 
 /// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would cancel this Worker
 /// together with its caller, and neither a permit on its way nor the vendor's answer would be settled.
-pub async fn throttled(
+pub fn throttled(
     here: Rc<Installation>,
     keys: Rc<Keys>,
     request: Request,
     context: &Context,
     incoming: Rc<Incoming>,
-) -> Reply {
-    let (give, given) = oneshot::channel();
+) -> Promise {
+    let (give, given) = Give::new(Rc::clone(&incoming));
     let prefer = Prefer::read(&incoming.headers);
     let (id, reports, begun) = (platform::random_id(), Default::default(), account::begin());
     let call = Call { here, request, incoming, id, prefer, reports, begun };
     context.wait_until(&platform::spawn(async move { call.live(&keys, give).await }));
-    // Untold only if the call's life has ended in a panic.
-    given.await.unwrap_or_else(|_| Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into())
+    given
+}
+
+/// Gives the caller its answer, once.
+struct Give(Option<(Deferred, Rc<Incoming>)>);
+
+impl Give {
+    /// The promise is of the answer.
+    fn new(incoming: Rc<Incoming>) -> (Self, Promise) {
+        let answer = platform::deferred();
+        let promise = answer.promise();
+        (Self(Some((answer, incoming))), promise)
+    }
+
+    /// If the caller has gone, nobody takes it.
+    fn give(mut self, reply: Reply) {
+        self.give_once(reply);
+    }
+
+    fn give_once(&mut self, reply: Reply) {
+        let Some((answer, incoming)) = self.0.take() else { return };
+        match reply.into_response(incoming.origin()) {
+            Ok(response) => answer.resolve(&response),
+            Err(fault) => answer.reject(&fault),
+        }
+    }
+}
+
+impl Drop for Give {
+    fn drop(&mut self) {
+        // Not given only if the call's life has ended in a panic.
+        if self.0.is_some() {
+            self.give_once(Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into());
+        }
+    }
 }
 
 /// What a key says, if it holds; `at` is Unix ms.
@@ -71,7 +104,7 @@ pub fn open_key(keys: &Keys, key: &str, at: i64) -> Result<Claims, Refusal> {
 }
 
 impl Call {
-    async fn live(&self, keys: &Keys, give: oneshot::Sender<Reply>) {
+    async fn live(&self, keys: &Keys, give: Give) {
         let mut record = Record::new(&self.id, &self.incoming);
         let came = self.run(keys, &mut record).await;
         // On the heap, since a call that waits would hold room for it.
@@ -81,11 +114,10 @@ impl Call {
     }
 
     /// Gives the caller its answer, and sees the call to its end.
-    async fn end(&self, came: Result<(Permit, UnderWay), Stop>, give: oneshot::Sender<Reply>, record: &mut Record) {
+    async fn end(&self, came: Result<(Permit, UnderWay), Stop>, give: Give, record: &mut Record) {
         match came {
             Ok((permit, under_way)) => {
-                // Not taken if the caller has gone: the vendor's answer is settled all the same.
-                let _ = give.send(under_way.reply);
+                give.give(under_way.reply);
                 // What the caller waits for goes first, unless others wait for what follows.
                 if permit.route.unhurried {
                     platform::pause(0.0, None).await;
@@ -100,15 +132,15 @@ impl Call {
                 upload::drain(&self.request, &self.incoming).await;
                 record.refused(&no.refusal);
                 let answer = answers::refused_call(&no, &self.id, self.incoming.header("accept"));
-                let _ = give.send(Reply::Own(answer));
+                give.give(Reply::Own(answer));
             }
             Err(Stop::Said(reason, answer)) => {
                 record.said(reason, answer.status);
-                let _ = give.send(Reply::Own(answer));
+                give.give(Reply::Own(answer));
             }
             Err(Stop::Kept(reply, status)) => {
                 record.said(None, status);
-                let _ = give.send(reply);
+                give.give(reply);
             }
             Err(Stop::Gone) => record.gone(),
         }

@@ -10,12 +10,18 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::errand::{Errand, LONGEST};
 use crate::tenant::protocol::from_wire;
 use js_sys::Uint8Array;
-use wasm_bindgen::{JsCast, JsValue};
+use std::rc::Rc;
+use wasm_bindgen::JsCast;
 use web_sys::Request;
 
 /// Takes an errand, if it is stamped as one of this installation's, and does it after it has been answered.
-pub async fn take(env: &JsValue, request: &Request, context: &Context, incoming: &Incoming, stamp: &str) -> Reply {
-    let here = Installation::of(env);
+pub async fn take(
+    here: Rc<Installation>,
+    request: &Request,
+    context: &Context,
+    incoming: &Incoming,
+    stamp: &str,
+) -> Reply {
     let Some(errand) = read(&here, request, incoming, stamp).await else {
         return Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into();
     };

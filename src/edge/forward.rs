@@ -11,9 +11,9 @@ use super::call::Call;
 use super::permit::Permit;
 use super::settle::End;
 use crate::http::{
-    Headers, Placed, Returning, Sending, Target, VendorTarget, as_init, outgoing, outgoing_query, returned, value,
+    Headers, Lines, Placed, Returning, Sending, Target, VendorTarget, as_init, outgoing, outgoing_query, returned,
+    value,
 };
-use crate::json::Items;
 use crate::platform::{self, Sent};
 use crate::policy::Credential;
 use crate::refusal::{Reason, Refusal};
@@ -63,17 +63,15 @@ struct Head(i64, u16, String, Headers);
 
 impl Head {
     fn read(text: &str) -> Option<Self> {
-        let mut items = Items::of(text)?;
-        Some(Self(items.number()?, u16::try_from(items.number()?).ok()?, items.text()?, items.pairs()?))
+        let mut lines = Lines::of(text);
+        Some(Self(lines.number()?, lines.number()?, lines.text()?.to_owned(), lines.headers()?))
     }
 }
 
 /// How a body ended; its bytes.
-fn ended(text: &str) -> Option<(String, u64)> {
-    let mut items = Items::of(text)?;
-    // When, Unix ms.
-    items.number()?;
-    Some((items.text()?, u64::try_from(items.number()?).ok()?))
+fn ended(text: &str) -> Option<(&str, u64)> {
+    let mut lines = Lines::of(text);
+    Some((lines.text()?, lines.number()?))
 }
 
 /// A call that is to be forwarded.
@@ -316,7 +314,7 @@ impl Ending {
             let verdict = unanswered(why);
             (verdict.outcome, verdict.error_code)
         };
-        let (outcome, error_code) = match how.as_str() {
+        let (outcome, error_code) = match how {
             "whole" => return end,
             "timeout" => broken(Unanswered::Timeout),
             // Given up by the caller, not by the vendor, which may still be at work: no error of its own.

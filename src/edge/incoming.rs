@@ -1,8 +1,7 @@
 //! A request as the platform hands it over, read in one crossing.
 
-use crate::http::value;
+use crate::http::{Lines, value};
 use crate::job;
-use crate::json::Items;
 use crate::platform;
 use crate::tenant::protocol::BodyLength;
 use wasm_bindgen::JsValue;
@@ -42,14 +41,15 @@ impl Incoming {
     }
 
     fn of(text: &str) -> Option<Self> {
-        let mut items = Items::of(text)?;
+        let mut lines = Lines::of(text);
         Some(Self {
-            at: items.number()?,
-            method: items.text()?,
-            url: items.text()?,
-            has_body: items.truth()?,
-            accept_encoding: items.any()?.as_str().map(str::to_owned),
-            headers: items.pairs()?,
+            at: lines.number()?,
+            method: lines.text()?.to_owned(),
+            url: lines.text()?.to_owned(),
+            has_body: lines.text()? == "true",
+            // An empty one says something else than none.
+            accept_encoding: lines.text()?.strip_prefix('=').map(str::to_owned),
+            headers: lines.headers()?,
         })
     }
 

@@ -35,7 +35,7 @@ use answers::Reply;
 #[cfg(feature = "panic-trigger")]
 pub use call::panic_if_asked;
 use incoming::Incoming;
-use installation::Installation;
+use installation::{Installation, Keys};
 use js_sys::Promise;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -43,25 +43,40 @@ use wasm_bindgen::prelude::*;
 use web_sys::Request;
 
 /// The Worker's one entry point.
+///
+/// # Errors
+/// If the platform gives a request that is none.
 #[wasm_bindgen]
-pub fn fetch(request: Request, env: JsValue, context: Context) -> Promise {
-    platform::promise(async move {
-        let incoming = Rc::new(Incoming::read(&request)?);
-        let reply = route(request, &env, &context, Rc::clone(&incoming)).await;
+pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promise, JsValue> {
+    let incoming = Rc::new(Incoming::read(&request)?);
+    let here = Installation::of(env);
+    // What most requests are has one future to its end, and none to wait for that.
+    if let Some(keys) = throttled(&here, &incoming) {
+        return Ok(call::throttled(here, keys, request, &context, incoming));
+    }
+    Ok(platform::promise(async move {
+        let reply = route(here, request, &context, &incoming).await;
         reply.into_response(incoming.origin()).map(JsValue::from)
-    })
+    }))
 }
 
-/// What is at this address.
-async fn route(request: Request, env: &JsValue, context: &Context, incoming: Rc<Incoming>) -> Reply {
+/// Whether it is a call to a vendor; then the keys.
+fn throttled(here: &Installation, incoming: &Incoming) -> Option<Rc<Keys>> {
+    let elsewhere = incoming.header(STAMP).is_some() || is_preflight(&incoming.method, &incoming.headers);
+    let keys = here.keys.as_ref().ok().filter(|_| !elsewhere)?;
+    let target = parse_target(&incoming.url, here.host_suffix.as_deref()).ok()?;
+    matches!(target.address, Address::Vendor(_)).then(|| Rc::clone(keys))
+}
+
+/// What is at this address, where it is no vendor's.
+async fn route(here: Rc<Installation>, request: Request, context: &Context, incoming: &Incoming) -> Reply {
     if let Some(stamp) = incoming.header(STAMP) {
-        return errand::take(env, &request, context, &incoming, stamp).await;
+        return errand::take(here, &request, context, incoming, stamp).await;
     }
     // Answered before anything else is looked at: the real call decides.
     if is_preflight(&incoming.method, &incoming.headers) {
         return Reply::Preflight(preflight(&incoming.headers));
     }
-    let here = Installation::of(env);
     let target = match parse_target(&incoming.url, here.host_suffix.as_deref()) {
         Ok(target) => target,
         // Without its secrets an installation answers nothing else, not even that.
@@ -69,8 +84,8 @@ async fn route(request: Request, env: &JsValue, context: &Context, incoming: Rc<
     };
     let address = target.address;
     match address {
-        Address::Health => return page::health(&incoming),
-        Address::File => return page::file(&here, &request, &incoming, &target).await,
+        Address::Health => return page::health(incoming),
+        Address::File => return page::file(&here, &request, incoming, &target).await,
         _ => {}
     }
     let keys = match &here.keys {
@@ -79,19 +94,18 @@ async fn route(request: Request, env: &JsValue, context: &Context, incoming: Rc<
     };
     // On the heap, since a call that waits would hold room for the largest of them.
     let answer: Pin<Box<dyn Future<Output = Reply> + '_>> = match address {
-        Address::Vendor(_) => return call::throttled(here, keys, request, context, incoming).await,
-        Address::Admin(address) => Box::pin(admin::serve(&here, &keys, &request, &incoming, address)),
+        Address::Admin(address) => Box::pin(admin::serve(&here, &keys, &request, incoming, address)),
         Address::Status | Address::Metrics | Address::Usage { .. } | Address::Errors { .. } => {
-            Box::pin(status::document(&here, &keys, &incoming, &target))
+            Box::pin(status::document(&here, &keys, incoming, &target))
         }
-        Address::Live => Box::pin(status::live(&here, &keys, &incoming, &target)),
+        Address::Live => Box::pin(status::live(&here, &keys, incoming, &target)),
         Address::Jobs
         | Address::Job(_)
         | Address::JobResponse(_)
         | Address::DeadLetters
         | Address::DeadLetter(_)
         | Address::Replay(_)
-        | Address::ReplayAll => Box::pin(jobs::serve(&here, &keys, &incoming, &target)),
+        | Address::ReplayAll => Box::pin(jobs::serve(&here, &keys, incoming, &target)),
         _ => {
             let detail = "nothing is at this address yet: see the readme for those there are";
             return Refusal::new(Reason::NotFound, detail).into();

@@ -86,7 +86,10 @@ mod tests {
         };
         assert_eq!(pairs(&[]), "{}");
         assert_eq!(pairs(&[("Accept", "a\"b"), ("Vary", "Origin")]), r#"{"Accept":"a\"b","Vary":"Origin"}"#);
-        assert_eq!(pairs(&[("set-cookie", "a=1"), ("Set-Cookie", "b=2")]), r#"[["set-cookie","a=1"],["Set-Cookie","b=2"]]"#);
+        assert_eq!(
+            pairs(&[("set-cookie", "a=1"), ("Set-Cookie", "b=2")]),
+            r#"[["set-cookie","a=1"],["Set-Cookie","b=2"]]"#
+        );
     }
 
     #[test]

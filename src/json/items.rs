@@ -18,11 +18,6 @@ impl Items {
         }
     }
 
-    /// The next, whatever it is.
-    pub fn any(&mut self) -> Option<Value> {
-        self.0.next()
-    }
-
     /// The next, a string.
     pub fn text(&mut self) -> Option<String> {
         match self.0.next()? {
@@ -34,11 +29,6 @@ impl Items {
     /// The next, a whole number.
     pub fn number(&mut self) -> Option<i64> {
         self.0.next()?.as_i64()
-    }
-
-    /// The next, `true` or `false`.
-    pub fn truth(&mut self) -> Option<bool> {
-        self.0.next()?.as_bool()
     }
 
     /// The next, a list of pairs of strings.

@@ -98,7 +98,8 @@ impl Display for Value {
 
 /// The text of an object of strings. Each name is there once.
 pub fn members(members: &[(String, String)]) -> String {
-    let mut text = String::with_capacity(members.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum());
+    let mut text =
+        String::with_capacity(members.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum());
     let mut mark = '{';
     for (name, value) in members {
         text.push(mark);

@@ -25,15 +25,17 @@ globalThis.queueMicrotask = (task) => void settled.then(task);
 
 // --- the caller's request
 
+// When it came, its method, its URL, whether there is a body, the caller's own Accept-Encoding behind a `=` where the platform has put
+// another in its place, and its headers, name and value by turns: one a line.
 export function read(request) {
-  return JSON.stringify([
-    Date.now(),
-    request.method,
-    request.url,
-    request.body !== null,
-    request.cf?.clientAcceptEncoding ?? null,
-    [...request.headers],
-  ]);
+  const encodings = request.cf?.clientAcceptEncoding;
+  return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${encodings === undefined ? "" : `=${encodings}`}`, request.headers);
+}
+
+function lines(first, headers) {
+  let text = first;
+  for (const [name, value] of headers) text += `\n${name}\n${value}`;
+  return text;
 }
 
 // Reads and drops up to `most` bytes within `ms`, so that a caller still sending comes to read the refusal.
@@ -104,7 +106,7 @@ function rejoined(chunks, rest) {
 
 // --- the vendor
 
-// A call to the vendor. `head` is JSON: when the headers came, status, reason, headers; or when and why none came.
+// A call to the vendor. `head`: when the headers came, status, reason, headers; or when none came, 0, and why; one a line.
 export class Sent {
   constructor(control, timer) {
     this.control = control;
@@ -118,18 +120,16 @@ export class Sent {
   // What has come, and the first chunk of a short body with it.
   async came(response) {
     this.response = response;
-    this.head = JSON.stringify([Date.now(), response.status, response.statusText, [...response.headers]]);
+    this.head = lines(`${Date.now()}\n${response.status}\n${response.statusText}`, response.headers);
     const length = response.headers.get("content-length");
     this.length = length !== null && /^\d+$/.test(length) ? Number(length) : null;
     if (response.body && this.length > 0 && this.length <= WHOLE_BYTES) await this.#read();
     return this;
   }
 
-  failed(why, error) {
+  failed(why) {
     clearTimeout(this.timer);
-    // A URL may carry a vendor's secret in its query.
-    const detail = String(error?.message ?? error).replace(/https?:\S+/g, "…");
-    this.head = JSON.stringify([Date.now(), 0, why, [["detail", detail]]]);
+    this.head = `${Date.now()}\n0\n${why}`;
     return this;
   }
 
@@ -188,7 +188,7 @@ export class Sent {
     return new Response(readable, init);
   }
 
-  // When and how the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes.
+  // How the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes; one a line.
   async ended() {
     return this.#said(await this.end);
   }
@@ -200,7 +200,7 @@ export class Sent {
 
   #said(how) {
     clearTimeout(this.timer);
-    return JSON.stringify([Date.now(), how, this.bytes]);
+    return `${how}\n${this.bytes}`;
   }
 
   // Nothing of the answer is wanted.
@@ -301,13 +301,13 @@ export async function send(request, url, method, headers, body, milliseconds) {
     fetched = body === null
       ? fetch(url, { ...init, encodeResponseBody: "manual" })
       : fetch(outgoing(request, url, method, init, body), { encodeResponseBody: "manual" });
-  } catch (error) {
-    return sent.failed("unsent", error);
+  } catch {
+    return sent.failed("unsent");
   }
   try {
     return await sent.came(await fetched);
-  } catch (error) {
-    return sent.failed(control.signal.aborted ? TIMEOUT : "unreachable", error);
+  } catch {
+    return sent.failed(control.signal.aborted ? TIMEOUT : "unreachable");
   }
 }
 
@@ -415,6 +415,10 @@ export async function file(assets, request, path, headers) {
   if (tag) all.set("ETag", tag);
   const body = request.method === "HEAD" || response.status === 304 ? null : response.body;
   return new Response(body, { status: response.status, headers: all });
+}
+
+export function deferred() {
+  return Promise.withResolvers();
 }
 
 export function log(line) {

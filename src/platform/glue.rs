@@ -105,6 +105,24 @@ extern "C" {
     #[wasm_bindgen(catch)]
     pub async fn file(assets: &JsValue, request: &Request, path: &str, headers: &str) -> Result<JsValue, JsValue>;
 
+    /// A promise, and how it is settled.
+    pub type Deferred;
+
+    /// A new one.
+    pub fn deferred() -> Deferred;
+
+    /// The promise.
+    #[wasm_bindgen(method, getter)]
+    pub fn promise(this: &Deferred) -> Promise;
+
+    /// It is kept.
+    #[wasm_bindgen(method)]
+    pub fn resolve(this: &Deferred, value: &JsValue);
+
+    /// It is broken.
+    #[wasm_bindgen(method)]
+    pub fn reject(this: &Deferred, fault: &JsValue);
+
     /// A line in the log.
     pub fn log(line: &str);
 

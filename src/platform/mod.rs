@@ -13,8 +13,8 @@ mod object;
 
 pub use ask::{Taken, ask, live, reply, short_ask};
 pub use glue::{
-    Context, Sent, answer, answer_bytes, answer_whole, bytes, bytes_of, drain, file, keep, log, pause, post_form, read,
-    read_up_to, read_whole, send, sign,
+    Context, Deferred, Sent, answer, answer_bytes, answer_whole, bytes, bytes_of, deferred, drain, file, keep, log,
+    pause, post_form, read, read_up_to, read_whole, send, sign,
 };
 pub use object::{
     State, Timer, Watch, accept, all, all_after, close, load, note, run, run_with_id, run_with_row, sockets, sql_of,
@@ -24,6 +24,7 @@ pub use object::{
 use crate::civil::Zones;
 use js_sys::Promise;
 use js_sys::futures::future_to_promise;
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use wasm_bindgen::prelude::*;
@@ -99,10 +100,22 @@ pub fn random(bytes: &mut [u8]) {
     }
 }
 
+thread_local! {
+    /// Ids to come: to ask the platform for one costs the same as for many.
+    static AHEAD: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+}
+
 /// 128 random bits, hexadecimal.
 pub fn random_id() -> String {
-    let mut bytes = [0; 16];
-    random(&mut bytes);
+    let bytes = AHEAD.with_borrow_mut(|ahead| {
+        ahead.pop().unwrap_or_else(|| {
+            let mut ids = [[0; 16]; 16];
+            random(ids.as_flattened_mut());
+            let [first, others @ ..] = ids;
+            ahead.extend(others);
+            first
+        })
+    });
     bytes.iter().fold(String::with_capacity(32), |mut id, byte| {
         id.extend([byte >> 4, byte & 15].map(|half| char::from_digit(u32::from(half), 16).unwrap_or('0')));
         id

@@ -14,7 +14,7 @@ use crate::key::{Claims, Master, stamp};
 use crate::platform::{self, Intl, State, Timer, Watch};
 use futures_channel::oneshot;
 use js_sys::futures::JsFuture;
-use js_sys::{Promise, Reflect, Uint8Array};
+use js_sys::{Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -51,6 +51,8 @@ struct Shell {
 #[derive(Default)]
 struct Inner {
     name: String,
+    /// The name has come with an ask.
+    called: bool,
     desk: Option<(Desk, Sqlite)>,
     /// An event has begun and not ended: found set, it ended in a panic, and left the desk who knows how.
     busy: bool,
@@ -70,8 +72,15 @@ type Waiting = Waiters<oneshot::Sender<Reply>>;
 /// What an ask led to.
 enum Said {
     Now(Reply),
-    /// With true for an ask whose caller may go away meanwhile.
-    Later(Ticket, oneshot::Receiver<Reply>, bool),
+    Later(Later),
+}
+
+/// An ask that waits.
+struct Later {
+    ticket: Ticket,
+    told: oneshot::Receiver<Reply>,
+    /// Its caller may go away meanwhile.
+    can_go: bool,
 }
 
 #[wasm_bindgen]
@@ -103,10 +112,12 @@ impl Tenant {
         Self { shell: AssertUnwindSafe(shell) }
     }
 
-    /// An ask of the Worker's, or a WebSocket to take in.
-    pub fn fetch(&self, request: Request) -> Promise {
-        let shell = Rc::clone(&self.shell);
-        platform::promise(async move { shell.fetch(request).await.map(JsValue::from) })
+    /// An ask of the Worker's, or a WebSocket to take in: a response, or where it takes its time the promise of one.
+    ///
+    /// # Errors
+    /// If the platform gives something else.
+    pub fn fetch(&self, request: Request) -> Result<JsValue, JsValue> {
+        self.shell.fetch(request)
     }
 
     /// The alarm rings.
@@ -134,24 +145,35 @@ impl Tenant {
 }
 
 impl Shell {
-    async fn fetch(self: Rc<Self>, request: Request) -> Result<Response, JsValue> {
-        // The name comes with each ask: an object does not know under which one it was found.
-        self.is_called(&request.url());
-        if request.method() == "GET" {
-            return self.live.accept(&self.state, &request, |claims| self.status(claims));
-        }
-        let said = match platform::short_ask(&request)? {
-            Some(body) => self.hear(&body),
-            None => self.hear(&Uint8Array::new(&platform::bytes_of(&request).await?).to_vec()),
-        };
-        let (ticket, told, can_go) = match said {
-            Some(Said::Now(reply)) => return Ok(answer(&reply)),
-            Some(Said::Later(ticket, told, can_go)) => (ticket, told, can_go),
-            None => {
-                let detail = "not an ask: the Worker and the object are of different releases";
-                return Ok(platform::answer_bytes(400, detail.as_bytes()));
+    fn fetch(self: &Rc<Self>, request: Request) -> Result<JsValue, JsValue> {
+        self.inner.borrow_mut().is_called(|| request.url());
+        let shell = Rc::clone(self);
+        Ok(match platform::short_ask(&request)?.map(|body| self.hear(&body)) {
+            // What is asked most, and answered at once, needs no future.
+            Some(Ok(Said::Now(reply))) => answer(&reply).into(),
+            Some(Ok(Said::Later(later))) => {
+                platform::promise(async { Ok(shell.wait(request, later).await.into()) }).into()
             }
-        };
+            Some(Err(no_ask)) => no_ask.into(),
+            None if request.method() == "GET" => {
+                self.live.accept(&self.state, &request, |claims| self.status(claims))?.into()
+            }
+            None => platform::promise(shell.hear_whole(request)).into(),
+        })
+    }
+
+    /// The same of an ask that came in a body.
+    async fn hear_whole(self: Rc<Self>, request: Request) -> Result<JsValue, JsValue> {
+        Ok(match self.hear(&Uint8Array::new(&platform::bytes_of(&request).await?).to_vec()) {
+            Ok(Said::Now(reply)) => answer(&reply),
+            Ok(Said::Later(later)) => self.wait(request, later).await,
+            Err(no_ask) => no_ask,
+        }
+        .into())
+    }
+
+    /// The answer to an ask that waits.
+    async fn wait(self: Rc<Self>, request: Request, Later { ticket, told, can_go }: Later) -> Response {
         let weak = Rc::downgrade(&self);
         let _watch = can_go.then(|| {
             Watch::new(&request, move || {
@@ -161,17 +183,15 @@ impl Shell {
             })
         });
         // Dropped untold only when the same call has asked again, and then nobody hears this answer.
-        Ok(answer(&told.await.unwrap_or(Reply::Again)))
+        answer(&told.await.unwrap_or(Reply::Again))
     }
 
-    /// Puts to the desk what came over the wire, if that is an ask.
-    fn hear(self: &Rc<Self>, words: &[u8]) -> Option<Said> {
-        from_wire(words).map(|ask| self.take(ask))
-    }
-
-    /// An ask at this address has come.
-    fn is_called(&self, url: &str) {
-        self.inner.borrow_mut().is_called(url.strip_prefix("http://object/").unwrap_or_default());
+    /// Puts to the desk what came over the wire; if that is no ask, the answer says so.
+    fn hear(self: &Rc<Self>, words: &[u8]) -> Result<Said, Response> {
+        from_wire(words).map(|ask| self.take(ask)).ok_or_else(|| {
+            let detail = "not an ask: the Worker and the object are of different releases";
+            platform::answer_bytes(400, detail.as_bytes())
+        })
     }
 
     /// Puts an ask to the desk.
@@ -196,7 +216,7 @@ impl Shell {
                 Answer::Wait(ticket) => {
                     let (tell, told) = oneshot::channel();
                     waiting.add(ticket, call, tell);
-                    Said::Later(ticket, told, can_go)
+                    Said::Later(Later { ticket, told, can_go })
                 }
             })
         });
@@ -324,8 +344,14 @@ impl Inner {
         Ok(done)
     }
 
-    /// A desk that an alarm has opened without knowing this name is opened anew.
-    fn is_called(&mut self, name: &str) {
+    /// An ask at this address has come: an object does not know under which name it was found, and is found under one alone. A desk that
+    /// an alarm has opened without knowing this name is opened anew.
+    fn is_called(&mut self, url: impl FnOnce() -> String) {
+        if std::mem::replace(&mut self.called, true) {
+            return;
+        }
+        let url = url();
+        let name = url.strip_prefix("http://object/").unwrap_or_default();
         if self.name != name {
             name.clone_into(&mut self.name);
             self.desk = None;

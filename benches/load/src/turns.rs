@@ -1,5 +1,5 @@
-//! Calls to several in turn, at a steady rate: what slows the machine for a while slows all of them alike, so that their times can be
-//! compared to a few hundredths of a millisecond.
+//! Calls to several in turn, one at a time, at a steady rate: what slows the machine for a while slows all of them alike, so that their
+//! times can be compared to a few hundredths of a millisecond.
 
 use crate::wire::{Line, request};
 use serde::Deserialize;
@@ -13,11 +13,9 @@ use tokio::time::{Instant, sleep_until};
 #[serde(deny_unknown_fields)]
 pub struct Order {
     subjects: Vec<Subject>,
-    /// In each, every subject has a turn; they take turns in beginning it.
+    /// In each, every subject is called once; they take turns in being the first.
     rounds: usize,
-    /// Calls in a turn, one at a time.
-    calls: usize,
-    /// Calls a second.
+    /// Calls a second, to all of them together.
     rate: f64,
 }
 
@@ -44,18 +42,16 @@ pub async fn call(order: Order) -> io::Result<Value> {
     let mut due = Instant::now();
     for _ in 0..order.rounds {
         for (subject, line, took) in &mut lines {
-            for _ in 0..order.calls {
-                due += apart;
-                sleep_until(due).await;
-                let request = request(&subject.to, &subject.target, &subject.headers, took.len() as u64 + 1);
-                let began = Instant::now();
-                line.send(&request).await?;
-                let answer = line.message(|_| ()).await?;
-                took.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-                let status = answer.map_or(0, |(head, ())| head.status);
-                if status != 200 {
-                    return Err(io::Error::other(format!("{} answered {status}", subject.to)));
-                }
+            due += apart;
+            sleep_until(due).await;
+            let request = request(&subject.to, &subject.target, &subject.headers, took.len() as u64 + 1);
+            let began = Instant::now();
+            line.send(&request).await?;
+            let answer = line.message(|_| ()).await?;
+            took.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+            let status = answer.map_or(0, |(head, ())| head.status);
+            if status != 200 {
+                return Err(io::Error::other(format!("{} answered {status}", subject.to)));
             }
         }
         lines.rotate_left(1);

@@ -88,7 +88,12 @@ impl Line {
 }
 
 /// A request, ready to send. `{n}` in the target stands for the number.
-pub fn request<'a>(to: &str, target: &str, headers: impl IntoIterator<Item = &'a (String, String)>, number: u64) -> Vec<u8> {
+pub fn request<'a>(
+    to: &str,
+    target: &str,
+    headers: impl IntoIterator<Item = &'a (String, String)>,
+    number: u64,
+) -> Vec<u8> {
     let target = target.replace("{n}", &number.to_string());
     let mut request = format!("GET {target} HTTP/1.1\r\nHost: {to}\r\n");
     for (name, value) in headers {
