@@ -90,7 +90,7 @@ impl Give {
 
 impl Drop for Give {
     fn drop(&mut self) {
-        // Not given only if the call's life has ended in a panic.
+        // Not given if the caller has gone, or the call's life has ended in a panic.
         if self.0.is_some() {
             self.give_once(Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into());
         }

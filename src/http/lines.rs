@@ -1,5 +1,5 @@
 //! The head of a request or an answer as JavaScript hands it over: its parts one a line, and then its headers, name and value by turns.
-//! No part of it has a line's end in it, and to put it together and to take it apart takes a fraction of what JSON does.
+//! No part of it has a line's end in it, which is all there is to read and write: a call has two of these on its way.
 
 use super::answer::Headers;
 use std::str::{FromStr, Split};

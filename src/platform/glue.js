@@ -29,7 +29,8 @@ globalThis.queueMicrotask = (task) => void settled.then(task);
 // another in its place, and its headers, name and value by turns: one a line.
 export function read(request) {
   const encodings = request.cf?.clientAcceptEncoding;
-  return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${encodings === undefined ? "" : `=${encodings}`}`, request.headers);
+  const replaced = typeof encodings === "string" ? `=${encodings}` : "";
+  return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${replaced}`, request.headers);
 }
 
 function lines(first, headers) {
