@@ -14,8 +14,8 @@ const HEADERS = [['Accept', 'application/json'], ['Accept-Encoding', 'gzip, defl
 
 /**
  * All are started so often; each time, as many calls as can be are made to each for some seconds, and then single ones to each in turn.
- * A call takes less than 2 ms, and tenths more or less from one second to the next, which the turns even out, and from one start to the
- * next, as memory happens to be laid out: one start tells a tenth of the difference between two of them, and several a few hundredths.
+ * A call takes less than 2 ms: a third of that more or less from one second to the next, which the turns even out, and some hundredths
+ * from one start to the next, as memory happens to be laid out, which several starts do.
  */
 const TURNS = { starts: 6, seconds: 3, rounds: 450 };
 
