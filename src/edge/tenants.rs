@@ -1,12 +1,14 @@
 //! Asking a tenant's object.
 
 use super::installation::Installation;
-use crate::platform;
+use crate::map::Map;
+use crate::platform::{self, Place};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Ask, Reply, from_wire, to_wire};
-use js_sys::Uint8Array;
 use js_sys::futures::JsFuture;
-use wasm_bindgen::JsCast;
+use js_sys::{Array, Uint8Array};
+use std::cell::RefCell;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Request;
 
 /// How often one thing is asked, all told: an object that a deploy has just replaced answers the next ask.
@@ -14,6 +16,13 @@ const TRIES: u32 = 3;
 
 /// Name of the object that lists the tenants. No tenant has it: it is no name.
 pub const DIRECTORY: &str = "*";
+
+/// Places of objects that are kept; at this many all are dropped, and found again.
+const MOST_PLACES: usize = 1_024;
+
+thread_local! {
+    static PLACES: RefCell<Map<String, Place>> = RefCell::default();
+}
 
 /// An object's answer.
 pub struct Asked {
@@ -40,20 +49,35 @@ pub fn ask_once(
     let gone = call.map(|call| to_wire(&Ask::Gone(call.to_owned())));
     // What every call asks holds no secret; in what others ask there may be some.
     let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
-    let said = platform::ask(&here.tenants, tenant, &body, short, request, gone.as_deref());
-    async move { asked(&JsFuture::from(said.ok()?).await.ok()?.dyn_into::<Uint8Array>().ok()?.to_vec()) }
+    let asked = platform::now();
+    let said =
+        of_object(here, tenant, |place| platform::ask(&here.tenants, place, &body, short, request, gone.as_deref()));
+    async move {
+        let said = JsFuture::from(said?).await.ok()?;
+        let at = platform::now();
+        let (said, gone) = match said.dyn_into::<Uint8Array>() {
+            Ok(said) => (said, false),
+            Err(said) => (said.dyn_into::<Array>().ok()?.get(0).dyn_into::<Uint8Array>().ok()?, true),
+        };
+        let said = said.to_vec();
+        // A caller that had gone before has had nothing asked.
+        let reply = if said.is_empty() { Reply::Done } else { from_wire(&said)? };
+        let elapsed_ms = u64::try_from(at.saturating_sub(asked)).unwrap_or_default();
+        Some(Asked { reply, at, elapsed_ms, gone })
+    }
 }
 
-/// What `ask` of `ask.js` gives.
-fn asked(said: &[u8]) -> Option<Asked> {
-    // When it was asked, when answered, whether the caller has gone; then the object's own words, if it was asked at all.
-    let (asked, said) = said.split_first_chunk()?;
-    let (at, said) = said.split_first_chunk()?;
-    let (gone, said) = said.split_first()?;
-    let [asked, at] = [asked, at].map(|time| platform::time(f64::from_be_bytes(*time)));
-    let reply = if said.is_empty() { Reply::Done } else { from_wire(said)? };
-    let elapsed_ms = u64::try_from(at.saturating_sub(asked)).unwrap_or_default();
-    Some(Asked { reply, at, elapsed_ms, gone: *gone == 1 })
+/// Does something with the place of a tenant's object.
+fn of_object<T>(here: &Installation, tenant: &str, act: impl FnOnce(&Place) -> Result<T, JsValue>) -> Option<T> {
+    PLACES.with_borrow_mut(|places| {
+        if places.get(tenant).is_none() {
+            if places.len() >= MOST_PLACES {
+                places.clear();
+            }
+            places.insert(tenant.to_owned(), platform::place(&here.tenants, tenant).ok()?);
+        }
+        act(places.get(tenant)?).ok()
+    })
 }
 
 /// Asks until the object has an answer. For what may be asked twice.

@@ -1,54 +1,48 @@
 // What Worker and object say to each other: asks and their replies, errands, the live status. No decision is taken here.
 
-// What goes in a header between Worker and object, in base64, where the platform's traces may show it: asks and replies that Rust says
-// may, up to so many bytes. To read a body takes both sides longer than all the rest of an ask.
-const ASK = "sluice-ask";
-const REPLY = "sluice-reply";
+// What goes in the URL from Worker to object, and in a header back, in base64, where the platform's traces may show it: asks and replies
+// that Rust says may, up to so many bytes. To read a body takes both sides longer than all the rest of an ask; a header, a tenth of that.
 const SHORT_BYTES = 2_048;
 
 // --- the tenant's object
 
-// One ask: when it was put, when answered, whether the caller had gone by then, and the answer. Its going is told to
-// the object at once, in a request of its own: to abort the ask instead would lose a permit that is on its way back.
-// Thousands may wait for their answers at once. What they hold meanwhile is copied and marked whenever the platform collects garbage,
-// so none of the ask's bytes are among it.
-export function ask(namespace, tenant, body, short, request, gone) {
-  const asked = Date.now();
-  const signal = request?.signal;
-  if (signal?.aborted) return Promise.resolve(said(asked, signal, new Uint8Array(0)));
-  const url = `http://object/${tenant}`;
-  const stub = namespace.getByName(tenant);
-  const leave = signal && leaving(stub, url, gone.toBase64());
-  signal?.addEventListener("abort", leave);
-  // A body is a copy: Wasm's memory may move or be used anew before it is sent.
-  const answer = short && body.byteLength <= SHORT_BYTES ? put(stub, url, body.toBase64()) : stub.fetch(url, { method: "POST", body: body.slice() });
-  return answered(answer, asked, signal, leave);
+// Where the object of a name is. To be kept: to find it by its name takes half as long as to ask it.
+export function place(namespace, name) {
+  return { id: namespace.idFromName(name), url: `http://object/${name}` };
 }
 
-const put = (stub, url, words) => stub.fetch(url, { method: "POST", headers: { [ASK]: words } });
+// One ask, and the answer; in a list if the caller had gone by then. Its going is told to the object at once, in a request of
+// its own: to abort the ask instead would lose a permit that is on its way back.
+// Thousands may wait for their answers at once. What they hold meanwhile is copied and marked whenever the platform collects garbage,
+// so none of the ask's bytes are among it.
+export function ask(namespace, place, body, short, request, gone) {
+  const { id, url } = place;
+  const signal = request?.signal;
+  if (signal?.aborted) return Promise.resolve([new Uint8Array(0)]);
+  const stub = namespace.get(id);
+  const leave = signal && leaving(stub, url, gone.toBase64());
+  if (signal) signal.onabort = leave;
+  // A body is a copy: Wasm's memory may move or be used anew before it is sent.
+  const answer = short && body.byteLength <= SHORT_BYTES ? put(stub, url, body.toBase64()) : stub.fetch(url, { method: "POST", body: body.slice() });
+  return answered(answer, signal);
+}
+
+const POST = { method: "POST" };
+
+const put = (stub, url, words) => stub.fetch(`${url}?${words}`, POST);
 
 const leaving = (stub, url, words) => () => put(stub, url, words).then((response) => response.text(), () => {});
 
-async function answered(answer, asked, signal, leave) {
+async function answered(answer, signal) {
   try {
     const response = await answer;
-    const reply = response.headers.get(REPLY);
+    const reply = response.headers.get("sluice-reply");
     const whole = reply === null ? new Uint8Array(await response.arrayBuffer()) : Uint8Array.fromBase64(reply);
     if (response.status !== 200) throw new Error(`status ${response.status}`);
-    return said(asked, signal, whole);
+    return signal?.aborted ? [whole] : whole;
   } finally {
-    signal?.removeEventListener("abort", leave);
+    if (signal) signal.onabort = null;
   }
-}
-
-function said(asked, signal, bytes) {
-  const whole = new Uint8Array(17 + bytes.byteLength);
-  const head = new DataView(whole.buffer);
-  head.setFloat64(0, asked);
-  head.setFloat64(8, Date.now());
-  whole[16] = signal?.aborted ? 1 : 0;
-  whole.set(bytes, 17);
-  return whole;
 }
 
 export function live(namespace, tenant, claims, protocol) {
@@ -88,12 +82,13 @@ export class Taken {
 
 // An object's reply that anybody may see.
 export function reply(body) {
-  if (body.byteLength <= SHORT_BYTES) return new Response(null, { headers: { [REPLY]: body.toBase64() } });
+  if (body.byteLength <= SHORT_BYTES) return new Response(null, { headers: { "sluice-reply": body.toBase64() } });
   return new Response(body.slice());
 }
 
-// The ask that came in a header, if it did.
+// The ask that came in the URL, if it did.
 export function shortAsk(request) {
-  const ask = request.headers.get(ASK);
-  return ask === null ? undefined : Uint8Array.fromBase64(ask);
+  const { url } = request;
+  const at = url.indexOf("?");
+  return at < 0 ? undefined : Uint8Array.fromBase64(url.slice(at + 1));
 }

@@ -6,12 +6,18 @@ use web_sys::{Request, Response};
 
 #[wasm_bindgen(module = "/src/platform/ask.js")]
 extern "C" {
-    /// Asks a tenant's object; tells it `gone` if the caller of `request` goes meanwhile. `short`: in a header, which the platform's
-    /// traces show.
+    /// Where an object is.
+    pub type Place;
+
+    /// Where the object of a name is.
+    #[wasm_bindgen(catch)]
+    pub fn place(namespace: &JsValue, name: &str) -> Result<Place, JsValue>;
+
+    /// Asks an object; tells it `gone` if the caller of `request` goes meanwhile. `short`: in the URL, which the platform's traces show.
     #[wasm_bindgen(catch)]
     pub fn ask(
         namespace: &JsValue,
-        tenant: &str,
+        place: &Place,
         body: &[u8],
         short: bool,
         request: Option<&Request>,
@@ -48,7 +54,7 @@ extern "C" {
     /// An object's reply to an ask, that anybody may see.
     pub fn reply(body: &[u8]) -> Response;
 
-    /// The ask that came in a header, if it did.
+    /// The ask that came in the URL, if it did.
     #[wasm_bindgen(catch, js_name = shortAsk)]
     pub fn short_ask(request: &Request) -> Result<Option<Vec<u8>>, JsValue>;
 }

@@ -11,7 +11,7 @@ mod ask;
 mod glue;
 mod object;
 
-pub use ask::{Taken, ask, live, reply, short_ask};
+pub use ask::{Place, Taken, ask, live, place, reply, short_ask};
 pub use glue::{
     Context, Deferred, Sent, answer, answer_bytes, answer_whole, bytes, bytes_of, deferred, drain, file, keep, log,
     pause, post_form, read, read_up_to, read_whole, send, sign,

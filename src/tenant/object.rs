@@ -289,12 +289,13 @@ impl Shell {
 
     /// Asks a pool's object.
     async fn borrow(self: Rc<Self>, errant: Errant) {
-        let said = match platform::ask(&self.objects, &errant.object, &to_wire(&errant.ask), false, None, None) {
+        let place = platform::place(&self.objects, &errant.object);
+        let words = to_wire(&errant.ask);
+        let said = match place.and_then(|place| platform::ask(&self.objects, &place, &words, false, None, None)) {
             Ok(said) => JsFuture::from(said).await.ok(),
             Err(_) => None,
         };
-        // What precedes the object's own words: when it was asked and answered, and whether the caller has gone.
-        let reply = said.and_then(|said| from_wire(Uint8Array::new(&said).to_vec().get(17..)?));
+        let reply = said.and_then(|said| from_wire(&Uint8Array::new(&said).to_vec()));
         self.event(|desk, _, host| desk.lent(&errant, reply, host));
     }
 
@@ -351,7 +352,9 @@ impl Inner {
             return;
         }
         let url = url();
-        let name = url.strip_prefix("http://object/").unwrap_or_default();
+        // Behind it there may be an ask.
+        let place = url.split('?').next().unwrap_or_default();
+        let name = place.strip_prefix("http://object/").unwrap_or_default();
         if self.name != name {
             name.clone_into(&mut self.name);
             self.desk = None;
