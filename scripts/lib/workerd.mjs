@@ -18,8 +18,11 @@ const list = (items) => `[\n${items.map((item) => `    ${item},\n`).join('')}  ]
 export const embedded = (modules) => Object.entries(modules).map(([name, path]) =>
   `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(inRoot(path))})`);
 
-/** The configuration as workerd reads it. `vars` are names; the values stay in the environment. */
-function configuration({ folder, objects, port, vars }) {
+/**
+ * The configuration as workerd reads it. `vars` are names; the values stay in the environment. `cf`: the header with what the platform is to
+ * know of a connection, where a test has something to say there.
+ */
+function configuration({ folder, objects, port, vars, cf }) {
   const wrangler = wranglerConfig();
   const compatibility = `compatibilityDate = ${text(wrangler.compatibilityDate)}`;
   const bindings = [
@@ -39,7 +42,7 @@ const config :Workerd.Config = (
     (name = "page", disk = (path = ${text(inRoot(wrangler.assets))})),
     (name = "assets", worker = .assets),
   ],
-  sockets = [(name = "http", address = ${text(`127.0.0.1:${port}`)}, http = (), service = "sluice")],
+  sockets = [(name = "http", address = ${text(`127.0.0.1:${port}`)}, http = (${cf ? `cfBlobHeader = ${text(cf)}` : ''}), service = "sluice")],
 );
 
 const sluice :Workerd.Worker = (
@@ -60,10 +63,10 @@ const assets :Workerd.Worker = (
 }
 
 /** Starts workerd with its storage in `persist`. Resolves to `{child, port}` when it listens. */
-export function startWorkerd({ folder, persist, port, vars, verbose = false, quiet = false, options }) {
+export function startWorkerd({ folder, persist, port, vars, cf, verbose = false, quiet = false, options }) {
   const objects = join(persist, 'objects');
   mkdirSync(objects, { recursive: true, mode: 0o700 });
-  return serve(configuration({ folder, objects, port, vars: Object.keys(vars) }), vars, { verbose, quiet, options });
+  return serve(configuration({ folder, objects, port, vars: Object.keys(vars), cf }), vars, { verbose, quiet, options });
 }
 
 /** Starts workerd on a configuration, with these variables. Resolves to `{child, port, ports}` when its sockets listen. `quiet`: no log. */

@@ -11,8 +11,8 @@ use super::call::Call;
 use super::permit::Permit;
 use super::settle::End;
 use crate::http::{
-    Headers, Lines, Placed, Returning, Sending, Target, VendorTarget, as_init, outgoing, outgoing_query, returned,
-    value,
+    Headers, Lines, Placed, Returning, Sending, Target, VendorTarget, as_init, changes, outgoing, outgoing_query,
+    returned, value,
 };
 use crate::platform::{self, Sent};
 use crate::policy::Credential;
@@ -140,8 +140,8 @@ impl Forward<'_> {
         let headers = outgoing(&call.incoming.headers, &sending);
         let headers = as_init(&headers);
         let url = self.vendor.url(&route.base_url, outgoing_query(self.vendor.query, placed).as_deref());
-        let method = &call.incoming.method;
-        let sent = platform::send(&call.request, &url, method, &headers, self.body, route.timeout_ms as f64).await;
+        let head = [call.incoming.method.as_str(), &url, &headers].join("\n");
+        let sent = platform::send(&call.request, &head, self.body, route.timeout_ms as f64).await;
         Ok(sent.unchecked_into())
     }
 
@@ -169,13 +169,13 @@ impl Forward<'_> {
             would: permit.would.as_deref(),
             origin: call.incoming.origin(),
         };
-        let returned = as_init(&returned(&headers, &returning));
+        let changes = changes(&headers, &returned(&headers, &returning));
         // A limit on bytes says so in its field (`policy_item`), and whether it is about this call in the other; nothing else has
         // to know how long an answer was.
         let about_this = |item: &str| permit.rate_limit.contains(item.split(';').next().unwrap_or_default().trim());
         let mut limits = route.rate_limit_policy.split(',');
         let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
-        match sent.deliver(&call.request, status, &reason, &returned, counted) {
+        match sent.deliver(&call.request, status, &[reason, changes].join("\n"), counted) {
             Ok(response) => {
                 let ending = Ending::Streaming(sent, attempt.end);
                 UnderWay { reply: Reply::Done(response), ending, status, refused: None, settled }

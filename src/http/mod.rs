@@ -2,6 +2,7 @@
 //! The edge reads both once and hands plain strings over; nothing here knows JavaScript, a clock or a vendor.
 
 mod answer;
+mod changes;
 mod cors;
 mod dots;
 mod headers;
@@ -15,6 +16,7 @@ mod retry_after;
 mod target;
 
 pub use answer::{Answer, Headers, accepts_problem, as_init, value};
+pub use changes::changes;
 pub use cors::{allow, is_preflight, preflight};
 pub use headers::{Placed, Returning, Sending, outgoing, outgoing_query, returned};
 pub use lines::Lines;

@@ -15,6 +15,11 @@ const READ_ON_BYTES = 10_485_760;
 // stream costs more than the rest of its call.
 const WHOLE_BYTES = 65_536;
 
+// What the platform puts in the place of a caller's Accept-Encoding: "br, gzip"
+// (https://developers.cloudflare.com/fundamentals/reference/http-request-headers/#accept-encoding). The caller's own is then among what it
+// tells of the connection, all of which it takes apart when any of it is asked for.
+const REPLACED = /\bbr\b/;
+
 // Statuses whose answers have no body, whatever their headers say.
 const BODILESS = [204, 205, 304];
 
@@ -28,7 +33,7 @@ globalThis.queueMicrotask = (task) => void settled.then(task);
 // When it came, its method, its URL, whether there is a body, the caller's own Accept-Encoding behind a `=` where the platform has put
 // another in its place, and its headers, name and value by turns: one a line.
 export function read(request) {
-  const encodings = request.cf?.clientAcceptEncoding;
+  const encodings = REPLACED.test(request.headers.get("accept-encoding")) ? request.cf?.clientAcceptEncoding : undefined;
   const replaced = typeof encodings === "string" ? `=${encodings}` : "";
   return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${replaced}`, request.headers);
 }
@@ -161,23 +166,25 @@ export class Sent {
     return this.peeked.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
   }
 
-  // The answer to the caller. Byte for byte: encodings are left alone, and a length stays.
+  // The answer to the caller. `head`: the reason; and what changes of the vendor's headers, as src/http/changes.rs tells it. Byte for byte:
+  // encodings are left alone, and a length stays.
   // `counted`: the bytes of a body of unknown length matter.
-  deliver(request, status, reason, headers, counted) {
+  deliver(request, status, head, counted) {
     const { response } = this;
-    const init = { status, statusText: reason, headers: JSON.parse(headers), encodeBody: "manual" };
+    const [statusText, ...changes] = head.split("\n");
+    const answer = (body) => changed(new Response(body, { status, statusText, headers: response.headers, encodeBody: "manual" }), changes);
     if (!response.body || BODILESS.includes(status)) {
       this.end = Promise.resolve("whole");
-      return new Response(null, init);
+      return answer(null);
     }
     if (this.whole && this.peeked[0]?.byteLength === this.length) {
       this.bytes = this.length;
       this.only = true;
-      return new Response(this.peeked[0], init);
+      return answer(this.peeked[0]);
     }
     if (request.signal.aborted) {
       this.end = this.#readOn();
-      return new Response(null, init);
+      return answer(null);
     }
     const { length } = this;
     const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(length);
@@ -186,7 +193,7 @@ export class Sent {
       if (how === "whole" && length !== null) this.bytes = length;
       return how;
     });
-    return new Response(readable, init);
+    return answer(readable);
   }
 
   // How the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes; one a line.
@@ -292,13 +299,29 @@ export class Sent {
   }
 }
 
-// Sends once. Never throws.
-export async function send(request, url, method, headers, body, milliseconds) {
+// An answer with headers changed.
+function changed(answer, changes) {
+  const { headers } = answer;
+  for (let at = 0; at < changes.length && changes[at] !== ""; ) {
+    const line = changes[at++];
+    const name = line.slice(1);
+    if (line[0] === "-") headers.delete(name);
+    else if (line[0] === "=") headers.set(name, changes[at++]);
+    else headers.append(name, changes[at++]);
+  }
+  return answer;
+}
+
+// Sends once. `head`: method, URL, and headers as JSON; one a line, since each text that is handed over takes its time, however short it
+// is. Never throws.
+export async function send(request, head, body, milliseconds) {
   const control = new AbortController();
   const sent = new Sent(control, setTimeout(() => control.abort(TIMEOUT), milliseconds));
   let fetched;
   try {
-    const init = { method, headers: JSON.parse(headers), redirect: "manual", signal: control.signal, cf: UNCACHED };
+    const [method, url] = head.split("\n", 2);
+    const headers = JSON.parse(head.slice(method.length + url.length + 2));
+    const init = { method, headers, redirect: "manual", signal: control.signal, cf: UNCACHED };
     fetched = body === null
       ? fetch(url, { ...init, encodeResponseBody: "manual" })
       : fetch(outgoing(request, url, method, init, body), { encodeResponseBody: "manual" });
@@ -345,16 +368,17 @@ export async function sign(key, text) {
 // Waits, and no longer than the caller of `request` does. Whether it is still there.
 export function pause(milliseconds, request) {
   const signal = request?.signal;
-  if (signal?.aborted) return Promise.resolve(false);
+  if (!signal) return new Promise((resolve) => setTimeout(resolve, milliseconds, true));
+  if (signal.aborted) return Promise.resolve(false);
   return new Promise((resolve) => {
     const end = (there) => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", leave);
+      signal.removeEventListener("abort", leave);
       resolve(there);
     };
     const leave = () => end(false);
     const timer = setTimeout(end, milliseconds, true);
-    signal?.addEventListener("abort", leave);
+    signal.addEventListener("abort", leave);
   });
 }
 

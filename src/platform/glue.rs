@@ -23,15 +23,8 @@ extern "C" {
     /// A call on its way.
     pub type Sent;
 
-    /// Sends to the vendor. `body`: null, true for the request's own, bytes, or a stream.
-    pub async fn send(
-        request: &Request,
-        url: &str,
-        method: &str,
-        headers: &str,
-        body: &JsValue,
-        milliseconds: f64,
-    ) -> JsValue;
+    /// Sends to the vendor. `head`: method, URL, and headers as JSON; one a line. `body`: null, true for the request's own, bytes, or a stream.
+    pub async fn send(request: &Request, head: &str, body: &JsValue, milliseconds: f64) -> JsValue;
 
     /// When the vendor's headers came, and what they are; as JSON.
     #[wasm_bindgen(method, getter)]
@@ -45,16 +38,10 @@ extern "C" {
     #[wasm_bindgen(method, getter, js_name = peekedBytes)]
     pub fn peeked_bytes(this: &Sent) -> f64;
 
-    /// The answer to the caller.
+    /// The answer to the caller. `head`: the reason; and what changes of the vendor's headers, as `changes` of src/http tells it.
     #[wasm_bindgen(method, catch)]
-    pub fn deliver(
-        this: &Sent,
-        request: &Request,
-        status: u16,
-        reason: &str,
-        headers: &str,
-        counted: bool,
-    ) -> Result<Response, JsValue>;
+    pub fn deliver(this: &Sent, request: &Request, status: u16, head: &str, counted: bool)
+    -> Result<Response, JsValue>;
 
     /// When and how the body ended, as JSON. Only after `deliver`.
     #[wasm_bindgen(method)]

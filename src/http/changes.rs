@@ -1,0 +1,105 @@
+//! What makes the headers of one message those of another. The platform copies headers whole in the time in which it takes in two of
+//! them as text, and most of an answer's are the vendor's, untouched.
+
+/// The changes, one a line: `-` and a name takes its values out; `=` and a name puts the value in the next line in their place; `+` and a
+/// name adds the value in the next line. Names are compared without regard to case.
+pub fn changes(from: &[(String, String)], to: &[(String, String)]) -> String {
+    let mut lines = String::new();
+    for name in names(from) {
+        if values(to, name).next().is_none() {
+            line(&mut lines, '-', name);
+        }
+    }
+    for name in names(to) {
+        if values(from, name).eq(values(to, name)) {
+            continue;
+        }
+        let marks = std::iter::once('=').chain(std::iter::repeat('+'));
+        for (mark, value) in marks.zip(values(to, name)) {
+            line(&mut lines, mark, name);
+            lines.push('\n');
+            lines.push_str(value);
+        }
+    }
+    lines
+}
+
+fn line(lines: &mut String, mark: char, name: &str) {
+    if !lines.is_empty() {
+        lines.push('\n');
+    }
+    lines.push(mark);
+    lines.push_str(name);
+}
+
+/// Each name once, as it is written where it comes first.
+fn names(headers: &[(String, String)]) -> impl Iterator<Item = &str> {
+    let names = headers
+        .iter()
+        .enumerate()
+        .filter(|(at, (name, _))| !headers.iter().take(*at).any(|(before, _)| before.eq_ignore_ascii_case(name)));
+    names.map(|(_, (name, _))| name.as_str())
+}
+
+fn values<'a>(headers: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
+    headers.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Headers;
+    use proptest::prelude::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> Headers {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// What the platform does with the lines: `deliver` of glue.js.
+    fn changed(from: &Headers, changes: &str) -> Headers {
+        let mut all = from.clone();
+        let mut lines = changes.split('\n');
+        while let Some(line) = lines.next().filter(|line| !line.is_empty()) {
+            let (mark, name) = line.split_at(1);
+            if mark != "+" {
+                all.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
+            }
+            if mark != "-" {
+                all.push((name.to_owned(), lines.next().expect("a value").to_owned()));
+            }
+        }
+        all
+    }
+
+    /// By name, in lower case; a name's values stay in their order.
+    fn sorted(headers: &Headers) -> Headers {
+        let mut all: Headers = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
+    #[test]
+    fn what_stays_is_not_told() {
+        let from = headers(&[("content-type", "text/csv"), ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("via", "x")]);
+        let to = headers(&[("Content-Type", "text/csv"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Via", "y")]);
+        assert_eq!(changes(&from, &to), "=Via\ny");
+        assert_eq!(changes(&from, &from), "");
+    }
+
+    #[test]
+    fn what_goes_is_taken_out_and_what_comes_is_put_in() {
+        let from = headers(&[("x-old", "1"), ("x-old", "2"), ("vary", "a")]);
+        let to = headers(&[("Vary", "a"), ("Vary", "b"), ("Sluice-Call", ""), ("Sluice-Attempts", "1")]);
+        assert_eq!(changes(&from, &to), "-x-old\n=Vary\na\n+Vary\nb\n=Sluice-Call\n\n=Sluice-Attempts\n1");
+    }
+
+    proptest! {
+        #[test]
+        fn it_leads_from_one_to_the_other(
+            from in prop::collection::vec(("[aAbBc]", "[xy]{0,1}"), 0..8),
+            to in prop::collection::vec(("[aAbBc]", "[xy]{0,1}"), 0..8),
+        ) {
+            prop_assert_eq!(sorted(&changed(&from, &changes(&from, &to))), sorted(&to));
+        }
+    }
+}
