@@ -1,5 +1,6 @@
 //! Calls to several in turn, one at a time, at a steady rate: what slows the machine for a while slows all of them alike, so that their
 //! times can be compared to a few hundredths of a millisecond.
+//! Each round has an order of its own, at random, so that none comes always after the same other.
 
 use crate::wire::{Line, request};
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 #[serde(deny_unknown_fields)]
 pub struct Order {
     subjects: Vec<Subject>,
-    /// In each, every subject is called once; they take turns in being the first.
+    /// In each, every subject is called once, in an order at random.
     rounds: usize,
     /// Calls a second, to all of them together.
     rate: f64,
@@ -40,8 +41,13 @@ pub async fn call(order: Order) -> io::Result<Value> {
     }
     let apart = Duration::from_secs_f64(order.rate.recip());
     let mut due = Instant::now();
+    // The same orders in each run.
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut turns: Vec<usize> = (0..lines.len()).collect();
     for _ in 0..order.rounds {
-        for (subject, line, took) in &mut lines {
+        random.shuffle(&mut turns);
+        for turn in &turns {
+            let Some((subject, line, took)) = lines.get_mut(*turn) else { continue };
             due += apart;
             sleep_until(due).await;
             let request = request(&subject.to, &subject.target, &subject.headers, took.len() as u64 + 1);
@@ -54,10 +60,6 @@ pub async fn call(order: Order) -> io::Result<Value> {
                 return Err(io::Error::other(format!("{} answered {status}", subject.to)));
             }
         }
-        lines.rotate_left(1);
     }
-    // Back in the order's order.
-    let turned = order.rounds % lines.len().max(1);
-    lines.rotate_right(turned);
     Ok(json!(lines.into_iter().map(|(_, _, took)| took).collect::<Vec<_>>()))
 }
