@@ -224,7 +224,8 @@ impl Pool {
         if turn == Turn::Same {
             return;
         }
-        let flying = self.recent.iter().filter(|(until, _)| *until > opens).map(|(_, n)| n).sum();
+        let flying =
+            self.recent.iter().filter(|(until, _)| *until > opens).map(|(_, n)| *n).fold(0, u64::saturating_add);
         self.count.turn(turn, if turn == Turn::Next { flying } else { 0 });
         // Who has not asked for a day is no longer of the pool.
         let yesterday = opens.saturating_sub(86_400_000);

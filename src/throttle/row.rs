@@ -429,7 +429,8 @@ impl Heir<'_> {
         let (last, now) = (self.next.last_settled, self.next.clock.last());
         let factor = self.next.adaptive.factor();
         let of_app = |meter: &&Meter| meter.stands == Stands::Budget && (app.is_none() || meter.app == app);
-        let today: u64 = self.next.meters.iter().filter(of_app).map(|meter| day_count(&meter.gauge)).sum();
+        let today =
+            self.next.meters.iter().filter(of_app).map(|meter| day_count(&meter.gauge)).fold(0, u64::saturating_add);
         match self.next.gauge_mut(meter) {
             Some(Gauge::Window { window, calls, .. }) if last.saturating_add(window.span()) > now => {
                 window.push(last, u32::try_from(*calls).unwrap_or(u32::MAX));

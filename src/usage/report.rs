@@ -119,7 +119,7 @@ pub fn document(kind: Kind, request: &str, entries: &mut [Entry]) -> String {
     for (at, Entry { day, counts }) in entries.iter_mut().enumerate() {
         // Those with most calls first.
         counts.sort_unstable_by(|(one, n), (other, m)| m.cmp(n).then_with(|| one.cmp(other)));
-        let total: u64 = counts.iter().map(|(_, n)| n).sum();
+        let total = counts.iter().map(|(_, n)| *n).fold(0, u64::saturating_add);
         let comma = if at > 0 { "," } else { "" };
         let date = utc_date(day.saturating_mul(DAY_MS));
         let _ = write!(to, "{comma}{{\"date\":\"{date}\",\"total\":{total},\"{list}\":[");
