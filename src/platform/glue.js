@@ -299,7 +299,7 @@ export class Sent {
   }
 }
 
-// An answer with headers changed.
+// An answer with headers changed. Where nothing changes, there is one line, with nothing in it.
 function changed(answer, changes) {
   const { headers } = answer;
   for (let at = 0; at < changes.length && changes[at] !== ""; ) {

@@ -6,7 +6,7 @@ use web_sys::{Request, Response};
 
 #[wasm_bindgen(module = "/src/platform/glue.js")]
 extern "C" {
-    /// Everything of a request that Rust decides on, as JSON.
+    /// Everything of a request that Rust decides on, one a line.
     pub fn read(request: &Request) -> String;
 
     /// Reads and drops up to `most` bytes, for at most `ms` milliseconds.
@@ -26,7 +26,7 @@ extern "C" {
     /// Sends to the vendor. `head`: method, URL, and headers as JSON; one a line. `body`: null, true for the request's own, bytes, or a stream.
     pub async fn send(request: &Request, head: &str, body: &JsValue, milliseconds: f64) -> JsValue;
 
-    /// When the vendor's headers came, and what they are; as JSON.
+    /// When the vendor's headers came, and what they are; or why none came; one a line.
     #[wasm_bindgen(method, getter)]
     pub fn head(this: &Sent) -> String;
 
@@ -43,7 +43,7 @@ extern "C" {
     pub fn deliver(this: &Sent, request: &Request, status: u16, head: &str, counted: bool)
     -> Result<Response, JsValue>;
 
-    /// When and how the body ended, as JSON. Only after `deliver`.
+    /// How the body ended, and its bytes; one a line. Only after `deliver`.
     #[wasm_bindgen(method)]
     pub async fn ended(this: &Sent) -> JsValue;
 
