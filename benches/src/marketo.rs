@@ -225,6 +225,7 @@ fn plan() -> Plan {
             recovery_ppm: 1_100_000,
             successes: 10,
             pause_ms: 0,
+            max_pause_ms: 3_600_000,
         },
         mode: Mode::Enforce,
         apps: ["crm-sync", "web-form"]

@@ -50,6 +50,7 @@ fn plan() -> Plan {
             recovery_ppm: 1_100_000,
             successes: 10,
             pause_ms: 0,
+            max_pause_ms: 3_600_000,
         },
         mode: Mode::Enforce,
         apps: vec![AppRule { name: "a".to_owned(), weight: 1, daily_calls: None }],

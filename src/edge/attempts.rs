@@ -102,6 +102,7 @@ fn again(sending: &Forward, permit: &Permit, attempt: &Attempt, attempts: u32, r
         made: attempts.saturating_sub(u32::from(renewed)),
         most: route.attempts,
         left_ms: Some(since(deadline(call, permit), attempt.at)),
+        max_pause_ms: route.max_pause_ms,
         random: place_of(permit.id, &format!("{}/{}", permit.tenant, permit.connection)),
     };
     match next(&tried, verdict) {

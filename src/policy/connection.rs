@@ -10,12 +10,16 @@ use crate::json::{Value, decimal};
 use crate::throttle::{AdaptiveRule, Limit, Mode, QueueRule};
 use crate::vendor::Profile;
 use sha2::{Digest, Sha256};
+use std::ops::RangeInclusive;
 
 /// Most calls that may wait at once on a connection: each is a future in the tenant's object, and a gone one is found by going through them.
 const MAX_QUEUE: u64 = 10_000;
 
 /// Longest wait in the queue, and longest pause, milliseconds: an hour.
 const MAX_WAIT_MS: u64 = 3_600_000;
+
+/// What `max_pause_seconds` may be, milliseconds: from a second to a day. A vendor's Retry-After is never believed further.
+const VENDOR_PAUSES_MS: RangeInclusive<u64> = 1_000..=86_400_000;
 
 /// Longest `timeout_seconds`, milliseconds: an hour. Salesforce, the slowest of the vendors, answers within ten minutes.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
@@ -69,6 +73,7 @@ impl Connection {
             "recovery": decimal(self.adaptive.recovery_ppm.into(), 6),
             "successes": self.adaptive.successes,
             "pause_seconds": decimal(self.adaptive.pause_ms, 3),
+            "max_pause_seconds": decimal(self.adaptive.max_pause_ms, 3),
         });
         let mut whole = json!({"vendor": self.vendor});
         whole.set_some("profile", self.inline_profile());
@@ -288,10 +293,12 @@ const ADAPTIVE: AdaptiveRule = AdaptiveRule {
     recovery_ppm: 1_100_000,
     successes: 10,
     pause_ms: 0,
+    max_pause_ms: 3_600_000,
 };
 
 fn read_adaptive(at: &At<'_>) -> Option<AdaptiveRule> {
-    let fields = at.object(&["min", "max", "backoff", "recovery", "successes", "pause_seconds"])?;
+    let fields =
+        at.object(&["min", "max", "backoff", "recovery", "successes", "pause_seconds", "max_pause_seconds"])?;
     let factor = |name, low: u64, high: u64, default: u32| match fields.get(name) {
         Some(at) => u32::try_from(at.number(6, low..=high)?).ok(),
         None => Some(default),
@@ -303,6 +310,8 @@ fn read_adaptive(at: &At<'_>) -> Option<AdaptiveRule> {
     let successes =
         fields.get("successes").map_or(Some(ADAPTIVE.successes), |at| u32::try_from(at.integer(1..=1_000_000)?).ok());
     let pause = fields.get("pause_seconds").map_or(Some(ADAPTIVE.pause_ms), |at| at.number(3, 0..=MAX_WAIT_MS));
+    let max_pause =
+        fields.get("max_pause_seconds").map_or(Some(ADAPTIVE.max_pause_ms), |at| at.number(3, VENDOR_PAUSES_MS));
     let (min_ppm, max_ppm) = (min?, max?);
     if min_ppm > max_ppm {
         at.missing::<()>("min", "must not be over max");
@@ -314,6 +323,7 @@ fn read_adaptive(at: &At<'_>) -> Option<AdaptiveRule> {
         recovery_ppm: recovery?,
         successes: successes?,
         pause_ms: pause?,
+        max_pause_ms: max_pause?,
     })
 }
 

@@ -16,7 +16,8 @@
 //! | a rolling window, `guard_ms`, `after_seconds` | 31 days ([`MAX_WINDOW_MS`]), 60,000 ms, a day |
 //! | zones of a reset | 8, within 12 hours of each other |
 //! | `queue.size`, `max_wait_seconds` | 10,000, an hour |
-//! | `pause_seconds`, `timeout_seconds`, `retry.attempts` | an hour, an hour, 10 |
+//! | `pause_seconds`, `max_pause_seconds` | an hour, a day (and at least a second) |
+//! | `timeout_seconds`, `retry.attempts` | an hour, 10 |
 //! | `weight`, origins of an app | 1,000, 100 ([`MAX_ORIGINS`]) |
 //! | an address, a credential's field, a private key | 2,048 bytes ([`MAX_ADDRESS_BYTES`]), 8,192, 16,384 |
 //! | callback hosts, thresholds of `daily_used` | 100, 10 |

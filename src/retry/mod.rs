@@ -34,6 +34,8 @@ pub struct Tried<'a> {
     pub most: u32,
     /// What is left until the caller wants an answer, milliseconds; none where nobody waits.
     pub left_ms: Option<u64>,
+    /// The longest that a vendor's Retry-After may stop the connection, and so this call; milliseconds.
+    pub max_pause_ms: u64,
     /// Where in the range of its backoff it goes: random over all of `u64`, or [`place_of`] its permit.
     pub random: u64,
 }
@@ -75,7 +77,7 @@ pub fn next(tried: &Tried<'_>, verdict: &Verdict) -> Next {
     if tried.made >= tried.most {
         return Next::Stop(Because::Spent);
     }
-    let after = wait_ms(tried.made, verdict.retry_after_ms, tried.random);
+    let after = wait_ms(tried, verdict.retry_after_ms);
     if tried.left_ms.is_some_and(|left| after > left) {
         return Next::Stop(Because::Late);
     }
@@ -90,12 +92,12 @@ fn may_be_executed_twice(tried: &Tried<'_>, verdict: &Verdict) -> bool {
     idempotent || may_repeat(tried.profile, tried.method, tried.path, tried.idempotency_key, verdict)
 }
 
-/// The vendor's own time where it names one, and then the jitter of a backoff: those told the same time would come back
+/// The vendor's own time where it names one, as far as the policy lets it, and then the jitter of a backoff: those told the same time would come back
 /// together. By then the connection's pause has ended too, which would let them all go at one moment.
-fn wait_ms(made: u32, retry_after_ms: Option<u64>, random: u64) -> u64 {
-    let doublings = made.saturating_sub(1).min(MOST_DOUBLINGS);
-    let jitter = spread(random, FIRST_BACKOFF_MS << doublings);
-    retry_after_ms.map_or(0, longest_pause_ms).saturating_add(jitter)
+fn wait_ms(tried: &Tried<'_>, retry_after_ms: Option<u64>) -> u64 {
+    let doublings = tried.made.saturating_sub(1).min(MOST_DOUBLINGS);
+    let jitter = spread(tried.random, FIRST_BACKOFF_MS << doublings);
+    retry_after_ms.map_or(0, |asked| longest_pause_ms(asked, tried.max_pause_ms)).saturating_add(jitter)
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ fn tried<'a>(profile: &'a Profile, method: &'a str) -> Tried<'a> {
         made: 1,
         most: 3,
         left_ms: Some(10_000),
+        max_pause_ms: 3_600_000,
         random: 0,
     }
 }
@@ -143,6 +144,15 @@ fn the_vendors_own_time_comes_first_and_its_pause_is_over_by_then() {
 }
 
 #[test]
+fn a_job_waits_for_no_longer_than_the_vendor_may_stop_its_connection() {
+    let plain = plain();
+    for (said, earliest) in [("59", 60_000), ("60", 60_000), ("86400", 60_000)] {
+        let job = Tried { unattended: true, left_ms: None, max_pause_ms: 60_000, ..tried(&plain, "GET") };
+        assert_eq!(next(&job, &judged(&plain, 429, Some(said))), Next::After(earliest), "{said}");
+    }
+}
+
+#[test]
 fn a_retry_that_would_come_after_the_callers_time_is_not_waited_for() {
     let plain = plain();
     let throttled = judged(&plain, 429, Some("5"));
@@ -163,7 +173,7 @@ proptest! {
         match next(&call, &verdict) {
             Next::After(wait) => {
                 prop_assert!(made < most);
-                prop_assert!(wait >= verdict.retry_after_ms.unwrap_or(0));
+                prop_assert!(wait >= verdict.retry_after_ms.unwrap_or(0).min(call.max_pause_ms));
                 prop_assert!(left.is_none_or(|left| wait <= left));
             }
             Next::Stop(why) => prop_assert!(matches!(why, Because::Spent | Because::Late)),

@@ -420,6 +420,7 @@ fn route(connection: &Connection) -> Box<Route> {
         // A connection that is only watched is asked exactly what its callers ask.
         attempts: if connection.mode == Mode::Observe { 1 } else { connection.retry_attempts },
         max_wait_ms: connection.queue.max_wait_ms,
+        max_pause_ms: connection.adaptive.max_pause_ms,
         unhurried: connection.limits.iter().all(|(limit, _)| limit.kind.counts_from_answers()),
         rate_limit_policy: policy_field(items),
     };

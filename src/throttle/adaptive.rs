@@ -1,13 +1,14 @@
 //! The rate follows the vendor: cut at a throttle, raised after a run of good answers; a Retry-After pauses the connection.
 
-#![expect(clippy::arithmetic_side_effects, reason = "parts per million of 32 bits in 64, and pauses of at most a day")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "parts per million of 32 bits in 64, and a pause is no longer than its longest"
+)]
 
 use super::rule::AdaptiveRule;
 use crate::wire::wire;
 
 const WHOLE: u64 = 1_000_000;
-/// A vendor's Retry-After is believed up to a day.
-const LONGEST_PAUSE_MS: u64 = 86_400_000;
 /// A pause is lengthened by a random part of up to a tenth, and of at most this, so that tenants do not come back together.
 const JITTER_MS: u64 = 1_000;
 
@@ -65,12 +66,15 @@ impl Adaptive {
             self.good = 0;
             self.factor_ppm = scaled(self.factor_ppm, rule.backoff_ppm).clamp(rule.min_ppm.max(1), rule.max_ppm.max(1));
         }
-        let pause = retry_after_ms.unwrap_or(rule.pause_ms).min(LONGEST_PAUSE_MS);
+        let (pause, most) = match retry_after_ms {
+            Some(asked) => (asked.min(rule.max_pause_ms), rule.max_pause_ms),
+            None => (rule.pause_ms, u64::MAX),
+        };
         if pause == 0 {
             return false;
         }
-        let jitter = noise % (longest_pause_ms(pause) - pause + 1);
-        let until = now.saturating_add(i64::try_from(pause + jitter).unwrap_or(i64::MAX));
+        let jitter = noise % (longest_pause_ms(pause, most) - pause).saturating_add(1);
+        let until = now.saturating_add(i64::try_from(pause.saturating_add(jitter)).unwrap_or(i64::MAX));
         let longer = until > self.paused_until;
         self.paused_until = self.paused_until.max(until);
         longer
@@ -84,9 +88,9 @@ impl Adaptive {
     }
 }
 
-/// The longest that a pause for this Retry-After lasts, with its jitter; milliseconds.
-pub fn longest_pause_ms(retry_after_ms: u64) -> u64 {
-    retry_after_ms.saturating_add((retry_after_ms / 10).min(JITTER_MS))
+/// The longest that a pause for this Retry-After lasts, with its jitter, where a pause may last `max_pause_ms`; milliseconds.
+pub fn longest_pause_ms(retry_after_ms: u64, max_pause_ms: u64) -> u64 {
+    retry_after_ms.saturating_add((retry_after_ms / 10).min(JITTER_MS)).min(max_pause_ms)
 }
 
 fn scaled(value: u32, ppm: u32) -> u32 {
@@ -104,6 +108,7 @@ mod tests {
         recovery_ppm: 1_100_000,
         successes: 10,
         pause_ms: 0,
+        max_pause_ms: 3_600_000,
     };
 
     #[test]
@@ -148,6 +153,23 @@ mod tests {
             let until = state.paused(1_000).unwrap();
             assert!((6_000..=6_500).contains(&until));
             assert_eq!(state.paused(until), None);
+        }
+    }
+
+    #[test]
+    fn a_vendor_stops_a_connection_no_longer_than_the_policy_lets_it() {
+        let rule = AdaptiveRule { pause_ms: 90_000, max_pause_ms: 60_000, ..RULE };
+        for noise in [0, 7, 999, u64::MAX] {
+            for asked in [59_500, 60_000, 86_400_000, u64::MAX] {
+                let mut state = Adaptive::new(&rule);
+                assert!(state.throttle(&rule, 1_000, 0, Some(asked), noise));
+                let until = state.paused(1_000).unwrap();
+                assert!((60_500..=61_000).contains(&until), "{asked} with {noise}: {until}");
+            }
+            // The policy's own pause is not the vendor's.
+            let mut state = Adaptive::new(&rule);
+            assert!(state.throttle(&rule, 1_000, 0, None, noise));
+            assert!((91_000..=92_000).contains(&state.paused(1_000).unwrap()));
         }
     }
 }

@@ -117,9 +117,11 @@ pub struct AdaptiveRule {
     pub successes: u32,
     /// Pause after a throttle that carries no Retry-After.
     pub pause_ms: u64,
+    /// The longest that a vendor's Retry-After may stop the connection, jitter included; milliseconds.
+    pub max_pause_ms: u64,
 }
 
-wire!(struct AdaptiveRule { min_ppm, max_ppm, backoff_ppm, recovery_ppm, successes, pause_ms });
+wire!(struct AdaptiveRule { min_ppm, max_ppm, backoff_ppm, recovery_ppm, successes, pause_ms, max_pause_ms });
 
 /// Whether a connection's limits are kept or only watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,6 +49,7 @@ fn plan(amount: u64) -> Plan {
         recovery_ppm: 1_100_000,
         successes: 10,
         pause_ms: 0,
+        max_pause_ms: 3_600_000,
     };
     Plan {
         limits: vec![Limit {

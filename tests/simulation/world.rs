@@ -274,6 +274,7 @@ impl World {
                 recovery_ppm: 1_100_000,
                 successes: 10,
                 pause_ms: 0,
+                max_pause_ms: 3_600_000,
             },
             mode: Mode::Enforce,
             apps: apps

@@ -39,17 +39,30 @@ fn any_limit() -> impl Strategy<Value = Limit> {
 fn any_plan() -> impl Strategy<Value = Plan> {
     let limits = prop::collection::vec(any_limit(), 1..6);
     let parts = || select(vec![1_u32, 1_000_000]);
-    let adaptive =
-        (parts(), parts(), select(vec![1_000_001_u32, 10_000_000, u32::MAX]), select(vec![0, 3_600_000_u64]));
+    let adaptive = (
+        parts(),
+        parts(),
+        select(vec![1_000_001_u32, 10_000_000, u32::MAX]),
+        select(vec![0, 3_600_000_u64]),
+        select(vec![1_000, DAY_MS]),
+    );
     let others =
         (any::<bool>(), select(vec![1_u32, 1_000]), select(vec![0_u32, 10_000]), select(vec![0, 3_600_000_u64]));
     (limits, adaptive, others).prop_map(|(limits, adaptive, (observe, weight, size, max_wait_ms))| {
-        let (min_ppm, backoff_ppm, recovery_ppm, pause_ms) = adaptive;
+        let (min_ppm, backoff_ppm, recovery_ppm, pause_ms, max_pause_ms) = adaptive;
         let named = limits.into_iter().enumerate();
         let limits = named.map(|(at, limit)| Limit { name: format!("{at}"), ..limit }).collect();
         Plan {
             queue: QueueRule { size, max_wait_ms },
-            adaptive: AdaptiveRule { min_ppm, max_ppm: 1_000_000, backoff_ppm, recovery_ppm, successes: 1, pause_ms },
+            adaptive: AdaptiveRule {
+                min_ppm,
+                max_ppm: 1_000_000,
+                backoff_ppm,
+                recovery_ppm,
+                successes: 1,
+                pause_ms,
+                max_pause_ms,
+            },
             mode: if observe { Mode::Observe } else { Mode::Enforce },
             apps: vec![
                 AppRule { name: "a".to_owned(), weight, daily_calls: Some(1) },

@@ -125,6 +125,7 @@ pub fn plan(limits: Vec<Limit>) -> Plan {
             recovery_ppm: 1_100_000,
             successes: 10,
             pause_ms: 0,
+            max_pause_ms: 3_600_000,
         },
         mode: Mode::Enforce,
         apps: ["a", "b"].map(|name| AppRule { name: name.to_owned(), weight: 1, daily_calls: None }).into(),

@@ -125,7 +125,7 @@ fn every_fault_is_told_by_its_pointer() {
         (with(json!({"queue": 100})), &["/connections/c/queue"]),
         (
             with(
-                json!({"adaptive": {"min": 0, "max": 1.5, "backoff": 2, "recovery": 0.9, "successes": 0, "pause_seconds": -1}}),
+                json!({"adaptive": {"min": 0, "max": 1.5, "backoff": 2, "recovery": 0.9, "successes": 0, "pause_seconds": -1, "max_pause_seconds": 0.999}}),
             ),
             &[
                 "/connections/c/adaptive/min",
@@ -134,8 +134,10 @@ fn every_fault_is_told_by_its_pointer() {
                 "/connections/c/adaptive/recovery",
                 "/connections/c/adaptive/successes",
                 "/connections/c/adaptive/pause_seconds",
+                "/connections/c/adaptive/max_pause_seconds",
             ],
         ),
+        (with(json!({"adaptive": {"max_pause_seconds": 86_400.001}})), &["/connections/c/adaptive/max_pause_seconds"]),
         (with(json!({"adaptive": {"min": 0.5, "max": 0.4}})), &["/connections/c/adaptive/min"]),
         (with(json!({"retry": {"attempts": 0}})), &["/connections/c/retry/attempts"]),
         (

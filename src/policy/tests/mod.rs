@@ -47,7 +47,7 @@ pub(super) fn example() -> Value {
                 {"name": "concurrent", "kind": "concurrency", "calls": 10}
             ],
             "queue": {"size": 100, "max_wait_seconds": 10},
-            "adaptive": {"min": 0.1, "max": 1, "backoff": 0.5, "recovery": 1.1, "successes": 10, "pause_seconds": 0},
+            "adaptive": {"min": 0.1, "max": 1, "backoff": 0.5, "recovery": 1.1, "successes": 10, "pause_seconds": 0, "max_pause_seconds": 3600},
             "retry": {"attempts": 3}, "timeout_seconds": 60, "mode": "enforce",
             "credential": {"type": "client_credentials", "client_id": "id", "client_secret": "hush"}
         }},

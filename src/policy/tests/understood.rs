@@ -83,7 +83,7 @@ fn marketo_takes_half_unless_told_otherwise() {
 fn numbers_are_read_exactly() {
     let text = r#"{"connections":{"c":{"vendor":"generic","base_url":"https://api.example.com","share":0.290000,
         "timeout_seconds":1.005,"queue":{"size":1e2,"max_wait_seconds":0},
-        "adaptive":{"min":0.000001,"max":0.999999,"backoff":0.7,"recovery":1.000001,"successes":1,"pause_seconds":0.001},
+        "adaptive":{"min":0.000001,"max":0.999999,"backoff":0.7,"recovery":1.000001,"successes":1,"pause_seconds":0.001,"max_pause_seconds":1.5},
         "limits":[{"kind":"token_bucket","rate_per_second":0.000001},{"kind":"concurrency","calls":100.0}],"mode":"observe"}}}"#;
     let connection = Policy::parse(text, &context(None)).expect("a policy").0.connections["c"].clone();
     assert_eq!((connection.share_ppm, connection.timeout_ms, connection.mode), (290_000, 1_005, Mode::Observe));
@@ -95,6 +95,7 @@ fn numbers_are_read_exactly() {
         recovery_ppm: 1_000_001,
         successes: 1,
         pause_ms: 1,
+        max_pause_ms: 1_500,
     };
     assert_eq!(connection.adaptive, adaptive);
     let kinds: Vec<Kind> = connection.written.into_iter().map(|rule| rule.kind).collect();

@@ -108,6 +108,7 @@ impl Desk {
                     made: record.tries,
                     most: line.connection.retry_attempts,
                     left_ms: None,
+                    max_pause_ms: line.connection.adaptive.max_pause_ms,
                     random: u64::from_be_bytes(random),
                 };
                 retry::next(&tried, verdict)

@@ -116,6 +116,8 @@ pub struct Route {
     pub attempts: u32,
     /// The most that a call may wait for its permits, milliseconds.
     pub max_wait_ms: u64,
+    /// The longest that a vendor's Retry-After may stop the connection, milliseconds.
+    pub max_pause_ms: u64,
     /// A settlement of an answered call may come a little later: the limits count from the answer, and have no slot to free.
     pub unhurried: bool,
     /// The `RateLimit-Policy` field.
@@ -123,7 +125,7 @@ pub struct Route {
 }
 
 wire!(struct Route {
-    version, profile, base_url, credential, timeout_ms, attempts, max_wait_ms, unhurried, rate_limit_policy,
+    version, profile, base_url, credential, timeout_ms, attempts, max_wait_ms, max_pause_ms, unhurried, rate_limit_policy,
 });
 
 impl std::fmt::Debug for Route {

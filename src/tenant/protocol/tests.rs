@@ -13,6 +13,7 @@ fn route(profile: Profile, credential: Option<Credential>) -> Route {
         timeout_ms: 60_000,
         attempts: 3,
         max_wait_ms: 10_000,
+        max_pause_ms: 3_600_000,
         unhurried: true,
         rate_limit_policy: String::new(),
     }
