@@ -11,6 +11,7 @@
 //! - [`map`]: maps that take little Wasm. Pure.
 //! - [`ids`]: what is kept in numbered slots, found by its id. Pure.
 //! - [`lookup`]: values by their numbers, in the same time however many there are. Pure.
+//! - [`places`]: who may have one of the places of a queue, by weight. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
 //! - [`pool`]: one daily limit over the connections of many tenants. Pure.
@@ -52,6 +53,7 @@ pub mod json;
 pub mod key;
 pub mod lookup;
 pub mod map;
+pub mod places;
 #[cfg(target_arch = "wasm32")]
 mod platform;
 pub mod policy;
