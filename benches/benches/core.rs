@@ -12,6 +12,7 @@ use governor::nanos::Nanos;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Value, json};
+use sluice::policy::{Matcher, Routes};
 use sluice_bench::estimates::{Estimates, tell};
 use sluice_bench::marketo::{BURST, Connection};
 use std::hint::black_box;
@@ -34,6 +35,7 @@ fn main() {
     beside(&mut criterion);
     while_others_wait(&mut criterion);
     drained(&mut criterion);
+    by_routes(&mut criterion);
     criterion.final_summary();
     tell(&figures(&estimates));
 }
@@ -108,6 +110,29 @@ fn drained(criterion: &mut Criterion) {
     }
 }
 
+/// Which of 32 limits with 100 routes each count a call: a plain path, one that is read in several ways, and a long one of those.
+fn by_routes(criterion: &mut Criterion) {
+    let written: Vec<String> = (0..100).map(|at| format!("GET /services/data/*/sobjects/Object{at}/**")).collect();
+    let lists = vec![Routes::of(&written); 32];
+    let matcher = Matcher::of(&lists);
+    let mut group = criterion.benchmark_group("routes");
+    for (name, path) in routed_paths() {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(&matcher).mask(black_box("GET"), black_box(&path)));
+        });
+    }
+    group.bench_function("compile", |bencher| bencher.iter(|| Matcher::of(black_box(&lists))));
+}
+
+fn routed_paths() -> [(&'static str, String); 3] {
+    let begin = "/services/data/v60.0/sobjects";
+    [
+        ("plain", format!("{begin}/Account/1")),
+        ("several", format!("{begin}/Account/1;x%2f/")),
+        ("long", format!("{begin}{}", "/a;b%2fc%3bd//".repeat(200))),
+    ]
+}
+
 /// So many calls in bursts; how long they took, without what lies between bursts.
 fn bursts(connection: &mut Connection, calls: u64, step: fn(&mut Connection)) -> Duration {
     let mut took = Duration::ZERO;
@@ -161,5 +186,6 @@ fn figures(estimates: &Estimates) -> Value {
         "governor_without_clock_ns": estimates.median("core/governor_without_clock"),
         "allocations": allocations(&mut Connection::idle(), Connection::call),
         "queue": by_length,
+        "routes_ns": routed_paths().map(|(name, _)| estimates.median(&format!("routes/{name}"))),
     })
 }

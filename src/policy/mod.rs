@@ -30,8 +30,10 @@ mod app;
 mod connection;
 mod credential;
 mod limits;
+mod matcher;
 mod notify;
 mod read;
+mod reading;
 mod routes;
 mod stored;
 
@@ -40,6 +42,7 @@ pub use app::{App, MAX_ORIGINS};
 pub use connection::Connection;
 pub use credential::{Credential, MASK};
 pub use limits::{LimitRule, MAX_BYTES, MAX_CALLS, MAX_LIMITS, MAX_WINDOW_MS};
+pub use matcher::{MAX_LISTS, Matcher};
 pub use notify::{Alerts, Callbacks};
 pub use read::{Fault, MAX_FAULTS};
 pub use routes::{MAX_ROUTE_BYTES, MAX_ROUTES, Routes};

@@ -5,9 +5,9 @@
 //! is allowed only if every reading is, and counts on a limit if any reading does, so no spelling gets a call past
 //! either. The cautious side also takes upper and lower case of ASCII letters for the same.
 
-#![expect(clippy::arithmetic_side_effects, reason = "positions in a path, and a hexadecimal digit's value")]
-
 use super::read::At;
+use super::reading::Reading;
+use sha2::{Digest, Sha256};
 
 /// Most routes in one list.
 pub const MAX_ROUTES: usize = 100;
@@ -19,14 +19,14 @@ pub const MAX_ROUTE_BYTES: usize = 1_024;
 /// segment, and `**` at its end any rest, none included. The empty list is about every call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
-    only: Vec<Route>,
-    except: Vec<Route>,
+    pub(super) only: Vec<Route>,
+    pub(super) except: Vec<Route>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Route {
-    method: Option<String>,
-    path: String,
+pub(super) struct Route {
+    pub(super) method: Option<String>,
+    pub(super) path: String,
 }
 
 impl Routes {
@@ -73,6 +73,22 @@ impl Routes {
         };
         let only = self.only.iter().map(|route| text("", route));
         only.chain(self.except.iter().map(|route| text("!", route))).collect()
+    }
+
+    /// Tells lists apart: 0 for the one about every call, else the digest of its routes, whatever their order and in every release.
+    pub fn fingerprint(&self) -> u64 {
+        if self.is_all() {
+            return 0;
+        }
+        let mut texts = self.written();
+        texts.sort_unstable();
+        texts.dedup();
+        let mut digest = Sha256::new();
+        for text in texts {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        }
+        digest.finalize().first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1)
     }
 
     pub(super) fn read(at: &At<'_>) -> Option<Self> {
@@ -144,98 +160,18 @@ impl Route {
             match (ours.next(), theirs.next()) {
                 (Some("**"), _) | (None, None) => return true,
                 (Some("*"), Some(segment)) if !segment.is_empty() => {}
-                (Some(own), Some(segment)) if reading.same(own, segment, fold) => {}
+                (Some(own), Some(segment)) if same(own, segment, reading, fold) => {}
                 _ => return false,
             }
         }
     }
 }
 
-/// One way to read a path.
-#[derive(Debug, Clone, Copy)]
-struct Reading {
-    /// `%2F` ends a segment.
-    encoded_slash: bool,
-    /// Empty segments are dropped.
-    drop_empty: bool,
-    /// A segment ends at `;`.
-    cut_parameters: bool,
-}
-
-impl Reading {
-    /// Every reading in which this path differs from the plain one; that one alone, for almost any path.
-    fn all(path: &str) -> impl Iterator<Item = Self> {
-        let has = |code: &str| path.as_bytes().windows(3).any(|bytes| bytes.eq_ignore_ascii_case(code.as_bytes()));
-        let slash = has("%2f");
-        let empty = slash || path.contains("//") || path.len() > 1 && path.ends_with('/');
-        let parameters = path.contains(';') || has("%3b");
-        (0..8_u8)
-            .map(|bits| Self { encoded_slash: bits & 1 != 0, drop_empty: bits & 2 != 0, cut_parameters: bits & 4 != 0 })
-            .filter(move |reading| {
-                (slash || !reading.encoded_slash)
-                    && (empty || parameters || !reading.drop_empty)
-                    && (parameters || !reading.cut_parameters)
-            })
-    }
-
-    /// The segments after the path's first `/`.
-    fn segments(self, path: &str) -> impl Iterator<Item = &str> {
-        let mut rest = path.strip_prefix('/');
-        let next = move || {
-            let text = rest?;
-            let (segment, after) = self.split(text);
-            rest = after;
-            Some(segment)
-        };
-        std::iter::from_fn(next)
-            .filter(move |segment| !self.drop_empty || decoded(segment, self.cut_parameters).next().is_some())
-    }
-
-    fn split(self, text: &str) -> (&str, Option<&str>) {
-        let plain = text.find('/').map(|at| (at, 1));
-        let encoded = || {
-            let at = text.as_bytes().windows(3).position(|bytes| bytes.eq_ignore_ascii_case(b"%2f"))?;
-            Some((at, 3))
-        };
-        let encoded = if self.encoded_slash { encoded() } else { None };
-        let first = match (plain, encoded) {
-            (Some(plain), Some(encoded)) => Some(plain.min(encoded)),
-            (plain, encoded) => plain.or(encoded),
-        };
-        let parts = first.and_then(|(at, width)| Some((text.get(..at)?, text.get(at + width..)?)));
-        parts.map_or((text, None), |(segment, rest)| (segment, Some(rest)))
-    }
-
-    fn same(self, own: &str, segment: &str, fold: bool) -> bool {
-        let (own, segment) = (decoded(own, self.cut_parameters), decoded(segment, self.cut_parameters));
-        if fold {
-            own.map(|byte| byte.to_ascii_lowercase()).eq(segment.map(|byte| byte.to_ascii_lowercase()))
-        } else {
-            own.eq(segment)
-        }
-    }
-}
-
-/// A segment's bytes, percent-decoded once. A `%` that encodes nothing stands for itself.
-fn decoded(segment: &str, cut: bool) -> impl Iterator<Item = u8> {
-    let mut rest = segment.as_bytes();
-    let next = move || {
-        let (first, after) = rest.split_first()?;
-        let code = match (first, after) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
-            _ => None,
-        };
-        rest = if code.is_some() { after.get(2..)? } else { after };
-        Some(code.unwrap_or(*first))
-    };
-    std::iter::from_fn(next).take_while(move |byte| !cut || *byte != b';')
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+fn same(own: &str, segment: &str, reading: Reading, fold: bool) -> bool {
+    let (own, segment) = (reading.bytes(own), reading.bytes(segment));
+    if fold {
+        own.map(|byte| byte.to_ascii_lowercase()).eq(segment.map(|byte| byte.to_ascii_lowercase()))
+    } else {
+        own.eq(segment)
     }
 }

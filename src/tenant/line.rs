@@ -9,7 +9,7 @@ use crate::civil::{Reset, Zone};
 use crate::http::{PolicyItem, RemainingItem, policy_field, remaining_field};
 use crate::lookup::Lookup;
 use crate::map::Map;
-use crate::policy::{App, Connection, Policy, Routes};
+use crate::policy::{App, Connection, MAX_LISTS, Matcher, Policy, Routes};
 use crate::refusal::{Reason, Refusal};
 use crate::throttle::{
     Admission, AppRule, Call, Grant, Kind, Mode, PermitId, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle,
@@ -17,6 +17,7 @@ use crate::throttle::{
 };
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
+use crate::vendor::profile::BodyLimit;
 use sha2::{Digest, Sha256};
 
 /// One connection.
@@ -42,7 +43,10 @@ pub struct Line {
     /// The desk's tickets of those who wait until what they reported is stored.
     pub(super) unstored: Vec<u64>,
     route: Box<Route>,
-    bodies: Vec<(Routes, u64)>,
+    /// Which limits count a call.
+    counting: Matcher,
+    /// The longest bodies that the vendor takes, bytes, and for which calls.
+    bodies: Vec<(Matcher, Vec<u64>)>,
 }
 
 /// A call that waits in the throttle.
@@ -89,7 +93,7 @@ impl Line {
             }
             None => (Throttle::new(plan, host.time()), Usage::default()),
         };
-        let (route, bodies) = (route(connection), bodies(connection));
+        let (route, counting, bodies) = (route(connection), counting(connection), bodies(connection));
         Ok(Some(Self {
             name: name.to_owned(),
             connection: connection.clone(),
@@ -104,6 +108,7 @@ impl Line {
             unsent: Vec::new(),
             unstored: Vec::new(),
             route,
+            counting,
             bodies,
         }))
     }
@@ -150,6 +155,7 @@ impl Line {
             unsent: Vec::new(),
             unstored: Vec::new(),
             route: route(connection),
+            counting: counting(connection),
             bodies: bodies(connection),
         };
         line.store(host)?;
@@ -177,8 +183,9 @@ impl Line {
             return Err(Refusal::new(Reason::Uri, detail));
         }
         let BodyLength::Bytes(bytes) = admit.body else { return Ok(()) };
-        let most =
-            self.bodies.iter().find(|(routes, _)| routes.matches(&admit.method, &admit.path)).map(|(_, most)| *most);
+        let most = self.bodies.iter().find_map(|(matcher, most)| {
+            most.get(matcher.mask(&admit.method, &admit.path).trailing_zeros() as usize).copied()
+        });
         match most.filter(|most| bytes > *most) {
             Some(most) => {
                 let detail = format!("the body is {bytes} bytes long, and the vendor takes {most} for this call");
@@ -235,9 +242,7 @@ impl Line {
 
     /// Which limits count a call: bit i is limit i.
     pub(super) fn mask(&self, method: &str, path: &str) -> u32 {
-        let limits = self.connection.limits.iter().take(32);
-        let counts = |routes: &Routes| u32::from(routes.matches(method, path));
-        (0..).zip(limits).fold(0, |mask, (at, (_, routes))| mask | counts(routes) << at)
+        self.counting.mask(method, path)
     }
 
     /// Takes a report.
@@ -430,9 +435,16 @@ fn route(connection: &Connection) -> Box<Route> {
     Box::new(route)
 }
 
-fn bodies(connection: &Connection) -> Vec<(Routes, u64)> {
-    let rules = connection.profile.bodies.iter();
-    rules.map(|rule| (Routes::of(&rule.routes), rule.bytes)).collect()
+fn counting(connection: &Connection) -> Matcher {
+    Matcher::of(connection.limits.iter().map(|(_, routes)| routes))
+}
+
+fn bodies(connection: &Connection) -> Vec<(Matcher, Vec<u64>)> {
+    let of = |rules: &[BodyLimit]| {
+        let routes: Vec<Routes> = rules.iter().map(|rule| Routes::of(&rule.routes)).collect();
+        (Matcher::of(&routes), rules.iter().map(|rule| rule.bytes).collect())
+    };
+    connection.profile.bodies.chunks(MAX_LISTS).map(of).collect()
 }
 
 fn would(would: Would) -> String {

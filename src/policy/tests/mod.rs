@@ -1,5 +1,7 @@
 mod addresses;
 mod faults;
+mod matcher;
+mod model;
 mod properties;
 mod routes;
 mod secrets;

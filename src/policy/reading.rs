@@ -1,0 +1,167 @@
+//! How a path may be read. Vendors differ in it, so that each reading of a path is looked at.
+
+#![expect(clippy::arithmetic_side_effects, reason = "positions in a path, and a hexadecimal digit's value")]
+
+/// One way to read a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// `%2F` ends a segment.
+    encoded_slash: bool,
+    /// Empty segments are dropped.
+    drop_empty: bool,
+    /// A segment ends at `;`.
+    cut_parameters: bool,
+}
+
+impl Reading {
+    /// How many there are.
+    pub(super) const COUNT: usize = 8;
+
+    /// Every reading, by its number.
+    pub(super) fn every() -> impl Iterator<Item = Self> {
+        (0..8_u8).map(|bits| Self {
+            encoded_slash: bits & 1 != 0,
+            drop_empty: bits & 2 != 0,
+            cut_parameters: bits & 4 != 0,
+        })
+    }
+
+    /// Every reading in which this path may differ from the plain one; that one alone, for almost any path.
+    pub(super) fn all(path: &str) -> impl Iterator<Item = Self> {
+        let marks = Marks::of(path);
+        Self::every().filter(move |reading| *reading == reading.among(&marks))
+    }
+
+    /// The same reading of paths with no other marks than these, without what has nothing to be about.
+    pub(super) const fn among(self, marks: &Marks) -> Self {
+        Self {
+            encoded_slash: self.encoded_slash && marks.slash,
+            drop_empty: self.drop_empty && (marks.empty || marks.slash || marks.parameters),
+            cut_parameters: self.cut_parameters && marks.parameters,
+        }
+    }
+
+    /// Its place among [`Reading::every`].
+    pub(super) fn number(self) -> usize {
+        usize::from(self.encoded_slash) + 2 * usize::from(self.drop_empty) + 4 * usize::from(self.cut_parameters)
+    }
+
+    /// The segments after the path's first `/`.
+    pub(super) fn segments(self, path: &str) -> Segments<'_> {
+        Segments { reading: self, path, rest: path.strip_prefix('/') }
+    }
+
+    fn split(self, text: &str) -> (&str, Option<&str>) {
+        let (whole, after) = text.split_once('/').map_or((text, None), |(whole, after)| (whole, Some(after)));
+        let encoded = if self.encoded_slash { place_of(whole, b'/') } else { None };
+        match encoded.and_then(|at| Some((text.get(..at)?, text.get(at + 3..)?))) {
+            Some((segment, rest)) => (segment, Some(rest)),
+            None => (whole, after),
+        }
+    }
+
+    /// A segment's bytes, percent-decoded once. A `%` that encodes nothing stands for itself.
+    pub(super) fn bytes(self, segment: &str) -> impl Iterator<Item = u8> {
+        let mut rest = segment.as_bytes();
+        let next = move || {
+            let (first, after) = rest.split_first()?;
+            let code = encoded(rest);
+            rest = if code.is_some() { after.get(2..)? } else { after };
+            Some(code.unwrap_or(*first))
+        };
+        std::iter::from_fn(next).take_while(move |byte| !self.cut_parameters || *byte != b';')
+    }
+}
+
+/// The segments of a path.
+pub(super) struct Segments<'a> {
+    reading: Reading,
+    path: &'a str,
+    rest: Option<&'a str>,
+}
+
+impl Segments<'_> {
+    /// Where the last segment ended that was given, bytes from the path's beginning.
+    pub(super) fn read(&self) -> usize {
+        let Some(rest) = self.rest else { return self.path.len() };
+        let before = self.path.len() - rest.len();
+        before - usize::from(self.path.as_bytes().get(..before).is_some_and(|before| before.ends_with(b"/")))
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        loop {
+            let (segment, after) = self.reading.split(self.rest?);
+            self.rest = after;
+            if !self.reading.drop_empty || self.reading.bytes(segment).next().is_some() {
+                return Some(segment);
+            }
+        }
+    }
+}
+
+/// What a path has that is read in more than one way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Marks {
+    /// `%2F`.
+    slash: bool,
+    /// `;`, encoded or not.
+    parameters: bool,
+    /// An empty segment beside others.
+    empty: bool,
+}
+
+impl Marks {
+    fn of(path: &str) -> Self {
+        Self {
+            slash: place_of(path, b'/').is_some(),
+            parameters: path.contains(';') || place_of(path, b';').is_some(),
+            empty: path.contains("//") || path.len() > 1 && path.ends_with('/'),
+        }
+    }
+
+    /// Those of any of these routes or beginnings of paths. What is `/` and no whole path has an empty segment that is dropped beside
+    /// others.
+    pub(super) fn of_parts<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+        paths.fold(Self::default(), |marks, path| {
+            let own = Self::of(path);
+            Self {
+                slash: marks.slash || own.slash,
+                parameters: marks.parameters || own.parameters,
+                empty: marks.empty || own.empty || path == "/",
+            }
+        })
+    }
+}
+
+/// Where a text first has that byte percent-encoded.
+fn place_of(text: &str, byte: u8) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + text.get(from..)?.find('%')?;
+        if encoded(text.as_bytes().get(at..)?) == Some(byte) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
+/// The byte whose percent-encoding is at the beginning.
+fn encoded(bytes: &[u8]) -> Option<u8> {
+    match bytes {
+        [b'%', high, low, ..] => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+        _ => None,
+    }
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
