@@ -1,8 +1,7 @@
 //! Delivering a message: posted once, to where the tenant's object says, and reported. The object decides what comes of it.
 
-use super::exchange::{posted, report};
+use super::exchange::{Posted, report};
 use super::installation::Installation;
-use crate::http::retry_after_ms;
 use crate::json::ToJson;
 use crate::platform;
 use crate::tenant::errand::Delivery;
@@ -22,10 +21,12 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
     headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
     let headers = headers.to_json().to_string();
     let said = platform::post_form(&url, &headers, &body, 0.0, f64::from(TIMEOUT_MS)).await.as_string();
-    let (status, about, _) = said.as_deref().and_then(posted).unwrap_or_default();
+    let posted = said.as_deref().and_then(Posted::of).unwrap_or_default();
+    let status = posted.status;
     let (error, retry_after_ms) = match status {
-        0 => (Some(if about.is_empty() { "unreachable".to_owned() } else { about }), None),
-        _ => (None, retry_after_ms(&about, platform::now())),
+        0 if posted.about.is_empty() => (Some("unreachable".to_owned()), None),
+        0 => (Some(posted.about), None),
+        _ => (None, posted.retry_after_ms()),
     };
     if !matches!(status, 200..=299) {
         // Not where to: a secret may be in it.

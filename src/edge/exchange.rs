@@ -46,10 +46,31 @@ pub async fn report(here: &Installation, tenant: &str, ask: &Ask) -> bool {
     false
 }
 
-/// Status, `Retry-After` and body of an answer to what was posted; or 0, and why there is none.
-pub fn posted(text: &str) -> Option<(u16, String, String)> {
-    let mut items = Items::of(text)?;
-    Some((u16::try_from(items.number()?).ok()?, items.text()?, items.text()?))
+/// What came of something that was posted.
+#[derive(Default)]
+pub struct Posted {
+    /// The status of the answer, or 0 where none came.
+    pub status: u16,
+    /// The answer's `Retry-After`, or why there is no answer.
+    pub about: String,
+    /// The answer's `Date`.
+    date: String,
+    /// The answer's body.
+    pub body: String,
+}
+
+impl Posted {
+    /// As the platform says it.
+    pub fn of(text: &str) -> Option<Self> {
+        let mut items = Items::of(text)?;
+        let status = u16::try_from(items.number()?).ok()?;
+        Some(Self { status, about: items.text()?, date: items.text()?, body: items.text()? })
+    }
+
+    /// How long the receiver wants to be left alone, milliseconds.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        retry_after_ms(&self.about, Some(&self.date), platform::now())
+    }
 }
 
 async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
@@ -67,10 +88,10 @@ async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
     let headers = headers.to_json().to_string();
     let (most, ms) = (LONGEST_ANSWER as f64, request.timeout_ms as f64);
     let said = platform::post_form(&request.url, &headers, &form, most, ms).await.as_string();
-    let (status, about, body) = said.as_deref().and_then(posted).ok_or(Failure::Senseless)?;
-    match (status, about.as_str()) {
+    let posted = said.as_deref().and_then(Posted::of).ok_or(Failure::Senseless)?;
+    match (posted.status, posted.about.as_str()) {
         (0, "timeout") => Err(Failure::Silent),
         (0, _) => Err(Failure::Unreachable),
-        _ => read(status, retry_after_ms(&about, platform::now()), &body),
+        (status, _) => read(status, posted.retry_after_ms(), &posted.body),
     }
 }

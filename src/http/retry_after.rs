@@ -1,4 +1,4 @@
-//! `Retry-After` as vendors send it: seconds, or an HTTP date.
+//! `Retry-After` as vendors send it: seconds, or an HTTP date; and milliseconds or a time of day, which no standard knows.
 
 use crate::civil::http_date;
 
@@ -6,21 +6,37 @@ use crate::civil::http_date;
 /// The longest honest wait is the reset of a daily quota.
 pub const LONGEST_RETRY_AFTER_MS: u64 = 25 * 3_600_000;
 
-/// Milliseconds from now, at most [`LONGEST_RETRY_AFTER_MS`]; none when it cannot be read. `now`: Unix time, milliseconds.
-/// Seconds with a fraction, which RFC 9110 does not know and some vendors send, are rounded up.
-pub fn retry_after_ms(field: &str, now: i64) -> Option<u64> {
+/// The most that a number is read as seconds.
+const DAY_S: u64 = 86_400;
+
+/// The most that a number is read as milliseconds, and the furthest that a time of day lies ahead.
+const DAY_MS: u64 = 86_400_000;
+
+/// How long the sender of this field wants to be left alone: milliseconds, at most [`LONGEST_RETRY_AFTER_MS`]. 0, and a date that has
+/// passed, ask for no pause, and are still an answer; none is what cannot be read, which counts as if there were no field. `date` is
+/// the `Date` field beside it, by which times of day are measured, since the sender's clock may differ from ours; `now` is our clock
+/// in Unix milliseconds, where there is no such field.
+///
+/// Seconds with a fraction, which RFC 9110 does not know and some vendors send, are rounded up. A number of more than a day of seconds
+/// is milliseconds of at most a day, or a Unix time in seconds or milliseconds within the next day, or nothing.
+pub fn retry_after_ms(field: &str, date: Option<&str>, now: i64) -> Option<u64> {
     let field = field.trim();
-    let wait = match seconds(field) {
-        Some(seconds) => seconds.saturating_mul(1_000),
-        None => {
-            let at = http_date(field)?;
-            u64::try_from(at.saturating_sub(now)).unwrap_or(0)
+    let now = date.and_then(|date| http_date(date.trim())).unwrap_or(now);
+    match number(field) {
+        Some(number @ ..=DAY_S) => Some(number.saturating_mul(1_000)),
+        Some(number @ ..=DAY_MS) => Some(number),
+        Some(number) => {
+            let ahead = |at: u64| at.checked_sub(u64::try_from(now).ok()?).filter(|ahead| *ahead <= DAY_MS);
+            ahead(number.saturating_mul(1_000)).or_else(|| ahead(number))
         }
-    };
-    Some(wait.min(LONGEST_RETRY_AFTER_MS))
+        None => {
+            let ahead = http_date(field)?.saturating_sub(now);
+            Some(u64::try_from(ahead).unwrap_or(0).min(LONGEST_RETRY_AFTER_MS))
+        }
+    }
 }
 
-fn seconds(field: &str) -> Option<u64> {
+fn number(field: &str) -> Option<u64> {
     let (whole, fraction) = field.split_once('.').unwrap_or((field, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
@@ -32,7 +48,7 @@ fn seconds(field: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_RETRY_AFTER_MS, http_date, retry_after_ms};
+    use super::{DAY_MS, LONGEST_RETRY_AFTER_MS, http_date, retry_after_ms};
     use proptest::prelude::*;
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -41,24 +57,23 @@ mod tests {
 
     #[test]
     fn seconds_and_the_three_dates_of_http_are_read() {
-        assert_eq!(retry_after_ms(" 30 ", 0), Some(30_000));
-        assert_eq!(retry_after_ms("0", 0), Some(0));
+        assert_eq!(retry_after_ms(" 30 ", None, 0), Some(30_000));
+        assert_eq!(retry_after_ms("0", None, 0), Some(0));
         for date in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
-            assert_eq!(retry_after_ms(date, THEN - 1_500), Some(1_500), "{date}");
+            assert_eq!(retry_after_ms(date, None, THEN - 1_500), Some(1_500), "{date}");
         }
     }
 
     #[test]
     fn fractions_are_rounded_up() {
-        assert_eq!(retry_after_ms("1.5", 0), Some(2_000));
-        assert_eq!(retry_after_ms("1.00", 0), Some(1_000));
+        assert_eq!(retry_after_ms("1.5", None, 0), Some(2_000));
+        assert_eq!(retry_after_ms("1.00", None, 0), Some(1_000));
     }
 
     #[test]
     fn what_is_past_is_now_and_what_is_far_is_bounded() {
-        assert_eq!(retry_after_ms("Sun, 06 Nov 1994 08:49:37 GMT", THEN + 5), Some(0));
-        assert_eq!(retry_after_ms("99999999999999999999999999", 0), Some(LONGEST_RETRY_AFTER_MS));
-        assert_eq!(retry_after_ms("Fri, 31 Dec 9999 23:59:59 GMT", THEN), Some(LONGEST_RETRY_AFTER_MS));
+        assert_eq!(retry_after_ms("Sun, 06 Nov 1994 08:49:37 GMT", None, THEN + 5), Some(0));
+        assert_eq!(retry_after_ms("Fri, 31 Dec 9999 23:59:59 GMT", None, THEN), Some(LONGEST_RETRY_AFTER_MS));
     }
 
     #[test]
@@ -66,8 +81,49 @@ mod tests {
         for field in
             ["", "soon", "-1", "1,5", "1.", ".5", "1e3", "0x10", "Sun, 06 Nov 1994", "Sun, 31 Feb 1994 08:49:37 GMT"]
         {
-            assert_eq!(retry_after_ms(field, 0), None, "{field}");
+            assert_eq!(retry_after_ms(field, None, 0), None, "{field}");
         }
+    }
+
+    #[test]
+    fn dates_are_measured_by_the_senders_own_clock() {
+        let (date, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:07 GMT");
+        for skew in [-86_400_000, -60_000, 0, 60_000, 86_400_000] {
+            assert_eq!(retry_after_ms(later, Some(date), THEN + skew), Some(30_000), "{skew}");
+            assert_eq!(retry_after_ms("784111807", Some(date), THEN + skew), Some(30_000), "{skew}");
+        }
+        assert_eq!(
+            retry_after_ms(later, Some("yesterday"), THEN),
+            Some(30_000),
+            "by ours, where theirs cannot be read"
+        );
+        assert_eq!(retry_after_ms("30", Some(date), 0), Some(30_000));
+    }
+
+    #[test]
+    fn more_than_a_day_of_seconds_is_milliseconds_or_a_time_of_day_or_nothing() {
+        for (field, expected) in [
+            ("86400", Some(DAY_MS)),
+            ("86401", Some(86_401)),
+            ("90000", Some(90_000)),
+            ("86400000", Some(DAY_MS)),
+            ("86400001", None),
+            ("784111777", Some(0)),
+            ("784111837", Some(60_000)),
+            ("784111836.2", Some(60_000)),
+            ("784198177", Some(DAY_MS)),
+            ("784198178", None),
+            ("784111776", None),
+            ("784111777000", Some(0)),
+            ("784111837000", Some(60_000)),
+            ("784198177000", Some(DAY_MS)),
+            ("784198177001", None),
+            ("784111776999", None),
+            ("99999999999999999999999999", None),
+        ] {
+            assert_eq!(retry_after_ms(field, None, THEN), expected, "{field}");
+        }
+        assert_eq!(retry_after_ms("784111837", None, -1), None, "our clock may be anything");
     }
 
     proptest! {
@@ -78,10 +134,17 @@ mod tests {
         }
 
         #[test]
-        fn any_field_is_read_without_panic(field in ".{0,40}", now: i64) {
-            if let Some(wait) = retry_after_ms(&field, now) {
+        fn any_field_is_read_without_panic(field in ".{0,40}", date in prop::option::of(".{0,30}"), now: i64) {
+            if let Some(wait) = retry_after_ms(&field, date.as_deref(), now) {
                 prop_assert!(wait <= LONGEST_RETRY_AFTER_MS);
             }
+        }
+
+        #[test]
+        fn any_number_is_at_most_a_day(number: u64, now: i64) {
+            let wait = retry_after_ms(&number.to_string(), None, now);
+            prop_assert!(wait.is_none_or(|wait| wait <= DAY_MS));
+            prop_assert!(number > DAY_MS || wait.is_some());
         }
     }
 }

@@ -335,8 +335,8 @@ export async function send(request, head, body, milliseconds) {
   }
 }
 
-// A text, posted: a form to a token endpoint, a message to a callback's receiver. As JSON: status, Retry-After, and the body,
-// empty if it is longer than `most` bytes, and not waited for if those are none; or 0 and why nothing came. Redirects are not
+// A text, posted: a form to a token endpoint, a message to a callback's receiver. As JSON: status, Retry-After, Date, and the
+// body, empty if it is longer than `most` bytes, and not waited for if those are none; or 0 and why nothing came. Redirects are not
 // followed: the text goes where it was meant to, and nowhere else.
 export async function postForm(url, headers, form, most, milliseconds) {
   const control = new AbortController();
@@ -346,9 +346,10 @@ export async function postForm(url, headers, form, most, milliseconds) {
     const response = await fetch(url, init);
     const body = response.body && most > 0 ? await readWhole(response, most) : null;
     if (most === 0) response.body?.cancel().catch(() => {});
-    return JSON.stringify([response.status, response.headers.get("retry-after") ?? "", new TextDecoder().decode(body ?? new Uint8Array())]);
+    const text = new TextDecoder().decode(body ?? new Uint8Array());
+    return JSON.stringify([response.status, response.headers.get("retry-after") ?? "", response.headers.get("date") ?? "", text]);
   } catch {
-    return JSON.stringify([0, control.signal.aborted ? TIMEOUT : "unreachable", ""]);
+    return JSON.stringify([0, control.signal.aborted ? TIMEOUT : "unreachable", "", ""]);
   } finally {
     clearTimeout(timer);
   }

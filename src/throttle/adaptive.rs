@@ -66,7 +66,8 @@ impl Adaptive {
             self.good = 0;
             self.factor_ppm = scaled(self.factor_ppm, rule.backoff_ppm).clamp(rule.min_ppm.max(1), rule.max_ppm.max(1));
         }
-        let (pause, most) = match retry_after_ms {
+        // 0 asks for no pause, and forbids none.
+        let (pause, most) = match retry_after_ms.filter(|ms| *ms > 0) {
             Some(asked) => (asked.min(rule.max_pause_ms), rule.max_pause_ms),
             None => (rule.pause_ms, u64::MAX),
         };
@@ -166,10 +167,19 @@ mod tests {
                 let until = state.paused(1_000).unwrap();
                 assert!((60_500..=61_000).contains(&until), "{asked} with {noise}: {until}");
             }
-            // The policy's own pause is not the vendor's.
-            let mut state = Adaptive::new(&rule);
-            assert!(state.throttle(&rule, 1_000, 0, None, noise));
-            assert!((91_000..=92_000).contains(&state.paused(1_000).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_vendor_that_asks_for_no_pause_leaves_the_policys_own() {
+        let rule = AdaptiveRule { pause_ms: 90_000, max_pause_ms: 60_000, ..RULE };
+        for noise in [0, 7, 999, u64::MAX] {
+            for asked in [None, Some(0)] {
+                let mut state = Adaptive::new(&rule);
+                assert!(state.throttle(&rule, 1_000, 0, asked, noise));
+                let until = state.paused(1_000).unwrap();
+                assert!((91_000..=92_000).contains(&until), "{asked:?} with {noise}: {until}");
+            }
         }
     }
 }

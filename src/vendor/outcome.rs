@@ -37,7 +37,7 @@ pub struct Verdict {
     pub transient: bool,
     /// The credential has expired: renew it, ask once more.
     pub expired: bool,
-    /// When the vendor says to ask again, milliseconds from the answer.
+    /// When the vendor says to ask again, milliseconds from the answer, never 0.
     pub retry_after_ms: Option<u64>,
 }
 
@@ -53,10 +53,12 @@ pub enum Unanswered {
 /// Reads an answer.
 pub fn classify(profile: &Profile, answer: &Answered) -> Verdict {
     let rule = profile.answers.iter().find(|rule| applies(rule, answer));
-    let means = rule.map_or_else(|| by_http(answer), |rule| rule.means);
-    let said_so = value(answer.headers, "retry-after").and_then(|field| retry_after_ms(field, answer.now));
+    let date = value(answer.headers, "date");
+    let asked = value(answer.headers, "retry-after").and_then(|field| retry_after_ms(field, date, answer.now));
+    let means = rule.map_or_else(|| by_http(answer, asked.is_some()), |rule| rule.means);
     let usual = rule.and_then(|rule| rule.retry_after_seconds).map(|seconds| u64::from(seconds) * 1_000);
-    let retry_after_ms = said_so.or(usual);
+    // One that asks for no pause says nothing of how long the pause is to be that others know of.
+    let retry_after_ms = asked.filter(|ms| *ms > 0).or(usual);
     let throttled = |by| Outcome::Throttled { by, retry_after_ms };
     let outcome = match means {
         Meaning::Rate => throttled(ThrottledBy::Rate),
@@ -183,9 +185,9 @@ fn is_json(answer: &Answered) -> bool {
     value(answer.headers, "content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("json"))
 }
 
-/// What the status alone means (RFC 9110, RFC 6585), where the body does not say otherwise.
-fn by_http(answer: &Answered) -> Meaning {
-    let retry_after = value(answer.headers, "retry-after").is_some();
+/// What the status alone means (RFC 9110, RFC 6585), where the body does not say otherwise. `retry_after`: there is a Retry-After
+/// that can be read.
+fn by_http(answer: &Answered, retry_after: bool) -> Meaning {
     match answer.status {
         ..=399 if answer.said.is_some_and(|said| said.bad) => Meaning::Final,
         ..=399 => Meaning::Good,

@@ -28,6 +28,9 @@ fn marketo(code: &str, message: &str) -> Verdict {
     judged("marketo", 200, &[], &body.to_string())
 }
 
+/// Marketo's answer while its bulk queue is full.
+const FULL: &str = r#"{"success":false,"errors":[{"code":"1029","message":"Too many jobs (queue full)"}]}"#;
+
 const fn throttled(by: ThrottledBy, retry_after_ms: Option<u64>) -> Outcome {
     Outcome::Throttled { by, retry_after_ms }
 }
@@ -132,8 +135,30 @@ fn retry_after_is_heeded_in_both_forms_and_bounded() {
     let of = |field: &str| judged("generic", 429, &[("Retry-After", field)], "").retry_after_ms;
     assert_eq!(of("30"), Some(30_000));
     assert_eq!(of("Sun, 06 Nov 1994 08:50:37 GMT"), Some(60_000));
-    assert_eq!(of("99999999999"), Some(LONGEST_RETRY_AFTER_MS));
+    assert_eq!(of("Fri, 31 Dec 9999 23:59:59 GMT"), Some(LONGEST_RETRY_AFTER_MS));
+    assert_eq!(of("99999999999"), None);
     assert_eq!(of("soon"), None);
+}
+
+#[test]
+fn a_time_to_come_back_is_by_the_vendors_own_clock() {
+    // It is a day behind ours, or ahead.
+    for (date, later) in [
+        ("Sat, 05 Nov 1994 08:49:37 GMT", "Sat, 05 Nov 1994 08:50:07 GMT"),
+        ("Mon, 07 Nov 1994 08:49:37 GMT", "Mon, 07 Nov 1994 08:50:07 GMT"),
+    ] {
+        let verdict = judged("generic", 429, &[("Date", date), ("Retry-After", later)], "");
+        assert_eq!(verdict.outcome, throttled(ThrottledBy::Rate, Some(30_000)), "{date}");
+    }
+}
+
+#[test]
+fn no_time_to_come_back_leaves_the_pause_to_others() {
+    for field in ["0", "0.0", "Sun, 06 Nov 1994 08:49:36 GMT", "soon", "-1", "604800000"] {
+        assert_eq!(judged("generic", 429, &[("Retry-After", field)], "").outcome, throttled(ThrottledBy::Rate, None));
+        let full = judged("marketo", 200, &[("Retry-After", field)], FULL);
+        assert_eq!(full.retry_after_ms, Some(60_000), "{field}: the profile knows better");
+    }
 }
 
 #[test]
@@ -152,6 +177,8 @@ fn a_gateways_answer_leaves_the_call_unknown() {
 #[test]
 fn a_503_is_a_throttle_only_with_a_time_to_come_back() {
     assert_eq!(judged("generic", 503, &[], "").outcome, Outcome::Answered);
+    assert_eq!(judged("generic", 503, &[("retry-after", "soon")], "").outcome, Outcome::Answered);
+    assert_eq!(judged("generic", 503, &[("retry-after", "0")], "").outcome, throttled(ThrottledBy::Rate, None));
     let verdict = judged("generic", 503, &[("retry-after", "5")], "");
     assert_eq!((verdict.outcome, verdict.executed), (throttled(ThrottledBy::Rate, Some(5_000)), Executed::Maybe));
 }
