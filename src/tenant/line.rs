@@ -245,17 +245,19 @@ impl Line {
         self.counting.mask(method, path)
     }
 
-    /// Takes a report.
+    /// Takes a report. A vendor that counts a call when it ends has just counted it, however long ago it began to answer.
     pub(super) fn settle(&mut self, report: &Settle, host: &Host<'_>) {
+        let at_completion = self.connection.profile.counts_at_completion;
+        let since_headers_ms = if at_completion { 0 } else { report.since_headers_ms };
         let settlement = Settlement {
             permit: report.permit,
             attempt: report.attempt,
             outcome: report.outcome,
-            since_headers_ms: report.since_headers_ms,
+            since_headers_ms,
             response_bytes: report.response_bytes,
         };
         if !report.counts.is_empty() {
-            self.throttle.told(host.time(), report.permit, report.since_headers_ms, &report.counts);
+            self.throttle.told(host.time(), report.permit, since_headers_ms, &report.counts);
         }
         let settled = self.throttle.settle(host.time(), settlement);
         self.count(report, settled, host);

@@ -3,7 +3,8 @@
 use crate::rig::{NOON, Rig, policy};
 use serde_json::json;
 use sluice::tenant::desk::Answer;
-use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, No, Reply};
+use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, No, Reply, Settle};
+use sluice::throttle::Outcome;
 
 fn waits(rig: &mut Rig, admit: Admit) -> sluice::tenant::desk::Ticket {
     match rig.ask(Ask::Admit(admit)) {
@@ -241,4 +242,44 @@ fn a_call_that_asks_again_takes_one_place_under_the_next_policy_too() {
     let Some((next, Reply::Go(_))) = rig.desk.next_ready() else { panic!("nobody goes") };
     assert_eq!(next, again);
     assert!(rig.desk.next_ready().is_none());
+}
+
+/// The vendor answers at once, and the body takes 30 seconds; it takes one call in ten.
+#[test]
+fn a_vendor_that_counts_at_completion_has_its_windows_dated_from_there() {
+    for at_completion in [false, true] {
+        let mut rig = Rig::empty();
+        let limits = json!([{"name": "rate", "kind": "rolling_window", "calls": 1, "seconds": 10}]);
+        let connection = json!({"vendor": "acme-crm", "base_url": "https://crm.example.com",
+            "profile": {"limits": limits, "counts_at_completion": at_completion},
+            "credential": {"type": "bearer", "token": "crm-secret"}});
+        assert_eq!(rig.put(&json!({"connections": {"crm": connection}, "apps": {"sync": {}}})).0, 201);
+        let app = rig.app("sync");
+        let go = rig.go(&app, "crm");
+        rig.go_to(NOON + 30_000);
+        rig.told(Ask::Settle(Settle {
+            connection: "crm".to_owned(),
+            permit: go.permit,
+            attempt: 1,
+            outcome: Outcome::Answered,
+            since_headers_ms: 30_000,
+            response_bytes: 0,
+            status: 200,
+            error_code: None,
+            sent: None,
+            counts: Vec::new(),
+        }));
+        let goes = |rig: &mut Rig, at| {
+            rig.go_to(at);
+            let admit = Admit { wait_ms: Some(0), ..rig.admit(&app, "crm") };
+            matches!(rig.now(Ask::Admit(admit)), Reply::Go(_))
+        };
+        if at_completion {
+            assert!(!goes(&mut rig, NOON + 30_000), "the vendor has just counted one");
+            assert!(!goes(&mut rig, NOON + 39_999));
+            assert!(goes(&mut rig, NOON + 41_000));
+        } else {
+            assert!(goes(&mut rig, NOON + 30_000), "it counted one half a minute ago");
+        }
+    }
 }
