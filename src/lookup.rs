@@ -78,9 +78,19 @@ impl<V> Lookup<V> {
         self.values.get_mut(slot as usize)?.take()
     }
 
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.values.len().saturating_sub(self.slots.free.len())
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.slots.free.len() == self.values.len()
+    }
+
+    /// The values, in no order, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.values.iter_mut().flatten()
     }
 
     /// The values, in no order.
@@ -106,6 +116,7 @@ mod tests {
                     prop_assert_eq!(lookup.remove(number), model.remove(&number));
                 }
                 prop_assert_eq!((lookup.get(number), lookup.is_empty()), (model.get(&number), model.is_empty()));
+                prop_assert_eq!((lookup.len(), lookup.values_mut().count()), (model.len(), model.len()));
             }
             let (mut values, mut known): (Vec<_>, Vec<_>) = (lookup.into_values().collect(), model.into_values().collect());
             values.sort_unstable();

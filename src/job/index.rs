@@ -14,6 +14,7 @@
     reason = "counts of at most 20,000 jobs of each kind, and an urgency of 7 by a minute"
 )]
 
+use super::lanes::{Lane, Lanes};
 use super::record::State;
 use crate::lookup::Lookup;
 use std::cmp::Reverse;
@@ -89,42 +90,14 @@ pub struct Entry {
     pub bytes: u32,
 }
 
-/// One app's jobs on one connection that the same limits count.
-#[derive(Debug)]
-pub struct Lane {
-    /// The connection's name.
-    pub connection: String,
-    /// The app's name.
-    pub app: String,
-    /// Bit i: limit i of the connection counts them.
-    pub mask: u32,
-    /// The throttle's number for it, once it has been told.
-    pub told: Option<u32>,
-    ready: BinaryHeap<Reverse<(i64, u128)>>,
-    waiting: u32,
-    busy: u32,
-    counts: Counts,
-}
-
-/// Numbers of a connection's jobs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Queued.
-    pub queued: u32,
-    /// Running.
-    pub running: u32,
-    /// Dead letters.
-    pub dead: u32,
-}
-
 /// All jobs of a tenant.
 #[derive(Debug, Default)]
 pub struct Index {
     /// In the order of their ids.
     entries: Vec<Entry>,
     timers: BinaryHeap<Reverse<(i64, u128)>>,
-    /// The lanes; they only grow, until the policy changes.
-    pub lanes: Vec<Lane>,
+    /// The lanes that the jobs stand in.
+    pub lanes: Lanes,
     /// Jobs by their idempotency keys' digests.
     keys: Lookup<u128>,
     undone: usize,
@@ -172,27 +145,6 @@ impl Index {
         self.keys.get(key).copied()
     }
 
-    /// The lane of that app, connection and mask; made if need be.
-    pub fn lane(&mut self, connection: &str, app: &str, mask: u32) -> u32 {
-        let same = |lane: &Lane| lane.mask == mask && lane.app == app && lane.connection == connection;
-        let at = self.lanes.iter().position(same).unwrap_or_else(|| {
-            let (connection, app) = (connection.to_owned(), app.to_owned());
-            let ready = BinaryHeap::new();
-            self.lanes.push(Lane {
-                connection,
-                app,
-                mask,
-                told: None,
-                ready,
-                waiting: 0,
-                busy: 0,
-                counts: Counts::default(),
-            });
-            self.lanes.len() - 1
-        });
-        u32::try_from(at).unwrap_or(u32::MAX)
-    }
-
     /// Takes a job in. Its id must be new.
     pub fn insert(&mut self, entry: Entry) {
         let fresh = Entry { stage: Stage::Gone, ..entry };
@@ -203,7 +155,7 @@ impl Index {
                     self.gone = self.gone.saturating_sub(1);
                     at
                 }
-                None => return,
+                None => return self.lanes.free_if_empty(entry.lane),
             },
             Err(at) => {
                 self.entries.insert(at, fresh);
@@ -235,6 +187,7 @@ impl Index {
         for entry in waiting {
             self.set(entry.id, entry.stage, entry.at.saturating_sub(ms));
         }
+        self.lanes.set_back();
     }
 
     /// The job is in its next run.
@@ -299,43 +252,34 @@ impl Index {
         None
     }
 
-    /// How many of a lane may ask to go, and the urgency of the first.
-    pub fn wants(&mut self, lane: usize, now: i64) -> (u32, u8) {
-        let Some(entry) = self.first(lane) else { return (0, 0) };
-        let urgency = match entry.urgency {
-            urgent @ 0..=ORDINARY => urgent,
+    /// How many jobs of a lane may ask to go, the urgency of the first, and when that rises, Unix ms.
+    pub fn wants(&mut self, lane: u32, now: i64) -> (u32, u8, Option<i64>) {
+        let Some(entry) = self.first(lane) else { return (0, 0, None) };
+        let waited = now.saturating_sub(entry.at).max(0) / LEVEL_MS;
+        let (urgency, rises) = match entry.urgency {
+            urgent @ 0..=ORDINARY => (urgent, None),
             urgency => {
-                let waited = u8::try_from(now.saturating_sub(entry.at).max(0) / LEVEL_MS).unwrap_or(u8::MAX);
-                urgency.saturating_sub(waited).max(ORDINARY)
+                let levels = u8::try_from(waited).unwrap_or(u8::MAX);
+                let urgency = urgency.saturating_sub(levels).max(ORDINARY);
+                let rises = entry.at.saturating_add((waited + 1) * LEVEL_MS);
+                (urgency, (urgency > ORDINARY).then_some(rises))
             }
         };
-        let Some(lane) = self.lanes.get(lane) else { return (0, 0) };
-        (lane.waiting.min(MOST_AT_ONCE.saturating_sub(lane.busy)), urgency)
+        let Some(lane) = self.lanes.get(lane) else { return (0, 0, None) };
+        (lane.waiting.min(MOST_AT_ONCE.saturating_sub(lane.busy)), urgency, rises)
     }
 
     /// The job of a lane that goes first.
-    pub fn first(&mut self, lane: usize) -> Option<Entry> {
+    pub fn first(&mut self, lane: u32) -> Option<Entry> {
         loop {
             let Reverse((rank, id)) = *self.lanes.get(lane)?.ready.peek()?;
             let entry = self.get(id).copied();
-            let stands =
-                |entry: &Entry| entry.stage == Stage::Ready && entry.lane as usize == lane && entry.rank() == rank;
+            let stands = |entry: &Entry| entry.stage == Stage::Ready && entry.lane == lane && entry.rank() == rank;
             if let Some(entry) = entry.filter(stands) {
                 return Some(entry);
             }
             self.lanes.get_mut(lane)?.ready.pop();
         }
-    }
-
-    /// A connection's numbers.
-    pub fn counts(&self, connection: &str) -> Counts {
-        let mut counts = Counts::default();
-        for lane in self.lanes.iter().filter(|lane| lane.connection == connection) {
-            counts.queued += lane.counts.queued;
-            counts.running += lane.counts.running;
-            counts.dead += lane.counts.dead;
-        }
-        counts
     }
 
     /// Done jobs beyond the bound, the oldest first, and some more, so that this is not asked for each time.
@@ -357,6 +301,19 @@ impl Index {
         self.timers.push(Reverse((at, id)));
     }
 
+    /// Jobs that have left a lane from its middle leave their places in it behind: at most as many as wait, and a few.
+    fn drop_past(&mut self, at: u32) {
+        let most = |lane: &Lane| 2 * lane.waiting as usize + 64;
+        let Some(lane) = self.lanes.get_mut(at).filter(|lane| lane.ready.len() > most(lane)) else { return };
+        let mut ready = std::mem::take(&mut lane.ready);
+        ready.retain(|Reverse((rank, id))| {
+            self.get(*id).is_some_and(|entry| entry.stage == Stage::Ready && entry.lane == at && entry.rank() == *rank)
+        });
+        if let Some(lane) = self.lanes.get_mut(at) {
+            lane.ready = ready;
+        }
+    }
+
     fn place(&self, id: u128) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&id, |entry| entry.id)
     }
@@ -376,25 +333,10 @@ impl Index {
             if !matches!(stage, Stage::Gone | Stage::Done | Stage::Dead) {
                 change(&mut self.live);
             }
-            let Some(lane) = self.lanes.get_mut(entry.lane as usize) else { continue };
-            let change = |n: &mut u32| *n = if more { *n + 1 } else { n.saturating_sub(1) };
-            match stage {
-                Stage::Ready => change(&mut lane.waiting),
-                Stage::Granted | Stage::Running => change(&mut lane.busy),
-                _ => {}
-            }
-            match stage {
-                Stage::Later | Stage::Ready | Stage::Granted => change(&mut lane.counts.queued),
-                Stage::Running => change(&mut lane.counts.running),
-                Stage::Dead => change(&mut lane.counts.dead),
-                Stage::Done | Stage::Gone => {}
-            }
         }
-        if stage == Stage::Ready {
-            if let Some(lane) = self.lanes.get_mut(entry.lane as usize) {
-                lane.ready.push(Reverse((entry.rank(), entry.id)));
-            }
-        } else if is_timed(stage) {
+        self.lanes.moved(&entry, before);
+        self.drop_past(entry.lane);
+        if is_timed(stage) {
             self.set_timer(at, entry.id);
         }
     }
@@ -406,7 +348,7 @@ const fn is_timed(stage: Stage) -> bool {
 
 impl Entry {
     /// Its place in its lane: a level of urgency less has to wait a minute longer.
-    fn rank(&self) -> i64 {
+    pub(super) fn rank(&self) -> i64 {
         self.at.saturating_add(i64::from(self.urgency) * LEVEL_MS)
     }
 }

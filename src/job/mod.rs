@@ -1,11 +1,12 @@
 //! Calls that need not be waited for: kept before they are answered, run when the vendor will take them, shown to those
-//! who may see them. [`index`] is what is held in memory, [`record`] what is stored; what happens when is decided by the
+//! who may see them. [`index`] and [`lanes`] are what is held in memory, [`record`] what is stored; what happens when is decided by the
 //! tenant's desk, which has the limits.
 
 #![expect(clippy::arithmetic_side_effects, reason = "at most 32 digits of 4 bits")]
 
 mod bytes;
 pub mod index;
+pub mod lanes;
 pub mod record;
 pub mod show;
 

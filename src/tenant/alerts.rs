@@ -26,7 +26,7 @@ impl Desk {
             lately: line.usage.lately(LATELY_MINUTES, now),
             day: day.map(|(used, of, _)| (used, of)),
             oldest_wait_ms: queue.oldest_wait_ms,
-            dead_letters: self.jobs.index.counts(connection).dead.into(),
+            dead_letters: self.jobs.index.lanes.counts(connection).dead.into(),
         };
         let changes = watch(&mut line.usage.alerts, rules, &seen, now);
         if !changes.is_empty() {

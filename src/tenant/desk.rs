@@ -284,6 +284,11 @@ impl Desk {
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
     pub fn next_wakeup(&mut self) -> Option<i64> {
+        self.next_event().into_iter().chain(self.jobs.index.lanes.next_rise()).min()
+    }
+
+    /// When something is next to happen, Unix ms, but for jobs whose urgency rises.
+    fn next_event(&mut self) -> Option<i64> {
         self.lines
             .values_mut()
             .filter_map(Line::next_wakeup)
@@ -296,7 +301,7 @@ impl Desk {
     pub fn next_alarm(&mut self) -> Option<i64> {
         let due = self.jobs.index.next_due();
         // Jobs that have nothing to wait for are on their way; should this life end now, the next takes them up soon.
-        let live = if self.jobs.index.live() > 0 { self.next_wakeup().or(Some(0)) } else { None };
+        let live = if self.jobs.index.live() > 0 { self.next_event().or(Some(0)) } else { None };
         // The same of messages.
         let hooks = if self.hooks.is_ready() { Some(0) } else { self.hooks.next_due() };
         let alerts = self.lines.values().filter_map(|line| line.looks.at);

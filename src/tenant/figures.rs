@@ -44,8 +44,10 @@ impl Line {
         let (mut open, epoch) = (Vec::<Open>::new(), self.throttle.epoch());
         // Where each lane's latest entry is. A day begins with a minute.
         let mut latest = Vec::new();
+        let (mut unsent, place) = (self.unsent.clone(), |permit: &PermitId| (permit.lane, permit.seq));
+        unsent.sort_unstable_by_key(place);
         self.throttle.for_each_open(&mut |lane, seq, app, granted| {
-            if self.unsent.iter().any(|permit| (permit.lane, permit.seq) == (lane, seq)) {
+            if unsent.binary_search_by_key(&(lane, seq), place).is_ok() {
                 return;
             }
             let (place, below) = (lane as usize, seq.saturating_add(1));
@@ -63,7 +65,7 @@ impl Line {
                 }
             }
         });
-        Flight { open, unsent: self.unsent.clone(), counted: self.throttle.cut_off().collect() }
+        Flight { open, unsent, counted: self.throttle.cut_off().collect() }
     }
 
     /// Counts a vendor call, at the first report of its end.

@@ -5,6 +5,7 @@ mod end;
 mod keep;
 mod load;
 mod see;
+mod waits;
 
 use super::desk::{Desk, Ticket};
 use super::entry::ForJobs;
@@ -16,6 +17,7 @@ use crate::job::index::{DEAD_MS, DONE_MS, Index, Stage};
 use crate::job::record::{MOST_ATTEMPTS, from_row, to_row};
 use crate::job::{Answer, Attempt, Record, Request, State, id_text, parse_id};
 use crate::throttle::{Grant, PermitId};
+use waits::Waits;
 
 /// An errand that was not taken, or a permit handed back, is tried again after this, milliseconds.
 const AGAIN_MS: i64 = 100;
@@ -34,7 +36,7 @@ pub(super) struct Jobs {
     /// What is to be handed to Workers: small, since what a job sends is read only as it goes.
     pending: std::collections::VecDeque<Pending>,
     /// Who waits for a job's end.
-    waiting: Vec<Waits>,
+    waiting: Waits,
     /// When this life began, Unix ms.
     began: i64,
     /// The clock at the last event, Unix ms.
@@ -46,15 +48,9 @@ enum Pending {
     Fetch(Box<Fetching>),
 }
 
-struct Waits {
-    ticket: Ticket,
-    id: u128,
-    until: i64,
-}
-
 impl Jobs {
     pub(super) fn new(now: i64) -> Self {
-        Self { index: Index::default(), pending: Default::default(), waiting: Vec::new(), began: now, seen: now }
+        Self { index: Index::default(), pending: Default::default(), waiting: Waits::default(), began: now, seen: now }
     }
 
     /// Makes good a clock that was set back since the last event; by how much.
@@ -65,7 +61,7 @@ impl Jobs {
             return 0;
         }
         self.index.set_back(back);
-        self.waiting.iter_mut().for_each(|waits| waits.until = waits.until.saturating_sub(back));
+        self.waiting.set_back(back);
         back
     }
 
@@ -76,7 +72,7 @@ impl Jobs {
 
     /// When something is next to happen here while the object is in memory, Unix ms.
     pub(super) fn next_wakeup(&mut self) -> Option<i64> {
-        self.index.next_due().into_iter().chain(self.waiting.iter().map(|waits| waits.until)).min()
+        self.index.next_due().into_iter().chain(self.waiting.next_end()).min()
     }
 }
 
@@ -89,37 +85,34 @@ impl Desk {
         }
     }
 
-    /// Tells the throttle how many jobs of a connection want to go, and gives its permits to them.
+    /// Gives the throttle's permits to jobs of a connection, and tells it how many want to go on the lanes where that has changed.
     pub(super) fn sync_jobs(&mut self, connection: &str, host: &mut Host<'_>) {
-        let Some(line) = self.lines.get_mut(connection) else { return };
         let jobs = &mut self.jobs;
-        line.jobs_again = None;
-        let mut token = None;
-        loop {
-            for at in 0..jobs.index.lanes.len() {
-                let Some(lane) = jobs.index.lanes.get(at).filter(|lane| lane.connection == connection) else {
-                    continue;
-                };
-                let told = lane.told;
-                let (mut wanted, urgency) = jobs.index.wants(at, host.now);
-                if wanted == 0 && told.is_none() {
-                    continue;
-                }
-                if wanted > 0 && !*token.get_or_insert_with(|| jobs.has_token(line, host.now)) {
-                    wanted = 0;
-                }
-                if let Some(lane) = jobs.index.lanes.get_mut(at) {
-                    lane.told = line.throttle.want(host.time(), &lane.app, lane.mask, wanted, urgency).or(told);
-                }
+        let Some(line) = self.lines.get_mut(connection) else {
+            // Nobody is to be told.
+            while let Some((lane, _)) = jobs.index.lanes.next_changed(connection) {
+                jobs.index.lanes.said(lane, None, None);
             }
-            let mut granted = false;
+            return;
+        };
+        line.jobs_again = None;
+        if jobs.index.lanes.has_waiting(connection) {
+            let held_back = !jobs.has_token(line, host.now);
+            jobs.index.lanes.hold_back(connection, held_back);
+        }
+        jobs.index.lanes.repeat_one(connection);
+        loop {
             while let Some((lane, grant)) = line.throttle.next_job() {
-                granted = true;
                 jobs.give(line, lane, &grant, host);
             }
-            if !granted {
-                return;
-            }
+            let Some((at, held_back)) = jobs.index.lanes.next_changed(connection) else { return };
+            let (wanted, urgency, rises) = if held_back { (0, 0, None) } else { jobs.index.wants(at, host.now) };
+            let Some(lane) = jobs.index.lanes.get(at) else { continue };
+            let told = match wanted {
+                0 if !lane.is_told() => None,
+                _ => line.throttle.want(host.time(), &lane.app, lane.mask, wanted, urgency).filter(|_| wanted > 0),
+            };
+            jobs.index.lanes.said(at, told, rises.filter(|_| wanted > 0));
         }
     }
 
@@ -133,8 +126,11 @@ impl Desk {
                 Pending::Fetch(fetching) => return Ok(Some(Errand::Fetch(fetching))),
                 Pending::Run { id, connection, permit, at } => {
                     let run = self.start(id, &connection, permit, at, host)?;
-                    if let Some(line) = self.lines.get_mut(&connection) {
-                        line.unsent.retain(|unsent| *unsent != permit);
+                    // They leave in the order in which they came.
+                    if let Some(line) = self.lines.get_mut(&connection)
+                        && let Some(at) = line.unsent.iter().position(|unsent| *unsent == permit)
+                    {
+                        line.unsent.remove(at);
                     }
                     if let Some(run) = run {
                         return Ok(Some(Errand::Run(Box::new(run))));
@@ -259,7 +255,7 @@ impl Desk {
         let mut connections = Vec::new();
         for _ in 0..MOST_AT_A_TIME {
             let Some(entry) = self.jobs.index.due(host.now) else { break };
-            let lane = self.jobs.index.lanes.get(entry.lane as usize);
+            let lane = self.jobs.index.lanes.get(entry.lane);
             let connection = lane.map(|lane| lane.connection.clone()).unwrap_or_default();
             match entry.stage {
                 Stage::Later => self.jobs.index.set(entry.id, Stage::Ready, entry.at),
@@ -271,12 +267,15 @@ impl Desk {
             }
         }
         self.jobs.index.compact();
+        while let Some(lane) = self.jobs.index.lanes.risen(host.now) {
+            if !connections.contains(&lane.connection) {
+                connections.push(lane.connection.clone());
+            }
+        }
         for connection in connections {
             self.finish(&connection, host)?;
         }
-        let late = |waits: &Waits| waits.until <= host.now;
-        while let Some(at) = self.jobs.waiting.iter().position(late) {
-            let Waits { ticket, id, .. } = self.jobs.waiting.swap_remove(at);
+        while let Some((ticket, id)) = self.jobs.waiting.next_late(host.now) {
             self.ready.push_back((ticket, Reply::Kept(id_text(id))));
         }
         Ok(())
@@ -284,9 +283,7 @@ impl Desk {
 
     /// The one who waited for a job has gone. Whether there was one.
     pub(super) fn stops_waiting_for_job(&mut self, ticket: Ticket) -> bool {
-        let before = self.jobs.waiting.len();
-        self.jobs.waiting.retain(|waits| waits.ticket != ticket);
-        self.jobs.waiting.len() < before
+        self.jobs.waiting.remove(ticket)
     }
 
     /// Stores a job and takes note of where it is.
@@ -326,8 +323,7 @@ impl Desk {
         answer: Option<&Answer>,
         host: &mut Host<'_>,
     ) -> Result<(), StoreError> {
-        while let Some(at) = self.jobs.waiting.iter().position(|waits| waits.id == id) {
-            let Waits { ticket, .. } = self.jobs.waiting.swap_remove(at);
+        for ticket in self.jobs.waiting.of_job(id) {
             // What was cut is not passed off as the answer.
             let reply = match answer.filter(|answer| !answer.truncated) {
                 Some(answer) => Reply::Answer(Box::new(answer.clone())),
@@ -366,9 +362,8 @@ impl Jobs {
 
     /// Gives a permit to the first job of a lane; or back.
     fn give(&mut self, line: &mut Line, told: u32, grant: &Grant, host: &Host<'_>) {
-        let named = |lane: &crate::job::index::Lane| lane.told == Some(told) && lane.connection == line.name;
-        let first = self.index.lanes.iter().position(named).and_then(|lane| self.index.first(lane));
-        let Some(entry) = first else {
+        let lane = self.index.lanes.of_told(&line.name, told);
+        let Some(entry) = lane.and_then(|lane| self.index.first(lane)) else {
             return line.hand_back(grant.permit, host);
         };
         self.index.set(entry.id, Stage::Granted, entry.at);

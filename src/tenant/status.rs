@@ -48,7 +48,7 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
 }
 
 fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
-    let jobs = jobs.counts(&line.name);
+    let jobs = jobs.lanes.counts(&line.name);
     let throttle = &mut line.throttle;
     throttle.tick(host.time());
     let mut limits = Vec::new();

@@ -1,6 +1,6 @@
 //! Taking a job in.
 
-use super::{Waits, load, stage};
+use super::{load, stage};
 use crate::job::index::{DONE_MS, Entry, Stage};
 use crate::job::record::to_row;
 use crate::job::{Record, State, digest, id_text, job_id};
@@ -34,7 +34,7 @@ impl Desk {
             return Ok(Answer::Now(Reply::Kept(id_text(id))));
         }
         let until = host.now.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX / 4));
-        self.jobs.waiting.push(Waits { ticket, id, until });
+        self.jobs.waiting.add(ticket, id, until);
         // The same job again may have ended long ago.
         if let Some(record) = load(host, id)?.filter(|record| matches!(record.state, State::Done | State::Dead)) {
             let answer = self.answer_of(id, host)?;
@@ -122,7 +122,7 @@ impl Desk {
     /// Enters a stored job in the index.
     pub(super) fn note(&mut self, id: u128, record: &Record, mask: u32, now: i64) {
         let index = &mut self.jobs.index;
-        let lane = index.lane(&record.connection, &record.app, mask);
+        let lane = index.lanes.lane(&record.connection, &record.app, mask);
         let (stage, at): (Stage, i64) = stage(record, now);
         let Record { run, urgency, key, bytes, .. } = *record;
         index.insert(Entry { id, stage, at, run, lane, urgency, key, bytes });

@@ -65,8 +65,8 @@ impl Desk {
 
     /// The tenant is removed.
     pub(in crate::tenant) fn remove_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        for waits in std::mem::take(&mut self.jobs.waiting) {
-            self.ready.push_back((waits.ticket, crate::tenant::protocol::Reply::Again));
+        for ticket in std::mem::take(&mut self.jobs.waiting).into_tickets() {
+            self.ready.push_back((ticket, crate::tenant::protocol::Reply::Again));
         }
         for table in [Table::Job, Table::JobRequest, Table::JobAnswer] {
             host.store.clear(table)?;

@@ -127,7 +127,7 @@ impl Desk {
         };
         let state = if dead { Some(State::Dead) } else { state };
         let index = &self.jobs.index;
-        let own = |lane: u32| index.lanes.get(lane as usize).is_some_and(|lane| app.is_none_or(|app| app == lane.app));
+        let own = |lane: u32| index.lanes.get(lane).is_some_and(|lane| app.is_none_or(|app| app == lane.app));
         let mut items = Vec::new();
         let mut last = None;
         let mut more = false;
