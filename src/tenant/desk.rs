@@ -93,6 +93,7 @@ impl Desk {
             }
             desk.policy = Some(policy);
             desk.load_removed(host)?;
+            desk.take_back_all(host)?;
             desk.load_hooks(host)?;
             desk.load_jobs(host)?;
         }
@@ -261,11 +262,7 @@ impl Desk {
         self.wake_hooks(host)?;
         self.watch_due(host)?;
         if self.next_alarm.is_some_and(|at| at <= host.now) {
-            for (connection, stone) in host.store.all(Table::Tombstone)? {
-                if kept_until(&stone) <= host.now {
-                    host.store.remove(Table::Tombstone, &connection)?;
-                }
-            }
+            self.sweep(host)?;
             self.wake_removed(host)?;
             self.plan_alarm(host)?;
         }

@@ -55,8 +55,8 @@ impl Desk {
     /// The tenant is removed.
     pub(super) fn remove_hooks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.hooks = Book::default();
-        host.store.clear(Table::Webhook)?;
-        host.store.clear(Table::WebhookBody)
+        host.store.clear(Table::WebhookBody)?;
+        host.store.clear(Table::Webhook)
     }
 
     /// A job has ended: whoever is to be called back about it will be.
@@ -150,8 +150,8 @@ impl Desk {
 
     fn forget_hook(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let text = id_text(id);
-        host.store.remove(Table::Webhook, &text)?;
         host.store.remove(Table::WebhookBody, &text)?;
+        host.store.remove(Table::Webhook, &text)?;
         self.hooks.remove(id);
         Ok(())
     }

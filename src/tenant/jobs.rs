@@ -305,10 +305,10 @@ impl Desk {
         self.ended(id, &record, None, host)
     }
 
-    /// Removes a job with all that is stored of it.
+    /// Removes a job with all that is stored of it: what it is known by last.
     fn forget(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let text = id_text(id);
-        for table in [Table::Job, Table::JobRequest, Table::JobAnswer] {
+        for table in [Table::JobRequest, Table::JobAnswer, Table::Job] {
             host.store.remove(table, &text)?;
         }
         self.jobs.index.remove(id);

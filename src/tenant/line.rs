@@ -163,7 +163,8 @@ impl Line {
         Ok((Ok(line), waiting))
     }
 
-    /// The connection is removed with its tenant.
+    /// The connection is removed with its tenant. What must outlive it is stored, and nothing is removed yet. Gives the tickets of
+    /// those who wait.
     pub(super) fn close(self, host: &mut Host<'_>) -> Result<Vec<u64>, StoreError> {
         bury(&self.name, self.throttle, host)?;
         let for_a_token = self.access.map(|mut access| access.take_waiting()).unwrap_or_default();
@@ -379,17 +380,19 @@ impl Line {
     }
 }
 
-/// Keeps what a removed connection's windows and days still need, until they need it no more.
+/// Keeps what a removed connection's windows and days still need, until they need it no more. This is stored before anything of the
+/// connection is removed; where its own row is still there, that row holds. For a connection that needs nothing kept an empty
+/// tombstone is stored, so that what else there is of it is removed even if storage refuses meanwhile.
 fn bury(name: &str, throttle: Throttle, host: &mut Host<'_>) -> Result<(), StoreError> {
-    host.store.remove(Table::Throttle, name)?;
-    host.store.remove(Table::Access, name)?;
-    let Some((until, row)) = throttle.bury(host.time()) else { return Ok(()) };
-    let mut stone = until.to_be_bytes().to_vec();
-    stone.extend(row);
+    let mut stone = Vec::new();
+    if let Some((until, row)) = throttle.bury(host.time()) {
+        stone.extend(until.to_be_bytes());
+        stone.extend(row);
+    }
     host.store.save(Table::Tombstone, name, &stone)
 }
 
-/// Until when a tombstone is kept, Unix milliseconds.
+/// Until when a tombstone is kept, Unix milliseconds; 0 for an empty one.
 pub(super) fn kept_until(stone: &[u8]) -> i64 {
     stone.first_chunk().map_or(0, |until| i64::from_be_bytes(*until))
 }

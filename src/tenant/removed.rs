@@ -1,6 +1,7 @@
 //! Statistics of connections that the policy no longer has: their calls belong to the tenant's report as long as that looks back.
 
 use super::desk::Desk;
+use super::line::kept_until;
 use super::store::{Host, StoreError, Table};
 use crate::civil::DAY_MS;
 use crate::usage::Usage;
@@ -50,10 +51,49 @@ impl Desk {
     }
 
     /// Forgets one: it is in the policy again, or its time is over.
-    pub(super) fn forget_removed(&mut self, name: &str, host: &mut Host<'_>) -> Result<Option<Usage>, StoreError> {
-        let Some(removed) = self.removed.remove(name) else { return Ok(None) };
-        host.store.remove(Table::Removed, name)?;
-        Ok(Some(removed.usage))
+    fn forget_removed(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        match self.removed.remove(name) {
+            Some(_) => host.store.remove(Table::Removed, name),
+            None => Ok(()),
+        }
+    }
+
+    /// A connection is in the policy, and may have been out of it: the counts that were kept live on in its own row from here. Where
+    /// there is such a row already, a removal or a change of the policy was cut short, and the row holds.
+    pub(super) fn take_back(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let Some(line) = self.lines.get_mut(name) else { return Ok(()) };
+        if host.store.load(Table::Throttle, name)?.is_none() {
+            line.usage =
+                self.removed.get_mut(name).map(|removed| std::mem::take(&mut removed.usage)).unwrap_or_default();
+            line.throttle.require_row();
+            line.store(host)?;
+        }
+        self.forget_removed(name, host)?;
+        host.store.remove(Table::Tombstone, name)
+    }
+
+    /// All connections that are in the policy take back what is kept of them, as a life begins.
+    pub(super) fn take_back_all(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let stones = host.store.all(Table::Tombstone)?.into_iter().map(|(name, _)| name);
+        let names: Vec<String> = stones.chain(self.removed.keys().cloned()).collect();
+        for name in names {
+            self.take_back(&name, host)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of connections that are out of the policy, and their tombstones whose time is over.
+    pub(super) fn sweep(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        for (name, stone) in host.store.all(Table::Tombstone)? {
+            if !self.lines.contains_key(&name) {
+                host.store.remove(Table::Throttle, &name)?;
+                host.store.remove(Table::Access, &name)?;
+            }
+            if kept_until(&stone) <= host.now {
+                host.store.remove(Table::Tombstone, &name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Forgets those whose time is over.

@@ -14,6 +14,8 @@ pub(super) fn administer(desk: &mut Desk, admin: Admin, host: &mut Host<'_>) -> 
     let known = desk.policy.is_some();
     match admin {
         Admin::PutPolicy(text) => put(desk, &text, host),
+        // Of a removal that storage has cut short at its last step the name alone is left.
+        Admin::Delete if !known && host.store.load(Table::Policy, NAME)?.is_some() => delete(desk, host),
         _ if !known => Ok(refused(Refusal::new(Reason::NotFound, format!("there is no tenant {}", desk.name)))),
         Admin::GetPolicy => Ok(match &desk.policy {
             Some(policy) => document(200, policy, Vec::new()),
@@ -44,35 +46,27 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
         Ok(stored) => stored,
         Err(fault) => return Ok(Reply::Invalid(vec![(String::new(), fault.to_string())])),
     };
-    host.store.save(Table::Policy, "", stored.as_bytes())?;
+    // Storage may refuse at any of these steps: what is stored by then is the old policy or the new one, with no count less.
+    let mut waiting = Vec::new();
+    let lines = std::mem::take(&mut desk.lines).into_iter();
+    let (staying, leaving): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| policy.connections.contains_key(name));
+    // What is kept of connections that leave is stored before the policy that has them no more.
+    replan(desk, leaving, &policy, &mut waiting, host)?;
     if host.store.load(Table::Policy, NAME)?.is_none() {
         host.store.save(Table::Policy, NAME, desk.name.as_bytes())?;
     }
-    let mut waiting = Vec::new();
-    for (name, mut line) in std::mem::take(&mut desk.lines) {
-        // What they wait for is stored with what follows.
-        let reported = std::mem::take(&mut line.unstored);
-        desk.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
-        let (line, asks) = line.replan(&policy, host)?;
-        waiting.extend(asks);
-        match line {
-            Ok(line) => drop(desk.lines.insert(name, line)),
-            Err(usage) => desk.keep_removed(name, usage, host)?,
-        }
-    }
+    host.store.save(Table::Policy, "", stored.as_bytes())?;
+    replan(desk, staying, &policy, &mut waiting, host)?;
     for name in policy.connections.keys() {
         if desk.lines.contains_key(name) {
             continue;
         }
-        if let Some(mut line) = Line::open((&desk.name, name), &policy, host)? {
-            // The counts of the tombstone, and of one removed, live on in the connection's own row from here.
-            line.usage = desk.forget_removed(name, host)?.unwrap_or_default();
-            line.throttle.require_row();
-            line.store(host)?;
+        if let Some(line) = Line::open((&desk.name, name), &policy, host)? {
             desk.lines.insert(name.clone(), line);
-            host.store.remove(Table::Tombstone, name)?;
+            desk.take_back(name, host)?;
         }
     }
+    desk.sweep(host)?;
     let status = if desk.policy.is_some() { 200 } else { 201 };
     let reply = document(status, &policy, warnings.iter().map(ToString::to_string).collect());
     desk.policy = Some(policy);
@@ -92,14 +86,31 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
     Ok(reply)
 }
 
-/// Removes the tenant: policy, keys and counts, save what its running windows and days still need.
-fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
-    host.store.remove(Table::Policy, "")?;
-    host.store.remove(Table::Policy, NAME)?;
-    desk.policy = None;
-    for (id, _) in std::mem::take(&mut desk.keys) {
-        host.store.remove(Table::Key, &id)?;
+/// Puts a policy in force for connections: those that are in it stay, and of the others what must be kept is.
+fn replan(
+    desk: &mut Desk,
+    lines: Vec<(String, Line)>,
+    policy: &Policy,
+    waiting: &mut Vec<Displaced>,
+    host: &mut Host<'_>,
+) -> Result<(), StoreError> {
+    for (name, mut line) in lines {
+        // What they wait for is stored with what follows.
+        let reported = std::mem::take(&mut line.unstored);
+        desk.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
+        let (line, asks) = line.replan(policy, host)?;
+        waiting.extend(asks);
+        match line {
+            Ok(line) => drop(desk.lines.insert(name, line)),
+            Err(usage) => desk.keep_removed(name, usage, host)?,
+        }
     }
+    Ok(())
+}
+
+/// Removes the tenant: policy, keys and counts, save what its running windows and days still need. That is stored first, and the
+/// policy goes last: a removal that storage cuts short loses no count, and is finished by asking again.
+fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     for (name, mut line) in std::mem::take(&mut desk.lines) {
         let reported = std::mem::take(&mut line.unstored);
         desk.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
@@ -107,10 +118,16 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
             desk.ready.push_back((Ticket(ticket), refused(gate::unknown(&name))));
         }
     }
-    desk.removed = Map::new();
-    host.store.clear(Table::Removed)?;
+    for table in [Table::Throttle, Table::Access, Table::Key, Table::Removed] {
+        host.store.clear(table)?;
+    }
+    (desk.keys, desk.removed) = (Map::new(), Map::new());
     desk.remove_jobs(host)?;
     desk.remove_hooks(host)?;
+    desk.sweep(host)?;
+    host.store.remove(Table::Policy, "")?;
+    host.store.remove(Table::Policy, NAME)?;
+    desk.policy = None;
     desk.plan_alarm(host)?;
     Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
 }

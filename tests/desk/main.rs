@@ -3,6 +3,7 @@
 
 mod alerts;
 mod calls;
+mod cut_short;
 mod figures;
 mod hooks;
 mod jobs;

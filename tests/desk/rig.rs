@@ -21,9 +21,24 @@ pub const NOON: i64 = 1_781_524_800_000;
 pub struct Memory {
     pub rows: BTreeMap<(u8, String), Vec<u8>>,
     pub superseded: bool,
+    /// How many more rows may be written or removed, tables cleared, until storage refuses; none for all.
+    pub operations_left: Option<u32>,
     pub writes: u32,
     /// Rows of throttles among them.
     pub throttle_rows: u32,
+}
+
+impl Memory {
+    fn operate(&mut self) -> Result<(), StoreError> {
+        match &mut self.operations_left {
+            Some(0) => Err(StoreError("storage refuses".to_owned())),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 impl Store for Memory {
@@ -47,16 +62,19 @@ impl Store for Memory {
         if self.superseded {
             return Err(StoreError("superseded".to_owned()));
         }
+        self.operate()?;
         self.rows.insert((table as u8, id.to_owned()), value.to_vec());
         Ok(())
     }
 
     fn remove(&mut self, table: Table, id: &str) -> Result<(), StoreError> {
+        self.operate()?;
         self.rows.remove(&(table as u8, id.to_owned()));
         Ok(())
     }
 
     fn clear(&mut self, table: Table) -> Result<(), StoreError> {
+        self.operate()?;
         self.rows.retain(|(held, _), _| *held != table as u8);
         Ok(())
     }

@@ -68,7 +68,7 @@ impl Desk {
         for ticket in std::mem::take(&mut self.jobs.waiting).into_tickets() {
             self.ready.push_back((ticket, crate::tenant::protocol::Reply::Again));
         }
-        for table in [Table::Job, Table::JobRequest, Table::JobAnswer] {
+        for table in [Table::JobRequest, Table::JobAnswer, Table::Job] {
             host.store.clear(table)?;
         }
         self.jobs = Jobs::new(host.now);
