@@ -12,6 +12,7 @@
 //! - [`ids`]: what is kept in numbered slots, found by its id. Pure.
 //! - [`lookup`]: values by their numbers, in the same time however many there are. Pure.
 //! - [`places`]: who may have one of the places of a queue, by weight. Pure.
+//! - [`room`]: how much of what is kept for long one app may take. Pure.
 //! - [`civil`]: when a vendor's day ends. Pure.
 //! - [`throttle`]: admit, wait or refuse; settle. Pure.
 //! - [`pool`]: one daily limit over the connections of many tenants. Pure.
@@ -60,6 +61,7 @@ pub mod policy;
 pub mod pool;
 pub mod refusal;
 pub mod retry;
+pub mod room;
 pub mod seal;
 pub mod tenant;
 pub mod throttle;

@@ -3,8 +3,8 @@
 //!
 //! | bound | at most | beyond it |
 //! |---|---|---|
-//! | jobs not done: queued, running and dead letters | [`MOST_UNDONE`] | a new job is refused as `queue-full` |
-//! | bytes of requests and answers | [`MOST_BYTES`] | the same |
+//! | jobs not done: queued, running and dead letters | [`MOST_UNDONE`]; of one app, half of what others leave | a new job is refused as `queue-full` |
+//! | bytes of requests and answers | [`MOST_BYTES`]; of one app, half of what others leave | the same |
 //! | done jobs | [`MOST_DONE`], for [`DONE_MS`] | the oldest is forgotten |
 //! | dead letters | [`DEAD_MS`] | forgotten |
 //! | at once, of one app and the same limits | [`MOST_AT_ONCE`] | they wait |
@@ -17,6 +17,7 @@
 use super::lanes::{Lane, Lanes};
 use super::record::State;
 use crate::lookup::Lookup;
+use crate::room::{Held, Room, app_number};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -91,7 +92,7 @@ pub struct Entry {
 }
 
 /// All jobs of a tenant.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Index {
     /// In the order of their ids.
     entries: Vec<Entry>,
@@ -100,12 +101,27 @@ pub struct Index {
     pub lanes: Lanes,
     /// Jobs by their idempotency keys' digests.
     keys: Lookup<u128>,
-    undone: usize,
+    /// What apps hold: places of jobs not done, and bytes of all.
+    room: Room,
     done: usize,
     live: usize,
-    bytes: u64,
     /// Of the entries, those that have been removed.
     gone: usize,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            timers: BinaryHeap::new(),
+            lanes: Lanes::default(),
+            keys: Lookup::default(),
+            room: Room::new(Held { places: MOST_UNDONE as u64, bytes: MOST_BYTES }),
+            done: 0,
+            live: 0,
+            gone: 0,
+        }
+    }
 }
 
 impl Index {
@@ -135,9 +151,9 @@ impl Index {
         self.live
     }
 
-    /// Whether there is room for another of so many bytes.
-    pub const fn has_room(&self, bytes: u64) -> bool {
-        self.undone < MOST_UNDONE && self.bytes.saturating_add(bytes) <= MOST_BYTES
+    /// Whether there is room for another job of an app, of so many bytes.
+    pub fn has_room(&self, app: &str, bytes: u64) -> bool {
+        self.room.has_room(app_number(app), bytes)
     }
 
     /// The job that this idempotency key stands for.
@@ -162,7 +178,7 @@ impl Index {
                 at
             }
         };
-        self.bytes = self.bytes.saturating_add(u64::from(entry.bytes));
+        self.room.take(self.app_of(&entry), Held { places: 0, bytes: entry.bytes.into() });
         if entry.key != 0 {
             // The key may have been used before, a day or more ago.
             let latest = self.of_key(entry.key).map_or(entry.id, |known| known.max(entry.id));
@@ -201,8 +217,15 @@ impl Index {
     pub fn set_bytes(&mut self, id: u128, bytes: u32) {
         if let Some(entry) = self.entry(id) {
             let before = std::mem::replace(&mut entry.bytes, bytes);
-            self.bytes = self.bytes.saturating_sub(before.into()).saturating_add(bytes.into());
+            let entry = *entry;
+            let app = self.app_of(&entry);
+            self.room.take(app, Held { places: 0, bytes: bytes.into() });
+            self.room.give_back(app, Held { places: 0, bytes: before.into() });
         }
+    }
+
+    fn app_of(&self, entry: &Entry) -> u64 {
+        self.lanes.get(entry.lane).map_or(0, |lane| lane.app_number)
     }
 
     fn entry(&mut self, id: u128) -> Option<&mut Entry> {
@@ -213,8 +236,9 @@ impl Index {
     /// Forgets a job.
     pub fn remove(&mut self, id: u128) {
         let Some(entry) = self.get(id).copied() else { return };
+        // Its lane may be freed with it.
+        self.room.give_back(self.app_of(&entry), Held { places: 0, bytes: entry.bytes.into() });
         self.set(id, Stage::Gone, i64::MAX);
-        self.bytes = self.bytes.saturating_sub(entry.bytes.into());
         self.gone += 1;
         if self.of_key(entry.key) == Some(id) {
             self.keys.remove(entry.key);
@@ -323,12 +347,14 @@ impl Index {
         let before = std::mem::replace(&mut entry.stage, stage);
         entry.at = at;
         let entry = *entry;
+        let (app, place) = (self.app_of(&entry), Held { places: 1, bytes: 0 });
         for (stage, more) in [(before, false), (stage, true)] {
             let change = |n: &mut usize| *n = if more { *n + 1 } else { n.saturating_sub(1) };
             match stage {
                 Stage::Gone => {}
                 Stage::Done => change(&mut self.done),
-                _ => change(&mut self.undone),
+                _ if more => self.room.take(app, place),
+                _ => self.room.give_back(app, place),
             }
             if !matches!(stage, Stage::Gone | Stage::Done | Stage::Dead) {
                 change(&mut self.live);

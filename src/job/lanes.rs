@@ -7,6 +7,7 @@
 use super::index::{Entry, Stage};
 use crate::ids::Ids;
 use crate::map::Map;
+use crate::room::app_number;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -22,6 +23,8 @@ pub struct Lane {
     pub connection: String,
     /// The app's name.
     pub app: String,
+    /// The app, see [`app_number`].
+    pub(super) app_number: u64,
     /// Bit i is set if limit i of the connection counts the lane's jobs.
     pub mask: u32,
     /// The throttle's number for it, while the throttle knows of jobs of it.
@@ -83,15 +86,14 @@ pub struct Lanes {
     rises: BinaryHeap<Reverse<(i64, u32)>>,
 }
 
-/// A lane's name as a number, by which [`Ids`] finds it: 64-bit FNV-1a.
-fn number(connection: &str, app: &str, mask: u32) -> u128 {
-    let bytes = connection.bytes().chain([0]).chain(app.bytes()).chain(mask.to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)).into()
+/// A lane's name as a number, by which [`Ids`] finds it.
+fn number(connection: &str, app: u64, mask: u32) -> u128 {
+    u128::from(app_number(connection).rotate_left(1) ^ app ^ u64::from(mask).rotate_left(32))
 }
 
 impl Lane {
     fn number(&self) -> u128 {
-        number(&self.connection, &self.app, self.mask)
+        number(&self.connection, self.app_number, self.mask)
     }
 
     /// Whether the throttle knows of jobs of it.
@@ -122,7 +124,7 @@ impl Lanes {
 
     /// The lane of that connection, app and mask; made if need be. It stays while it has jobs.
     pub fn lane(&mut self, connection: &str, app: &str, mask: u32) -> u32 {
-        let id = number(connection, app, mask);
+        let id = number(connection, app_number(app), mask);
         let is = |at: u32| {
             let lane = self.lanes.get(at as usize);
             lane.is_some_and(|lane| lane.mask == mask && lane.app == app && lane.connection == connection)
@@ -133,6 +135,7 @@ impl Lanes {
         let lane = Lane {
             connection: connection.to_owned(),
             app: app.to_owned(),
+            app_number: app_number(app),
             mask,
             told: None,
             ready: BinaryHeap::new(),

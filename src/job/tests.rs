@@ -1,4 +1,4 @@
-use super::index::{Entry, MOST_DONE, MOST_UNDONE, Stage};
+use super::index::{Entry, MOST_BYTES, MOST_DONE, MOST_UNDONE, Stage};
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,18 +117,38 @@ fn a_key_stands_for_its_job_until_that_is_forgotten() {
 fn there_is_room_up_to_the_bounds_and_the_oldest_done_jobs_make_way() {
     let mut index = Index::default();
     let lane = index.lanes.lane("c", "a", 0);
-    for id in 0..MOST_UNDONE as u128 {
-        assert!(index.has_room(1));
+    for id in 0..MOST_UNDONE as u128 / 2 {
+        assert!(index.has_room("a", 1));
         index.insert(entry(id, lane, Stage::Dead, i64::MAX));
     }
-    assert!(!index.has_room(1));
-    for id in 0..MOST_DONE as u128 {
+    assert!(!index.has_room("a", 1) && index.has_room("b", 1), "half of the places");
+    for id in 0..MOST_UNDONE as u128 / 2 {
         index.set(id, Stage::Done, i64::MAX);
     }
-    assert!(index.has_room(1) && index.too_many_done().is_empty());
+    assert!(index.has_room("a", 1));
+    for id in MOST_UNDONE as u128 / 2..MOST_DONE as u128 {
+        index.insert(entry(id, lane, Stage::Done, i64::MAX));
+    }
+    assert!(index.too_many_done().is_empty());
     index.insert(entry(1 << 100, lane, Stage::Done, i64::MAX));
     let old = index.too_many_done();
     assert_eq!((old.first(), old.len()), (Some(&0), MOST_DONE / 100 + 1));
+}
+
+#[test]
+fn an_app_takes_half_of_the_bytes_that_others_leave_and_gives_them_back() {
+    let mut index = Index::default();
+    let half = MOST_BYTES / 2;
+    assert!(index.has_room("a", half) && !index.has_room("a", half + 1));
+    let (lane, other) = (index.lanes.lane("c", "a", 0), index.lanes.lane("c", "b", 0));
+    index.insert(Entry { bytes: u32::try_from(half).unwrap(), ..entry(1, lane, Stage::Ready, 0) });
+    index.insert(Entry { bytes: 1, ..entry(2, other, Stage::Ready, 0) });
+    assert!(!index.has_room("a", 1) && index.has_room("b", half / 2 - 1) && !index.has_room("b", half / 2));
+    index.set_bytes(1, 7);
+    assert!(index.has_room("a", half - 10) && !index.has_room("a", half));
+    index.remove(1);
+    index.remove(2);
+    assert!(index.has_room("a", half) && index.has_room("b", half));
 }
 
 /// What the throttle has been told: jobs and urgency of each of its lanes.

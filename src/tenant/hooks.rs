@@ -13,9 +13,10 @@ use super::protocol::Delivered;
 use super::store::{Host, StoreError, Table};
 use crate::job::record::{from_row, to_row};
 use crate::job::{Answer, Record, Request, id_text as job_text, job_id};
+use crate::room::app_number;
 use crate::seal::NONCE_BYTES;
 use crate::usage::Change;
-use crate::webhook::book::{Book, DEAD_MS, Stage};
+use crate::webhook::book::{Book, DEAD_MS, Entry, Stage};
 use crate::webhook::record::{open_to, seal_to};
 use crate::webhook::{Message, Next, TIMEOUT_MS, id_text, next, outcome, parse_id, receiver, sign};
 
@@ -119,7 +120,7 @@ impl Desk {
             message.to = to;
             message.receiver = receiver(url);
         }
-        if !self.hooks.has_room() {
+        if !self.hooks.has_room(app_number(&message.app)) {
             message.error = Some("queue-full".to_owned());
         }
         host.store.save(Table::WebhookBody, &text, body.as_bytes())?;
@@ -145,7 +146,7 @@ impl Desk {
             None if due > now => (Stage::Later, due),
             None => (Stage::Ready, due),
         };
-        self.hooks.put(id, message.receiver, stage, at);
+        self.hooks.put(Entry { id, app: app_number(&message.app), receiver: message.receiver, stage, at });
     }
 
     fn forget_hook(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {

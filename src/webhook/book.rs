@@ -2,9 +2,9 @@
 //!
 //! | bound | at most | beyond it |
 //! |---|---|---|
-//! | messages to be delivered | [`MOST_WAITING`] | a new one is a dead letter, `queue-full` |
+//! | messages to be delivered | [`MOST_WAITING`], [`FOR_ALERTS`] of them for alerts alone; of one app, half of what others leave | a new one is a dead letter, `queue-full` |
 //! | being sent at once | [`MOST_AT_ONCE`], half of them to one receiver | they wait |
-//! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest is forgotten |
+//! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest of the app that has most is forgotten |
 //!
 //! The next to go is one to the receiver that is busy with the fewest, so that one that is slow or gone holds up nobody's
 //! messages but its own.
@@ -14,10 +14,13 @@
     reason = "counts of at most 20,000 messages, each taken down before it is taken away"
 )]
 
+use crate::room::{Held, Room};
 use std::collections::VecDeque;
 
 /// Messages of a tenant that are to be delivered: 200 MB at their longest.
 pub const MOST_WAITING: usize = 10_000;
+/// Of them for alerts alone.
+pub const FOR_ALERTS: usize = 500;
 /// Messages of a tenant that could not be delivered.
 pub const MOST_DEAD: usize = 10_000;
 /// How long those are kept, milliseconds: 30 days, as a job's.
@@ -45,6 +48,8 @@ pub enum Stage {
 pub struct Entry {
     /// Its id: the time it was made, then chance.
     pub id: u128,
+    /// The app whose it is, see [`crate::room::app_number`]; 0 for an alert.
+    pub app: u64,
     /// Whom it goes to, see [`super::receiver`].
     pub receiver: u32,
     /// Where it is.
@@ -54,7 +59,7 @@ pub struct Entry {
 }
 
 /// All messages of a tenant that are not delivered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Book {
     /// In the order of their ids.
     entries: Vec<Entry>,
@@ -62,7 +67,26 @@ pub struct Book {
     timers: Vec<(i64, u128)>,
     /// One for each receiver of a message that is ready or being sent, in the order of receivers.
     lanes: Vec<Lane>,
-    dead: usize,
+    /// What apps hold of the places of messages to be delivered.
+    room: Room,
+    /// The dead letters of each app.
+    dead: Room,
+    /// Alerts to be delivered.
+    alerts: u64,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        let places = |places: usize| Room::new(Held { places: places as u64, bytes: 0 });
+        Self {
+            entries: Vec::new(),
+            timers: Vec::new(),
+            lanes: Vec::new(),
+            room: places(MOST_WAITING - FOR_ALERTS),
+            dead: places(MOST_DEAD),
+            alerts: 0,
+        }
+    }
 }
 
 /// What is on its way to one receiver.
@@ -79,30 +103,36 @@ impl Book {
         self.entries.get(self.place(id).ok()?).copied()
     }
 
-    /// The dead letters made before that one, the oldest first; all for none.
-    pub fn dead(&self, before: Option<u128>) -> impl DoubleEndedIterator<Item = u128> {
+    /// The dead letters of an app, or of all, made before that one, the oldest first; all for none.
+    pub fn dead(&self, app: Option<u64>, before: Option<u128>) -> impl DoubleEndedIterator<Item = u128> {
         let end = before.map_or(self.entries.len(), |id| self.place(id).unwrap_or_else(|at| at));
         let before = self.entries.get(..end).unwrap_or_default().iter();
-        before.filter(|entry| entry.stage == Stage::Dead).map(|entry| entry.id)
+        let own = move |entry: &&Entry| entry.stage == Stage::Dead && app.is_none_or(|app| app == entry.app);
+        before.filter(own).map(|entry| entry.id)
     }
 
     /// How many are to be delivered, and how many could not be.
-    pub const fn counts(&self) -> (usize, usize) {
-        (self.entries.len() - self.dead, self.dead)
+    pub fn counts(&self) -> (usize, usize) {
+        let dead = usize::try_from(self.dead.held().places).unwrap_or(usize::MAX);
+        (self.entries.len().saturating_sub(dead), dead)
     }
 
-    /// Whether there is room for another that is to be delivered.
-    pub const fn has_room(&self) -> bool {
-        self.counts().0 < MOST_WAITING
+    /// Whether there is room for another of an app, or another alert for app 0, that is to be delivered.
+    pub fn has_room(&self, app: u64) -> bool {
+        match app {
+            0 => self.counts().0 < MOST_WAITING,
+            app => self.room.has_room(app, 0),
+        }
     }
 
     /// Takes a message in, or moves it on.
-    pub fn put(&mut self, id: u128, receiver: u32, stage: Stage, at: i64) {
+    pub fn put(&mut self, entry: Entry) {
+        let Entry { id, receiver, stage, at, .. } = entry;
         self.remove(id);
         if let Err(place) = self.place(id) {
-            self.entries.insert(place, Entry { id, receiver, stage, at });
+            self.entries.insert(place, entry);
         }
-        self.dead += usize::from(stage == Stage::Dead);
+        self.count(&entry, true);
         if stage == Stage::Sending {
             let lane = self.lane(receiver);
             lane.sending = lane.sending.saturating_add(1);
@@ -117,15 +147,16 @@ impl Book {
     /// Moves one on that is there.
     pub fn move_on(&mut self, id: u128, stage: Stage, at: i64) {
         if let Some(entry) = self.get(id) {
-            self.put(id, entry.receiver, stage, at);
+            self.put(Entry { stage, at, ..entry });
         }
     }
 
     /// Forgets a message.
     pub fn remove(&mut self, id: u128) {
         let Ok(place) = self.place(id) else { return };
-        let Entry { receiver, stage, at, .. } = self.entries.remove(place);
-        self.dead -= usize::from(stage == Stage::Dead);
+        let entry = self.entries.remove(place);
+        self.count(&entry, false);
+        let Entry { receiver, stage, at, .. } = entry;
         if stage == Stage::Ready {
             let ready = &mut self.lane(receiver).ready;
             match ready.front() {
@@ -139,6 +170,24 @@ impl Book {
             self.lane(receiver).sending -= 1;
         }
         self.lanes.retain(|lane| lane.sending > 0 || !lane.ready.is_empty());
+    }
+
+    /// A message has come to its place, or left it.
+    fn count(&mut self, entry: &Entry, comes: bool) {
+        let place = Held { places: 1, bytes: 0 };
+        let room = match (entry.stage, entry.app) {
+            (Stage::Dead, _) => &mut self.dead,
+            (_, 0) => {
+                self.alerts = if comes { self.alerts + 1 } else { self.alerts.saturating_sub(1) };
+                // Beyond their own places they take those of apps.
+                return self.room.resize((MOST_WAITING as u64).saturating_sub(self.alerts.max(FOR_ALERTS as u64)));
+            }
+            _ => &mut self.room,
+        };
+        match comes {
+            true => room.take(entry.app, place),
+            false => room.give_back(entry.app, place),
+        }
     }
 
     fn lane(&mut self, receiver: u32) -> &mut Lane {
@@ -190,12 +239,13 @@ impl Book {
         first.map(|(_, id)| id)
     }
 
-    /// Dead letters beyond the bound, the oldest first, and some more, so that this is not asked for each time.
+    /// Dead letters beyond the bound, the oldest of the app that has most first, and some more, so that this is not asked for each
+    /// time.
     pub fn too_many_dead(&self) -> Vec<u128> {
-        if self.dead <= MOST_DEAD {
-            return Vec::new();
+        match self.counts().1.checked_sub(MOST_DEAD) {
+            None | Some(0) => Vec::new(),
+            Some(more) => self.dead(self.dead.most(), None).take(more + MOST_DEAD / 100).collect(),
         }
-        self.dead(None).take(self.dead - MOST_DEAD + MOST_DEAD / 100).collect()
     }
 
     fn place(&self, id: u128) -> Result<usize, usize> {

@@ -1,4 +1,4 @@
-use super::book::{MOST_AT_ONCE, MOST_DEAD, MOST_TO_ONE, Stage};
+use super::book::{Entry, FOR_ALERTS, MOST_AT_ONCE, MOST_DEAD, MOST_TO_ONE, MOST_WAITING, Stage};
 use super::*;
 use crate::job::{Attempt, Bytes, State, digest};
 use proptest::prelude::*;
@@ -145,6 +145,11 @@ fn an_address_opens_for_its_own_message_alone() {
 }
 
 /// All that may be sent now, each with its receiver.
+/// A message of app 7.
+fn of(id: u128, receiver: u32, stage: Stage, at: i64) -> Entry {
+    Entry { id, app: 7, receiver, stage, at }
+}
+
 fn send_all(book: &mut Book) -> Vec<(u128, u32)> {
     let mut sent = Vec::new();
     while let Some(id) = book.next() {
@@ -157,7 +162,7 @@ fn send_all(book: &mut Book) -> Vec<(u128, u32)> {
 #[test]
 fn so_many_are_sent_at_once_and_the_rest_wait() {
     let mut book = Book::default();
-    (0..100).for_each(|id| book.put(id, (id % 4) as u32, Stage::Ready, 0));
+    (0..100).for_each(|id| book.put(of(id, (id % 4) as u32, Stage::Ready, 0)));
     let sent: Vec<u128> = send_all(&mut book).iter().map(|(id, _)| *id).collect();
     assert_eq!(sent, (0..MOST_AT_ONCE as u128).collect::<Vec<_>>(), "the first first");
     book.remove(3);
@@ -168,9 +173,9 @@ fn so_many_are_sent_at_once_and_the_rest_wait() {
 #[test]
 fn a_receiver_that_does_not_answer_holds_up_no_other() {
     let mut book = Book::default();
-    (0..1_000).for_each(|id| book.put(id, 1, Stage::Ready, 0));
+    (0..1_000).for_each(|id| book.put(of(id, 1, Stage::Ready, 0)));
     assert_eq!(send_all(&mut book).len(), MOST_TO_ONE, "half of the places");
-    (1_000..1_050).for_each(|id| book.put(id, 2, Stage::Ready, 0));
+    (1_000..1_050).for_each(|id| book.put(of(id, 2, Stage::Ready, 0)));
     let sent = send_all(&mut book);
     assert_eq!(sent.first(), Some(&(1_000, 2)), "before hundreds that came earlier");
     assert_eq!(sent.len(), MOST_AT_ONCE - MOST_TO_ONE);
@@ -193,9 +198,9 @@ fn a_receiver_is_known_by_scheme_host_and_port() {
 #[test]
 fn of_too_many_dead_letters_the_oldest_go() {
     let mut book = Book::default();
-    (0..MOST_DEAD as u128).for_each(|id| book.put(id, 1, Stage::Dead, 1));
+    (0..MOST_DEAD as u128).for_each(|id| book.put(of(id, 1, Stage::Dead, 1)));
     assert_eq!(book.too_many_dead(), [0_u128; 0]);
-    book.put(MOST_DEAD as u128, 1, Stage::Dead, 1);
+    book.put(of(MOST_DEAD as u128, 1, Stage::Dead, 1));
     assert_eq!(book.too_many_dead(), (0..101).collect::<Vec<u128>>());
 }
 
@@ -231,7 +236,7 @@ proptest! {
                     continue;
                 }
             };
-            book.put(id, 1, stage, at);
+            book.put(of(id, 1, stage, at));
             list.push((id, stage, at));
         }
         let dead = list.iter().filter(|(_, stage, _)| *stage == Stage::Dead).count();
@@ -246,4 +251,40 @@ proptest! {
             prop_assert_eq!(book.get(id).map(|entry| (entry.stage, entry.at)), Some((stage, at)));
         }
     }
+}
+
+/// Takes messages of an app in while there is room; how many.
+fn fill(book: &mut Book, app: u64, from: u128) -> usize {
+    let mut taken = 0;
+    while book.has_room(app) {
+        book.put(Entry { app, ..of(from + taken, 1, Stage::Ready, 0) });
+        taken += 1;
+    }
+    taken as usize
+}
+
+#[test]
+fn an_app_holds_half_of_the_places_that_others_leave_and_alerts_have_some_of_their_own() {
+    let mut book = Book::default();
+    let places = MOST_WAITING - FOR_ALERTS;
+    assert_eq!(fill(&mut book, 1, 0), places / 2);
+    assert_eq!(fill(&mut book, 2, 1 << 20), places / 4);
+    assert_eq!(fill(&mut book, 0, 2 << 20), MOST_WAITING - places / 2 - places / 4);
+    assert!(!book.has_room(1) && !book.has_room(3), "alerts have taken all");
+    (0..100).for_each(|id| book.remove(id));
+    assert!(book.has_room(0) && !book.has_room(1), "it holds more than is free");
+    assert_eq!(fill(&mut book, 3, 3 << 20), 50);
+    let counts = book.counts();
+    (0..places as u128 / 2).for_each(|id| book.move_on(id, Stage::Dead, 9));
+    assert_eq!(book.counts(), (counts.0 + 100 - places / 2, places / 2 - 100));
+    assert!(book.has_room(1));
+}
+
+#[test]
+fn when_there_are_too_many_dead_letters_the_app_that_has_most_loses_its_oldest() {
+    let mut book = Book::default();
+    (0..9).for_each(|id| book.put(Entry { app: 1, ..of(id, 1, Stage::Dead, 1) }));
+    (9..=MOST_DEAD as u128).for_each(|id| book.put(Entry { app: 2, ..of(id, 1, Stage::Dead, 1) }));
+    assert_eq!(book.too_many_dead(), (9..110).collect::<Vec<u128>>());
+    assert_eq!(book.dead(Some(1), None).count(), 9);
 }

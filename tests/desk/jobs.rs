@@ -497,3 +497,28 @@ fn two_thousand_jobs_at_100_per_10_seconds_take_the_least_possible_time() {
     let (took, least) = (rig.now - NOON, 190_000 + 200);
     assert!(took * 100 <= least * 105, "{took} ms, and {least} ms is the least");
 }
+
+#[test]
+fn an_app_keeps_half_of_the_jobs_that_a_tenant_may_and_another_half_of_what_it_leaves() {
+    let mut rig = Rig::empty();
+    let mut policy = policy();
+    policy["apps"] = json!({"sync": {}, "other": {}, "third": {}});
+    rig.put(&policy);
+    // All that come wait behind the first, which the window takes.
+    let mut fill = |name: &str| {
+        let app = rig.app(name);
+        for kept in 0.. {
+            let keep = rig.keep(&app, "crm", "GET");
+            match rig.now(Ask::Keep(Box::new(keep))) {
+                Reply::Kept(_) => {}
+                Reply::No(no) => {
+                    assert_eq!(no.refusal.reason.as_str(), "queue-full");
+                    return kept;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        0
+    };
+    assert_eq!(["sync", "other", "third", "sync"].map(&mut fill), [10_000, 5_000, 2_500, 0]);
+}

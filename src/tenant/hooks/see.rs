@@ -4,6 +4,7 @@ use super::load;
 use crate::json;
 use crate::json::Value;
 use crate::refusal::{Reason, Refusal};
+use crate::room::app_number;
 use crate::tenant::desk::{Desk, refused};
 use crate::tenant::protocol::Reply;
 use crate::tenant::store::{Host, StoreError, Table};
@@ -46,12 +47,12 @@ impl Desk {
         self.store_hook(id, Message { error: None, tries: 0, due: host.now, ..message }, host)
     }
 
-    /// All of them, as far as there is room; how many.
+    /// All of them, as far as their apps have room; how many.
     pub(in crate::tenant) fn replay_all_hooks(&mut self, host: &mut Host<'_>) -> Result<u64, StoreError> {
-        let dead: Vec<u128> = self.hooks.dead(None).collect();
+        let dead: Vec<u128> = self.hooks.dead(None, None).collect();
         let mut replayed = 0_u64;
         for id in dead {
-            if let Some(message) = load(host, id)?.filter(|_| self.hooks.has_room()) {
+            if let Some(message) = load(host, id)?.filter(|message| self.hooks.has_room(app_number(&message.app))) {
                 self.replay_hook(id, message, host)?;
                 replayed = replayed.saturating_add(1);
             }

@@ -84,8 +84,9 @@ impl Desk {
             let detail = "the request's url and headers are longer than the 65,536 bytes that are kept of a job";
             return Ok(Err(Refusal::new(Reason::Request, detail)));
         };
-        if !self.jobs.index.has_room(row.len() as u64) {
-            let detail = "the tenant has as many jobs and dead letters as are kept: replay or delete dead letters, or ask again later";
+        if !self.jobs.index.has_room(&app, row.len() as u64) {
+            let detail = "the app has as many jobs and dead letters as it may, half of what the tenant's other apps leave: \
+                replay or delete dead letters, or ask again later";
             let refusal = Refusal::new(Reason::QueueFull, detail);
             return Ok(Err(Refusal { retry_after_seconds: Some(FULL_SECONDS), ..refusal }));
         }

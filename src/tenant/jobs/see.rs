@@ -8,6 +8,7 @@ use crate::json;
 use crate::json::Value;
 use crate::key::Role;
 use crate::refusal::{Reason, Refusal};
+use crate::room::app_number;
 use crate::tenant::desk::refused;
 use crate::tenant::gate;
 use crate::tenant::hooks::live_hook;
@@ -92,9 +93,10 @@ impl Desk {
             JobsWhat::Show(_) => Ok(document(200, self.show_hook(id, &message, bodies, host)?)),
             JobsWhat::Delete(..) => self.delete_hook(id, &message, host),
             JobsWhat::Replay(_) if message.error.is_none() => Ok(live_hook()),
-            JobsWhat::Replay(_) if !self.hooks.has_room() => {
-                Ok(no(Reason::QueueFull, "as many callbacks wait as may: replay this one when some are delivered"))
-            }
+            JobsWhat::Replay(_) if !self.hooks.has_room(app_number(&message.app)) => Ok(no(
+                Reason::QueueFull,
+                "as many callbacks of the app wait as may: replay this one when some are delivered",
+            )),
             JobsWhat::Replay(_) => {
                 self.replay_hook(id, message, host)?;
                 let message = self.hook_of(id, app, host)?;
@@ -134,7 +136,7 @@ impl Desk {
         let most = usize::try_from(limit.clamp(1, MOST_LISTED)).unwrap_or(1);
         let wanted = |entry: &&Entry| state.is_none_or(|state| entry.stage.state() == state) && own(entry.lane);
         let mut jobs = index.before(after).rev().filter(wanted).map(|entry| entry.id).peekable();
-        let mut hooks = self.hooks.dead(after).rev().filter(|_| dead).peekable();
+        let mut hooks = self.hooks.dead(app.map(app_number), after).rev().filter(|_| dead).peekable();
         loop {
             // The newer of the two.
             let hook = jobs.peek() < hooks.peek();
