@@ -6,12 +6,15 @@
 //! report by its deadline is taken for dead, and the next in line fetches. While the token still works, only one call is
 //! held up by its renewal.
 
-use super::protocol::Admit;
 use crate::policy::{Connection, Credential};
 use crate::vendor::grant::{self, EXCHANGE_MS, Exchange, Failure, Issued};
 use sha2::{Digest, Sha256};
 
 mod row;
+mod waiting;
+
+pub(super) use waiting::Waiter;
+use waiting::Waiting;
 
 /// A fetcher is taken for dead after this, milliseconds: the exchange, and a report that is sent three times.
 const REPORT_MS: i64 = EXCHANGE_MS.cast_signed() + 5_000;
@@ -35,9 +38,6 @@ const LASTING_BACKOFF_MS: (i64, i64) = (5_000, 300_000);
 /// The longest that an endpoint is left alone because it says so, milliseconds: an hour.
 const LONGEST_REST_MS: u64 = 3_600_000;
 
-/// Calls of a connection that may wait for a token at once. Each is a future in the object.
-const MOST_WAITING: usize = 1_000;
-
 /// The access token of one connection, or the want of it.
 #[derive(Clone)]
 pub struct Access {
@@ -59,7 +59,9 @@ pub struct Access {
     failed: Option<Failed>,
     /// Young tokens in a row that the vendor refused.
     refused_young: u32,
-    waiting: Vec<Waiter>,
+    waiting: Waiting,
+    /// Calls that have waited until others took their places.
+    displaced: Vec<Waiter>,
 }
 
 /// A token. Times are Unix ms.
@@ -80,16 +82,6 @@ struct Failed {
     retry_at: i64,
 }
 
-/// A call that waits for a token.
-#[derive(Clone)]
-pub(super) struct Waiter {
-    /// The desk's ticket.
-    pub desk: u64,
-    pub admit: Box<Admit>,
-    /// Since when, Unix ms.
-    pub since: i64,
-}
-
 /// What a call needs before it may be put to the throttle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
@@ -101,8 +93,6 @@ pub enum Need {
     Wait,
     /// It cannot be had: why, and seconds until it is tried again.
     Fail(Failure, u64),
-    /// Too many wait already.
-    Full,
     /// The vendor refused the token, and another would be no better: its answer stands.
     Stands,
 }
@@ -160,7 +150,8 @@ impl Access {
             lost: 0,
             failed: None,
             refused_young: 0,
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
+            displaced: Vec::new(),
         })
     }
 
@@ -188,7 +179,6 @@ impl Access {
         if self.runs_until.is_some() {
             return match works {
                 true => Need::Nothing,
-                false if self.waiting.len() >= MOST_WAITING => Need::Full,
                 false => Need::Wait,
             };
         }
@@ -218,19 +208,30 @@ impl Access {
         grant::exchange(credential, profile, base_url, self.refresh.as_deref(), now)
     }
 
-    pub(super) fn wait(&mut self, waiter: Waiter) {
-        self.waiting.push(waiter);
+    /// A call waits, in the place of another if need be: see [`Self::next_displaced`]. Whether there is a place for it.
+    pub(super) fn wait(&mut self, waiter: Waiter) -> bool {
+        match self.waiting.add(waiter) {
+            Ok(displaced) => {
+                self.displaced.extend(displaced);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// The next call that has waited until another took its place.
+    pub(super) fn next_displaced(&mut self) -> Option<Waiter> {
+        self.displaced.pop()
     }
 
     /// Takes out the waiting call of that ticket.
     pub(super) fn cancel(&mut self, desk: u64) -> Option<Waiter> {
-        let at = self.waiting.iter().position(|waiter| waiter.desk == desk)?;
-        Some(self.waiting.remove(at))
+        self.waiting.remove(desk)
     }
 
     /// All that wait, the first first.
     pub(super) fn take_waiting(&mut self) -> Vec<Waiter> {
-        std::mem::take(&mut self.waiting)
+        self.waiting.take()
     }
 
     /// When the fetcher is taken for dead, if somebody waits for it.

@@ -216,7 +216,12 @@ impl Desk {
         let Some(line) = self.lines.get_mut(&connection) else {
             return Ok(Answer::Now(refused(gate::unknown(&connection))));
         };
-        let asked = line.ask(admit, ticket.0, waited, host);
+        let app = admit.claims.app.as_deref().unwrap_or_default();
+        let app = self.policy.as_ref().and_then(|policy| policy.apps.get(app));
+        let asked = line.ask(admit, ticket.0, waited, app.map_or(1, |app| app.weight), host);
+        while let Some((displaced, reply)) = line.next_displaced(host.now) {
+            self.ready.push_back((Ticket(displaced), reply));
+        }
         self.finish(&connection, host)?;
         Ok(match asked {
             Asked::Now(reply) => Answer::Now(reply),

@@ -22,26 +22,35 @@ pub(super) enum ForJobs {
 }
 
 impl Line {
-    /// Puts a call to the throttle, once there is a token for it. Nothing is counted before.
-    pub(super) fn ask(&mut self, admit: Box<Admit>, desk: u64, waited: u64, host: &Host<'_>) -> Asked {
+    /// Puts a call of an app of that weight to the throttle, once there is a token for it. Nothing is counted before.
+    pub(super) fn ask(&mut self, admit: Box<Admit>, desk: u64, waited: u64, weight: u32, host: &Host<'_>) -> Asked {
         let Some(access) = &mut self.access else { return self.admit(admit, desk, waited, host) };
         match access.ask(host.now, admit.rejected) {
             Need::Nothing => self.admit(admit, desk, waited, host),
             Need::Fetch => Asked::Now(self.fetch(host.now)),
             Need::Wait => {
                 let since = host.now.saturating_sub(i64::try_from(waited).unwrap_or(0));
-                access.wait(Waiter { desk, admit, since });
-                Asked::Waits
+                match access.wait(Waiter { desk, admit, since, weight }) {
+                    true => Asked::Waits,
+                    false => Asked::Now(self.no_place(host.now)),
+                }
             }
             Need::Fail(failure, seconds) => Asked::Now(self.no_token(&failure, seconds)),
-            Need::Full => {
-                let detail = format!("too many calls wait for the access token of connection {}", self.name);
-                let refusal = Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::QueueFull, detail) };
-                self.usage.refuse(refusal.reason, host.now);
-                Asked::Now(self.turned_away(refusal))
-            }
             Need::Stands => Asked::Now(Reply::Stands),
         }
+    }
+
+    /// The next call that has waited for the token until another took its place, and what it is told.
+    pub(super) fn next_displaced(&mut self, now: i64) -> Option<(u64, Reply)> {
+        let Waiter { desk, .. } = self.access.as_mut()?.next_displaced()?;
+        Some((desk, self.no_place(now)))
+    }
+
+    fn no_place(&mut self, now: i64) -> Reply {
+        let detail = format!("too many calls wait for the access token of connection {}", self.name);
+        let refusal = Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::QueueFull, detail) };
+        self.usage.refuse(refusal.reason, now);
+        self.turned_away(refusal)
     }
 
     /// Takes the report of a fetcher. What is to be held is stored before anyone hears of it: a refresh token that has
@@ -93,13 +102,13 @@ impl Line {
             latest.insert(one.admit.call.clone(), one.desk);
         }
         let mut said = Vec::new();
-        for Waiter { desk, admit, since } in waiting {
+        for Waiter { desk, admit, since, weight } in waiting {
             if latest.get(&admit.call) != Some(&desk) {
                 said.push((desk, Reply::Again));
                 continue;
             }
             let waited = u64::try_from(host.now.saturating_sub(since)).unwrap_or(0);
-            if let Asked::Now(reply) = self.ask(admit, desk, waited, host) {
+            if let Asked::Now(reply) = self.ask(admit, desk, waited, weight, host) {
                 said.push((desk, reply));
             }
         }
@@ -116,7 +125,7 @@ impl Line {
             Need::Stands => return ForJobs::Stands,
             Need::Fetch => (self.fetch(now), now.saturating_add(SOON_MS)),
             // Those that wait are woken by the fetcher's report; this is for a fetcher that has died.
-            Need::Wait | Need::Full => (Reply::Done, now.saturating_add(SOON_MS)),
+            Need::Wait => (Reply::Done, now.saturating_add(SOON_MS)),
             Need::Fail(_, seconds) => {
                 let seconds = i64::try_from(seconds).unwrap_or(3_600);
                 (Reply::Done, now.saturating_add(seconds.saturating_mul(1_000)))

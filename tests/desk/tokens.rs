@@ -366,3 +366,24 @@ fn a_removed_connection_or_tenant_leaves_no_token_behind() {
     let said = ready(&mut rig);
     assert!(matches!(&said[..], [(ticket, Reply::No(_))] if *ticket == waiting), "{said:?}");
 }
+
+#[test]
+fn a_call_whose_place_another_app_takes_while_it_waits_for_the_token_is_told_so() {
+    let mut rig = Rig::empty();
+    let mut policy = policy(client_credentials("hush"));
+    policy["apps"] = json!({"noisy": {}, "quiet": {"weight": 3}});
+    rig.put(&policy);
+    let (noisy, quiet) = (rig.app("noisy"), rig.app("quiet"));
+    told_to_fetch(ask(&mut rig, &noisy));
+    let tickets: Vec<Ticket> = (0..1_000).map(|_| waits(ask(&mut rig, &noisy))).collect();
+    let Answer::Now(Reply::No(no)) = ask(&mut rig, &noisy) else { panic!() };
+    assert_eq!(no.refusal.reason.as_str(), "queue-full");
+    waits(ask(&mut rig, &quiet));
+    let said = ready(&mut rig);
+    let [(ticket, Reply::No(no))] = &said[..] else { panic!("{said:?}") };
+    assert_eq!((*ticket, no.refusal.reason.as_str()), (tickets[999], "queue-full"));
+    rig.cancel(tickets[999]);
+    rig.cancel(tickets[998]);
+    waits(ask(&mut rig, &noisy));
+    assert!(ready(&mut rig).is_empty());
+}

@@ -1,8 +1,9 @@
+use super::waiting::MOST_WAITING;
 use super::*;
 use crate::civil::Zones;
 use crate::key::{Claims, Role};
 use crate::policy::{Context, Policy};
-use crate::tenant::protocol::BodyLength;
+use crate::tenant::protocol::{Admit, BodyLength};
 
 /// 2026-06-15 12:00 UTC.
 const NOON: i64 = 1_781_524_800_000;
@@ -280,17 +281,58 @@ fn another_place_drops_the_token_and_keeps_the_refresh_token() {
     assert_eq!((moved.holds(NOON), moved.refresh.as_deref()), (None, Some("r2")));
 }
 
+/// A call of an app that asks to wait under that ticket; whether it may.
+fn waits(access: &mut Access, app: &str, weight: u32, desk: u64) -> bool {
+    assert_eq!(access.ask(NOON, 0), Need::Wait);
+    let mut admit = admit();
+    admit.claims.app = Some(app.to_owned());
+    access.wait(Waiter { desk, admit: Box::new(admit), since: NOON, weight })
+}
+
+fn tickets(waiting: Vec<Waiter>) -> Vec<u64> {
+    waiting.iter().map(|waiter| waiter.desk).collect()
+}
+
 #[test]
 fn no_more_wait_than_there_is_room_for() {
+    let (mut access, most) = (access(), u64::from(MOST_WAITING));
+    access.ask(NOON, 0);
+    assert!((0..most).all(|desk| waits(&mut access, "a", 1, desk)));
+    assert!(!waits(&mut access, "a", 1, most));
+    assert!(access.cancel(7).is_some_and(|waiter| waiter.desk == 7) && access.cancel(7).is_none());
+    assert!(waits(&mut access, "a", 1, most + 1));
+    assert_eq!(tickets(access.take_waiting()), (0..7).chain(8..most).chain([most + 1]).collect::<Vec<u64>>());
+    assert!(access.next_displaced().is_none() && access.take_waiting().is_empty());
+}
+
+#[test]
+fn a_quiet_app_takes_its_part_of_the_places_from_the_last_calls_of_the_one_that_is_over_its_own() {
+    let (mut access, most) = (access(), u64::from(MOST_WAITING));
+    access.ask(NOON, 0);
+    assert!((0..most).all(|desk| waits(&mut access, "noisy", 1, desk)));
+    access.cancel(most - 1);
+    assert!(waits(&mut access, "noisy", 1, most));
+    let quiet: Vec<u64> = (most + 1..most + 1_000).filter(|desk| waits(&mut access, "quiet", 4, *desk)).collect();
+    assert_eq!(quiet.len(), 800, "4 of 5 parts");
+    let displaced: Vec<Waiter> = std::iter::from_fn(|| access.next_displaced()).collect();
+    let mut gone = tickets(displaced);
+    gone.sort_unstable();
+    assert_eq!(gone, (200..most - 1).chain([most]).collect::<Vec<u64>>());
+    assert!(!waits(&mut access, "noisy", 1, 5_000) && !waits(&mut access, "quiet", 4, 5_001));
+    assert_eq!(tickets(access.take_waiting()), (0..200).chain(quiet).collect::<Vec<u64>>());
+}
+
+#[test]
+fn callers_that_come_and_go_leave_nothing_behind() {
     let mut access = access();
     access.ask(NOON, 0);
-    for desk in 0..MOST_WAITING as u64 {
-        assert_eq!(access.ask(NOON, 0), Need::Wait);
-        access.wait(Waiter { desk, admit: Box::new(admit()), since: NOON });
+    assert!(waits(&mut access, "a", 1, 0));
+    for desk in 1..10_000 {
+        assert!(waits(&mut access, "a", 1, desk));
+        access.cancel(desk);
     }
-    assert_eq!(access.ask(NOON, 0), Need::Full);
-    assert!(access.cancel(7).is_some_and(|waiter| waiter.desk == 7));
-    assert_eq!(access.ask(NOON, 0), Need::Wait);
+    assert!(access.waiting.remembered() < 100);
+    assert_eq!(tickets(access.take_waiting()), [0]);
 }
 
 fn admit() -> Admit {
