@@ -15,11 +15,12 @@ const WAITING: [usize; 2] = [10, 10_000];
 type Make = fn(usize) -> Tenant;
 type Event = fn(&mut Tenant);
 /// What is measured: its name, the tenant and one event or two.
-const EVENTS: [(&str, Make, Event); 4] = [
+const EVENTS: [(&str, Make, Event); 5] = [
     ("turn", Tenant::with_calls, Tenant::turn),
     ("leave", Tenant::with_calls, Tenant::leave),
     ("again", Tenant::with_calls, Tenant::ask_again),
     ("job", Tenant::with_jobs, Tenant::job),
+    ("job_of_apps", Tenant::with_jobs_of_apps, Tenant::job),
 ];
 
 fn main() {
@@ -51,6 +52,7 @@ fn figures(estimates: &Estimates, waiting: usize) -> Value {
         "turn_ns": ns("turn"),
         "leave_ns": ns("leave"),
         "job_ns": ns("job"),
+        "job_of_apps_ns": ns("job_of_apps"),
         "again_ns": ns("again"),
         "bytes_each": { "call": bytes(Tenant::with_calls), "job": bytes(Tenant::with_jobs) },
     })

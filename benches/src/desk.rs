@@ -68,7 +68,8 @@ pub struct Tenant {
     rows: Rows,
     desk: Option<Desk>,
     settings: Settings,
-    claims: Option<Claims>,
+    /// A key of each app.
+    claims: Vec<Claims>,
     asked: u128,
     /// In flight, in order.
     flying: VecDeque<PermitId>,
@@ -81,15 +82,20 @@ pub struct Tenant {
 
 impl Tenant {
     /// Nobody waits.
-    #[expect(clippy::expect_used, reason = "what is written here is valid")]
     pub fn new() -> Self {
+        Self::of_apps(1)
+    }
+
+    /// A tenant with so many apps, which call in turn. Nobody waits.
+    #[expect(clippy::expect_used, reason = "what is written here is valid")]
+    pub fn of_apps(apps: usize) -> Self {
         let master = Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("32 bytes");
         let mut tenant = Self {
             now: NOON,
             rows: Rows::default(),
             desk: None,
             settings: Settings { allow_loopback: false, master },
-            claims: None,
+            claims: Vec::new(),
             asked: 0,
             flying: VecDeque::new(),
             running: VecDeque::new(),
@@ -97,6 +103,7 @@ impl Tenant {
             answered: HashSet::new(),
         };
         tenant.desk = tenant.host(|host| Desk::open("acme", host)).ok();
+        let names: Vec<String> = (0..apps).map(|app| format!("crm-sync-{app}")).collect();
         let policy = json!({
             "connections": {"crm": {
                 "vendor": "generic", "base_url": "https://crm.example.com",
@@ -104,16 +111,18 @@ impl Tenant {
                 "queue": {"size": 10_000, "max_wait_seconds": 600},
                 "credential": {"type": "bearer", "token": "secret"},
             }},
-            "apps": {"crm-sync": {}},
+            "apps": names.iter().map(|name| (name.clone(), json!({}))).collect::<serde_json::Map<_, _>>(),
         });
         tenant.ask(Ask::Admin(Admin::PutPolicy(policy.to_string())));
-        let key = NewKey::read(&json!({"role": "app", "app": "crm-sync"}).to_string()).expect("a key's description");
-        let Answer::Now(Reply::Document { body, .. }) = tenant.ask(Ask::Admin(Admin::CreateKey(key))) else {
-            return tenant;
-        };
-        let made: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
         let seconds = u64::try_from(tenant.now / 1_000).unwrap_or(0);
-        tenant.claims = open(&tenant.settings.master, made["key"].as_str().unwrap_or_default(), seconds).ok();
+        for name in names {
+            let key = NewKey::read(&json!({"role": "app", "app": name}).to_string()).expect("a key's description");
+            let Answer::Now(Reply::Document { body, .. }) = tenant.ask(Ask::Admin(Admin::CreateKey(key))) else {
+                unreachable("no key is made")
+            };
+            let made: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+            tenant.claims.extend(open(&tenant.settings.master, made["key"].as_str().unwrap_or_default(), seconds).ok());
+        }
         tenant
     }
 
@@ -127,6 +136,13 @@ impl Tenant {
     /// All slots are taken by jobs, and so many more are queued.
     pub fn with_jobs(queued: usize) -> Self {
         let mut tenant = Self::new();
+        (0..SLOTS + queued).for_each(|_| tenant.keep());
+        tenant
+    }
+
+    /// The same, of as many apps as there are jobs, and of a thousand at most.
+    pub fn with_jobs_of_apps(queued: usize) -> Self {
+        let mut tenant = Self::of_apps(queued.clamp(1, 1_000));
         (0..SLOTS + queued).for_each(|_| tenant.keep());
         tenant
     }
@@ -224,10 +240,15 @@ impl Tenant {
         self.after();
     }
 
+    fn claim(&self, call: u128) -> Claims {
+        let app = usize::try_from(call).unwrap_or(0) % self.claims.len().max(1);
+        self.claims.get(app).cloned().unwrap_or_else(|| unreachable("no key"))
+    }
+
     fn admit(&self, call: u128) -> Admit {
         Admit {
             call: format!("{:032x}", call.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)),
-            claims: self.claims.clone().unwrap_or_else(|| unreachable("no key")),
+            claims: self.claim(call),
             connection: "crm".to_owned(),
             method: "GET".to_owned(),
             path: "/things".to_owned(),
