@@ -219,8 +219,8 @@ mod tests {
             }
             let weight = if self.held[app] > 0 { self.weight[app] } else { weight };
             let weights: u32 = self.apps().filter(|other| *other != app).map(|other| self.weight[other]).sum();
-            let part = f64::from(self.size * weight) / f64::from(weights + weight);
-            if f64::from(self.held[app]) > part - 1e-9 {
+            // A whole number is below a part if it is below that rounded up.
+            if self.held[app] >= (self.size * weight).div_ceil(weights + weight) {
                 return Admit::Full;
             }
             Admit::Instead(self.apps().max_by_key(|app| (self.for_its_weight(*app), self.latest[*app])).unwrap())
