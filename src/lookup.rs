@@ -94,6 +94,11 @@ impl<V> Lookup<V> {
     }
 
     /// The values, in no order.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.iter().flatten()
+    }
+
+    /// The values, in no order.
     pub fn into_values(self) -> impl Iterator<Item = V> {
         self.values.into_iter().flatten()
     }

@@ -209,7 +209,14 @@ fn unexpected(what: &dyn std::fmt::Debug) {
 fn plan() -> Plan {
     let zones = vec![Zone::Iana("America/Chicago".to_owned()), Zone::Fixed(-360)];
     let day = Reset { minute: 0, zones };
-    let limit = |name: &str, of: u64, kind: Kind| Limit { name: name.to_owned(), kind, of, per_app: false, pool: None };
+    let limit = |name: &str, of: u64, kind: Kind| Limit {
+        name: name.to_owned(),
+        kind,
+        of,
+        per_app: false,
+        pool: None,
+        routes: 0,
+    };
     Plan {
         limits: vec![
             limit("rate", 100, Kind::RollingWindow { calls: 100, window_ms: 20_000, guard_ms: 0 }),

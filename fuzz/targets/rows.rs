@@ -39,7 +39,14 @@ fn plan() -> Plan {
         Kind::Daily { amount: 500, reset: utc(), unit: Unit::Calls },
         Kind::Concurrency { calls: 4, after_ms: 0 },
     ];
-    let limit = |(at, kind): (usize, Kind)| Limit { name: format!("l{at}"), kind, of: 0, per_app: at == 1, pool: None };
+    let limit = |(at, kind): (usize, Kind)| Limit {
+        name: format!("l{at}"),
+        kind,
+        of: 0,
+        per_app: at == 1,
+        pool: None,
+        routes: 0,
+    };
     Plan {
         limits: kinds.into_iter().enumerate().map(limit).collect(),
         queue: QueueRule { size: 20, max_wait_ms: 5_000 },
@@ -115,6 +122,7 @@ fn pool(row: &[u8]) {
             turn,
             want: 3,
             unused: 1,
+            owes: 0,
             amount: 300,
             reset: utc(),
             vendor: 0,

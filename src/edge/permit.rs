@@ -89,7 +89,8 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
                 continue;
             }
         };
-        let stale = asked.elapsed_ms.saturating_sub(go.waited_ms) > go.slack_ms;
+        let age = i64::try_from(asked.elapsed_ms).unwrap_or(i64::MAX).saturating_sub(go.since_ask_ms);
+        let stale = u64::try_from(age).unwrap_or(0) > go.slack_ms;
         let route = route(tenant, connection, &go);
         let bearer = bearer(tenant, connection, &go);
         let route = route.filter(|route| route.credential.is_some() || bearer.is_some());

@@ -68,7 +68,7 @@ impl LimitRule {
             Kind::Daily { amount, reset, unit } => (Kind::Daily { amount: part(amount), reset, unit }, amount),
             Kind::Concurrency { calls, after_ms } => (Kind::Concurrency { calls: part(calls), after_ms }, calls),
         };
-        (Limit { name: self.name.clone(), kind, of, per_app: self.per_app, pool: self.pool.clone() }, raised)
+        (Limit { name: self.name.clone(), kind, of, per_app: self.per_app, pool: self.pool.clone(), routes: 0 }, raised)
     }
 
     /// As JSON, in the form it is read from.

@@ -36,6 +36,8 @@ pub struct Borrow {
     pub want: u32,
     /// Permits of the turn before that were not spent.
     pub unused: u32,
+    /// Calls of today that were made before the limit was the pool's: the pool is told of them once, by the turn that tells.
+    pub owes: u64,
     /// What this connection declares the day to hold.
     pub amount: u64,
     /// When it says that the day ends. The first connection's holds while the pool has counts.
@@ -46,7 +48,7 @@ pub struct Borrow {
     pub life_ms: i64,
 }
 
-wire!(struct Borrow { who, epoch, turn, want, unused, amount, reset, vendor, life_ms });
+wire!(struct Borrow { who, epoch, turn, want, unused, owes, amount, reset, vendor, life_ms });
 
 /// What the pool answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +173,10 @@ impl Pool {
         if same_life && borrower.turn.checked_add(1) == Some(ask.turn) && borrower.opens == today {
             let unused = ask.unused.min(borrower.lent);
             self.count.used = self.count.used.saturating_sub(u64::from(unused));
+        }
+        if ask.owes > 0 {
+            self.count.count(ask.owes, self.before_is_open(now));
+            self.remember(now.wall, u32::try_from(ask.owes).unwrap_or(u32::MAX), ask.life_ms.min(LONGEST_MS));
         }
         let most = self.borrowers.iter().map(|other| other.amount).min().unwrap_or(u64::MAX).min(ask.amount);
         // While the reset may not have been everywhere, the count may be the day before's.

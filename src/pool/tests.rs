@@ -27,6 +27,7 @@ fn ask(who: &str, turn: u64, want: u32, unused: u32) -> Borrow {
         turn,
         want,
         unused,
+        owes: 0,
         amount: 1_000,
         reset: utc(),
         vendor: 0,

@@ -204,6 +204,12 @@ impl Desk {
         }
     }
 
+    /// Whoever waits until something of a connection is stored: it is stored with what follows.
+    pub(super) fn tell_stored(&mut self, line: &mut Line) {
+        let reported = std::mem::take(&mut line.unstored);
+        self.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
+    }
+
     /// Puts a call that has passed the gate to its connection.
     pub(super) fn put(
         &mut self,

@@ -127,6 +127,7 @@ impl Line {
     /// A permit that nothing was sent with. One of an earlier life, which may have been taken for sent, is none any more.
     pub(super) fn hand_back(&mut self, permit: PermitId, host: &Host<'_>) {
         let outcome = Outcome::Unused;
+        self.unsent.retain(|unsent| *unsent != permit);
         let settlement = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 0 };
         let news = self.throttle.settle(host.time(), settlement) == Settled::News;
         if news && permit.epoch != self.throttle.epoch() {

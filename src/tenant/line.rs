@@ -2,6 +2,7 @@
 
 use super::access::Access;
 use super::alerts::Looks;
+use super::desk::refused;
 use super::figures;
 use super::protocol::{Admit, Bearer, BodyLength, Go, No, Reply, Route, Settle};
 use super::store::{Host, StoreError, Table};
@@ -12,13 +13,14 @@ use crate::map::Map;
 use crate::policy::{App, Connection, MAX_LISTS, Matcher, Policy, Routes};
 use crate::refusal::{Reason, Refusal};
 use crate::throttle::{
-    Admission, AppRule, Call, Grant, Kind, Mode, PermitId, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Throttle,
-    Ticket, Unit, Would, policy_item,
+    Admission, AppRule, Call, Grant, Kind, Limit, Mode, PermitId, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Stays,
+    Throttle, Ticket, Unit, Would, policy_item,
 };
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
 use crate::vendor::profile::BodyLimit;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// One connection.
 pub struct Line {
@@ -113,54 +115,72 @@ impl Line {
         }))
     }
 
-    /// Puts another policy in force; if the connection is not in it any more, what it has counted remains. The waiting calls are
-    /// handed back to ask anew.
-    pub(super) fn replan(
-        mut self,
-        policy: &Policy,
-        host: &mut Host<'_>,
-    ) -> Result<(Result<Self, Usage>, Vec<Displaced>), StoreError> {
-        let mut waiting = Vec::new();
+    /// The connection is in the policy no more: what it has counted remains, and who waits is to be told.
+    pub(super) fn leave(mut self, host: &mut Host<'_>) -> Result<(Usage, Vec<u64>), StoreError> {
         self.throttle.tick(host.time());
         self.hand_down(host);
-        for Held { ticket, desk, admit } in self.waiting.into_values() {
-            waiting.push(Displaced { desk, admit, waited_ms: self.throttle.waited(ticket) });
-        }
-        for waiter in self.access.iter_mut().flat_map(Access::take_waiting) {
-            let waited_ms = u64::try_from(host.now.saturating_sub(waiter.since)).unwrap_or(0);
-            waiting.push(Displaced { desk: waiter.desk, admit: waiter.admit, waited_ms });
-        }
-        // The desk's tickets count up, so this is the order in which they came.
-        waiting.sort_unstable_by_key(|call| call.desk);
-        let Some(connection) = policy.connections.get(&self.name) else {
-            bury(&self.name, self.throttle, host)?;
-            return Ok((Err(self.usage), waiting));
-        };
-        let throttle = self.throttle.replan(plan(connection, &policy.apps), host.time()).map_err(StoreError)?;
-        let access = match self.access {
+        let usage = std::mem::take(&mut self.usage);
+        Ok((usage, self.close(host)?))
+    }
+
+    /// Puts another policy's connection in force, but for its limits: those follow with [`Self::replan`], once it is known who may still
+    /// wait. Gives those who waited for an access token, in the order in which they came; they are to ask anew.
+    pub(super) fn edit(&mut self, connection: &Connection, host: &mut Host<'_>) -> Result<Vec<Displaced>, StoreError> {
+        self.throttle.tick(host.time());
+        self.count_unheard(host);
+        self.usage.forget_day();
+        let waiting = self.access.iter_mut().flat_map(Access::take_waiting).map(|waiter| Displaced {
+            desk: waiter.desk,
+            waited_ms: u64::try_from(host.now.saturating_sub(waiter.since)).unwrap_or(0),
+            admit: waiter.admit,
+        });
+        let waiting = waiting.collect();
+        self.access = match self.access.take() {
             Some(access) => access.for_another(connection),
             None => Access::of(connection),
         };
-        let mut line = Self {
-            name: self.name,
-            connection: connection.clone(),
-            throttle,
-            waiting: Lookup::default(),
-            tickets: Lookup::default(),
-            access,
-            tenant: self.tenant,
-            usage: self.usage,
-            looks: Looks::default(),
-            jobs_again: None,
-            unsent: Vec::new(),
-            unstored: Vec::new(),
-            route: route(connection),
-            counting: counting(connection),
-            bodies: bodies(connection),
+        self.connection = connection.clone();
+        (self.looks, self.jobs_again) = (Looks::default(), None);
+        (self.route, self.counting, self.bodies) = (route(connection), counting(connection), bodies(connection));
+        self.store_access(host)?;
+        Ok(waiting)
+    }
+
+    /// What becomes of each call that waits in the throttle: `check` says whether it may still be made.
+    pub(super) fn who_stays(
+        &self,
+        check: impl Fn(&Admit) -> Result<(), Refusal>,
+    ) -> BTreeMap<u64, Result<Stays, Refusal>> {
+        let stays = |admit: &Admit| {
+            check(admit)?;
+            Ok(Stays { mask: self.mask(&admit.method, &admit.path), wait_ms: admit.wait_ms })
         };
-        line.store(host)?;
-        line.store_access(host)?;
-        Ok((Ok(line), waiting))
+        self.waiting.values().map(|held| (held.ticket.number(), stays(&held.admit))).collect()
+    }
+
+    /// Puts another policy's limits in force. Those who wait keep their places; those who may wait no longer are refused.
+    pub(super) fn replan(
+        &mut self,
+        policy: &Policy,
+        mut stays: BTreeMap<u64, Result<Stays, Refusal>>,
+        host: &mut Host<'_>,
+    ) -> Result<Vec<(u64, Reply)>, StoreError> {
+        let plan = plan(&self.connection, &policy.apps);
+        let stay = |ticket: Ticket, _: &str| stays.get(&ticket.number())?.as_ref().ok().copied();
+        let gone = self.throttle.replan(plan, host.time(), stay);
+        let mut told = Vec::new();
+        for ticket in gone {
+            let Some(held) = self.waiting.remove(ticket.number()) else { continue };
+            self.tickets.remove(held.desk);
+            let refusal = match stays.remove(&ticket.number()) {
+                Some(Err(refusal)) => refused(refusal),
+                // No lane was left for it: it asks anew.
+                _ => Reply::Again,
+            };
+            told.push((held.desk, refusal));
+        }
+        self.store(host)?;
+        Ok(told)
     }
 
     /// The connection is removed with its tenant. What must outlive it is stored, and nothing is removed yet. Gives the tickets of
@@ -212,7 +232,7 @@ impl Line {
         let id = call.id;
         let earlier = if call.again { self.throttle.ticket_of(id) } else { None };
         let admission = self.throttle.admit(host.time(), call);
-        // The earlier ask of the same call has given its place to this one.
+        // The earlier ask of the same call has given its place to this one, unless it is the same place.
         if let Some(earlier) = earlier.filter(|earlier| self.throttle.ticket_of(id) != Some(*earlier))
             && let Some(held) = self.waiting.remove(earlier.number())
         {
@@ -226,8 +246,10 @@ impl Line {
                 Asked::Now(self.no(refused, left))
             }
             Admission::Waiting(ticket) => {
+                if let Some(earlier) = self.waiting.insert(ticket.number(), Held { ticket, desk, admit }) {
+                    self.tickets.remove(earlier.desk);
+                }
                 self.tickets.insert(desk, ticket);
-                self.waiting.insert(ticket.number(), Held { ticket, desk, admit });
                 Asked::Waits
             }
         }
@@ -316,6 +338,7 @@ impl Line {
         Reply::Go(Go {
             permit: grant.permit,
             waited_ms: grant.waited_ms,
+            since_ask_ms: grant.since_ask_ms,
             slack_ms: u64::try_from(SLACK_MS).unwrap_or(0),
             route: (admit.knows != self.route.version).then(|| self.route()),
             route_version: self.route.version,
@@ -403,10 +426,12 @@ fn plan(connection: &Connection, apps: &Map<String, App>) -> Plan {
         Kind::Daily { reset, unit: Unit::Calls, .. } => Some(reset.clone()),
         _ => None,
     });
+    let limits =
+        connection.limits.iter().map(|(limit, routes)| Limit { routes: routes.fingerprint(), ..limit.clone() });
     let rule =
         |(name, app): (&String, &App)| AppRule { name: name.clone(), weight: app.weight, daily_calls: app.daily_calls };
     Plan {
-        limits: connection.limits.iter().map(|(limit, _)| limit.clone()).take(32).collect(),
+        limits: limits.take(32).collect(),
         queue: connection.queue,
         adaptive: connection.adaptive,
         mode: connection.mode,

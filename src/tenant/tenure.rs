@@ -2,7 +2,7 @@
 
 use super::desk::{Answer, Desk, NAME, Ticket, refused};
 use super::line::{Displaced, Line};
-use super::protocol::{Admin, Reply};
+use super::protocol::{Admin, Admit, Reply};
 use super::store::{Host, StoreError, Table};
 use super::{gate, keys};
 use crate::map::Map;
@@ -46,17 +46,38 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
         Ok(stored) => stored,
         Err(fault) => return Ok(Reply::Invalid(vec![(String::new(), fault.to_string())])),
     };
-    // Storage may refuse at any of these steps: what is stored by then is the old policy or the new one, with no count less.
-    let mut waiting = Vec::new();
+    // Storage may refuse at any of these steps: what is stored by then is the old policy or the new one, with no count less. So what is
+    // kept of connections that leave is stored before the policy that has them no more.
     let lines = std::mem::take(&mut desk.lines).into_iter();
     let (staying, leaving): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| policy.connections.contains_key(name));
-    // What is kept of connections that leave is stored before the policy that has them no more.
-    replan(desk, leaving, &policy, &mut waiting, host)?;
+    for (name, mut line) in leaving {
+        desk.tell_stored(&mut line);
+        let (usage, who) = line.leave(host)?;
+        desk.ready.extend(who.into_iter().map(|ticket| (Ticket(ticket), refused(gate::unknown(&name)))));
+        desk.keep_removed(name, usage, host)?;
+    }
     if host.store.load(Table::Policy, NAME)?.is_none() {
         host.store.save(Table::Policy, NAME, desk.name.as_bytes())?;
     }
     host.store.save(Table::Policy, "", stored.as_bytes())?;
-    replan(desk, staying, &policy, &mut waiting, host)?;
+    let mut waiting = Vec::new();
+    for (name, mut line) in staying {
+        desk.tell_stored(&mut line);
+        if let Some(connection) = policy.connections.get(&name) {
+            waiting.extend(line.edit(connection, host)?);
+        }
+        desk.lines.insert(name, line);
+    }
+    let status = if desk.policy.is_some() { 200 } else { 201 };
+    let reply = document(status, &policy, warnings.iter().map(ToString::to_string).collect());
+    desk.policy = Some(policy.clone());
+    for name in desk.lines.keys().cloned().collect::<Vec<_>>() {
+        let check = |admit: &Admit| gate::check(desk, admit, host.now).and_then(|line| line.fits(admit));
+        let Some(stays) = desk.lines.get(&name).map(|line| line.who_stays(check)) else { continue };
+        let Some(line) = desk.lines.get_mut(&name) else { continue };
+        let told = line.replan(&policy, stays, host)?;
+        desk.ready.extend(told.into_iter().map(|(ticket, reply)| (Ticket(ticket), reply)));
+    }
     for name in policy.connections.keys() {
         if desk.lines.contains_key(name) {
             continue;
@@ -67,9 +88,6 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
         }
     }
     desk.sweep(host)?;
-    let status = if desk.policy.is_some() { 200 } else { 201 };
-    let reply = document(status, &policy, warnings.iter().map(ToString::to_string).collect());
-    desk.policy = Some(policy);
     desk.replan_jobs(host)?;
     for Displaced { desk: ticket, admit, waited_ms } in waiting {
         let ticket = Ticket(ticket);
@@ -82,30 +100,11 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
             desk.ready.push_back((ticket, reply));
         }
     }
+    for name in policy.connections.keys() {
+        desk.finish(name, host)?;
+    }
     desk.plan_alarm(host)?;
     Ok(reply)
-}
-
-/// Puts a policy in force for connections: those that are in it stay, and of the others what must be kept is.
-fn replan(
-    desk: &mut Desk,
-    lines: Vec<(String, Line)>,
-    policy: &Policy,
-    waiting: &mut Vec<Displaced>,
-    host: &mut Host<'_>,
-) -> Result<(), StoreError> {
-    for (name, mut line) in lines {
-        // What they wait for is stored with what follows.
-        let reported = std::mem::take(&mut line.unstored);
-        desk.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
-        let (line, asks) = line.replan(policy, host)?;
-        waiting.extend(asks);
-        match line {
-            Ok(line) => drop(desk.lines.insert(name, line)),
-            Err(usage) => desk.keep_removed(name, usage, host)?,
-        }
-    }
-    Ok(())
 }
 
 /// Removes the tenant: policy, keys and counts, save what its running windows and days still need. That is stored first, and the

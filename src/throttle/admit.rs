@@ -4,11 +4,13 @@
 #![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
 
 use super::PermitId;
-use super::meter::{Gauge, Meter, Sight};
+use super::loan::LOAN_WAIT_MS;
+use super::meter::Gauge;
 use super::mutant::{self, Mutant};
 use super::queue::{Ticket, Waiting};
 use super::rule::Mode;
 use super::state::{Now, Parts, SLACK_MS, Throttle};
+use crate::places::Admit;
 use crate::refusal::Reason;
 
 /// A call that is late by less than this is looked at again no sooner, milliseconds.
@@ -43,6 +45,9 @@ pub struct Grant {
     pub permit: PermitId,
     /// How long the call waited, milliseconds.
     pub waited_ms: u64,
+    /// How long after the ask that this answers the permit was granted, milliseconds: below 0 where an earlier ask of the call had been
+    /// granted it. Whoever asked takes it from the time that has passed since, and so knows the permit's age.
+    pub since_ask_ms: i64,
     /// In observe mode, what would have been done, where that is not to let it go at once.
     pub would: Option<Would>,
 }
@@ -82,43 +87,44 @@ impl Throttle {
     /// A call asks to go.
     pub fn admit(&mut self, now: Now<'_>, call: Call<'_>) -> Admission {
         let time = self.begin(now);
+        if let Some(grant) = self.granted_before(call, time) {
+            return Admission::Granted(grant);
+        }
         let Some((app, lane)) = self.lane_of(call.app, call.mask) else {
             return Admission::Refused(self.full_table());
         };
-        let arrived = match self.heard_before(call) {
-            Some(Heard::Granted(grant)) => return Admission::Granted(grant),
-            Some(Heard::Waiting(since)) => since,
-            None => time.saturating_sub(i64::try_from(call.waited_ms).unwrap_or(0)),
-        };
         self.pump(time);
+        let arrived = time.saturating_sub(i64::try_from(call.waited_ms).unwrap_or(0));
         let mut waiting = Waiting {
             app,
             lane,
             urgency: call.urgency,
             arrived,
-            deadline: arrived.saturating_add(self.longest_wait(call.wait_ms)).max(time),
+            asked: time,
+            deadline: self.deadline(arrived, call.wait_ms).max(time),
             call: call.id,
             jobs: 0,
         };
+        if let Some(ticket) = self.waits_already(call, &mut waiting) {
+            return Admission::Waiting(ticket);
+        }
         let would = match self.decide(&waiting, time) {
             Decision::Go => None,
             Decision::Borrow => {
-                waiting = Self::wait_for_loan(waiting, time);
-                return match self.queue.push(waiting, self.next_check(waiting.deadline, time, time)) {
-                    Some(ticket) => Admission::Waiting(ticket),
-                    None => Admission::Refused(self.full_table()),
-                };
+                // It may wait for a loan, whatever else it may wait.
+                waiting.deadline = waiting.deadline.max(time.saturating_add(LOAN_WAIT_MS));
+                return self.queue_up(waiting, time, time);
             }
-            Decision::Wait(bound) if self.plan.mode == Mode::Enforce => {
-                return match self.queue.push(waiting, self.next_check(waiting.deadline, bound, time)) {
-                    Some(ticket) => Admission::Waiting(ticket),
-                    None => Admission::Refused(self.full_table()),
-                };
+            Decision::Wait(bound, gives_way) if self.plan.mode == Mode::Enforce => {
+                if let Some(app) = gives_way {
+                    self.shed_last(app, time);
+                }
+                return self.queue_up(waiting, bound, time);
             }
             Decision::Refuse(reason) if self.plan.mode == Mode::Enforce => {
                 return Admission::Refused(self.refusal(reason, lane, time));
             }
-            Decision::Wait(bound) => Some(Would::Wait(u64::try_from(bound.saturating_sub(time)).unwrap_or(0))),
+            Decision::Wait(bound, _) => Some(Would::Wait(u64::try_from(bound.saturating_sub(time)).unwrap_or(0))),
             Decision::Refuse(reason) => Some(Would::Refuse(reason)),
         };
         match self.grant(&waiting, time) {
@@ -127,10 +133,45 @@ impl Throttle {
         }
     }
 
+    fn queue_up(&mut self, waiting: Waiting, bound: i64, time: i64) -> Admission {
+        let check = self.next_check(waiting.deadline, bound, time);
+        let class = self.ledger.lanes.get(waiting.lane).map_or(0, |lane| lane.class);
+        let Some(ticket) = self.queue.push(waiting, class, check) else { return Admission::Refused(self.full_table()) };
+        self.waits_on(waiting.lane, true);
+        Admission::Waiting(ticket)
+    }
+
+    /// Notes on a lane that one more waits there, or one less.
+    pub(super) fn waits_on(&mut self, lane: u32, more: bool) {
+        if let Some(lane) = self.ledger.lanes.get_mut(lane) {
+            lane.waiting = if more { lane.waiting.saturating_add(1) } else { lane.waiting.saturating_sub(1) };
+        }
+    }
+
+    /// Takes a waiting call out.
+    pub(super) fn leave_queue(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let call = self.queue.remove(ticket)?;
+        self.waits_on(call.lane, false);
+        Some(call)
+    }
+
+    /// The app that holds most for its weight gives a place up: that of its call that would go last.
+    fn shed_last(&mut self, app: u32, time: i64) {
+        let Some(ticket) = self.queue.last_of(app) else { return };
+        self.shed(ticket, Reason::QueueFull, time);
+    }
+
+    /// A waiting call is refused.
+    fn shed(&mut self, ticket: Ticket, reason: Reason, time: i64) {
+        let Some(call) = self.leave_queue(ticket) else { return };
+        let refused = self.refusal(reason, call.lane, time);
+        self.ready.push_back((ticket, Err(refused)));
+    }
+
     /// The caller of a waiting call has gone: its place is free at once.
     pub fn cancel(&mut self, now: Now<'_>, ticket: Ticket) {
         let time = self.begin(now);
-        self.queue.remove(ticket);
+        self.leave_queue(ticket);
         self.pump(time);
     }
 
@@ -167,55 +208,54 @@ impl Throttle {
         if self.adaptive.paused(time).is_some() {
             return;
         }
-        if self.queue.is_empty() {
-            return self.end_turns();
-        }
+        self.queue.unpark_due(time);
         while self.turns.ahead(time).is_none() {
-            let Parts { queue, meters, sight } = self.parts(time);
-            let Some(ticket) = queue.next(|lane| is_full(lane, meters, &sight)) else { break };
-            let Some(call) = queue.remove(ticket) else { break };
-            queue.charge(call.app);
+            let Parts { queue, mut here } = self.parts(time);
+            let Some(ticket) = queue.next(&mut here) else { return self.end_turns() };
+            if queue.get(ticket).is_some_and(|call| call.deadline < time) {
+                self.shed(ticket, Reason::Deadline, time);
+                continue;
+            }
+            if self.ledger.is_full() {
+                return;
+            }
+            let Some(call) = self.queue.serve(ticket) else { return };
+            self.waits_on(call.lane, false);
             if call.jobs > 0 {
                 // Its jobs stand in the queue again, if there are more.
                 self.let_job_go(call, time);
-                continue;
+            } else {
+                let granted = self.take(&call, time);
+                let outcome = granted.ok_or_else(|| self.full_table());
+                self.ready.push_back((ticket, outcome));
             }
-            if call.deadline < time {
-                let refused = self.refusal(Reason::Deadline, call.lane, time);
-                self.ready.push_back((ticket, Err(refused)));
-                continue;
-            }
-            let granted = self.take(&call, time);
-            let outcome = granted.ok_or_else(|| self.full_table());
-            self.ready.push_back((ticket, outcome));
             self.turns.take(time, self.lane_pace(call.lane));
         }
     }
 
-    fn full(&mut self, lane: u32, time: i64) -> bool {
-        let Parts { meters, sight, .. } = self.parts(time);
-        is_full(lane, meters, &sight)
-    }
-
     /// The first reason that holds, in the order the interface promises.
     fn decide(&mut self, call: &Waiting, time: i64) -> Decision {
-        let paused = self.adaptive.paused(time);
-        if self.held(time).is_none() && !self.full(call.lane, time) {
-            return Decision::Go;
+        let (paused, held) = (self.adaptive.paused(time), self.held(time));
+        let mut here = self.here(time);
+        if held.is_none() && !here.is_full(call.lane) {
+            return if here.sight.ledger.is_full() { Decision::Refuse(Reason::Concurrency) } else { Decision::Go };
         }
         let mut day: Option<(i64, Reason)> = None;
         let mut rate = Reason::Rate;
-        let mut only_a_loan = paused.is_none();
-        let Parts { meters, sight, .. } = self.parts(time);
-        for &at in sight.meters_of(call.lane) {
-            let Some(meter) = meters.get_mut(at as usize) else { continue };
-            if meter.has_room(at, &sight) || meter.awaits_loan(&sight) {
+        let (mut lacks_loan, mut lacks_more) = (false, held.is_some());
+        for &at in here.sight.meters_of(call.lane) {
+            let Some(meter) = here.meters.get_mut(at as usize) else { continue };
+            if meter.has_room(at, &here.sight) {
                 continue;
             }
-            only_a_loan = false;
+            if meter.awaits_loan(&here.sight) {
+                lacks_loan = true;
+                continue;
+            }
+            lacks_more = true;
             match meter.day_reason() {
                 Some(reason) => {
-                    let until = meter.free_at(at, 1, &sight);
+                    let until = meter.free_at(at, 1, here.sight.factor, &here.sight);
                     if day.is_none_or(|(other, _)| until > other) {
                         day = Some((until, reason));
                     }
@@ -223,7 +263,7 @@ impl Throttle {
                 None => rate = meter.rate_reason(),
             }
         }
-        if only_a_loan && self.queue.callers() < MOST_WAITING {
+        if lacks_loan && !lacks_more && self.queue.callers() < MOST_WAITING {
             return Decision::Borrow;
         }
         if let Some((_, reason)) = day.filter(|(until, _)| *until > call.deadline) {
@@ -232,15 +272,19 @@ impl Throttle {
         if paused.is_some_and(|until| until > call.deadline) {
             return Decision::Refuse(Reason::Paused);
         }
-        let size = self.plan.queue.size as usize;
-        if size > 0 && self.queue.callers() >= size {
+        let size = self.plan.queue.size;
+        let place = if size == 0 { Admit::Free } else { self.queue.admit(call.app) };
+        if place == Admit::Full {
             return Decision::Refuse(Reason::QueueFull);
         }
         if size == 0 || call.deadline <= time {
             return Decision::Refuse(rate);
         }
         let bound = self.bound(call.app, call.lane, call.urgency, time);
-        if bound > call.deadline { Decision::Refuse(Reason::Deadline) } else { Decision::Wait(bound) }
+        if bound > call.deadline {
+            return Decision::Refuse(Reason::Deadline);
+        }
+        Decision::Wait(bound, if let Admit::Instead(app) = place { Some(app) } else { None })
     }
 
     /// A waiting call's check is due: refuse it if its deadline has come, or surely will before its turn.
@@ -249,43 +293,54 @@ impl Throttle {
         if call.jobs > 0 {
             return self.look_at_place(ticket, call, time);
         }
-        let bound = if call.deadline <= time { i64::MAX } else { self.least_wait(call, time) };
+        let bound = if call.deadline <= time { i64::MAX } else { self.least_wait(call.lane, time) };
         if bound <= call.deadline {
             let next = self.next_check(call.deadline, bound, time);
             self.queue.check_again(ticket, next);
             return;
         }
-        self.queue.remove(ticket);
         let reason = self.late_reason(call, time);
-        let refused = self.refusal(reason, call.lane, time);
-        self.ready.push_back((ticket, Err(refused)));
+        self.shed(ticket, reason, time);
     }
 
-    /// Looks at every waiting caller's call again: something has put off all of them.
+    /// Looks at every waiting caller's call again: something has put off all of them. Those of one lane are put off until the same moment.
     pub(super) fn look_at_all(&mut self, time: i64) {
+        let mut known: Option<(u32, i64)> = None;
         for ticket in self.queue.tickets() {
-            self.look_again(ticket, time);
+            let Some(&call) = self.queue.get(ticket) else { continue };
+            let bound = match known.filter(|(lane, _)| *lane == call.lane) {
+                Some((_, bound)) => bound,
+                None => self.least_wait(call.lane, time),
+            };
+            known = Some((call.lane, bound));
+            // The others are looked at when their own time comes.
+            if bound > call.deadline {
+                let reason = self.late_reason(call, time);
+                self.shed(ticket, reason, time);
+            }
         }
     }
 
-    /// The least time until a call that waits already is granted: like a newcomer's, but without those behind it.
-    fn least_wait(&mut self, call: Waiting, time: i64) -> i64 {
+    /// The least time until a call that waits already is granted: like a newcomer's, but without those before it.
+    fn least_wait(&mut self, lane: u32, time: i64) -> i64 {
         let mut bound = self.adaptive.paused(time).unwrap_or(time);
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(call.lane, place) {
-            bound = bound.max(self.free_at(meter, 1, time));
-            place += 1;
+        let best = self.best_factor();
+        let here = self.here(time);
+        for &at in here.sight.meters_of(lane) {
+            if let Some(meter) = here.meters.get_mut(at as usize) {
+                bound = bound.max(meter.free_at(at, 1, best, &here.sight));
+            }
         }
         bound
     }
 
     fn late_reason(&mut self, call: Waiting, time: i64) -> Reason {
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(call.lane, place) {
-            place += 1;
-            if let Some(reason) = self.day_reason(meter)
-                && !self.has_room(meter, time)
-                && self.free_at(meter, 1, time) > call.deadline
+        let here = self.here(time);
+        for &at in here.sight.meters_of(call.lane) {
+            let Some(meter) = here.meters.get_mut(at as usize) else { continue };
+            if let Some(reason) = meter.day_reason()
+                && !meter.has_room(at, &here.sight)
+                && meter.free_at(at, 1, here.sight.factor, &here.sight) > call.deadline
             {
                 return reason;
             }
@@ -303,9 +358,10 @@ impl Throttle {
         passes.max(time.saturating_add(CHECK_MS)).min(deadline)
     }
 
-    fn longest_wait(&self, asked: Option<u64>) -> i64 {
+    /// Until when a call waits at most that arrived then and says how long it would.
+    pub(super) fn deadline(&self, arrived: i64, asked: Option<u64>) -> i64 {
         let most = self.plan.queue.max_wait_ms;
-        i64::try_from(asked.unwrap_or(most).min(most)).unwrap_or(i64::MAX / 4)
+        arrived.saturating_add(i64::try_from(asked.unwrap_or(most).min(most)).unwrap_or(i64::MAX / 4))
     }
 
     fn grant(&mut self, call: &Waiting, time: i64) -> Option<Grant> {
@@ -314,8 +370,11 @@ impl Throttle {
         Some(grant)
     }
 
-    /// Takes one from every limit of the call's lane.
+    /// Takes one from every limit of the call's lane. None, and nothing taken, where no lease can begin.
     pub(super) fn take(&mut self, call: &Waiting, time: i64) -> Option<Grant> {
+        if self.ledger.is_full() {
+            return None;
+        }
         let waited = u64::try_from(time.saturating_sub(call.arrived)).unwrap_or(0);
         let lapses = time.saturating_add(self.life_ms());
         self.spend(call.lane, time);
@@ -323,13 +382,14 @@ impl Throttle {
         if mutant::is(Mutant::CountBySend) {
             self.date_each(call.lane, time);
         }
-        let Parts { meters, sight, .. } = self.parts(time);
-        for &meter in sight.meters_of(call.lane) {
-            if let Some(entry) = meters.get_mut(meter as usize) {
-                entry.grant(&sight);
+        let here = self.here(time);
+        for &meter in here.sight.meters_of(call.lane) {
+            if let Some(entry) = here.meters.get_mut(meter as usize) {
+                entry.grant(&here.sight);
             }
         }
-        Some(Grant { permit, waited_ms: waited, would: None })
+        self.note_fullest(call.lane);
+        Some(Grant { permit, waited_ms: waited, since_ask_ms: time.saturating_sub(call.asked), would: None })
     }
 
     pub(super) fn gauge_of(&self, meter: u32) -> Option<&Gauge> {
@@ -340,33 +400,36 @@ impl Throttle {
         self.meters.get_mut(meter as usize).map(|meter| &mut meter.gauge)
     }
 
-    /// An ask that may repeat an earlier one: its permit, if that was granted; its place in time, if it waits.
-    fn heard_before(&mut self, call: Call<'_>) -> Option<Heard> {
-        if !call.again {
+    /// The permit that an earlier ask of the same call was granted.
+    fn granted_before(&self, call: Call<'_>, time: i64) -> Option<Grant> {
+        let (slot, lease) = self.ledger.of_call(call.id).filter(|_| call.again)?;
+        let permit = PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
+        let since_ask_ms = lease.granted.saturating_sub(time);
+        Some(Grant { permit, waited_ms: lease.waited, since_ask_ms, would: None })
+    }
+
+    /// A call that asks again while it waits keeps its place, if it is still as urgent; in any case it keeps since when it waits.
+    fn waits_already(&mut self, call: Call<'_>, waiting: &mut Waiting) -> Option<Ticket> {
+        let ticket = self.queue.find(call.id).filter(|_| call.again)?;
+        let held = *self.queue.get(ticket)?;
+        waiting.arrived = held.arrived.min(waiting.arrived);
+        let deadline = self.deadline(waiting.arrived, call.wait_ms).max(waiting.asked);
+        waiting.deadline = deadline;
+        if held.lane != waiting.lane || held.urgency != waiting.urgency.min(7) {
+            self.leave_queue(ticket);
             return None;
         }
-        let granted = self.ledger.leases().find(|(_, lease)| lease.call == call.id);
-        if let Some((slot, lease)) = granted {
-            let permit = PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
-            return Some(Heard::Granted(Grant { permit, waited_ms: lease.waited, would: None }));
-        }
-        let ticket = self.queue.find(call.id)?;
-        self.queue.remove(ticket).map(|held| Heard::Waiting(held.arrived))
+        self.queue.ask_again(ticket, waiting.asked, deadline);
+        let check = self.next_check(deadline, waiting.asked, waiting.asked);
+        self.queue.check_again(ticket, check);
+        Some(ticket)
     }
 
     /// The refusal of a call on a lane, with the limits that have no room and when to come again.
     fn refusal(&mut self, reason: Reason, lane: u32, time: i64) -> Refused {
-        let at = self.retry_at(lane, time);
+        let (at, full) = self.retry_at(lane, time);
         let seconds = u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000).max(1);
-        let mut violated = Vec::new();
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
-            if !self.has_room(meter, time) && !self.awaits_loan(meter, time) {
-                violated.push(self.name(meter));
-            }
-            place += 1;
-        }
-        Refused { reason, retry_after_seconds: seconds, violated }
+        Refused { reason, retry_after_seconds: seconds, violated: full.into_iter().map(|at| self.name(at)).collect() }
     }
 
     /// The bound on leases or lanes is reached: far beyond what a vendor takes at once.
@@ -383,22 +446,25 @@ impl Throttle {
         let mut sooner = |at: i64| next = Some(next.map_or(at, |other: i64| other.min(at)));
         if !self.queue.is_empty() {
             self.queue.next_check().map(&mut sooner);
+            self.queue.next_unpark().map(&mut sooner);
             self.past.next_known().map(&mut sooner);
             self.ledger.oldest().map(|lease| lease.lapses).map(&mut sooner);
-            self.held(time).map(&mut sooner);
-            let held = self.held(time).is_some();
-            let Parts { queue, meters, sight } = self.parts(time);
-            for lane in queue.lanes() {
+            let held = self.held(time);
+            let stuck = held.is_some() || self.ledger.is_full();
+            held.map(&mut sooner);
+            let Parts { queue, here } = self.parts(time);
+            for class in queue.ready_classes() {
+                let shared = here.sight.ledger.lanes.class(class).map_or(&[][..], |class| &class.shared);
                 let mut blocked = false;
-                for &at in sight.meters_of(lane) {
-                    let Some(meter) = meters.get_mut(at as usize) else { continue };
-                    if !meter.has_room(at, &sight) {
+                for &at in shared {
+                    let Some(meter) = here.meters.get_mut(at as usize) else { continue };
+                    if !meter.has_room(at, &here.sight) {
                         blocked = true;
-                        meter.next_change(at, &sight).map(&mut sooner);
+                        meter.next_change(at, &here.sight).map(&mut sooner);
                     }
                 }
                 // Time has moved on since anything was granted, as when somebody only looks: what waits here can go.
-                if !blocked && !held {
+                if !blocked && !stuck {
                     sooner(time);
                 }
             }
@@ -407,31 +473,11 @@ impl Throttle {
     }
 }
 
-/// Whether a lane's next call has to wait.
-fn is_full(lane: u32, meters: &mut [Meter], sight: &Sight<'_>) -> bool {
-    let Some(lane) = sight.ledger.lane(lane) else { return false };
-    let mut full = |at: u32| meters.get_mut(at as usize).is_some_and(|meter| !meter.has_room(at, sight));
-    if lane.full_in.get() == sight.event {
-        return true;
-    }
-    let tight = lane.tight.get();
-    if !full(tight) {
-        let Some(found) = lane.meters.iter().copied().find(|&at| at != tight && full(at)) else { return false };
-        lane.tight.set(found);
-    }
-    lane.full_in.set(sight.event);
-    true
-}
-
 enum Decision {
     Go,
     /// It lacks nothing but a permit of a pool's.
     Borrow,
-    Wait(i64),
+    /// At least until then; and the app that gives a place up for it, where none is free.
+    Wait(i64, Option<u32>),
     Refuse(Reason),
-}
-
-enum Heard {
-    Granted(Grant),
-    Waiting(i64),
 }

@@ -1,7 +1,7 @@
 //! Blocks: how permits are given out without a row each, and yet none is forgotten in a crash.
 //!
-//! A row names, for each lane, the next number and how many more may be given out under it (`spare`), until a stated time at most a
-//! second on, with at most so many in flight (`ceiling`). While all three hold a grant needs no write. A life that ends is succeeded
+//! A row names, for each lane, the next number and how many more may be given out under it (`spare`), and how many over all lanes (`left`),
+//! until a stated time at most a second on, with at most so many in flight (`ceiling`). While all of these hold a grant needs no write. A life that ends is succeeded
 //! by one that takes every permit so named for granted. An object that a deploy has superseded runs on from memory for a while: it
 //! can spend its block until that time, and then its write fails.
 //!
@@ -14,11 +14,14 @@ use super::meter::Gauge;
 use super::mutant::{self, Mutant};
 use super::rule::Kind;
 use super::state::Throttle;
+use std::collections::BTreeMap;
 
 /// A block lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
 const BLOCK_MS: i64 = 1_000;
 /// Spare permits of one row over all lanes: what a crash can over-count a day by.
 pub(super) const MOST_SPARE: u64 = 256;
+/// Lanes that a row names spare permits for: each takes some bytes of it.
+const MOST_NAMED: usize = 2_048;
 /// At least so long lies between two rows that only tidy up, milliseconds.
 const QUIET_MS: i64 = 1_000;
 const LONG_AGO: i64 = i64::MIN / 4;
@@ -30,6 +33,10 @@ pub struct Block {
     ceiling: u64,
     /// Spare permits that the row named, over all lanes.
     size: u64,
+    /// Of these, how many may still be given out.
+    left: u64,
+    /// Permits given out since that row.
+    used: u64,
     peak: u64,
     due: bool,
     /// A grant is among what makes the row due.
@@ -49,6 +56,8 @@ impl Block {
             until: LONG_AGO,
             ceiling: 0,
             size: 0,
+            left: 0,
+            used: 0,
             peak: 0,
             due: false,
             opening: false,
@@ -84,6 +93,11 @@ impl Block {
         self.until
     }
 
+    /// Permits that may still be given out under the row, over all lanes.
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Permits in flight, at most, under the row.
     pub const fn ceiling(&self) -> u64 {
         self.ceiling
@@ -98,11 +112,13 @@ impl Throttle {
         self.block.last_grant = time;
         self.block.peak = self.block.peak.max(flying + 1);
         let in_time = time <= self.block.until || mutant::is(Mutant::NoEnd);
-        let covered = !self.block.due && in_time && flying < self.block.ceiling;
-        if let Some(lane) = self.ledger.lane_mut(lane) {
+        let covered = !self.block.due && in_time && flying < self.block.ceiling && self.block.left > 0;
+        self.block.used = self.block.used.saturating_add(1);
+        if let Some(lane) = self.ledger.lanes.get_mut(lane) {
             lane.used = lane.used.saturating_add(1);
             if covered && lane.spare > 0 {
                 lane.spare -= 1;
+                self.block.left -= 1;
                 return;
             }
         }
@@ -134,26 +150,57 @@ impl Throttle {
 
     /// No spare permits. How many the last block used stays known: the next one begins there.
     fn close_block(&mut self, time: i64) {
-        self.ledger.lanes_mut().for_each(|lane| lane.spare = 0);
-        self.block.size = 0;
+        self.ledger.lanes.iter_mut().for_each(|(_, lane)| lane.spare = 0);
+        (self.block.size, self.block.left) = (0, 0);
         self.block.ceiling = self.flying();
         self.block.peak = self.block.ceiling;
         self.block.until = time.saturating_sub(1);
     }
 
     fn open_block(&mut self, live: bool, time: i64) {
-        let mut left = MOST_SPARE;
-        for lane in 0..u32::try_from(self.ledger.lanes().count()).unwrap_or(0) {
-            let spare = self.next_spare(lane, live, time).min(left);
-            left -= spare;
-            if let Some(lane) = self.ledger.lane_mut(lane) {
+        self.ledger.lanes.drop_old(time);
+        let ran_out = live && self.block.left == 0 && self.block.size > 0;
+        let mut left =
+            self.forecast(live, ran_out, (self.block.used, self.block.left, self.block.size), time).min(MOST_SPARE);
+        // What all calls share bounds the block, whichever lanes they are of.
+        let (mut named, mut wanted) = (0, Vec::new());
+        let lanes: Vec<u32> = self.ledger.lanes.iter().map(|(at, _)| at).collect();
+        for meter in self.common_meters() {
+            left = left.min(self.most_spare(meter, time));
+        }
+        // Of a limit that holds fewer than the block no more are named than it holds, over all of its lanes.
+        let mut room: BTreeMap<u32, u64> = BTreeMap::new();
+        for &at in &lanes {
+            let spare = if named < MOST_NAMED { self.next_spare(at, live, left, time) } else { 0 };
+            let meters = self.ledger.meters(at).to_vec();
+            let mut spare = spare.min(left);
+            if spare > 0 {
+                for &meter in &meters {
+                    let held = self.most_spare(meter, time);
+                    if held < left {
+                        spare = spare.min(*room.entry(meter).or_insert(held));
+                    }
+                }
+                for meter in &meters {
+                    if let Some(room) = room.get_mut(meter) {
+                        *room = room.saturating_sub(spare);
+                    }
+                }
+            }
+            named += usize::from(spare > 0);
+            wanted.push(spare);
+        }
+        for (&at, &spare) in lanes.iter().zip(&wanted) {
+            if let Some(lane) = self.ledger.lanes.get_mut(at) {
                 lane.spare = u32::try_from(spare).unwrap_or(0);
                 lane.last_spare = lane.spare;
                 lane.used = 0;
             }
         }
         let flying = self.flying();
-        self.block.size = MOST_SPARE - left;
+        let all: u64 = wanted.iter().sum();
+        self.block.size = left.min(all);
+        (self.block.left, self.block.used) = (self.block.size, 0);
         // Room for one more than there were, so that a crash leaves few in doubt; for a quarter more and two where that did not do.
         let narrow = live && flying > self.block.ceiling;
         let room = if narrow { self.block.peak * 5 / 4 + 2 } else { self.block.peak + 1 };
@@ -163,27 +210,44 @@ impl Throttle {
         self.block.until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
     }
 
-    /// Spare permits of a lane's next block: twice as many as in the last, if it ran out in time; else what it used of that and a
-    /// quarter more, halved for each second since: who has been silent for long begins anew.
-    fn next_spare(&self, lane: u32, live: bool, time: i64) -> u64 {
-        let Some(entry) = self.ledger.lane(lane) else { return 0 };
-        // The grant that requires the row is in it, not spare.
-        let used = u64::from(entry.used.saturating_sub(1));
-        let wanted = match (live, entry.spare) {
-            (true, 0) if entry.used > 0 => 2 * u64::from(entry.last_spare.max(1)),
-            (true, spare) if spare > 0 => u64::from(spare.max(entry.last_spare)),
-            _ => {
-                let over = self.block.until.max(self.block.last_close);
-                let seconds = time.saturating_sub(over).max(0) / 1_000;
-                u32::try_from(seconds).ok().and_then(|halvings| (used * 5 / 4).checked_shr(halvings)).unwrap_or(0)
-            }
-        };
-        entry.meters.iter().fold(wanted, |spare, &meter| spare.min(self.most_spare(meter, time)))
+    /// How many permits will be wanted until the next row, by how many were `used` since the last one, which had named `size`, of which so
+    /// many are `left`: twice as many as in the last, if it ran out in time; else what it used of that and a quarter more, halved for each
+    /// second since: who has been silent for long begins anew. The grant that requires the row is in it, not spare.
+    fn forecast(&self, live: bool, ran_out: bool, (used, left, size): (u64, u64, u64), time: i64) -> u64 {
+        let spared = used.saturating_sub(1);
+        if ran_out || (live && size == 0 && used > 0) {
+            return 2 * size.max(1);
+        }
+        if live && left > 0 {
+            return left.max(size);
+        }
+        let over = self.block.until.max(self.block.last_close);
+        let seconds = time.saturating_sub(over).max(0) / 1_000;
+        u32::try_from(seconds).ok().and_then(|halvings| (spared * 5 / 4).checked_shr(halvings)).unwrap_or(0)
+    }
+
+    /// Spare permits of a lane in a block of so many: what it will want by itself; one where others call too, if it has called of late,
+    /// so that of many lanes that each call now and then none needs a row of its own.
+    fn next_spare(&self, lane: u32, live: bool, block: u64, time: i64) -> u64 {
+        /// A lane that has called within this time may call again, milliseconds.
+        const LATELY_MS: i64 = 60_000;
+        let Some(entry) = self.ledger.lanes.get(lane) else { return 0 };
+        let (used, spare, last) = (u64::from(entry.used), u64::from(entry.spare), u64::from(entry.last_spare));
+        let ran_out = live && spare == 0 && used > 0;
+        let wanted = self.forecast(live, ran_out, (used, spare, last), time);
+        let others = self.block.used > used && time.saturating_sub(entry.last_grant) <= LATELY_MS;
+        wanted.max(u64::from(others)).min(block)
+    }
+
+    /// The meters that count every call.
+    fn common_meters(&self) -> Vec<u32> {
+        let masks = self.ledger.lanes.classes().map(|(_, class)| class.mask);
+        self.shared_under(masks.fold(u32::MAX, |all, mask| all & mask))
     }
 
     /// The slots of a concurrency limit that counts every lane: no more can be in flight.
     fn slots_of_all(&self) -> u64 {
-        let of_all = |at: usize| self.ledger.lanes().all(|(_, lane)| lane.mask & (1 << at) != 0);
+        let of_all = |at: usize| self.ledger.lanes.classes().all(|(_, class)| class.mask & (1 << at) != 0);
         let limits = self.plan.limits.iter().enumerate().filter(|(at, limit)| !limit.per_app && of_all(*at));
         let slots = limits.filter_map(|(_, limit)| match limit.kind {
             Kind::Concurrency { calls, after_ms: 0 } => Some(calls),
@@ -195,7 +259,12 @@ impl Throttle {
     /// The most that a meter can grant in a block: of a day or a budget a quarter of what is left, so that a crash costs it no
     /// more; of a window what is free and what will be before the block ends.
     fn most_spare(&self, meter: u32, time: i64) -> u64 {
-        match self.gauge_of(meter) {
+        let Some(entry) = self.meters.get(meter as usize) else { return 0 };
+        if let Some(loan) = &entry.loan {
+            // What a crash counts that never was is what it loses of the loan.
+            return u64::from(loan.hand());
+        }
+        match Some(&entry.gauge) {
             Some(Gauge::Daily { calendar, count, amount, bytes: false }) => {
                 amount.saturating_sub(count.most(self.before_is_open(*calendar))) / 4
             }
@@ -203,7 +272,7 @@ impl Throttle {
                 calls.saturating_sub(window.total() + self.ledger.flying(meter)) / 4
             }
             Some(Gauge::Window { window, .. }) if window.span() > BLOCK_MS => {
-                let counted = window.total() + self.ledger.flying(meter) + self.past.unsettled(meter, &self.ledger);
+                let counted = window.total() + self.ledger.flying(meter) + self.past.unsettled(meter);
                 let freed = window.expiring_by(time.saturating_add(BLOCK_MS));
                 (self.capacity(meter) + freed).saturating_sub(counted)
             }

@@ -3,46 +3,30 @@
 //! For a rolling window that bound is exact once every counted call is answered: releases come in a known order, and a new grant
 //! frees its place a window later. No useful upper bound exists while answers are outstanding.
 
-#![expect(clippy::arithmetic_side_effects, reason = "calls in flight and in the queue, places among at most 33 meters")]
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight and in the queue")]
 
 use super::meter::{Gauge, Stands};
 use super::rule::Mode;
 use super::state::{Parts, Throttle};
-use crate::refusal::Reason;
+
+/// The pace at which calls are spread is never slower than this, milliseconds: a slow limit spreads its calls by itself.
+const SLOWEST_PACE_MS: i64 = 1_000;
 
 impl Throttle {
     /// Whether one more call fits under a meter.
     pub(super) fn has_room(&mut self, meter: u32, time: i64) -> bool {
-        let Parts { meters, sight, .. } = self.parts(time);
-        meters.get_mut(meter as usize).is_some_and(|entry| entry.has_room(meter, &sight))
+        self.here(time).has_room(meter)
     }
 
     /// What a meter counts now: calls, or bytes.
     pub(super) fn used(&mut self, meter: u32, time: i64) -> u64 {
-        let Parts { meters, sight, .. } = self.parts(time);
-        meters.get_mut(meter as usize).map_or(0, |entry| entry.used(meter, &sight))
+        let here = self.here(time);
+        here.meters.get_mut(meter as usize).map_or(0, |entry| entry.used(meter, &here.sight))
     }
 
     /// A meter's figure in force, the rate factor applied.
     pub(super) fn capacity(&self, meter: u32) -> u64 {
         self.meters.get(meter as usize).map_or(0, |entry| entry.capacity(self.adaptive.factor()))
-    }
-
-    /// The least limiter time at which the `nth` (from 1) more call fits under a meter.
-    pub(super) fn free_at(&mut self, meter: u32, nth: u64, time: i64) -> i64 {
-        let Parts { meters, sight, .. } = self.parts(time);
-        meters.get_mut(meter as usize).map_or(time, |entry| entry.free_at(meter, nth, &sight))
-    }
-
-    /// See [`Meter::awaits_loan`].
-    pub(super) fn awaits_loan(&mut self, meter: u32, time: i64) -> bool {
-        let Parts { meters, sight, .. } = self.parts(time);
-        meters.get(meter as usize).is_some_and(|entry| entry.awaits_loan(&sight))
-    }
-
-    /// See [`Meter::day_reason`].
-    pub(super) fn day_reason(&self, meter: u32) -> Option<Reason> {
-        self.meters.get(meter as usize)?.day_reason()
     }
 
     /// A meter's name, as refusals and reports have it.
@@ -55,66 +39,96 @@ impl Throttle {
         }
     }
 
+    /// The best that the rate may have become by the time that a call's turn comes: a bound that holds must reckon with it.
+    pub(super) fn best_factor(&self) -> u32 {
+        self.adaptive.factor().max(self.plan.adaptive.max_ppm)
+    }
+
     /// The least time at which a new call of that app, lane and urgency is admitted, counting those that surely go before it.
     pub(super) fn bound(&mut self, app: u32, lane: u32, urgency: u8, time: i64) -> i64 {
         let mut bound = self.held(time).filter(|_| self.plan.mode == Mode::Enforce).unwrap_or(time);
-        let Parts { queue, meters, sight } = self.parts(time);
+        let best = self.best_factor();
+        let Parts { queue, here } = self.parts(time);
         let ahead = queue.is_all(app, lane).then(|| queue.ahead(app, urgency, |_| true));
-        for &at in sight.meters_of(lane) {
-            let Some(meter) = meters.get_mut(at as usize) else { continue };
-            let ahead = ahead.unwrap_or_else(|| queue.ahead(app, urgency, |other| sight.ledger.counts(other, at)));
-            bound = bound.max(meter.free_at(at, ahead + 1, &sight));
+        for &at in here.sight.meters_of(lane) {
+            let Some(meter) = here.meters.get_mut(at as usize) else { continue };
+            let ahead = ahead.unwrap_or_else(|| queue.ahead(app, urgency, |other| here.sight.ledger.counts(other, at)));
+            bound = bound.max(meter.free_at(at, ahead + 1, best, &here.sight));
         }
         bound
     }
 
-    /// When a refused call would be admitted if no other came first but those that wait, and those refused within the last second.
-    pub(super) fn retry_at(&mut self, lane: u32, time: i64) -> i64 {
-        const TOGETHER_MS: i64 = 1_000;
-        const MOST_TOGETHER: usize = 4_096;
-        while self.refused.front().is_some_and(|&at| at.saturating_add(TOGETHER_MS) <= time) {
-            self.refused.pop_front();
+    /// When a refused call would be admitted if no other came first but those that wait for the same limits, and those that these limits
+    /// have refused within the last second. And the limits that have no room.
+    pub(super) fn retry_at(&mut self, lane: u32, time: i64) -> (i64, Vec<u32>) {
+        let pace = self.lane_pace(lane);
+        let spread = |together: u64| i64::try_from(together).unwrap_or(i64::MAX).saturating_mul(pace);
+        let mut full = Vec::new();
+        // Until when, and which limit it is that has room last.
+        let (mut at, mut last) = (time, None);
+        // A pause's end, or a day's, frees everybody at one moment, so there the pace of the rate spreads them.
+        let held = self.held(time);
+        if let Some(until) = held {
+            at = until.saturating_add(spread(self.refused.count(time)));
         }
-        let together = self.refused.len() as u64;
-        if self.refused.len() < MOST_TOGETHER {
-            self.refused.push_back(time);
-        }
-        // A day's reset or a pause's end frees everybody at one moment, so there the pace of the tightest rate spreads them.
-        let (mut at_once, mut in_turn, mut pace) = (time, time, 0);
-        if let Some(until) = self.adaptive.paused(time) {
-            at_once = until;
-        }
-        let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
-            place += 1;
-            let ahead = self.queue.waiting(|lane| self.ledger.counts(lane, meter));
-            if self.day_reason(meter).is_some() {
-                at_once = at_once.max(self.free_at(meter, 1, time));
-                continue;
+        for place in 0..self.ledger.meters(lane).len() {
+            let Some(meter) = self.meter_of(lane, place) else { continue };
+            let waiting = self.waiting_on(meter, lane);
+            let mean_flight = self.mean_flight / 16;
+            let here = self.here(time);
+            let Some(entry) = here.meters.get_mut(meter as usize) else { continue };
+            let (has_room, together) = (entry.has_room(meter, &here.sight), entry.refused.count(time));
+            if !has_room && !entry.awaits_loan(&here.sight) {
+                full.push(meter);
             }
-            pace = pace.max(self.pace(meter));
-            let nth = ahead + together + 1;
-            let free = self.free_at(meter, nth, time);
-            in_turn = in_turn.max(free.max(self.slot_estimate(meter, nth, time)));
+            let factor = here.sight.factor;
+            let free = if entry.day_reason().is_some() {
+                let free = entry.free_at(meter, 1, factor, &here.sight);
+                if free > time { free.saturating_add(spread(together)) } else { time }
+            } else {
+                let nth = waiting + together + 1;
+                let free = entry.free_at(meter, nth, factor, &here.sight);
+                free.max(slot_estimate(&entry.gauge, here.sight.in_slots(meter, 0), nth, time, mean_flight))
+            };
+            if free > at {
+                (at, last) = (free, Some(meter));
+            }
         }
-        let spread = i64::try_from(together).unwrap_or(0).saturating_mul(pace);
-        in_turn.max(if at_once > time { at_once.saturating_add(spread) } else { time })
+        // The next that this limit refuses comes after this one; those that others refuse have nothing to do with it.
+        match last.and_then(|meter| self.meters.get_mut(meter as usize)) {
+            Some(entry) => entry.refused.add(time),
+            None => self.refused.add(time),
+        }
+        (at, full)
     }
 
-    /// Milliseconds a call, at a meter's rate in force.
-    pub(super) fn pace(&self, meter: u32) -> i64 {
-        self.meters.get(meter as usize).map_or(0, |entry| entry.pace(self.adaptive.factor()))
-    }
-
-    /// Slots come free as answers come: by the mean time that one takes.
-    fn slot_estimate(&self, meter: u32, nth: u64, time: i64) -> i64 {
-        match self.meters.get(meter as usize).map(|meter| &meter.gauge) {
-            Some(Gauge::Slots { calls, after_ms: 0 }) => {
-                let free = calls.saturating_sub(self.ledger.flying(meter) + self.past.flying(meter, &self.ledger));
-                let rounds = nth.saturating_sub(free).div_ceil((*calls).max(1));
-                time.saturating_add(i64::try_from(rounds).unwrap_or(0).saturating_mul(self.mean_flight / 16))
+    /// Calls that wait and that a meter counts.
+    fn waiting_on(&self, meter: u32, lane: u32) -> u64 {
+        let Some(entry) = self.meters.get(meter as usize) else { return 0 };
+        match (entry.stands, entry.app) {
+            (Stands::Limit(at), None) => {
+                let classes = self.ledger.lanes.classes().filter(|(_, class)| class.mask & (1 << at) != 0);
+                classes.map(|(class, _)| self.queue.waiting_in(class)).sum()
             }
-            _ => time,
+            _ => {
+                let app = self.ledger.lanes.get(lane).map_or(0, |lane| lane.app);
+                self.queue.waiting_of(app, |lane| self.ledger.counts(lane, meter))
+            }
         }
     }
+
+    /// The pace at which calls on a lane are spread where nothing else spreads them, milliseconds a call: that of the limit whose calls come
+    /// back soonest; 0 where it has no rate. A window of an hour says nothing of how soon after each other calls may go.
+    pub(super) fn lane_pace(&self, lane: u32) -> i64 {
+        let factor = self.adaptive.factor();
+        let meters = self.ledger.meters(lane).iter().filter_map(|meter| self.meters.get(*meter as usize));
+        meters.filter_map(|meter| meter.pace(factor)).min().unwrap_or(0).min(SLOWEST_PACE_MS)
+    }
+}
+
+/// Slots come free as answers come: by the mean time that one takes.
+fn slot_estimate(gauge: &Gauge, flying: u64, nth: u64, time: i64, mean_flight: i64) -> i64 {
+    let Gauge::Slots { calls, after_ms: 0 } = gauge else { return time };
+    let rounds = nth.saturating_sub(calls.saturating_sub(flying)).div_ceil((*calls).max(1));
+    time.saturating_add(i64::try_from(rounds).unwrap_or(0).saturating_mul(mean_flight))
 }

@@ -5,15 +5,53 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "products of 64 bits by 32 and by 20 in 128")]
 
-/// Microseconds, so that intervals need no fraction.
-const MICROS: i64 = 1_000;
+/// Microseconds of a millisecond, so that intervals need no fraction.
+const MICROS: i128 = 1_000;
+/// Parts per million of the whole.
+const WHOLE: i128 = 1_000_000;
 
-/// One bucket. Times in microseconds of limiter time.
+/// The time in which tokens come back: it runs at the rate factor's speed. A rate that changes so changes how fast tokens come back, and
+/// never how many are gone. In millionths of a microsecond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refill {
+    /// The reading at the last change of the factor.
+    read: i128,
+    /// When that was, limiter milliseconds.
+    changed: i64,
+}
+
+impl Refill {
+    /// A clock that begins at `time`.
+    pub const fn new(time: i64) -> Self {
+        Self { read: 0, changed: time }
+    }
+
+    /// The reading at `time` under the factor since the last change, parts per million. Before that change, the reading at it: no earlier
+    /// one is known, and a call dated later than it was comes back later.
+    pub fn at(&self, time: i64, factor: u32) -> i128 {
+        self.read + i128::from(time.saturating_sub(self.changed).max(0)) * MICROS * i128::from(factor)
+    }
+
+    /// The latest that the reading can have been at `time`, where the factor was never below `least`.
+    pub fn at_most(&self, time: i64, factor: u32, least: u32) -> i128 {
+        let before = self.changed.saturating_sub(time).max(0);
+        self.at(time, factor) - i128::from(before) * MICROS * i128::from(least.max(1))
+    }
+
+    /// The factor changes at `time`; `factor` is the one before.
+    pub fn change(&mut self, time: i64, factor: u32) {
+        self.read = self.at(time, factor);
+        self.changed = self.changed.max(time);
+    }
+}
+
+/// One bucket. Its times are a [`Refill`]'s readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {
     /// Theoretical arrival time: when the bucket is full again, were nothing in flight.
-    tat: i64,
-    interval: i64,
+    tat: i128,
+    /// The time of one token.
+    token: i128,
     burst: i64,
 }
 
@@ -22,61 +60,65 @@ impl Bucket {
     pub fn new(rate_micro: u64, burst: u64) -> Self {
         let interval = 1_000_000_000_000_u64.div_ceil(rate_micro.max(1));
         Self {
-            tat: i64::MIN / 4,
-            interval: i64::try_from(interval).unwrap_or(i64::MAX / 1_000_000),
-            burst: i64::try_from(burst.clamp(1, 1_000_000)).unwrap_or(1),
+            tat: i128::from(i64::MIN),
+            token: i128::from(interval) * WHOLE,
+            burst: i64::try_from(burst.clamp(1, 1_000_000_000)).unwrap_or(1),
         }
     }
 
-    /// Microseconds for a token, the rate scaled by `factor` parts per million; rounded up.
-    fn interval(&self, factor: u32) -> i64 {
-        let factor = i128::from(factor.max(1));
-        let scaled = (i128::from(self.interval) * 1_000_000 + factor - 1) / factor;
-        i64::try_from(scaled).unwrap_or(i64::MAX / 1_000_000)
+    /// The time in which all that is owed comes back.
+    fn owed(&self, refill: i128) -> i128 {
+        (self.tat - refill).max(0)
     }
 
-    /// When one more may be granted, were the `flying` ones settled now: limiter milliseconds. `after`: and so many more before it.
-    pub fn free_at(&self, now: i64, flying: u64, after: u64, factor: u32) -> i64 {
-        let interval = i128::from(self.interval(factor));
-        let start = i128::from(self.tat).max(i128::from(now) * i128::from(MICROS));
-        let taken = i128::from(flying) + i128::from(after) + 1;
-        let at = start + (taken - i128::from(self.burst)) * interval;
-        let millis = (at + i128::from(MICROS) - 1).div_euclid(i128::from(MICROS));
-        i64::try_from(millis).unwrap_or(i64::MAX / 4).max(now)
+    /// Milliseconds until one more may be granted, were the `flying` ones settled now. `after`: and so many more before it.
+    pub fn wait_ms(&self, refill: i128, flying: u64, after: u64, factor: u32) -> i64 {
+        let taken = i128::from(flying) + i128::from(after) + 1 - i128::from(self.burst);
+        let missing = (self.owed(refill) + taken * self.token).max(0);
+        let step = i128::from(factor.max(1)) * MICROS;
+        i64::try_from((missing + step - 1) / step).unwrap_or(i64::MAX / 4)
+    }
+
+    /// The same by time alone, while nothing is settled: tokens in flight do not come back. None if only a settlement can make room.
+    pub fn wait_by_time_ms(&self, refill: i128, flying: u64, factor: u32) -> Option<i64> {
+        (i128::from(flying) < i128::from(self.burst)).then(|| self.wait_ms(refill, flying, 0, factor))
     }
 
     /// Whether one more fits with `flying` in flight. Its long arithmetic is kept apart from what other limits need.
     #[inline(never)]
-    pub fn has_room(&self, now: i64, flying: u64, factor: u32) -> bool {
-        let interval = i128::from(self.interval(factor));
-        let backlog = (i128::from(self.tat) - i128::from(now) * i128::from(MICROS)).max(0);
-        backlog + (i128::from(flying) + 1) * interval <= i128::from(self.burst) * interval
+    pub fn has_room(&self, refill: i128, flying: u64) -> bool {
+        self.owed(refill) + (i128::from(flying) + 1) * self.token <= i128::from(self.burst) * self.token
     }
 
     /// Whole tokens left with `flying` in flight.
-    pub fn left(&self, now: i64, flying: u64, factor: u32) -> u64 {
-        let interval = i128::from(self.interval(factor));
-        let backlog = (i128::from(self.tat) - i128::from(now) * i128::from(MICROS)).max(0);
-        let left = i128::from(self.burst) - i128::from(flying) - (backlog + interval - 1) / interval;
-        u64::try_from(left.max(0)).unwrap_or(0)
+    pub fn left(&self, refill: i128, flying: u64) -> u64 {
+        let spent = (self.owed(refill) + self.token - 1) / self.token;
+        u64::try_from((i128::from(self.burst) - i128::from(flying) - spent).max(0)).unwrap_or(0)
     }
 
-    /// `n` calls were settled at `settled`, limiter milliseconds.
-    pub fn settle(&mut self, settled: i64, n: u32, factor: u32) {
-        let spent = self.interval(factor).saturating_mul(i64::from(n));
-        self.tat = self.tat.max(settled.saturating_mul(MICROS)).saturating_add(spent);
+    /// `n` calls were settled at that reading.
+    pub fn settle(&mut self, refill: i128, n: u32) {
+        self.tat = self.tat.max(refill).saturating_add(self.token.saturating_mul(i128::from(n)));
     }
 
-    /// In observe mode more are let through than there are tokens: the debt is at most one burst.
-    pub fn forgive(&mut self, now: i64, factor: u32) {
-        let most = now.saturating_mul(MICROS).saturating_add(self.interval(factor).saturating_mul(self.burst));
-        self.tat = self.tat.min(most);
+    /// No more is owed than one burst: in observe mode more are let through than there are tokens, and of what was before an edit a bucket
+    /// of this size could not have let more go.
+    pub fn forgive(&mut self, refill: i128) {
+        self.tat = self.tat.min(refill + self.token * i128::from(self.burst));
     }
 
-    /// Empties the bucket as of `at`: what went before is not known.
-    pub fn drain(&mut self, at: i64, factor: u32) {
-        let full = at.saturating_mul(MICROS).saturating_add(self.interval(factor).saturating_mul(self.burst));
-        self.tat = self.tat.max(full);
+    /// Owes as many tokens more as another bucket does.
+    pub fn take_over(&mut self, other: &Self, refill: i128) {
+        let owed = other.owed(refill);
+        let whole = (owed / other.token).saturating_mul(self.token);
+        let part =
+            ((owed % other.token).saturating_mul(self.token / WHOLE) + other.token / WHOLE - 1) / (other.token / WHOLE);
+        self.tat = self.tat.max(refill).saturating_add(whole).saturating_add(part);
+    }
+
+    /// Empties it: what went before is not known.
+    pub fn drain(&mut self, refill: i128) {
+        self.tat = self.tat.max(refill + self.token * i128::from(self.burst));
     }
 
     /// Its burst.
@@ -84,25 +126,34 @@ impl Bucket {
         u64::try_from(self.burst).unwrap_or(1)
     }
 
-    /// Milliseconds for a token, rounded up.
+    /// Whether it brings tokens back more slowly than another.
+    pub const fn is_slower_than(&self, other: &Self) -> bool {
+        self.token > other.token
+    }
+
+    /// Milliseconds for a token at the rate scaled by `factor`, rounded up.
     pub fn pace_ms(&self, factor: u32) -> i64 {
-        self.interval(factor).saturating_add(MICROS - 1) / MICROS
+        let step = i128::from(factor.max(1)) * MICROS;
+        i64::try_from((self.token + step - 1) / step).unwrap_or(i64::MAX / 4)
     }
 
-    /// Milliseconds until a bucket that is emptied now is full again.
-    pub fn full_in_ms(&self, now: i64, factor: u32) -> i64 {
-        let backlog = (self.tat / MICROS).saturating_sub(now).max(0);
-        backlog.saturating_add(self.pace_ms(factor).saturating_mul(self.burst))
+    /// Whether nothing is owed.
+    pub fn is_full(&self, refill: i128) -> bool {
+        self.owed(refill) == 0
     }
 
-    /// The theoretical arrival time, microseconds.
-    pub const fn tat(&self) -> i64 {
-        self.tat
+    /// What is owed, to be stored: millionths of a microsecond, in two halves.
+    pub fn debt(&self, refill: i128) -> (u64, u64) {
+        let owed = u128::try_from(self.owed(refill)).unwrap_or(0);
+        let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+        (half(owed >> 64), half(owed))
     }
 
-    /// Goes on from a stored one.
-    pub fn resume(&mut self, tat: i64) {
-        self.tat = tat;
+    /// Goes on from a stored debt. A torn one is cut at a million bursts.
+    pub fn resume(&mut self, (high, low): (u64, u64), refill: i128) {
+        let owed = i128::try_from((u128::from(high) << 64) | u128::from(low)).unwrap_or(i128::MAX);
+        let most = self.token.saturating_mul(i128::from(self.burst)).saturating_mul(WHOLE);
+        self.tat = refill.saturating_add(owed.min(most));
     }
 }
 
@@ -112,36 +163,64 @@ mod tests {
 
     const FULL: u32 = 1_000_000;
 
+    fn at(time: i64) -> i128 {
+        Refill::new(0).at(time, FULL)
+    }
+
     #[test]
     fn a_burst_goes_at_once_and_the_next_waits_for_a_token() {
         let mut bucket = Bucket::new(15_000_000, 15);
-        assert!(bucket.has_room(0, 14, FULL) && !bucket.has_room(0, 15, FULL));
-        bucket.settle(0, 15, FULL);
-        assert_eq!(bucket.free_at(0, 0, 0, FULL), 67);
-        assert_eq!(bucket.free_at(0, 0, 99, FULL), 6_667);
+        assert!(bucket.has_room(at(0), 14) && !bucket.has_room(at(0), 15));
+        bucket.settle(at(0), 15);
+        assert_eq!(bucket.wait_ms(at(0), 0, 0, FULL), 67);
+        assert_eq!(bucket.wait_ms(at(0), 0, 99, FULL), 6_667);
     }
 
     #[test]
     fn a_token_in_flight_does_not_refill() {
         let bucket = Bucket::new(1_000_000, 1);
-        assert!(!bucket.has_room(1_000_000, 1, FULL));
+        assert!(!bucket.has_room(at(1_000_000), 1));
+        assert_eq!(bucket.wait_by_time_ms(at(1_000_000), 1, FULL), None);
     }
 
     #[test]
-    fn free_at_is_the_first_millisecond_with_room() {
+    fn a_cut_rate_brings_tokens_back_slower_and_gives_none() {
+        let mut refill = Refill::new(0);
+        let mut bucket = Bucket::new(10_000_000, 10);
+        bucket.settle(refill.at(0, FULL), 10);
+        refill.change(0, FULL);
+        assert!(!bucket.has_room(refill.at(0, 500_000), 0));
+        assert!(!bucket.has_room(refill.at(199, 500_000), 0) && bucket.has_room(refill.at(200, 500_000), 0));
+        refill.change(200, 500_000);
+        assert_eq!(bucket.left(refill.at(300, FULL), 0), 2);
+    }
+
+    #[test]
+    fn the_wait_ends_in_the_first_millisecond_with_room() {
         for rate in [300_000, 1_000_000, 7_000_000, 15_000_000] {
             for burst in 1..5 {
                 for flying in 0..burst {
-                    let mut bucket = Bucket::new(rate, burst);
-                    bucket.settle(1_000, 3, 700_000);
-                    let at = bucket.free_at(1_000, flying, 0, 700_000);
+                    let (mut bucket, refill) = (Bucket::new(rate, burst), Refill::new(0));
+                    bucket.settle(refill.at(1_000, 700_000), 3);
+                    let wait = bucket.wait_ms(refill.at(1_000, 700_000), flying, 0, 700_000);
                     // What is in flight settles now at the earliest.
                     let mut settled = bucket;
-                    settled.settle(1_000, u32::try_from(flying).unwrap(), 700_000);
-                    assert!(settled.has_room(at, 0, 700_000));
-                    assert!(at == 1_000 || !settled.has_room(at - 1, 0, 700_000));
+                    settled.settle(refill.at(1_000, 700_000), u32::try_from(flying).unwrap());
+                    assert!(settled.has_room(refill.at(1_000 + wait, 700_000), 0));
+                    assert!(wait == 0 || !settled.has_room(refill.at(999 + wait, 700_000), 0));
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_owed_is_taken_over_in_tokens() {
+        let (mut slow, mut quick) = (Bucket::new(1_000_000, 10), Bucket::new(10_000_000, 20));
+        quick.settle(at(0), 5);
+        slow.take_over(&quick, at(0));
+        assert_eq!(slow.left(at(0), 0), 5);
+        let mut next = Bucket::new(1_000_000, 10);
+        next.resume(slow.debt(at(0)), at(77));
+        assert_eq!(next.left(at(77), 0), 5);
     }
 }

@@ -8,7 +8,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
 use super::PermitId;
-use super::meter::{Gauge, Stands};
+use super::meter::Gauge;
 use super::outcome::Counted;
 use super::rule::Limit;
 use super::state::{Now, Throttle};
@@ -26,7 +26,7 @@ impl Throttle {
             let named = |limit: &Limit| limit.name == counted.limit && !limit.per_app;
             for limit in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
                 if self.plan.limits.get(limit as usize).is_some_and(named) {
-                    let meter = self.meter(Stands::Limit(limit), None);
+                    let Some(&meter) = self.shared.get(limit as usize) else { continue };
                     self.rise(meter, limit, counted, (lease.granted, at));
                     full |= !self.has_room(meter, time);
                 }
@@ -43,8 +43,9 @@ impl Throttle {
         let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of).max(capacity);
         let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
         // What `share` leaves to others is theirs to use.
-        let floor = vendor.saturating_add(self.granted_after(meter, at)).saturating_sub(of.saturating_sub(capacity));
-        let held = self.ledger.flying(meter) + self.past.unsettled(meter, &self.ledger);
+        let after = if at >= self.clock.last() { 0 } else { self.ledger.granted_after(at, meter) };
+        let floor = vendor.saturating_add(after).saturating_sub(of.saturating_sub(capacity));
+        let held = self.ledger.flying(meter) + self.past.unsettled(meter);
         let (time, wall) = (self.clock.last(), self.wall);
         let sent = wall.saturating_sub(time.saturating_sub(granted));
         let of_today = |calendar: usize| self.calendars.get(calendar).is_some_and(|days| sent >= days.before_over());
@@ -55,6 +56,13 @@ impl Throttle {
         };
         let Some(entry) = self.meters.get_mut(meter as usize) else { return };
         let risen = match &mut entry.gauge {
+            // What is counted here is what this connection has spent; the pool hears of the vendor's count.
+            Gauge::Daily { .. } if entry.loan.is_some() => {
+                if today {
+                    entry.vendor = entry.vendor.max(Some(vendor));
+                }
+                0
+            }
             Gauge::Daily { count, .. } if today => {
                 entry.vendor = entry.vendor.max(Some(vendor));
                 raise(&mut count.used, floor)
@@ -63,7 +71,8 @@ impl Throttle {
             Gauge::Daily { count, .. } if before => raise(&mut count.before, floor),
             Gauge::Window { window, .. } => {
                 entry.vendor = Some(vendor);
-                let risen = floor.saturating_sub(window.total().saturating_add(held));
+                // Full is full: what a vendor counts beyond the limit need not run out of it.
+                let risen = floor.min(capacity).saturating_sub(window.total().saturating_add(held));
                 window.push(at, u32::try_from(risen).unwrap_or(u32::MAX));
                 risen
             }
@@ -75,14 +84,6 @@ impl Throttle {
         } else {
             self.block.touch();
         }
-    }
-
-    fn granted_after(&self, meter: u32, at: i64) -> u64 {
-        if at >= self.clock.last() {
-            return 0;
-        }
-        let counts = |lane: u32| self.ledger.counts(lane, meter);
-        self.ledger.leases().filter(|(_, lease)| lease.granted > at && counts(lease.lane)).count() as u64
     }
 }
 

@@ -63,6 +63,11 @@ impl Calendar {
         self.today.ends.1.saturating_add(SIGMA_MS)
     }
 
+    /// When the day that is open opened here: the earliest instant of its opening, less the clocks' difference.
+    pub const fn opened(&self) -> i64 {
+        self.today.opens.0.saturating_sub(SIGMA_MS)
+    }
+
     /// Until then the day before is open too.
     pub const fn before_over(&self) -> i64 {
         self.today.opens.1.saturating_add(SIGMA_MS)

@@ -6,7 +6,7 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "taken away where there is one: the place has a job, the urgency is above another"
+    reason = "taken away where there is one: the place has a job, the urgency is above another; lanes are numbers of a list"
 )]
 
 use super::admit::Grant;
@@ -20,7 +20,6 @@ const LEVEL_MS: i64 = 60_000;
 /// The place of one lane's jobs.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
-    lane: u32,
     ticket: Ticket,
     urgency: u8,
 }
@@ -32,19 +31,18 @@ impl Throttle {
     pub fn want(&mut self, now: Now<'_>, app: &str, mask: u32, jobs: u32, urgency: u8) -> Option<u32> {
         let time = self.begin(now);
         let (app, lane) = self.lane_of(app, mask)?;
-        if let Some(at) = self.places.iter().position(|place| place.lane == lane) {
-            let place = self.places.get(at).copied()?;
+        if let Some(place) = self.place_of_jobs(lane) {
             if jobs > 0 && place.urgency == urgency {
                 self.queue.stand_for(place.ticket, jobs);
                 return Some(lane);
             }
-            self.queue.remove(place.ticket);
-            self.places.swap_remove(at);
+            self.leave_queue(place.ticket);
+            self.set_place(lane, None);
         }
         if jobs == 0 {
             return Some(lane);
         }
-        let place = Waiting { app, lane, urgency, arrived: time, deadline: i64::MAX, call: 0, jobs };
+        let place = Waiting { app, lane, urgency, arrived: time, asked: time, deadline: i64::MAX, call: 0, jobs };
         match self.plan.mode {
             Mode::Enforce => {
                 self.stand(place, urgency);
@@ -71,22 +69,38 @@ impl Throttle {
         self.life_ms()
     }
 
+    fn place_of_jobs(&self, lane: u32) -> Option<Place> {
+        self.places.get(lane as usize).copied().flatten()
+    }
+
+    fn set_place(&mut self, lane: u32, place: Option<Place>) {
+        let at = lane as usize;
+        if self.places.len() <= at {
+            self.places.resize(at + 1, None);
+        }
+        if let Some(known) = self.places.get_mut(at) {
+            *known = place;
+        }
+    }
+
     fn stand(&mut self, place: Waiting, urgency: u8) {
         let check = place.arrived.saturating_add(LEVEL_MS);
-        if let Some(ticket) = self.queue.push(place, check) {
-            self.places.push(Place { lane: place.lane, ticket, urgency });
+        let class = self.ledger.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        if let Some(ticket) = self.queue.push(place, class, check) {
+            self.waits_on(place.lane, true);
+            self.set_place(place.lane, Some(Place { ticket, urgency }));
         }
     }
 
     /// A place, taken out of `queue`, may go: one job of it goes, and the others stand behind their peers.
     pub(super) fn let_job_go(&mut self, place: Waiting, time: i64) {
-        let Some(at) = self.places.iter().position(|known| known.lane == place.lane) else { return };
-        let Place { urgency, .. } = self.places.swap_remove(at);
+        let Some(Place { urgency, .. }) = self.place_of_jobs(place.lane) else { return };
+        self.set_place(place.lane, None);
         // No lease left to have: the jobs are asked after again at the connection's next event.
         let Some(grant) = self.take(&place, time) else { return };
         self.job_ready.push_back((place.lane, grant));
         if place.jobs > 1 {
-            self.stand(Waiting { jobs: place.jobs - 1, urgency, arrived: time, ..place }, urgency);
+            self.stand(Waiting { jobs: place.jobs - 1, urgency, arrived: time, asked: time, ..place }, urgency);
         }
     }
 
@@ -100,12 +114,13 @@ impl Throttle {
         if place.urgency == 0 {
             return;
         }
-        self.queue.remove(ticket);
+        let Some(known) = self.place_of_jobs(place.lane).filter(|known| known.ticket == ticket) else { return };
+        self.leave_queue(ticket);
         let risen = Waiting { urgency: place.urgency - 1, arrived: time, ..place };
-        let ticket = self.queue.push(risen, rises.max(time).saturating_add(LEVEL_MS));
-        let known = self.places.iter_mut().find(|known| known.lane == place.lane);
-        if let (Some(known), Some(ticket)) = (known, ticket) {
-            known.ticket = ticket;
+        let class = self.ledger.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        if let Some(ticket) = self.queue.push(risen, class, rises.max(time).saturating_add(LEVEL_MS)) {
+            self.waits_on(place.lane, true);
+            self.set_place(place.lane, Some(Place { ticket, ..known }));
         }
     }
 }

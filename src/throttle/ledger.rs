@@ -1,8 +1,7 @@
-//! Who has been granted what and has not yet said how it ended: lanes, and the leases in flight on them.
+//! Who has been granted what and has not yet said how it ended: the leases in flight, by lane.
 //!
-//! A lane is one app's calls that the same limits count. Permit ids count up within a lane, so a stored `(seq, spare)` names every
-//! permit that a block could have given out. The count in flight under each meter is kept here and nowhere else, by the only two
-//! functions that begin and end a lease.
+//! The count in flight under each meter is kept here and nowhere else, by the only two functions that begin and end a lease; so is the
+//! count of those in flight for longer than a limit says, for limits that count no others.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -10,37 +9,14 @@
 )]
 
 use super::PermitId;
-use std::cell::Cell;
+use super::lanes::{Lanes, NONE};
+use crate::ids::Ids;
+use std::collections::{BTreeMap, VecDeque};
 
-/// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At 100 bytes each, 2 MB.
+/// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
 pub const MOST_LEASES: usize = 20_000;
-/// Lanes of one connection: its apps times the sets of limits that their calls meet.
-pub const MOST_LANES: usize = 8_192;
-
-const NONE: u32 = u32::MAX;
-
-/// One app's calls under one set of limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lane {
-    /// The app, in the throttle's table.
-    pub app: u32,
-    /// Bit i: limit i of the plan counts these calls.
-    pub mask: u32,
-    /// The meters that count them.
-    pub meters: Vec<u32>,
-    /// The meter that had no room last: it is looked at first.
-    pub tight: Cell<u32>,
-    /// The event in which it was found full: grants only take room, so it stays so until the next.
-    pub full_in: Cell<u64>,
-    /// The next permit's number.
-    pub seq: u64,
-    /// Permits that may still be given out under the stored row.
-    pub spare: u32,
-    /// Permits given out since the last row that named spare ones.
-    pub used: u32,
-    /// Spare permits that it named.
-    pub last_spare: u32,
-}
+/// A lease that has lapsed may yet be answered within this time, milliseconds: then the call is dated anew.
+const LATE_MS: i64 = 600_000;
 
 /// A permit in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +35,8 @@ pub struct Lease {
     pub waited: u64,
     /// Reported as of unknown outcome.
     pub cut: bool,
+    /// Bytes of its answer that have been counted.
+    pub bytes: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -68,102 +46,93 @@ struct Slot {
     newer: u32,
 }
 
-/// All lanes and leases of one connection.
+/// A limit that counts calls in flight for longer than a time.
+#[derive(Debug, Clone)]
+struct Ageing {
+    /// Its place in the plan.
+    limit: u32,
+    after_ms: i64,
+    /// Leases granted before this, limiter milliseconds, are counted.
+    until: i64,
+    /// The oldest lease that is not: a slot.
+    next: u32,
+}
+
+/// All leases of one connection, and its lanes.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    lanes: Vec<Lane>,
-    /// App, mask and number of each lane, in that order: there may be thousands.
-    found: Vec<(u32, u32, u32)>,
+    /// The lanes.
+    pub lanes: Lanes,
     slots: Vec<Slot>,
     free: Vec<u32>,
     oldest: u32,
     newest: u32,
-    flying: Vec<u32>,
     len: usize,
+    ids: Ids,
+    /// In flight, by meter.
+    flying: Vec<u32>,
+    /// In flight for longer than the meter's limit says, by meter.
+    aged: Vec<u32>,
+    ageing: Vec<Ageing>,
+    /// Leases that lapsed, by lane and number: until when they are remembered.
+    late: BTreeMap<(u32, u64), Lease>,
+    late_until: VecDeque<(i64, u32, u64)>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
         Self {
-            lanes: Vec::new(),
-            found: Vec::new(),
+            lanes: Lanes::default(),
             slots: Vec::new(),
             free: Vec::new(),
             oldest: NONE,
             newest: NONE,
-            flying: Vec::new(),
             len: 0,
+            ids: Ids::default(),
+            flying: Vec::new(),
+            aged: Vec::new(),
+            ageing: Vec::new(),
+            late: BTreeMap::new(),
+            late_until: VecDeque::new(),
         }
     }
 }
 
 impl Ledger {
-    /// The lane of an app's calls under `mask`, where there is one.
-    pub fn find_lane(&self, app: u32, mask: u32) -> Option<u32> {
-        let at = self.place(app, mask).ok()?;
-        self.found.get(at).map(|(.., lane)| *lane)
+    /// The limits of the plan that count calls in flight for longer than so many milliseconds. To be said before any lease begins, or
+    /// before [`Self::recount`].
+    pub fn watch_ages(&mut self, limits: impl Iterator<Item = (u32, i64)>) {
+        self.ageing = limits.map(|(limit, after_ms)| Ageing { limit, after_ms, until: i64::MIN, next: NONE }).collect();
     }
 
-    fn place(&self, app: u32, mask: u32) -> Result<usize, usize> {
-        self.found.binary_search_by(|(own, its, _)| (*own, *its).cmp(&(app, mask)))
-    }
-
-    /// A new lane; none when the table is full.
-    pub fn add_lane(&mut self, app: u32, mask: u32, meters: Vec<u32>) -> Option<u32> {
-        if self.lanes.len() >= MOST_LANES {
-            return None;
+    /// There are so many meters.
+    pub fn fit(&mut self, meters: usize) {
+        if self.flying.len() < meters {
+            self.flying.resize(meters, 0);
+            self.aged.resize(meters, 0);
         }
-        let most = meters.iter().copied().max().map_or(0, |meter| meter as usize + 1);
-        if self.flying.len() < most {
-            self.flying.resize(most, 0);
+    }
+
+    /// Counts anew what is in flight: the lanes' meters are others.
+    pub fn recount(&mut self, meters: usize, time: i64) {
+        (self.flying, self.aged) = (vec![0; meters], vec![0; meters]);
+        let lanes: Vec<u32> = self.leases().map(|(_, lease)| lease.lane).collect();
+        for lane in lanes {
+            self.count(lane, true);
         }
-        let lane = u32::try_from(self.lanes.len()).ok()?;
-        let tight = Cell::new(meters.first().copied().unwrap_or(NONE));
-        self.lanes.push(Lane {
-            app,
-            mask,
-            meters,
-            tight,
-            full_in: Cell::new(0),
-            seq: 0,
-            spare: 0,
-            used: 0,
-            last_spare: 0,
-        });
-        if let Err(at) = self.place(app, mask) {
-            self.found.insert(at, (app, mask, lane));
-        }
-        Some(lane)
-    }
-
-    /// One lane.
-    pub fn lane(&self, lane: u32) -> Option<&Lane> {
-        self.lanes.get(lane as usize)
-    }
-
-    /// One lane, to change its block.
-    pub fn lane_mut(&mut self, lane: u32) -> Option<&mut Lane> {
-        self.lanes.get_mut(lane as usize)
-    }
-
-    /// Whether a meter counts a lane's calls.
-    pub fn counts(&self, lane: u32, meter: u32) -> bool {
-        self.lane(lane).is_some_and(|lane| lane.meters.contains(&meter))
-    }
-
-    /// All lanes, to change their blocks.
-    pub fn lanes_mut(&mut self) -> impl Iterator<Item = &mut Lane> {
-        self.lanes.iter_mut()
-    }
-
-    /// All lanes, in the order of their numbers.
-    pub fn lanes(&self) -> impl Iterator<Item = (u32, &Lane)> {
-        (0..).zip(&self.lanes)
+        let oldest = self.oldest;
+        self.ageing.iter_mut().for_each(|ageing| (ageing.until, ageing.next) = (i64::MIN, oldest));
+        self.age(time);
     }
 
     /// Leases in flight.
     pub const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether no lease can begin: far beyond what a vendor takes at once.
+    pub const fn is_full(&self) -> bool {
+        self.len >= MOST_LEASES
     }
 
     /// Nothing is in flight.
@@ -176,6 +145,30 @@ impl Ledger {
         self.flying.get(meter as usize).copied().map_or(0, u64::from)
     }
 
+    /// Of these, those in flight for longer than the meter's limit says.
+    pub fn aged(&self, meter: u32) -> u64 {
+        self.aged.get(meter as usize).copied().map_or(0, u64::from)
+    }
+
+    /// Whether a meter counts a lane's calls.
+    pub fn counts(&self, lane: u32, meter: u32) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| lane.meters.contains(&meter))
+    }
+
+    /// The meters that count a lane's calls.
+    pub fn meters(&self, lane: u32) -> &[u32] {
+        self.lanes.get(lane).map_or(&[], |lane| &lane.meters)
+    }
+
+    fn count(&mut self, lane: u32, more: bool) {
+        let meters = self.lanes.get(lane).map_or(&[][..], |lane| &lane.meters);
+        for &meter in meters {
+            if let Some(count) = self.flying.get_mut(meter as usize) {
+                *count = if more { *count + 1 } else { count.saturating_sub(1) };
+            }
+        }
+    }
+
     /// Begins a lease on a lane: takes its next number. None when the lane is unknown or the table is full.
     pub fn open(
         &mut self,
@@ -186,11 +179,14 @@ impl Ledger {
         call: u128,
         waited: u64,
     ) -> Option<PermitId> {
-        if self.len >= MOST_LEASES {
+        if self.is_full() {
             return None;
         }
-        let entry = self.lanes.get_mut(lane as usize)?;
+        let entry = self.lanes.get_mut(lane)?;
         let seq = entry.seq;
+        entry.seq += 1;
+        entry.leases += 1;
+        entry.last_grant = granted;
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -198,16 +194,11 @@ impl Ledger {
                 u32::try_from(self.slots.len() - 1).ok()?
             }
         };
-        entry.seq += 1;
-        for &meter in &entry.meters {
-            if let Some(count) = self.flying.get_mut(meter as usize) {
-                *count += 1;
-            }
-        }
+        self.count(lane, true);
         let newest = self.newest;
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Slot {
-                lease: Some(Lease { lane, seq, granted, lapses, call, waited, cut: false }),
+                lease: Some(Lease { lane, seq, granted, lapses, call, waited, cut: false, bytes: 0 }),
                 older: newest,
                 newer: NONE,
             };
@@ -218,7 +209,19 @@ impl Ledger {
         }
         self.newest = slot;
         self.len += 1;
+        for ageing in self.ageing.iter_mut().filter(|ageing| ageing.next == NONE) {
+            ageing.next = slot;
+        }
+        let slots = &self.slots;
+        self.ids.insert(slot, call, |slot| slots.get(slot as usize)?.lease.map(|lease| lease.call));
         Some(PermitId { epoch, lane, seq, slot })
+    }
+
+    /// The lease of the call of this id.
+    pub fn of_call(&self, call: u128) -> Option<(u32, Lease)> {
+        let lease = |slot: u32| self.slots.get(slot as usize)?.lease.filter(|lease| lease.call == call);
+        let slot = self.ids.find(call, |slot| lease(slot).is_some())?;
+        Some((slot, lease(slot)?))
     }
 
     /// A lease in flight.
@@ -243,25 +246,67 @@ impl Ledger {
         }
         self.free.push(id.slot);
         self.len -= 1;
-        let meters = self.lanes.get(lease.lane as usize).map_or(&[][..], |lane| &lane.meters);
-        for &meter in meters {
-            if let Some(count) = self.flying.get_mut(meter as usize) {
-                *count -= 1;
-            }
+        self.ids.remove(id.slot, lease.call);
+        self.count(lease.lane, false);
+        self.grow_no_older(id.slot, newer, &lease);
+        if let Some(lane) = self.lanes.get_mut(lease.lane) {
+            lane.leases = lane.leases.saturating_sub(1);
         }
         Some(lease)
     }
 
-    /// Notes that a lease's outcome is unknown. False if it has ended or was noted before.
-    pub fn mark(&mut self, id: PermitId) -> bool {
-        let lease = self.slots.get_mut(id.slot as usize).and_then(|slot| slot.lease.as_mut());
-        match lease.filter(|lease| lease.lane == id.lane && lease.seq == id.seq && !lease.cut) {
-            Some(lease) => {
-                lease.cut = true;
-                true
+    fn grow_no_older(&mut self, slot: u32, newer: u32, lease: &Lease) {
+        for at in 0..self.ageing.len() {
+            let Some(ageing) = self.ageing.get_mut(at) else { continue };
+            if ageing.next == slot {
+                ageing.next = newer;
+            } else if lease.granted < ageing.until {
+                let limit = ageing.limit;
+                self.count_aged(lease.lane, limit, false);
             }
-            None => false,
         }
+    }
+
+    /// Counts those that have grown old by `time`.
+    pub fn age(&mut self, time: i64) {
+        for at in 0..self.ageing.len() {
+            loop {
+                let Some(ageing) = self.ageing.get_mut(at) else { break };
+                let until = time.saturating_sub(ageing.after_ms).saturating_add(1);
+                let slot = self.slots.get(ageing.next as usize);
+                let Some((lease, newer)) = slot.and_then(|slot| Some((slot.lease?, slot.newer))) else {
+                    ageing.until = ageing.until.max(until);
+                    break;
+                };
+                if lease.granted >= until {
+                    ageing.until = ageing.until.max(until);
+                    break;
+                }
+                (ageing.next, ageing.until) = (newer, ageing.until.max(lease.granted.saturating_add(1)));
+                let limit = ageing.limit;
+                self.count_aged(lease.lane, limit, true);
+            }
+        }
+    }
+
+    fn count_aged(&mut self, lane: u32, limit: u32, more: bool) {
+        let Some(lane) = self.lanes.get(lane).filter(|lane| lane.mask & (1 << limit) != 0) else { return };
+        // The first is the app's budget; the limits follow in the plan's order.
+        let before = lane.mask & ((1_u32 << limit) - 1);
+        let meter = lane.meters.get(before.count_ones() as usize + 1).copied();
+        if let Some(count) = meter.and_then(|meter| self.aged.get_mut(meter as usize)) {
+            *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        }
+    }
+
+    /// Notes that a lease's outcome is unknown, though so many bytes came back; how many of them are news. None if it has ended.
+    pub fn mark(&mut self, id: PermitId, bytes: u64) -> Option<(Lease, u64)> {
+        let lease = self.slots.get_mut(id.slot as usize).and_then(|slot| slot.lease.as_mut());
+        let lease = lease.filter(|lease| lease.lane == id.lane && lease.seq == id.seq)?;
+        let before = *lease;
+        let news = bytes.saturating_sub(lease.bytes);
+        (lease.cut, lease.bytes) = (true, lease.bytes.max(bytes));
+        Some((before, news))
     }
 
     /// The lease granted first.
@@ -269,10 +314,31 @@ impl Ledger {
         self.slots.get(self.oldest as usize)?.lease.as_ref()
     }
 
-    /// The lease granted first, with its place, if it has lapsed by `time`.
-    pub fn lapsed(&self, time: i64) -> Option<(u32, Lease)> {
-        let lease = self.oldest().filter(|lease| lease.lapses <= time)?;
-        Some((self.oldest, *lease))
+    /// Ends the lease granted first, if it has lapsed by `time`. Its call may yet be answered.
+    pub fn lapse(&mut self, epoch: u32, time: i64) -> Option<Lease> {
+        while let Some(&(until, lane, seq)) = self.late_until.front()
+            && (until <= time || self.late_until.len() >= MOST_LEASES)
+        {
+            self.late_until.pop_front();
+            self.forget_late(lane, seq);
+        }
+        let lease = *self.oldest().filter(|lease| lease.lapses <= time)?;
+        let lease = self.close(PermitId { epoch, lane: lease.lane, seq: lease.seq, slot: self.oldest })?;
+        self.late.insert((lease.lane, lease.seq), lease);
+        self.late_until.push_back((time.saturating_add(LATE_MS), lease.lane, lease.seq));
+        if let Some(lane) = self.lanes.get_mut(lease.lane) {
+            lane.leases += 1;
+        }
+        Some(lease)
+    }
+
+    /// Takes a lease out that had lapsed: its call was answered after all.
+    pub fn forget_late(&mut self, lane: u32, seq: u64) -> Option<Lease> {
+        let lease = self.late.remove(&(lane, seq))?;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.leases = lane.leases.saturating_sub(1);
+        }
+        Some(lease)
     }
 
     /// All leases, in the order they were granted.
@@ -284,6 +350,19 @@ impl Ledger {
             Some((at, slot.lease?))
         })
     }
+
+    /// Leases granted after a moment that a meter counts.
+    pub fn granted_after(&self, at: i64, meter: u32) -> u64 {
+        let mut next = self.newest;
+        let mut n = 0;
+        while let Some(slot) = self.slots.get(next as usize)
+            && let Some(lease) = slot.lease.filter(|lease| lease.granted > at)
+        {
+            n += u64::from(self.counts(lease.lane, meter));
+            next = slot.older;
+        }
+        n
+    }
 }
 
 #[cfg(test)]
@@ -292,8 +371,11 @@ mod tests {
 
     fn ledger() -> (Ledger, u32, u32) {
         let mut ledger = Ledger::default();
-        let one = ledger.add_lane(0, 0b11, vec![0, 1]).unwrap();
-        let other = ledger.add_lane(1, 0b01, vec![0]).unwrap();
+        ledger.fit(2);
+        let both = ledger.lanes.add_class(0b11, vec![0, 1]);
+        let first = ledger.lanes.add_class(0b01, vec![0]);
+        let one = ledger.lanes.add(0, 0b11, both, vec![0, 1], vec![]).unwrap();
+        let other = ledger.lanes.add(1, 0b01, first, vec![0], vec![]).unwrap();
         (ledger, one, other)
     }
 
@@ -329,5 +411,37 @@ mod tests {
         ledger.open(1, one, 9, 100, 0, 0).unwrap();
         assert_eq!(ledger.leases().map(|(_, lease)| lease.granted).collect::<Vec<_>>(), [1, 2, 4, 9]);
         assert_eq!(ledger.oldest().unwrap().granted, 1);
+        assert_eq!((ledger.granted_after(2, 0), ledger.granted_after(2, 1)), (2, 2));
+    }
+
+    #[test]
+    fn a_lease_is_found_by_its_call_until_it_ends() {
+        let (mut ledger, one, _) = ledger();
+        let ids: Vec<_> = (0..100).map(|call| ledger.open(1, one, 5, 100, call, 0).unwrap()).collect();
+        assert_eq!(ledger.of_call(77).map(|(slot, lease)| (slot, lease.seq)), Some((ids[77].slot, 77)));
+        ledger.close(ids[77]);
+        assert_eq!(ledger.of_call(77), None);
+    }
+
+    #[test]
+    fn a_call_counts_as_old_once_it_has_run_so_long_and_until_it_ends() {
+        let mut ledger = Ledger::default();
+        ledger.fit(3);
+        ledger.watch_ages([(1, 100)].into_iter());
+        let class = ledger.lanes.add_class(0b11, vec![0, 1]);
+        let lane = ledger.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+        let ids: Vec<_> = (0..4).map(|at| ledger.open(1, lane, at * 10, 1_000, 0, 0).unwrap()).collect();
+        let mut seen = |time, closes: Option<usize>| {
+            closes.map(|at| ledger.close(ids[at]).unwrap());
+            ledger.age(time);
+            (ledger.aged(1), ledger.aged(0))
+        };
+        assert_eq!(seen(99, None), (0, 0));
+        assert_eq!(seen(100, None), (1, 0));
+        assert_eq!(seen(119, Some(2)), (2, 0));
+        assert_eq!(seen(120, Some(0)), (1, 0));
+        assert_eq!(seen(500, None), (2, 0));
+        ledger.recount(3, 500);
+        assert_eq!((ledger.flying(0), ledger.aged(1)), (2, 2));
     }
 }

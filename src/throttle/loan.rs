@@ -4,18 +4,18 @@
 //! A call that lacks nothing but a loan waits for it, whatever else it may wait. What is left of a loan when its time is over goes
 //! back with the next turn. A loan lives in memory alone: a life that ends unnoticed spends no more of it.
 
-use super::meter::{Gauge, Meter, Stands};
-use super::queue::Waiting;
+use super::meter::Meter;
 use super::rule::{Kind, Limit, Mode};
 use super::state::{Now, Parts, Throttle};
 use crate::pool::{Borrow, Lent};
 
 /// A call waits so long for a loan at least, milliseconds: then its pool cannot be asked.
-const LOAN_WAIT_MS: i64 = 2_000;
+pub(super) const LOAN_WAIT_MS: i64 = 2_000;
 /// An ask that failed is repeated after, milliseconds.
 const AGAIN_MS: i64 = 250;
-/// A pool that was empty is asked again after, milliseconds: what others had not spent may have come back.
-const DRY_MS: i64 = 1_000;
+/// A pool that was empty is asked again after so long, milliseconds, and after twice as long each time, up to the second figure: what
+/// others had not spent may have come back.
+const DRY_MS: (i64, i64) = (1_000, 60_000);
 
 /// What a meter holds of its pool. Limiter milliseconds.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,14 @@ pub struct Loan {
     asked: Option<Asked>,
     /// Until then the pool need not be asked; when it will have more, Unix milliseconds.
     dry: Option<(i64, i64)>,
+    /// How often in a row it was empty.
+    dry_times: u32,
+    /// Calls of today that no loan was spent for: they were made before the limit was the pool's. The pool is told of them once.
+    pub owes: u64,
+    /// What the pool had lent all told, for the status; less what is in hand.
+    seen: u64,
+    /// What `share` leaves to others of what the vendor counts.
+    pub others: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +56,32 @@ pub(super) fn pooled(limit: &Limit, mode: Mode) -> bool {
 }
 
 impl Loan {
+    /// Nothing in hand yet.
+    pub fn new(limit: &Limit) -> Self {
+        let amount = if let Kind::Daily { amount, .. } = &limit.kind { *amount } else { 0 };
+        Self { others: limit.of.saturating_sub(amount), ..Self::default() }
+    }
+
+    /// The same loan under a policy that leaves so much to others.
+    pub fn for_another(&self, others: u64) -> Self {
+        Self { others, ..self.clone() }
+    }
+
+    /// Permits in hand.
+    pub const fn hand(&self) -> u32 {
+        self.hand
+    }
+
+    /// What all connections of the pool have used, as far as is known.
+    pub const fn pool_used(&self) -> u64 {
+        self.seen
+    }
+
+    /// A new day has opened, and nothing of it is known.
+    pub const fn open_day(&mut self) {
+        (self.seen, self.owes, self.dry, self.dry_times) = (0, 0, None, 0);
+    }
+
     /// Whether there is a permit that may still be spent.
     pub const fn in_hand(&self, time: i64) -> bool {
         self.hand > 0 && time <= self.until
@@ -57,6 +91,7 @@ impl Loan {
     pub const fn spend(&mut self) {
         self.hand = self.hand.saturating_sub(1);
         self.spent = self.spent.saturating_add(1);
+        self.seen = self.seen.saturating_add(1);
     }
 
     /// When its pool, which is known to be empty, has more, Unix milliseconds.
@@ -67,32 +102,31 @@ impl Loan {
 
 impl Throttle {
     fn loan(&self, meter: u32) -> Option<&Loan> {
-        self.meters.get(meter as usize)?.loan.as_ref()
+        self.meters.get(meter as usize)?.loan.as_deref()
     }
 
     fn loan_mut(&mut self, meter: u32) -> Option<&mut Loan> {
-        self.meters.get_mut(meter as usize)?.loan.as_mut()
+        self.meters.get_mut(meter as usize)?.loan.as_deref_mut()
     }
 
-    /// A waiting call that lacks a loan alone may wait for it.
-    pub(super) fn wait_for_loan(waiting: Waiting, time: i64) -> Waiting {
-        Waiting { deadline: waiting.deadline.max(time.saturating_add(LOAN_WAIT_MS)), ..waiting }
+    /// The meters of limits that are a pool's: a pool is for all apps.
+    fn pooled(&self) -> impl Iterator<Item = (u32, &Loan)> {
+        (0..).zip(&self.shared).filter_map(|(limit, meter)| Some((limit, self.loan(*meter)?)))
     }
 
     /// What is next to be asked of a pool: its name, the limit's place in the plan, and the words. The answer goes to
     /// [`Throttle::lent`]. To be called after every event until there is none.
     pub fn next_borrow(&mut self, now: Now<'_>) -> Option<(String, u32, Borrow)> {
-        if self.meters.iter().all(|meter| meter.loan.is_none()) {
+        if !self.plan.limits.iter().any(|limit| pooled(limit, self.plan.mode)) {
             return None;
         }
         let time = self.begin(now);
-        for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
-            let Some(Stands::Limit(limit)) = self.meters.get(meter as usize).map(|meter| meter.stands) else {
-                continue;
-            };
+        for limit in self.pooled().map(|(limit, _)| limit).collect::<Vec<u32>>() {
+            let Some(&meter) = self.shared.get(limit as usize) else { continue };
             let Some((turn, asked)) = self.turn_due(meter, time) else { continue };
             let (epoch, life_ms) = (self.epoch, self.life_ms());
-            let vendor = self.meters.get(meter as usize).and_then(|meter| meter.vendor).unwrap_or(0);
+            let vendor = self.meters.get(meter as usize).and_then(Meter::vendor_of_pool).unwrap_or(0);
+            let owes = self.loan(meter).map_or(0, |loan| loan.owes);
             let Some(rule) = self.plan.limits.get(limit as usize) else { continue };
             let (Kind::Daily { amount, reset, .. }, Some(pool)) = (&rule.kind, &rule.pool) else { continue };
             let words = Borrow {
@@ -101,6 +135,7 @@ impl Throttle {
                 turn,
                 want: asked.want,
                 unused: asked.unused,
+                owes,
                 amount: *amount,
                 reset: reset.clone(),
                 vendor,
@@ -133,32 +168,31 @@ impl Throttle {
         Some((loan.turn, asked))
     }
 
-    /// Waiting calls that lack nothing but a loan under a meter.
+    /// Waiting calls that lack nothing but a loan under a meter, as far as is known.
     fn wanted(&mut self, meter: u32, time: i64) -> u32 {
         if self.adaptive.paused(time).is_some() || self.loan(meter).is_none() {
             return 0;
         }
-        let Parts { queue, meters, sight } = self.parts(time);
-        let ready = |lane: u32| {
-            let (mut counted, mut fits) = (false, true);
-            for &other in sight.meters_of(lane) {
-                counted |= other == meter;
-                let mut fits_there = |entry: &mut Meter| entry.has_room(other, &sight) || entry.awaits_loan(&sight);
-                fits &= other == meter || meters.get_mut(other as usize).is_some_and(&mut fits_there);
+        let Parts { queue, mut here } = self.parts(time);
+        let mut wanted: u64 = 0;
+        for class in queue.ready_classes().collect::<Vec<_>>() {
+            let shared = here.sight.ledger.lanes.class(class).map_or(&[][..], |class| &class.shared);
+            let mut fits = shared.contains(&meter);
+            for &other in shared.iter().filter(|other| **other != meter) {
+                let Some(entry) = here.meters.get_mut(other as usize) else { continue };
+                fits = fits && (entry.has_room(other, &here.sight) || entry.awaits_loan(&here.sight));
             }
-            counted && fits
-        };
-        u32::try_from(queue.waiting(ready)).unwrap_or(u32::MAX)
+            if fits {
+                wanted = wanted.saturating_add(queue.ready_in(class, &mut here));
+            }
+        }
+        u32::try_from(wanted).unwrap_or(u32::MAX)
     }
 
     /// The pool's answer to a turn; none if there was none.
     pub fn lent(&mut self, now: Now<'_>, limit: u32, turn: u64, answer: Option<Lent>) {
         let time = self.begin(now);
-        let meter = self.meter(Stands::Limit(limit), None);
-        let before_open = match self.gauge_of(meter) {
-            Some(Gauge::Daily { calendar, .. }) => self.before_is_open(*calendar),
-            _ => return,
-        };
+        let Some(&meter) = self.shared.get(limit as usize) else { return };
         let Some(loan) = self.loan_mut(meter).filter(|loan| loan.turn == turn) else { return };
         let Some(asked) = loan.asked.as_mut() else { return };
         let taken_for_late = |lent: &Lent| lent.n == 0 && lent.dry_until == 0 && asked.want > 0;
@@ -167,15 +201,13 @@ impl Throttle {
             return;
         };
         let asked = *asked;
-        (loan.asked, loan.hand, loan.until) = (None, lent.n, asked.at.saturating_add(lent.spend_ms));
+        (loan.asked, loan.hand, loan.until, loan.owes) = (None, lent.n, asked.at.saturating_add(lent.spend_ms), 0);
         let empty = lent.n == 0 && asked.want > 0;
-        loan.dry = empty.then(|| (time.saturating_add(DRY_MS), lent.dry_until));
-        if let Some(Gauge::Daily { count, .. }) = self.gauge_mut(meter)
-            && !before_open
-        {
-            // For the status: what the pool has lent all told. What is in hand counts when it is spent.
-            count.used = count.used.max(lent.used.saturating_sub(u64::from(lent.n)));
-        }
+        loan.dry_times = if empty { loan.dry_times.saturating_add(1) } else { 0 };
+        let rest = DRY_MS.0.saturating_mul(1 << loan.dry_times.saturating_sub(1).min(16)).min(DRY_MS.1);
+        loan.dry = empty.then(|| (time.saturating_add(rest), lent.dry_until));
+        // While the day before is open, it may be that day's count.
+        loan.seen = lent.used.saturating_sub(u64::from(lent.n));
         self.block.touch();
         self.pump(time);
         if empty {
@@ -190,6 +222,6 @@ impl Throttle {
             (None, 1..) => Some(loan.until.max(time).saturating_add(1)),
             (None, 0) => loan.dry.map(|(until, _)| until).filter(|until| *until > time && !self.queue.is_empty()),
         };
-        self.meters.iter().filter_map(|meter| due(meter.loan.as_ref()?)).min()
+        self.pooled().filter_map(|(_, loan)| due(loan)).min()
     }
 }

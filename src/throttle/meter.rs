@@ -5,7 +5,7 @@
     reason = "counts of calls that were made, and a product of 64 bits by 32 in 128"
 )]
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Refill};
 use super::daily::{Calendar, Daily};
 use super::ledger::Ledger;
 use super::loan::Loan;
@@ -35,7 +35,34 @@ pub struct Meter {
     /// What the vendor says it has counted: of a day, the most that it has said on it.
     pub vendor: Option<u64>,
     /// Where it is a pool's, what that has lent.
-    pub loan: Option<Loan>,
+    pub loan: Option<Box<Loan>>,
+    /// Calls that it has refused of late.
+    pub refused: Together,
+}
+
+/// Calls refused within a second of the first of them: those refused together are told successive times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Together {
+    since: i64,
+    n: u32,
+}
+
+impl Together {
+    /// For how long the refused are together, milliseconds.
+    const MS: i64 = 1_000;
+
+    /// How many there are.
+    pub fn count(&self, time: i64) -> u64 {
+        if time.saturating_sub(self.since) < Self::MS { u64::from(self.n) } else { 0 }
+    }
+
+    /// One more is refused.
+    pub fn add(&mut self, time: i64) {
+        if self.count(time) == 0 {
+            *self = Self { since: time, n: 0 };
+        }
+        self.n = self.n.saturating_add(1);
+    }
 }
 
 /// How a meter counts.
@@ -57,6 +84,8 @@ pub struct Sight<'a> {
     pub wall: i64,
     /// The rate factor, parts per million.
     pub factor: u32,
+    /// The time in which tokens come back.
+    pub refill: Refill,
     /// Limits are only watched.
     pub observe: bool,
     pub ledger: &'a Ledger,
@@ -67,7 +96,7 @@ pub struct Sight<'a> {
 impl Sight<'_> {
     /// The meters that count a lane's calls.
     pub fn meters_of(&self, lane: u32) -> &[u32] {
-        self.ledger.lane(lane).map_or(&[], |lane| &lane.meters)
+        self.ledger.meters(lane)
     }
 
     /// Whether the day before is still open under a calendar.
@@ -83,18 +112,19 @@ impl Sight<'_> {
 
     /// Calls in flight, or settled at a time not yet known, that a meter counts.
     fn unsettled(&self, meter: u32) -> u64 {
-        self.ledger.flying(meter) + self.past.unsettled(meter, self.ledger)
+        self.ledger.flying(meter) + self.past.unsettled(meter)
     }
 
-    /// Calls in flight that a concurrency limit counts, as far as `most`.
-    pub fn in_slots(&self, meter: u32, after_ms: i64, most: u64) -> u64 {
-        let past = self.past.flying(meter, self.ledger);
-        if after_ms == 0 {
-            return past + self.ledger.flying(meter);
-        }
-        let old = self.ledger.leases().take_while(|(_, lease)| lease.granted.saturating_add(after_ms) <= self.time);
-        let counted = old.filter(|(_, lease)| self.ledger.counts(lease.lane, meter));
-        past + counted.take(usize::try_from(most).unwrap_or(usize::MAX)).count() as u64
+    /// The reading of the time in which tokens come back, now.
+    pub fn refilled(&self) -> i128 {
+        self.refill.at(self.time, self.factor)
+    }
+
+    /// Calls in flight that a concurrency limit counts.
+    pub fn in_slots(&self, meter: u32, after_ms: i64) -> u64 {
+        // Which calls of earlier lives are old is not known.
+        let own = if after_ms == 0 { self.ledger.flying(meter) } else { self.ledger.aged(meter) };
+        self.past.flying(meter) + own
     }
 }
 
@@ -110,19 +140,16 @@ impl Meter {
                 let unsettled = if mutant::is(Mutant::CountBySend) { 0 } else { sight.unsettled(at) };
                 window.total() + unsettled < scale(*calls, *scaled, sight.factor)
             }
-            Gauge::Bucket(bucket) => bucket.has_room(sight.time, sight.unsettled(at), sight.factor),
+            Gauge::Bucket(bucket) => bucket.has_room(sight.refilled(), sight.unsettled(at)),
             Gauge::Daily { calendar, count, amount, .. } => {
                 count.used < *amount && (count.before < *amount || !sight.before_is_open(*calendar))
             }
-            Gauge::Slots { calls, after_ms } => {
-                let calls = scale(*calls, true, sight.factor);
-                sight.in_slots(at, *after_ms, calls) < calls
-            }
+            Gauge::Slots { calls, after_ms } => sight.in_slots(at, *after_ms) < scale(*calls, true, sight.factor),
         }
     }
 
-    /// The least limiter time at which the `nth` (from 1) more call fits.
-    pub fn free_at(&mut self, at: u32, nth: u64, sight: &Sight<'_>) -> i64 {
+    /// The least limiter time at which the `nth` (from 1) more call fits, under a rate factor.
+    pub fn free_at(&mut self, at: u32, nth: u64, factor: u32, sight: &Sight<'_>) -> i64 {
         let time = sight.time;
         if self.loan.is_some() {
             return self.pool_has_more_at(sight).unwrap_or(time);
@@ -130,7 +157,7 @@ impl Meter {
         match &mut self.gauge {
             Gauge::Window { window, calls, scaled } => {
                 window.expire(time);
-                let capacity = scale(*calls, *scaled, sight.factor);
+                let capacity = scale(*calls, *scaled, factor);
                 let (rounds, place) = if nth <= capacity {
                     (0, nth)
                 } else {
@@ -144,7 +171,9 @@ impl Meter {
                 };
                 first.saturating_add(window.span().saturating_mul(i64::try_from(rounds).unwrap_or(i64::MAX)))
             }
-            Gauge::Bucket(bucket) => bucket.free_at(time, sight.unsettled(at), nth - 1, sight.factor),
+            Gauge::Bucket(bucket) => {
+                time.saturating_add(bucket.wait_ms(sight.refilled(), sight.unsettled(at), nth - 1, factor))
+            }
             Gauge::Daily { calendar, count, amount, .. } => {
                 let Some(days) = sight.calendars.get(*calendar) else { return time };
                 let fits = |used: u64| used.saturating_add(nth) <= *amount;
@@ -168,8 +197,11 @@ impl Meter {
         }
         let next = match &self.gauge {
             Gauge::Window { window, .. } => window.release(1)?,
-            Gauge::Bucket(bucket) => bucket.free_at(sight.time, sight.unsettled(at), 0, sight.factor),
-            Gauge::Daily { .. } => self.free_at(at, 1, sight),
+            Gauge::Bucket(bucket) => {
+                let wait = bucket.wait_by_time_ms(sight.refilled(), sight.unsettled(at), sight.factor)?;
+                sight.time.saturating_add(wait)
+            }
+            Gauge::Daily { .. } => self.free_at(at, 1, sight.factor, sight),
             Gauge::Slots { .. } => return None,
         };
         Some(next.max(later))
@@ -183,11 +215,14 @@ impl Meter {
                 window.total() + sight.unsettled(at)
             }
             Gauge::Bucket(bucket) => {
-                let (full, left) = (bucket.burst(), bucket.left(sight.time, sight.unsettled(at), sight.factor));
+                let (full, left) = (bucket.burst(), bucket.left(sight.refilled(), sight.unsettled(at)));
                 full - left.min(full)
             }
-            Gauge::Daily { calendar, count, .. } => count.most(sight.before_is_open(*calendar)),
-            Gauge::Slots { after_ms, .. } => sight.in_slots(at, *after_ms, u64::MAX),
+            Gauge::Daily { calendar, count, .. } => {
+                let own = count.most(sight.before_is_open(*calendar));
+                self.loan.as_ref().map_or(own, |loan| own.max(loan.pool_used()))
+            }
+            Gauge::Slots { after_ms, .. } => sight.in_slots(at, *after_ms),
         }
     }
 
@@ -201,14 +236,14 @@ impl Meter {
         }
     }
 
-    /// Milliseconds a call, at its rate under a factor; 0 where it has none.
-    pub fn pace(&self, factor: u32) -> i64 {
+    /// Milliseconds a call, at its rate under a factor; none where it has no rate that follows the vendor's throttles.
+    pub fn pace(&self, factor: u32) -> Option<i64> {
         match &self.gauge {
-            Gauge::Window { window, calls, scaled } => {
-                window.span() / i64::try_from(scale(*calls, *scaled, factor)).unwrap_or(i64::MAX)
+            Gauge::Window { window, calls, scaled: true } => {
+                Some(window.span() / i64::try_from(scale(*calls, true, factor)).unwrap_or(i64::MAX))
             }
-            Gauge::Bucket(bucket) => bucket.pace_ms(factor),
-            _ => 0,
+            Gauge::Bucket(bucket) => Some(bucket.pace_ms(factor)),
+            _ => None,
         }
     }
 
@@ -249,13 +284,22 @@ impl Meter {
                 }
             }
             Gauge::Bucket(bucket) if n > 0 => {
-                bucket.settle(at, n, sight.factor);
+                bucket.settle(sight.refill.at(at, sight.factor), n);
                 if sight.observe {
-                    bucket.forgive(sight.time, sight.factor);
+                    bucket.forgive(sight.refilled());
                 }
             }
             _ => {}
         }
+    }
+
+    /// One call that was dated at `before` is dated later after all: its lease had lapsed, and then it was answered.
+    pub fn date_again(&mut self, before: i64, at: i64, sight: &Sight<'_>) {
+        if let Gauge::Window { window, .. } = &mut self.gauge {
+            window.expire(sight.time);
+            window.take_back(before);
+        }
+        self.date(at, 1, sight);
     }
 
     /// So many bytes came back. Whether it counts them.
@@ -274,9 +318,16 @@ impl Meter {
         self.loan.as_ref().map(|loan| loan.in_hand(time) && !self.loaned_day_is_spent())
     }
 
-    /// The vendor itself says that the day is spent.
+    /// The vendor itself says that the day is spent: more than what `share` leaves to others, and all of ours.
     fn loaned_day_is_spent(&self) -> bool {
-        matches!(&self.gauge, Gauge::Daily { amount, .. } if self.vendor.is_some_and(|n| n >= *amount))
+        let Gauge::Daily { amount, .. } = &self.gauge else { return false };
+        self.vendor_of_pool().is_some_and(|n| n >= *amount)
+    }
+
+    /// The vendor's count of a pool's day, less what `share` leaves to others.
+    pub fn vendor_of_pool(&self) -> Option<u64> {
+        let others = self.loan.as_ref()?.others;
+        self.vendor.map(|n| n.saturating_sub(others))
     }
 
     /// The call lacks nothing that is known to be wanting: only a loan, whose pool is not known to be empty.

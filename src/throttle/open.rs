@@ -14,7 +14,7 @@ impl Throttle {
 
     /// Whether permits of an earlier life may still be in flight.
     pub fn remembers(&self, epoch: u32) -> bool {
-        self.past.groups().iter().any(|group| group.epoch == epoch)
+        self.past.groups().any(|group| group.epoch == epoch)
     }
 
     /// The reset of the connection's own day.
@@ -26,21 +26,38 @@ impl Throttle {
     pub fn daily_used(&mut self) -> Option<(u64, u64, i64)> {
         let time = self.clock.last();
         let at = self.plan.limits.iter().position(|limit| matches!(limit.kind, Kind::Daily { .. }))?;
-        let stands = Stands::Limit(u32::try_from(at).ok()?);
-        let mut most: Option<(u64, u64, i64)> = None;
-        for (meter, of) in (0..).zip(0..self.meters.len()) {
-            let Some(Gauge::Daily { calendar, .. }) =
-                self.meters.get(of).filter(|meter| meter.stands == stands).map(|meter| &meter.gauge)
-            else {
-                continue;
-            };
-            let over = self.calendars.get(*calendar).map_or(i64::MAX, |days| days.over());
-            let used = self.used(meter, time);
-            if most.is_none_or(|(known, ..)| used > known) {
-                most = Some((used, self.capacity(meter), over));
+        let per_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
+        let meter = *if per_app { self.fullest.get(at) } else { self.shared.get(at) }?;
+        let over = match self.gauge_of(meter)? {
+            Gauge::Daily { calendar, .. } => self.calendars.get(*calendar).map_or(i64::MAX, |days| days.over()),
+            _ => i64::MAX,
+        };
+        Some((self.used(meter, time), self.capacity(meter), over))
+    }
+
+    /// Something was counted on a lane: its app may be the one that has used most of a day by app.
+    pub(super) fn note_fullest(&mut self, lane: u32) {
+        if !self.days_by_app {
+            return;
+        }
+        for place in 0..self.ledger.lanes.get(lane).map_or(0, |lane| lane.own.len()) {
+            let meter = self.ledger.lanes.get(lane).and_then(|lane| lane.own.get(place).copied());
+            let stands = meter.and_then(|meter| Some((meter, self.meters.get(meter as usize)?.stands)));
+            if let Some((meter, Stands::Limit(limit))) = stands {
+                self.raise_fullest(limit, meter);
             }
         }
-        most
+    }
+
+    /// A meter of a limit by app has risen: it may be the fullest of that day.
+    pub(super) fn raise_fullest(&mut self, limit: u32, meter: u32) {
+        let used = |meter: u32| match self.meters.get(meter as usize).map(|meter| &meter.gauge) {
+            Some(Gauge::Daily { count, .. }) => Some(count.used),
+            _ => None,
+        };
+        if let Some(most) = self.fullest.get_mut(limit as usize).filter(|most| used(meter) > used(**most)) {
+            *most = meter;
+        }
     }
 
     /// Permits of this life in flight whose end nobody has reported, in the order of their grants: lane, number, app, and when they
@@ -64,7 +81,7 @@ impl Throttle {
     }
 
     fn app_of(&self, lane: u32) -> &str {
-        let app = self.ledger.lane(lane).and_then(|lane| self.apps.get(lane.app as usize));
+        let app = self.ledger.lanes.get(lane).and_then(|lane| self.apps.get(lane.app as usize));
         app.map_or("", |app| app.name.as_str())
     }
 

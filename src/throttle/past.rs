@@ -1,7 +1,7 @@
 //! Permits of earlier lives. A life that ended without notice leaves ids that were in flight, and ids that its last block could still
 //! have given out. Which of them were used is not known, so all count until time or their own settlements say otherwise.
 
-#![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
+#![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and permits that a row has named")]
 
 use super::ledger::Ledger;
 use super::mutant::{self, Mutant};
@@ -14,11 +14,13 @@ pub struct PastLane {
     pub old: u32,
     /// The lane's number in this one.
     pub lane: u32,
-    /// Numbers not yet settled, in order.
-    pub ids: Vec<u64>,
+    /// Numbers that were in flight when the row was written and are not settled yet, in order.
+    pub leases: Vec<u64>,
+    /// Numbers that the row named as spare, and are not settled yet, in order.
+    pub spares: Vec<u64>,
 }
 
-wire!(struct PastLane { old, lane, ids });
+wire!(struct PastLane { old, lane, leases, spares });
 
 /// What one earlier life left. Limiter milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,119 +29,238 @@ pub struct Group {
     pub epoch: u32,
     /// At most so many of the ids are in flight. Only a first attempt to settle lowers it: the earlier life cannot have seen that one.
     pub fly: u32,
+    /// At most so many of the spare ids were given out, over all lanes.
+    pub spare: u32,
     /// By then the ids that are not in flight have been granted and settled, if they ever were.
     pub run_until: i64,
     /// By then the vendor is done with all.
     pub fly_until: i64,
     /// `run_until` has passed and the settled ones are in the windows.
     pub ran: bool,
+    /// When the row was written: days that have opened since count of these ids only those in flight.
+    pub since: i64,
     /// The ids.
     pub lanes: Vec<PastLane>,
 }
 
-wire!(struct Group { epoch, fly, run_until, fly_until, ran, lanes });
+wire!(struct Group { epoch, fly, spare, run_until, fly_until, ran, since, lanes });
 
-impl Group {
-    fn ids(&self, meter: u32, ledger: &Ledger) -> u64 {
-        self.lanes.iter().filter(|lane| ledger.counts(lane.lane, meter)).map(|lane| lane.ids.len() as u64).sum()
+/// Ids under one meter.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ids {
+    leases: u32,
+    spares: u32,
+}
+
+/// A group, and its ids by meter.
+#[derive(Debug, Clone)]
+struct Held {
+    group: Group,
+    ids: Vec<Ids>,
+}
+
+impl Held {
+    fn new(group: Group, meters: usize, ledger: &Ledger) -> Self {
+        let mut ids = vec![Ids::default(); meters];
+        for lane in &group.lanes {
+            let (leases, spares) = (count(&lane.leases), count(&lane.spares));
+            for &meter in ledger.meters(lane.lane) {
+                if let Some(ids) = ids.get_mut(meter as usize) {
+                    ids.leases = ids.leases.saturating_add(leases);
+                    ids.spares = ids.spares.saturating_add(spares);
+                }
+            }
+        }
+        Self { group, ids }
     }
 
-    /// In flight at most, under one meter.
-    pub fn flying(&self, meter: u32, ledger: &Ledger) -> u64 {
-        self.ids(meter, ledger).min(u64::from(self.fly))
+    /// Ids under a meter that were given out, at most.
+    fn given(&self, meter: u32) -> u64 {
+        let ids = self.ids.get(meter as usize).copied().unwrap_or_default();
+        u64::from(ids.leases) + u64::from(ids.spares.min(self.group.spare))
     }
 
-    /// Granted and settled at some unknown time before `run_until`, at most, under one meter.
-    pub fn landed(&self, meter: u32, ledger: &Ledger) -> u64 {
-        self.ids(meter, ledger).saturating_sub(u64::from(self.fly))
+    fn flying(&self, meter: u32) -> u64 {
+        self.given(meter).min(u64::from(self.group.fly))
+    }
+
+    fn landed(&self, meter: u32) -> u64 {
+        self.given(meter).saturating_sub(u64::from(self.group.fly))
+    }
+
+    /// In flight at most, in all.
+    fn len(&self) -> u64 {
+        let leases: u64 = self.group.lanes.iter().map(|lane| lane.leases.len() as u64).sum();
+        let spares: u64 = self.group.lanes.iter().map(|lane| lane.spares.len() as u64).sum();
+        (leases + spares.min(u64::from(self.group.spare))).min(u64::from(self.group.fly))
     }
 }
 
+fn count(ids: &[u64]) -> u32 {
+    u32::try_from(ids.len()).unwrap_or(u32::MAX)
+}
+
+/// What a settlement of an earlier life's permit shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its lane in this life.
+    pub lane: u32,
+    /// When its life's row was written.
+    pub since: i64,
+    /// By then those of its life that are not in flight have ended; none while that time has not come.
+    pub ran: Option<i64>,
+}
+
+/// Calls of an earlier life that have ended at some time not known before `at`, by meter.
+pub struct Landed {
+    /// When they are counted as settled.
+    pub at: i64,
+    /// Meter, and how many.
+    pub calls: Vec<(u32, u32)>,
+    /// In all.
+    pub total: u32,
+    /// Lanes of a life that is now forgotten.
+    pub lanes: Vec<u32>,
+}
+
 /// All that earlier lives left. Each crash adds one group, which is gone once the vendor must be done; the row caps them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Past {
-    groups: Vec<Group>,
+    groups: Vec<Held>,
 }
 
 impl Past {
     /// Takes over what a row says.
-    pub const fn new(groups: Vec<Group>) -> Self {
-        Self { groups }
+    pub fn new(groups: Vec<Group>, meters: usize, ledger: &Ledger) -> Self {
+        Self { groups: groups.into_iter().map(|group| Held::new(group, meters, ledger)).collect() }
+    }
+
+    /// The lanes' meters are others: counts their ids anew.
+    pub fn recount(&mut self, meters: usize, ledger: &Ledger) {
+        let groups = std::mem::take(&mut self.groups);
+        *self = Self::new(groups.into_iter().map(|held| held.group).collect(), meters, ledger);
     }
 
     /// The groups.
-    pub fn groups(&self) -> &[Group] {
-        &self.groups
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().map(|held| &held.group)
     }
 
     /// In flight at most, under one meter: what concurrency and a new day count.
     #[inline]
-    pub fn flying(&self, meter: u32, ledger: &Ledger) -> u64 {
+    pub fn flying(&self, meter: u32) -> u64 {
         // Most often nothing is left of them, and this is asked at every event.
         if self.groups.is_empty() {
             return 0;
         }
-        self.groups.iter().map(|group| group.flying(meter, ledger)).sum()
+        self.groups.iter().map(|held| held.flying(meter)).sum()
     }
 
     /// What windows and buckets count beside what they hold: in flight, or settled at a time not yet known.
     #[inline]
-    pub fn unsettled(&self, meter: u32, ledger: &Ledger) -> u64 {
+    pub fn unsettled(&self, meter: u32) -> u64 {
         if self.groups.is_empty() {
             return 0;
         }
-        let open = |group: &Group| if group.ran { 0 } else { group.landed(meter, ledger) };
-        self.groups.iter().map(|group| group.flying(meter, ledger) + open(group)).sum()
+        let open = |held: &Held| if held.group.ran { 0 } else { held.landed(meter) };
+        self.groups.iter().map(|held| held.flying(meter) + open(held)).sum()
     }
 
     /// In flight at most, in all.
     pub fn len(&self) -> u64 {
-        let ids = |group: &Group| group.lanes.iter().map(|lane| lane.ids.len() as u64).sum::<u64>();
-        self.groups.iter().map(|group| ids(group).min(u64::from(group.fly))).sum()
+        self.groups.iter().map(Held::len).sum()
     }
 
     /// When something is next known by time alone.
     pub fn next_known(&self) -> Option<i64> {
-        self.groups.iter().map(|group| if group.ran { group.fly_until } else { group.run_until }).min()
+        self.groups().map(|group| if group.ran { group.fly_until } else { group.run_until }).min()
     }
 
-    /// The group of an earlier life.
-    pub fn group(&self, epoch: u32) -> Option<&Group> {
-        self.groups.iter().find(|group| group.epoch == epoch)
+    /// The lanes in which earlier lives may have something in flight, or may have had.
+    pub fn lanes(&self) -> impl Iterator<Item = u32> {
+        self.groups().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))
     }
 
-    /// Takes a settled id out. Gives its lane in this life, or none where it was settled before the row was written.
-    pub fn settle(&mut self, epoch: u32, old_lane: u32, seq: u64, first_attempt: bool) -> Option<u32> {
-        let group = self.groups.iter_mut().find(|group| group.epoch == epoch)?;
-        let lane = group.lanes.iter_mut().find(|lane| lane.old == old_lane)?;
-        let at = lane.ids.binary_search(&seq).ok()?;
-        lane.ids.remove(at);
+    /// Takes a settled id out, and says what that shows; none where it was settled before the row was written. `landed` hears of each
+    /// meter of which calls of that life turn out to have ended before: fewer of its calls are in flight than was thought.
+    pub fn settle(
+        &mut self,
+        epoch: u32,
+        old_lane: u32,
+        seq: u64,
+        first_attempt: bool,
+        ledger: &Ledger,
+        mut landed: impl FnMut(u32, u32),
+    ) -> Option<Ended> {
+        let held = self.groups.iter_mut().find(|held| held.group.epoch == epoch)?;
+        let lane = held.group.lanes.iter_mut().find(|lane| lane.old == old_lane)?;
+        let was_lease = lane.leases.binary_search(&seq).ok().map(|at| lane.leases.remove(at)).is_some();
+        if !was_lease {
+            let at = lane.spares.binary_search(&seq).ok()?;
+            lane.spares.remove(at);
+        }
+        let lane = lane.lane;
+        let (fly, spare) = (held.group.fly, held.group.spare);
         if first_attempt || mutant::is(Mutant::AnyAttempt) {
-            group.fly = group.fly.saturating_sub(1);
+            held.group.fly = fly.saturating_sub(1);
         }
-        Some(lane.lane)
+        if !was_lease {
+            held.group.spare = held.group.spare.saturating_sub(1);
+        }
+        let meters = ledger.meters(lane);
+        for &meter in meters {
+            if let Some(ids) = held.ids.get_mut(meter as usize) {
+                let n = if was_lease { &mut ids.leases } else { &mut ids.spares };
+                *n = n.saturating_sub(1);
+            }
+        }
+        let ran = held.group.ran.then_some(held.group.run_until);
+        if ran.is_some() && held.group.fly < fly {
+            for (meter, ids) in (0..).zip(&held.ids).filter(|(meter, _)| !meters.contains(meter)) {
+                let before = u64::from(ids.leases) + u64::from(ids.spares.min(spare));
+                let more = held.landed(meter).saturating_sub(before.saturating_sub(u64::from(fly)));
+                if more > 0 {
+                    landed(meter, u32::try_from(more).unwrap_or(u32::MAX));
+                }
+            }
+        }
+        Some(Ended { lane, since: held.group.since, ran })
     }
 
-    /// Whether an id is still open.
-    pub fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> bool {
-        let lane = |group: &&Group| {
-            group.lanes.iter().any(|lane| lane.old == old_lane && lane.ids.binary_search(&seq).is_ok())
-        };
-        self.groups.iter().any(|group| group.epoch == epoch && lane(&group))
+    /// Whether an id is still open, and its lane in this life.
+    pub fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> Option<u32> {
+        let group = self.groups().find(|group| group.epoch == epoch)?;
+        let lane = group.lanes.iter().find(|lane| lane.old == old_lane)?;
+        let open = lane.leases.binary_search(&seq).is_ok() || lane.spares.binary_search(&seq).is_ok();
+        open.then_some(lane.lane)
     }
 
-    /// The next group one of whose times has come by `now`, to be counted as settled then: the group as it was, the time, and
-    /// whether those in flight are meant (else the landed ones).
-    pub fn advance(&mut self, now: i64) -> Option<(Group, i64, bool)> {
-        let due = |group: &Group| if group.ran { group.fly_until <= now } else { group.run_until <= now };
+    /// The next group one of whose times has come by `now`: which of its calls are to be counted as settled then.
+    pub fn advance(&mut self, now: i64) -> Option<Landed> {
+        let due = |held: &Held| if held.group.ran { held.group.fly_until <= now } else { held.group.run_until <= now };
         let at = self.groups.iter().position(due)?;
-        if self.groups.get(at)?.ran {
-            let group = self.groups.remove(at);
-            let until = group.fly_until;
-            return Some((group, until, true));
+        let calls = |held: &Held, n: &dyn Fn(u32) -> u64| {
+            let each = (0..u32::try_from(held.ids.len()).unwrap_or(0)).map(|meter| (meter, n(meter)));
+            each.filter(|(_, n)| *n > 0).map(|(meter, n)| (meter, u32::try_from(n).unwrap_or(u32::MAX))).collect()
+        };
+        let whole = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        if self.groups.get(at)?.group.ran {
+            let held = self.groups.remove(at);
+            let calls = calls(&held, &|meter| held.flying(meter));
+            let lanes = held.group.lanes.iter().map(|lane| lane.lane).collect();
+            return Some(Landed { at: held.group.fly_until, calls, total: whole(held.len()), lanes });
         }
-        let group = self.groups.get_mut(at)?;
-        group.ran = true;
-        Some((group.clone(), group.run_until, false))
+        let held = self.groups.get_mut(at)?;
+        held.group.ran = true;
+        let held = self.groups.get(at)?;
+        let given: u64 = held.group.lanes.iter().map(|lane| lane.leases.len() as u64).sum::<u64>()
+            + u64::from(held.group.spare).min(held.group.lanes.iter().map(|lane| lane.spares.len() as u64).sum());
+        let calls = calls(held, &|meter| held.landed(meter));
+        Some(Landed {
+            at: held.group.run_until,
+            calls,
+            total: whole(given.saturating_sub(held.len())),
+            lanes: Vec::new(),
+        })
     }
 }

@@ -1,7 +1,8 @@
 //! The wait queue of one connection: who waits, in which order they go, and when each must be looked at again.
 //!
 //! Within an app: urgency (RFC 9218), then first come. Between apps: fair shares. Calls that meet different limits stand in lines of
-//! their own, so that one that is blocked does not hold up one that is not.
+//! their own, so that one that is blocked does not hold up one that is not: what all lines of a class share is asked once for all of them,
+//! and a line that limits of its own app block is parked until they may have room. So an event takes no longer, however many apps wait.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -9,8 +10,11 @@
 )]
 
 use super::checks::Checks;
+use super::order::{Order, Place};
 use super::seats::{NONE, Seats};
 use super::share::Share;
+use crate::places::{Admit, Places};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// RFC 9218: urgency is 0 to 7.
 pub const LEVELS: usize = 8;
@@ -41,6 +45,8 @@ pub struct Waiting {
     pub urgency: u8,
     /// Since when.
     pub arrived: i64,
+    /// When it last asked.
+    pub asked: i64,
     /// Until when.
     pub deadline: i64,
     /// The call's id.
@@ -56,6 +62,15 @@ impl Waiting {
     }
 }
 
+/// Whether those that wait may go.
+pub trait Room {
+    /// Whether what all calls of a class share has room for one more.
+    fn is_open(&mut self, class: u32) -> bool;
+    /// If a limit of its own app blocks a lane: when that may change by time alone, limiter milliseconds; `i64::MAX` if only an event of
+    /// the app can change it.
+    fn blocked_until(&mut self, lane: u32) -> Option<i64>;
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Level {
     head: u32,
@@ -65,49 +80,82 @@ struct Level {
 
 const EMPTY: Level = Level { head: NONE, tail: NONE, len: 0 };
 
+/// Calls of one lane that wait.
 #[derive(Debug, Clone)]
 struct Line {
     lane: u32,
+    class: u32,
+    len: u32,
     /// Bit i: somebody waits at level i.
     filled: u8,
     levels: [Level; LEVELS],
+    /// A limit of its own app blocks it: until then at least.
+    parked: Option<i64>,
+    /// Where it stands in the order of its class.
+    place: Option<Place>,
 }
 
 impl Line {
-    fn level(&mut self, urgency: u8) -> Option<&mut Level> {
-        self.levels.get_mut(usize::from(urgency))
+    const fn new(lane: u32, class: u32) -> Self {
+        Self { lane, class, len: 0, filled: 0, levels: [EMPTY; LEVELS], parked: None, place: None }
+    }
+
+    /// The level of its first call, and that call's seat.
+    fn first(&self) -> Option<(u8, u32)> {
+        let level = u8::try_from(self.filled.trailing_zeros()).ok().filter(|_| self.filled > 0)?;
+        Some((level, self.levels.get(usize::from(level))?.head))
     }
 }
 
 #[derive(Debug, Clone)]
 struct App {
     share: Share,
+    weight: u32,
     waiting: u32,
     lines: Vec<Line>,
 }
 
 /// The queue.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Queue {
     seats: Seats,
     apps: Vec<App>,
-    active: Vec<u32>,
+    orders: BTreeMap<u32, Order>,
+    /// Classes in which somebody waits who is not parked.
+    ready: BTreeSet<u32>,
+    parked: BTreeSet<(i64, u32, u32)>,
     virtual_time: u64,
     len: usize,
-    places: usize,
+    /// The places that callers hold, by app.
+    callers: Places<u32>,
     checks: Checks,
 }
 
 impl Queue {
-    /// A queue for apps of these weights, in the order of their table.
-    pub fn new(weights: impl Iterator<Item = u32>) -> Self {
-        let apps = weights.map(|weight| App { share: Share::new(weight), waiting: 0, lines: Vec::new() }).collect();
-        Self { apps, ..Self::default() }
+    /// A queue of so many places for apps of these weights, in the order of their table.
+    pub fn new(size: u32, weights: impl Iterator<Item = u32>) -> Self {
+        let apps = weights.map(|weight| App { share: Share::new(weight), weight, waiting: 0, lines: Vec::new() });
+        Self {
+            seats: Seats::default(),
+            apps: apps.collect(),
+            orders: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            parked: BTreeSet::new(),
+            virtual_time: 0,
+            len: 0,
+            callers: Places::new(size),
+            checks: Checks::default(),
+        }
+    }
+
+    /// Another app, at the end of the table.
+    pub fn add_app(&mut self, weight: u32) {
+        self.apps.push(App { share: Share::new(weight), weight, waiting: 0, lines: Vec::new() });
     }
 
     /// Calls whose callers wait.
     pub const fn callers(&self) -> usize {
-        self.len - self.places
+        self.callers.len() as usize
     }
 
     /// Nobody waits.
@@ -115,34 +163,96 @@ impl Queue {
         self.len == 0
     }
 
-    /// Takes a call in, to be looked at again at `check`. None for an app that is not in the table.
-    pub fn push(&mut self, call: Waiting, check: i64) -> Option<Ticket> {
+    /// Whether somebody waits whom no limit of the own app blocks, as far as is known.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Whether a caller of that app may have a place; or in whose stead.
+    pub fn admit(&self, app: u32) -> Admit<u32> {
+        let weight = self.apps.get(app as usize).map_or(1, |app| app.weight);
+        self.callers.admit(&app, weight)
+    }
+
+    /// The caller's call of an app that would go last.
+    pub fn last_of(&self, app: u32) -> Option<Ticket> {
+        let lines = &self.apps.get(app as usize)?.lines;
+        let levels = lines.iter().flat_map(|line| (0_u8..).zip(&line.levels));
+        let last = levels.filter_map(|(level, list)| Some((level, self.seats.last_caller(list.tail)?)));
+        last.max_by_key(|(level, ticket)| (*level, ticket.serial)).map(|(_, ticket)| ticket)
+    }
+
+    /// Takes a call in, of a lane of that class, to be looked at again at `check`. None for an app that is not in the table.
+    pub fn push(&mut self, call: Waiting, class: u32, check: i64) -> Option<Ticket> {
         let call = Waiting { urgency: call.urgency.min(LAST), ..call };
         let app = self.apps.get_mut(call.app as usize)?;
-        let line = match app.lines.iter().position(|line| line.lane == call.lane) {
-            Some(at) => at,
-            None => {
-                app.lines.push(Line { lane: call.lane, filled: 0, levels: [EMPTY; LEVELS] });
-                app.lines.len() - 1
-            }
-        };
-        let line = app.lines.get_mut(line)?;
-        let level = line.level(call.urgency)?;
-        let ticket = self.seats.sit(call, level.tail)?;
-        level.tail = ticket.slot;
-        level.len += 1;
-        if level.head == NONE {
-            level.head = ticket.slot;
-            line.filled |= 1 << call.urgency;
+        let level = usize::from(call.urgency);
+        let tail = app.lines.iter().find(|line| line.lane == call.lane).and_then(|line| line.levels.get(level));
+        let ticket = self.seats.sit(call, tail.map_or(NONE, |level| level.tail))?;
+        self.line_up(ticket.slot, &call, class);
+        if call.jobs == 0 {
+            let weight = self.apps.get(call.app as usize).map_or(1, |app| app.weight);
+            self.callers.take(call.app, weight);
         }
-        if app.waiting == 0 {
-            self.active.push(call.app);
-        }
-        app.waiting = app.waiting.saturating_add(call.calls());
         self.len += 1;
-        self.places += usize::from(call.jobs > 0);
         self.check_again(ticket, check);
         Some(ticket)
+    }
+
+    /// Puts a seated call at the end of its line.
+    fn line_up(&mut self, slot: u32, call: &Waiting, class: u32) {
+        let Some(app) = self.apps.get_mut(call.app as usize) else { return };
+        if app.waiting == 0 {
+            app.share.catch_up(self.virtual_time);
+        }
+        app.waiting = app.waiting.saturating_add(call.calls());
+        let at = app.lines.iter().position(|line| line.lane == call.lane).unwrap_or_else(|| {
+            app.lines.push(Line::new(call.lane, class));
+            app.lines.len() - 1
+        });
+        let Some(line) = app.lines.get_mut(at) else { return };
+        line.len += 1;
+        let parked = line.parked.is_some();
+        let Some(level) = line.levels.get_mut(usize::from(call.urgency)) else { return };
+        (level.tail, level.len) = (slot, level.len + 1);
+        let first = level.head == NONE;
+        if first {
+            level.head = slot;
+            line.filled |= 1 << call.urgency;
+        }
+        self.order(class).count(1, parked);
+        if first && !parked {
+            self.place(call.app, at);
+        }
+    }
+
+    fn order(&mut self, class: u32) -> &mut Order {
+        self.orders.entry(class).or_default()
+    }
+
+    /// Puts a line where it belongs in the order of its class, after its first call or its app's share has changed.
+    fn place(&mut self, app: u32, at: usize) {
+        let Some(entry) = self.apps.get_mut(app as usize) else { return };
+        let (tag, Some(line)) = (entry.share.tag(), entry.lines.get_mut(at)) else { return };
+        let first = line.first().filter(|_| line.parked.is_none());
+        let place = first.and_then(|(level, seat)| {
+            let serial = self.seats.ticket(seat)?.serial;
+            Some(Place { tag, level, serial, app, lane: line.lane })
+        });
+        let (before, class) = (std::mem::replace(&mut line.place, place), line.class);
+        let order = self.order(class);
+        order.move_to(before, place);
+        if order.is_empty() {
+            self.ready.remove(&class);
+        } else {
+            self.ready.insert(class);
+        }
+    }
+
+    fn place_all(&mut self, app: u32) {
+        for at in 0..self.apps.get(app as usize).map_or(0, |app| app.lines.len()) {
+            self.place(app, at);
+        }
     }
 
     /// A place of jobs stands for another number of them.
@@ -159,6 +269,13 @@ impl Queue {
         self.seats.get(ticket)
     }
 
+    /// A waiting call asks again: it may wait until then.
+    pub fn ask_again(&mut self, ticket: Ticket, asked: i64, deadline: i64) {
+        if let Some(call) = self.seats.get_mut(ticket) {
+            (call.asked, call.deadline) = (asked, deadline);
+        }
+    }
+
     /// The ticket of the call of this id, if it waits.
     pub fn find(&self, id: u128) -> Option<Ticket> {
         self.seats.find(id)
@@ -166,10 +283,32 @@ impl Queue {
 
     /// Takes a call out, wherever it stands.
     pub fn remove(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let (call, at) = self.take_out(ticket)?;
+        self.tidy(call.app, at);
+        Some(call)
+    }
+
+    /// Takes a call out because it goes, and charges its app.
+    pub fn serve(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let (call, at) = self.take_out(ticket)?;
+        if let Some(app) = self.apps.get_mut(call.app as usize) {
+            app.share.charge(self.virtual_time);
+        }
+        self.tidy(call.app, at);
+        self.place_all(call.app);
+        Some(call)
+    }
+
+    /// Takes a call out of its seat and its line; and the line's place among its app's.
+    fn take_out(&mut self, ticket: Ticket) -> Option<(Waiting, usize)> {
         let (call, before, behind) = self.seats.leave(ticket)?;
         let app = self.apps.get_mut(call.app as usize)?;
-        let line = app.lines.iter_mut().find(|line| line.lane == call.lane)?;
-        let level = line.level(call.urgency)?;
+        app.waiting = app.waiting.saturating_sub(call.calls());
+        let at = app.lines.iter().position(|line| line.lane == call.lane)?;
+        let line = app.lines.get_mut(at)?;
+        let (class, parked) = (line.class, line.parked.is_some());
+        line.len -= 1;
+        let level = line.levels.get_mut(usize::from(call.urgency))?;
         level.len -= 1;
         if level.head == ticket.slot {
             level.head = behind;
@@ -180,73 +319,151 @@ impl Queue {
         if level.len == 0 {
             line.filled &= !(1 << call.urgency);
         }
-        app.waiting = app.waiting.saturating_sub(call.calls());
-        if app.waiting == 0 {
-            app.lines.clear();
-            self.active.retain(|&active| active != call.app);
-        }
+        self.order(class).count(-1, parked);
         self.len -= 1;
-        self.places -= usize::from(call.jobs > 0);
-        Some(call)
+        if call.jobs == 0 {
+            self.callers.leave(&call.app);
+        }
+        Some((call, at))
     }
 
-    /// Who goes next, of those whose lane is not `blocked`. Moves virtual time on to the fair choice's start.
-    pub fn next(&mut self, mut blocked: impl FnMut(u32) -> bool) -> Option<Ticket> {
-        // Most often there is nothing to be fair between.
-        if let [only] = *self.active.as_slice() {
-            let app = self.apps.get(only as usize)?;
-            let (_, ticket) = self.first(app, &mut blocked)?;
-            self.virtual_time = app.share.start(self.virtual_time);
-            return Some(ticket);
-        }
-        let mut fair: Option<(u64, u8, Ticket)> = None;
-        let mut urgent: Option<(u8, u64, Ticket)> = None;
-        for app in self.active.iter().filter_map(|&app| self.apps.get(app as usize)) {
-            let Some((level, ticket)) = self.first(app, &mut blocked) else { continue };
-            let start = app.share.start(self.virtual_time);
-            let by_share = (start, level, ticket);
-            if fair.is_none_or(|best| before(&by_share, &best)) {
-                fair = Some(by_share);
+    /// A line has one call less: it moves in the order of its class, or is no more.
+    fn tidy(&mut self, app: u32, at: usize) {
+        let line = self.apps.get(app as usize).and_then(|app| app.lines.get(at));
+        if line.is_some_and(|line| line.len == 0) {
+            self.unpark_line(app, at);
+            self.place(app, at);
+            if let Some(app) = self.apps.get_mut(app as usize) {
+                app.lines.swap_remove(at);
             }
-            let by_urgency = (level, start, ticket);
-            if app.share.at_liberty(self.virtual_time, app.waiting)
-                && urgent.is_none_or(|best| before(&by_urgency, &best))
+        } else {
+            self.place(app, at);
+        }
+    }
+
+    /// Who goes next, of those for whom there is room. Moves virtual time on to the fair choice's start.
+    pub fn next(&mut self, room: &mut impl Room) -> Option<Ticket> {
+        let mut fair: Option<(u64, Place)> = None;
+        let mut at = 0;
+        while let Some(&class) = self.ready.range(at..).next() {
+            at = class + 1;
+            if room.is_open(class)
+                && let Some(first) = self.first_of(class, room)
             {
-                urgent = Some(by_urgency);
+                let start = first.tag.max(self.virtual_time);
+                let key = |start: u64, place: &Place| (start, place.level, place.serial);
+                if fair.is_none_or(|(other, held)| key(start, &first) < key(other, &held)) {
+                    fair = Some((start, first));
+                }
             }
         }
-        let (start, level, ticket) = fair?;
-        self.virtual_time = start;
-        match urgent {
-            Some((pressing, _, other)) if pressing < level => Some(other),
-            _ => Some(ticket),
+        let (start, fair) = fair?;
+        self.virtual_time = self.virtual_time.max(start);
+        let first = self.pressing(fair.level, room).unwrap_or(fair);
+        self.first_ticket(&first)
+    }
+
+    /// The first line in the order of a class that no limit of its own app blocks; those that one does block are parked.
+    fn first_of(&mut self, class: u32, room: &mut impl Room) -> Option<Place> {
+        loop {
+            let first = self.orders.get(&class)?.first()?;
+            let Some(until) = room.blocked_until(first.lane) else { return Some(first) };
+            self.park(&first, until);
         }
     }
 
-    fn first(&self, app: &App, blocked: &mut impl FnMut(u32) -> bool) -> Option<(u8, Ticket)> {
-        let mut best: Option<(u8, Ticket)> = None;
-        for line in &app.lines {
-            let (level, first) = match u8::try_from(line.filled.trailing_zeros()) {
-                Ok(level) if line.filled > 0 => (level, line.levels.get(usize::from(level))),
-                _ => continue,
-            };
-            let Some(ticket) = first.and_then(|first| self.seats.ticket(first.head)) else { continue };
-            let better = best.is_none_or(|(other, held)| (level, ticket.serial) < (other, held.serial));
-            if better && !blocked(line.lane) {
-                best = Some((level, ticket));
+    /// A call more urgent than `level` that may overtake: its app asks for little, and is not far ahead of its share.
+    fn pressing(&mut self, level: u8, room: &mut impl Room) -> Option<Place> {
+        /// Lines looked at in each class: an app that is too far ahead goes by its share, and so may one behind it.
+        const LOOKED_AT: usize = 4;
+        if level == 0 {
+            return None;
+        }
+        let mut best: Option<Place> = None;
+        let mut at = 0;
+        while let Some(&class) = self.ready.range(at..).next() {
+            at = class + 1;
+            if !room.is_open(class) {
+                continue;
+            }
+            let Some(order) = self.orders.get(&class) else { continue };
+            for place in order.most_urgent(level).take(LOOKED_AT) {
+                let Some(app) = self.apps.get(place.app as usize) else { continue };
+                let key = |place: &Place| (place.level, place.tag.max(self.virtual_time), place.serial);
+                if app.share.at_liberty(self.virtual_time, app.waiting)
+                    && best.is_none_or(|held| key(&place) < key(&held))
+                    && room.blocked_until(place.lane).is_none()
+                {
+                    best = Some(place);
+                }
             }
         }
         best
     }
 
-    /// A call of that app goes: it is charged, whether it had waited or not.
+    fn first_ticket(&self, place: &Place) -> Option<Ticket> {
+        let app = self.apps.get(place.app as usize)?;
+        let line = app.lines.iter().find(|line| line.lane == place.lane)?;
+        self.seats.ticket(line.first()?.1)
+    }
+
+    fn park(&mut self, place: &Place, until: i64) {
+        let Some(app) = self.apps.get_mut(place.app as usize) else { return };
+        let Some(at) = app.lines.iter().position(|line| line.lane == place.lane) else { return };
+        let Some(line) = app.lines.get_mut(at) else { return };
+        line.parked = Some(until);
+        let (class, len) = (line.class, line.len);
+        self.parked.insert((until, place.app, place.lane));
+        self.order(class).park(len);
+        self.place(place.app, at);
+    }
+
+    fn unpark_line(&mut self, app: u32, at: usize) {
+        let Some(line) = self.apps.get_mut(app as usize).and_then(|app| app.lines.get_mut(at)) else { return };
+        let Some(until) = line.parked.take() else { return };
+        let (lane, class, len) = (line.lane, line.class, line.len);
+        self.parked.remove(&(until, app, lane));
+        self.order(class).unpark(len);
+        // While it was blocked it has saved nothing up.
+        if let Some(entry) = self.apps.get_mut(app as usize) {
+            entry.share.catch_up(self.virtual_time);
+        }
+        self.place_all(app);
+    }
+
+    /// An app's own limits may have room again.
+    pub fn unpark(&mut self, app: u32) {
+        for at in 0..self.apps.get(app as usize).map_or(0, |app| app.lines.len()) {
+            self.unpark_line(app, at);
+        }
+    }
+
+    /// Limits of apps' own may have room again by now.
+    pub fn unpark_due(&mut self, time: i64) {
+        while let Some(&(until, app, _)) = self.parked.first()
+            && until <= time
+        {
+            self.unpark(app);
+        }
+    }
+
+    /// Any limit may have room again: a day has turned, or the rate has risen.
+    pub fn unpark_all(&mut self) {
+        self.unpark_due(i64::MAX);
+    }
+
+    /// When the first of those that limits of their own app block may go.
+    pub fn next_unpark(&self) -> Option<i64> {
+        self.parked.first().map(|(until, ..)| *until).filter(|until| *until < i64::MAX)
+    }
+
+    /// A call of that app goes that has not waited: whoever could go before it has gone.
     pub fn charge(&mut self, app: u32) {
-        if let Some(app) = self.apps.get_mut(app as usize) {
-            let start = app.share.start(self.virtual_time);
-            app.share.charge(self.virtual_time);
-            if self.len == 0 {
-                self.virtual_time = start;
-            }
+        let Some(entry) = self.apps.get_mut(app as usize) else { return };
+        self.virtual_time = entry.share.start(self.virtual_time);
+        entry.share.charge(self.virtual_time);
+        if entry.waiting > 0 {
+            self.place_all(app);
         }
     }
 
@@ -263,17 +480,26 @@ impl Queue {
         lines.flat_map(|line| line.levels.iter().take(levels)).map(|level| u64::from(level.len)).sum()
     }
 
-    /// All calls that wait in the lanes that `counts` names.
-    pub fn waiting(&self, mut counts: impl FnMut(u32) -> bool) -> u64 {
-        let apps = self.active.iter().filter_map(|&app| self.apps.get(app as usize));
-        let lines = apps.flat_map(|app| &app.lines).filter(|line| counts(line.lane));
-        lines.flat_map(|line| &line.levels).map(|level| u64::from(level.len)).sum()
+    /// All calls of one app that wait in the lanes that `counts` names.
+    pub fn waiting_of(&self, app: u32, counts: impl Fn(u32) -> bool) -> u64 {
+        let lines = self.apps.get(app as usize).map_or(&[][..], |app| &app.lines);
+        lines.iter().filter(|line| counts(line.lane)).map(|line| u64::from(line.len)).sum()
     }
 
-    /// The lanes in which somebody waits.
-    pub fn lanes(&self) -> impl Iterator<Item = u32> + '_ {
-        let apps = self.active.iter().filter_map(|&app| self.apps.get(app as usize));
-        apps.flat_map(|app| &app.lines).filter(|line| line.filled > 0).map(|line| line.lane)
+    /// All calls that wait in a class.
+    pub fn waiting_in(&self, class: u32) -> u64 {
+        self.orders.get(&class).map_or(0, |order| order.waiting())
+    }
+
+    /// Calls that wait in a class and that no limit of their own app blocks, as far as is known once its first is no such call.
+    pub fn ready_in(&mut self, class: u32, room: &mut impl Room) -> u64 {
+        let first = self.first_of(class, room);
+        self.orders.get(&class).filter(|_| first.is_some()).map_or(0, |order| order.ready())
+    }
+
+    /// The classes in which somebody waits whom no limit of the own app blocks, as far as is known.
+    pub fn ready_classes(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ready.iter().copied()
     }
 
     /// The tickets of those whose callers wait, oldest first.
@@ -300,10 +526,51 @@ impl Queue {
     pub fn next_check(&mut self) -> Option<i64> {
         self.checks.next(|ticket| self.seats.get(ticket).is_some())
     }
-}
 
-fn before<A: Ord, B: Ord>(one: &(A, B, Ticket), other: &(A, B, Ticket)) -> bool {
-    (&one.0, &one.1, one.2.serial) < (&other.0, &other.1, other.2.serial)
+    /// Everybody who waits, in the order in which they came.
+    pub fn everybody(&self) -> Vec<(Ticket, Waiting)> {
+        self.seats.all()
+    }
+
+    /// Gives everybody the place that another policy says, in the order in which they came; they keep their tickets. `apps`: for each app of
+    /// the new table its weight, and its number in the old one. `class_of` and `call` tell what becomes of each.
+    pub fn rearrange(
+        &mut self,
+        size: u32,
+        apps: impl Iterator<Item = (u32, Option<u32>)>,
+        mut call: impl FnMut(Ticket, &Waiting) -> Option<(Waiting, u32)>,
+    ) -> Vec<Ticket> {
+        let old = std::mem::take(&mut self.apps);
+        let share = |weight: u32, before: Option<u32>| {
+            let known = before.and_then(|at| old.get(at as usize)).map(|app| app.share);
+            known.map_or_else(|| Share::new(weight), |share| share.weighed(weight))
+        };
+        let fresh = |(weight, before)| App { share: share(weight, before), weight, waiting: 0, lines: Vec::new() };
+        self.apps = apps.map(fresh).collect();
+        (self.orders, self.ready, self.parked) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        self.callers = Places::new(size);
+        let mut gone = Vec::new();
+        for ticket in self.seats.detach() {
+            let Some(before) = self.seats.get(ticket).copied() else { continue };
+            let Some((after, class)) = call(ticket, &before) else {
+                self.seats.leave(ticket);
+                self.len -= 1;
+                gone.push(ticket);
+                continue;
+            };
+            let app = self.apps.get(after.app as usize);
+            let line = app.and_then(|app| app.lines.iter().find(|line| line.lane == after.lane));
+            let tail =
+                line.and_then(|line| line.levels.get(usize::from(after.urgency))).map_or(NONE, |level| level.tail);
+            self.seats.move_to(ticket, after, tail);
+            self.line_up(ticket.slot, &after, class);
+            if after.jobs == 0 {
+                let weight = self.apps.get(after.app as usize).map_or(1, |app| app.weight);
+                self.callers.take(after.app, weight);
+            }
+        }
+        gone
+    }
 }
 
 #[cfg(test)]
@@ -311,24 +578,35 @@ mod tests {
     use super::*;
 
     fn call(app: u32, urgency: u8) -> Waiting {
-        Waiting { app, lane: app, urgency, arrived: 0, deadline: 10_000, call: 0, jobs: 0 }
+        Waiting { app, lane: app, urgency, arrived: 0, asked: 0, deadline: 10_000, call: 0, jobs: 0 }
+    }
+
+    /// The shared limits have room; when each lane's own have.
+    struct Lanes<F: FnMut(u32) -> Option<i64>>(F);
+
+    impl<F: FnMut(u32) -> Option<i64>> Room for Lanes<F> {
+        fn is_open(&mut self, _: u32) -> bool {
+            true
+        }
+
+        fn blocked_until(&mut self, lane: u32) -> Option<i64> {
+            (self.0)(lane)
+        }
     }
 
     fn fill(queue: &mut Queue, calls: usize, app: u32, urgency: u8) {
-        (0..calls).for_each(|_| assert!(queue.push(call(app, urgency), 0).is_some()));
+        (0..calls).for_each(|_| assert!(queue.push(call(app, urgency), 0, 0).is_some()));
     }
 
     fn serve(queue: &mut Queue) -> Waiting {
-        let ticket = queue.next(|_| false).unwrap();
-        let call = queue.remove(ticket).unwrap();
-        queue.charge(call.app);
-        call
+        let ticket = queue.next(&mut Lanes(|_| None)).unwrap();
+        queue.serve(ticket).unwrap()
     }
 
     #[test]
     fn each_quiet_app_goes_before_the_noisy_one_whatever_urgency_it_claims() {
         for claimed in [0, 3] {
-            let mut queue = Queue::new([1; 8].into_iter());
+            let mut queue = Queue::new(1_000, [1; 8].into_iter());
             fill(&mut queue, 200, 0, claimed);
             (1..8).for_each(|app| fill(&mut queue, 1, app, 3));
             let mut served: Vec<_> = (0..8).map(|_| serve(&mut queue).app).collect();
@@ -339,10 +617,10 @@ mod tests {
 
     #[test]
     fn weights_three_to_one_give_three_to_one() {
-        let mut queue = Queue::new([3, 1].into_iter());
+        let mut queue = Queue::new(1_000, [3, 1].into_iter());
         for _ in 0..400 {
-            queue.push(call(0, 3), 0).unwrap();
-            queue.push(call(1, 3), 0).unwrap();
+            queue.push(call(0, 3), 0, 0).unwrap();
+            queue.push(call(1, 3), 0, 0).unwrap();
         }
         let first = (0..400).filter(|_| serve(&mut queue).app == 0).count();
         assert!((285..=315).contains(&first), "{first} of 400");
@@ -350,37 +628,44 @@ mod tests {
 
     #[test]
     fn a_few_urgent_calls_overtake_and_are_charged_for() {
-        let mut queue = Queue::new([1, 1].into_iter());
+        let mut queue = Queue::new(1_000, [1, 1].into_iter());
         fill(&mut queue, 20, 0, 5);
         fill(&mut queue, 4, 1, 0);
         assert_eq!((0..4).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [1; 4]);
-        queue.push(call(1, 5), 0).unwrap();
+        queue.push(call(1, 5), 0, 0).unwrap();
         assert_eq!((0..3).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [0; 3]);
     }
 
     #[test]
     fn within_an_app_the_urgent_go_first_then_first_come() {
-        let mut queue = Queue::new([1].into_iter());
+        let mut queue = Queue::new(1_000, [1].into_iter());
         for (urgency, id) in [(3, 1), (0, 2), (7, 3), (0, 4)] {
-            queue.push(Waiting { call: id, ..call(0, urgency) }, 0).unwrap();
+            queue.push(Waiting { call: id, ..call(0, urgency) }, 0, 0).unwrap();
         }
         assert_eq!((0..4).map(|_| serve(&mut queue).call).collect::<Vec<_>>(), [2, 4, 1, 3]);
     }
 
     #[test]
     fn a_call_that_is_blocked_is_passed_by_and_keeps_its_turn() {
-        let mut queue = Queue::new([1, 1].into_iter());
-        queue.push(call(0, 3), 0).unwrap();
-        queue.push(call(1, 3), 0).unwrap();
-        let ticket = queue.next(|lane| lane == 0).unwrap();
+        let mut queue = Queue::new(1_000, [1, 1].into_iter());
+        queue.push(call(0, 3), 0, 0).unwrap();
+        queue.push(call(1, 3), 0, 0).unwrap();
+        let ticket = queue.next(&mut Lanes(|lane| (lane == 0).then_some(70))).unwrap();
         assert_eq!(queue.get(ticket).unwrap().app, 1);
-        assert!(queue.next(|_| true).is_none());
+        assert!(queue.next(&mut Lanes(|_| Some(i64::MAX))).is_none());
+        queue.unpark_due(69);
+        assert!(queue.next(&mut Lanes(|_| None)).is_none(), "nothing has changed");
+        assert_eq!(queue.next_unpark(), Some(70));
+        queue.unpark_due(70);
+        assert_eq!(serve(&mut queue).app, 0);
+        queue.unpark(1);
+        assert_eq!(serve(&mut queue).app, 1);
     }
 
     #[test]
     fn one_that_leaves_from_the_middle_frees_its_place() {
-        let mut queue = Queue::new([1].into_iter());
-        let tickets: Vec<_> = (0..3).map(|id| queue.push(Waiting { call: id, ..call(0, 3) }, 5).unwrap()).collect();
+        let mut queue = Queue::new(1_000, [1].into_iter());
+        let tickets: Vec<_> = (0..3).map(|id| queue.push(Waiting { call: id, ..call(0, 3) }, 0, 5).unwrap()).collect();
         queue.remove(tickets[1]).unwrap();
         assert!(queue.remove(tickets[1]).is_none());
         assert_eq!(queue.callers(), 2);
@@ -390,11 +675,59 @@ mod tests {
 
     #[test]
     fn checks_of_calls_that_left_do_not_pile_up() {
-        let mut queue = Queue::new([1].into_iter());
+        let mut queue = Queue::new(1_000, [1].into_iter());
         for _ in 0..10_000 {
-            let ticket = queue.push(call(0, 3), 1_000).unwrap();
+            let ticket = queue.push(call(0, 3), 0, 1_000).unwrap();
             queue.remove(ticket).unwrap();
         }
         assert!(queue.checks.len() < 200);
+    }
+
+    #[test]
+    fn the_last_caller_of_an_app_is_the_least_urgent_and_of_these_the_latest() {
+        let mut queue = Queue::new(10, [1].into_iter());
+        for (urgency, id, jobs) in [(3, 1, 0), (5, 2, 0), (5, 3, 0), (5, 0, 9), (0, 5, 0)] {
+            queue.push(Waiting { call: id, jobs, ..call(0, urgency) }, 0, 0).unwrap();
+        }
+        let last = queue.last_of(0).unwrap();
+        assert_eq!(queue.get(last).unwrap().call, 3, "a place of jobs is no caller's");
+    }
+
+    #[test]
+    fn an_app_that_a_third_one_blocked_all_along_gets_its_share_and_no_more() {
+        // App 2 waits for its own limit for ever; app 0 has gone alone for long; then app 1 comes.
+        let mut queue = Queue::new(1_000, [1; 3].into_iter());
+        queue.push(call(2, 5), 0, 0).unwrap();
+        let mut own = Lanes(|lane| (lane == 2).then_some(i64::MAX));
+        assert!(queue.next(&mut own).is_none());
+        (0..3_000).for_each(|_| queue.charge(0));
+        (0..40).for_each(|_| {
+            queue.push(call(0, 3), 0, 0).unwrap();
+            queue.push(call(1, 3), 0, 0).unwrap();
+        });
+        let of_first = (0..40).filter(|_| {
+            let ticket = queue.next(&mut own).unwrap();
+            queue.serve(ticket).unwrap().app == 0
+        });
+        assert!((19..=21).contains(&of_first.count()));
+    }
+
+    #[test]
+    fn places_are_rearranged_with_their_tickets_and_in_their_order() {
+        let mut queue = Queue::new(10, [1, 1].into_iter());
+        let tickets: Vec<_> = (0..4_u32)
+            .map(|id| {
+                let waiting = Waiting { call: u128::from(id), ..call(id % 2, 3) };
+                queue.push(waiting, id % 2, 7).unwrap()
+            })
+            .collect();
+        // The first app has left; the second is now the first, and its lane another.
+        let gone = queue.rearrange(10, [(1, Some(1))].into_iter(), |_, waiting| {
+            (waiting.app == 1).then_some((Waiting { app: 0, lane: 9, ..*waiting }, 0))
+        });
+        assert_eq!(gone, [tickets[0], tickets[2]]);
+        assert_eq!((queue.callers(), queue.get(tickets[3]).unwrap().lane), (2, 9));
+        assert_eq!((serve(&mut queue).call, serve(&mut queue).call), (1, 3));
+        assert!(queue.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
 
 use super::PermitId;
+use super::lanes::NONE;
 use super::meter::{Gauge, Stands};
 use super::rule::{Kind, Unit};
 use super::state::{Now, Throttle};
@@ -74,8 +75,10 @@ impl Throttle {
         let time = self.clock.last();
         let mut reports = Vec::new();
         for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
-            let meters = (0..).zip(&self.meters).filter(|(_, meter)| meter.stands == Stands::Limit(at));
-            let meters: Vec<u32> = meters.map(|(meter, _)| meter).collect();
+            let place = at as usize;
+            let own = self.own.iter().filter_map(|own| own.get(place.saturating_add(1)));
+            let all = own.chain(self.shared.get(place)).copied();
+            let meters: Vec<u32> = all.filter(|meter| *meter != NONE).collect();
             let fullest = meters.into_iter().max_by_key(|meter| self.used(*meter, time));
             let meter = fullest.unwrap_or(u32::MAX);
             let (used, reset_at) = (self.used(meter, time), self.reset_at(meter));
@@ -132,9 +135,10 @@ impl Throttle {
     /// The connection's own day.
     pub fn day(&self) -> Option<DayReport> {
         let days = self.calendars.first()?;
-        let budgets = self.meters.iter().filter(|meter| meter.stands == Stands::Budget);
-        let apps = budgets.filter_map(|meter| match (&meter.gauge, meter.app) {
-            (Gauge::Daily { count, .. }, Some(app)) => Some((self.apps.get(app as usize)?.name.clone(), count.used)),
+        let budgets =
+            self.apps.iter().zip(&self.own).filter_map(|(app, own)| Some((app, self.gauge_of(*own.first()?)?)));
+        let apps = budgets.filter_map(|(app, gauge)| match gauge {
+            Gauge::Daily { count, .. } => Some((app.name.clone(), count.used)),
             _ => None,
         });
         let day = days.today();

@@ -1,165 +1,190 @@
 //! The stored form: one row a connection, from which the next life knows all that this one may have granted.
 //!
-//! The first byte is the version; the rest is its [`wire`] form, in which the fields' order is the format. `tests/throttle_row.rs` pins it.
+//! The first byte is the version; the rest is its [`wire`] form, in which the fields' order is the format. `tests/throttle/row.rs` pins it.
+//! A row holds the limits that it was written under: a life that begins under others begins with theirs, and then takes the policy's edit
+//! as any other.
 
-#![expect(
-    clippy::arithmetic_side_effects,
-    reason = "places among at most 33 meters, and spare permits that are at most 256 a lane"
-)]
+#![expect(clippy::arithmetic_side_effects, reason = "spare permits that are at most 256 a lane, and ages")]
 
 use super::adaptive::Adaptive;
 use super::block::MOST_SPARE;
 use super::clock::Clock;
 use super::daily::{Calendar, Daily};
+use super::history::{History, Stretch};
+use super::lanes::Lane;
 use super::meter::{Gauge, Meter, Stands};
 use super::past::{Group, Past, PastLane};
-use super::queue::Queue;
-use super::rule::{Kind, Limit};
+use super::row_before;
+use super::rule::{Limit, Mode};
 use super::state::{AppRule, Now, Plan, Throttle};
 use crate::civil::{Day, Reset};
 use crate::wire::{self, wire};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Version 1 had no vendor counts: it is a row of version 2 with the last list left out.
-const VERSION: u8 = 2;
+/// Versions 1 and 2 are read by [`row_before`].
+const VERSION: u8 = 3;
 const BUDGET: u32 = u32::MAX;
 
-struct Row {
-    epoch: u32,
-    offset: i64,
-    time: i64,
-    wall: i64,
-    life: i64,
-    limits: Vec<(String, u8)>,
-    apps: Vec<String>,
-    calendars: Vec<(Reset, Day)>,
-    lanes: Vec<RowLane>,
-    ceiling: u64,
-    until: i64,
-    meters: Vec<RowMeter>,
-    groups: Vec<Group>,
-    adaptive: Adaptive,
-    last_settled: i64,
-    /// The vendor's own counts: a meter's place in `meters`, and the figure.
-    vendor: Vec<(u32, u64)>,
+/// What is stored of a connection. Times are limiter milliseconds.
+pub(super) struct Row {
+    pub epoch: u32,
+    pub offset: i64,
+    pub time: i64,
+    pub wall: i64,
+    pub life: i64,
+    pub mode: Mode,
+    pub limits: Vec<Limit>,
+    /// The connection's own day first.
+    pub calendars: Vec<(Reset, Day)>,
+    /// Of apps that have counts or permits: name.
+    pub apps: Vec<String>,
+    pub lanes: Vec<RowLane>,
+    pub ceiling: u64,
+    pub until: i64,
+    /// Permits that may still be given out, over all lanes.
+    pub spare: u32,
+    pub meters: Vec<RowMeter>,
+    /// What limits by app begin with: the limit, and the count.
+    pub before: Vec<(u32, RowGauge)>,
+    pub groups: Vec<Group>,
+    pub adaptive: Adaptive,
+    pub history: Vec<Stretch>,
+    pub known_from: Option<i64>,
+    pub bytes_known_from: Option<i64>,
 }
 
 wire!(struct Row {
-    epoch, offset, time, wall, life, limits, apps, calendars, lanes, ceiling, until, meters, groups, adaptive,
-    last_settled, vendor,
+    epoch, offset, time, wall, life, mode, limits, calendars, apps, lanes, ceiling, until, spare, meters, before, groups, adaptive,
+    history, known_from, bytes_known_from,
 });
 
-struct RowLane {
-    app: u32,
-    mask: u32,
-    seq: u64,
-    spare: u32,
-    leases: Vec<u64>,
+pub(super) struct RowLane {
+    /// Its number, which its permits' ids carry.
+    pub lane: u32,
+    /// A number in `apps`.
+    pub app: u32,
+    pub mask: u32,
+    pub seq: u64,
+    pub spare: u32,
+    pub leases: Vec<u64>,
 }
 
-wire!(struct RowLane { app, mask, seq, spare, leases });
+wire!(struct RowLane { lane, app, mask, seq, spare, leases });
 
-struct RowMeter {
-    limit: u32,
-    app: Option<u32>,
-    gauge: RowGauge,
+pub(super) struct RowMeter {
+    /// The limit's place in the plan; or a budget's mark.
+    pub limit: u32,
+    /// A number in `apps`.
+    pub app: Option<u32>,
+    pub gauge: RowGauge,
+    /// The vendor's own count.
+    pub vendor: Option<u64>,
+    /// What its pool has not been told of.
+    pub owes: u64,
 }
 
-wire!(struct RowMeter { limit, app, gauge });
+wire!(struct RowMeter { limit, app, gauge, vendor, owes });
 
-enum RowGauge {
-    /// The span, and settlements as ages at `time` with their counts.
-    Window(i64, Vec<(i64, u32)>),
-    /// Theoretical arrival time, microseconds.
-    Bucket(i64),
-    /// The calendar, used today, used the day before.
-    Daily(u32, u64, u64),
-    Slots,
+pub(super) enum RowGauge {
+    /// Until when settled calls count, as what each adds to the one before, from `time` on; and how many.
+    Window(Vec<(i64, u32)>),
+    /// What is owed, in halves.
+    Bucket(u64, u64),
+    /// Used today, used the day before.
+    Daily(u64, u64),
 }
 
-wire!(enum RowGauge { 0 Window(a, b), 1 Bucket(a), 2 Daily(a, b, c), 3 Slots });
-
-const fn kind(limit: &Limit) -> u8 {
-    match limit.kind {
-        Kind::TokenBucket { .. } => 0,
-        Kind::RollingWindow { .. } => 1,
-        Kind::RollingDay { .. } => 2,
-        Kind::Daily { .. } => 3,
-        Kind::Concurrency { .. } => 4,
-    }
-}
+wire!(enum RowGauge { 0 Window(a), 1 Bucket(a, b), 2 Daily(a, b) });
 
 impl Throttle {
     /// Everything, to be stored.
-    pub(super) fn row(&self) -> Vec<u8> {
+    pub(super) fn row(&mut self) -> Vec<u8> {
         let time = self.clock.last();
-        let mut lanes: Vec<_> = self.ledger.lanes().map(|(_, lane)| row_lane(lane)).collect();
+        let mut apps = Names::default();
+        let mut leases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for (_, lease) in self.ledger.leases() {
-            if let Some(lane) = lanes.get_mut(lease.lane as usize) {
-                lane.leases.push(lease.seq);
+            leases.entry(lease.lane).or_default().push(lease.seq);
+        }
+        // Those of earlier lives' permits too: the next life knows them by app and limits.
+        let past: BTreeSet<u32> = self.past.lanes().collect();
+        let mut lanes = Vec::new();
+        for (at, lane) in self.ledger.lanes.iter() {
+            let mut leases = leases.remove(&at).unwrap_or_default();
+            if lane.spare > 0 || !leases.is_empty() || past.contains(&at) {
+                leases.sort_unstable();
+                lanes.push(row_lane(at, lane, apps.number(lane.app), leases));
             }
         }
+        let refill = self.refill.at(time, self.adaptive.factor());
+        let stored = |gauge: &Gauge| row_gauge(gauge, time, refill);
+        let mut meters = Vec::new();
+        for meter in &self.meters {
+            let owes = meter.loan.as_ref().map_or(0, |loan| loan.owes);
+            if let Some(gauge) = stored(&meter.gauge)
+                && (meter.vendor.is_some() || owes > 0 || !is_nothing(&gauge))
+            {
+                let limit = if let Stands::Limit(at) = meter.stands { at } else { BUDGET };
+                let app = meter.app.map(|app| apps.number(app));
+                meters.push(RowMeter { limit, app, gauge, vendor: meter.vendor, owes });
+            }
+        }
+        let before = (0..).zip(&self.before).filter_map(|(at, gauge)| Some((at, stored(gauge.as_ref()?)?)));
         let row = Row {
             epoch: self.epoch,
             offset: self.clock.offset(),
             time,
             wall: self.wall,
             life: self.life_ms(),
-            limits: self.plan.limits.iter().map(|limit| (limit.name.clone(), kind(limit))).collect(),
-            apps: self.apps.iter().map(|app| app.name.clone()).collect(),
+            mode: self.plan.mode,
+            limits: self.plan.limits.clone(),
             calendars: self.calendars.iter().map(|days| (days.reset().clone(), days.today().clone())).collect(),
             lanes,
             ceiling: self.block.ceiling().max(self.ledger.len() as u64),
             until: self.block.until().max(time),
-            meters: self.meters.iter().map(|meter| row_meter(meter, time)).collect(),
-            groups: self.past.groups().to_vec(),
+            spare: u32::try_from(self.block.left()).unwrap_or(u32::MAX),
+            meters,
+            before: before.filter(|(_, gauge)| !is_nothing(gauge)).collect(),
+            groups: self.past.groups().cloned().collect(),
             adaptive: self.adaptive,
-            last_settled: self.last_settled,
-            vendor: (0..).zip(&self.meters).filter_map(|(at, meter)| Some((at, meter.vendor?))).collect(),
+            history: self.history.stored(time),
+            known_from: self.history.known_from(),
+            bytes_known_from: self.history.bytes_known_from(),
+            apps: apps.names(&self.apps),
         };
         wire::write(vec![VERSION], &row)
     }
 
-    /// The next life, from the last row of the one before. What comes from disk is held `skew` milliseconds longer.
+    /// The next life, from the last row of the one before. What comes from disk is held `skew` milliseconds longer. If the plan has other
+    /// limits than that life had, it is edited.
     ///
     /// # Errors
     /// If the row is not one that this version writes or can read.
     pub fn load(plan: Plan, row: &[u8], now: Now<'_>, skew: i64) -> Result<Self, String> {
         let (version, body) = row.split_first().ok_or("the stored row is empty")?;
-        let mut body = body.to_vec();
-        match *version {
-            VERSION => {}
-            1 => body.push(0),
+        let row: Row = match *version {
+            VERSION => wire::read(body).ok_or("the stored row does not parse")?,
+            1 | 2 => row_before::read(*version, body, &plan).ok_or("the stored row does not parse")?,
             _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
-        }
-        let row: Row = wire::read(&body).ok_or("the stored row does not parse")?;
+        };
         // Each is looked at by itself: a torn count must not fill the memory.
-        if row.lanes.iter().any(|lane| u64::from(lane.spare) > MOST_SPARE) {
-            return Err("the stored row has more spare permits than a block ever has".to_owned());
+        if row.lanes.iter().any(|lane| u64::from(lane.spare) > MOST_SPARE) || row.limits.len() > 32 {
+            return Err("the stored row has more spare permits, or more limits, than a connection ever has".to_owned());
         }
-        let clock = Clock::resume(row.offset, row.time, now.wall);
-        let mut next = Self::bare(plan, clock, now);
+        let edited = row.mode != plan.mode
+            || row.limits != plan.limits
+            || row.calendars.first().is_none_or(|(reset, _)| *reset != plan.day);
+        let wanted = edited.then(|| plan.clone());
+        let plan = match row.calendars.first() {
+            Some((day, _)) if edited => Plan { limits: row.limits.clone(), mode: row.mode, day: day.clone(), ..plan },
+            _ => plan,
+        };
+        let mut next = Self::bare(plan, Clock::resume(row.offset, row.time, now.wall), now);
         next.epoch = row.epoch.saturating_add(1);
-        next.last_settled = row.last_settled.saturating_add(skew);
-        next.adaptive = row.adaptive.resume(&next.plan.adaptive, skew);
-        Heir { next: &mut next, row: &row, skew, lanes: vec![None; row.lanes.len()] }.inherit();
-        next.queue = Queue::new(next.apps.iter().map(|app| app.weight));
+        Heir { next: &mut next, row: &row, skew }.inherit();
         next.begin(now);
-        Ok(next)
-    }
-
-    /// The same connection under another plan: as a next life without a crash, so its permits settle as those of an earlier one.
-    /// The calls that wait are the caller's to ask for again.
-    ///
-    /// # Errors
-    /// If its own row cannot be read back, which would be a fault in this file.
-    pub fn replan(mut self, plan: Plan, now: Now<'_>) -> Result<Self, String> {
-        let time = self.begin(now);
-        self.close(time);
-        let mean_flight = self.mean_flight;
-        let row = self.row_due().unwrap_or_default();
-        let mut next = Self::load(plan, &row, now, 0)?;
-        next.mean_flight = mean_flight;
-        next.block.require();
+        if let Some(plan) = wanted {
+            next.replan(plan, now, |_, _| None);
+        }
         Ok(next)
     }
 
@@ -189,262 +214,234 @@ impl Throttle {
                 let over = self.calendars.get(*calendar).map_or(time, |days| self.limiter_time(days.over()));
                 over.max(landed)
             }
-            Some(Gauge::Bucket(bucket)) => landed.saturating_add(bucket.full_in_ms(time, self.adaptive.factor())),
+            Some(Gauge::Bucket(bucket)) => {
+                let (factor, burst) = (self.adaptive.factor(), bucket.burst());
+                landed.saturating_add(bucket.wait_ms(self.refill.at(time, factor), burst, burst, factor))
+            }
             _ => landed,
         }
     }
 }
 
-fn row_lane(lane: &super::ledger::Lane) -> RowLane {
-    RowLane { app: lane.app, mask: lane.mask, seq: lane.seq, spare: lane.spare, leases: Vec::new() }
+/// Numbers for the apps that a row names.
+#[derive(Default)]
+struct Names {
+    numbers: BTreeMap<u32, u32>,
+    order: Vec<u32>,
 }
 
-fn row_meter(meter: &Meter, time: i64) -> RowMeter {
-    let gauge = match &meter.gauge {
+impl Names {
+    fn number(&mut self, app: u32) -> u32 {
+        let next = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(app).or_insert(next);
+        if number == next {
+            self.order.push(app);
+        }
+        number
+    }
+
+    fn names(&self, apps: &[AppRule]) -> Vec<String> {
+        let name = |app: &u32| apps.get(*app as usize).map(|app| app.name.clone()).unwrap_or_default();
+        self.order.iter().map(name).collect()
+    }
+}
+
+fn row_lane(at: u32, lane: &Lane, app: u32, leases: Vec<u64>) -> RowLane {
+    RowLane { lane: at, app, mask: lane.mask, seq: lane.seq, spare: lane.spare, leases }
+}
+
+fn row_gauge(gauge: &Gauge, time: i64, refill: i128) -> Option<RowGauge> {
+    Some(match gauge {
         Gauge::Window { window, .. } => {
-            let ages = window.settled().map(|(at, n)| (time.saturating_sub(at), n));
-            RowGauge::Window(window.span(), ages.collect())
+            let mut last = time;
+            let step = |(until, n): (i64, u32)| (until - std::mem::replace(&mut last, until), n);
+            RowGauge::Window(window.entries().map(step).collect())
         }
-        Gauge::Bucket(bucket) => RowGauge::Bucket(bucket.tat()),
-        Gauge::Daily { calendar, count, .. } => {
-            RowGauge::Daily(u32::try_from(*calendar).unwrap_or(0), count.used, count.before)
+        Gauge::Bucket(bucket) => {
+            let (high, low) = bucket.debt(refill);
+            RowGauge::Bucket(high, low)
         }
-        Gauge::Slots { .. } => RowGauge::Slots,
-    };
-    let limit = match meter.stands {
-        Stands::Limit(at) => at,
-        Stands::Budget => BUDGET,
-    };
-    RowMeter { limit, app: meter.app, gauge }
+        Gauge::Daily { count, .. } => RowGauge::Daily(count.used, count.before),
+        Gauge::Slots { .. } => return None,
+    })
 }
 
-/// Carries one life over into the next.
+const fn is_nothing(gauge: &RowGauge) -> bool {
+    match gauge {
+        RowGauge::Window(entries) => entries.is_empty(),
+        RowGauge::Bucket(high, low) => *high == 0 && *low == 0,
+        RowGauge::Daily(used, before) => *used == 0 && *before == 0,
+    }
+}
+
+/// Carries one life over into the next, which has the same limits.
 struct Heir<'a> {
     next: &'a mut Throttle,
     row: &'a Row,
     skew: i64,
-    /// Lanes of the row, by their lanes in the next life.
-    lanes: Vec<Option<u32>>,
 }
 
 impl Heir<'_> {
     fn inherit(&mut self) {
-        for (reset, day) in &self.row.calendars {
-            if let Some(days) = self.next.calendars.iter_mut().find(|days| days.reset() == reset) {
+        let (next, row) = (&mut *self.next, self.row);
+        next.adaptive = row.adaptive.resume(&next.plan.adaptive, self.skew);
+        // What was owed comes back from now on, and the clocks' difference later.
+        next.refill = super::bucket::Refill::new(row.time.saturating_add(self.skew));
+        next.history = History::resume(row.history.clone(), row.known_from, row.bytes_known_from, self.skew);
+        for (reset, day) in &row.calendars {
+            if let Some(days) = next.calendars.iter_mut().find(|days| days.reset() == reset) {
                 *days = Calendar::resume(reset.clone(), day.clone());
             }
         }
-        for (old, meter) in (0..).zip(&self.row.meters) {
-            let vendor = self.row.vendor.iter().find(|(at, _)| *at == old).map(|(_, n)| *n);
-            self.meter(meter, vendor);
+        let apps = next.plan.apps.clone();
+        apps.into_iter().for_each(|app| next.add_app(app));
+        // One that the policy no longer has keeps its counts.
+        for name in &row.apps {
+            if next.app(name).is_none() {
+                next.add_app(AppRule { name: name.clone(), weight: 1, daily_calls: None });
+            }
         }
+        self.counts();
         self.spare_permits();
         self.permits();
-        self.new_limits();
     }
 
-    /// Where a limit of the row is in the plan: the same name and kind.
-    fn limit(&self, old: u32) -> Option<u32> {
-        let (name, old_kind) = self.row.limits.get(old as usize)?;
-        let same = |limit: &Limit| limit.name == *name && kind(limit) == *old_kind;
-        u32::try_from(self.next.plan.limits.iter().position(same)?).ok()
+    fn app(&self, old: u32) -> Option<u32> {
+        self.next.app(self.row.apps.get(old as usize)?)
     }
 
-    /// An app of the row; one that the policy no longer has keeps its counts.
-    fn app(&mut self, old: u32) -> Option<u32> {
-        let name = self.row.apps.get(old as usize)?;
-        let found = self.next.apps.iter().position(|app| app.name == *name);
-        let at = found.unwrap_or_else(|| {
-            self.next.add_app(AppRule { name: name.clone(), weight: 1, daily_calls: None });
-            self.next.apps.len() - 1
-        });
-        u32::try_from(at).ok()
-    }
-
-    fn meter(&mut self, old: &RowMeter, vendor: Option<u64>) {
-        let app = match old.app {
-            Some(app) => self.app(app),
-            None => None,
-        };
-        let stands = match old.limit {
-            BUDGET => Stands::Budget,
-            limit => match self.limit(limit) {
-                Some(limit) => Stands::Limit(limit),
-                None => return,
-            },
-        };
-        if let Stands::Limit(at) = stands {
-            let per_app = self.next.plan.limits.get(at as usize).is_some_and(|limit| limit.per_app);
-            if per_app != app.is_some() {
-                return;
+    fn counts(&mut self) {
+        for (at, gauge) in &self.row.before {
+            let mut fresh = self.next.fresh(*at as usize, true);
+            self.resume(&mut fresh, gauge);
+            if let Some(before) = self.next.before.get_mut(*at as usize) {
+                *before = Some(fresh);
             }
         }
-        let at = self.next.meter(stands, app);
-        let (time, skew, last_settled) = (self.row.time, self.skew, self.next.last_settled);
-        let now = self.next.clock.last();
-        let stored_days = match &old.gauge {
-            RowGauge::Daily(calendar, ..) => self.row.calendars.get(*calendar as usize),
-            _ => None,
-        };
-        let resets: Vec<_> = self.next.calendars.iter().map(|days| days.reset().clone()).collect();
-        let mut same = true;
-        match (self.next.gauge_mut(at), &old.gauge) {
-            (Some(Gauge::Window { window, calls, .. }), RowGauge::Window(span, ages)) => {
-                for (age, n) in ages {
-                    window.push(time.saturating_sub(*age).saturating_add(skew), *n);
-                }
-                window.expire(now);
-                // What the shorter window had forgotten may still be in the longer one.
-                let forgotten = last_settled.min(now.saturating_sub(*span));
-                if window.span() > *span && forgotten.saturating_add(window.span()) > now {
-                    let missing = calls.saturating_sub(window.total());
-                    window.push(forgotten, u32::try_from(missing).unwrap_or(u32::MAX));
+        self.next.add_shared();
+        // Budgets first: what an app has sent bounds what it begins with under others.
+        let (budgets, others): (Vec<_>, Vec<_>) = self.row.meters.iter().partition(|meter| meter.limit == BUDGET);
+        for old in budgets.into_iter().chain(others) {
+            let app = match old.app.map(|app| self.app(app)) {
+                Some(None) => continue,
+                Some(app) => app,
+                None => None,
+            };
+            let stands = if old.limit == BUDGET { Stands::Budget } else { Stands::Limit(old.limit) };
+            let by_app = self.next.plan.limits.get(old.limit as usize).map(|limit| limit.per_app);
+            if by_app.unwrap_or(stands == Stands::Budget) != app.is_some() {
+                continue;
+            }
+            let at = self.next.meter(stands, app);
+            let of_limit =
+                if let Stands::Limit(at) = stands { Some(self.next.fresh(at as usize, app.is_some())) } else { None };
+            let Some(Meter { gauge, .. }) = self.next.meters.get(at as usize) else { continue };
+            let mut gauge = of_limit.unwrap_or_else(|| gauge.clone());
+            self.resume(&mut gauge, &old.gauge);
+            if let Some(meter) = self.next.meters.get_mut(at as usize) {
+                (meter.gauge, meter.vendor) = (gauge, old.vendor);
+                if let Some(loan) = &mut meter.loan {
+                    loan.owes = old.owes;
                 }
             }
-            (Some(Gauge::Bucket(bucket)), RowGauge::Bucket(tat)) => {
-                bucket.resume(tat.saturating_add(skew.saturating_mul(1_000)));
+            if let (Stands::Limit(limit), true) = (stands, app.is_some()) {
+                self.next.raise_fullest(limit, at);
             }
-            (Some(Gauge::Daily { calendar, count, .. }), RowGauge::Daily(_, used, before)) => {
-                same = stored_days.map(|(reset, _)| reset) == resets.get(*calendar);
-                // Under another reset the days are others: what either had counts as today's.
-                *count = if same {
-                    Daily { used: *used, before: *before }
-                } else {
-                    Daily { used: (*used).max(*before), before: *before }
-                };
+        }
+    }
+
+    fn resume(&self, gauge: &mut Gauge, old: &RowGauge) {
+        match (gauge, old) {
+            (Gauge::Window { window, .. }, RowGauge::Window(entries)) => {
+                let mut until = self.row.time.saturating_add(self.skew);
+                for (step, n) in entries {
+                    until = until.saturating_add(*step);
+                    window.hold(until, *n);
+                }
+            }
+            (Gauge::Bucket(bucket), RowGauge::Bucket(high, low)) => {
+                // The clock by which tokens come back begins with the row.
+                bucket.resume((*high, *low), 0);
+            }
+            (Gauge::Daily { count, .. }, RowGauge::Daily(used, before)) => {
+                *count = Daily { used: *used, before: *before };
             }
             _ => {}
         }
-        if let Some(meter) = self.next.meters.get_mut(at as usize).filter(|_| same) {
-            meter.vendor = vendor;
-        }
-    }
-
-    /// The lane of a row's lane. A limit that the row does not know counts all its permits.
-    fn lane(&mut self, old: u32) -> Option<u32> {
-        if let Some(lane) = self.lanes.get(old as usize).copied().flatten() {
-            return Some(lane);
-        }
-        let entry = self.row.lanes.get(old as usize)?;
-        let mut mask = 0;
-        for at in 0..u32::try_from(self.next.plan.limits.len()).unwrap_or(0).min(32) {
-            let known = (0..u32::try_from(self.row.limits.len()).unwrap_or(0)).find(|old| self.limit(*old) == Some(at));
-            let counts = known.is_none_or(|old| old < 32 && entry.mask & (1 << old) != 0);
-            mask |= u32::from(counts) << at;
-        }
-        let app = self.app(entry.app)?;
-        let lane = self.next.lane(app, mask)?;
-        if let Some(known) = self.lanes.get_mut(old as usize) {
-            *known = Some(lane);
-        }
-        Some(lane)
     }
 
     /// Spare permits may have been given out: they count on the days that were open when the row was written.
     fn spare_permits(&mut self) {
-        for old in 0..u32::try_from(self.row.lanes.len()).unwrap_or(0) {
-            let spare = self.row.lanes.get(old as usize).map_or(0, |lane| u64::from(lane.spare));
-            if spare == 0 {
-                continue;
-            }
-            let Some(lane) = self.lane(old) else { continue };
-            let mut place = 0;
-            while let Some(meter) = self.next.meter_of(lane, place) {
-                place += 1;
-                let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(meter) else { continue };
-                let both = self.next.calendars.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
-                if let Some(Gauge::Daily { count, .. }) = self.next.gauge_mut(meter) {
-                    count.count(spare, both);
-                }
+        let mut spares: BTreeMap<u32, u64> = BTreeMap::new();
+        for old in &self.row.lanes {
+            let Some(lane) = self.lane(old).filter(|_| old.spare > 0) else { continue };
+            for &meter in self.next.ledger.meters(lane) {
+                let spare = spares.entry(meter).or_default();
+                *spare = spare.saturating_add(u64::from(old.spare));
             }
         }
+        for (meter, spare) in spares {
+            let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(meter) else { continue };
+            let both = self.next.calendars.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
+            if let Some(Gauge::Daily { count, .. }) = self.next.gauge_mut(meter) {
+                count.count(spare.min(u64::from(self.row.spare)), both);
+            }
+        }
+    }
+
+    /// The lane of a row's lane.
+    fn lane(&mut self, old: &RowLane) -> Option<u32> {
+        let app = self.app(old.app)?;
+        self.next.lane(app, old.mask)
     }
 
     /// The ids that may be in flight: of that life, and of those before it.
     fn permits(&mut self) {
         let now = self.next.clock.last();
+        let lanes: BTreeMap<u32, u32> =
+            self.row.lanes.iter().filter_map(|old| Some((old.lane, self.lane(old)?))).collect();
         let mut groups = Vec::new();
         for group in &self.row.groups {
-            let lanes = group.lanes.iter().filter_map(|past| {
-                Some(PastLane { old: past.old, lane: self.lane(past.lane)?, ids: past.ids.clone() })
-            });
+            let moved =
+                group.lanes.iter().filter_map(|past| Some(PastLane { lane: *lanes.get(&past.lane)?, ..past.clone() }));
             groups.push(Group {
-                lanes: lanes.collect(),
+                lanes: moved.collect(),
                 run_until: group.run_until.saturating_add(self.skew),
                 fly_until: group.fly_until.saturating_add(self.skew),
                 ..group.clone()
             });
         }
-        let mut lanes = Vec::new();
-        let mut spare = 0;
-        for (old, lane) in (0..).zip(&self.row.lanes) {
-            // In flight, in the order of their grants; then those that may have been given out.
-            let mut ids = lane.leases.clone();
-            ids.extend(lane.seq..lane.seq.saturating_add(u64::from(lane.spare)));
-            spare += u64::from(lane.spare);
-            if ids.is_empty() {
-                continue;
-            }
-            if let Some(lane) = self.lane(old) {
-                lanes.push(PastLane { old, lane, ids });
+        let mut past = Vec::new();
+        for old in self.row.lanes.iter().filter(|old| old.spare > 0 || !old.leases.is_empty()) {
+            let spares = (old.seq..old.seq.saturating_add(u64::from(old.spare))).collect();
+            if let Some(lane) = lanes.get(&old.lane) {
+                past.push(PastLane { old: old.lane, lane: *lane, leases: old.leases.clone(), spares });
             }
         }
-        let ids: u64 = lanes.iter().map(|lane| lane.ids.len() as u64).sum();
-        if ids > 0 {
+        let leases: u64 = past.iter().map(|lane| lane.leases.len() as u64).sum();
+        let named: u64 = past.iter().map(|lane| lane.spares.len() as u64).sum();
+        let spare = named.min(u64::from(self.row.spare));
+        if leases + spare > 0 {
             let life = self.row.life.max(self.next.life_ms());
             let ends = self.row.until.saturating_add(self.skew);
             groups.push(Group {
                 epoch: self.row.epoch,
-                fly: u32::try_from(self.row.ceiling.min(ids)).unwrap_or(u32::MAX),
+                fly: u32::try_from(self.row.ceiling.min(leases + spare)).unwrap_or(u32::MAX),
+                spare: u32::try_from(spare).unwrap_or(u32::MAX),
                 run_until: if spare == 0 { now } else { ends.max(now) },
                 fly_until: ends.saturating_add(life).saturating_add(self.skew),
                 ran: false,
-                lanes,
+                since: self.row.time,
+                lanes: past,
             });
+            // Bytes of these may have come back, and the life that heard of it is gone.
+            self.next.history.lose_bytes(ends.max(now));
         }
-        self.next.past = Past::new(groups);
-    }
-
-    /// A limit that the row does not know begins as full as what has passed may have made it.
-    fn new_limits(&mut self) {
-        for at in 0..u32::try_from(self.next.plan.limits.len()).unwrap_or(0) {
-            let per_app = self.next.plan.limits.get(at as usize).is_some_and(|limit| limit.per_app);
-            let known = (0..u32::try_from(self.row.limits.len()).unwrap_or(0)).any(|old| self.limit(old) == Some(at));
-            if !per_app {
-                let fresh = !self.next.meters.iter().any(|meter| meter.stands == Stands::Limit(at)) || !known;
-                let meter = self.next.meter(Stands::Limit(at), None);
-                if fresh {
-                    self.fill(meter, None);
-                }
-            } else if !known {
-                for app in 0..u32::try_from(self.next.apps.len()).unwrap_or(0) {
-                    let meter = self.next.meter(Stands::Limit(at), Some(app));
-                    self.fill(meter, Some(app));
-                }
-            }
+        let meters = self.next.meters.len();
+        self.next.past = Past::new(groups, meters, &self.next.ledger);
+        // They keep their places as long as that life is remembered.
+        for lane in self.next.past.lanes().collect::<Vec<_>>() {
+            self.next.ledger.lanes.pin(lane, true);
         }
-    }
-
-    fn fill(&mut self, meter: u32, app: Option<u32>) {
-        let (last, now) = (self.next.last_settled, self.next.clock.last());
-        let factor = self.next.adaptive.factor();
-        let of_app = |meter: &&Meter| meter.stands == Stands::Budget && (app.is_none() || meter.app == app);
-        let today =
-            self.next.meters.iter().filter(of_app).map(|meter| day_count(&meter.gauge)).fold(0, u64::saturating_add);
-        match self.next.gauge_mut(meter) {
-            Some(Gauge::Window { window, calls, .. }) if last.saturating_add(window.span()) > now => {
-                window.push(last, u32::try_from(*calls).unwrap_or(u32::MAX));
-            }
-            Some(Gauge::Bucket(bucket)) => bucket.drain(last, factor),
-            Some(Gauge::Daily { count, bytes: false, .. }) => count.used = today,
-            _ => {}
-        }
-    }
-}
-
-const fn day_count(gauge: &Gauge) -> u64 {
-    match gauge {
-        Gauge::Daily { count, .. } => count.used,
-        _ => 0,
     }
 }

@@ -17,9 +17,11 @@ pub struct Limit {
     pub per_app: bool,
     /// The name of a quota shared with other connections, of any tenant.
     pub pool: Option<String>,
+    /// Which calls it counts: a fingerprint of its routes, 0 for all calls.
+    pub routes: u64,
 }
 
-wire!(struct Limit { name, kind, of, per_app, pool });
+wire!(struct Limit { name, kind, of, per_app, pool, routes });
 
 /// The kinds of limit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -128,6 +128,42 @@ impl Seats {
         })
     }
 
+    /// Everybody, in the order in which they came.
+    pub fn all(&self) -> Vec<(Ticket, Waiting)> {
+        let seats = (0..).zip(&self.seats).filter(|(_, seat)| seat.serial > 0);
+        let mut all: Vec<_> = seats.map(|(slot, seat)| (Ticket { slot, serial: seat.serial }, seat.call)).collect();
+        all.sort_unstable_by_key(|(ticket, _)| ticket.serial);
+        all
+    }
+
+    /// Takes everybody out of their lines, though not out of their seats; in the order in which they came.
+    pub fn detach(&mut self) -> Vec<Ticket> {
+        let mut all = Vec::new();
+        for (slot, seat) in (0..).zip(&mut self.seats).filter(|(_, seat)| seat.serial > 0) {
+            (seat.before, seat.behind) = (NONE, NONE);
+            all.push(Ticket { slot, serial: seat.serial });
+        }
+        all.sort_unstable_by_key(|ticket| ticket.serial);
+        all
+    }
+
+    /// A call stands elsewhere, behind the last of its line, and keeps its seat.
+    pub fn move_to(&mut self, ticket: Ticket, call: Waiting, last: u32) {
+        let Some(seat) = self.seats.get_mut(ticket.slot as usize).filter(|seat| seat.serial == ticket.serial) else {
+            return;
+        };
+        (seat.call, seat.before, seat.behind) = (call, last, NONE);
+        if let Some(last) = self.seats.get_mut(last as usize) {
+            last.behind = ticket.slot;
+        }
+    }
+
+    /// The last in a line whose caller waits, from a seat on towards the front. A lane's jobs have one place.
+    pub fn last_caller(&self, from: u32) -> Option<Ticket> {
+        let seat = self.seats.get(from as usize)?;
+        if seat.call.jobs == 0 { self.ticket(from) } else { self.last_caller(seat.before) }
+    }
+
     /// Calls arrive nearly in order; only one that has waited before, under another policy, comes before others.
     fn link_by_arrival(&mut self, slot: u32, arrived: i64) {
         let mut older = self.newest;

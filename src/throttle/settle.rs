@@ -1,14 +1,12 @@
 //! Settlement: what became of a permit. Idempotent by id; only an answer dates a call.
 
-#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
-
 use super::PermitId;
-use super::meter::Gauge;
+use super::meter::{Gauge, Stands};
 use super::mutant::{self, Mutant};
 use super::outcome::{Outcome, ThrottledBy};
-use super::past::Group;
+use super::past::Ended;
 use super::rule::Mode;
-use super::state::{Now, Parts, Throttle};
+use super::state::{Now, Throttle};
 
 /// A vendor that says its day is spent, where no daily limit is declared, is left alone so long, milliseconds.
 const SPENT_PAUSE_MS: u64 = 60_000;
@@ -59,82 +57,132 @@ impl Throttle {
     fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
         // The vendor may still be at work: the lease stays in flight until it lapses, or a later report dates it.
         if report.outcome == Outcome::Unknown {
-            return if self.ledger.mark(report.permit) { Settled::News } else { Settled::Repeat };
+            let Some((lease, bytes)) = self.ledger.mark(report.permit, report.response_bytes) else {
+                return Settled::Repeat;
+            };
+            self.count_bytes(lease.lane, bytes, time);
+            return if lease.cut { Settled::Repeat } else { Settled::News };
         }
-        let Some(lease) = self.ledger.close(report.permit) else { return Settled::Repeat };
+        let Some(lease) = self.ledger.close(report.permit) else { return self.settle_late(report, time) };
         let flight = time.saturating_sub(lease.granted).saturating_mul(16);
-        self.mean_flight = self.mean_flight.saturating_add((flight.saturating_sub(self.mean_flight)) / 16);
-        self.finish(report, lease.lane, Some(lease.granted), time);
+        self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);
+        if report.outcome == Outcome::Unused {
+            self.give_back(lease.lane, None);
+        } else {
+            self.finish(report, lease.lane, (Some(lease.granted), lease.bytes), time);
+        }
         if lease.cut { Settled::Later } else { Settled::News }
+    }
+
+    /// A report on a permit that has ended. If it had lapsed, the vendor was slower than was thought possible: its call counts from now, and
+    /// no longer from when it lapsed.
+    fn settle_late(&mut self, report: &Settlement, time: i64) -> Settled {
+        if report.outcome == Outcome::Unused {
+            return Settled::Repeat;
+        }
+        let Some(lease) = self.ledger.forget_late(report.permit.lane, report.permit.seq) else {
+            return Settled::Repeat;
+        };
+        let at = answered_at(report, Some(lease.granted), time);
+        let here = self.here(time);
+        for &meter in here.sight.meters_of(lease.lane) {
+            if let Some(entry) = here.meters.get_mut(meter as usize) {
+                entry.date_again(lease.lapses, at, &here.sight);
+            }
+        }
+        self.history.push(at, 1, 0);
+        self.count_bytes(lease.lane, report.response_bytes.saturating_sub(lease.bytes), time);
+        self.block.touch();
+        Settled::Repeat
     }
 
     fn settle_past(&mut self, report: &Settlement, time: i64) -> Settled {
         let PermitId { epoch, lane, seq, .. } = report.permit;
         if report.outcome == Outcome::Unknown {
-            return if self.past.holds(epoch, lane, seq) { Settled::News } else { Settled::Repeat };
+            let Some(lane) = self.past.holds(epoch, lane, seq) else { return Settled::Repeat };
+            self.count_bytes(lane, report.response_bytes, time);
+            return Settled::News;
         }
-        let before = self.past.group(epoch).filter(|group| group.ran).cloned();
-        let Some(lane) = self.past.settle(epoch, lane, seq, report.attempt == 1) else { return Settled::Repeat };
-        if let Some(before) = before.filter(|_| !mutant::is(Mutant::LandsUnseen)) {
-            self.land_others(&before, lane);
+        let flying: Vec<u64> = match self.past.holds(epoch, lane, seq) {
+            Some(lane) => self.ledger.meters(lane).iter().map(|meter| self.past.flying(*meter)).collect(),
+            None => return Settled::Repeat,
+        };
+        let mut landed = Vec::new();
+        let first = report.attempt == 1;
+        let ended = self.past.settle(epoch, lane, seq, first, &self.ledger, |meter, n| landed.push((meter, n)));
+        let Some(Ended { lane, since, ran }) = ended else { return Settled::Repeat };
+        // Fewer of that life's calls are in flight than was thought; those that its lane's meters do not count have ended before, then.
+        if let Some(at) = ran.filter(|_| !mutant::is(Mutant::LandsUnseen)) {
+            for (meter, n) in landed {
+                self.date(meter, at, n);
+            }
         }
-        self.finish(report, lane, None, time);
+        if report.outcome == Outcome::Unused {
+            self.give_back(lane, Some((since, &flying)));
+        } else {
+            self.finish(report, lane, (None, 0), time);
+        }
         Settled::News
     }
 
-    /// A call of an earlier life has ended, so fewer of that life's are in flight than was thought; those that its lane's meters do not
-    /// count have landed before, then, and their meters count them from when that life had ended.
-    fn land_others(&mut self, before: &Group, lane: u32) {
-        for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
-            if self.ledger.counts(lane, meter) {
-                continue;
-            }
-            let still = self.past.group(before.epoch).map_or(0, |group| group.flying(meter, &self.ledger));
-            let landed = before.flying(meter, &self.ledger).saturating_sub(still);
-            self.date(meter, before.run_until, u32::try_from(landed).unwrap_or(u32::MAX));
-        }
-    }
-
-    /// What every end of a permit does to its lane. `granted` is not known of a permit of an earlier life.
-    fn finish(&mut self, report: &Settlement, lane: u32, granted: Option<i64>, time: i64) {
-        if report.outcome == Outcome::Unused {
-            return self.give_back(lane);
-        }
-        let since = i64::try_from(report.since_headers_ms).unwrap_or(i64::MAX / 4);
-        let at = time.saturating_sub(since).max(granted.unwrap_or(time)).min(time);
-        self.date_lane(lane, at);
-        if self.counts_bytes {
-            self.count_bytes(lane, report.response_bytes);
-        }
+    /// What every answer does to its lane. When it was `granted` is not known of a permit of an earlier life; `bytes`: what has been
+    /// counted of it.
+    fn finish(&mut self, report: &Settlement, lane: u32, (granted, bytes): (Option<i64>, u64), time: i64) {
+        self.date_lane(lane, answered_at(report, granted, time));
+        self.count_bytes(lane, report.response_bytes.saturating_sub(bytes), time);
         match report.outcome {
             Outcome::Throttled { by, retry_after_ms } => {
                 self.heed(report.permit, lane, granted, by, retry_after_ms, time)
             }
             _ => {
-                let rule = self.plan.adaptive;
+                let (rule, before) = (self.plan.adaptive, self.adaptive.factor());
                 self.adaptive.succeed(&rule, granted.unwrap_or(i64::MIN));
+                self.factor_changed(before, time);
             }
         }
     }
 
-    fn give_back(&mut self, lane: u32) {
-        let Parts { meters, sight, .. } = self.parts(self.clock.last());
-        for &meter in sight.meters_of(lane) {
-            let gauge = meters.get_mut(meter as usize).map(|entry| &mut entry.gauge);
-            if let Some(Gauge::Daily { count, bytes: false, .. }) = gauge {
+    /// The rate may have changed: tokens come back at another speed from now on, and limits may have room that had none.
+    fn factor_changed(&mut self, before: u32, time: i64) {
+        if self.adaptive.factor() != before {
+            self.refill.change(time, before);
+            self.queue.unpark_all();
+        }
+    }
+
+    /// A permit comes back unused. One of an earlier life counts on the days that were open when its row was written; on those that have
+    /// opened since, only if it was among those in flight: `past` tells when the row was, and how many were in flight under each meter.
+    fn give_back(&mut self, lane: u32, past: Option<(i64, &[u64])>) {
+        for place in 0..self.ledger.meters(lane).len() {
+            let Some(meter) = self.meter_of(lane, place) else { continue };
+            let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.gauge_of(meter) else { continue };
+            let opened = self.calendars.get(*calendar).map_or(i64::MIN, |days| self.limiter_time(days.opened()));
+            let counted = past.is_none_or(|(since, flying)| {
+                since >= opened || flying.get(place).is_some_and(|before| self.past.flying(meter) < *before)
+            });
+            if let Some(Gauge::Daily { count, .. }) = self.gauge_mut(meter).filter(|_| counted) {
                 count.give_back();
             }
         }
+        self.unpark_app_of(lane);
     }
 
-    /// Bytes are known only now, and only here: they are stored before anything else happens.
-    fn count_bytes(&mut self, lane: u32, n: u64) {
-        let Parts { meters, sight, .. } = self.parts(self.clock.last());
+    /// Bytes are known only now, and only here: where a limit counts them, they are stored before anything else happens.
+    fn count_bytes(&mut self, lane: u32, n: u64, time: i64) {
+        if n == 0 {
+            return;
+        }
+        self.history.push(time, 0, n);
+        if !self.counts_bytes {
+            return;
+        }
+        let here = self.here(time);
         let mut counted = false;
-        for &meter in sight.meters_of(lane) {
-            counted |= meters.get_mut(meter as usize).is_some_and(|entry| entry.count_bytes(n, &sight));
+        for &meter in here.sight.meters_of(lane) {
+            counted |= here.meters.get_mut(meter as usize).is_some_and(|entry| entry.count_bytes(n, &here.sight));
         }
         if counted {
+            self.note_fullest(lane);
             self.block.require();
         }
     }
@@ -162,8 +210,11 @@ impl Throttle {
         let rule = self.plan.adaptive;
         let granted = granted.unwrap_or(i64::MIN);
         self.turns.begin(time);
+        let before = self.adaptive.factor();
         let noise = mixed(permit.seq ^ (u64::from(permit.epoch) << 40) ^ (u64::from(permit.lane) << 20));
-        if self.adaptive.throttle(&rule, time, granted, retry_after, noise) {
+        let paused = self.adaptive.throttle(&rule, time, granted, retry_after, noise);
+        self.factor_changed(before, time);
+        if paused {
             self.block.require();
             self.look_at_all(time);
         }
@@ -174,14 +225,18 @@ impl Throttle {
         let mut found = false;
         let mut place = 0;
         while let Some(meter) = self.meter_of(lane, place) {
-            place += 1;
+            place = place.saturating_add(1);
             let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.gauge_of(meter) else { continue };
             let before_is_open = self.before_is_open(*calendar);
-            let budget = self.day_reason(meter) == Some(crate::refusal::Reason::AppBudget);
-            let all = Some(self.capacity(meter));
-            if let Some(entry) = self.meters.get_mut(meter as usize).filter(|entry| entry.loan.is_some()) {
+            let budget = self.meters.get(meter as usize).is_some_and(|entry| entry.stands == Stands::Budget);
+            let all = self.capacity(meter);
+            if let Some(entry) = self.meters.get_mut(meter as usize)
+                && let Some(loan) = &entry.loan
+            {
                 // The pool's calls are others' too: that it is spent is the vendor's word, not our count.
-                entry.vendor = entry.vendor.max(all);
+                entry.vendor = entry.vendor.max(Some(all.saturating_add(loan.others)));
+                found = true;
+                continue;
             }
             if let Some(Gauge::Daily { count, amount, .. }) = self.gauge_mut(meter).filter(|_| !budget) {
                 let day = if before_is_open { &mut count.before } else { &mut count.used };
@@ -191,6 +246,12 @@ impl Throttle {
         }
         found
     }
+}
+
+/// When the vendor had counted a call at the latest: its headers had come.
+fn answered_at(report: &Settlement, granted: Option<i64>, time: i64) -> i64 {
+    let since = i64::try_from(report.since_headers_ms).unwrap_or(i64::MAX / 4);
+    time.saturating_sub(since).max(granted.unwrap_or(time)).min(time)
 }
 
 /// Spreads neighbouring numbers over all (the finaliser of SplitMix64, Steele, Lea and Flood, 2014).

@@ -27,6 +27,21 @@ impl Share {
         Self { tag: 0, cost: COST / u64::from(weight.max(1)) }
     }
 
+    /// The same under another weight.
+    pub fn weighed(self, weight: u32) -> Self {
+        Self { tag: self.tag, ..Self::new(weight) }
+    }
+
+    /// Its tag: the virtual time at which its last call ended.
+    pub const fn tag(&self) -> u64 {
+        self.tag
+    }
+
+    /// It has nothing saved up.
+    pub fn catch_up(&mut self, virtual_time: u64) {
+        self.tag = self.start(virtual_time);
+    }
+
     /// The virtual time at which its next call starts.
     pub fn start(&self, virtual_time: u64) -> u64 {
         self.tag.max(virtual_time)

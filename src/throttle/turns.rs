@@ -1,7 +1,5 @@
-//! After a throttle those that wait go one by one, at the pace of the tightest rate. A pause's end, or a window that comes
-//! free at one stroke, would let them go all at once, at a vendor that has just said that it is asked too much.
-
-#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
+//! After a throttle those that wait go one by one, at the pace of the rate. A pause's end, or a window that comes free at one
+//! stroke, would let them go all at once, at a vendor that has just said that it is asked too much.
 
 use super::state::Throttle;
 
@@ -35,24 +33,14 @@ impl Turns {
 impl Throttle {
     /// Until when nobody goes, if that lies ahead: the vendor's pause, or the turn of the first of those that wait.
     pub(super) fn held(&self, time: i64) -> Option<i64> {
-        let turn = self.turns.ahead(time).filter(|_| !self.queue.is_empty());
+        let turn = self.turns.ahead(time).filter(|_| self.queue.has_ready());
         self.adaptive.paused(time).max(turn)
     }
 
-    /// Nobody waits: if the rate has recovered too, the throttle is forgotten.
+    /// Nobody waits who could go: if the rate has recovered too, the throttle is forgotten.
     pub(super) fn end_turns(&mut self) {
         if self.adaptive.factor() >= self.plan.adaptive.max_ppm {
-            self.turns.next = None;
+            self.turns = Turns::default();
         }
-    }
-
-    /// The pace of the tightest rate among a lane's limits, milliseconds a call; 0 where it has none.
-    pub(super) fn lane_pace(&self, lane: u32) -> i64 {
-        let (mut pace, mut place) = (0, 0);
-        while let Some(meter) = self.meter_of(lane, place) {
-            pace = pace.max(self.pace(meter));
-            place += 1;
-        }
-        pace
     }
 }

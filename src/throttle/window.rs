@@ -9,28 +9,41 @@
 
 use std::collections::VecDeque;
 
-/// Windows of more calls than this are kept in buckets.
-const EXACT_CALLS: u64 = 2_048;
-/// Into so many buckets is such a window cut; an entry leaves with its bucket's end, so at most 1/512 late.
-const BUCKETS: i64 = 512;
+/// Entries that a window keeps at most where memory is no concern: a window of no more calls keeps each by itself.
+pub const MOST_ENTRIES: usize = 2_048;
+/// A window that cannot keep each call by itself is cut into at most so many cells.
+const MOST_CELLS: usize = 512;
+/// A list that could hold more than this is made smaller when it is nearly empty.
+const SMALL: usize = 64;
+
+/// Settled calls that cease to count together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    until: i64,
+    n: u32,
+}
 
 /// The settled calls that still count, by the time they cease to.
+///
+/// A window of many calls keeps those of one cell of time as one entry, which ceases to count with the latest of them: so a call counts
+/// longer than it must by at most a cell, and never shorter. Cells lie at fixed multiples of their length, so calls that are merged again
+/// and again stay where they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    expiries: VecDeque<(i64, u32)>,
+    entries: VecDeque<Entry>,
     total: u64,
     span: i64,
-    grain: i64,
+    cell: i64,
 }
 
 impl Window {
-    /// A window of `calls` in `window_ms`, each held `guard_ms` longer.
-    pub fn new(calls: u64, window_ms: u64, guard_ms: u64) -> Self {
+    /// A window of `calls` in `window_ms`, each held `guard_ms` longer, which keeps `most` entries.
+    pub fn new(calls: u64, window_ms: u64, guard_ms: u64, most: usize) -> Self {
         // One millisecond more: both clocks are cut down to milliseconds.
         let span = i64::try_from(window_ms.saturating_add(guard_ms).saturating_add(1)).unwrap_or(i64::MAX / 4);
-        let grain = if calls <= EXACT_CALLS { 1 } else { (span / BUCKETS).max(1) };
-        let kept = usize::try_from(calls.min(EXACT_CALLS)).unwrap_or(0);
-        Self { expiries: VecDeque::with_capacity(kept), total: 0, span, grain }
+        let cells = i64::try_from(most.clamp(1, MOST_CELLS)).unwrap_or(1);
+        let cell = if calls <= most as u64 { 1 } else { (span / cells).max(1) };
+        Self { entries: VecDeque::new(), total: 0, span, cell }
     }
 
     /// How long a settled call counts, milliseconds.
@@ -45,71 +58,84 @@ impl Window {
 
     /// Forgets what has run out.
     pub fn expire(&mut self, now: i64) {
-        while let Some(&(at, n)) = self.expiries.front() {
-            if at > now {
+        while let Some(&Entry { until, n }) = self.entries.front() {
+            if until > now {
                 break;
             }
             self.total -= u64::from(n);
-            self.expiries.pop_front();
+            self.entries.pop_front();
+            let held = self.entries.capacity();
+            if held > SMALL && self.entries.len() < held / 8 {
+                self.entries.shrink_to(held / 4);
+            }
         }
     }
 
     /// `n` calls were settled at `settled`. Settlements come nearly in order; one dated from its headers may be older.
     pub fn push(&mut self, settled: i64, n: u32) {
-        if n > 0 {
-            self.hold(settled.saturating_add(self.span), n);
+        self.hold(settled.saturating_add(self.span), n);
+    }
+
+    /// Takes one call back that [`Self::push`] had taken as settled at `settled`, where it is known by itself.
+    pub fn take_back(&mut self, settled: i64) {
+        let until = settled.saturating_add(self.span);
+        let Ok(at) = self.entries.binary_search_by_key(&until, |entry| entry.until) else { return };
+        let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.n > 0) else { return };
+        entry.n -= 1;
+        self.total -= 1;
+        if entry.n == 0 {
+            self.entries.remove(at);
         }
     }
 
-    fn hold(&mut self, until: i64, n: u32) {
-        let until = self.grained(until);
-        self.total += u64::from(n);
-        match self.expiries.back_mut() {
-            Some(last) if last.0 == until => last.1 = last.1.saturating_add(n),
-            Some(last) if last.0 > until => self.hold_among(until, n),
-            _ => self.expiries.push_back((until, n)),
+    /// `n` settled calls count until then.
+    pub fn hold(&mut self, until: i64, n: u32) {
+        if n == 0 {
+            return;
         }
-    }
-
-    /// The end of the bucket that a moment is in.
-    const fn grained(&self, until: i64) -> i64 {
-        if self.grain == 1 {
-            return until;
+        let cell = until.div_euclid(self.cell);
+        // Most often it is the last.
+        let mut place = self.entries.len();
+        while let Some(entry) = place.checked_sub(1).and_then(|before| self.entries.get(before))
+            && entry.until > until
+            && entry.until.div_euclid(self.cell) != cell
+        {
+            place -= 1;
         }
-        let whole = until.div_euclid(self.grain);
-        let begun = if until.rem_euclid(self.grain) > 0 { 1 } else { 0 };
-        whole.saturating_add(begun).saturating_mul(self.grain)
-    }
-
-    /// Before the last.
-    fn hold_among(&mut self, until: i64, n: u32) {
-        let place = self.expiries.iter().rposition(|&(at, _)| at <= until);
-        match place.and_then(|i| self.expiries.get_mut(i)).filter(|entry| entry.0 == until) {
-            Some(entry) => entry.1 = entry.1.saturating_add(n),
-            None => self.expiries.insert(place.map_or(0, |i| i + 1), (until, n)),
+        match place.checked_sub(1).and_then(|before| self.entries.get_mut(before)) {
+            Some(entry) if entry.until.div_euclid(self.cell) == cell => {
+                entry.until = entry.until.max(until);
+                let more = n.min(u32::MAX - entry.n);
+                entry.n += more;
+                self.total += u64::from(more);
+            }
+            _ => {
+                self.entries.insert(place, Entry { until, n });
+                self.total += u64::from(n);
+            }
         }
     }
 
     /// Keeps only the `calls` latest: in observe mode more are let through than the window holds.
     pub fn keep_latest(&mut self, calls: u64) {
         while self.total > calls {
-            let Some(front) = self.expiries.front_mut() else { return };
+            let Some(front) = self.entries.front_mut() else { return };
             let surplus = self.total - calls;
-            let dropped = u64::from(front.1).min(surplus);
-            front.1 -= u32::try_from(dropped).unwrap_or(front.1);
+            let dropped = u64::from(front.n).min(surplus);
+            front.n -= u32::try_from(dropped).unwrap_or(front.n);
             self.total -= dropped;
-            if front.1 == 0 {
-                self.expiries.pop_front();
+            if front.n == 0 {
+                self.entries.pop_front();
             }
         }
     }
 
     /// When the `n`-th of the settled calls (from 1) ceases to count; none past the last.
     pub fn release(&self, n: u64) -> Option<i64> {
-        if self.total == self.expiries.len() as u64 {
+        if self.total == self.entries.len() as u64 {
             // Each entry is one call.
             let place = usize::try_from(n.saturating_sub(1)).ok()?;
-            return self.expiries.get(place).map(|(at, _)| *at);
+            return self.entries.get(place).map(|entry| entry.until);
         }
         if n > self.total {
             return None;
@@ -117,26 +143,33 @@ impl Window {
         // From the nearer end.
         if n > self.total / 2 {
             let mut before = self.total;
-            return self.expiries.iter().rev().find_map(|&(at, count)| {
-                before -= u64::from(count);
-                (before < n).then_some(at)
+            return self.entries.iter().rev().find_map(|entry| {
+                before -= u64::from(entry.n);
+                (before < n).then_some(entry.until)
             });
         }
         let mut seen = 0;
-        self.expiries.iter().find_map(|&(at, count)| {
-            seen += u64::from(count);
-            (seen >= n).then_some(at)
+        self.entries.iter().find_map(|entry| {
+            seen += u64::from(entry.n);
+            (seen >= n).then_some(entry.until)
         })
     }
 
     /// Settled calls that cease to count by then.
     pub fn expiring_by(&self, at: i64) -> u64 {
-        self.expiries.iter().take_while(|(until, _)| *until <= at).map(|(_, n)| u64::from(*n)).sum()
+        self.entries.iter().take_while(|entry| entry.until <= at).map(|entry| u64::from(entry.n)).sum()
     }
 
-    /// The entries as settlement times and counts, oldest first.
-    pub fn settled(&self) -> impl Iterator<Item = (i64, u32)> + '_ {
-        self.expiries.iter().map(|&(at, n)| (at.saturating_sub(self.span), n))
+    /// The entries: until when they count, and how many they are; the first to go first.
+    pub fn entries(&self) -> impl Iterator<Item = (i64, u32)> + '_ {
+        self.entries.iter().map(|entry| (entry.until, entry.n))
+    }
+
+    /// Takes over what another window of the same calls holds, each as long after its settlement as this one's length says.
+    pub fn take_over(&mut self, other: &Self) {
+        for (until, n) in other.entries() {
+            self.hold(until.saturating_sub(other.span).saturating_add(self.span), n);
+        }
     }
 }
 
@@ -144,9 +177,13 @@ impl Window {
 mod tests {
     use super::*;
 
+    fn exact(calls: u64, window_ms: u64) -> Window {
+        Window::new(calls, window_ms, 0, MOST_ENTRIES)
+    }
+
     #[test]
     fn a_settled_call_counts_for_the_window_and_a_millisecond() {
-        let mut window = Window::new(2, 1_000, 0);
+        let mut window = exact(2, 1_000);
         window.push(500, 1);
         window.expire(1_500);
         assert_eq!(window.total(), 1);
@@ -156,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_settlement_dated_back_takes_its_place_in_order() {
-        let mut window = Window::new(10, 1_000, 0);
+        let mut window = exact(10, 1_000);
         window.push(500, 1);
         window.push(100, 1);
         window.push(300, 2);
@@ -168,7 +205,7 @@ mod tests {
 
     #[test]
     fn releases_are_found_from_either_end() {
-        let mut window = Window::new(20, 1_000, 0);
+        let mut window = exact(20, 1_000);
         for (settled, n) in [(0, 3), (10, 1), (20, 4), (30, 1), (40, 2)] {
             window.push(settled, n);
         }
@@ -178,22 +215,64 @@ mod tests {
     }
 
     #[test]
-    fn a_million_a_day_are_kept_in_few_buckets_that_never_expire_early() {
+    fn a_million_a_day_are_kept_in_few_entries_that_never_expire_early_nor_a_cell_late() {
         let day = 86_400_000;
-        let mut window = Window::new(1_000_000, day, 0);
+        let mut window = exact(1_000_000, day);
         for settled in (0..86_400_000).step_by(86_400) {
             window.push(settled, 1);
         }
-        assert!(window.expiries.len() <= 514);
+        assert!(window.entries.len() <= 514);
         window.expire(i64::try_from(day).unwrap());
         assert_eq!(window.total(), 1_000, "the first has its millisecond left");
+        window.expire(2 * 86_400_000);
+        assert_eq!(window.total(), 0);
+    }
+
+    #[test]
+    fn what_is_held_anew_in_another_life_stays_where_it_was() {
+        let mut window = exact(1_000_000, 86_400_000);
+        (0..1_000).for_each(|settled| window.push(settled * 7_919, 1));
+        for _ in 0..500 {
+            let mut next = exact(1_000_000, 86_400_000);
+            window.entries().for_each(|(until, n)| next.hold(until, n));
+            assert_eq!(next, window);
+            window = next;
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_taken_back_counts_no_more() {
+        let mut window = exact(10, 1_000);
+        window.push(500, 2);
+        window.take_back(400);
+        assert_eq!(window.total(), 2);
+        window.take_back(500);
+        window.take_back(500);
+        window.take_back(500);
+        assert_eq!((window.total(), window.release(1)), (0, None));
     }
 
     #[test]
     fn only_the_latest_are_kept_when_more_are_let_through() {
-        let mut window = Window::new(3, 1_000, 0);
+        let mut window = exact(3, 1_000);
         (1..=5).for_each(|settled| window.push(settled, 1));
         window.keep_latest(3);
         assert_eq!((window.total(), window.release(1)), (3, Some(1_004)));
+    }
+
+    #[test]
+    fn counts_beyond_32_bits_run_out_whole() {
+        let mut window = exact(1_000_000_000, 1_000);
+        (0..3).for_each(|_| window.push(5, u32::MAX));
+        window.expire(10_000);
+        assert_eq!(window.total(), 0);
+    }
+
+    #[test]
+    fn an_empty_window_gives_its_memory_back() {
+        let mut window = exact(2_048, 1_000);
+        (0..2_048).for_each(|settled| window.push(settled, 1));
+        window.expire(10_000);
+        assert!(window.entries.capacity() <= SMALL, "{}", window.entries.capacity());
     }
 }

@@ -58,6 +58,7 @@ fn plan(amount: u64) -> Plan {
             of: amount,
             per_app: false,
             pool: Some("shared".to_owned()),
+            routes: 0,
         }],
         queue: QueueRule { size: 20, max_wait_ms: 5_000 },
         adaptive,

@@ -59,7 +59,7 @@ impl Setting {
 }
 
 pub fn limit(name: &str, kind: Kind) -> Limit {
-    Limit { name: name.to_owned(), kind, of: 0, per_app: false, pool: None }
+    Limit { name: name.to_owned(), kind, of: 0, per_app: false, pool: None, routes: 0 }
 }
 
 pub fn window(calls: u64, seconds: u64) -> Limit {

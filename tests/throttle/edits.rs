@@ -3,10 +3,9 @@
 use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zone};
 use sluice::throttle::{AppRule, Call, Kind, Limit, Outcome, Plan, Throttle};
 
-fn edit(rig: Rig, plan: Plan) -> Rig {
-    let now = rig.time();
-    let throttle = rig.throttle.replan(plan, now).unwrap();
-    Rig { throttle, ..rig }
+fn edit(mut rig: Rig, plan: Plan) -> Rig {
+    rig.edit(plan);
+    rig
 }
 
 trait WithThrottle {
@@ -42,14 +41,17 @@ fn a_permit_from_before_the_edit_settles_after_it() {
 }
 
 #[test]
-fn a_lengthened_window_starts_full_for_the_added_length() {
+fn a_lengthened_window_counts_what_the_short_one_has_forgotten() {
     let mut rig = Rig::new(plan(vec![window(5, 10)]));
-    rig.call("a").unwrap();
+    (0..5).for_each(|_| rig.call("a").unwrap());
     rig.go_to(NOON + 12_000);
-    let mut rig = rig.edited(vec![window(5, 30)]);
-    assert!(rig.try_now("a").is_err(), "the short window has forgotten what the long one would hold");
+    (0..2).for_each(|_| rig.call("a").unwrap());
+    rig.go_to(NOON + 14_000);
+    let mut rig = rig.edited(vec![window(7, 30)]);
+    assert_eq!(rig.used(), [7]);
+    assert!(rig.try_now("a").is_err());
     rig.go_to(NOON + 30_001);
-    assert!(rig.try_now("a").is_ok());
+    assert_eq!(rig.used(), [2]);
 }
 
 #[test]
@@ -62,14 +64,17 @@ fn a_shortened_window_lets_go_at_its_new_length() {
 }
 
 #[test]
-fn a_new_window_starts_full_where_there_was_traffic_and_empty_where_there_was_none() {
+fn new_limits_count_what_was_sent_before_they_were() {
     let mut quiet = Rig::new(plan(vec![slots(1)])).edited(vec![window(1, 10)]);
     assert!(quiet.try_now("a").is_ok());
     let mut busy = Rig::new(plan(vec![slots(1)]));
-    busy.call("a").unwrap();
-    busy.go_to(NOON + 4_000);
-    let mut busy = busy.edited(vec![window(3, 10), bucket(1, 2)]);
-    assert!(busy.try_now("a").is_err());
+    (0..3).for_each(|_| busy.call("a").unwrap());
+    busy.go_to(NOON + 2_000);
+    let mut busy = busy.edited(vec![window(4, 10), bucket(1, 2)]);
+    // Of the bucket's two tokens both were gone, and two have come back.
+    assert_eq!(busy.used(), [3, 0]);
+    busy.call("b").unwrap();
+    assert_eq!(busy.try_now("a").unwrap_err().violated, ["window"]);
     busy.go_to(NOON + 10_001);
     assert!(busy.try_now("a").is_ok());
 }

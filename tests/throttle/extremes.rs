@@ -156,9 +156,7 @@ proptest! {
                 }
                 Step::Edit => {
                     std::mem::swap(&mut here, &mut other);
-                    let now = rig.time();
-                    rig.throttle = rig.throttle.replan(here.clone(), now).unwrap();
-                    rig.rows.extend(rig.throttle.row_due());
+                    rig.edit(here.clone());
                 }
             }
             while let Some((_, outcome)) = rig.throttle.next_ready() {

@@ -3,7 +3,7 @@
 use sluice::civil::{Reset, Zone, Zones};
 use sluice::throttle::{
     AdaptiveRule, Admission, AppRule, Call, Counted, Grant, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule,
-    Refused, Settled, Settlement, Throttle, Ticket, Unit,
+    Refused, Settled, Settlement, Stays, Throttle, Ticket, Unit,
 };
 
 /// 2026-06-15 12:00 UTC.
@@ -45,6 +45,14 @@ impl Rig {
         let admission = self.throttle.admit(self.time(), Call { id: self.next, ..call });
         self.rows.extend(self.throttle.row_due());
         admission
+    }
+
+    /// Puts another policy in force; whoever waits stays.
+    pub fn edit(&mut self, plan: Plan) {
+        let now = self.time();
+        let stays = |_: Ticket, _: &str| Some(Stays { mask: u32::MAX, wait_ms: None });
+        self.throttle.replan(plan, now, stays);
+        self.rows.extend(self.throttle.row_due());
     }
 
     /// Asks without waiting.
@@ -135,7 +143,7 @@ pub fn plan(limits: Vec<Limit>) -> Plan {
 }
 
 pub fn limit(name: &str, kind: Kind) -> Limit {
-    Limit { name: name.to_owned(), kind, of: 0, per_app: false, pool: None }
+    Limit { name: name.to_owned(), kind, of: 0, per_app: false, pool: None, routes: 0 }
 }
 
 pub fn window(calls: u64, seconds: u64) -> Limit {

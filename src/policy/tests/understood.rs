@@ -61,7 +61,7 @@ fn a_share_scales_every_limit_down_to_no_less_than_one() {
     ];
     for ((name, kind, of), limit) in expected.into_iter().zip(found) {
         let per_app = name == "concurrency";
-        assert_eq!(limit, Limit { name: name.to_owned(), kind, of, per_app, pool: None });
+        assert_eq!(limit, Limit { name: name.to_owned(), kind, of, per_app, pool: None, routes: 0 });
     }
 }
 

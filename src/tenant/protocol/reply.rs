@@ -68,7 +68,10 @@ pub struct Go {
     pub permit: PermitId,
     /// How long the call waited in the object, milliseconds.
     pub waited_ms: u64,
-    /// The Worker's age of the permit over which it hands it back unused: elapsed since it asked, less `waited_ms`.
+    /// How long after this ask the permit was granted, milliseconds: below 0 where an earlier ask of the call had been granted it. What has
+    /// passed since the ask, less this, is the permit's age.
+    pub since_ask_ms: i64,
+    /// The age over which the Worker hands it back unused, milliseconds.
     pub slack_ms: u64,
     /// Where to, unless the Worker knows.
     pub route: Option<Box<Route>>,
@@ -84,7 +87,7 @@ pub struct Go {
     pub would: Option<String>,
 }
 
-wire!(struct Go { permit, waited_ms, slack_ms, route, route_version, bearer, mark, rate_limit, would });
+wire!(struct Go { permit, waited_ms, since_ask_ms, slack_ms, route, route_version, bearer, mark, rate_limit, would });
 
 /// A refusal, with what is needed to say it in the vendor's dialect.
 #[derive(Debug)]

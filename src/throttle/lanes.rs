@@ -1,0 +1,263 @@
+//! Lanes: one app's calls that the same limits count. Lanes under the same limits are of one class: what all of them share is looked at
+//! once for all, however many apps there are.
+//!
+//! Permit numbers count up within a lane and are never used again: a lane that nobody uses gives its place to another, whose numbers go on
+//! from there.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "one each call in flight or waiting, taken away once for each added"
+)]
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+/// Lanes of one connection that are in use: its apps times the sets of limits that their calls meet.
+pub const MOST_LANES: usize = 8_192;
+/// A lane of which nothing was granted for so long gives its place up, milliseconds.
+const IDLE_MS: i64 = 600_000;
+/// No lane, no meter.
+pub const NONE: u32 = u32::MAX;
+
+/// One app's calls under one set of limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lane {
+    /// The app, in the throttle's table; [`NONE`] while the place is free.
+    pub app: u32,
+    /// Bit i: limit i of the plan counts these calls.
+    pub mask: u32,
+    /// Its class.
+    pub class: u32,
+    /// The meters that count them: the app's budget, then those of the limits, in the plan's order.
+    pub meters: Vec<u32>,
+    /// Of these, those that count this app alone.
+    pub own: Vec<u32>,
+    /// The next permit's number.
+    pub seq: u64,
+    /// Permits that may still be given out under the stored row.
+    pub spare: u32,
+    /// Permits given out since the last row that named spare ones.
+    pub used: u32,
+    /// Spare permits that it named.
+    pub last_spare: u32,
+    /// What keeps its place: leases in flight, those that have lapsed and may yet be answered, and earlier lives' permits.
+    pub leases: u32,
+    /// Calls that wait.
+    pub waiting: u32,
+    /// When the last permit was granted, limiter milliseconds.
+    pub last_grant: i64,
+}
+
+impl Lane {
+    /// Whether its place may be given to another lane.
+    const fn is_idle(&self, before: i64) -> bool {
+        self.app != NONE && self.leases == 0 && self.waiting == 0 && self.last_grant <= before
+    }
+}
+
+/// Lanes that the same limits count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// Bit i: limit i of the plan counts these calls.
+    pub mask: u32,
+    /// The meters that count all of their calls.
+    pub shared: Vec<u32>,
+    /// The meter that had no room last: it is looked at first.
+    pub tight: Cell<u32>,
+    /// The event in which it was found full: grants only take room, so it stays so until the next.
+    pub full_in: Cell<u64>,
+}
+
+impl Class {
+    /// A class of which nothing has been looked at.
+    pub fn new(mask: u32, shared: Vec<u32>) -> Self {
+        let tight = Cell::new(shared.first().copied().unwrap_or(NONE));
+        Self { mask, shared, tight, full_in: Cell::new(0) }
+    }
+}
+
+/// All lanes of one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Lanes {
+    lanes: Vec<Lane>,
+    classes: Vec<Class>,
+    by_key: BTreeMap<(u32, u32), u32>,
+    class_of: BTreeMap<u32, u32>,
+    free: Vec<u32>,
+}
+
+impl Lanes {
+    /// One lane.
+    pub fn get(&self, lane: u32) -> Option<&Lane> {
+        self.lanes.get(lane as usize)
+    }
+
+    /// One lane, to be changed.
+    pub fn get_mut(&mut self, lane: u32) -> Option<&mut Lane> {
+        self.lanes.get_mut(lane as usize)
+    }
+
+    /// The class of a number.
+    pub fn class(&self, class: u32) -> Option<&Class> {
+        self.classes.get(class as usize)
+    }
+
+    /// A lane keeps its place for one reason more, or one less.
+    pub fn pin(&mut self, lane: u32, more: bool) {
+        if let Some(lane) = self.lanes.get_mut(lane as usize) {
+            lane.leases = if more { lane.leases.saturating_add(1) } else { lane.leases.saturating_sub(1) };
+        }
+    }
+
+    /// All classes.
+    pub fn classes(&self) -> impl Iterator<Item = (u32, &Class)> {
+        (0..).zip(&self.classes)
+    }
+
+    /// The class of a set of limits, where there is one.
+    pub fn find_class(&self, mask: u32) -> Option<u32> {
+        self.class_of.get(&mask).copied()
+    }
+
+    /// A new class.
+    pub fn add_class(&mut self, mask: u32, shared: Vec<u32>) -> u32 {
+        let class = u32::try_from(self.classes.len()).unwrap_or(NONE);
+        self.classes.push(Class::new(mask, shared));
+        self.class_of.insert(mask, class);
+        class
+    }
+
+    /// The lane of an app's calls under `mask`, where there is one.
+    pub fn find(&self, app: u32, mask: u32) -> Option<u32> {
+        self.by_key.get(&(app, mask)).copied()
+    }
+
+    /// Whether there is room for one more, once those that nobody uses have given their places up.
+    pub fn make_room(&mut self, time: i64) -> bool {
+        if self.free.is_empty() && self.lanes.len() >= MOST_LANES {
+            self.drop_idle(time);
+        }
+        !self.free.is_empty() || self.lanes.len() < MOST_LANES
+    }
+
+    /// A new lane; none when the table is full.
+    pub fn add(&mut self, app: u32, mask: u32, class: u32, meters: Vec<u32>, own: Vec<u32>) -> Option<u32> {
+        let lane = |seq| Lane {
+            app,
+            mask,
+            class,
+            meters,
+            own,
+            seq,
+            spare: 0,
+            used: 0,
+            last_spare: 0,
+            leases: 0,
+            waiting: 0,
+            last_grant: i64::MIN / 4,
+        };
+        let at = match self.free.pop() {
+            Some(at) => {
+                let place = self.lanes.get_mut(at as usize)?;
+                // A row may have named its next numbers as another lane's.
+                *place = lane(place.seq + u64::from(place.spare));
+                at
+            }
+            None => {
+                self.lanes.push(lane(0));
+                u32::try_from(self.lanes.len() - 1).ok()?
+            }
+        };
+        self.by_key.insert((app, mask), at);
+        Some(at)
+    }
+
+    /// Frees the places of lanes that have nothing in flight and nobody waiting, and were last granted something at `before` or earlier.
+    pub fn drop_idle(&mut self, before: i64) {
+        for (at, lane) in (0..).zip(&mut self.lanes) {
+            if lane.is_idle(before) {
+                if self.by_key.get(&(lane.app, lane.mask)) == Some(&at) {
+                    self.by_key.remove(&(lane.app, lane.mask));
+                }
+                lane.app = NONE;
+                lane.meters = Vec::new();
+                lane.own = Vec::new();
+                self.free.push(at);
+            }
+        }
+    }
+
+    /// Frees the places of lanes that have not been used for long.
+    pub fn drop_old(&mut self, time: i64) {
+        self.drop_idle(time.saturating_sub(IDLE_MS));
+    }
+
+    /// All lanes in use, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Lane)> {
+        (0..).zip(&self.lanes).filter(|(_, lane)| lane.app != NONE)
+    }
+
+    /// The same, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Lane)> {
+        (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != NONE)
+    }
+
+    /// Gives every lane its place under other limits and apps; one that `move_to` knows nothing of gives its place up. Of two lanes that
+    /// become the same one is found from now on; the other ends with its leases.
+    pub fn rearrange(&mut self, classes: Vec<Class>, mut move_to: impl FnMut(u32) -> Option<Moved>) {
+        self.class_of = (0..).zip(&classes).map(|(at, class)| (class.mask, at)).collect();
+        self.classes = classes;
+        self.by_key.clear();
+        for (at, lane) in (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != NONE) {
+            let Some(moved) = move_to(at) else {
+                lane.app = NONE;
+                self.free.push(at);
+                continue;
+            };
+            self.by_key.insert((moved.app, moved.mask), at);
+            (lane.app, lane.mask, lane.class) = (moved.app, moved.mask, moved.class);
+            (lane.meters, lane.own) = (moved.meters, moved.own);
+        }
+    }
+}
+
+/// Where a lane belongs after a policy edit.
+pub struct Moved {
+    pub app: u32,
+    pub mask: u32,
+    pub class: u32,
+    pub meters: Vec<u32>,
+    pub own: Vec<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_takes_anothers_place_goes_on_from_its_numbers() {
+        let mut lanes = Lanes::default();
+        let class = lanes.add_class(1, vec![0]);
+        let one = lanes.add(0, 1, class, vec![1, 0], vec![1]).unwrap();
+        let lane = lanes.get_mut(one).unwrap();
+        (lane.seq, lane.spare) = (7, 3);
+        lanes.drop_idle(0);
+        assert_eq!(lanes.find(0, 1), None);
+        let other = lanes.add(5, 1, class, vec![2, 0], vec![2]).unwrap();
+        assert_eq!((other, lanes.get(other).unwrap().seq), (one, 10));
+    }
+
+    #[test]
+    fn lanes_in_use_keep_their_places() {
+        let mut lanes = Lanes::default();
+        let class = lanes.add_class(1, vec![0]);
+        for app in 0..u32::try_from(MOST_LANES).unwrap() {
+            let lane = lanes.add(app, 1, class, vec![], vec![]).unwrap();
+            lanes.get_mut(lane).unwrap().leases = 1;
+        }
+        assert!(!lanes.make_room(0));
+        lanes.get_mut(17).unwrap().leases = 0;
+        assert!(lanes.make_room(0));
+        assert_eq!(lanes.add(9_000, 1, class, vec![], vec![]), Some(17));
+    }
+}
