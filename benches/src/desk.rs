@@ -71,6 +71,7 @@ pub struct Tenant {
     /// A key of each app.
     claims: Vec<Claims>,
     asked: u128,
+    drawn: u64,
     /// In flight, in order.
     flying: VecDeque<PermitId>,
     running: VecDeque<Run>,
@@ -97,6 +98,7 @@ impl Tenant {
             settings: Settings { allow_loopback: false, master },
             claims: Vec::new(),
             asked: 0,
+            drawn: 0,
             flying: VecDeque::new(),
             running: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -301,7 +303,11 @@ impl Tenant {
     }
 
     fn host<T>(&mut self, act: impl FnOnce(&mut Host<'_>) -> T) -> T {
-        let random: &dyn Fn(&mut [u8]) = &|bytes| bytes.fill(7);
+        // Each time another: keys have ids.
+        self.drawn += 1;
+        let drawn = self.drawn.to_be_bytes();
+        let random: &dyn Fn(&mut [u8]) =
+            &|bytes| bytes.iter_mut().zip(drawn.iter().cycle()).for_each(|(to, of)| *to = *of);
         act(&mut Host { now: self.now, store: &mut self.rows, zones: &Utc, random, settings: &self.settings })
     }
 

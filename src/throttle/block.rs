@@ -226,8 +226,8 @@ impl Throttle {
         u32::try_from(seconds).ok().and_then(|halvings| (spared * 5 / 4).checked_shr(halvings)).unwrap_or(0)
     }
 
-    /// Spare permits of a lane in a block of so many: what it will want by itself; one where others call too, if it has called of late,
-    /// so that of many lanes that each call now and then none needs a row of its own.
+    /// Spare permits of a lane in a block of so many: what it will want by itself; one where others call too, if it has called of late
+    /// or waits, so that of many lanes that each call now and then none needs a row of its own.
     fn next_spare(&self, lane: u32, live: bool, block: u64, time: i64) -> u64 {
         /// A lane that has called within this time may call again, milliseconds.
         const LATELY_MS: i64 = 60_000;
@@ -235,7 +235,8 @@ impl Throttle {
         let (used, spare, last) = (u64::from(entry.used), u64::from(entry.spare), u64::from(entry.last_spare));
         let ran_out = live && spare == 0 && used > 0;
         let wanted = self.forecast(live, ran_out, (used, spare, last), time);
-        let others = self.block.used > used && time.saturating_sub(entry.last_grant) <= LATELY_MS;
+        let lately = time.saturating_sub(entry.last_grant) <= LATELY_MS || entry.waiting > 0;
+        let others = self.block.used > used && lately;
         wanted.max(u64::from(others)).min(block)
     }
 
@@ -260,7 +261,7 @@ impl Throttle {
     /// more; of a window what is free and what will be before the block ends.
     fn most_spare(&self, meter: u32, time: i64) -> u64 {
         let Some(entry) = self.meters.get(meter as usize) else { return 0 };
-        if let Some(loan) = &entry.loan {
+        if let Some(loan) = entry.loan.as_ref().filter(|loan| loan.is_kept()) {
             // What a crash counts that never was is what it loses of the loan.
             return u64::from(loan.hand());
         }

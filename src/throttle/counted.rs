@@ -55,9 +55,10 @@ impl Throttle {
             _ => return,
         };
         let Some(entry) = self.meters.get_mut(meter as usize) else { return };
+        let lent = entry.is_lent();
         let risen = match &mut entry.gauge {
             // What is counted here is what this connection has spent; the pool hears of the vendor's count.
-            Gauge::Daily { .. } if entry.loan.is_some() => {
+            Gauge::Daily { .. } if lent => {
                 if today {
                     entry.vendor = entry.vendor.max(Some(vendor));
                 }

@@ -164,14 +164,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_never_tells_less_than_was_and_little_more(gaps in prop::collection::vec(0_i64..400_000, 1..2_000), from in 0.0..1.0) {
+        fn it_never_tells_less_than_was_and_little_more(gaps in prop::collection::vec(0_i64..400_000, 1..2_000), part in 0_i64..1_000) {
             let (mut history, mut ends, mut at) = (History::default(), Vec::new(), 0);
             for gap in gaps {
                 at += gap;
                 history.push(at, 1, 2);
                 ends.push(at);
             }
-            let from = (at as f64 * from) as i64;
+            let from = at * part / 1_000;
             let count = |from: i64| ends.iter().filter(|end| **end >= from).count() as u64;
             let told = history.calls_since(from).unwrap();
             prop_assert!(told >= count(from));

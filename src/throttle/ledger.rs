@@ -10,13 +10,12 @@
 
 use super::PermitId;
 use super::lanes::{Lanes, NONE};
+use super::past::LATE_MS;
 use crate::ids::Ids;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
 pub const MOST_LEASES: usize = 20_000;
-/// A lease that has lapsed may yet be answered within this time, milliseconds: then the call is dated anew.
-const LATE_MS: i64 = 600_000;
 
 /// A permit in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,21 +269,26 @@ impl Ledger {
     /// Counts those that have grown old by `time`.
     pub fn age(&mut self, time: i64) {
         for at in 0..self.ageing.len() {
-            loop {
-                let Some(ageing) = self.ageing.get_mut(at) else { break };
-                let until = time.saturating_sub(ageing.after_ms).saturating_add(1);
-                let slot = self.slots.get(ageing.next as usize);
-                let Some((lease, newer)) = slot.and_then(|slot| Some((slot.lease?, slot.newer))) else {
-                    ageing.until = ageing.until.max(until);
-                    break;
-                };
-                if lease.granted >= until {
-                    ageing.until = ageing.until.max(until);
-                    break;
-                }
+            while let Some((lane, limit)) = self.grows_old(at, time) {
+                self.count_aged(lane, limit, true);
+            }
+        }
+    }
+
+    /// The next lease that has grown old by `time` for the `at`-th limit that counts such: its lane, and the limit's place in the plan.
+    fn grows_old(&mut self, at: usize, time: i64) -> Option<(u32, u32)> {
+        let ageing = self.ageing.get_mut(at)?;
+        let until = time.saturating_sub(ageing.after_ms).saturating_add(1);
+        let slot = self.slots.get(ageing.next as usize);
+        let old = slot.and_then(|slot| Some((slot.lease.filter(|lease| lease.granted < until)?, slot.newer)));
+        match old {
+            Some((lease, newer)) => {
                 (ageing.next, ageing.until) = (newer, ageing.until.max(lease.granted.saturating_add(1)));
-                let limit = ageing.limit;
-                self.count_aged(lease.lane, limit, true);
+                Some((lease.lane, ageing.limit))
+            }
+            None => {
+                ageing.until = ageing.until.max(until);
+                None
             }
         }
     }
@@ -341,6 +345,11 @@ impl Ledger {
         Some(lease)
     }
 
+    /// Leases that have lapsed and may yet be answered: lane and number, by lane.
+    pub fn late(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.late.keys().copied()
+    }
+
     /// All leases, in the order they were granted.
     pub fn leases(&self) -> impl Iterator<Item = (u32, Lease)> + '_ {
         let mut next = self.oldest;
@@ -368,6 +377,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn ledger() -> (Ledger, u32, u32) {
         let mut ledger = Ledger::default();
@@ -443,5 +453,37 @@ mod tests {
         assert_eq!(seen(500, None), (2, 0));
         ledger.recount(3, 500);
         assert_eq!((ledger.flying(0), ledger.aged(1)), (2, 2));
+    }
+
+    proptest! {
+        /// Calls begin, end and grow old in any order; which limits there are may change.
+        #[test]
+        fn as_many_are_old_as_have_run_for_so_long(steps in prop::collection::vec((0_u8..5, 0_usize..9, 0_i64..60), 1..200)) {
+            let mut ledger = Ledger::default();
+            ledger.fit(3);
+            ledger.watch_ages([(1, 100)].into_iter());
+            let class = ledger.lanes.add_class(0b11, vec![0, 1]);
+            let lane = ledger.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+            let (mut time, mut after, mut running) = (0, 100, Vec::new());
+            for (step, which, wait) in steps {
+                time += wait;
+                ledger.age(time);
+                match step {
+                    0..=1 => running.push((time, ledger.open(1, lane, time, 100_000, 0, 0).unwrap())),
+                    2..=3 if !running.is_empty() => {
+                        let (_, permit) = running.remove(which % running.len());
+                        ledger.close(permit).unwrap();
+                    }
+                    4 => {
+                        after = [50, 100, 150][which % 3];
+                        ledger.watch_ages([(1, after)].into_iter());
+                        ledger.recount(3, time);
+                    }
+                    _ => {}
+                }
+                let old = running.iter().filter(|(granted, _)| granted + after <= time).count() as u64;
+                prop_assert_eq!((ledger.flying(1), ledger.aged(1)), (running.len() as u64, old));
+            }
+        }
     }
 }

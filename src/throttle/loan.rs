@@ -13,9 +13,11 @@ use crate::pool::{Borrow, Lent};
 pub(super) const LOAN_WAIT_MS: i64 = 2_000;
 /// An ask that failed is repeated after, milliseconds.
 const AGAIN_MS: i64 = 250;
+/// A pool is told of the calls of a connection that is only watched at most so often, milliseconds.
+const TELL_MS: i64 = 1_000;
 /// A pool that was empty is asked again after so long, milliseconds, and after twice as long each time, up to the second figure: what
 /// others had not spent may have come back.
-const DRY_MS: (i64, i64) = (1_000, 60_000);
+const DRY_MS: (i64, i64) = (1_000, 300_000);
 
 /// What a meter holds of its pool. Limiter milliseconds.
 #[derive(Debug, Clone, Default)]
@@ -34,10 +36,16 @@ pub struct Loan {
     dry_times: u32,
     /// Calls of today that no loan was spent for: they were made before the limit was the pool's. The pool is told of them once.
     pub owes: u64,
+    /// Of these, those that the turn that runs tells of.
+    owing: u64,
     /// What the pool had lent all told, for the status; less what is in hand.
     seen: u64,
     /// What `share` leaves to others of what the vendor counts.
     pub others: u64,
+    /// Limits are only watched: nothing is borrowed, and the pool is told of the calls after they were made.
+    watched: bool,
+    /// When the pool was last told of them.
+    told: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,21 +58,26 @@ struct Asked {
     again: Option<i64>,
 }
 
-/// A limit that is a pool's, while limits are kept.
-pub(super) fn pooled(limit: &Limit, mode: Mode) -> bool {
-    limit.pool.is_some() && mode == Mode::Enforce
-}
-
 impl Loan {
     /// Nothing in hand yet.
-    pub fn new(limit: &Limit) -> Self {
+    pub fn new(limit: &Limit, mode: Mode) -> Self {
         let amount = if let Kind::Daily { amount, .. } = &limit.kind { *amount } else { 0 };
-        Self { others: limit.of.saturating_sub(amount), ..Self::default() }
+        Self {
+            others: limit.of.saturating_sub(amount),
+            watched: mode == Mode::Observe,
+            told: i64::MIN / 4,
+            ..Self::default()
+        }
+    }
+
+    /// Whether calls go on what it has in hand.
+    pub const fn is_kept(&self) -> bool {
+        !self.watched
     }
 
     /// The same loan under a policy that leaves so much to others.
-    pub fn for_another(&self, others: u64) -> Self {
-        Self { others, ..self.clone() }
+    pub fn for_another(&self, next: &Self) -> Self {
+        Self { others: next.others, watched: next.watched, ..self.clone() }
     }
 
     /// Permits in hand.
@@ -87,16 +100,27 @@ impl Loan {
         self.hand > 0 && time <= self.until
     }
 
-    /// A permit in hand is spent.
+    /// A call goes: a permit in hand is spent; or the pool is to be told.
     pub const fn spend(&mut self) {
+        if self.watched {
+            self.owes = self.owes.saturating_add(1);
+            return;
+        }
         self.hand = self.hand.saturating_sub(1);
         self.spent = self.spent.saturating_add(1);
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// When its pool, which is known to be empty, has more, Unix milliseconds.
-    pub fn dry_at(&self, time: i64) -> Option<i64> {
-        self.dry.filter(|(until, _)| time < *until).map(|(_, more)| more)
+    /// A call that was counted was not made after all.
+    pub const fn give_back(&mut self) {
+        if self.watched {
+            self.owes = self.owes.saturating_sub(1);
+        }
+    }
+
+    /// Until its pool, which is known to be empty, is to be asked again: limiter milliseconds; and when it has more, Unix milliseconds.
+    pub fn dry_at(&self, time: i64) -> Option<(i64, i64)> {
+        self.dry.filter(|(until, _)| time < *until)
     }
 }
 
@@ -117,7 +141,7 @@ impl Throttle {
     /// What is next to be asked of a pool: its name, the limit's place in the plan, and the words. The answer goes to
     /// [`Throttle::lent`]. To be called after every event until there is none.
     pub fn next_borrow(&mut self, now: Now<'_>) -> Option<(String, u32, Borrow)> {
-        if !self.plan.limits.iter().any(|limit| pooled(limit, self.plan.mode)) {
+        if self.plan.limits.iter().all(|limit| limit.pool.is_none()) {
             return None;
         }
         let time = self.begin(now);
@@ -126,7 +150,7 @@ impl Throttle {
             let Some((turn, asked)) = self.turn_due(meter, time) else { continue };
             let (epoch, life_ms) = (self.epoch, self.life_ms());
             let vendor = self.meters.get(meter as usize).and_then(Meter::vendor_of_pool).unwrap_or(0);
-            let owes = self.loan(meter).map_or(0, |loan| loan.owes);
+            let owes = self.loan(meter).map_or(0, |loan| loan.owing);
             let Some(rule) = self.plan.limits.get(limit as usize) else { continue };
             let (Kind::Daily { amount, reset, .. }, Some(pool)) = (&rule.kind, &rule.pool) else { continue };
             let words = Borrow {
@@ -154,6 +178,16 @@ impl Throttle {
             asked.again.take_if(|at| *at <= time)?;
             return Some((loan.turn, *asked));
         }
+        if loan.watched {
+            if loan.owes == 0 || time < loan.told.saturating_add(TELL_MS) {
+                return None;
+            }
+            let asked = Asked { at: time, want: 0, unused: 0, again: None };
+            (loan.turn, loan.told, loan.asked) = (loan.turn.saturating_add(1), time, Some(asked));
+            loan.owing = loan.owes;
+            return Some((loan.turn, asked));
+        }
+        loan.owing = loan.owes;
         let over = time > loan.until;
         let dry = loan.dry.is_some_and(|(until, _)| time < until);
         if (loan.hand > 0 && !over) || (loan.hand == 0 && (wanted == 0 || dry)) {
@@ -193,6 +227,7 @@ impl Throttle {
     pub fn lent(&mut self, now: Now<'_>, limit: u32, turn: u64, answer: Option<Lent>) {
         let time = self.begin(now);
         let Some(&meter) = self.shared.get(limit as usize) else { return };
+        let more_in = answer.map_or(0, |lent| lent.dry_until.saturating_sub(now.wall));
         let Some(loan) = self.loan_mut(meter).filter(|loan| loan.turn == turn) else { return };
         let Some(asked) = loan.asked.as_mut() else { return };
         let taken_for_late = |lent: &Lent| lent.n == 0 && lent.dry_until == 0 && asked.want > 0;
@@ -201,10 +236,13 @@ impl Throttle {
             return;
         };
         let asked = *asked;
-        (loan.asked, loan.hand, loan.until, loan.owes) = (None, lent.n, asked.at.saturating_add(lent.spend_ms), 0);
+        (loan.asked, loan.hand, loan.until) = (None, lent.n, asked.at.saturating_add(lent.spend_ms));
+        loan.owes = loan.owes.saturating_sub(std::mem::take(&mut loan.owing));
         let empty = lent.n == 0 && asked.want > 0;
         loan.dry_times = if empty { loan.dry_times.saturating_add(1) } else { 0 };
         let rest = DRY_MS.0.saturating_mul(1 << loan.dry_times.saturating_sub(1).min(16)).min(DRY_MS.1);
+        // When it has more by its own word it is asked again; its clock may be behind ours.
+        let rest = rest.min(more_in).max(DRY_MS.0);
         loan.dry = empty.then(|| (time.saturating_add(rest), lent.dry_until));
         // While the day before is open, it may be that day's count.
         loan.seen = lent.used.saturating_sub(u64::from(lent.n));
@@ -218,6 +256,7 @@ impl Throttle {
     /// When a loan's time is over, an ask is to be repeated, or an empty pool may be asked anew for those that wait.
     pub(super) fn loans_due(&self, time: i64) -> Option<i64> {
         let due = |loan: &Loan| match (&loan.asked, loan.hand) {
+            (None, _) if loan.watched => (loan.owes > 0).then(|| loan.told.saturating_add(TELL_MS)),
             (Some(asked), _) => asked.again,
             (None, 1..) => Some(loan.until.max(time).saturating_add(1)),
             (None, 0) => loan.dry.map(|(until, _)| until).filter(|until| *until > time && !self.queue.is_empty()),

@@ -131,8 +131,8 @@ impl Sight<'_> {
 impl Meter {
     /// Whether one more call fits; `at` is the meter's own number.
     pub fn has_room(&mut self, at: u32, sight: &Sight<'_>) -> bool {
-        if self.loan.is_some() {
-            return self.in_hand(sight.time) == Some(true);
+        if let Some(in_hand) = self.in_hand(sight.time) {
+            return in_hand;
         }
         match &mut self.gauge {
             Gauge::Window { window, calls, scaled } => {
@@ -151,7 +151,7 @@ impl Meter {
     /// The least limiter time at which the `nth` (from 1) more call fits, under a rate factor.
     pub fn free_at(&mut self, at: u32, nth: u64, factor: u32, sight: &Sight<'_>) -> i64 {
         let time = sight.time;
-        if self.loan.is_some() {
+        if self.is_lent() {
             return self.pool_has_more_at(sight).unwrap_or(time);
         }
         match &mut self.gauge {
@@ -192,7 +192,7 @@ impl Meter {
     /// When something next frees room, once it is full, by time alone; none if only a settlement can.
     pub fn next_change(&mut self, at: u32, sight: &Sight<'_>) -> Option<i64> {
         let later = sight.time.saturating_add(1);
-        if self.loan.is_some() {
+        if self.is_lent() {
             return self.pool_has_more_at(sight).map(|at| at.max(later));
         }
         let next = match &self.gauge {
@@ -315,7 +315,13 @@ impl Meter {
 
     /// Whether there is a permit in hand; none where the meter is no pool's.
     pub fn in_hand(&self, time: i64) -> Option<bool> {
-        self.loan.as_ref().map(|loan| loan.in_hand(time) && !self.loaned_day_is_spent())
+        let loan = self.loan.as_ref().filter(|loan| loan.is_kept())?;
+        Some(loan.in_hand(time) && !self.loaned_day_is_spent())
+    }
+
+    /// Whether its calls go on what a pool has lent.
+    pub fn is_lent(&self) -> bool {
+        self.loan.as_ref().is_some_and(|loan| loan.is_kept())
     }
 
     /// The vendor itself says that the day is spent: more than what `share` leaves to others, and all of ours.
@@ -343,7 +349,8 @@ impl Meter {
         {
             return sight.calendars.get(*calendar).map(|days| sight.limiter_time(days.over()));
         }
-        Some(sight.limiter_time(loan.dry_at(sight.time)?))
+        let (until, more) = loan.dry_at(sight.time)?;
+        Some(sight.limiter_time(more).max(until))
     }
 }
 

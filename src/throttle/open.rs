@@ -14,7 +14,7 @@ impl Throttle {
 
     /// Whether permits of an earlier life may still be in flight.
     pub fn remembers(&self, epoch: u32) -> bool {
-        self.past.groups().any(|group| group.epoch == epoch)
+        self.past.groups().any(|group| group.epoch == epoch && !group.over)
     }
 
     /// The reset of the connection's own day.

@@ -7,6 +7,9 @@ use super::ledger::Ledger;
 use super::mutant::{self, Mutant};
 use crate::wire::wire;
 
+/// A call that is taken for ended may yet be answered within this time, milliseconds: then it is dated anew.
+pub const LATE_MS: i64 = 600_000;
+
 /// The ids one earlier life left on one lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastLane {
@@ -37,13 +40,24 @@ pub struct Group {
     pub fly_until: i64,
     /// `run_until` has passed and the settled ones are in the windows.
     pub ran: bool,
+    /// `fly_until` has passed and all are in the windows. One of them may be answered all the same.
+    pub over: bool,
     /// When the row was written: days that have opened since count of these ids only those in flight.
     pub since: i64,
     /// The ids.
     pub lanes: Vec<PastLane>,
 }
 
-wire!(struct Group { epoch, fly, spare, run_until, fly_until, ran, since, lanes });
+wire!(struct Group { epoch, fly, spare, run_until, fly_until, ran, over, since, lanes });
+
+impl Group {
+    /// The lane in this life of an id that is still open.
+    fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> Option<u32> {
+        let lane = self.lanes.iter().find(|lane| self.epoch == epoch && lane.old == old_lane)?;
+        let open = lane.leases.binary_search(&seq).is_ok() || lane.spares.binary_search(&seq).is_ok();
+        open.then_some(lane.lane)
+    }
+}
 
 /// Ids under one meter.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,6 +90,9 @@ impl Held {
 
     /// Ids under a meter that were given out, at most.
     fn given(&self, meter: u32) -> u64 {
+        if self.group.over {
+            return 0;
+        }
         let ids = self.ids.get(meter as usize).copied().unwrap_or_default();
         u64::from(ids.leases) + u64::from(ids.spares.min(self.group.spare))
     }
@@ -90,6 +107,9 @@ impl Held {
 
     /// In flight at most, in all.
     fn len(&self) -> u64 {
+        if self.group.over {
+            return 0;
+        }
         let leases: u64 = self.group.lanes.iter().map(|lane| lane.leases.len() as u64).sum();
         let spares: u64 = self.group.lanes.iter().map(|lane| lane.spares.len() as u64).sum();
         (leases + spares.min(u64::from(self.group.spare))).min(u64::from(self.group.fly))
@@ -109,6 +129,8 @@ pub struct Ended {
     pub since: i64,
     /// By then those of its life that are not in flight have ended; none while that time has not come.
     pub ran: Option<i64>,
+    /// It was taken for ended already: the vendor was slower than was thought possible.
+    pub late: bool,
 }
 
 /// Calls of an earlier life that have ended at some time not known before `at`, by meter.
@@ -123,7 +145,7 @@ pub struct Landed {
     pub lanes: Vec<u32>,
 }
 
-/// All that earlier lives left. Each crash adds one group, which is gone once the vendor must be done; the row caps them.
+/// All that earlier lives left. Each crash adds one group, which counts until the vendor must be done, and is gone ten minutes later.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
     groups: Vec<Held>,
@@ -173,7 +195,8 @@ impl Past {
 
     /// When something is next known by time alone.
     pub fn next_known(&self) -> Option<i64> {
-        self.groups().map(|group| if group.ran { group.fly_until } else { group.run_until }).min()
+        let known = self.groups().filter(|group| !group.over);
+        known.map(|group| if group.ran { group.fly_until } else { group.run_until }).min()
     }
 
     /// The lanes in which earlier lives may have something in flight, or may have had.
@@ -192,7 +215,7 @@ impl Past {
         ledger: &Ledger,
         mut landed: impl FnMut(u32, u32),
     ) -> Option<Ended> {
-        let held = self.groups.iter_mut().find(|held| held.group.epoch == epoch)?;
+        let held = self.groups.iter_mut().find(|held| held.group.holds(epoch, old_lane, seq).is_some())?;
         let lane = held.group.lanes.iter_mut().find(|lane| lane.old == old_lane)?;
         let was_lease = lane.leases.binary_search(&seq).ok().map(|at| lane.leases.remove(at)).is_some();
         if !was_lease {
@@ -214,7 +237,8 @@ impl Past {
                 *n = n.saturating_sub(1);
             }
         }
-        let ran = held.group.ran.then_some(held.group.run_until);
+        let late = held.group.over;
+        let ran = (held.group.ran && !late).then_some(held.group.run_until);
         if ran.is_some() && held.group.fly < fly {
             for (meter, ids) in (0..).zip(&held.ids).filter(|(meter, _)| !meters.contains(meter)) {
                 let before = u64::from(ids.leases) + u64::from(ids.spares.min(spare));
@@ -224,33 +248,43 @@ impl Past {
                 }
             }
         }
-        Some(Ended { lane, since: held.group.since, ran })
+        Some(Ended { lane, since: held.group.since, ran, late })
+    }
+
+    /// Whether an id is still open whose call is taken for ended.
+    pub fn is_over(&self, epoch: u32, old_lane: u32, seq: u64) -> bool {
+        self.groups().any(|group| group.over && group.holds(epoch, old_lane, seq).is_some())
     }
 
     /// Whether an id is still open, and its lane in this life.
     pub fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> Option<u32> {
-        let group = self.groups().find(|group| group.epoch == epoch)?;
-        let lane = group.lanes.iter().find(|lane| lane.old == old_lane)?;
-        let open = lane.leases.binary_search(&seq).is_ok() || lane.spares.binary_search(&seq).is_ok();
-        open.then_some(lane.lane)
+        self.groups().find_map(|group| group.holds(epoch, old_lane, seq))
     }
 
     /// The next group one of whose times has come by `now`: which of its calls are to be counted as settled then.
     pub fn advance(&mut self, now: i64) -> Option<Landed> {
-        let due = |held: &Held| if held.group.ran { held.group.fly_until <= now } else { held.group.run_until <= now };
+        let due = |held: &Held| match &held.group {
+            Group { over: true, fly_until, .. } => fly_until.saturating_add(LATE_MS) <= now,
+            Group { ran: true, fly_until, .. } => *fly_until <= now,
+            Group { run_until, .. } => *run_until <= now,
+        };
         let at = self.groups.iter().position(due)?;
         let calls = |held: &Held, n: &dyn Fn(u32) -> u64| {
             let each = (0..u32::try_from(held.ids.len()).unwrap_or(0)).map(|meter| (meter, n(meter)));
             each.filter(|(_, n)| *n > 0).map(|(meter, n)| (meter, u32::try_from(n).unwrap_or(u32::MAX))).collect()
         };
         let whole = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        if self.groups.get(at)?.group.ran {
+        if self.groups.get(at)?.group.over {
             let held = self.groups.remove(at);
-            let calls = calls(&held, &|meter| held.flying(meter));
             let lanes = held.group.lanes.iter().map(|lane| lane.lane).collect();
-            return Some(Landed { at: held.group.fly_until, calls, total: whole(held.len()), lanes });
+            return Some(Landed { at: held.group.fly_until, calls: Vec::new(), total: 0, lanes });
         }
         let held = self.groups.get_mut(at)?;
+        if held.group.ran {
+            let (calls, total) = (calls(held, &|meter| held.flying(meter)), whole(held.len()));
+            held.group.over = true;
+            return Some(Landed { at: held.group.fly_until, calls, total, lanes: Vec::new() });
+        }
         held.group.ran = true;
         let held = self.groups.get(at)?;
         let given: u64 = held.group.lanes.iter().map(|lane| lane.leases.len() as u64).sum::<u64>()

@@ -110,6 +110,9 @@ impl Throttle {
         }
         self.close(time);
         self.require_row();
+        if self.plan.mode == Mode::Observe {
+            self.let_all_go(time);
+        }
         self.pump(time);
         self.look_at_all(time);
         gone
@@ -188,7 +191,7 @@ impl Throttle {
         // The vendor's own count may have raised what is known beyond what was sent from here.
         let mut gauge = match known {
             Some(known) if as_before => known,
-            known => self.lesser(known, sent),
+            known => self.lesser(at, known, sent),
         };
         let mut owes = 0;
         if let Gauge::Daily { calendar, count, bytes: false, .. } = &mut gauge {
@@ -209,7 +212,7 @@ impl Throttle {
         let same_pool = as_before && was.is_some_and(|was| was.pool == limit.pool);
         match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {
             // The same pool knows what it has lent.
-            (Some(loan), Some(before)) if same_pool => **loan = before.for_another(loan.others),
+            (Some(loan), Some(before)) if same_pool => **loan = before.for_another(loan),
             // A pool is told once of what was sent before.
             (Some(loan), _) => loan.owes = owes,
             (None, _) => {}
@@ -223,12 +226,12 @@ impl Throttle {
         let Some((place, was)) = same.zip(was.filter(|was| was.per_app)) else {
             // The whole in each: what all have counted, or sent.
             let known = same.and_then(|place| self.sum(at, place, old));
-            return self.begin_every_app(at, self.lesser(known, sent));
+            return self.begin_every_app(at, self.lesser(at, known, sent));
         };
         let as_before = reset_of(was) == reset_of(&limit);
         let begin = |throttle: &Self, before: &[&Gauge]| match throttle.counted(at, place, before, old) {
             Some(known) if as_before => known,
-            known => throttle.lesser(known, sent.clone()),
+            known => throttle.lesser(at, known, sent.clone()),
         };
         // What apps begin with that have no meter yet.
         let template = old.before.get(place).and_then(Option::as_ref);
@@ -247,9 +250,18 @@ impl Throttle {
         }
     }
 
+    /// What every app begins with that has counted nothing of its own: no more than it has sent. Apps that have sent something today have
+    /// their meters from now on, so that the status shows them.
     fn begin_every_app(&mut self, at: usize, gauge: Gauge) {
-        if let Some(before) = self.before.get_mut(at) {
-            *before = Some(gauge).filter(|gauge| !is_empty(gauge));
+        let Some(before) = self.before.get_mut(at).filter(|_| !is_empty(&gauge)) else { return };
+        *before = Some(gauge);
+        let limit = u32::try_from(at).unwrap_or(NONE);
+        for app in 0..u32::try_from(self.apps.len()).unwrap_or(0) {
+            let sent = self.own.get(app as usize).and_then(|own| own.first()).and_then(|at| self.gauge_of(*at));
+            if matches!(sent, Some(Gauge::Daily { count, .. }) if *count != Daily::default()) {
+                let meter = self.meter(Stands::Limit(limit), Some(app));
+                self.raise_fullest(limit, meter);
+            }
         }
     }
 
@@ -278,10 +290,13 @@ impl Throttle {
                     window.take_over(was);
                 }
                 (Gauge::Bucket(bucket), Gauge::Bucket(was)) => {
-                    if bucket.is_slower_than(was) || (watched && bucket.burst() > was.burst()) {
+                    if bucket.is_slower_than(was) {
                         return None;
                     }
                     bucket.take_over(was, refill);
+                    // A smaller bucket may have forgiven what this one would not have: at most what it holds more.
+                    bucket
+                        .settle(refill, u32::try_from(bucket.burst().saturating_sub(was.burst())).unwrap_or(u32::MAX));
                 }
                 (
                     Gauge::Daily { calendar, count, bytes, .. },
@@ -305,15 +320,15 @@ impl Throttle {
         Some(gauge)
     }
 
-    /// What the new limit `at` would have counted of all that the connection has sent; full where that is not known.
-    fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Gauge {
+    /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
+    fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Option<Gauge> {
         let mut gauge = self.fresh(at, of_app);
         let (time, factor) = (self.clock.last(), self.adaptive.factor());
         match &mut gauge {
-            Gauge::Window { window, calls, .. } => {
+            Gauge::Window { window, .. } => {
                 let from = time.saturating_sub(window.span());
-                if let Some(known) = self.history.known_from().filter(|known| *known > from) {
-                    window.push(known, u32::try_from(*calls).unwrap_or(u32::MAX));
+                if self.history.known_from().is_some_and(|known| known > from) {
+                    return None;
                 }
                 for one in self.history.since(from) {
                     window.push(one.last, u32::try_from(one.calls).unwrap_or(u32::MAX));
@@ -331,11 +346,22 @@ impl Throttle {
                 }
                 bucket.forgive(self.refill.at(time, factor));
             }
-            Gauge::Daily { calendar, count, bytes, amount } => {
-                let known = self.sent_on(*calendar, *bytes, now);
-                let full = Daily { used: *amount, before: *amount };
-                *count = known.unwrap_or(full);
+            Gauge::Daily { calendar, count, bytes, .. } => *count = self.sent_on(*calendar, *bytes, now)?,
+            Gauge::Slots { .. } => {}
+        }
+        Some(gauge)
+    }
+
+    /// A gauge of the new limit `at` of whose past nothing is known: full.
+    fn full(&self, at: usize, of_app: bool) -> Gauge {
+        let mut gauge = self.fresh(at, of_app);
+        match &mut gauge {
+            Gauge::Window { window, calls, .. } => {
+                let last = self.history.known_from().unwrap_or(self.clock.last());
+                window.push(last, u32::try_from(*calls).unwrap_or(u32::MAX));
             }
+            Gauge::Bucket(bucket) => bucket.drain(self.refill.at(self.clock.last(), self.adaptive.factor())),
+            Gauge::Daily { count, amount, .. } => *count = Daily { used: *amount, before: *amount },
             Gauge::Slots { .. } => {}
         }
         gauge
@@ -359,9 +385,13 @@ impl Throttle {
         Some(Daily { used, before })
     }
 
-    /// Of two counts, neither of which is too small, the lesser.
-    fn lesser(&self, known: Option<Gauge>, sent: Gauge) -> Gauge {
-        let Some(known) = known else { return sent };
+    /// Of two counts of the new limit `at`, neither of which is too small, the lesser; full where there is none.
+    fn lesser(&self, at: usize, known: Option<Gauge>, sent: Option<Gauge>) -> Gauge {
+        let of_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
+        let (known, sent) = match (known, sent) {
+            (Some(known), Some(sent)) => (known, sent),
+            (one, other) => return one.or(other).unwrap_or_else(|| self.full(at, of_app)),
+        };
         let refill = self.refill.at(self.clock.last(), self.adaptive.factor());
         match (&known, &sent) {
             (Gauge::Window { window: one, .. }, Gauge::Window { window: other, .. }) if other.total() < one.total() => {

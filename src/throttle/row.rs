@@ -106,7 +106,9 @@ impl Throttle {
             leases.entry(lease.lane).or_default().push(lease.seq);
         }
         // Those of earlier lives' permits too: the next life knows them by app and limits.
-        let past: BTreeSet<u32> = self.past.lanes().collect();
+        let late = self.late_group(time);
+        let past: BTreeSet<u32> =
+            self.past.lanes().chain(late.iter().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))).collect();
         let mut lanes = Vec::new();
         for (at, lane) in self.ledger.lanes.iter() {
             let mut leases = leases.remove(&at).unwrap_or_default();
@@ -144,7 +146,7 @@ impl Throttle {
             spare: u32::try_from(self.block.left()).unwrap_or(u32::MAX),
             meters,
             before: before.filter(|(_, gauge)| !is_nothing(gauge)).collect(),
-            groups: self.past.groups().cloned().collect(),
+            groups: self.past.groups().cloned().chain(late).collect(),
             adaptive: self.adaptive,
             history: self.history.stored(time),
             known_from: self.history.known_from(),
@@ -152,6 +154,29 @@ impl Throttle {
             apps: apps.names(&self.apps),
         };
         wire::write(vec![VERSION], &row)
+    }
+
+    /// This life's leases that have lapsed and may yet be answered.
+    fn late_group(&self, time: i64) -> Option<Group> {
+        let mut lanes: Vec<PastLane> = Vec::new();
+        for (lane, seq) in self.ledger.late() {
+            match lanes.last_mut().filter(|known| known.lane == lane) {
+                Some(known) => known.leases.push(seq),
+                None => lanes.push(PastLane { old: lane, lane, leases: vec![seq], spares: Vec::new() }),
+            }
+        }
+        let group = Group {
+            epoch: self.epoch,
+            fly: 0,
+            spare: 0,
+            run_until: time,
+            fly_until: time,
+            ran: true,
+            over: true,
+            since: time,
+            lanes: Vec::new(),
+        };
+        (!lanes.is_empty()).then_some(Group { lanes, ..group })
     }
 
     /// The next life, from the last row of the one before. What comes from disk is held `skew` milliseconds longer. If the plan has other
@@ -383,8 +408,13 @@ impl Heir<'_> {
         for (meter, spare) in spares {
             let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(meter) else { continue };
             let both = self.next.calendars.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
-            if let Some(Gauge::Daily { count, .. }) = self.next.gauge_mut(meter) {
-                count.count(spare.min(u64::from(self.row.spare)), both);
+            let spare = spare.min(u64::from(self.row.spare));
+            let Some(entry) = self.next.meters.get_mut(meter as usize) else { continue };
+            if let Gauge::Daily { count, .. } = &mut entry.gauge {
+                count.count(spare, both);
+            }
+            if let Some(loan) = entry.loan.as_mut().filter(|loan| !loan.is_kept()) {
+                loan.owes = loan.owes.saturating_add(spare);
             }
         }
     }
@@ -431,6 +461,7 @@ impl Heir<'_> {
                 run_until: if spare == 0 { now } else { ends.max(now) },
                 fly_until: ends.saturating_add(life).saturating_add(self.skew),
                 ran: false,
+                over: false,
                 since: self.row.time,
                 lanes: past,
             });

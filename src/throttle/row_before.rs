@@ -1,8 +1,6 @@
 //! Rows of versions 1 and 2, as earlier builds wrote them. They name the limits only by name and kind, so the plan's limit of that name
 //! says the rest; and they know nothing of the past but when the last call had ended.
 
-#![expect(clippy::arithmetic_side_effects, reason = "ages, and a debt of 64 bits by a million in 128")]
-
 use super::adaptive::Adaptive;
 use super::past::{Group, PastLane};
 use super::row::{Row, RowGauge, RowLane, RowMeter};
@@ -195,5 +193,15 @@ fn lane_of(lane: u32, before: LaneBefore) -> RowLane {
 fn group_of(before: GroupBefore, time: i64) -> Group {
     let GroupBefore { epoch, fly, run_until, fly_until, ran, lanes } = before;
     let lane = |PastLaneBefore { old, lane, ids }| PastLane { old, lane, leases: ids, spares: Vec::new() };
-    Group { epoch, fly, spare: 0, run_until, fly_until, ran, since: time, lanes: lanes.into_iter().map(lane).collect() }
+    Group {
+        epoch,
+        fly,
+        spare: 0,
+        run_until,
+        fly_until,
+        ran,
+        over: false,
+        since: time,
+        lanes: lanes.into_iter().map(lane).collect(),
+    }
 }

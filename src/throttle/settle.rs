@@ -41,6 +41,11 @@ impl Throttle {
     /// Takes a report.
     pub fn settle(&mut self, now: Now<'_>, report: Settlement) -> Settled {
         let time = self.begin(now);
+        if self.is_of_another_life(report.permit) {
+            // This life is superseded, and must not take the report: its write fails, and the other hears of it.
+            self.block.require();
+            return Settled::Repeat;
+        }
         let settled = if report.permit.epoch == self.epoch {
             self.settle_own(&report, time)
         } else {
@@ -52,6 +57,13 @@ impl Throttle {
         }
         self.close_if_done(time);
         settled
+    }
+
+    /// Whether a life that began after this one has granted a permit. It may have the same number: that of a life that was superseded
+    /// before it had written anything.
+    fn is_of_another_life(&self, permit: PermitId) -> bool {
+        let granted = self.ledger.lanes.get(permit.lane).map_or(0, |lane| lane.seq);
+        permit.epoch > self.epoch || (permit.epoch == self.epoch && permit.seq >= granted)
     }
 
     fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
@@ -99,9 +111,10 @@ impl Throttle {
     fn settle_past(&mut self, report: &Settlement, time: i64) -> Settled {
         let PermitId { epoch, lane, seq, .. } = report.permit;
         if report.outcome == Outcome::Unknown {
+            let lane_before = lane;
             let Some(lane) = self.past.holds(epoch, lane, seq) else { return Settled::Repeat };
             self.count_bytes(lane, report.response_bytes, time);
-            return Settled::News;
+            return if self.past.is_over(epoch, lane_before, seq) { Settled::Repeat } else { Settled::News };
         }
         let flying: Vec<u64> = match self.past.holds(epoch, lane, seq) {
             Some(lane) => self.ledger.meters(lane).iter().map(|meter| self.past.flying(*meter)).collect(),
@@ -110,7 +123,10 @@ impl Throttle {
         let mut landed = Vec::new();
         let first = report.attempt == 1;
         let ended = self.past.settle(epoch, lane, seq, first, &self.ledger, |meter, n| landed.push((meter, n)));
-        let Some(Ended { lane, since, ran }) = ended else { return Settled::Repeat };
+        let Some(Ended { lane, since, ran, late }) = ended else { return Settled::Repeat };
+        if late {
+            return self.answered_late(report, lane, time);
+        }
         // Fewer of that life's calls are in flight than was thought; those that its lane's meters do not count have ended before, then.
         if let Some(at) = ran.filter(|_| !mutant::is(Mutant::LandsUnseen)) {
             for (meter, n) in landed {
@@ -123,6 +139,16 @@ impl Throttle {
             self.finish(report, lane, (None, 0), time);
         }
         Settled::News
+    }
+
+    /// A call of an earlier life was taken for ended, and is answered after all: it counts from now on, again.
+    fn answered_late(&mut self, report: &Settlement, lane: u32, time: i64) -> Settled {
+        if report.outcome != Outcome::Unused {
+            self.date_lane(lane, answered_at(report, None, time));
+            self.count_bytes(lane, report.response_bytes, time);
+            self.block.touch();
+        }
+        Settled::Repeat
     }
 
     /// What every answer does to its lane. When it was `granted` is not known of a permit of an earlier life; `bytes`: what has been
@@ -160,8 +186,12 @@ impl Throttle {
             let counted = past.is_none_or(|(since, flying)| {
                 since >= opened || flying.get(place).is_some_and(|before| self.past.flying(meter) < *before)
             });
-            if let Some(Gauge::Daily { count, .. }) = self.gauge_mut(meter).filter(|_| counted) {
+            let Some(entry) = self.meters.get_mut(meter as usize).filter(|_| counted) else { continue };
+            if let Gauge::Daily { count, .. } = &mut entry.gauge {
                 count.give_back();
+            }
+            if let Some(loan) = &mut entry.loan {
+                loan.give_back();
             }
         }
         self.unpark_app_of(lane);

@@ -11,7 +11,7 @@ use super::history::History;
 use super::jobs::Place;
 use super::lanes::NONE;
 use super::ledger::Ledger;
-use super::loan::{Loan, pooled};
+use super::loan::Loan;
 use super::meter::{Gauge, Meter, Sight, Stands, Together};
 use super::mutant::{self, Mutant};
 use super::past::Past;
@@ -472,7 +472,7 @@ impl Throttle {
             Stands::Limit(at) => self.plan.limits.get(at as usize),
             Stands::Budget => None,
         };
-        let loan = limit.filter(|limit| pooled(limit, self.plan.mode)).map(|limit| Box::new(Loan::new(limit)));
+        let loan = limit.filter(|limit| limit.pool.is_some()).map(|limit| Box::new(Loan::new(limit, self.plan.mode)));
         let gauge = self.gauge(stands, app);
         self.meters.push(Meter { stands, app, gauge, vendor: None, loan, refused: Together::default() });
         self.ledger.fit(self.meters.len());

@@ -103,7 +103,7 @@ fn t33_lanes_are_bounded_but_do_not_refuse_for_ever() {
 
 #[test]
 fn t34_rows_a_call_with_many_apps() {
-    for (apps, seconds) in [(1_usize, 60_i64), (10, 60), (50, 60), (100, 60), (500, 60)] {
+    for (apps, seconds) in [(1_usize, 60_i64), (10, 60), (50, 60), (100, 60), (500, 60), (1_000, 60)] {
         let names: Vec<AppRule> =
             (0..apps).map(|i| AppRule { name: format!("app-{i}"), weight: 1, daily_calls: None }).collect();
         let mut rig = Rig::new(Plan {

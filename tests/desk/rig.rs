@@ -13,6 +13,7 @@ use sluice::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice::throttle::{Outcome, PermitId};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 
 /// 2026-06-15 12:00 UTC.
 pub const NOON: i64 = 1_781_524_800_000;
@@ -52,8 +53,9 @@ impl Store for Memory {
     }
 
     fn some(&self, table: Table, after: &str, most: u32) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let rows = self.all(table)?.into_iter().filter(|(id, _)| id.as_str() > after);
-        Ok(rows.take(most as usize).collect())
+        let rows = self.rows.range((Excluded((table as u8, after.to_owned())), Unbounded));
+        let rows = rows.take_while(|((held, _), _)| *held == table as u8).take(most as usize);
+        Ok(rows.map(|((_, id), row)| (id.clone(), row.clone())).collect())
     }
 
     fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
