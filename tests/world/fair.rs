@@ -1,0 +1,173 @@
+//! Fairness: over any stretch in which two apps have calls waiting that the same limits count, at one urgency, and neither has a limit
+//! of its own, their grants keep to the weights within two calls, whatever others wait for.
+
+use super::spec::{Conn, is_about};
+use super::world::World;
+use std::collections::BTreeMap;
+
+/// Calls that the grants of two apps may be off their weights.
+const OFF: f64 = 2.0 + 1e-9;
+
+#[derive(Default)]
+pub struct Fair {
+    /// The calls that wait at an instance, by connection and app.
+    waiting: BTreeMap<(u64, String), BTreeMap<String, Vec<usize>>>,
+    stretches: BTreeMap<(u64, String, String, String), Stretch>,
+}
+
+/// How far the first of two apps is ahead, in calls: now, and at its least and most.
+#[derive(Clone, Copy)]
+struct Stretch {
+    ahead: f64,
+    least: f64,
+    most: f64,
+    version: usize,
+    class: (u8, u32),
+    since: i64,
+    grants: (u32, u32),
+}
+
+impl World<'_> {
+    pub fn fair_wait(&mut self, place: usize, instance: u64, call: usize) {
+        let held = &self.calls[call];
+        let key = (instance, held.conn.clone());
+        // One that asks again has a place that it was given before.
+        let again = held.again || held.nth > 1;
+        let by_app = self.watch.fair.waiting.entry(key).or_default();
+        by_app.values_mut().for_each(|calls| calls.retain(|other| *other != call));
+        by_app.entry(held.app.clone()).or_default().push(call);
+        if again {
+            self.break_off(instance, call);
+        }
+        self.look(place, instance, call);
+    }
+
+    pub fn fair_end(&mut self, instance: u64, call: usize) {
+        let place = self.calls[call].tenant;
+        self.not_waiting(instance, call);
+        self.look(place, instance, call);
+    }
+
+    fn not_waiting(&mut self, instance: u64, call: usize) {
+        let held = &self.calls[call];
+        if let Some(by_app) = self.watch.fair.waiting.get_mut(&(instance, held.conn.clone())) {
+            by_app.values_mut().for_each(|calls| calls.retain(|other| *other != call));
+        }
+    }
+
+    fn break_off(&mut self, instance: u64, call: usize) {
+        let (conn, app) = (&self.calls[call].conn, &self.calls[call].app);
+        self.watch
+            .fair
+            .stretches
+            .retain(|(at, of, one, other), _| *at != instance || of != conn || one != app && other != app);
+    }
+
+    pub fn fair_grant(&mut self, place: usize, instance: u64, call: usize) {
+        let Some(conn) = self.conn_at(place, instance, call) else { return };
+        let class = (self.calls[call].urgency, mask(conn, self.calls[call].target));
+        let version = self.version_of(place, instance).unwrap();
+        let weights: BTreeMap<String, u64> = self.versions[version].spec.as_ref().map_or_else(BTreeMap::new, |spec| {
+            spec.apps.iter().map(|(name, app)| (name.clone(), app.weight)).collect()
+        });
+        let (of, app) = (self.calls[call].conn.clone(), self.calls[call].app.clone());
+        // What else the apps are granted counts to their shares too, and is no part of the stretch.
+        self.watch.fair.stretches.retain(|(at, conn, one, other), stretch| {
+            let of_it = *at == instance && *conn == of && (*one == app || *other == app);
+            !of_it || stretch.class == class && stretch.version == version
+        });
+        for ((at, conn, one, other), stretch) in &mut self.watch.fair.stretches {
+            if *at != instance || *conn != of || *one != app && *other != app {
+                continue;
+            }
+            let (Some(mine), Some(theirs)) = (weights.get(one), weights.get(other)) else { continue };
+            let (mine, theirs) = (*mine as f64, *theirs as f64);
+            if *one == app {
+                stretch.ahead += theirs / (mine + theirs);
+                stretch.grants.0 += 1;
+            } else {
+                stretch.ahead -= mine / (mine + theirs);
+                stretch.grants.1 += 1;
+            }
+            self.journal.counts.compared += 1;
+        }
+        self.not_waiting(instance, call);
+        self.look(place, instance, call);
+    }
+
+    /// An event is over: what it granted at one moment is compared as a whole, and only where calls of both still wait.
+    pub fn fair_check(&mut self, instance: u64) {
+        let mut found = None;
+        let from = (instance, String::new(), String::new(), String::new());
+        for ((at, conn, one, other), stretch) in self.watch.fair.stretches.range_mut(from..) {
+            if *at != instance {
+                break;
+            }
+            stretch.least = stretch.least.min(stretch.ahead);
+            stretch.most = stretch.most.max(stretch.ahead);
+            if stretch.most - stretch.least > OFF {
+                let Stretch { grants, since, .. } = *stretch;
+                let ms = (self.now - since) / 1_000;
+                found = Some(format!(
+                    "{one} and {other} both wait for {ms} ms on {conn} and are granted {grants:?}, {:.1} calls off their weights",
+                    stretch.most - stretch.least
+                ));
+            }
+        }
+        if let Some(text) = found {
+            self.fault("fair", text);
+        }
+    }
+
+    /// Which stretches begin, go on or end.
+    fn look(&mut self, place: usize, instance: u64, call: usize) {
+        let of = self.calls[call].conn.clone();
+        let Some(version) = self.version_of(place, instance) else { return };
+        let Some(spec) = &self.versions[version].spec else { return };
+        let Some(conn) = spec.conns.get(&of) else { return };
+        let Some(by_app) = self.watch.fair.waiting.get(&(instance, of.clone())) else { return };
+        let jobs = |app: &String| {
+            let traffic = &self.s.tenants[place].traffic;
+            traffic.iter().any(|traffic| traffic.app == *app && traffic.jobs > 0)
+        };
+        let class_of = |app: &String, calls: &Vec<usize>| -> Option<(u8, u32)> {
+            let class = |call: &usize| (self.calls[*call].urgency, mask(conn, self.calls[*call].target));
+            let first = class(calls.first()?);
+            // Grants that other limits count are charged to an app's share too: those would have to be made good.
+            let traffic =
+                self.s.tenants[place].traffic.iter().filter(|traffic| traffic.app == *app && traffic.conn == of);
+            let same = traffic.flat_map(|traffic| &traffic.targets).all(|target| mask(conn, *target) == first.1);
+            let plain = spec.apps.get(app).is_some_and(|app| app.daily_calls.is_none()) && !jobs(app) && same;
+            (plain && calls.iter().all(|call| class(call) == first)).then_some(first)
+        };
+        let alone = |class: (u8, u32)| {
+            let own = |(at, limit): (usize, &super::spec::Lim)| limit.per_app && class.1 & (1 << at) != 0;
+            !conn.has_pool() && !conn.limits.iter().enumerate().any(own)
+        };
+        let classes: Vec<(&String, Option<(u8, u32)>)> =
+            by_app.iter().map(|(app, calls)| (app, class_of(app, calls).filter(|class| alone(*class)))).collect();
+        for (at, (one, mine)) in classes.iter().enumerate() {
+            for (other, theirs) in &classes[at + 1..] {
+                let key = (instance, of.clone(), (*one).clone(), (*other).clone());
+                let class = mine.filter(|_| mine == theirs);
+                let held = self.watch.fair.stretches.get(&key);
+                match (class, held) {
+                    (Some(class), Some(held)) if held.class == class && held.version == version => {}
+                    (Some(class), _) => {
+                        let since = self.now;
+                        let (ahead, least, most, grants) = (0.0, 0.0, 0.0, (0, 0));
+                        let stretch = Stretch { ahead, least, most, version, class, since, grants };
+                        self.watch.fair.stretches.insert(key, stretch);
+                    }
+                    (None, Some(_)) => drop(self.watch.fair.stretches.remove(&key)),
+                    (None, None) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Which limits of a connection count calls to a target.
+fn mask(conn: &Conn, target: usize) -> u32 {
+    conn.limits.iter().enumerate().fold(0, |mask, (at, limit)| mask | u32::from(is_about(&limit.routes, target)) << at)
+}
