@@ -168,7 +168,7 @@ export class Sent {
 
   // The answer to the caller. `head`: the reason; and what changes of the vendor's headers, as src/http/changes.rs tells it. Byte for byte:
   // encodings are left alone, and a length stays.
-  // `counted`: the bytes of a body of unknown length matter.
+  // `counted`: a limit counts the body's bytes, so that they are to be known whatever becomes of it.
   deliver(request, status, head, counted) {
     const { response } = this;
     const [statusText, ...changes] = head.split("\n");
@@ -188,7 +188,8 @@ export class Sent {
     }
     const { length } = this;
     const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(length);
-    const pass = length > READ_ON_BYTES ? this.#pipe(writable, request.signal) : this.#copy(writable, request.signal, counted);
+    const piped = length > READ_ON_BYTES && !counted;
+    const pass = piped ? this.#pipe(writable, request.signal) : this.#copy(writable, request.signal, counted);
     this.end = pass.then((how) => {
       if (how === "whole" && length !== null) this.bytes = length;
       return how;
@@ -217,8 +218,10 @@ export class Sent {
     this.control.abort();
   }
 
-  // A long body, passed on outside JavaScript. What comes of it when it breaks off is not to be had any more.
+  // A long body, passed on outside JavaScript. How much of it has come when it breaks off is not to be had any more: where its length is
+  // known, it counts as if all had.
   async #pipe(writable, signal) {
+    this.bytes = Math.max(this.bytes, this.length ?? 0);
     try {
       await this.#repeat(writable);
       this.reader?.releaseLock();
@@ -236,8 +239,9 @@ export class Sent {
     writer.releaseLock();
   }
 
-  // A short body, or one of unknown length, passed on and counted. If its caller goes it is read on for a while, since a
-  // vendor that has ended is known to be free. The signal is heeded because what nobody reads is never taken either.
+  // A short body, one of unknown length, or one that a limit counts, passed on and counted: a limit that a later policy brings counts the
+  // bytes of today, so they are to be known. If its caller goes it is read on for a
+  // while, since a vendor that has ended is known to be free. The signal is heeded because what nobody reads is never taken either.
   async #copy(writable, signal, counted) {
     const writer = writable.getWriter();
     const stop = () => writer.abort().catch(() => {});
@@ -249,7 +253,7 @@ export class Sent {
         await writer.write(chunk);
         reading = true;
         this.bytes += chunk.byteLength;
-        return counted || this.bytes <= READ_ON_BYTES;
+        return counted || this.length === null || this.bytes <= READ_ON_BYTES;
       };
       for (const chunk of this.peeked) await pass(chunk);
       this.peeked = [];

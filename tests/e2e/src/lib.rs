@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod clock;
 pub mod instance;
 pub mod load;
 pub mod secrets;
@@ -13,6 +14,7 @@ pub mod world;
 
 pub use answer::Answer;
 pub use client::{Ask, Open};
+pub use clock::Clock;
 pub use instance::Instance;
 pub use tenant::Tenant;
 pub use world::World;

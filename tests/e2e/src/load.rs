@@ -2,10 +2,12 @@
 
 use crate::answer::Answer;
 use crate::client::Ask;
+use crate::tenant::Tenant;
+use sluice_vendors::{Handle, Latency};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep};
 
 /// One call of a load, from its first byte sent.
 #[derive(Debug)]
@@ -66,4 +68,50 @@ pub async fn at_once(to: SocketAddr, asks: Vec<Ask>) -> Vec<Answer> {
     let mut answers = tasks.join_all().await;
     answers.sort_by_key(|(index, _)| *index);
     answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Makes a call that stays at the vendor for so long, and waits until it is there. Where a connection has one slot, all that is asked
+/// after it waits until then; and goes without delay afterwards.
+pub async fn hold(tenant: &Tenant, vendor: &Handle, ask: &Ask, length: Duration) -> JoinHandle<Answer> {
+    let ms = u64::try_from(length.as_millis()).expect("some seconds");
+    vendor.change(|spec| spec.latency = Latency::Fixed { ms }).expect("a vendor that runs");
+    let holding = tokio::spawn({
+        let (to, ask) = (tenant.to(), ask.clone());
+        async move { ask.send(to).await }
+    });
+    while vendor.in_service() == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    vendor.change(|spec| spec.latency = Latency::None).expect("a vendor that runs");
+    holding
+}
+
+/// Callers that may wait: each sends its request once, and its answer is kept.
+#[derive(Debug, Default)]
+pub struct Patient {
+    tasks: JoinSet<Answer>,
+    ended: Vec<Answer>,
+}
+
+impl Patient {
+    /// One more.
+    pub fn send(&mut self, tenant: &Tenant, ask: Ask) {
+        let to = tenant.to();
+        self.tasks.spawn(async move { ask.send(to).await });
+    }
+
+    /// Waits until so many have an answer, in the order in which those came.
+    pub async fn until(&mut self, answers: usize) -> &[Answer] {
+        while self.ended.len() < answers {
+            let next = self.tasks.join_next().await.expect("a caller that still waits");
+            self.ended.push(next.expect("a caller that does not panic"));
+        }
+        &self.ended
+    }
+
+    /// All answers, in the order in which they came.
+    pub async fn all(mut self) -> Vec<Answer> {
+        self.until(self.ended.len() + self.tasks.len()).await;
+        self.ended
+    }
 }

@@ -4,9 +4,7 @@ use crate::callers::since;
 use crate::plan::{Act, Seconds, Step};
 use crate::stage::{Stage, TENANTS};
 use serde_json::json;
-use sluice_e2e::{Instance, Tenant};
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use sluice_e2e::{Clock, Instance, Tenant, clock};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -38,8 +36,7 @@ pub enum Kind {
 /// What the instance runs in: wrapped so that its clock can be moved and a file too large is an error, not its end.
 pub struct Cage {
     folder: PathBuf,
-    offset: i64,
-    clock: Option<PathBuf>,
+    clock: Option<Clock>,
     limits: bool,
 }
 
@@ -48,19 +45,14 @@ impl Cage {
     pub fn build(workerd: &Path) -> Self {
         let folder = std::env::temp_dir().join(format!("sluice-torture-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for what the instance is wrapped in");
-        let clock = library(&folder).map_err(|why| println!("clock steps are left out: {why}")).ok();
+        let clock = Clock::build(&folder).map_err(|why| println!("clock steps are left out: {why}")).ok();
         let limits = Command::new("prlimit").arg("--version").output().is_ok();
         if !limits {
             println!("storage errors are left out: there is no prlimit");
         }
-        let cage = Self { folder, offset: 0, clock, limits };
-        cage.write_clock();
-        let preload = cage.clock.as_ref().map_or_else(String::new, |library| {
-            format!("LD_PRELOAD='{}' CLOCK_STEP_FILE='{}' ", library.display(), cage.clock_file().display())
-        });
-        let script = format!("#!/bin/sh\ntrap '' XFSZ\nexec env {preload}'{}' \"$@\"\n", workerd.display());
-        std::fs::write(cage.wrapper(), script).expect("the wrapper");
-        run("chmod", &["+x", &cage.wrapper().display().to_string()]);
+        let settings = clock.as_ref().map_or_else(String::new, Clock::settings);
+        let cage = Self { folder, clock, limits };
+        clock::wrap(workerd, "trap '' XFSZ", &settings, &cage.wrapper());
         cage
     }
 
@@ -69,22 +61,10 @@ impl Cage {
         self.folder.join("workerd")
     }
 
-    fn clock_file(&self) -> PathBuf {
-        self.folder.join("step")
-    }
-
     fn move_clock(&mut self, ms: i64) {
-        if self.clock.is_some() {
-            self.offset += ms;
-            self.write_clock();
+        if let Some(clock) = &mut self.clock {
+            clock.turn(ms);
         }
-    }
-
-    /// In place: it is mapped into the instance.
-    fn write_clock(&self) {
-        let open = OpenOptions::new().create(true).truncate(false).write(true).open(self.clock_file());
-        let written = open.and_then(|mut file: File| file.write_all(&self.offset.to_le_bytes()));
-        written.expect("the clock's step");
     }
 
     fn may_write(&self, instance: &Instance, bytes: &str) {
@@ -97,19 +77,6 @@ impl Cage {
 impl Drop for Cage {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn library(folder: &Path) -> Result<PathBuf, String> {
-    if !cfg!(target_os = "linux") {
-        return Err("they need Linux".to_owned());
-    }
-    let (source, library) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("torture/clock.c"), folder.join("clock.so"));
-    let made = Command::new("cc").args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
-    match made {
-        Ok(made) if made.status.success() => Ok(library),
-        Ok(made) => Err(format!("cc says {}", String::from_utf8_lossy(&made.stderr))),
-        Err(why) => Err(format!("there is no C compiler: {why}")),
     }
 }
 

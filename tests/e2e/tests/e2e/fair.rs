@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, load};
 use sluice_vendors::{Handle, Spec, Vendor};
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 tests![
@@ -10,6 +11,7 @@ tests![
     seven_quiet_apps_are_among_the_next_eight_though_the_noisy_one_claims_urgency,
     weights_of_3_to_1_give_3_to_1,
     of_one_apps_waiting_calls_the_urgent_goes_first,
+    a_job_that_waits_for_tomorrow_leaves_two_other_apps_their_parts,
 ];
 
 async fn seven_quiet_apps_are_among_the_next_eight(world: &World) {
@@ -98,4 +100,35 @@ async fn weights_of_3_to_1_give_3_to_1(world: &World) {
     let next: Vec<_> = calls.0.iter().skip(before + 2).take(76).map(|c| c.app.clone().unwrap_or_default()).collect();
     let share = next.iter().filter(|app| *app == "heavy").count() as f64 / next.len() as f64;
     assert!((0.7125..=0.7875).contains(&share), "heavy has {share:.3} of the next {}", next.len());
+}
+
+/// An app has spent its budget, and a job of it waits until tomorrow. Another has made many calls, none of which had to wait, when a third
+/// comes and both want more than there is: they share evenly. All that the one had made before was once held against it, as if it had
+/// been taken from the other.
+async fn a_job_that_waits_for_tomorrow_leaves_two_other_apps_their_parts(world: &World) {
+    let limit = json!({"name": "slots", "kind": "concurrency", "calls": 1});
+    let apps = json!({"long": {}, "new": {}, "spent": {"daily_calls": 1}});
+    let (vendor, tenant) = setup(world, "tomorrow", limit, apps).await;
+    let (long, new, spent) = (tenant.key("long").await, tenant.key("new").await, tenant.key("spent").await);
+    tenant.get(&spent, "/echo").await.is_vendors(200);
+    let job = tenant.send(&Ask::post("/v/c/echo", "{}").key(&spent).with("Prefer", "respond-async")).await;
+    assert_eq!(job.status, 202, "{}", job.text());
+    for _ in 0..60 {
+        tenant.get(&long, "/echo").await.is_vendors(200);
+    }
+    let ask = |app: &str, key: &str| Ask::get("/v/c/echo").key(key).with("X-App", app);
+    let holding = load::hold(&tenant, &vendor, &ask("long", &long), Duration::from_secs(3)).await;
+    let mut waiting = load::Patient::default();
+    (0..40).for_each(|_| waiting.send(&tenant, ask("long", &long)));
+    tenant.until(&long, "those of one wait", |c| c["queue"]["depth"].as_u64() >= Some(40)).await;
+    (0..40).for_each(|_| waiting.send(&tenant, ask("new", &new)));
+    let c = tenant.until(&new, "all wait", |c| c["queue"]["depth"].as_u64() >= Some(80)).await;
+    assert_eq!(c["jobs"]["queued"], 1, "the job waits: {c}");
+    let before = vendor.calls().0.len();
+    holding.await.unwrap().is_vendors(200);
+    assert!(waiting.all().await.iter().all(|answer| answer.status == 200));
+    let calls = vendor.calls();
+    let next = calls.0.iter().skip(before).take(40).filter(|call| call.app.as_deref() == Some("long")).count();
+    assert!((18..=22).contains(&next), "{next} of the next 40 are the one's, whose weight is the same");
+    assert_eq!(calls.only(|call| call.app.is_none()).0.len(), 61, "the job has not run");
 }

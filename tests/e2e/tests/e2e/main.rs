@@ -11,6 +11,7 @@ macro_rules! tests {
 }
 
 mod admin;
+mod after_throttle;
 mod aprimo;
 mod asked;
 mod browser;
@@ -18,7 +19,9 @@ mod bytes;
 mod callbacks;
 mod counts;
 mod crash;
+mod cut_answers;
 mod daily;
+mod edits;
 mod fair;
 mod fetched;
 mod gone;
@@ -32,6 +35,7 @@ mod observe;
 mod outage;
 mod paths;
 mod pause;
+mod places;
 mod policies;
 mod pools;
 mod refusals;
@@ -84,6 +88,9 @@ fn tests() -> Vec<Test> {
         pools::tests(),
         counts::tests(),
         crash::tests(),
+        cut_answers::tests(),
+        after_throttle::tests(),
+        places::tests(),
         saturated::tests(),
         vendors::tests(),
         waiting::tests(),
@@ -93,6 +100,7 @@ fn tests() -> Vec<Test> {
         retry_after::tests(),
         retries::tests(),
         fair::tests(),
+        edits::tests(),
         fetched::tests(),
         aprimo::tests(),
         gone::tests(),

@@ -11,6 +11,7 @@ tests![
     a_bucket_names_the_next_drop,
     callers_refused_together_are_told_successive_times,
     with_answers_outstanding_it_is_at_least_1,
+    a_thousand_refusals_of_one_apps_budget_do_not_put_off_another_app,
 ];
 
 async fn limited(
@@ -97,4 +98,27 @@ async fn with_answers_outstanding_it_is_at_least_1(world: &World) {
     first.is_vendors(200);
     refused.is_problem(429, "concurrency");
     assert!(refused.retry_after().unwrap() >= 1);
+}
+
+/// One app has spent its budget, and asks all the same, a thousand times. Another is told when the window has room, which is within
+/// 20 s: it once was told 2,006 s, a second or two for each refusal of the first.
+async fn a_thousand_refusals_of_one_apps_budget_do_not_put_off_another_app(world: &World) {
+    let vendor = unlimited();
+    let tenant = world.tenant("told-apart-from");
+    let rate = json!({"name": "rate", "kind": "rolling_window", "calls": 3, "seconds": 20});
+    let connection = json!({"vendor": "generic", "base_url": vendor.url(), "limits": [rate]});
+    let apps = json!({"spent": {"daily_calls": 1}, "other": {}});
+    tenant.policy(&json!({"connections": {"c": connection}, "apps": apps})).await;
+    let (spent, other) = (tenant.key("spent").await, tenant.key("other").await);
+    tenant.get(&spent, "/echo").await.is_vendors(200);
+    tenant.get(&other, "/echo").await.is_vendors(200);
+    tenant.get(&other, "/echo").await.is_vendors(200);
+    let ask = sluice_e2e::Ask::get("/v/c/echo").key(&spent).wait(0);
+    for _ in 0..20 {
+        let answers = load::at_once(tenant.to(), vec![ask.clone(); 50]).await;
+        answers.iter().for_each(|answer| answer.is_problem(429, "app-budget"));
+    }
+    let refused = tenant.get_now(&other, "/echo").await;
+    refused.is_problem(429, "rate");
+    assert!((1..=21).contains(&refused.retry_after().unwrap()), "told {:?} s", refused.retry_after());
 }
