@@ -98,7 +98,7 @@ impl Throttle {
             lane,
             urgency: call.urgency,
             arrived,
-            asked: time,
+            asked: arrived,
             deadline: self.deadline(arrived, call.wait_ms).max(time),
             call: call.id,
             jobs: 0,
@@ -421,14 +421,15 @@ impl Throttle {
         let ticket = self.queue.find(call.id).filter(|_| call.again)?;
         let held = *self.queue.get(ticket)?;
         waiting.arrived = held.arrived.min(waiting.arrived);
-        let deadline = self.deadline(waiting.arrived, call.wait_ms).max(waiting.asked);
+        let deadline = self.deadline(waiting.arrived, call.wait_ms).max(self.clock.last());
         waiting.deadline = deadline;
         if held.lane != waiting.lane || held.urgency != waiting.urgency.min(7) {
             self.leave_queue(ticket);
             return None;
         }
         self.queue.ask_again(ticket, waiting.asked, deadline);
-        let check = self.next_check(deadline, waiting.asked, waiting.asked);
+        let now = self.clock.last();
+        let check = self.next_check(deadline, now, now);
         self.queue.check_again(ticket, check);
         Some(ticket)
     }

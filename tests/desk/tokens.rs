@@ -109,7 +109,8 @@ fn the_first_call_fetches_and_the_others_go_when_it_has_reported() {
     for (_, reply) in said {
         let Reply::Go(go) = reply else { panic!("{reply:?}") };
         assert_eq!(go.bearer.unwrap().token, "token-1");
-        assert_eq!(go.waited_ms, 300, "so that the permit is not taken for an old one");
+        assert_eq!(go.waited_ms, 300);
+        assert_eq!(go.since_ask_ms, 300, "so that the permit is not taken for an old one");
     }
     assert_eq!(used(&mut rig), 3);
 }

@@ -6,6 +6,7 @@ mod counts;
 mod days;
 mod edits;
 mod extremes;
+mod lives;
 mod promises;
 mod queueing;
 mod rig;
