@@ -22,6 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Days are no longer than this, milliseconds: 24 hours, and the hour by which clocks are set back.
 const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
+/// The count of a day of which nothing is known: more than any limit says.
+const UNKNOWN: u64 = u64::MAX / 4;
 
 /// What becomes of a waiting call under another plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -377,11 +379,9 @@ impl Throttle {
         };
         let flying = if bytes { 0 } else { self.flying() };
         let used = since(days.opened())?.saturating_add(flying);
-        let before = if now.wall < days.before_over() {
-            since(days.opened().saturating_sub(LONGEST_DAY_MS))?.saturating_add(flying)
-        } else {
-            0
-        };
+        let before = since(days.opened().saturating_sub(LONGEST_DAY_MS)).map(|n| n.saturating_add(flying));
+        // When it is over it holds nobody back, but a later edit may bring a day that opened in it.
+        let before = if now.wall < days.before_over() { before? } else { before.unwrap_or(UNKNOWN) };
         Some(Daily { used, before })
     }
 
@@ -409,7 +409,7 @@ impl Throttle {
     fn lesser_day(&self, known: Option<Daily>, sent: Option<Daily>) -> Daily {
         match (known, sent) {
             (Some(one), Some(other)) => Daily { used: one.used.min(other.used), before: one.before.min(other.before) },
-            (one, other) => one.or(other).unwrap_or(Daily { used: u64::MAX / 4, before: u64::MAX / 4 }),
+            (one, other) => one.or(other).unwrap_or(Daily { used: UNKNOWN, before: UNKNOWN }),
         }
     }
 
@@ -528,14 +528,14 @@ fn count_on(days: &Calendar, count: Daily, other: &Calendar) -> Option<Daily> {
     // The day before ours is no shorter than 23 hours.
     const SHORTEST_DAY_MS: i64 = 23 * 3_600_000;
     let known_from = days.opened().saturating_sub(SHORTEST_DAY_MS);
-    let all = count.used.saturating_add(count.before);
+    let all = (count.before < UNKNOWN).then(|| count.used.saturating_add(count.before));
     let since = |opened: i64| match opened {
         opened if opened >= days.opened() => Some(count.used),
-        opened if opened >= known_from => Some(all),
+        opened if opened >= known_from => all,
         _ => None,
     };
     let used = since(other.opened())?;
-    Some(Daily { used, before: since(other.opened().saturating_sub(LONGEST_DAY_MS)).unwrap_or(u64::MAX) })
+    Some(Daily { used, before: since(other.opened().saturating_sub(LONGEST_DAY_MS)).unwrap_or(UNKNOWN) })
 }
 
 fn is_empty(gauge: &Gauge) -> bool {

@@ -88,6 +88,24 @@ fn a_new_daily_limit_starts_at_the_days_usage() {
     assert_eq!(rig.used(), [4]);
 }
 
+/// A limit came after its day had opened in Tokyo, at 15:00 UTC; then its day became London's, which had opened in the one before: what
+/// was sent before the limit was is of that day.
+#[test]
+fn a_day_that_opened_before_the_one_it_follows_holds_what_was_sent_before_both() {
+    let mut rig = Rig::at(plan(vec![]), NOON + 2 * 3_600_000);
+    (0..3).for_each(|_| rig.call("a").unwrap());
+    rig.go_to(NOON + 4 * 3_600_000);
+    rig.call("a").unwrap();
+    for reset in ["Asia/Tokyo", "Europe/London"] {
+        rig = rig.edited(vec![daily(9, zone(reset))]);
+    }
+    assert_eq!(rig.used(), [4]);
+    let rig = edit(rig, Plan { day: zone("Asia/Tokyo"), ..plan(vec![daily(9, zone("Asia/Tokyo"))]) });
+    let mut rig = edit(rig, Plan { day: zone("Europe/London"), ..plan(vec![daily(9, zone("Europe/London"))]) });
+    assert_eq!(rig.used(), [4]);
+    assert_eq!(rig.throttle.day().unwrap().apps[0], ("a".to_owned(), 4));
+}
+
 #[test]
 fn an_app_that_leaves_the_policy_keeps_its_count_of_the_day() {
     let mut rig = Rig::new(plan(vec![daily(5, zone("Etc/UTC"))]));
