@@ -17,6 +17,9 @@ const PART: u64 = 400;
 const LAST_PART: u64 = 8;
 /// Connections that a pool remembers. Over it the one that has asked least lately is forgotten: what it had left counts as spent.
 const MOST_BORROWERS: usize = 4_096;
+/// A connection that has asked for nothing for so long is taken for one that no longer names the pool, milliseconds: until then the number
+/// that it declared holds. Who calls on workdays alone comes back within it.
+const SILENT_MS: i64 = 7 * 86_400_000;
 /// Words of an earlier turn are late ones for so long, milliseconds: nobody waits for their answer. After that they may be those of a
 /// connection made anew, whose turns begin again; and if they are not, a loan is lost, no more.
 const LATE_MS: i64 = 10_000;
@@ -233,9 +236,8 @@ impl Pool {
         let flying =
             self.recent.iter().filter(|(until, _)| *until > opens).map(|(_, n)| *n).fold(0, u64::saturating_add);
         self.count.turn(turn, if turn == Turn::Next { flying } else { 0 });
-        // Who has not asked for a day is no longer of the pool.
-        let yesterday = opens.saturating_sub(86_400_000);
-        self.borrowers.retain(|borrower| borrower.at > yesterday);
+        let silent_since = opens.saturating_sub(SILENT_MS);
+        self.borrowers.retain(|borrower| borrower.at > silent_since);
     }
 
     fn before_is_open(&self, now: Now<'_>) -> bool {

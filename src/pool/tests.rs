@@ -101,6 +101,37 @@ fn the_smallest_number_declared_holds() {
     assert_eq!(pool.borrow(at(NOON), &ask("a", 301, 1, 0)).n, 0);
 }
 
+/// A world's seed 509: a connection that declared less than the others had been silent for a day, and was taken for one that had left.
+/// From the next reset on the others were lent what they themselves declared.
+#[test]
+fn the_number_of_a_connection_that_is_silent_over_a_weekend_holds() {
+    let day = 86_400_000;
+    let mut pool = Pool::new(&utc(), at(NOON));
+    pool.borrow(at(NOON), &Borrow { amount: 300, ..ask("low", 1, 1, 0) });
+    let mut turn = 0;
+    let mut lent_at = |pool: &mut Pool, now: i64| -> u32 {
+        let mut lent = 0;
+        loop {
+            turn += 1;
+            let n = pool.borrow(at(now), &ask("high", turn, 9, 0)).n;
+            lent += n;
+            if n == 0 {
+                return lent;
+            }
+        }
+    };
+    assert_eq!(lent_at(&mut pool, NOON + 1), 299);
+    // In the second at a reset in which the day before is open too, and later.
+    for days in 1..=6 {
+        assert_eq!(lent_at(&mut pool, NOON + days * day - day / 2 - 500), 0, "day {days}");
+        assert_eq!(lent_at(&mut pool, NOON + days * day), 300, "day {days}");
+    }
+    for days in 7..=8 {
+        lent_at(&mut pool, NOON + days * day);
+    }
+    assert_eq!(lent_at(&mut pool, NOON + 9 * day), 1_000, "it is not of the pool any more");
+}
+
 #[test]
 fn loans_end_at_the_reset_and_what_may_be_in_flight_over_it_counts_on_both_days() {
     let midnight = NOON + 12 * 3_600_000;
