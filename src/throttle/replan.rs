@@ -354,7 +354,7 @@ impl Throttle {
         Some(gauge)
     }
 
-    /// A gauge of the new limit `at` of whose past nothing is known: full.
+    /// A gauge of the new limit `at` of whose past not all is known: full, and a day more than that where more is known to have been.
     fn full(&self, at: usize, of_app: bool) -> Gauge {
         let mut gauge = self.fresh(at, of_app);
         match &mut gauge {
@@ -363,7 +363,13 @@ impl Throttle {
                 window.push(last, u32::try_from(*calls).unwrap_or(u32::MAX));
             }
             Gauge::Bucket(bucket) => bucket.drain(self.refill.at(self.clock.last(), self.adaptive.factor())),
-            Gauge::Daily { count, amount, .. } => *count = Daily { used: *amount, before: *amount },
+            Gauge::Daily { calendar, count, amount, bytes } => {
+                let opened = self.calendars.get(*calendar).map_or(i64::MAX, Calendar::opened);
+                let ended = self.history.since(self.limiter_time(opened));
+                let ended = ended.map(|one| if *bytes { one.bytes } else { one.calls }).fold(0, u64::saturating_add);
+                let flying = if *bytes { 0 } else { self.flying() };
+                *count = Daily { used: ended.saturating_add(flying).max(*amount), before: *amount };
+            }
             Gauge::Slots { .. } => {}
         }
         gauge
