@@ -90,9 +90,12 @@ impl Loan {
         self.seen
     }
 
-    /// A new day has opened, and nothing of it is known.
-    pub const fn open_day(&mut self) {
-        (self.seen, self.owes, self.dry, self.dry_times) = (0, 0, None, 0);
+    /// A new day has opened, and nothing of it is known. Of the calls that the pool has not heard of yet, those in flight are of it.
+    pub fn open_day(&mut self, flying: u64) {
+        (self.seen, self.dry, self.dry_times) = (0, None, 0);
+        self.owes = self.owes.min(flying);
+        // An answer that comes now must not take away what the new day owes.
+        self.owing = self.owing.min(self.owes);
     }
 
     /// Whether there is a permit that may still be spent.
@@ -190,7 +193,7 @@ impl Throttle {
         loan.owing = loan.owes;
         let over = time > loan.until;
         let dry = loan.dry.is_some_and(|(until, _)| time < until);
-        if (loan.hand > 0 && !over) || (loan.hand == 0 && (wanted == 0 || dry)) {
+        if (loan.hand > 0 && !over) || (loan.hand == 0 && loan.owes == 0 && (wanted == 0 || dry)) {
             return None;
         }
         // Used up within its time, it was too small: those that come meanwhile need as many again.

@@ -349,7 +349,7 @@ impl Throttle {
                 count.turn(turn, if counted { flying } else { 0 });
                 meter.vendor = None;
                 if let Some(loan) = &mut meter.loan {
-                    loan.open_day();
+                    loan.open_day(flying);
                 }
             }
         }

@@ -420,3 +420,51 @@ fn a_large_pool_writes_few_rows_and_idle_connections_hold_nothing_back() {
     assert!(rows < 0.5, "{rows} rows a call");
     assert_eq!(world.refused, 0);
 }
+
+/// Calls of a connection that is only watched, and what it tells its pool of them.
+fn watched(start: i64, calls: u64) -> Throttle {
+    let mut throttle = Throttle::new(Plan { mode: Mode::Observe, ..plan(1_000) }, at(start));
+    (0..calls).for_each(|n| admit(&mut throttle, start, n));
+    throttle
+}
+
+fn admit(throttle: &mut Throttle, now: i64, id: u64) {
+    let id = u128::from(id) + 1;
+    let call = Call { app: "a", mask: 1, id, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
+    assert!(matches!(throttle.admit(at(now), call), Admission::Granted(_)));
+}
+
+/// A world's seed 661 led here. A day opens between a connection's word of its calls and the pool's answer: the answer took away calls of
+/// the new day that the pool had not heard of.
+#[test]
+fn an_answer_of_yesterday_takes_no_calls_of_today_away() {
+    let mut throttle = watched(MIDNIGHT - 1_500, 3);
+    let (_, limit, words) = throttle.next_borrow(at(MIDNIGHT - 1_500)).unwrap();
+    assert_eq!(words.owes, 3);
+    throttle.wake(at(MIDNIGHT - 900));
+    (10..15).for_each(|n| admit(&mut throttle, MIDNIGHT - 800, n));
+    let heard = Lent { n: 0, spend_ms: 0, used: 3, dry_until: 0 };
+    throttle.lent(at(MIDNIGHT - 700), limit, words.turn, Some(heard));
+    let (_, _, words) = throttle.next_borrow(at(MIDNIGHT + 500)).unwrap();
+    assert_eq!(words.owes, 5);
+}
+
+/// The three are still in flight when the day opens, and count on it; the pool was not told of them before.
+#[test]
+fn calls_in_flight_over_a_reset_are_told_to_the_pool_after_it() {
+    let mut throttle = watched(MIDNIGHT - 1_500, 3);
+    let (_, _, words) = throttle.next_borrow(at(MIDNIGHT + 500)).unwrap();
+    assert_eq!(words.owes, 3);
+}
+
+/// A connection is no longer watched, and then nobody calls: its pool hears all the same of what was sent last.
+#[test]
+fn what_a_connection_owes_is_told_though_nobody_calls() {
+    let mut throttle = watched(NOON, 3);
+    throttle.replan(plan(1_000), at(NOON), |_, _| None);
+    let (_, limit, words) = throttle.next_borrow(at(NOON)).unwrap();
+    assert_eq!((words.owes, words.want), (3, 0));
+    let heard = Lent { n: 0, spend_ms: 0, used: 3, dry_until: 0 };
+    throttle.lent(at(NOON + 20), limit, words.turn, Some(heard));
+    assert!(throttle.next_borrow(at(NOON + 20)).is_none());
+}
