@@ -7,8 +7,12 @@ use super::world::World;
 use std::collections::BTreeMap;
 
 const VENDOR_OFF: i64 = 1_000_000 - 500_000 - 1_000;
-/// Loans made before a smaller number was declared are spent by then.
+/// Loans made before a smaller number was declared, or before the pool heard of a call, are spent by then.
 const SPENT: i64 = 4_000_000;
+/// A connection that is only watched tells its pool of its calls every second; one in ten words is lost at most, and said again.
+const HEARD: i64 = 4_000_000;
+/// A connection that has asked for nothing for so long may have left the pool, and its number holds no longer.
+const SILENT: i64 = 7 * 86_400 * 1_000_000 - SPENT;
 
 /// The limit of a connection that names the pool.
 fn pooled<'a>(world: &'a World, version: usize, conn: &str) -> Option<(&'a Lim, u64)> {
@@ -16,6 +20,26 @@ fn pooled<'a>(world: &'a World, version: usize, conn: &str) -> Option<(&'a Lim, 
     let limit = conn.limits.iter().find(|limit| limit.pool.is_some())?;
     let Kind::Daily { amount, .. } = &limit.kind else { return None };
     Some((limit, part(*amount, conn.share_ppm)))
+}
+
+/// What a pool's day holds.
+#[derive(Default)]
+struct Count {
+    n: u64,
+    /// When calls were granted that were only watched, in their order.
+    watched: Vec<i64>,
+}
+
+impl Count {
+    fn add(&mut self, sent: &Sent, watched: bool) {
+        self.n += 1;
+        self.watched.extend(watched.then_some(sent.granted));
+    }
+
+    /// Watched calls that the pool may not have heard of when it lent what is spent at that moment.
+    fn unheard(&self, at: i64) -> u64 {
+        self.watched.iter().rev().take_while(|granted| **granted > at - HEARD).count() as u64
+    }
 }
 
 pub fn overruns(world: &World, faults: &mut Vec<Fault>) {
@@ -38,25 +62,24 @@ pub fn overruns(world: &World, faults: &mut Vec<Fault>) {
 }
 
 fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(&Sent) -> usize) {
-    // The policy that each connection was last granted by, and since when.
-    let mut now: BTreeMap<(usize, &str), (usize, i64)> = BTreeMap::new();
-    let mut counts: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+    // The policy that each connection was last granted by, since when, and when.
+    let mut now: BTreeMap<(usize, &str), (usize, i64, i64)> = BTreeMap::new();
+    let mut counts: BTreeMap<usize, Count> = BTreeMap::new();
     let observed = |sent: &Sent| {
         let spec = world.versions.get(sent.version).and_then(|version| version.spec.as_ref());
-        u64::from(spec.is_some_and(|spec| spec.conns.get(&sent.conn).is_some_and(|conn| conn.observe)))
+        spec.is_some_and(|spec| spec.conns.get(&sent.conn).is_some_and(|conn| conn.observe))
     };
     for (at, sent) in calls.iter().enumerate() {
         let key = (sent.tenant, sent.conn.as_str());
-        let changed = now.get(&key).is_none_or(|(version, _)| *version != sent.version);
-        if changed {
-            now.insert(key, (sent.version, sent.granted));
+        let known = now.get(&key).filter(|(version, ..)| *version == sent.version).copied();
+        now.insert(key, (sent.version, known.map_or(sent.granted, |(_, since, _)| since), sent.granted));
+        if known.is_none() {
             counts = BTreeMap::new();
             for other in &calls[..at] {
-                let version = now.get(&(other.tenant, other.conn.as_str())).map(|(version, _)| *version);
+                let version = now.get(&(other.tenant, other.conn.as_str())).map(|(version, ..)| *version);
                 let limit = version.and_then(|version| pooled(world, version, &other.conn));
                 if limit.is_some_and(|(limit, _)| is_about(&limit.routes, other.target)) {
-                    let n = counts.entry(day_of(other)).or_default();
-                    *n = (n.0 + 1, n.1 + observed(other));
+                    counts.entry(day_of(other)).or_default().add(other, observed(other));
                 }
             }
         }
@@ -64,25 +87,28 @@ fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(
         if !is_about(&limit.routes, sent.target) {
             continue;
         }
-        let n = counts.entry(day_of(sent)).or_default();
-        *n = (n.0 + 1, n.1 + observed(sent));
-        let (n, unheld) = *n;
+        let count = counts.entry(day_of(sent)).or_default();
+        count.add(sent, observed(sent));
+        // The loan that it goes on was made before the pool had heard of these.
+        let n = count.n - count.unheard(sent.granted);
+        let on_loan = count.n - count.watched.len() as u64;
         let spec = world.versions[sent.version].spec.as_ref().unwrap();
         if spec.conns[&sent.conn].observe {
             continue;
         }
-        let others = now.iter().filter(|(_, (_, since))| *since < sent.granted - SPENT);
+        let others =
+            now.iter().filter(|(_, (_, since, last))| *since < sent.granted - SPENT && *last > sent.granted - SILENT);
         let held = |version: usize, conn: &str| {
             let spec = world.versions[version].spec.as_ref();
             spec.is_some_and(|spec| spec.conns.get(conn).is_some_and(|conn| !conn.observe))
         };
-        let others = others.filter(|((_, conn), (version, _))| held(*version, conn));
+        let others = others.filter(|((_, conn), (version, ..))| held(*version, conn));
         let least =
-            others.filter_map(|((_, conn), (version, _))| pooled(world, *version, conn)).map(|(_, most)| most).min();
+            others.filter_map(|((_, conn), (version, ..))| pooled(world, *version, conn)).map(|(_, most)| most).min();
         let most = own.min(least.unwrap_or(own));
         if n > most {
             // Calls of a connection that is only watched are counted, and held back by nothing.
-            let kind = if n - unheld <= most {
+            let kind = if on_loan <= most {
                 "pool beside observe"
             } else if world.journal.counts.edits as usize > world.s.tenants.len() {
                 "pool after an edit"
