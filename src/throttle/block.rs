@@ -14,7 +14,6 @@ use super::meter::Gauge;
 use super::mutant::{self, Mutant};
 use super::rule::Kind;
 use super::state::Throttle;
-use std::collections::BTreeMap;
 
 /// A block lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
 const BLOCK_MS: i64 = 1_000;
@@ -168,22 +167,24 @@ impl Throttle {
         for meter in self.common_meters() {
             left = left.min(self.most_spare(meter, time));
         }
-        // Of a limit that holds fewer than the block no more are named than it holds, over all of its lanes.
-        let mut room: BTreeMap<u32, u64> = BTreeMap::new();
+        // What each limit has left of what it holds, over all of its lanes, once it has been looked at. One that holds no fewer than the
+        // block bounds nothing.
+        let mut room: Vec<Option<u64>> = vec![None; self.meters.len()];
         for &at in &lanes {
             let spare = if named < MOST_NAMED { self.next_spare(at, live, left, time) } else { 0 };
-            let meters = self.ledger.meters(at).to_vec();
             let mut spare = spare.min(left);
             if spare > 0 {
-                for &meter in &meters {
-                    let held = self.most_spare(meter, time);
-                    if held < left {
-                        spare = spare.min(*room.entry(meter).or_insert(held));
-                    }
+                let meters = self.ledger.meters(at);
+                for &meter in meters {
+                    let Some(room) = room.get_mut(meter as usize) else { continue };
+                    let held = || Some(self.most_spare(meter, time)).filter(|held| *held < left).unwrap_or(u64::MAX);
+                    spare = spare.min(*room.get_or_insert_with(held));
                 }
-                for meter in &meters {
-                    if let Some(room) = room.get_mut(meter) {
-                        *room = room.saturating_sub(spare);
+                for meter in meters {
+                    if let Some(Some(room)) = room.get_mut(*meter as usize)
+                        && *room < u64::MAX
+                    {
+                        *room -= spare;
                     }
                 }
             }

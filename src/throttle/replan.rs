@@ -16,7 +16,7 @@ use super::lanes::{Class, Moved, NONE};
 use super::meter::{Gauge, Meter, Stands};
 use super::queue::{Queue, Ticket, Waiting};
 use super::rule::{Kind, Limit, Mode};
-use super::state::{AppRule, Now, Plan, Throttle, ages, calendars, counts_bytes, days_by_app};
+use super::state::{AppRule, Now, Plan, Throttle, ages, calendars, counts_bytes, days_by_app, windows_by_app};
 use super::turns::Turns;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,6 +95,7 @@ impl Throttle {
         }
         self.counts_bytes = counts_bytes(&plan.limits);
         self.days_by_app = days_by_app(&plan.limits);
+        self.windows_by_app = windows_by_app(&plan.limits);
         (self.shared, self.before) = (vec![NONE; plan.limits.len()], vec![None; plan.limits.len()]);
         self.fullest = vec![NONE; plan.limits.len()];
         self.plan = plan;

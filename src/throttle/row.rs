@@ -11,7 +11,7 @@ use super::block::MOST_SPARE;
 use super::clock::Clock;
 use super::daily::{Calendar, Daily};
 use super::history::{History, Stretch};
-use super::lanes::Lane;
+use super::lanes::{Lane, NONE};
 use super::meter::{Gauge, Meter, Stands};
 use super::past::{Group, Past, PastLane};
 use super::row_before;
@@ -100,7 +100,7 @@ impl Throttle {
     /// Everything, to be stored.
     pub(super) fn row(&mut self) -> Vec<u8> {
         let time = self.clock.last();
-        let mut apps = Names::default();
+        let mut apps = Names::new(self.apps.len());
         let mut leases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for (_, lease) in self.ledger.leases() {
             leases.entry(lease.lane).or_default().push(lease.seq);
@@ -205,7 +205,7 @@ impl Throttle {
         };
         let mut next = Self::bare(plan, Clock::resume(row.offset, row.time, now.wall), now);
         next.epoch = row.epoch.saturating_add(1);
-        Heir { next: &mut next, row: &row, skew }.inherit();
+        Heir { next: &mut next, row: &row, apps: Vec::new(), skew }.inherit();
         next.begin(now);
         if let Some(plan) = wanted {
             next.replan(plan, now, |_, _| None);
@@ -248,26 +248,30 @@ impl Throttle {
     }
 }
 
-/// Numbers for the apps that a row names.
-#[derive(Default)]
+/// Numbers for the apps that a row names, in the order in which it names them.
 struct Names {
-    numbers: BTreeMap<u32, u32>,
-    order: Vec<u32>,
+    /// Each app's number, by its place in the table; [`NONE`] where the row has not named it.
+    numbers: Vec<u32>,
+    named: Vec<u32>,
 }
 
 impl Names {
+    fn new(apps: usize) -> Self {
+        Self { numbers: vec![NONE; apps], named: Vec::new() }
+    }
+
     fn number(&mut self, app: u32) -> u32 {
-        let next = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(app).or_insert(next);
-        if number == next {
-            self.order.push(app);
+        let Some(number) = self.numbers.get_mut(app as usize) else { return NONE };
+        if *number == NONE {
+            *number = u32::try_from(self.named.len()).unwrap_or(NONE);
+            self.named.push(app);
         }
-        number
+        *number
     }
 
     fn names(&self, apps: &[AppRule]) -> Vec<String> {
         let name = |app: &u32| apps.get(*app as usize).map(|app| app.name.clone()).unwrap_or_default();
-        self.order.iter().map(name).collect()
+        self.named.iter().map(name).collect()
     }
 }
 
@@ -303,6 +307,8 @@ const fn is_nothing(gauge: &RowGauge) -> bool {
 struct Heir<'a> {
     next: &'a mut Throttle,
     row: &'a Row,
+    /// Where the row's apps stand in the next life's table.
+    apps: Vec<Option<u32>>,
     skew: i64,
 }
 
@@ -326,13 +332,14 @@ impl Heir<'_> {
                 next.add_app(AppRule { name: name.clone(), weight: 1, daily_calls: None });
             }
         }
+        self.apps = row.apps.iter().map(|name| next.app(name)).collect();
         self.counts();
         self.spare_permits();
         self.permits();
     }
 
     fn app(&self, old: u32) -> Option<u32> {
-        self.next.app(self.row.apps.get(old as usize)?)
+        *self.apps.get(old as usize)?
     }
 
     fn counts(&mut self) {

@@ -155,6 +155,8 @@ pub struct Throttle {
     pub(super) before: Vec<Option<Gauge>>,
     /// Some limit is a day by app.
     pub(super) days_by_app: bool,
+    /// How many limits are windows by app.
+    pub(super) windows_by_app: usize,
     /// The meter of the app that has used most of a day by app, by limit; [`NONE`] before the first call.
     pub(super) fullest: Vec<u32>,
     pub(super) history: History,
@@ -211,6 +213,7 @@ impl Throttle {
             own: Vec::new(),
             before: vec![None; limits],
             days_by_app: days_by_app(&plan.limits),
+            windows_by_app: windows_by_app(&plan.limits),
             fullest: vec![NONE; limits],
             history: History::default(),
             refill: Refill::new(clock.last()),
@@ -497,10 +500,7 @@ impl Throttle {
 
     /// Entries that a window by app keeps.
     fn own_entries(&self) -> usize {
-        let windows = self.plan.limits.iter().filter(|limit| {
-            limit.per_app && matches!(limit.kind, Kind::RollingWindow { .. } | Kind::RollingDay { .. })
-        });
-        let all = windows.count().saturating_mul(self.apps.len()).max(1);
+        let all = self.windows_by_app.saturating_mul(self.apps.len()).max(1);
         (OWN_ENTRIES / all).clamp(LEAST_ENTRIES, MOST_ENTRIES)
     }
 
@@ -590,4 +590,9 @@ pub(super) fn counts_bytes(limits: &[Limit]) -> bool {
 
 pub(super) fn days_by_app(limits: &[Limit]) -> bool {
     limits.iter().any(|limit| limit.per_app && matches!(limit.kind, Kind::Daily { .. }))
+}
+
+pub(super) fn windows_by_app(limits: &[Limit]) -> usize {
+    let is_window = |limit: &&Limit| matches!(limit.kind, Kind::RollingWindow { .. } | Kind::RollingDay { .. });
+    limits.iter().filter(|limit| limit.per_app).filter(is_window).count()
 }
