@@ -1,6 +1,6 @@
 //! A tenant's desk over rows in memory, on a virtual clock: what an object does, less the platform.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice::civil::Zones;
 use sluice::job::{Bytes, Request};
 use sluice::key::{Claims, Master, open};
@@ -54,7 +54,8 @@ impl Store for Rows {
     }
 }
 
-struct Utc;
+/// Every zone is UTC.
+pub(crate) struct Utc;
 
 impl Zones for Utc {
     fn offset_seconds(&self, _: &str, _: i64) -> Option<i32> {
@@ -79,6 +80,8 @@ pub struct Tenant {
     waiting: VecDeque<Ticket>,
     /// Of these, those that have their answers.
     answered: HashSet<Ticket>,
+    /// The limits of its connection.
+    limits: Value,
 }
 
 impl Tenant {
@@ -88,8 +91,13 @@ impl Tenant {
     }
 
     /// A tenant with so many apps, which call in turn. Nobody waits.
-    #[expect(clippy::expect_used, reason = "what is written here is valid")]
     pub fn of_apps(apps: usize) -> Self {
+        Self::under(json!([slots()]), apps)
+    }
+
+    /// A tenant with so many apps, whose connection has these limits.
+    #[expect(clippy::expect_used, reason = "what is written here is valid")]
+    fn under(limits: Value, apps: usize) -> Self {
         let master = Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("32 bytes");
         let mut tenant = Self {
             now: NOON,
@@ -103,26 +111,18 @@ impl Tenant {
             running: VecDeque::new(),
             waiting: VecDeque::new(),
             answered: HashSet::new(),
+            limits: limits.clone(),
         };
         tenant.desk = tenant.host(|host| Desk::open("acme", host)).ok();
-        let names: Vec<String> = (0..apps).map(|app| format!("crm-sync-{app}")).collect();
-        let policy = json!({
-            "connections": {"crm": {
-                "vendor": "generic", "base_url": "https://crm.example.com",
-                "limits": [{"name": "concurrent", "kind": "concurrency", "calls": SLOTS}],
-                "queue": {"size": 10_000, "max_wait_seconds": 600},
-                "credential": {"type": "bearer", "token": "secret"},
-            }},
-            "apps": names.iter().map(|name| (name.clone(), json!({}))).collect::<serde_json::Map<_, _>>(),
-        });
-        tenant.ask(Ask::Admin(Admin::PutPolicy(policy.to_string())));
+        let names = names(apps);
+        tenant.ask(Ask::Admin(Admin::PutPolicy(policy(&names, &limits, 600))));
         let seconds = u64::try_from(tenant.now / 1_000).unwrap_or(0);
         for name in names {
             let key = NewKey::read(&json!({"role": "app", "app": name}).to_string()).expect("a key's description");
             let Answer::Now(Reply::Document { body, .. }) = tenant.ask(Ask::Admin(Admin::CreateKey(key))) else {
                 unreachable("no key is made")
             };
-            let made: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+            let made: Value = serde_json::from_str(&body).unwrap_or_default();
             tenant.claims.extend(open(&tenant.settings.master, made["key"].as_str().unwrap_or_default(), seconds).ok());
         }
         tenant
@@ -131,6 +131,15 @@ impl Tenant {
     /// All slots are taken and so many calls wait.
     pub fn with_calls(waiting: usize) -> Self {
         let mut tenant = Self::new();
+        (0..SLOTS + waiting).for_each(|_| tenant.come());
+        tenant
+    }
+
+    /// The same, with calls of so many apps, which a window and a day count too.
+    pub fn with_calls_of_apps(waiting: usize, apps: usize) -> Self {
+        let window = json!({"name": "rate", "kind": "rolling_window", "calls": 1_000_000, "seconds": 20});
+        let day = json!({"name": "day", "kind": "daily", "calls": 1_000_000, "reset": "00:00", "time_zone": "+00:00"});
+        let mut tenant = Self::under(json!([slots(), window, day]), apps);
         (0..SLOTS + waiting).for_each(|_| tenant.come());
         tenant
     }
@@ -147,6 +156,23 @@ impl Tenant {
         let mut tenant = Self::of_apps(queued.clamp(1, 1_000));
         (0..SLOTS + queued).for_each(|_| tenant.keep());
         tenant
+    }
+
+    /// An administrator puts a policy under which calls may wait a second longer.
+    pub fn put_policy(&mut self) {
+        let policy = policy(&names(self.claims.len()), &self.limits, 601);
+        self.ask(Ask::Admin(Admin::PutPolicy(policy)));
+        self.after();
+    }
+
+    /// A call comes that may not wait, and is refused.
+    pub fn refuse(&mut self) {
+        self.asked += 1;
+        let admit = Admit { wait_ms: Some(0), ..self.admit(self.asked) };
+        if !matches!(self.ask(Ask::Admit(admit)), Answer::Now(Reply::No(_))) {
+            unreachable("a call went that has no slot");
+        }
+        self.after();
     }
 
     /// Calls that wait.
@@ -323,6 +349,29 @@ impl Default for Tenant {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Names of so many apps.
+fn names(apps: usize) -> Vec<String> {
+    (0..apps).map(|app| format!("crm-sync-{app}")).collect()
+}
+
+fn slots() -> Value {
+    json!({"name": "concurrent", "kind": "concurrency", "calls": SLOTS})
+}
+
+/// A policy under which calls may wait so many seconds.
+fn policy(apps: &[String], limits: &Value, seconds: u32) -> String {
+    let policy = json!({
+        "connections": {"crm": {
+            "vendor": "generic", "base_url": "https://crm.example.com",
+            "limits": limits,
+            "queue": {"size": 10_000, "max_wait_seconds": seconds},
+            "credential": {"type": "bearer", "token": "secret"},
+        }},
+        "apps": apps.iter().map(|name| (name.clone(), json!({}))).collect::<serde_json::Map<_, _>>(),
+    });
+    policy.to_string()
 }
 
 fn settled(permit: PermitId) -> Settle {

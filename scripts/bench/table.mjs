@@ -13,7 +13,7 @@ export function lines(figures, notes) {
 
 const SECTIONS = { core, edge, goodput, cost, scale, watchers, wasm };
 
-function core({ admit_settle_ns: ns, governor_ns, allocations, queue }) {
+function core({ admit_settle_ns: ns, governor_ns, allocations, queue, routes_ns, crowd: many }) {
   const flat = (about, figure) => {
     const [few, , many] = queue.map((length) => length[figure]);
     return line(`core: ${about}`, `${one(few, 0)} and ${one(many, 0)} ns`, 'flat: at most 1.5 times', many <= few * 1.5);
@@ -26,6 +26,31 @@ function core({ admit_settle_ns: ns, governor_ns, allocations, queue }) {
     flat('admit and settle past 1 and past 100,000 that wait', 'admit_settle_ns'),
     flat('one comes and waits, one ends and the first goes; with 1 and 100,000 waiting', 'turn_ns'),
     flat('one ends and the next goes, while 10 and while 100,000 drain', 'drain_ns'),
+    line('core: the limits that count a call, of 32 with 100 routes each; a plain path, one read in several ways, a long one',
+      `${routes_ns.map(us).join(', ')} µs`, '≤ 20 µs each', Math.max(...routes_ns) <= 20_000),
+    ...crowd(many),
+  ];
+}
+
+/** Rows a call at 100 calls/s, however many apps make them. */
+const MOST_ROWS_OF_APPS = 0.05;
+const us = (nanoseconds) => one(nanoseconds / 1000);
+
+/** What events take on a connection of a thousand apps. */
+function crowd({ rows_a_call, throttled_ms, turn_ns, open_ms, put_ms, refused_beside_jobs_ns, job_ns, memory_bytes, row_bytes }) {
+  const most = (what, figure, unit, limit) => line(`core: ${what}`, `${one(figure)} ${unit}`, `≤ ${limit} ${unit}`, figure <= limit);
+  return [
+    ...rows_a_call.map(({ apps, rows }) =>
+      line(`core: rows written a call at 100 calls/s, apps: ${apps}`, one(rows, 3), `≤ ${MOST_ROWS_OF_APPS}`, rows <= MOST_ROWS_OF_APPS)),
+    most('a call ends and one goes, 10,000 calls of 1,000 apps waiting', turn_ns / 1000, 'µs', 5),
+    most('a 429 with Retry-After 60 s refuses 10,000 waiting calls of 1,000 apps', throttled_ms, 'ms', 20),
+    most('a PUT of the policy, 10,000 calls of 1,000 apps waiting', put_ms, 'ms', 50),
+    most('a call is refused, 10,000 jobs of 1,000 apps waiting', refused_beside_jobs_ns / 1000, 'µs', 20),
+    most('a job comes, one ends and the next runs, 10,000 jobs of 1,000 apps waiting', job_ns / 1000, 'µs', 60),
+    most('opening 1,000 apps with 31 full windows each', open_ms, 'ms', 50),
+    most('memory of 1,000 apps with 4 windows each', memory_bytes / 1e6, 'MB', 4),
+    most('a row of 1,000 apps, each with a full window of 2,000 calls', row_bytes.full_windows / 1e6, 'MB', 1),
+    most('a row of 1,000 apps, each with 31 full windows of 2,000 calls', row_bytes.most_windows / 1e6, 'MB', 1),
   ];
 }
 

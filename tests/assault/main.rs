@@ -19,7 +19,5 @@ mod desk_rig;
 mod edits;
 mod fair;
 mod more;
-mod perf;
-mod perf_desk;
 mod time;
 mod turns;

@@ -1,0 +1,61 @@
+//! What a connection of a thousand apps costs: rows, single events, opening, memory.
+//!
+//! `cargo bench -p sluice-bench --bench crowd` prints the figures as JSON; with `SLUICE_BENCH_JSON=FILE` they go to FILE instead. Single
+//! events are timed, several times, each on a connection made for it, and the median is taken.
+
+use allocation_counter::measure;
+use criterion::measurement::{Measurement, WallTime};
+use serde_json::json;
+use sluice_bench::crowd::Crowd;
+use sluice_bench::desk::Tenant;
+use sluice_bench::estimates::tell;
+use std::hint::black_box;
+use std::time::Duration;
+
+/// How often an event is timed.
+const RUNS: usize = 9;
+/// Short events are timed so many at once.
+const EVENTS: u32 = 1_000;
+/// Apps of the largest tenant.
+const APPS: usize = 1_000;
+/// Calls, or jobs, that wait.
+const WAITING: usize = 10_000;
+
+fn main() {
+    let mut full = Crowd::with_full_windows(1);
+    let mut most = Crowd::with_most_windows();
+    let (full_row, most_row) = (full.row(), most.row());
+    let rows_a_call = [1, 100, APPS].map(|apps| json!({"apps": apps, "rows": Crowd::roomy(apps).rows_a_call()}));
+    tell(&json!({
+        "rows_a_call": rows_a_call,
+        "throttled_ms": ms(median(|| Crowd::behind_a_window(APPS), 1, Crowd::throttled)),
+        "turn_ns": nanos(median(|| Crowd::behind_slots(APPS), EVENTS, Crowd::turn)),
+        "open_ms": ms(median(|| (), 1, |()| drop(black_box(most.open(&most_row))))),
+        "put_ms": ms(median(|| Tenant::with_calls_of_apps(WAITING, APPS), 1, Tenant::put_policy)),
+        "refused_beside_jobs_ns": nanos(median(|| Tenant::with_jobs_of_apps(WAITING), EVENTS, Tenant::refuse)),
+        "job_ns": nanos(median(|| Tenant::with_jobs_of_apps(WAITING), EVENTS, Tenant::job)),
+        "memory_bytes": measure(|| std::mem::forget(Crowd::with_windows_by_app(4))).bytes_current,
+        "row_bytes": {"full_windows": full_row.len(), "most_windows": most_row.len()},
+    }));
+}
+
+/// The median time of one of so many events, each time on what is made for them.
+fn median<T>(mut make: impl FnMut() -> T, events: u32, mut event: impl FnMut(&mut T)) -> Duration {
+    let mut run = || {
+        let mut subject = make();
+        let began = WallTime.start();
+        (0..events).for_each(|_| event(&mut subject));
+        WallTime.end(began) / events
+    };
+    let mut times: Vec<Duration> = (0..RUNS).map(|_| run()).collect();
+    times.sort_unstable();
+    times.get(RUNS / 2).copied().unwrap_or_default()
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn nanos(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e9
+}

@@ -1,0 +1,256 @@
+//! A connection that a thousand apps use, on a virtual clock: events that could take longer the more apps there are.
+
+use crate::desk::Utc;
+use sluice::civil::{Reset, Zone};
+use sluice::throttle::{
+    AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS,
+    Settlement, Throttle, ThrottledBy, Unit,
+};
+use std::collections::VecDeque;
+
+/// 2026-06-15 12:00 UTC.
+const NOON: i64 = 1_781_524_800_000;
+/// An hour, milliseconds.
+const HOUR_MS: u64 = 3_600_000;
+/// Calls that wait in all.
+const WAITING: usize = 10_000;
+/// The most limits by app that a policy may have beside one of another kind.
+const MOST_BY_APP: usize = 31;
+
+/// A connection, its apps, and its calls in flight.
+pub struct Crowd {
+    throttle: Throttle,
+    plan: Plan,
+    now: i64,
+    asked: u128,
+    flying: VecDeque<PermitId>,
+}
+
+impl Crowd {
+    /// So many apps under limits that have room for all that they do.
+    pub fn roomy(apps: usize) -> Self {
+        Self::new(apps, vec![window("rate", 100_000, 20_000), day()])
+    }
+
+    /// 10,000 calls of so many apps wait for a window that is full. One call is in flight.
+    pub fn behind_a_window(apps: usize) -> Self {
+        const CALLS: usize = 12_000;
+        let (rate_micro, burst) = (1_000_000_000_000, 1_000_000);
+        let limits = vec![
+            window("rate", CALLS as u64, 20_000),
+            limit("bucket", burst, Kind::TokenBucket { rate_micro, burst }),
+            slots(1_000_000),
+            day(),
+        ];
+        let mut crowd = Self::new(apps, limits);
+        (0..CALLS).for_each(|call| crowd.go(call));
+        (0..CALLS).for_each(|_| crowd.settle(Outcome::Answered));
+        crowd.now += 19_000;
+        crowd.fill();
+        // No limit counts it: the window is full.
+        match crowd.ask(0, 0) {
+            Admission::Granted(grant) => crowd.flying.push_back(grant.permit),
+            other => unexpected(&other),
+        }
+        crowd
+    }
+
+    /// 10,000 calls of so many apps wait for one of a hundred slots, all of which are taken.
+    pub fn behind_slots(apps: usize) -> Self {
+        const SLOTS: u64 = 100;
+        let mut crowd = Self::new(apps, vec![window("rate", 12_000, 20_000), slots(SLOTS), day()]);
+        (0..SLOTS as usize).for_each(|call| crowd.go(call));
+        crowd.fill();
+        crowd
+    }
+
+    /// A thousand apps, each of which has made one call under so many windows of its own.
+    pub fn with_windows_by_app(limits: usize) -> Self {
+        let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 10_000, 60_000) });
+        let mut crowd = Self::new(1_000, limits.collect());
+        (0..1_000).for_each(|app| crowd.call(app));
+        crowd
+    }
+
+    /// A thousand apps, each of which has filled its windows of 2,000 an hour.
+    pub fn with_full_windows(limits: usize) -> Self {
+        let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 2_000, HOUR_MS) });
+        let mut crowd = Self::new(1_000, limits.collect());
+        for _ in 0..2_000 {
+            crowd.now += 1_700;
+            (0..1_000).for_each(|app| crowd.call(app));
+            crowd.throttle.row_due();
+        }
+        crowd
+    }
+
+    /// The most windows that a policy can have, all of them by app.
+    pub fn with_most_windows() -> Self {
+        Self::with_full_windows(MOST_BY_APP)
+    }
+
+    fn new(apps: usize, limits: Vec<Limit>) -> Self {
+        let plan = plan(apps, limits);
+        let throttle = Throttle::new(plan.clone(), Now { wall: NOON, zones: &Utc });
+        Self { throttle, plan, now: NOON, asked: 0, flying: VecDeque::new() }
+    }
+
+    /// Rows written for each call, where the apps make a hundred calls a second in turn and each call takes 200 ms. The first ten seconds are
+    /// left out: blocks find their size in them.
+    pub fn rows_a_call(mut self) -> f64 {
+        const WARM: usize = 1_000;
+        const CALLS: usize = 6_000;
+        let mut rows = 0;
+        for call in 0..CALLS {
+            if call == WARM {
+                rows = 0;
+            }
+            self.now += 10;
+            self.throttle.wake(self.time());
+            rows += self.rows();
+            if self.flying.len() == 20 {
+                self.settle(Outcome::Answered);
+                rows += self.rows();
+            }
+            self.go(call * 7);
+            rows += self.rows();
+        }
+        f64::from(rows) / (CALLS - WARM) as f64
+    }
+
+    /// The vendor throttles a call and says to come back in a minute, which none that waits may wait: all are refused.
+    pub fn throttled(&mut self) {
+        self.settle(Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: Some(60_000) });
+        self.throttle.row_due();
+        let refused = std::iter::from_fn(|| self.throttle.next_ready()).filter(|(_, end)| end.is_err()).count();
+        if refused != WAITING {
+            unexpected(&refused);
+        }
+        self.throttle.next_wakeup();
+    }
+
+    /// A call ends, and so one that waits goes.
+    pub fn turn(&mut self) {
+        self.now += 1;
+        self.settle(Outcome::Answered);
+        self.throttle.row_due();
+        while let Some((_, end)) = self.throttle.next_ready() {
+            match end {
+                Ok(grant) => self.flying.push_back(grant.permit),
+                Err(refused) => unexpected(&refused),
+            }
+        }
+        let now = self.time();
+        self.throttle.next_borrow(now);
+        self.throttle.daily_used();
+        self.throttle.next_wakeup();
+    }
+
+    /// The row from which the next life begins.
+    pub fn row(&mut self) -> Vec<u8> {
+        self.throttle.require_row();
+        self.throttle.row_due().unwrap_or_default()
+    }
+
+    /// The next life.
+    pub fn open(&self, row: &[u8]) -> Throttle {
+        match Throttle::load(self.plan.clone(), row, self.time(), SKEW_MS) {
+            Ok(throttle) => throttle,
+            Err(why) => unexpected(&why),
+        }
+    }
+
+    fn rows(&mut self) -> u32 {
+        u32::from(self.throttle.row_due().is_some())
+    }
+
+    /// A call of an app goes and ends.
+    fn call(&mut self, app: usize) {
+        self.go(app);
+        self.settle(Outcome::Answered);
+    }
+
+    fn go(&mut self, app: usize) {
+        match self.ask(app, u32::MAX) {
+            Admission::Granted(grant) => self.flying.push_back(grant.permit),
+            other => unexpected(&other),
+        }
+    }
+
+    /// All apps ask in turn until enough wait.
+    fn fill(&mut self) {
+        for call in 0..WAITING {
+            match self.ask(call, u32::MAX) {
+                Admission::Waiting(_) => {}
+                other => unexpected(&other),
+            }
+        }
+        self.throttle.row_due();
+    }
+
+    fn ask(&mut self, app: usize, mask: u32) -> Admission {
+        self.asked += 1;
+        let at = app % self.plan.apps.len();
+        let app = self.plan.apps.get(at).map_or("", |app| app.name.as_str());
+        let call = Call { app, mask, id: self.asked, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
+        self.throttle.admit(Now { wall: self.now, zones: &Utc }, call)
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        let Some(permit) = self.flying.pop_front() else { unexpected(&"nothing in flight") };
+        let report = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 1_000 };
+        self.throttle.settle(self.time(), report);
+    }
+
+    const fn time(&self) -> Now<'static> {
+        Now { wall: self.now, zones: &Utc }
+    }
+}
+
+/// A benchmark whose calls do not go as they should measures something else.
+#[cold]
+fn unexpected(what: &dyn std::fmt::Debug) -> ! {
+    panic!("the benchmark is out of step: {what:?}");
+}
+
+fn limit(name: &str, of: u64, kind: Kind) -> Limit {
+    Limit { name: name.to_owned(), kind, of, per_app: false, pool: None, routes: 0 }
+}
+
+fn window(name: &str, calls: u64, window_ms: u64) -> Limit {
+    limit(name, calls, Kind::RollingWindow { calls, window_ms, guard_ms: 0 })
+}
+
+fn slots(calls: u64) -> Limit {
+    limit("concurrent", calls, Kind::Concurrency { calls, after_ms: 0 })
+}
+
+fn day() -> Limit {
+    let amount = 100_000_000;
+    limit("daily", amount, Kind::Daily { amount, reset: midnight(), unit: Unit::Calls })
+}
+
+fn midnight() -> Reset {
+    Reset { minute: 0, zones: vec![Zone::Fixed(0)] }
+}
+
+fn plan(apps: usize, limits: Vec<Limit>) -> Plan {
+    let app = |at| AppRule { name: format!("app-{at:04}"), weight: 1, daily_calls: None };
+    Plan {
+        limits,
+        queue: QueueRule { size: 10_000, max_wait_ms: 30_000 },
+        adaptive: AdaptiveRule {
+            min_ppm: 100_000,
+            max_ppm: 1_000_000,
+            backoff_ppm: 500_000,
+            recovery_ppm: 1_100_000,
+            successes: 10,
+            pause_ms: 0,
+            max_pause_ms: 3_600_000,
+        },
+        mode: Mode::Enforce,
+        apps: (0..apps).map(app).collect(),
+        ceiling_ms: 60_000,
+        day: midnight(),
+    }
+}
