@@ -46,6 +46,9 @@ pub struct Loan {
     watched: bool,
     /// When the pool was last told of them.
     told: i64,
+    /// The pool has not heard of what this connection declares the day to hold: the smallest number holds for all of its connections, also
+    /// that of one that makes no call.
+    pub declares: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,13 +62,16 @@ struct Asked {
 }
 
 impl Loan {
-    /// Nothing in hand yet.
-    pub fn new(limit: &Limit, mode: Mode) -> Self {
+    /// Nothing in hand yet, and the pool is to hear of it. Its turns count on from the time, so that those of a loan that an edit ended
+    /// are not taken for later ones.
+    pub fn new(limit: &Limit, mode: Mode, time: i64) -> Self {
         let amount = if let Kind::Daily { amount, .. } = &limit.kind { *amount } else { 0 };
         Self {
             others: limit.of.saturating_sub(amount),
             watched: mode == Mode::Observe,
             told: i64::MIN / 4,
+            turn: u64::try_from(time).unwrap_or(0),
+            declares: true,
             ..Self::default()
         }
     }
@@ -182,7 +188,7 @@ impl Throttle {
             return Some((loan.turn, *asked));
         }
         if loan.watched {
-            if loan.owes == 0 || time < loan.told.saturating_add(TELL_MS) {
+            if (loan.owes == 0 && !loan.declares) || time < loan.told.saturating_add(TELL_MS) {
                 return None;
             }
             let asked = Asked { at: time, want: 0, unused: 0, again: None };
@@ -193,7 +199,7 @@ impl Throttle {
         loan.owing = loan.owes;
         let over = time > loan.until;
         let dry = loan.dry.is_some_and(|(until, _)| time < until);
-        if (loan.hand > 0 && !over) || (loan.hand == 0 && loan.owes == 0 && (wanted == 0 || dry)) {
+        if (loan.hand > 0 && !over) || (loan.hand == 0 && loan.owes == 0 && !loan.declares && (wanted == 0 || dry)) {
             return None;
         }
         // Used up within its time, it was too small: those that come meanwhile need as many again.
@@ -241,6 +247,7 @@ impl Throttle {
         let asked = *asked;
         (loan.asked, loan.hand, loan.until) = (None, lent.n, asked.at.saturating_add(lent.spend_ms));
         loan.owes = loan.owes.saturating_sub(std::mem::take(&mut loan.owing));
+        loan.declares = false;
         let empty = lent.n == 0 && asked.want > 0;
         loan.dry_times = if empty { loan.dry_times.saturating_add(1) } else { 0 };
         let rest = DRY_MS.0.saturating_mul(1 << loan.dry_times.saturating_sub(1).min(16)).min(DRY_MS.1);

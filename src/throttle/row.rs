@@ -351,6 +351,8 @@ impl Heir<'_> {
             }
         }
         self.next.add_shared();
+        // The pool has heard of it in an earlier life.
+        self.next.meters.iter_mut().filter_map(|meter| meter.loan.as_mut()).for_each(|loan| loan.declares = false);
         // Budgets first: what an app has sent bounds what it begins with under others.
         let (budgets, others): (Vec<_>, Vec<_>) = self.row.meters.iter().partition(|meter| meter.limit == BUDGET);
         for old in budgets.into_iter().chain(others) {
