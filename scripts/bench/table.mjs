@@ -75,7 +75,7 @@ function goodput(all, { settings = {}, missing }) {
     ...shown,
     ...(missing ? [line(`goodput: ${missing}`, '')] : []),
     line('goodput: Sluice refused by the vendor', `${sluice.refused}`, '0', sluice.refused === 0),
-    line('goodput: Sluice uses of the limit', percent(sluice.used_ratio), '≥ 95 %', sluice.used_ratio >= 0.95),
+    line('goodput: Sluice uses of the limit', percent(sluice.used_ratio), '≥ 97 %', sluice.used_ratio >= 0.97),
     line('goodput: peers that neither are refused nor use less', `${peers.filter((peer) => !peer.refused && peer.used_ratio >= sluice.used_ratio).length}`, '0',
       peers.every((peer) => peer.refused || peer.used_ratio < sluice.used_ratio)),
   ];

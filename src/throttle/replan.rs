@@ -293,7 +293,8 @@ impl Throttle {
                     window.take_over(was);
                 }
                 (Gauge::Bucket(bucket), Gauge::Bucket(was)) => {
-                    if bucket.is_slower_than(was) {
+                    // Tokens of many buckets came back side by side, and would have come back one after the other.
+                    if bucket.is_slower_than(was) || gauges.len() > 1 {
                         return None;
                     }
                     bucket.take_over(was, refill);

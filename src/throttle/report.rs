@@ -82,6 +82,7 @@ impl Throttle {
             let fullest = meters.into_iter().max_by_key(|meter| self.used(*meter, time));
             let meter = fullest.unwrap_or(u32::MAX);
             let (used, reset_at) = (self.used(meter, time), self.reset_at(meter));
+            let used = used.max(self.begins_with(place));
             let vendor_used = self.meters.get(meter as usize).and_then(|meter| meter.vendor);
             let Some(limit) = self.plan.limits.get(at as usize) else { continue };
             let capacity = if fullest.is_some() { self.capacity(meter) } else { full(&limit.kind) };
@@ -97,6 +98,14 @@ impl Throttle {
             });
         }
         reports
+    }
+
+    /// What any app begins with on a day by app, where that is no less than what it may have sent.
+    fn begins_with(&self, limit: usize) -> u64 {
+        match self.before.get(limit).and_then(Option::as_ref) {
+            Some(Gauge::Daily { calendar, count, .. }) if *calendar > 0 => count.most(self.before_is_open(*calendar)),
+            _ => 0,
+        }
     }
 
     fn reset_at(&self, meter: u32) -> Option<i64> {

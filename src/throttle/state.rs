@@ -475,7 +475,9 @@ impl Throttle {
             Stands::Limit(at) => self.plan.limits.get(at as usize),
             Stands::Budget => None,
         };
-        let loan = limit.filter(|limit| limit.pool.is_some()).map(|limit| Box::new(Loan::new(limit, self.plan.mode, self.clock.last())));
+        let loan = limit
+            .filter(|limit| limit.pool.is_some())
+            .map(|limit| Box::new(Loan::new(limit, self.plan.mode, self.clock.last())));
         let gauge = self.gauge(stands, app);
         self.meters.push(Meter { stands, app, gauge, vendor: None, loan, refused: Together::default() });
         self.ledger.fit(self.meters.len());

@@ -166,3 +166,14 @@ fn what_a_removed_connection_still_owes_is_kept_as_long_as_it_matters() {
     let now = untouched.time();
     assert!(untouched.throttle.bury(now).is_none());
 }
+
+#[test]
+fn buckets_of_apps_that_become_one_owe_what_one_would() {
+    // Each app's two tokens are back after a second; of one bucket's, four of the six would be.
+    let each = Limit { per_app: true, ..bucket(2, 4) };
+    let mut rig = Rig::new(plan(vec![each]));
+    (0..2).for_each(|_| ["a", "b"].into_iter().for_each(|app| rig.call(app).unwrap()));
+    rig.go_to(NOON + 1_000);
+    let mut rig = rig.edited(vec![bucket(2, 4)]);
+    assert_eq!(rig.used(), [2]);
+}
