@@ -117,7 +117,7 @@ impl World<'_> {
         let most = wait.wait_ms.unwrap_or(u64::MAX).min(conn.max_wait_ms.max(self.was_max_wait(place, wait)));
         let late = self.now - wait.since - i64::try_from(most).unwrap() * 1_000;
         // Until its loan has come it waits all the same.
-        let late = if conn.has_pool() { late - POOL } else { late };
+        let late = if conn.has_pool() || self.had_pool(place, wait) { late - POOL } else { late };
         // A clock that reads less than it did, be it another host's, stands still until it has made that good.
         let opened = self.places[place].instances.iter().find(|held| held.id == instance).map_or(0, |held| held.opened);
         let stood = if wait.since.saturating_sub(opened.max(self.stepped_at)) < 2 * OFF { 2 * OFF } else { 0 };
@@ -125,6 +125,13 @@ impl World<'_> {
             let text = format!("call {} waits {} ms longer than the {most} ms it may", wait.call, late / 1_000);
             self.fault("deadline", text);
         }
+    }
+
+    /// Whether a pool lent to its connection under any policy since a call began to wait: an edit may end that later.
+    fn had_pool(&self, place: usize, wait: &Wait) -> bool {
+        let versions = self.versions.iter().filter(|version| version.tenant == place && version.until > wait.since);
+        let mut conns = versions.filter_map(|version| version.spec.as_ref()?.conns.get(&self.calls[wait.call].conn));
+        conns.any(super::spec::Conn::has_pool)
     }
 
     /// The longest wait that any policy has allowed since a call began to wait: an edit may shorten it later.
