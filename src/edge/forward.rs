@@ -68,10 +68,10 @@ impl Head {
     }
 }
 
-/// How a body ended; its bytes.
-fn ended(text: &str) -> Option<(&str, u64)> {
+/// How a body ended; its bytes; and whether more may have come.
+fn ended(text: &str) -> Option<(&str, u64, bool)> {
     let mut lines = Lines::of(text);
-    Some((lines.text()?, lines.number()?))
+    Some((lines.text()?, lines.number()?, lines.number::<u8>()? > 0))
 }
 
 /// A call that is to be forwarded.
@@ -235,7 +235,7 @@ async fn judged(sent: Sent, head: Head, permit: &Permit) -> Attempt {
     let verdict = classify(profile, &answered);
     let counts = vendor_counts(profile, &answered);
     let (outcome, error_code) = (verdict.outcome, verdict.error_code.clone());
-    let end = End { outcome, headers_at: Some(at), response_bytes: 0, status, counts, error_code };
+    let end = End { outcome, headers_at: Some(at), response_bytes: 0, more_bytes: false, status, counts, error_code };
     Attempt { came: Ok((sent, head)), end, verdict: Some(verdict), at }
 }
 
@@ -308,8 +308,8 @@ impl Ending {
             Some(said) => Some(said),
             None => sent.ended().await.as_string(),
         };
-        let (how, response_bytes) = said.as_deref().and_then(ended).unwrap_or_default();
-        let end = End { response_bytes, ..end };
+        let (how, response_bytes, more_bytes) = said.as_deref().and_then(ended).unwrap_or_default();
+        let end = End { response_bytes, more_bytes, ..end };
         let broken = |why| {
             let verdict = unanswered(why);
             (verdict.outcome, verdict.error_code)

@@ -6,6 +6,7 @@ use super::permit::Permit;
 use super::record::logged;
 use crate::http::{Address, parse_target};
 use crate::platform;
+use crate::policy::MAX_BYTES;
 use crate::tenant::protocol::{Ask, Sent, Settle};
 use crate::throttle::{Counted, Outcome, PermitId};
 use std::cell::RefCell;
@@ -41,6 +42,8 @@ pub struct End {
     pub headers_at: Option<i64>,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
+    /// More may have come: a long body of unknown length that no limit counts is passed on uncounted.
+    pub more_bytes: bool,
     /// The vendor's status, or 0.
     pub status: u16,
     /// What it told of the vendor's own counts.
@@ -56,6 +59,7 @@ impl End {
             outcome: Outcome::Unused,
             headers_at: None,
             response_bytes: 0,
+            more_bytes: false,
             status: 0,
             counts: Vec::new(),
             error_code: None,
@@ -167,7 +171,8 @@ fn message(connection: &str, permit: PermitId, end: &End, sent: Option<(&Sent, i
         attempt,
         outcome: end.outcome,
         since_headers_ms: end.headers_at.map(since).unwrap_or_default(),
-        response_bytes: end.response_bytes,
+        // A limit that a later policy brings counts today's bytes: what is not known is as much as any limit holds.
+        response_bytes: if end.more_bytes { MAX_BYTES } else { end.response_bytes },
         status: end.status,
         counts: end.counts.clone(),
         error_code: end.error_code.clone(),

@@ -197,7 +197,7 @@ export class Sent {
     return answer(readable);
   }
 
-  // How the body ended: whole, timeout, cut (by the vendor) or gone (the caller); and its bytes; one a line.
+  // How the body ended: whole, timeout, cut (by the vendor) or gone (the caller); its bytes; and 1 where more may have come; one a line.
   async ended() {
     return this.#said(await this.end);
   }
@@ -209,7 +209,7 @@ export class Sent {
 
   #said(how) {
     clearTimeout(this.timer);
-    return `${how}\n${this.bytes}`;
+    return `${how}\n${this.bytes}\n${this.more ? 1 : 0}`;
   }
 
   // Nothing of the answer is wanted.
@@ -219,9 +219,10 @@ export class Sent {
   }
 
   // A long body, passed on outside JavaScript. How much of it has come when it breaks off is not to be had any more: where its length is
-  // known, it counts as if all had.
+  // known, it counts as if all had; else it is not known how many came.
   async #pipe(writable, signal) {
     this.bytes = Math.max(this.bytes, this.length ?? 0);
+    this.more = this.length === null;
     try {
       await this.#repeat(writable);
       this.reader?.releaseLock();
@@ -239,8 +240,7 @@ export class Sent {
     writer.releaseLock();
   }
 
-  // A short body, one of unknown length, or one that a limit counts, passed on and counted: a limit that a later policy brings counts the
-  // bytes of today, so they are to be known. If its caller goes it is read on for a
+  // A short body, one of unknown length, or one that a limit counts, passed on and counted. If its caller goes it is read on for a
   // while, since a vendor that has ended is known to be free. The signal is heeded because what nobody reads is never taken either.
   async #copy(writable, signal, counted) {
     const writer = writable.getWriter();
@@ -253,7 +253,7 @@ export class Sent {
         await writer.write(chunk);
         reading = true;
         this.bytes += chunk.byteLength;
-        return counted || this.length === null || this.bytes <= READ_ON_BYTES;
+        return counted || this.bytes <= READ_ON_BYTES;
       };
       for (const chunk of this.peeked) await pass(chunk);
       this.peeked = [];

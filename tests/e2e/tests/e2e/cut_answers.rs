@@ -9,6 +9,7 @@ tests![
     bytes_that_came_before_the_caller_went_count,
     bytes_that_came_before_the_vendor_broke_off_count,
     bytes_of_a_cut_answer_count_on_a_limit_that_the_policy_brings_later,
+    bytes_of_a_long_answer_count_on_a_limit_that_the_policy_brings_later,
 ];
 
 const FRAMINGS: [&str; 2] = ["length", "chunked"];
@@ -102,5 +103,20 @@ async fn bytes_of_a_cut_answer_count_on_a_limit_that_the_policy_brings_later(wor
         tenant.until(&key, "it has ended", |_| vendor.in_service() == 0).await;
         tenant.simple("generic", &vendor.url(), &limits(&[day(3_000_000)])).await;
         counts(&tenant, &key, came, framing).await;
+    }
+}
+
+/// A long answer of unknown length passes uncounted where no limit counts bytes: a limit that the policy brings then takes the day for spent.
+async fn bytes_of_a_long_answer_count_on_a_limit_that_the_policy_brings_later(world: &World) {
+    const BYTES: u64 = 19_660_800;
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    for framing in FRAMINGS {
+        let tenant = world.tenant("long-before");
+        let key = tenant.simple("generic", &vendor.url(), &limits(&[])).await;
+        let answer = tenant.get(&key, &format!("/bytes/{BYTES}?framing={framing}")).await;
+        assert_eq!(answer.body.len() as u64, BYTES);
+        tenant.until(&key, "it has ended", |c| c["in_flight"] == 0).await;
+        tenant.simple("generic", &vendor.url(), &limits(&[day(15_000_000)])).await;
+        counts(&tenant, &key, 15_000_000, framing).await;
     }
 }
