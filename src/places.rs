@@ -195,7 +195,7 @@ mod tests {
     /// Weights that divide 60, so that what an app holds for its weight is a whole number of sixtieths.
     const WEIGHTS: [u32; 6] = [1, 2, 3, 4, 5, 60];
 
-    /// The same, by going through all apps.
+    /// Decides as [`Places`] should, by going through all apps at every question.
     #[derive(Default)]
     struct Model {
         size: u32,

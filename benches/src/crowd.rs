@@ -152,7 +152,7 @@ impl Crowd {
         self.throttle.row_due().unwrap_or_default()
     }
 
-    /// The next life.
+    /// Opens a throttle from the row, as an object that starts anew does.
     pub fn open(&self, row: &[u8]) -> Throttle {
         match Throttle::load(self.plan.clone(), row, self.time(), SKEW_MS) {
             Ok(throttle) => throttle,

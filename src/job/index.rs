@@ -236,7 +236,7 @@ impl Index {
     /// Forgets a job.
     pub fn remove(&mut self, id: u128) {
         let Some(entry) = self.get(id).copied() else { return };
-        // Its lane may be freed with it.
+        // The lane may become free when its last job leaves.
         self.room.give_back(self.app_of(&entry), Held { places: 0, bytes: entry.bytes.into() });
         self.set(id, Stage::Gone, i64::MAX);
         self.gone += 1;

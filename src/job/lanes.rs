@@ -65,7 +65,7 @@ struct Connection {
     lanes: Vec<u32>,
     /// Lanes about which the throttle is to be told.
     changed: Vec<u32>,
-    /// Its lanes by the throttle's numbers.
+    /// The lanes of this connection, in the order of the numbers that its throttle gave them.
     by_told: Vec<u32>,
     /// The lane of its list that is told again next.
     turn: usize,

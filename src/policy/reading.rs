@@ -41,7 +41,7 @@ impl Reading {
         }
     }
 
-    /// Its place among [`Reading::every`].
+    /// Numbers the readings as [`Reading::every`] lists them.
     pub(super) fn number(self) -> usize {
         usize::from(self.encoded_slash) + 2 * usize::from(self.drop_empty) + 4 * usize::from(self.cut_parameters)
     }

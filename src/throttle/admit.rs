@@ -146,7 +146,7 @@ impl Throttle {
         }
     }
 
-    /// Takes a waiting call out.
+    /// Takes a waiting call out of the queue, and its lane's count with it.
     pub(super) fn leave_queue(&mut self, ticket: Ticket) -> Option<Waiting> {
         let call = self.queue.remove(ticket)?;
         self.waits_on(call.lane, false);

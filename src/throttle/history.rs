@@ -121,7 +121,7 @@ impl History {
         self.known_from
     }
 
-    /// The same of bytes.
+    /// Before which moment no bytes are known, if there is one: a crash loses them.
     pub const fn bytes_known_from(&self) -> Option<i64> {
         self.bytes_known_from
     }

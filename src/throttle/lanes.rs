@@ -26,13 +26,13 @@ pub struct Lane {
     pub app: u32,
     /// Bit i: limit i of the plan counts these calls.
     pub mask: u32,
-    /// Its class.
+    /// The class of lanes that wait for the same shared limits.
     pub class: u32,
     /// The meters that count them: the app's budget, then those of the limits, in the plan's order.
     pub meters: Vec<u32>,
     /// Of these, those that count this app alone.
     pub own: Vec<u32>,
-    /// The next permit's number.
+    /// The number that the next permit of this lane gets.
     pub seq: u64,
     /// Permits that may still be given out under the stored row.
     pub spare: u32,

@@ -18,7 +18,7 @@ pub(in crate::tenant) struct Waiter {
     pub admit: Box<protocol::Admit>,
     /// Since when it waits, Unix ms.
     pub since: i64,
-    /// Its app's weight.
+    /// The weight of the app that waits, by which places are shared.
     pub weight: u32,
 }
 

@@ -45,7 +45,7 @@ impl Waits {
         true
     }
 
-    /// Takes out all that wait for a job.
+    /// Takes out everyone who waits for the end of this job.
     pub(super) fn of_job(&mut self, id: u128) -> Vec<Ticket> {
         let tickets = self.jobs.remove(id).unwrap_or_default();
         for ticket in &tickets {
