@@ -1,6 +1,7 @@
 //! Jobs: kept for callers who do not wait, handed to Workers as errands, run and reported.
 
 use super::journal::Whose;
+use super::moments::Moment;
 use super::place::{To, Waiter};
 use super::scenario::SECOND;
 use super::spec::TARGETS;
@@ -214,12 +215,17 @@ impl World<'_> {
     }
 
     /// The event in which an instance granted a job's permit, by its clock.
-    fn job_grant(&self, place: usize, instance: u64, granted: i64) -> Grant {
+    fn job_grant(&mut self, place: usize, instance: u64, granted: i64) -> Grant {
         let held = self.places[place].instances.iter().find(|held| held.id == instance);
-        let event = held.and_then(|held| held.clock.iter().find(|(wall, ..)| *wall == granted).copied());
-        let (_, at, order) = event.unwrap_or((0, self.now, self.order));
-        let version = held.and_then(|held| held.version).unwrap_or(usize::MAX);
-        Grant { order, at, version, life: instance }
+        match held.and_then(|held| held.moments.at(granted)) {
+            Some(Moment { at, order, version }) => {
+                Grant { order, at, version: version.unwrap_or(usize::MAX), life: instance }
+            }
+            None => {
+                self.fault("job", format!("a job's permit is of {granted}, when instance {instance} had no event"));
+                Grant { order: self.order, at: self.now, version: usize::MAX, life: instance }
+            }
+        }
     }
 
     /// The Worker tells what came of a run, until it is heard.

@@ -58,6 +58,7 @@ mod jobs;
 mod journal;
 mod lies;
 mod live;
+mod moments;
 mod place;
 mod pools;
 mod quiet;

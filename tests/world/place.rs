@@ -1,6 +1,7 @@
 //! Objects: instances of a desk over storage with output gates, one current, perhaps others that do not know that they are not.
 
 use super::journal::Fault;
+use super::moments::{Moment, Moments};
 use super::scenario::SECOND;
 use super::storage::{Batch, Disk, Op, Rows, View};
 use super::world::{Event, Parcel, World};
@@ -10,7 +11,7 @@ use sluice::tenant::errand::MOST_AT_ONCE;
 use sluice::tenant::protocol::Reply;
 use sluice::tenant::store::{Host, StoreError};
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// An object without events is forgotten after this.
 const ASLEEP: i64 = 10 * SECOND;
@@ -63,8 +64,8 @@ pub struct Instance {
     pub waiting: BTreeMap<Ticket, Waiter>,
     pub version: Option<usize>,
     pub handing: u32,
-    /// Its clock at its last events, and the true time and the order of grants then.
-    pub clock: VecDeque<(i64, i64, u64)>,
+    /// Its events of the last seconds, by its clock.
+    pub moments: Moments,
 }
 
 /// What an event has come to.
@@ -125,11 +126,8 @@ impl World<'_> {
         let refuses_after = self.refusal();
         let wall = self.wall(held.offset);
         held.last_event = self.now;
-        if held.clock.len() > 64 {
-            held.clock.pop_front();
-        }
         self.order += 1;
-        held.clock.push_back((wall, self.now, self.order));
+        held.moments.note(wall, Moment { at: self.now, order: self.order, version: held.version });
         let mut ops: Vec<Op> = Vec::new();
         let mut ready = Vec::new();
         let mut view = View {
@@ -287,7 +285,7 @@ impl World<'_> {
             waiting: BTreeMap::new(),
             version,
             handing: 0,
-            clock: VecDeque::new(),
+            moments: Moments::default(),
         };
         self.trace(|| format!("{} is opened as instance {id}, its clock {offset} us off", self_name(place)));
         // What the last instance had on its way comes first.

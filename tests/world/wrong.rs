@@ -149,6 +149,7 @@ impl World<'_> {
                 }
                 if let Some(held) = self.places[tenant].instances.iter_mut().find(|held| held.id == done.instance) {
                     held.version = policy.is_some().then_some(no);
+                    held.moments.edited(self.now, held.version);
                 }
                 self.say(tenant, done.instance, Parcel::Put(tenant, no));
                 self.hand_out(tenant, done.instance, done.ready);
