@@ -147,6 +147,37 @@ mod tests {
     }
 
     #[test]
+    fn answers_to_calls_granted_before_the_cut_say_nothing_and_one_at_it_does() {
+        let mut state = Adaptive::new(&RULE);
+        state.throttle(&RULE, 1_000, 900, None, 0);
+        (0..100).for_each(|_| state.succeed(&RULE, 999));
+        assert_eq!(state.factor(), 500_000);
+        (0..10).for_each(|_| state.succeed(&RULE, 1_000));
+        assert_eq!(state.factor(), 550_000);
+        (0..10).for_each(|_| state.succeed(&RULE, 2_000));
+        assert_eq!(state.factor(), 605_000);
+    }
+
+    #[test]
+    fn a_rate_too_small_to_grow_by_its_part_grows_by_the_least_there_is() {
+        let rule = AdaptiveRule { min_ppm: 5, successes: 1, ..RULE };
+        let mut state = Adaptive::new(&rule);
+        (0..40).for_each(|time| drop(state.throttle(&rule, time, time, None, 0)));
+        assert_eq!(state.factor(), 5);
+        state.succeed(&rule, 100);
+        assert_eq!(state.factor(), 6);
+    }
+
+    #[test]
+    fn a_shorter_pause_does_not_end_a_longer_one_and_is_no_news() {
+        let mut state = Adaptive::new(&RULE);
+        assert!(state.throttle(&RULE, 1_000, 0, Some(5_000), 0));
+        assert!(!state.throttle(&RULE, 1_000, 0, Some(5_000), 0), "the same end once more");
+        assert!(!state.throttle(&RULE, 1_000, 0, Some(1_000), 0));
+        assert_eq!(state.paused(1_000), Some(6_000));
+    }
+
+    #[test]
     fn retry_after_pauses_until_then_and_at_most_a_tenth_longer() {
         for noise in [0, 7, u64::MAX] {
             let mut state = Adaptive::new(&RULE);

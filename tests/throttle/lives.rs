@@ -48,6 +48,41 @@ fn a_slot_of_an_earlier_life_is_free_when_the_vendor_must_be_done_by_either_host
 }
 
 #[test]
+fn each_life_that_passes_on_an_earlier_ones_permits_holds_them_longer_by_what_clocks_may_differ() {
+    let here = || plan(vec![slots(1)]);
+    let mut rig = Rig::new(here());
+    rig.try_now("a").unwrap();
+    crash(&mut rig, here());
+    // The second life grants nothing, and stores what it knows of the first.
+    let before = rig.rows.len();
+    rig.edit(here());
+    assert!(rig.rows.len() > before);
+    crash(&mut rig, here());
+    let over = NOON + 1_000 + SKEW_MS + SLACK_MS + 60_000 + SKEW_MS;
+    assert_eq!(first_to_go(&mut rig, 80_000), over + SKEW_MS);
+}
+
+#[test]
+fn each_life_gives_an_earlier_one_that_may_still_run_longer_by_what_clocks_may_differ() {
+    // Two at a time: of the permits that the first life's block names, all but two have ended by the block's end, if they went.
+    let here = || plan(vec![slots(2), window(9, 20)]);
+    let mut rig = Rig::new(here());
+    (0..4).for_each(|_| rig.call("a").unwrap());
+    rig.try_now("a").unwrap();
+    crash(&mut rig, here());
+    let before = rig.rows.len();
+    rig.edit(here());
+    assert!(rig.rows.len() > before);
+    crash(&mut rig, here());
+    let two_fly = |rig: &mut Rig| rig.used() == [2, 2];
+    // The block of a second, the clocks' difference twice, the window.
+    rig.go_to(NOON + 1_000 + 2 * SKEW_MS + 20_000);
+    assert!(!two_fly(&mut rig));
+    rig.go_to(NOON + 1_000 + 2 * SKEW_MS + 20_001);
+    assert!(two_fly(&mut rig));
+}
+
+#[test]
 fn a_permit_keeps_the_longer_of_the_lives_that_two_plans_give_it() {
     let short = || Plan { ceiling_ms: 5_000, ..plan(vec![slots(1)]) };
     let mut rig = Rig::new(plan(vec![slots(1)]));
