@@ -13,6 +13,26 @@ use crate::civil::{Day, Reset, Zones};
 /// What the vendor's clock and ours may differ by, milliseconds: added on both sides of a reset.
 pub const SIGMA_MS: i64 = 1_000;
 
+/// What a count begins at of which not all is known, and what is known is added to it: so it is more than any limit says, now or after an
+/// edit, for as long as it counts.
+pub const UNKNOWN: u64 = 1 << 62;
+
+/// Whether not all is known of a count.
+pub const fn is_unknown(count: u64) -> bool {
+    count >= UNKNOWN / 2
+}
+
+/// What is known of a count.
+pub const fn known(count: u64) -> u64 {
+    if is_unknown(count) { count.saturating_sub(UNKNOWN) } else { count }
+}
+
+/// Two counts together.
+pub const fn together(one: u64, other: u64) -> u64 {
+    let sum = known(one).saturating_add(known(other));
+    if is_unknown(one) || is_unknown(other) { UNKNOWN.saturating_add(sum) } else { sum }
+}
+
 /// The days of one kind of reset. Wall time, milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Calendar {

@@ -7,23 +7,22 @@
 //!   one, the whole in each where one becomes many; and
 //! - what the connection has sent, whichever limits there were ([`History`](super::history)).
 //!
-//! Where neither is known, the limit begins full. What is in flight counts under every limit that may count it.
+//! Where neither is known, the limit begins full, and stays so for its window or day whatever a later edit says. What is in flight counts under every limit that may count it.
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls that were made, and places among 32 limits")]
 
-use super::daily::{Calendar, Daily};
+use super::daily::{Calendar, Daily, UNKNOWN, is_unknown, together};
 use super::lanes::{Class, Moved, NONE};
 use super::meter::{Gauge, Meter, Stands};
 use super::queue::{Queue, Ticket, Waiting};
 use super::rule::{Kind, Limit, Mode};
 use super::state::{AppRule, Now, Plan, Throttle, ages, calendars, counts_bytes, days_by_app, windows_by_app};
 use super::turns::Turns;
+use super::window;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Days are no longer than this, milliseconds: 24 hours, and the hour by which clocks are set back.
 const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
-/// The count of a day of which nothing is known: more than any limit says.
-const UNKNOWN: u64 = u64::MAX / 4;
 
 /// What becomes of a waiting call under another plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,13 +196,14 @@ impl Throttle {
             known => self.lesser(at, known, sent),
         };
         let mut owes = 0;
-        if let Gauge::Daily { calendar, count, bytes: false, .. } = &mut gauge {
+        if let Gauge::Daily { calendar, count, amount, bytes: false } = &mut gauge {
             // All apps' counts of the connection's own day are those of any limit on it.
             let sent = if *calendar == 0 { self.budgets() } else { *count };
             if !as_before {
                 (count.used, count.before) = (count.used.min(sent.used), count.before.min(sent.before));
             }
             owes = count.used.min(sent.used);
+            owes = if is_unknown(owes) { *amount } else { owes };
         }
         let meter = self.meter(Stands::Limit(u32::try_from(at).unwrap_or(NONE)), None);
         let Some(entry) = self.meters.get_mut(meter as usize) else { return };
@@ -311,8 +311,8 @@ impl Throttle {
                     }
                     let days = old.calendars.iter().find(|days| Some(days.reset()) == reset_of(was))?;
                     let known = count_on(days, *was_count, self.calendars.get(*calendar)?)?;
-                    count.used = count.used.saturating_add(known.used);
-                    count.before = count.before.saturating_add(known.before);
+                    count.used = together(count.used, known.used);
+                    count.before = together(count.before, known.before);
                 }
                 (Gauge::Slots { .. }, _) => {}
                 _ => return None,
@@ -356,21 +356,21 @@ impl Throttle {
         Some(gauge)
     }
 
-    /// A gauge of the new limit `at` of whose past not all is known: full, and a day more than that where more is known to have been.
+    /// A gauge of the new limit `at` of whose past not all is known: full until its window or day is over, also under a later policy that
+    /// raises it.
     fn full(&self, at: usize, of_app: bool) -> Gauge {
         let mut gauge = self.fresh(at, of_app);
         match &mut gauge {
-            Gauge::Window { window, calls, .. } => {
-                let last = self.history.known_from().unwrap_or(self.clock.last());
-                window.push(last, u32::try_from(*calls).unwrap_or(u32::MAX));
+            Gauge::Window { window, .. } => {
+                window.push(self.history.known_from().unwrap_or(self.clock.last()), window::UNKNOWN);
             }
             Gauge::Bucket(bucket) => bucket.drain(self.refill.at(self.clock.last(), self.adaptive.factor())),
-            Gauge::Daily { calendar, count, amount, bytes } => {
+            Gauge::Daily { calendar, count, bytes, .. } => {
                 let opened = self.calendars.get(*calendar).map_or(i64::MAX, Calendar::opened);
                 let ended = self.history.since(self.limiter_time(opened));
                 let ended = ended.map(|one| if *bytes { one.bytes } else { one.calls }).fold(0, u64::saturating_add);
                 let flying = if *bytes { 0 } else { self.flying() };
-                *count = Daily { used: ended.saturating_add(flying).max(*amount), before: *amount };
+                *count = Daily { used: together(UNKNOWN, ended.saturating_add(flying)), before: UNKNOWN };
             }
             Gauge::Slots { .. } => {}
         }
@@ -426,8 +426,8 @@ impl Throttle {
         let mut all = Daily::default();
         for at in self.own.iter().filter_map(|own| own.first()) {
             if let Some(Gauge::Daily { count, .. }) = self.gauge_of(*at) {
-                all.used = all.used.saturating_add(count.used);
-                all.before = all.before.saturating_add(count.before);
+                all.used = together(all.used, count.used);
+                all.before = together(all.before, count.before);
             }
         }
         all
@@ -536,7 +536,7 @@ fn count_on(days: &Calendar, count: Daily, other: &Calendar) -> Option<Daily> {
     // The day before ours is no shorter than 23 hours.
     const SHORTEST_DAY_MS: i64 = 23 * 3_600_000;
     let known_from = days.opened().saturating_sub(SHORTEST_DAY_MS);
-    let all = (count.before < UNKNOWN).then(|| count.used.saturating_add(count.before));
+    let all = (!is_unknown(count.before)).then(|| together(count.used, count.before));
     let since = |opened: i64| match opened {
         opened if opened >= days.opened() => Some(count.used),
         opened if opened >= known_from => all,

@@ -3,10 +3,12 @@
 #![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
 
 use super::PermitId;
+use super::daily::{is_unknown, known};
 use super::lanes::NONE;
 use super::meter::{Gauge, Stands};
 use super::rule::{Kind, Unit};
 use super::state::{Now, Throttle};
+use super::window;
 
 /// One limit, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +93,7 @@ impl Throttle {
                 kind: kind_name(&limit.kind),
                 limit: capacity,
                 of: limit.of,
-                used,
+                used: shown(&limit.kind, used, capacity),
                 remaining: capacity.saturating_sub(used),
                 reset_at,
                 vendor_used,
@@ -147,7 +149,7 @@ impl Throttle {
         let budgets =
             self.apps.iter().zip(&self.own).filter_map(|(app, own)| Some((app, self.gauge_of(*own.first()?)?)));
         let apps = budgets.filter_map(|(app, gauge)| match gauge {
-            Gauge::Daily { count, .. } => Some((app.name.clone(), count.used)),
+            Gauge::Daily { count, .. } => Some((app.name.clone(), known(count.used))),
             _ => None,
         });
         let day = days.today();
@@ -201,6 +203,15 @@ pub const fn kind_name(kind: &Kind) -> &'static str {
         Kind::RollingDay { .. } => "rolling_day",
         Kind::Daily { .. } => "daily",
         Kind::Concurrency { .. } => "concurrency",
+    }
+}
+
+/// What is shown of a count: where not all is known of it, the limit is full, and what is known may be more.
+fn shown(kind: &Kind, used: u64, capacity: u64) -> u64 {
+    match kind {
+        Kind::Daily { .. } if is_unknown(used) => known(used).max(capacity),
+        Kind::RollingWindow { .. } | Kind::RollingDay { .. } if used >= window::UNKNOWN.into() => capacity,
+        _ => used,
     }
 }
 

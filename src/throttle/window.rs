@@ -16,6 +16,9 @@ const MOST_CELLS: usize = 512;
 /// A list that could hold more than this is made smaller when it is nearly empty.
 const SMALL: usize = 64;
 
+/// A count of which nothing is known: more than any window holds, now or after an edit.
+pub const UNKNOWN: u32 = 2_000_000_000;
+
 /// Settled calls that cease to count together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {

@@ -128,6 +128,11 @@ fn a_day_of_bytes_of_which_not_all_is_known_shows_no_less_than_what_is() {
     assert_eq!(rig.used(), [1_700]);
     rig.edit(bytes(4_000, 9));
     assert_eq!(rig.used(), [4_000], "where less is known it is full");
+    rig.edit(bytes(9_000, 9));
+    assert_eq!(rig.used(), [9_000], "nor does it know more under a later number");
+    assert_eq!(rig.try_now("a").unwrap_err().violated, ["bytes"]);
+    rig.go_to(NOON + 86_400_000);
+    assert!(rig.try_now("a").is_ok(), "the next day is known");
 }
 
 #[test]

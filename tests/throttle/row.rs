@@ -1,6 +1,6 @@
 //! The stored row: its format is pinned, and what it brings back is never less than what was.
 
-use crate::rig::{NOON, Rig, Tz, bucket, daily, plan, slots, window, zone};
+use crate::rig::{NOON, Rig, Tz, bucket, daily, limit, plan, slots, window, zone};
 use sluice::throttle::{Now, Outcome, SKEW_MS, Throttle};
 use std::fmt::Write;
 
@@ -54,6 +54,24 @@ fn a_row_of_version_1_is_read_and_knows_no_vendor_counts() {
     let limits = next.limits();
     assert!(limits[0].used >= 4 && limits[2].used >= 4 && limits[3].used >= 3, "{limits:?}");
     assert!(limits.iter().all(|limit| limit.vendor_used.is_none()));
+}
+
+/// Rows of earlier builds do not tell what the connection has sent, so a limit that comes after them begins full. It was once let go by the
+/// difference when its number was raised before its window was over.
+#[test]
+fn a_limit_of_whose_past_not_all_is_known_stays_full_for_its_window_or_day_however_it_is_raised() {
+    let other = |n| plan(vec![limit("w", window(n, 40).kind), limit("d", daily(n, zone("Asia/Tokyo")).kind)]);
+    let time = Now { wall: NOON + 900, zones: &Tz };
+    let throttle = Throttle::load(other(5), &bytes(VERSION_2), time, SKEW_MS).unwrap();
+    let mut rig = Rig { now: NOON + 900, throttle, rows: Vec::new(), next: 100 };
+    assert_eq!(rig.used(), [5, 5]);
+    rig.edit(other(50));
+    assert_eq!(rig.used(), [50, 50]);
+    assert_eq!(rig.try_now("a").unwrap_err().violated, ["w", "d"]);
+    rig.go_to(NOON + 200_000);
+    assert_eq!((rig.used()[0], rig.try_now("a").unwrap_err().violated), (0, vec!["d".to_owned()]));
+    rig.go_to(NOON + 86_400_000);
+    assert!(rig.try_now("a").is_ok());
 }
 
 #[test]
