@@ -178,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_longer_by_a_tenth_at_most_and_by_a_second_at_most() {
+        let longest = |asked| longest_pause_ms(asked, 3_600_000);
+        assert_eq!((longest(5), longest(5_000), longest(10_000), longest(100_000)), (5, 5_500, 11_000, 101_000));
+        assert_eq!(longest_pause_ms(100_000, 100_500), 100_500);
+    }
+
+    #[test]
     fn retry_after_pauses_until_then_and_at_most_a_tenth_longer() {
         for noise in [0, 7, u64::MAX] {
             let mut state = Adaptive::new(&RULE);
