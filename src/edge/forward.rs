@@ -121,7 +121,10 @@ impl Forward<'_> {
         let sent = self.put_out(permit, &placed).await;
         match Head::read(&sent.head()) {
             Some(Head(_, 0, why, _)) => no_answer(permit, &why),
-            Some(head @ Head(_, 200..=599, ..)) => judged(sent, head, permit, mask).await,
+            Some(head @ Head(_, 200..=599, ..)) => {
+                let own = passes_through(permit).then(|| Mask::of_callers_own(&self.call.incoming.headers));
+                judged(sent, head, permit, mask, own).await
+            }
             // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
             _ => {
                 sent.drop();
@@ -232,7 +235,8 @@ pub fn since(now: i64, then: i64) -> u64 {
 }
 
 /// What the answer means.
-async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask) -> Attempt {
+/// `own`: what the caller sends of its own, of which no log and no statistics are to tell either.
+async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option<Mask>) -> Attempt {
     let profile = &permit.route.profile;
     let said = read(&sent, profile, &head).await;
     let Head(at, status, _, headers) = &head;
@@ -240,7 +244,7 @@ async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask) -> Attempt 
     let answered = Answered { status, headers, said: said.as_ref(), now: at };
     let mut verdict = classify(profile, &answered);
     // Logs and statistics keep it.
-    if let Some(masked) = verdict.error_code.as_deref().and_then(|code| mask.cut_text(code)) {
+    if let Some(masked) = verdict.error_code.as_deref().and_then(|code| own.as_ref().unwrap_or(&mask).cut_text(code)) {
         verdict.error_code = Some(masked);
     }
     let counts = vendor_counts(profile, &answered);

@@ -23,6 +23,9 @@ const SHORTEST: usize = 6;
 /// How often a credential may be percent-encoded over itself and still be found.
 const ENCODED_TIMES: usize = 3;
 
+/// Cookies of a request that are looked for: as many as fit among the needles, beside all else.
+const MOST_COOKIES: usize = 4;
+
 /// The headers whose targets lose the parameter of a credential, rather than its value alone: their readers follow them.
 const TARGETS: [&str; 4] = ["location", "content-location", "link", "refresh"];
 
@@ -55,6 +58,28 @@ impl Mask {
         all.sort_unstable();
         all.dedup();
         Self { texts: all, parameter, needles: OnceCell::new() }
+    }
+
+    /// A mask of the credentials that a caller sends of its own, as it may where they pass through.
+    pub fn of_callers_own(headers: &[(String, String)]) -> Self {
+        let mut texts = Vec::new();
+        for (name, value) in headers {
+            let named = |word| name.contains(word);
+            match name.as_str() {
+                "cookie" => {
+                    let cookies =
+                        value.split(';').filter_map(|cookie| Some(cookie.split_once('=')?.1.trim().to_owned()));
+                    texts.extend(cookies.take(MOST_COOKIES));
+                }
+                "authorization" => {
+                    texts.push(value.clone());
+                    texts.extend(value.split_once(' ').map(|(_, bare)| bare.trim().to_owned()));
+                }
+                _ if named("key") || named("token") || named("secret") || named("session") => texts.push(value.clone()),
+                _ => {}
+            }
+        }
+        Self::new(texts, None)
     }
 
     /// The value of a header without the credential; none if the credential is not in it.

@@ -108,6 +108,20 @@ fn a_name_with_the_credential_is_known_in_any_case() {
 }
 
 #[test]
+fn what_a_caller_sends_of_its_own_is_known_by_its_header() {
+    let headers = [
+        ("cookie", "a=cookie-1; b=cookie-22"),
+        ("authorization", "Bearer own-token"),
+        ("x-api-key", "own-key-1"),
+        ("accept", "application/json"),
+    ];
+    let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mask = Mask::of_callers_own(&headers);
+    let said = mask.text("own-token cookie-1 cookie-22 own-key-1 application/json");
+    assert_eq!(said.as_deref(), Some("*** *** *** *** application/json"));
+}
+
+#[test]
 fn a_mask_is_not_shown() {
     assert_eq!(format!("{:?}", mask()), "Mask(***)");
 }
