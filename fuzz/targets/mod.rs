@@ -5,13 +5,14 @@ mod addresses;
 mod answers;
 mod documents;
 mod keys;
+mod returned;
 mod rows;
 
 /// A target: it panics where something does not hold.
 pub type Run = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const ALL: [(&str, Run); 8] = [
+pub const ALL: [(&str, Run); 9] = [
     ("address", addresses::address),
     ("headers", addresses::headers),
     ("json", documents::json),
@@ -20,6 +21,7 @@ pub const ALL: [(&str, Run); 8] = [
     ("body", answers::body),
     ("key", keys::key),
     ("row", rows::row),
+    ("returned", returned::returning),
 ];
 
 /// The target of that name.

@@ -1,5 +1,6 @@
 //! How an answer of Sluice's own becomes one of the platform's.
 
+use super::incoming::Incoming;
 use super::tenants;
 use crate::http::{self, Answer};
 use crate::platform;
@@ -27,11 +28,12 @@ impl From<Refusal> for Reply {
 }
 
 impl Reply {
-    /// The platform's response; pages of `origin` may read it.
-    pub fn into_response(self, origin: Option<&str>) -> Result<Response, JsValue> {
+    /// The platform's response; the page that asked may read it.
+    pub fn into_response(self, asked: &Incoming) -> Result<Response, JsValue> {
         let answer = match self {
             Self::Own(mut answer) => {
-                http::allow(&mut answer.headers, origin);
+                http::allow(&mut answer.headers, asked.origin());
+                http::guard(&mut answer.headers, asked.is_page());
                 answer
             }
             Self::Preflight(answer) => answer,

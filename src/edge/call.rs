@@ -81,7 +81,7 @@ impl Give {
 
     fn give_once(&mut self, reply: Reply) {
         let Some((answer, incoming)) = self.0.take() else { return };
-        match reply.into_response(incoming.origin()) {
+        match reply.into_response(&incoming) {
             Ok(response) => answer.resolve(&response),
             Err(fault) => answer.reject(&fault),
         }
@@ -152,6 +152,10 @@ impl Call {
         let Address::Vendor(vendor) = target.address else {
             return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
         };
+        if self.incoming.is_navigation() {
+            let detail = "a browser does not open a vendor's address, nor post a form to it: call it from a script";
+            return Err(Refusal::new(Reason::Origin, detail).into());
+        }
         if self.incoming.is_upgrade() {
             return Err(
                 Refusal::new(Reason::Upgrade, "websockets to a vendor are not forwarded: use plain http").into()

@@ -57,6 +57,8 @@ pub struct Posted {
     date: String,
     /// The answer's body.
     pub body: String,
+    /// The answer's `Location`.
+    location: String,
 }
 
 impl Posted {
@@ -64,7 +66,7 @@ impl Posted {
     pub fn of(text: &str) -> Option<Self> {
         let mut items = Items::of(text)?;
         let status = u16::try_from(items.number()?).ok()?;
-        Some(Self { status, about: items.text()?, date: items.text()?, body: items.text()? })
+        Some(Self { status, about: items.text()?, date: items.text()?, body: items.text()?, location: items.text()? })
     }
 
     /// How long the receiver wants to be left alone, milliseconds.
@@ -92,6 +94,7 @@ async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
     match (posted.status, posted.about.as_str()) {
         (0, "timeout") => Err(Failure::Silent),
         (0, _) => Err(Failure::Unreachable),
+        (300..=399, _) => Err(request.redirected(&posted.location)),
         (status, _) => read(status, posted.retry_after_ms(), &posted.body),
     }
 }

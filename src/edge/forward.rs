@@ -11,7 +11,7 @@ use super::call::Call;
 use super::permit::Permit;
 use super::settle::End;
 use crate::http::{
-    Headers, Lines, Placed, Returning, Sending, Target, VendorTarget, as_init, changes, outgoing, outgoing_query,
+    Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
     returned, value,
 };
 use crate::platform::{self, Sent};
@@ -23,6 +23,7 @@ use crate::vendor::body::{HEAD_BYTES, Peek, Said};
 use crate::vendor::outcome::{Answered, Unanswered, Verdict, accept_encoding, classify, unanswered, vendor_counts};
 use crate::vendor::{Profile, credential};
 use js_sys::Uint8Array;
+use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// A call whose answer, or whose failure, is known.
@@ -96,6 +97,8 @@ pub struct Attempt {
     pub verdict: Option<Verdict>,
     /// When the headers came or were given up, Unix ms.
     pub at: i64,
+    /// The credential that was put in: whatever is made of the answer shows nothing of it.
+    pub mask: Rc<Mask>,
 }
 
 /// Longest answer that is kept back while the call is repeated, bytes: errors are said in a few words.
@@ -113,13 +116,15 @@ impl Forward<'_> {
         let Some(placed) = placed else {
             return unsent(Refusal::new(Reason::Internal, "the permit came without a credential: try again"));
         };
-        let sent = match self.put_out(permit, &placed).await {
-            Ok(sent) => sent,
-            Err(refusal) => return unsent(refusal),
-        };
+        let token = permit.bearer.as_ref().map(|bearer| bearer.token.as_str());
+        let mask = credential::mask(route.credential.as_ref(), token, &placed);
+        let sent = self.put_out(permit, &placed).await;
         match Head::read(&sent.head()) {
             Some(Head(_, 0, why, _)) => no_answer(permit, &why),
-            Some(head @ Head(_, 200..=599, ..)) => judged(sent, head, permit).await,
+            Some(head @ Head(_, 200..=599, ..)) => {
+                let own = passes_through(permit).then(|| Mask::of_callers_own(&self.call.incoming.headers));
+                judged(sent, head, permit, mask, own).await
+            }
             // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
             _ => {
                 sent.drop();
@@ -128,7 +133,7 @@ impl Forward<'_> {
         }
     }
 
-    async fn put_out(&self, permit: &Permit, placed: &Placed) -> Result<Sent, Refusal> {
+    async fn put_out(&self, permit: &Permit, placed: &Placed) -> Sent {
         let (call, route) = (self.call, &permit.route);
         let encodings = accept_encoding(&route.profile, call.incoming.accept_encoding());
         let sending = Sending {
@@ -138,11 +143,11 @@ impl Forward<'_> {
             accept_encoding: encodings.as_deref(),
         };
         let headers = outgoing(&call.incoming.headers, &sending);
-        let headers = as_init(&headers);
+        let headers = changes(call.incoming.at_the_platform(), &headers);
         let url = self.vendor.url(&route.base_url, outgoing_query(self.vendor.query, placed).as_deref());
         let head = [call.incoming.method.as_str(), &url, &headers].join("\n");
         let sent = platform::send(&call.request, &head, self.body, route.timeout_ms as f64).await;
-        Ok(sent.unchecked_into())
+        sent.unchecked_into()
     }
 
     /// Begins to pass on to the caller what came.
@@ -158,6 +163,8 @@ impl Forward<'_> {
             passthrough: passes_through(permit),
             base_url: &route.base_url,
             connection_url: &self.target.connection_url().unwrap_or_default(),
+            path: self.vendor.path,
+            mask: &attempt.mask,
             call: &call.id,
             attempts: tally.attempts,
             queue_ms: tally.queue_ms,
@@ -168,7 +175,9 @@ impl Forward<'_> {
             rate_limit: &permit.rate_limit,
             would: permit.would.as_deref(),
             origin: call.incoming.origin(),
+            page: call.incoming.is_page(),
         };
+        let reason = attempt.mask.text(&reason).unwrap_or(reason);
         let changes = changes(&headers, &returned(&headers, &returning));
         // A limit on bytes says so in its field (`policy_item`), and whether it is about this call in the other; nothing else has
         // to know how long an answer was.
@@ -182,10 +191,10 @@ impl Forward<'_> {
             }
             Err(_) => {
                 sent.drop();
-                let lost = unanswered(Unanswered::Unreachable);
-                let end = End { outcome: lost.outcome, error_code: lost.error_code, ..attempt.end };
-                let refusal = Refusal::new(Reason::VendorUnreachable, "the vendor's answer cannot be passed on");
-                failed(call, refusal, tally.attempts, end, settled)
+                // The vendor has answered, and is done with it: that is what is settled, whatever the caller can be told.
+                let refusal =
+                    Refusal::new(Reason::VendorUnreachable, "the vendor has answered with what cannot be passed on");
+                failed(call, refusal, tally.attempts, attempt.end, settled)
             }
         }
     }
@@ -226,17 +235,22 @@ pub fn since(now: i64, then: i64) -> u64 {
 }
 
 /// What the answer means.
-async fn judged(sent: Sent, head: Head, permit: &Permit) -> Attempt {
+/// `own`: what the caller sends of its own, of which no log and no statistics are to tell either.
+async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option<Mask>) -> Attempt {
     let profile = &permit.route.profile;
     let said = read(&sent, profile, &head).await;
     let Head(at, status, _, headers) = &head;
     let (at, status) = (*at, *status);
     let answered = Answered { status, headers, said: said.as_ref(), now: at };
-    let verdict = classify(profile, &answered);
+    let mut verdict = classify(profile, &answered);
+    // Logs and statistics keep it.
+    if let Some(masked) = verdict.error_code.as_deref().and_then(|code| own.as_ref().unwrap_or(&mask).cut_text(code)) {
+        verdict.error_code = Some(masked);
+    }
     let counts = vendor_counts(profile, &answered);
     let (outcome, error_code) = (verdict.outcome, verdict.error_code.clone());
     let end = End { outcome, headers_at: Some(at), response_bytes: 0, more_bytes: false, status, counts, error_code };
-    Attempt { came: Ok((sent, head)), end, verdict: Some(verdict), at }
+    Attempt { came: Ok((sent, head)), end, verdict: Some(verdict), at, mask: Rc::new(mask) }
 }
 
 fn passes_through(permit: &Permit) -> bool {
@@ -260,7 +274,7 @@ fn no_answer(permit: &Permit, why: &str) -> Attempt {
 
 fn unsent(refusal: Refusal) -> Attempt {
     let end = End::unsent();
-    Attempt { came: Err(refusal), end, verdict: None, at: platform::now() }
+    Attempt { came: Err(refusal), end, verdict: None, at: platform::now(), mask: Rc::default() }
 }
 
 /// The vendor may be at work on it.

@@ -1,6 +1,6 @@
 //! A request as the platform hands it over, read in one crossing.
 
-use crate::http::{Lines, value};
+use crate::http::{Lines, is_navigation, value};
 use crate::job;
 use crate::platform;
 use crate::tenant::protocol::BodyLength;
@@ -20,6 +20,8 @@ pub struct Incoming {
     accept_encoding: Option<String>,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// It is a job's, of which the platform has no headers.
+    kept: bool,
 }
 
 impl Incoming {
@@ -32,6 +34,7 @@ impl Incoming {
             has_body: !request.body.0.is_empty(),
             accept_encoding: None,
             headers: request.headers.clone(),
+            kept: true,
         }
     }
 
@@ -50,7 +53,13 @@ impl Incoming {
             // An empty one says something else than none.
             accept_encoding: lines.text()?.strip_prefix('=').map(str::to_owned),
             headers: lines.headers()?,
+            kept: false,
         })
+    }
+
+    /// The headers that the platform's own request has.
+    pub fn at_the_platform(&self) -> &[(String, String)] {
+        if self.kept { &[] } else { &self.headers }
     }
 
     /// A header by its name in lower case.
@@ -66,6 +75,11 @@ impl Incoming {
     /// Whether a page in a browser asks.
     pub fn is_page(&self) -> bool {
         self.origin().is_some() || self.header("sec-fetch-site").is_some()
+    }
+
+    /// Whether a browser would show the answer at this address.
+    pub fn is_navigation(&self) -> bool {
+        is_navigation(&self.method, &self.headers)
     }
 
     /// The encodings the caller can read.

@@ -40,7 +40,7 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
     };
     match tenants::ask(here, &tenant, &Ask::Jobs(Box::new(ask))).await {
         Ok(asked) => match asked.reply {
-            protocol::Reply::Answer(answer) => keep::answered(&answer, incoming.origin()),
+            protocol::Reply::Answer(answer) => keep::answered(&answer, incoming),
             reply => answers::said(reply),
         },
         Err(refusal) => refusal.into(),

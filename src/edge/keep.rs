@@ -2,6 +2,7 @@
 
 use super::answers::Reply;
 use super::call::{Call, Stop};
+use super::incoming::Incoming;
 use super::{permit, tenants, upload};
 use crate::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
 use crate::job::{self, Bytes, Request};
@@ -59,7 +60,7 @@ pub async fn keep(
         };
         return match asked.reply {
             protocol::Reply::Kept(id) => Ok(Stop::Kept(Reply::Own(kept(call, target, &id)), 202)),
-            protocol::Reply::Answer(answer) => Ok(Stop::Kept(answered(&answer, incoming.origin()), answer.status)),
+            protocol::Reply::Answer(answer) => Ok(Stop::Kept(answered(&answer, incoming), answer.status)),
             protocol::Reply::No(no) => Err(Stop::Refused(Box::new(no))),
             protocol::Reply::Again => continue,
             _ if asked.gone => Err(Stop::Gone),
@@ -70,9 +71,11 @@ pub async fn keep(
 }
 
 /// The answer of a job, as its vendor gave it.
-pub fn answered(answer: &job::Answer, origin: Option<&str>) -> Reply {
+pub fn answered(answer: &job::Answer, asked: &Incoming) -> Reply {
     let mut headers = answer.headers.clone();
-    http::allow(&mut headers, origin);
+    headers.retain(|(name, _)| !http::is_order(&name.to_ascii_lowercase(), asked.is_page()));
+    http::allow(&mut headers, asked.origin());
+    http::guard(&mut headers, asked.is_page());
     match platform::answer_whole(answer.status, &http::as_init(&headers), &answer.body.0) {
         Ok(response) => Reply::Done(response),
         Err(_) => {

@@ -56,7 +56,7 @@ pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promis
     }
     Ok(platform::promise(async move {
         let reply = route(here, request, &context, &incoming).await;
-        reply.into_response(incoming.origin()).map(JsValue::from)
+        reply.into_response(&incoming).map(JsValue::from)
     }))
 }
 

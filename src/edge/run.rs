@@ -132,12 +132,18 @@ async fn make(
     let tally = Tally { attempts: permit.sent.nth, queue_ms, vendor_ms: since(attempt.at, permit.at) };
     record.attempted(tally);
     let verdict = attempt.verdict.clone();
+    let mask = Rc::clone(&attempt.mask);
     let under_way = sending.pass_on(permit, attempt, tally, false);
     record.answered(&under_way);
     let answer = match &under_way.reply {
         answers::Reply::Done(response) => kept(platform::keep(response, MOST_BYTES).await),
         _ => None,
     };
+    // What is kept is shown to others than the caller, and sent to receivers of callbacks.
+    let answer = answer.map(|mut answer| {
+        mask.star(&mut answer.body.0);
+        answer
+    });
     let end = under_way.ending.end().await;
     // Cut off in its middle, an answer is none.
     let whole = end.headers_at.is_some() && verdict.as_ref().is_some_and(|verdict| verdict.outcome == end.outcome);

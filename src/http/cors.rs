@@ -1,4 +1,5 @@
-//! Pages in browsers: the preflight says yes to any origin, the call itself decides; every answer can be read.
+//! Pages in browsers: the preflight says yes to any origin, the call itself decides; every answer can be read, and none of a vendor's is
+//! ever shown, run or heeded as if Sluice had said it: the status page with its key is at the same origin.
 
 use super::answer::{Answer, Headers, value};
 
@@ -46,9 +47,96 @@ pub fn allow(headers: &mut Headers, origin: Option<&str>) {
     }
 }
 
+/// What a browser sends in `Sec-Fetch-Dest` for what it would show, or run, at the address itself.
+const SHOWN: [&str; 9] =
+    ["document", "iframe", "frame", "fencedframe", "embed", "object", "worker", "sharedworker", "serviceworker"];
+
+/// What a form may be posted as.
+const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
+
+/// Whether a browser would show the answer, or run it, at the address itself: somebody follows a link, opens a frame, or posts a form,
+/// which any page can make a browser do. Browsers say so in `Sec-Fetch-Mode` and `Sec-Fetch-Dest`. Those that know neither send
+/// `Upgrade-Insecure-Requests` then, and with a form they ask for HTML before all else, which no script does.
+pub fn is_navigation(method: &str, headers: &[(String, String)]) -> bool {
+    let is = |name: &str, known: &[&str]| {
+        value(headers, name).is_some_and(|value| known.iter().any(|word| word.eq_ignore_ascii_case(value.trim())))
+    };
+    if is("sec-fetch-dest", &SHOWN) || is("sec-fetch-mode", &["navigate", "nested-navigate"]) {
+        return true;
+    }
+    if value(headers, "sec-fetch-mode").is_some() {
+        return false;
+    }
+    let kind = value(headers, "content-type").unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let form = method == "POST" && FORMS.iter().any(|form| form.eq_ignore_ascii_case(kind));
+    let html = value(headers, "accept").is_some_and(|accept| accept.to_ascii_lowercase().contains("text/html"));
+    value(headers, "upgrade-insecure-requests").is_some()
+        || (form && html && (value(headers, "origin").is_some() || value(headers, "sec-fetch-site").is_some()))
+}
+
+/// Headers with which a vendor would order a browser about in what is Sluice's origin, or its host: they hold for more than the answer.
+const ORDERS: [&str; 5] = ["clear-site-data", "service-worker-allowed", "nel", "report-to", "reporting-endpoints"];
+
+/// The same of those that only a browser heeds, dropped for a page alone.
+const ORDERS_TO_PAGES: [&str; 3] = ["strict-transport-security", "alt-svc", "public-key-pins"];
+
+/// Whether a vendor's header, by its name in lower case, would hold for more than its answer.
+pub fn is_order(name: &str, page: bool) -> bool {
+    ORDERS.contains(&name) || (page && ORDERS_TO_PAGES.contains(&name))
+}
+
+/// Keeps a browser from taking an answer for anything but what it says it is, and, where a page asked, from running it here.
+pub fn guard(headers: &mut Headers, page: bool) {
+    headers.retain(|(name, _)| !name.eq_ignore_ascii_case("x-content-type-options"));
+    headers.push(("X-Content-Type-Options".to_owned(), "nosniff".to_owned()));
+    if page {
+        // Beside a policy of the vendor's: a browser holds to each of them.
+        headers.push(("Content-Security-Policy".to_owned(), "sandbox".to_owned()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_navigation_and_a_form_are_told_from_a_script() {
+        let is = |method: &str, pairs: &[(&str, &str)]| is_navigation(method, &headers(pairs));
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        for (method, pairs) in [
+            ("GET", &[("sec-fetch-mode", "navigate")][..]),
+            ("POST", &[("sec-fetch-mode", "navigate"), form]),
+            ("GET", &[("Sec-Fetch-Mode", "Navigate"), ("sec-fetch-dest", "iframe")]),
+            ("GET", &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "embed")]),
+            ("GET", &[("sec-fetch-mode", "same-origin"), ("sec-fetch-dest", "serviceworker")]),
+            ("GET", &[("upgrade-insecure-requests", "1")]),
+            ("POST", &[("origin", "https://a"), form, ("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]),
+            ("POST", &[("origin", "null"), ("content-type", "Text/Plain; charset=x"), ("accept", "text/html")]),
+        ] {
+            assert!(is(method, pairs), "{method} {pairs:?}");
+        }
+        for (method, pairs) in [
+            ("GET", &[][..]),
+            ("GET", &[("accept", "text/html")]),
+            ("POST", &[form, ("accept", "text/html")]),
+            ("POST", &[form, ("origin", "https://a"), ("accept", "*/*")]),
+            ("POST", &[("origin", "https://a"), ("content-type", "application/json"), ("accept", "text/html")]),
+            ("POST", &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), form, ("accept", "text/html")]),
+            ("POST", &[("sec-fetch-mode", "no-cors"), ("content-type", "text/plain"), ("origin", "https://a")]),
+        ] {
+            assert!(!is(method, pairs), "{method} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_vendor_orders_no_browser_about() {
+        assert!(is_order("clear-site-data", false) && is_order("alt-svc", true) && !is_order("alt-svc", false));
+        let mut out = headers(&[("x-content-type-options", "sniff"), ("Content-Security-Policy", "img-src *")]);
+        guard(&mut out, true);
+        let policies: Vec<_> = out.iter().filter(|(name, _)| name == "Content-Security-Policy").collect();
+        assert_eq!((value(&out, "x-content-type-options"), policies.len()), (Some("nosniff"), 2));
+    }
 
     fn headers(pairs: &[(&str, &str)]) -> Headers {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

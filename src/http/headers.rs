@@ -6,9 +6,11 @@
 )]
 
 use super::answer::Headers;
-use super::cors;
+use super::mask::Mask;
 use super::prefer::Prefer;
-use super::redirect::rewritten;
+use super::ratelimit::prefixed;
+use super::redirect::{rewritten, rewritten_links};
+use super::{cookies, cors};
 use crate::key::{carries_key, without_keys};
 
 /// Of one hop alone (RFC 9110, section 7.6.1), and those that only proxies read.
@@ -121,6 +123,10 @@ pub struct Returning<'a> {
     pub base_url: &'a str,
     /// What stands for it here: [`super::Target::connection_url`].
     pub connection_url: &'a str,
+    /// The path of the call below the base URL.
+    pub path: &'a str,
+    /// The credential that was put in, which is in nothing that comes back.
+    pub mask: &'a Mask,
     /// The call's id.
     pub call: &'a str,
     /// Vendor calls made.
@@ -139,52 +145,95 @@ pub struct Returning<'a> {
     pub would: Option<&'a str>,
     /// The caller's `Origin`.
     pub origin: Option<&'a str>,
+    /// A page in a browser asks.
+    pub page: bool,
 }
 
-/// The headers of the answer to the caller: the vendor's, less what is of one hop or ours to say, and ours.
+/// The headers of the answer to the caller: the vendor's, less what is of one hop or ours to say, and ours. A credential that was put
+/// into the call is taken out of each.
 pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
     let named = named_in_connection(vendor);
-    let mut out = Headers::with_capacity(vendor.len() + 10);
+    let mut out = Headers::with_capacity(vendor.len() + 12);
     let mut timing = String::new();
+    let mut limits = [String::new(), String::new()];
     for (name, value) in vendor {
         let lower = name.to_ascii_lowercase();
         let dropped = HOP_BY_HOP.contains(&lower.as_str())
             || named.contains(&lower)
             || lower.starts_with("access-control-")
             || lower.starts_with("sluice-")
-            || matches!(lower.as_str(), "ratelimit" | "ratelimit-policy")
-            || (matches!(lower.as_str(), "set-cookie" | "set-cookie2") && !call.passthrough);
+            || cors::is_order(&lower, call.page)
+            || lower == "set-cookie2"
+            || (lower == "set-cookie" && !call.passthrough)
+            || call.mask.is_in_name(&lower);
         if dropped {
             continue;
         }
-        match lower.as_str() {
+        let masked = call.mask.header(&lower, value);
+        let value = masked.as_ref().unwrap_or(value);
+        let changed = match lower.as_str() {
             "server-timing" => {
                 timing.push_str(value);
                 timing.push_str(", ");
+                continue;
             }
-            "location" if (300..400).contains(&call.status) => {
-                let location = rewritten(value, call.base_url, call.connection_url);
-                out.push((name.clone(), location.unwrap_or_else(|| value.clone())));
+            "ratelimit-policy" | "ratelimit" => {
+                let [policy, left] = &mut limits;
+                let field = if lower == "ratelimit" { left } else { policy };
+                join(field, value);
+                continue;
             }
-            _ => out.push((name.clone(), value.clone())),
-        }
+            "set-cookie" => match cookies::confined(value, &call.place()) {
+                Some(cookie) => Some(cookie),
+                None => continue,
+            },
+            "location" if (300..400).contains(&call.status) => rewritten(value, call.base_url, call.connection_url),
+            "content-location" => rewritten(value, call.base_url, call.connection_url),
+            "link" => rewritten_links(value, call.base_url, call.connection_url),
+            _ => None,
+        };
+        out.push((name.clone(), changed.unwrap_or_else(|| value.clone())));
     }
     let mut add = |name: &str, value: String| out.push((name.to_owned(), value));
     add("Sluice-Call", call.call.to_owned());
     add("Sluice-Attempts", call.attempts.to_string());
     let (queue, vendor, total) = (call.queue_ms, call.vendor_ms, call.total_ms);
     add("Server-Timing", format!("{timing}queue;dur={queue}, vendor;dur={vendor}, total;dur={total}"));
-    if !call.rate_limit_policy.is_empty() {
-        add("RateLimit-Policy", call.rate_limit_policy.to_owned());
-    }
-    if !call.rate_limit.is_empty() {
-        add("RateLimit", call.rate_limit.to_owned());
+    // A vendor's own items go first, and ours then have other names.
+    let beside = limits.iter().any(|field| !field.is_empty());
+    let names = ["RateLimit-Policy", "RateLimit"];
+    for ((name, mut field), ours) in names.into_iter().zip(limits).zip([call.rate_limit_policy, call.rate_limit]) {
+        join(&mut field, &if beside { prefixed(ours) } else { ours.to_owned() });
+        if !field.is_empty() {
+            add(name, field);
+        }
     }
     if let Some(would) = call.would {
         add("Sluice-Would", would.to_owned());
     }
     cors::allow(&mut out, call.origin);
+    cors::guard(&mut out, call.page);
     out
+}
+
+impl Returning<'_> {
+    fn place(&self) -> cookies::Place<'_> {
+        cookies::Place { base: path_of(self.base_url), prefix: path_of(self.connection_url), path: self.path }
+    }
+}
+
+/// The path of an absolute URL that has no query.
+fn path_of(url: &str) -> &str {
+    let after = url.split_once("://").map_or(url, |(_, after)| after);
+    after.find('/').and_then(|at| after.get(at..)).unwrap_or_default()
+}
+
+/// Adds items to a list.
+fn join(field: &mut String, items: &str) {
+    if !field.is_empty() && !items.is_empty() {
+        field.push_str(", ");
+    }
+    field.push_str(items);
 }
 
 /// What `Connection` names is of one hop too; lower case.

@@ -3,10 +3,12 @@
 
 mod answer;
 mod changes;
+mod cookies;
 mod cors;
 mod dots;
 mod headers;
 mod lines;
+mod mask;
 mod prefer;
 mod priority;
 mod problem;
@@ -17,13 +19,14 @@ mod target;
 
 pub use answer::{Answer, Headers, accepts_problem, as_init, value};
 pub use changes::changes;
-pub use cors::{allow, is_preflight, preflight};
+pub use cors::{allow, guard, is_navigation, is_order, is_preflight, preflight};
 pub use headers::{Placed, Returning, Sending, outgoing, outgoing_query, returned};
 pub use lines::Lines;
+pub use mask::Mask;
 pub use prefer::Prefer;
 pub use priority::urgency;
 pub use problem::{problem, problem_with_errors};
-pub use ratelimit::{PolicyItem, RemainingItem, policy_field, remaining_field};
-pub use redirect::rewritten as rewritten_location;
+pub use ratelimit::{PolicyItem, RemainingItem, policy_field, prefixed, remaining_field};
+pub use redirect::{rewritten as rewritten_location, rewritten_links};
 pub use retry_after::{LONGEST_RETRY_AFTER_MS, retry_after_ms};
 pub use target::{Address, AdminAddress, Target, VendorTarget, parse_target};

@@ -60,6 +60,32 @@ pub fn remaining_field<'a>(items: impl IntoIterator<Item = RemainingItem<'a>>) -
     field
 }
 
+/// Names of items that stand beside a vendor's own, so that nobody takes one for the other.
+const BESIDE: &str = "sluice-";
+
+/// One of these fields with its items' names prefixed with `sluice-`.
+pub fn prefixed(field: &str) -> String {
+    let mut out = String::with_capacity(field.len().saturating_mul(2));
+    let (mut quoted, mut escaped, mut parameters) = (false, false, false);
+    for character in field.chars() {
+        out.push(character);
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => {
+                quoted = !quoted;
+                if quoted && !parameters {
+                    out.push_str(BESIDE);
+                }
+            }
+            ';' if !quoted => parameters = true,
+            ',' if !quoted => parameters = false,
+            _ => {}
+        }
+    }
+    out
+}
+
 fn name(field: &mut String, name: &str) {
     if !field.is_empty() {
         field.push_str(", ");
@@ -116,6 +142,18 @@ mod tests {
             RemainingItem { name: "conc", remaining: 0, reset_seconds: None },
         ]);
         assert_eq!(field, r#""burst";r=12;t=3, "conc";r=0"#);
+    }
+
+    #[test]
+    fn beside_a_vendors_items_ours_have_names_of_their_own() {
+        let field = policy_field([
+            PolicyItem { name: "a, \"b;", quota: 1, window_seconds: Some(2), unit: Some("content-bytes") },
+            PolicyItem { name: "c", quota: 3, window_seconds: None, unit: None },
+        ]);
+        let names: Vec<_> = read(&prefixed(&field)).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["sluice-a, \"b;", "sluice-c"]);
+        assert_eq!(prefixed(&field).len(), field.len() + 14);
+        assert_eq!(prefixed(""), "");
     }
 
     #[test]

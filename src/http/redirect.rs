@@ -1,5 +1,5 @@
-//! `Location` of a vendor's redirect: into its base URL it becomes the same place here, since a caller sent to the
-//! vendor itself would go past the throttle, and without a credential.
+//! Addresses in a vendor's headers: `Location` of a redirect, `Content-Location`, and the targets of `Link`. Into its base URL each
+//! becomes the same place here, since a caller sent to the vendor itself would go past the throttle, and show its key there.
 
 /// The rewritten `Location`; none where it may stay as the vendor wrote it. `base_url` and `connection_url` are without
 /// a trailing slash.
@@ -23,6 +23,40 @@ pub fn rewritten(location: &str, base_url: &str, connection_url: &str) -> Option
     }
 }
 
+/// A `Link` field (RFC 8288) with its targets rewritten; none where all may stay.
+pub fn rewritten_links(field: &str, base_url: &str, connection_url: &str) -> Option<String> {
+    let mut out = String::with_capacity(field.len());
+    let mut changed = false;
+    let mut rest = field;
+    // A target stands between angle brackets, and there may be such brackets in a parameter's quotes too.
+    while let Some(at) = rest.find(['<', '"']) {
+        let (before, from) = rest.split_at(at);
+        let mark = if from.starts_with('<') { '>' } else { '"' };
+        let Some(end) = closing(from, mark) else { break };
+        let (inside, after) = (from.get(1..end).unwrap_or_default(), from.get(end..).unwrap_or_default());
+        let target = if mark == '>' { rewritten(inside, base_url, connection_url) } else { None };
+        changed |= target.is_some();
+        out.push_str(before);
+        out.extend(from.chars().next());
+        out.push_str(target.as_deref().unwrap_or(inside));
+        out.push(mark);
+        rest = after.get(1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    changed.then_some(out)
+}
+
+/// Where what begins with the first character of a text ends; what a `\` stands before does not end it.
+fn closing(text: &str, mark: char) -> Option<usize> {
+    let mut escaped = false;
+    let ends = |(_, character): &(usize, char)| {
+        let ends = *character == mark && !escaped;
+        escaped = mark == '"' && *character == '\\' && !escaped;
+        ends
+    };
+    text.char_indices().skip(1).find(ends).map(|(at, _)| at)
+}
+
 /// What follows the host, when it is this one. Host names know no case, and `:443` is https.
 fn after_host<'a>(text: &'a str, host: &str, scheme: &str) -> Option<&'a str> {
     let (its_host, rest) = text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()));
@@ -33,7 +67,7 @@ fn after_host<'a>(text: &'a str, host: &str, scheme: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::rewritten;
+    use super::{rewritten, rewritten_links};
     use proptest::prelude::*;
 
     const HERE: &str = "http://127.0.0.1:8787/v/hub";
@@ -86,7 +120,31 @@ mod tests {
         assert_eq!(under_base("/crm2"), Some("https://api.vendor.com/crm2".into()));
     }
 
+    #[test]
+    fn links_into_the_base_url_become_here_and_others_stay() {
+        let links = |field: &str| rewritten_links(field, "https://api.vendor.com/crm", HERE);
+        for (field, expected) in [
+            (
+                r#"<https://api.vendor.com/crm/a?page=2>; rel="next", <https://other.com/>; rel="x""#,
+                format!(r#"<{HERE}/a?page=2>; rel="next", <https://other.com/>; rel="x""#),
+            ),
+            ("</crm/a>;rel=next,</crm/b>; rel=last", format!("<{HERE}/a>;rel=next,<{HERE}/b>; rel=last")),
+            (r#"<x>; title="a \" </crm/a>", </crm/b>"#, format!(r#"<x>; title="a \" </crm/a>", <{HERE}/b>"#)),
+        ] {
+            assert_eq!(links(field), Some(expected), "{field}");
+        }
+        for field in ["", "<a>; rel=next", "</crm/a", r#"<a>; title="</crm/a>"#, "https://api.vendor.com/crm/a"] {
+            assert_eq!(links(field), None, "{field}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_link_is_read_without_panic(field in ".{0,40}", marks in "[<>\"\\\\/a]{0,20}") {
+            rewritten_links(&field, "https://v.example", HERE);
+            rewritten_links(&marks, "https://v.example", HERE);
+        }
+
         #[test]
         fn any_location_is_read_without_panic(location in ".{0,40}") {
             under_base(&location);

@@ -171,8 +171,13 @@ export class Sent {
   // `counted`: a limit counts the body's bytes, so that they are to be known whatever becomes of it.
   deliver(request, status, head, counted) {
     const { response } = this;
-    const [statusText, ...changes] = head.split("\n");
-    const answer = (body) => changed(new Response(body, { status, statusText, headers: response.headers, encodeBody: "manual" }), changes);
+    const [reason, ...changes] = head.split("\n");
+    const statusText = canBeReason(status, reason) ? reason : "";
+    const answer = (body) => {
+      const answer = new Response(body, { status, statusText, headers: response.headers, encodeBody: "manual" });
+      change(answer.headers, changes);
+      return answer;
+    };
     if (!response.body || BODILESS.includes(status)) {
       this.end = Promise.resolve("whole");
       return answer(null);
@@ -303,28 +308,47 @@ export class Sent {
   }
 }
 
-// An answer with headers changed. Where nothing changes, there is one line, with nothing in it.
-function changed(answer, changes) {
-  const { headers } = answer;
+// Whether the platform takes a vendor's reason, which may be in any language. An answer without its reason is better than none.
+function canBeReason(status, reason) {
+  if (/^[\t -~]*$/.test(reason)) return true;
+  try {
+    new Response(null, { status, statusText: reason });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Changes headers in place, so that what stays has the very bytes that came: as text they would have lost those that are no UTF-8. Where
+// nothing changes, there is one line, with nothing in it. One that the platform does not take is left out, alone.
+function change(headers, changes) {
   for (let at = 0; at < changes.length && changes[at] !== ""; ) {
     const line = changes[at++];
     const name = line.slice(1);
     if (line[0] === "-") headers.delete(name);
-    else if (line[0] === "=") headers.set(name, changes[at++]);
-    else headers.append(name, changes[at++]);
+    else put(headers, line[0] === "=", name, changes[at++]);
   }
-  return answer;
 }
 
-// Sends once. `head`: method, URL, and headers as JSON; one a line, since each text that is handed over takes its time, however short it
-// is. Never throws.
+function put(headers, anew, name, value) {
+  try {
+    if (anew) headers.set(name, value);
+    else headers.append(name, value);
+  } catch {
+    if (anew) headers.delete(name);
+  }
+}
+
+// Sends once. `head`: method, URL, and what changes of the request's headers; one a line, since each text that is handed over takes its
+// time, however short it is. Never throws.
 export async function send(request, head, body, milliseconds) {
   const control = new AbortController();
   const sent = new Sent(control, setTimeout(() => control.abort(TIMEOUT), milliseconds));
   let fetched;
   try {
-    const [method, url] = head.split("\n", 2);
-    const headers = JSON.parse(head.slice(method.length + url.length + 2));
+    const [method, url, ...changes] = head.split("\n");
+    const headers = new Headers(request.headers);
+    change(headers, changes);
     const init = { method, headers, redirect: "manual", signal: control.signal, cf: UNCACHED };
     fetched = body === null
       ? fetch(url, { ...init, encodeResponseBody: "manual" })
@@ -339,8 +363,8 @@ export async function send(request, head, body, milliseconds) {
   }
 }
 
-// A text, posted: a form to a token endpoint, a message to a callback's receiver. As JSON: status, Retry-After, Date, and the
-// body, empty if it is longer than `most` bytes, and not waited for if those are none; or 0 and why nothing came. Redirects are not
+// A text, posted: a form to a token endpoint, a message to a callback's receiver. As JSON: status, Retry-After, Date, the body, empty if it
+// is longer than `most` bytes, and not waited for if those are none, and Location; or 0 and why nothing came. Redirects are not
 // followed: the text goes where it was meant to, and nowhere else.
 export async function postForm(url, headers, form, most, milliseconds) {
   const control = new AbortController();
@@ -351,9 +375,10 @@ export async function postForm(url, headers, form, most, milliseconds) {
     const body = response.body && most > 0 ? await readWhole(response, most) : null;
     if (most === 0) response.body?.cancel().catch(() => {});
     const text = new TextDecoder().decode(body ?? new Uint8Array());
-    return JSON.stringify([response.status, response.headers.get("retry-after") ?? "", response.headers.get("date") ?? "", text]);
+    const said = (name) => response.headers.get(name) ?? "";
+    return JSON.stringify([response.status, said("retry-after"), said("date"), text, said("location")]);
   } catch {
-    return JSON.stringify([0, control.signal.aborted ? TIMEOUT : "unreachable", "", ""]);
+    return JSON.stringify([0, control.signal.aborted ? TIMEOUT : "unreachable", "", "", ""]);
   } finally {
     clearTimeout(timer);
   }

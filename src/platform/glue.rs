@@ -23,7 +23,7 @@ extern "C" {
     /// A call on its way.
     pub type Sent;
 
-    /// Sends to the vendor. `head`: method, URL, and headers as JSON; one a line. `body`: null, true for the request's own, bytes, or a stream.
+    /// Sends to the vendor. `head`: method, URL, and what changes of the request's headers; one a line. `body`: null, true for the request's own, bytes, or a stream.
     pub async fn send(request: &Request, head: &str, body: &JsValue, milliseconds: f64) -> JsValue;
 
     /// When the vendor's headers came, and what they are; or why none came; one a line.

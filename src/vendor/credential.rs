@@ -1,7 +1,7 @@
 //! What of a credential goes where: decided by its type, and for a token by the profile.
 
 use super::profile::{Profile, TokenPlace};
-use crate::http::Placed;
+use crate::http::{Mask, Placed};
 use crate::policy::Credential;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +28,49 @@ pub fn placed_token(token: &str, profile: &Profile) -> Placed {
         TokenPlace::Header { name, prefix } => header(name, format!("{prefix}{token}")),
         TokenPlace::Query(name) => query(name, token),
     }
+}
+
+/// What is taken out of the answer to a call that had this put in. `token`: the access token that was fetched for it, where one was.
+pub fn mask(credential: Option<&Credential>, token: Option<&str>, placed: &Placed) -> Mask {
+    let mut texts: Vec<String> = placed.header.iter().map(|(_, value)| value.clone()).collect();
+    // A vendor may repeat what follows the scheme without it.
+    texts.extend(placed.header.iter().filter_map(|(_, value)| Some(value.split_once(' ')?.1.trim().to_owned())));
+    texts.extend(token.map(str::to_owned));
+    match credential {
+        Some(Credential::Bearer { token }) => texts.push(token.clone()),
+        Some(Credential::Basic { username, password }) => {
+            // Some vendors take an API key as the user name, beside a password that is none or says nothing.
+            let secret = if password.len() < SECRET_BYTES { username } else { password };
+            texts.extend([secret.clone(), format!("{username}:{password}")]);
+        }
+        Some(Credential::Header { value, .. } | Credential::Query { value, .. }) => texts.push(value.clone()),
+        _ => {}
+    }
+    Mask::new(texts, placed.query.as_ref().map(|(name, value)| (decoded(name), decoded(value))))
+}
+
+/// A password that is shorter hides nothing, bytes.
+const SECRET_BYTES: usize = 6;
+
+/// What [`encoded`] made of a text, undone.
+pub(super) fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        let escaped = rest.split_at_checked(2).filter(|_| *first == b'%').and_then(|(digits, after)| {
+            let byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+            Some((byte, after))
+        });
+        match escaped {
+            Some((byte, after)) => {
+                bytes.push(byte);
+                rest = after;
+            }
+            None => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn header(name: &str, value: String) -> Placed {
@@ -94,6 +137,33 @@ mod tests {
         assert_eq!(in_header(placed_token("t", &bare)), ("X-Token".into(), "t".into()));
         let query = with(crate::json!({"query": "api_secret"}));
         assert_eq!(placed_token("t+", &query).query, Some(("api_secret".into(), "t%2B".into())));
+    }
+
+    #[test]
+    fn the_answer_shows_nothing_of_what_was_put_in_whatever_its_type_is() {
+        let profile = generic();
+        let with = |credential: Credential| {
+            let placed = placed(&credential, &profile).unwrap();
+            mask(Some(&credential), None, &placed)
+        };
+        let bearer = with(Credential::Bearer { token: "pat-real".into() });
+        assert_eq!(bearer.text("Bearer pat-real, pat-real").as_deref(), Some("***, ***"));
+        let basic = with(Credential::Basic { username: "any".into(), password: "hush-hush".into() });
+        assert_eq!(basic.text("https://any:hush-hush@v.example").as_deref(), Some("https://***@v.example"));
+        assert_eq!(basic.text("Basic YW55Omh1c2gtaHVzaA==").as_deref(), Some("***"));
+        assert_eq!(basic.text("YW55Omh1c2gtaHVzaA==; any").as_deref(), Some("***; any"));
+        let name = with(Credential::Basic { username: "key-as-a-name".into(), password: "x".into() });
+        assert_eq!(name.text("x for key-as-a-name").as_deref(), Some("x for ***"));
+        let own = with(Credential::Header { name: "X-Api-Key".into(), value: "Token abc def".into() });
+        assert_eq!(own.text("your key is abc def").as_deref(), Some("your key is ***"));
+        let query = with(Credential::Query { name: "api key".into(), value: "a&b=c d/é".into() });
+        let target = "/x?a=1&api%20key=a%26b%3Dc%20d%2F%C3%A9&b=2";
+        assert_eq!(query.header("location", target).as_deref(), Some("/x?a=1&b=2"));
+        assert_eq!(query.text(target).as_deref(), Some("/x?a=1&api%20key=***&b=2"));
+        let fetched = placed_token("fetched-token", &profile);
+        assert_eq!(mask(None, Some("fetched-token"), &fetched).text("fetched-token").as_deref(), Some("***"));
+        let nothing = mask(Some(&Credential::Passthrough), None, &Placed::default());
+        assert_eq!(nothing.text("Bearer the-callers-own"), None);
     }
 
     #[test]

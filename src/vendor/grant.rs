@@ -1,9 +1,10 @@
 //! The other side of a token endpoint: what is sent there for a connection's own credential, and what the answer says.
 //! Nothing here is counted against the vendor's limits: token endpoints have none of a call's (Marketo says so outright).
 
-use super::credential::encoded;
+use super::credential::{decoded, encoded};
 use super::pem::pkcs8;
 use super::profile::Profile;
+use crate::http::Mask;
 use crate::json;
 use crate::json::Value;
 use crate::policy::Credential;
@@ -117,17 +118,22 @@ pub enum Failure {
     Key,
     /// Whoever was to fetch it has not reported.
     Lost,
+    /// As `Redirected`, and the answer names this address: without query, and without what was sent.
+    RedirectedTo {
+        /// The address.
+        to: String,
+    },
 }
 
 wire!(enum Failure {
     0 Refused { status, code }, 1 Unwell { status, retry_after_ms }, 2 Senseless, 3 Redirected, 4 Silent,
-    5 Unreachable, 6 Key, 7 Lost,
+    5 Unreachable, 6 Key, 7 Lost, 8 RedirectedTo { to },
 });
 
 impl Failure {
     /// The credential or the policy is at fault: asking again soon does not help.
     pub const fn is_lasting(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Redirected | Self::Key)
+        matches!(self, Self::Refused { .. } | Self::Redirected | Self::RedirectedTo { .. } | Self::Key)
     }
 
     /// What happened and what to do, for a connection: one sentence without any secret.
@@ -150,6 +156,9 @@ impl Failure {
             Self::Redirected => {
                 format!("{of} answered with a redirect, which is not followed: put the address itself into the policy")
             }
+            Self::RedirectedTo { to } => format!(
+                "{of} answered with a redirect to {to}, which is not followed: if that is where it is now, put this address into the policy"
+            ),
             Self::Silent => format!("{of} did not answer within {} s: try again later", EXCHANGE_MS / 1_000),
             Self::Unreachable => {
                 format!("{of} cannot be reached: check token_url, or base_url, in the policy, or try again later")
@@ -277,6 +286,35 @@ pub fn read(status: u16, retry_after_ms: Option<u64>, body: &str) -> Result<Issu
     let life = said.get("expires_in");
     let life_s = life.and_then(|life| life.as_u64().or_else(|| life.as_str()?.trim().parse().ok()));
     Ok(Issued { token, refresh_token: text("refresh_token").filter(fits), life_s })
+}
+
+/// The longest address that an error names, bytes.
+const LONGEST_ADDRESS: usize = 200;
+
+impl Exchange {
+    /// Where a redirect of the token endpoint's leads, as an error may name it: no query and no fragment, in which vendors repeat what
+    /// was sent; and nothing of that elsewhere.
+    pub fn redirected(&self, location: &str) -> Failure {
+        self.address(location.trim()).map_or(Failure::Redirected, |to| Failure::RedirectedTo { to })
+    }
+
+    fn address(&self, location: &str) -> Option<String> {
+        let (scheme, after) = self.url.split_once("://")?;
+        let host = after.split('/').next().unwrap_or_default();
+        let whole = match location {
+            _ if location.starts_with("//") => format!("{scheme}:{location}"),
+            _ if location.starts_with('/') => format!("{scheme}://{host}{location}"),
+            _ if location.starts_with("https://") || location.starts_with("http://") => location.to_owned(),
+            _ => return None,
+        };
+        let address = whole.split(['?', '#']).next().unwrap_or_default();
+        // A user name in it may be a secret.
+        let plain =
+            address.len() <= LONGEST_ADDRESS && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
+        let sent = self.form.split('&').filter_map(|field| Some(decoded(field.split_once('=')?.1)));
+        let mask = Mask::new(sent.chain(self.basic.clone()), None);
+        (plain && mask.text(address).is_none()).then(|| address.to_owned())
+    }
 }
 
 /// OAuth's own codes (RFC 6749, section 5.2).

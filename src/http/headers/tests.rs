@@ -15,12 +15,19 @@ fn sent(request: &[(&str, &str)], passthrough: bool, placed: &Placed) -> Headers
     outgoing(&request, &Sending { passthrough, placed, prefer: &prefer, accept_encoding: Some("gzip") })
 }
 
-fn call<'a>() -> Returning<'a> {
+/// A mask of this credential.
+fn mask_of(secret: &str) -> Mask {
+    Mask::new([secret.to_owned()], Some(("api_key".to_owned(), secret.to_owned())))
+}
+
+fn call(mask: &Mask) -> Returning<'_> {
     Returning {
         status: 200,
         passthrough: false,
         base_url: "https://api.vendor.com",
         connection_url: "https://sluice.example/v/hub",
+        path: "/a/b",
+        mask,
         call: "c1",
         attempts: 2,
         queue_ms: 5,
@@ -30,6 +37,7 @@ fn call<'a>() -> Returning<'a> {
         rate_limit: "\"a\";r=0",
         would: None,
         origin: None,
+        page: false,
     }
 }
 
@@ -162,7 +170,7 @@ fn the_vendors_headers_come_back_with_ours() {
         ("Sforce-Limit-Info", "api-usage=1/2"),
         ("Retry-After", "3"),
     ]);
-    let out = returned(&vendor, &call());
+    let out = returned(&vendor, &call(&Mask::default()));
     assert_eq!(out[..5], vendor);
     assert_eq!(value(&out, "sluice-call"), Some("c1"));
     assert_eq!(value(&out, "sluice-attempts"), Some("2"));
@@ -179,28 +187,94 @@ fn what_is_ours_to_say_is_not_the_vendors() {
         ("Sluice-Reason", "rate"),
         ("Access-Control-Allow-Origin", "https://vendor"),
         ("Access-Control-Max-Age", "1"),
-        ("RateLimit", "\"v\";r=9"),
-        ("RateLimit-Policy", "\"v\";q=9"),
         ("Set-Cookie", "a=b"),
+        ("Clear-Site-Data", "\"*\""),
+        ("Service-Worker-Allowed", "/"),
+        ("NEL", "{}"),
+        ("Report-To", "{}"),
+        ("Reporting-Endpoints", "a=\"https://r.example\""),
+        ("X-Content-Type-Options", "nosniff"),
         ("Transfer-Encoding", "chunked"),
         ("Connection", "x-hop"),
         ("X-Hop", "1"),
     ]);
-    let plain = Returning { rate_limit: "", rate_limit_policy: "", ..call() };
+    let mask = Mask::default();
+    let plain = Returning { rate_limit: "", rate_limit_policy: "", ..call(&mask) };
     let names: Vec<_> = returned(&vendor, &plain).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(names, ["Sluice-Call", "Sluice-Attempts", "Server-Timing"]);
+    assert_eq!(names, ["Sluice-Call", "Sluice-Attempts", "Server-Timing", "X-Content-Type-Options"]);
 }
 
 #[test]
 fn two_cookies_come_back_in_passthrough() {
-    let vendor = headers(&[("Set-Cookie", "a=1"), ("set-cookie", "b=2, c")]);
-    let out = returned(&vendor, &Returning { passthrough: true, ..call() });
-    assert_eq!(out[..2], vendor);
+    let vendor = headers(&[
+        ("Set-Cookie", "a=1; Domain=vendor.com; Path=/; Secure"),
+        ("set-cookie", "b=2, c"),
+        ("Set-Cookie2", "d=1"),
+    ]);
+    let out = returned(&vendor, &Returning { passthrough: true, ..call(&Mask::default()) });
+    let expected = headers(&[("Set-Cookie", "a=1; Path=/v/hub; Secure"), ("set-cookie", "b=2, c; Path=/v/hub/a")]);
+    assert_eq!(out[..2], expected);
+    assert_eq!(value(&out, "set-cookie2"), None);
+}
+
+#[test]
+fn a_cookie_that_no_address_of_the_connection_would_get_is_dropped() {
+    let vendor = headers(&[("Set-Cookie", "a=1; Path=/login")]);
+    let mask = Mask::default();
+    let below = Returning { passthrough: true, base_url: "https://api.vendor.com/crm", ..call(&mask) };
+    assert_eq!(value(&returned(&vendor, &below), "set-cookie"), None);
+}
+
+#[test]
+fn the_credential_that_was_put_in_is_in_no_header_that_comes_back() {
+    let vendor = headers(&[
+        ("Location", "https://api.vendor.com/x?api_key=hush-hush&a=1"),
+        ("Content-Location", "/x?api_key=hush%2Dhush"),
+        ("Link", "<https://api.vendor.com/x?a=1&api_key=hush-hush>; rel=next"),
+        ("Refresh", "0; url=/x?api_key=hush-hush"),
+        ("X-Request", "GET /x?api_key=hush-hush"),
+        ("Set-Cookie", "a=hush-hush"),
+        ("Server-Timing", "key;desc=\"hush-hush\""),
+        ("RateLimit", "\"hush-hush\";r=1"),
+        ("X-hush-hush", "1"),
+        ("Content-Type", "text/plain"),
+    ]);
+    let mask = mask_of("hush-hush");
+    let out = returned(&vendor, &Returning { status: 302, passthrough: true, ..call(&mask) });
+    assert!(!out.iter().any(|(name, value)| name.contains("hush") || value.contains("hush")), "{out:?}");
+    assert_eq!(value(&out, "location"), Some("https://sluice.example/v/hub/x?a=1"));
+    assert_eq!(value(&out, "content-location"), Some("https://sluice.example/v/hub/x"));
+    assert_eq!(value(&out, "link"), Some("<https://sluice.example/v/hub/x?a=1>; rel=next"));
+    assert_eq!(value(&out, "refresh"), Some("0; url=/x"));
+    assert_eq!(value(&out, "x-request"), Some("GET /x?api_key=***"));
+    assert_eq!(value(&out, "content-type"), Some("text/plain"));
+}
+
+#[test]
+fn the_vendors_own_limits_stand_before_ours_which_have_other_names_then() {
+    let vendor = headers(&[("RateLimit", "\"v\";r=9"), ("ratelimit", "\"w\";r=8")]);
+    let out = returned(&vendor, &call(&Mask::default()));
+    assert_eq!(value(&out, "ratelimit"), Some("\"v\";r=9, \"w\";r=8, \"sluice-a\";r=0"));
+    assert_eq!(value(&out, "ratelimit-policy"), Some("\"sluice-a\";q=1"));
+    let mask = Mask::default();
+    let none = Returning { rate_limit: "", rate_limit_policy: "", ..call(&mask) };
+    let out = returned(&headers(&[("RateLimit-Policy", "\"v\";q=9")]), &none);
+    assert_eq!((value(&out, "ratelimit-policy"), value(&out, "ratelimit")), (Some("\"v\";q=9"), None));
+}
+
+#[test]
+fn a_page_gets_nothing_that_would_run_or_hold_at_sluices_own_origin() {
+    let vendor = headers(&[("Alt-Svc", "h3=\":443\""), ("Content-Type", "text/html")]);
+    let out = returned(&vendor, &Returning { page: true, ..call(&Mask::default()) });
+    assert_eq!((value(&out, "content-security-policy"), value(&out, "alt-svc")), (Some("sandbox"), None));
+    let out = returned(&vendor, &call(&Mask::default()));
+    assert_eq!(value(&out, "content-security-policy"), None);
+    assert_eq!((value(&out, "x-content-type-options"), value(&out, "alt-svc")), (Some("nosniff"), Some("h3=\":443\"")));
 }
 
 #[test]
 fn the_vendors_timing_stands_before_ours() {
-    let out = returned(&headers(&[("server-timing", "db;dur=1"), ("Server-Timing", "cdn")]), &call());
+    let out = returned(&headers(&[("server-timing", "db;dur=1"), ("Server-Timing", "cdn")]), &call(&Mask::default()));
     assert_eq!(value(&out, "server-timing"), Some("db;dur=1, cdn, queue;dur=5, vendor;dur=70, total;dur=80"));
     assert_eq!(out.iter().filter(|(name, _)| name.eq_ignore_ascii_case("server-timing")).count(), 1);
 }
@@ -208,16 +282,19 @@ fn the_vendors_timing_stands_before_ours() {
 #[test]
 fn a_redirect_into_the_vendor_points_here_and_a_created_resource_is_named_as_the_vendor_does() {
     let vendor = headers(&[("Location", "https://api.vendor.com/x")]);
-    let out = returned(&vendor, &Returning { status: 302, ..call() });
+    let out = returned(&vendor, &Returning { status: 302, ..call(&Mask::default()) });
     assert_eq!(value(&out, "location"), Some("https://sluice.example/v/hub/x"));
-    let out = returned(&vendor, &Returning { status: 201, ..call() });
+    let out = returned(&vendor, &Returning { status: 201, ..call(&Mask::default()) });
     assert_eq!(value(&out, "location"), Some("https://api.vendor.com/x"));
 }
 
 #[test]
 fn a_page_may_read_the_answer() {
     let vendor = headers(&[("Vary", "Accept")]);
-    let out = returned(&vendor, &Returning { origin: Some("https://app.example"), would: Some("wait;ms=3"), ..call() });
+    let out = returned(
+        &vendor,
+        &Returning { origin: Some("https://app.example"), would: Some("wait;ms=3"), ..call(&Mask::default()) },
+    );
     assert_eq!(value(&out, "access-control-allow-origin"), Some("https://app.example"));
     assert_eq!(value(&out, "vary"), Some("Accept, Origin"));
     assert_eq!(value(&out, "sluice-would"), Some("wait;ms=3"));

@@ -140,6 +140,30 @@ fn answers_without_a_token_say_what_went_wrong() {
     assert_eq!(read(200, None, r#"{"error":"invalid_scope"}"#), refused(200, "invalid_scope"));
     assert_eq!(read(404, None, "<html>"), Err(Failure::Refused { status: 404, code: None }));
     assert_eq!(read(302, None, ""), Err(Failure::Redirected));
+    let sent = Exchange {
+        url: "https://old.example/services/oauth2/token".into(),
+        basic: None,
+        form: "grant_type=refresh_token&client_secret=hush%2Fhush".into(),
+        sign: None,
+        timeout_ms: 1,
+    };
+    let to = |location: &str| match sent.redirected(location) {
+        Failure::RedirectedTo { to } => Some(to),
+        _ => None,
+    };
+    for (location, expected) in [
+        ("https://new.example/token?client_secret=hush%2Fhush", Some("https://new.example/token")),
+        ("/other", Some("https://old.example/other")),
+        ("//new.example/x#y", Some("https://new.example/x")),
+        ("https://new.example/hush%2fhush/token", None),
+        ("https://user@new.example/", None),
+        ("token", None),
+        ("", None),
+    ] {
+        assert_eq!(to(location).as_deref(), expected, "{location}");
+    }
+    assert!(sent.redirected("/other").is_lasting());
+    assert!(sent.redirected("/other").detail("sf").contains("https://old.example/other"));
     let unwell = |status, retry_after_ms| Err(Failure::Unwell { status, retry_after_ms });
     assert_eq!(read(503, Some(7_000), ""), unwell(503, Some(7_000)));
     assert_eq!(read(429, None, r#"{"error":"invalid_client"}"#), unwell(429, None));

@@ -211,6 +211,8 @@ fn salesforces_usage_comes_as_salesforce_sent_it() {
             passthrough: false,
             base_url: "https://x.my.salesforce.com",
             connection_url: "http://h/v/sf",
+            path: "/x",
+            mask: &crate::http::Mask::default(),
             call: CALL,
             attempts: 1,
             queue_ms: 0,
@@ -220,6 +222,7 @@ fn salesforces_usage_comes_as_salesforce_sent_it() {
             rate_limit: "",
             would: None,
             origin: None,
+            page: false,
         };
         assert_eq!(value(&returned(&vendor, &call), "Sforce-Limit-Info"), Some(sent));
     }

@@ -233,7 +233,7 @@ async fn two_cookies_pass_in_passthrough_and_none_beside_a_stored_credential(wor
     let key = tenant.simple("generic", &vendor.url(), &json!({})).await;
     let ask = Ask::get("/v/c/cookies").with("Cookie", "mine=1");
     let answer = tenant.send(&ask.clone().key(&key)).await;
-    let expected = ["first=1; Path=/; HttpOnly", "second=2; Expires=Wed, 21 Oct 2037 07:28:00 GMT; Path=/"];
+    let expected = ["first=1; Path=/v/c; HttpOnly", "second=2; Expires=Wed, 21 Oct 2037 07:28:00 GMT; Path=/v/c"];
     assert_eq!(answer.all("set-cookie"), expected);
     assert_eq!(answer.echo().header("cookie"), Some("mine=1"));
 

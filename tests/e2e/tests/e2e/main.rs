@@ -12,6 +12,7 @@ macro_rules! tests {
 
 mod admin;
 mod after_throttle;
+mod answers;
 mod aprimo;
 mod asked;
 mod browser;
@@ -30,6 +31,7 @@ mod hosts;
 mod idle;
 mod jobs;
 mod keys;
+mod leaks;
 mod limits;
 mod observe;
 mod outage;
@@ -109,6 +111,7 @@ fn tests() -> Vec<Test> {
         vendor_faults::tests(),
         usage::tests(),
         admin::tests(),
+        answers::tests(),
         keys::tests(),
         browser::tests(),
         headers::tests(),
@@ -117,6 +120,7 @@ fn tests() -> Vec<Test> {
         paths::tests(),
         refusals::tests(),
         sizes::tests(),
+        leaks::tests(),
         limits::tests(),
         status::tests(),
         tokens::tests(),
