@@ -7,6 +7,7 @@
 
 use super::answer::Headers;
 use super::cors;
+use super::names::Names;
 use super::prefer::Prefer;
 use super::redirect::rewritten;
 use crate::key::{carries_key, without_keys};
@@ -74,7 +75,7 @@ pub fn outgoing(request: &[(String, String)], how: &Sending) -> Headers {
         let dropped = HOP_BY_HOP.contains(&lower.as_str())
             || KEPT_BACK.contains(&lower.as_str())
             || KEPT_BACK_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
-            || named.contains(&lower)
+            || named.contain(&lower)
             || (lower == "cookie" && !how.passthrough)
             || how.placed.header.as_ref().is_some_and(|(placed, _)| placed.eq_ignore_ascii_case(&lower))
             || carries_key(&lower, value);
@@ -149,7 +150,7 @@ pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
     for (name, value) in vendor {
         let lower = name.to_ascii_lowercase();
         let dropped = HOP_BY_HOP.contains(&lower.as_str())
-            || named.contains(&lower)
+            || named.contain(&lower)
             || lower.starts_with("access-control-")
             || lower.starts_with("sluice-")
             || matches!(lower.as_str(), "ratelimit" | "ratelimit-policy")
@@ -187,14 +188,10 @@ pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
     out
 }
 
-/// What `Connection` names is of one hop too; lower case.
-fn named_in_connection(headers: &[(String, String)]) -> Vec<String> {
-    headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
-        .flat_map(|(_, value)| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect()
+/// What `Connection` names is of one hop too.
+fn named_in_connection(headers: &[(String, String)]) -> Names<'_> {
+    let fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    Names::of(fields.flat_map(|(_, value)| value.split(',')).map(str::trim))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod cors;
 mod dots;
 mod headers;
 mod lines;
+mod names;
 mod prefer;
 mod priority;
 mod problem;
