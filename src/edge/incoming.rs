@@ -42,7 +42,7 @@ impl Incoming {
 
     fn of(text: &str) -> Option<Self> {
         let mut lines = Lines::of(text);
-        Some(Self {
+        let mut incoming = Self {
             at: lines.number()?,
             method: lines.text()?.to_owned(),
             url: lines.text()?.to_owned(),
@@ -50,7 +50,14 @@ impl Incoming {
             // An empty one says something else than none.
             accept_encoding: lines.text()?.strip_prefix('=').map(str::to_owned),
             headers: lines.headers()?,
-        })
+        };
+        // The platform gives a body to one that says it has none.
+        incoming.has_body = incoming.has_body && incoming.content_length() != Some(0);
+        Some(incoming)
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        self.header("content-length").and_then(|length| length.parse().ok())
     }
 
     /// A header by its name in lower case.
@@ -73,14 +80,14 @@ impl Incoming {
         self.accept_encoding.as_deref().or_else(|| self.header("accept-encoding"))
     }
 
-    /// Whether there is a body, though perhaps an empty one.
+    /// Whether there is a body. One of unknown length may turn out to be empty, and is none then.
     pub fn has_body(&self) -> bool {
         self.has_body
     }
 
     /// How long the body is.
     pub fn body_length(&self) -> BodyLength {
-        match self.header("content-length").and_then(|length| length.parse().ok()) {
+        match self.content_length() {
             Some(length) => BodyLength::Bytes(length),
             None if self.has_body => BodyLength::Unknown,
             None => BodyLength::Bytes(0),
