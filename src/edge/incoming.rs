@@ -3,9 +3,14 @@
 use crate::http::{Lines, value};
 use crate::job;
 use crate::platform;
+use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::BodyLength;
 use wasm_bindgen::JsValue;
 use web_sys::Request;
+
+/// The most headers of a request. To read, check and send each on takes microseconds, while every other call of the isolate waits; clients send
+/// dozens. One more is read, if there is one.
+const MOST_HEADERS: usize = 1_000;
 
 /// What is decided on, of a request. The body stays where it is.
 pub struct Incoming {
@@ -58,6 +63,15 @@ impl Incoming {
 
     fn content_length(&self) -> Option<u64> {
         self.header("content-length").and_then(|length| length.parse().ok())
+    }
+
+    /// Whether it has more headers than a request may have: then not all of them are here.
+    pub fn check_headers(&self) -> Result<(), Refusal> {
+        if self.headers.len() <= MOST_HEADERS {
+            return Ok(());
+        }
+        let detail = format!("the request has more than {MOST_HEADERS} headers: send those that the vendor reads");
+        Err(Refusal::new(Reason::Request, detail))
     }
 
     /// A header by its name in lower case.

@@ -20,6 +20,9 @@ const WHOLE_BYTES = 65_536;
 // tells of the connection, all of which it takes apart when any of it is asked for.
 const REPLACED = /\bbr\b/;
 
+// The most headers that are read of a request, and one more that tells that there are more. To read each takes time; Rust refuses these.
+const MOST_HEADERS = 1_001;
+
 // Statuses whose answers have no body, whatever their headers say.
 const BODILESS = [204, 205, 304];
 
@@ -35,12 +38,16 @@ globalThis.queueMicrotask = (task) => void settled.then(task);
 export function read(request) {
   const encodings = REPLACED.test(request.headers.get("accept-encoding")) ? request.cf?.clientAcceptEncoding : undefined;
   const replaced = typeof encodings === "string" ? `=${encodings}` : "";
-  return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${replaced}`, request.headers);
+  return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${replaced}`, request.headers, MOST_HEADERS);
 }
 
-function lines(first, headers) {
+// `most`: how many headers.
+function lines(first, headers, most = Infinity) {
   let text = first;
-  for (const [name, value] of headers) text += `\n${name}\n${value}`;
+  for (const [name, value] of headers) {
+    if (most-- <= 0) break;
+    text += `\n${name}\n${value}`;
+  }
   return text;
 }
 
@@ -377,7 +384,10 @@ function outgoing(request, url, method, init, body, control) {
   if (body !== true) return new Request(url, { ...init, body: body.stream?.(control) ?? body });
   // A body with GET is taken over from a request; an init that has the method refuses it.
   if (method === "GET" || method === "HEAD") {
-    return new Request(new Request(url, request), { ...init, method: undefined });
+    const sent = new Request(new Request(url, request), { ...init, method: undefined });
+    // Of these it sends a body only where a header says how it is framed.
+    if (!sent.headers.has("content-length")) sent.headers.set("transfer-encoding", "chunked");
+    return sent;
   }
   return new Request(url, { ...init, body: request.body });
 }
