@@ -90,10 +90,45 @@ impl Room {
     }
 }
 
+/// Whether one more may watch, where so many may at once. `watching`: of each who does, and `who`: of the one who comes, the app's number;
+/// none of a person, whose key is no app's. Apps part the places as they part a room; people take any that is free.
+pub fn may_watch(places: u64, watching: impl Iterator<Item = Option<u64>>, who: Option<u64>) -> bool {
+    let mut apps = Room::new(Held { places, bytes: 0 });
+    let mut all: u64 = 0;
+    for app in watching {
+        all += 1;
+        if let Some(app) = app {
+            apps.take(app, Held { places: 1, bytes: 0 });
+        }
+    }
+    all < places && who.is_none_or(|app| apps.has_room(app, 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn no_app_takes_all_places_of_those_who_watch_and_people_take_any_that_is_free() {
+        let mut watching = Vec::new();
+        let mut fill = |who: Option<u64>| {
+            let before = watching.len();
+            while may_watch(250, watching.iter().copied(), who) {
+                watching.push(who);
+            }
+            watching.len() - before
+        };
+        assert_eq!([fill(Some(1)), fill(Some(2)), fill(None), fill(Some(3))], [125, 63, 62, 0]);
+    }
+
+    #[test]
+    fn people_who_watch_take_nothing_of_what_an_app_may_have() {
+        let people = std::iter::repeat_n(None, 200);
+        let app = |n: usize| std::iter::repeat_n(Some(1), n);
+        assert!(may_watch(250, people.clone().chain(app(49)), Some(1)));
+        assert!(!may_watch(250, people.chain(app(50)), None), "all places are taken");
+    }
 
     /// How many places an app comes to that takes one after another.
     fn fill(room: &mut Room, app: u64) -> u64 {

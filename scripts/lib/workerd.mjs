@@ -19,10 +19,19 @@ export const embedded = (modules) => Object.entries(modules).map(([name, path]) 
   `(name = ${text(name)}, ${name.endsWith('.wasm') ? 'wasm' : 'esModule'} = embed ${text(inRoot(path))})`);
 
 /**
+ * What the Worker's own calls may reach, as workerd's configuration has it: public addresses; and this machine's loopback, not the network it
+ * is in, where `loopback` says so.
+ */
+export const internet = (loopback) => `(allow = ["public"${loopback ? ', "local"' : ''}], tlsOptions = (trustBrowserCas = true))`;
+
+/** Whether the settings allow vendors on loopback. */
+export const allowsLoopback = (vars) => vars.ALLOW_LOOPBACK_VENDORS === 'true';
+
+/**
  * The configuration as workerd reads it. `vars` are names; the values stay in the environment. `cf`: the header with what the platform is to
  * know of a connection, where a test has something to say there.
  */
-function configuration({ folder, objects, port, vars, cf }) {
+function configuration({ folder, objects, port, vars, cf, loopback }) {
   const wrangler = wranglerConfig();
   const compatibility = `compatibilityDate = ${text(wrangler.compatibilityDate)}`;
   const bindings = [
@@ -37,7 +46,7 @@ function configuration({ folder, objects, port, vars, cf }) {
 const config :Workerd.Config = (
   services = [
     (name = "sluice", worker = .sluice),
-    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", network = ${internet(loopback)}),
     (name = "objects", disk = (path = ${text(objects)}, writable = true)),
     (name = "page", disk = (path = ${text(inRoot(wrangler.assets))})),
     (name = "assets", worker = .assets),
@@ -66,7 +75,7 @@ const assets :Workerd.Worker = (
 export function startWorkerd({ folder, persist, port, vars, cf, verbose = false, quiet = false, options }) {
   const objects = join(persist, 'objects');
   mkdirSync(objects, { recursive: true, mode: 0o700 });
-  return serve(configuration({ folder, objects, port, vars: Object.keys(vars), cf }), vars, { verbose, quiet, options });
+  return serve(configuration({ folder, objects, port, vars: Object.keys(vars), cf, loopback: allowsLoopback(vars) }), vars, { verbose, quiet, options });
 }
 
 /** Starts workerd on a configuration, with these variables. Resolves to `{child, port, ports}` when its sockets listen. `quiet`: no log. */

@@ -10,6 +10,7 @@ use super::answers::{self, Reply};
 use super::call::Call;
 use super::permit::Permit;
 use super::settle::End;
+use super::upload;
 use crate::http::{
     Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
     returned, value,
@@ -120,6 +121,7 @@ impl Forward<'_> {
         let mask = credential::mask(route.credential.as_ref(), token, &placed);
         let sent = self.put_out(permit, &placed).await;
         match Head::read(&sent.head()) {
+            Some(Head(_, 0, why, _)) if matches!(why.as_str(), "payload" | "gone") => self.cut_off(permit, &why).await,
             Some(Head(_, 0, why, _)) => no_answer(permit, &why),
             Some(head @ Head(_, 200..=599, ..)) => {
                 let own = passes_through(permit).then(|| Mask::of_callers_own(&self.call.incoming.headers));
@@ -131,6 +133,22 @@ impl Forward<'_> {
                 lost(Unanswered::Unreachable, "the vendor's answer cannot be passed on")
             }
         }
+    }
+
+    /// The body of a call under way was longer than the vendor takes, or broke off, and the call was given up with it. The vendor has counted
+    /// the call, or will not, and has nothing to do with it any more; which of these, nobody says.
+    async fn cut_off(&self, permit: &Permit, why: &str) -> Attempt {
+        let (call, path) = (self.call, self.vendor.route_path());
+        let refusal = match permit.route.profile.body_limit(&call.incoming.method, path).filter(|_| why == "payload") {
+            Some(limit) => {
+                // A caller that still sends is to come to read why.
+                upload::drain(&call.request, &call.incoming).await;
+                upload::too_long(limit)
+            }
+            None => Refusal::new(Reason::Request, "the request's body broke off before its end"),
+        };
+        let unsent = unsent(refusal);
+        Attempt { end: End { outcome: Outcome::Unknown, ..unsent.end }, ..unsent }
     }
 
     async fn put_out(&self, permit: &Permit, placed: &Placed) -> Sent {

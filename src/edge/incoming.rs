@@ -3,9 +3,14 @@
 use crate::http::{Lines, is_navigation, value};
 use crate::job;
 use crate::platform;
+use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::BodyLength;
 use wasm_bindgen::JsValue;
 use web_sys::Request;
+
+/// The most headers of a request. To read, check and send each on takes microseconds, while every other call of the isolate waits; clients send
+/// dozens. One more is read, if there is one.
+const MOST_HEADERS: usize = 1_000;
 
 /// What is decided on, of a request. The body stays where it is.
 pub struct Incoming {
@@ -45,7 +50,7 @@ impl Incoming {
 
     fn of(text: &str) -> Option<Self> {
         let mut lines = Lines::of(text);
-        Some(Self {
+        let mut incoming = Self {
             at: lines.number()?,
             method: lines.text()?.to_owned(),
             url: lines.text()?.to_owned(),
@@ -54,7 +59,23 @@ impl Incoming {
             accept_encoding: lines.text()?.strip_prefix('=').map(str::to_owned),
             headers: lines.headers()?,
             kept: false,
-        })
+        };
+        // The platform gives a body to one that says it has none.
+        incoming.has_body = incoming.has_body && incoming.content_length() != Some(0);
+        Some(incoming)
+    }
+
+    fn content_length(&self) -> Option<u64> {
+        self.header("content-length").and_then(|length| length.parse().ok())
+    }
+
+    /// Whether it has more headers than a request may have: then not all of them are here.
+    pub fn check_headers(&self) -> Result<(), Refusal> {
+        if self.headers.len() <= MOST_HEADERS {
+            return Ok(());
+        }
+        let detail = format!("the request has more than {MOST_HEADERS} headers: send those that the vendor reads");
+        Err(Refusal::new(Reason::Request, detail))
     }
 
     /// The headers that the platform's own request has.
@@ -87,14 +108,14 @@ impl Incoming {
         self.accept_encoding.as_deref().or_else(|| self.header("accept-encoding"))
     }
 
-    /// Whether there is a body, though perhaps an empty one.
+    /// Whether there is a body. One of unknown length may turn out to be empty, and is none then.
     pub fn has_body(&self) -> bool {
         self.has_body
     }
 
     /// How long the body is.
     pub fn body_length(&self) -> BodyLength {
-        match self.header("content-length").and_then(|length| length.parse().ok()) {
+        match self.content_length() {
             Some(length) => BodyLength::Bytes(length),
             None if self.has_body => BodyLength::Unknown,
             None => BodyLength::Bytes(0),

@@ -24,12 +24,12 @@ const SMALL: u64 = 65_536;
 /// The longest body that is kept, so that the call can be repeated: 1 MB.
 const KEPT_BYTES: u64 = 1_048_576;
 
-/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, its bytes, or a stream.
-/// One of unknown length is read up to the vendor's limit, where there is one, before it is admitted; one that may have
-/// to be sent twice is read whole, which also spares a permit the time that a slow upload takes.
+/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, its bytes, or an upload.
+/// One that may have to be sent twice is read whole, which also spares a permit the time that a slow upload takes. One of unknown length
+/// is read as far as it can be held, and so is known to be whole before it is admitted, or over the vendor's limit, if it is either.
 pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> Result<JsValue, Stop> {
     if let Some(read) = read {
-        return Ok(read);
+        return Ok(none_if_empty(read));
     }
     if !call.incoming.has_body() {
         return Ok(JsValue::NULL);
@@ -38,34 +38,66 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
         if length > KEPT_BYTES || !may_be_repeated(admit) {
             return Ok(JsValue::TRUE);
         }
-        return kept(call).await;
+        return whole(call, KEPT_BYTES).await;
+    }
+    if !sends_kept_bodies(&admit.method) {
+        return measured(call, admit).await;
     }
     let route = describe(call, admit).await?;
-    let Some(limit) = route.profile.body_limit(&admit.method, &admit.path) else {
-        return if may_be_repeated(admit) { kept(call).await } else { Ok(JsValue::TRUE) };
-    };
-    let whole = whole(call, limit).await?;
-    if whole.is_null() {
-        let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
-        return Err(Refusal::new(Reason::Payload, detail).into());
+    let limit = route.profile.body_limit(&admit.method, &admit.path);
+    let most = limit.map_or(f64::INFINITY, |limit| limit as f64);
+    let body = platform::read_first(&call.request, KEPT_BYTES as f64, most).await.map_err(|_| broken_off())?;
+    if let Some(limit) = limit.filter(|_| body.is_null()) {
+        return Err(too_long(limit).into());
     }
-    admit.body = BodyLength::Bytes(Uint8Array::from(whole.clone()).length().into());
-    Ok(whole)
+    if let Some(bytes) = body.dyn_ref::<Uint8Array>() {
+        admit.body = BodyLength::Bytes(bytes.length().into());
+    }
+    Ok(none_if_empty(body))
 }
 
-/// Refuses a call about more records than the vendor takes at once. The body is read for it where the profile says so, up to
-/// the vendor's limit; one that is encoded is the vendor's to refuse, and so is one too long, before it is read.
+/// The body of unknown length of a call whose bodies cannot be kept: awaited, so that one which breaks off is not sent, and is left where it
+/// is. It may be no body after all.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length, or -1, which is seen to before")]
+async fn measured(call: &Call, admit: &mut Admit) -> Result<JsValue, Stop> {
+    let length = platform::measure(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?;
+    let Some(length) = length.as_f64().filter(|length| *length >= 0.0) else {
+        let detail =
+            format!("a get request's body of more than {KEPT_BYTES} bytes needs its Content-Length: send it with one");
+        return Err(Refusal::new(Reason::Payload, detail).into());
+    };
+    admit.body = BodyLength::Bytes(length as u64);
+    Ok(if length > 0.0 { JsValue::TRUE } else { JsValue::NULL })
+}
+
+/// An empty body is none.
+fn none_if_empty(body: JsValue) -> JsValue {
+    let empty = body.dyn_ref::<Uint8Array>().is_some_and(|bytes| bytes.length() == 0);
+    if empty { JsValue::NULL } else { body }
+}
+
+/// The refusal of a body over the vendor's limit.
+pub fn too_long(limit: u64) -> Refusal {
+    let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
+    Refusal::new(Reason::Payload, detail)
+}
+
+/// Refuses a call about more records than the vendor takes at once. The body is read for it where the profile says so, up to what is
+/// kept; one that is encoded is the vendor's to refuse, and so is one too long, before it is read.
 pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: JsValue) -> Result<JsValue, Stop> {
     if vendor.query.is_none() && body.is_null() {
         return Ok(body);
     }
     let route = describe(call, admit).await?;
     let Some(batch) = route.profile.batch_limit(&admit.method, &admit.path) else { return Ok(body) };
-    let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES);
+    let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
     let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
     let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let sent_whole = !matches!(admit.method.as_str(), "GET" | "HEAD");
-    let body = if body == JsValue::TRUE && fits && plain && sent_whole { whole(call, most).await? } else { body };
+    let body = if body == JsValue::TRUE && fits && plain && sends_kept_bodies(&admit.method) {
+        whole(call, most).await?
+    } else {
+        body
+    };
     let bytes = body.dyn_ref::<Uint8Array>().filter(|_| plain).map(Uint8Array::to_vec);
     match too_many(batch, vendor.query, bytes.as_deref()) {
         Some(detail) => Err(Refusal::new(Reason::Request, detail).into()),
@@ -78,16 +110,15 @@ pub fn can_be_repeated(body: &JsValue) -> bool {
     body.is_null() || body.dyn_ref::<Uint8Array>().is_some_and(|bytes| u64::from(bytes.length()) <= KEPT_BYTES)
 }
 
-/// Whether the call may be sent twice. While the route is not known it may. The platform sends no kept body with GET.
-fn may_be_repeated(admit: &Admit) -> bool {
-    let route = known::route(&admit.claims.tenant, &admit.connection);
-    !matches!(admit.method.as_str(), "GET" | "HEAD")
-        && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
+/// Whether the platform sends a body that was kept: with these it sends the caller's own alone.
+fn sends_kept_bodies(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD")
 }
 
-/// The body's bytes, or, if it is too long to be kept, a stream of it.
-async fn kept(call: &Call) -> Result<JsValue, Stop> {
-    Ok(platform::read_up_to(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?)
+/// Whether the call may be sent twice. While the route is not known it may.
+fn may_be_repeated(admit: &Admit) -> bool {
+    let route = known::route(&admit.claims.tenant, &admit.connection);
+    sends_kept_bodies(&admit.method) && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
 }
 
 /// The body, or null if it is longer than `most` bytes.

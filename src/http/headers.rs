@@ -7,6 +7,7 @@
 
 use super::answer::Headers;
 use super::mask::Mask;
+use super::names::Names;
 use super::prefer::Prefer;
 use super::ratelimit::prefixed;
 use super::redirect::{rewritten, rewritten_links};
@@ -76,7 +77,7 @@ pub fn outgoing(request: &[(String, String)], how: &Sending) -> Headers {
         let dropped = HOP_BY_HOP.contains(&lower.as_str())
             || KEPT_BACK.contains(&lower.as_str())
             || KEPT_BACK_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
-            || named.contains(&lower)
+            || named.contain(&lower)
             || (lower == "cookie" && !how.passthrough)
             || how.placed.header.as_ref().is_some_and(|(placed, _)| placed.eq_ignore_ascii_case(&lower))
             || carries_key(&lower, value);
@@ -159,7 +160,7 @@ pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
     for (name, value) in vendor {
         let lower = name.to_ascii_lowercase();
         let dropped = HOP_BY_HOP.contains(&lower.as_str())
-            || named.contains(&lower)
+            || named.contain(&lower)
             || lower.starts_with("access-control-")
             || lower.starts_with("sluice-")
             || cors::is_order(&lower, call.page)
@@ -236,14 +237,10 @@ fn join(field: &mut String, items: &str) {
     field.push_str(items);
 }
 
-/// What `Connection` names is of one hop too; lower case.
-fn named_in_connection(headers: &[(String, String)]) -> Vec<String> {
-    headers
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
-        .flat_map(|(_, value)| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect()
+/// What `Connection` names is of one hop too.
+fn named_in_connection(headers: &[(String, String)]) -> Names<'_> {
+    let fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    Names::of(fields.flat_map(|(_, value)| value.split(',')).map(str::trim))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod dots;
 mod headers;
 mod lines;
 mod mask;
+mod names;
 mod prefer;
 mod priority;
 mod problem;

@@ -20,6 +20,9 @@ const WHOLE_BYTES = 65_536;
 // tells of the connection, all of which it takes apart when any of it is asked for.
 const REPLACED = /\bbr\b/;
 
+// The most headers that are read of a request, and one more that tells that there are more. To read each takes time; Rust refuses these.
+const MOST_HEADERS = 1_001;
+
 // Statuses whose answers have no body, whatever their headers say.
 const BODILESS = [204, 205, 304];
 
@@ -35,18 +38,22 @@ globalThis.queueMicrotask = (task) => void settled.then(task);
 export function read(request) {
   const encodings = REPLACED.test(request.headers.get("accept-encoding")) ? request.cf?.clientAcceptEncoding : undefined;
   const replaced = typeof encodings === "string" ? `=${encodings}` : "";
-  return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${replaced}`, request.headers);
+  return lines(`${Date.now()}\n${request.method}\n${request.url}\n${request.body !== null}\n${replaced}`, request.headers, MOST_HEADERS);
 }
 
-function lines(first, headers) {
+// `most`: how many headers.
+function lines(first, headers, most = Infinity) {
   let text = first;
-  for (const [name, value] of headers) text += `\n${name}\n${value}`;
+  for (const [name, value] of headers) {
+    if (most-- <= 0) break;
+    text += `\n${name}\n${value}`;
+  }
   return text;
 }
 
 // Reads and drops up to `most` bytes within `ms`, so that a caller still sending comes to read the refusal.
 export async function drain(request, most, ms) {
-  if (!request.body || request.bodyUsed) return;
+  if (!request.body || request.body.locked) return;
   const reader = request.body.getReader({ mode: "byob" });
   let timer;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
@@ -75,18 +82,6 @@ export async function readWhole(request, most) {
   return joined(chunks, length);
 }
 
-// The whole body; or, as soon as it is longer than `most` bytes, a stream of what was read and all that follows.
-export async function readUpTo(request, most) {
-  const chunks = [];
-  let length = 0;
-  for await (const chunk of request.body.values({ preventCancel: true })) {
-    chunks.push(chunk);
-    length += chunk.byteLength;
-    if (length > most) return rejoined(chunks, request.body);
-  }
-  return joined(chunks, length);
-}
-
 function joined(chunks, length) {
   const whole = new Uint8Array(length);
   let at = 0;
@@ -95,19 +90,6 @@ function joined(chunks, length) {
     at += chunk.byteLength;
   }
   return whole;
-}
-
-// What was read of a body, and its rest. A fault on either side reaches the other.
-function rejoined(chunks, rest) {
-  const { readable, writable } = new IdentityTransformStream();
-  const pass = async () => {
-    const writer = writable.getWriter();
-    for (const chunk of chunks) await writer.write(chunk);
-    writer.releaseLock();
-    await rest.pipeTo(writable);
-  };
-  pass().catch(() => {});
-  return readable;
 }
 
 // --- the vendor
@@ -162,8 +144,17 @@ export class Sent {
 
   // -1 if the body broke off meanwhile.
   get peekedBytes() {
-    if (this.broken) return -1;
+    return this.broken ? -1 : this.#came;
+  }
+
+  // Bytes of what was peeked at, whatever followed.
+  get #came() {
     return this.peeked.reduce((bytes, chunk) => bytes + chunk.byteLength, 0);
+  }
+
+  // Its time was over.
+  get #late() {
+    return this.control.signal.reason === TIMEOUT;
   }
 
   // The answer to the caller. `head`: the reason; and what changes of the vendor's headers, as src/http/changes.rs tells it. Byte for byte:
@@ -187,6 +178,8 @@ export class Sent {
       this.only = true;
       return answer(this.peeked[0]);
     }
+    // Whatever becomes of the rest, this has come.
+    this.bytes = this.#came;
     if (request.signal.aborted) {
       this.end = this.#readOn();
       return answer(null);
@@ -234,7 +227,7 @@ export class Sent {
       await this.response.body.pipeTo(writable, { signal });
       return "whole";
     } catch {
-      if (this.control.signal.aborted) return TIMEOUT;
+      if (this.#late) return TIMEOUT;
       return signal.aborted ? "gone" : "cut";
     }
   }
@@ -253,17 +246,16 @@ export class Sent {
     signal.addEventListener("abort", stop);
     let reading = false;
     try {
-      const pass = async (chunk) => {
-        reading = false;
-        await writer.write(chunk);
-        reading = true;
-        this.bytes += chunk.byteLength;
-        return counted || this.bytes <= READ_ON_BYTES;
-      };
-      for (const chunk of this.peeked) await pass(chunk);
+      for (const chunk of this.peeked) await writer.write(chunk);
       this.peeked = [];
       reading = true;
-      const ended = await this.#each(pass);
+      const ended = await this.#each(async (chunk) => {
+        reading = false;
+        this.bytes += chunk.byteLength;
+        await writer.write(chunk);
+        reading = true;
+        return counted || this.bytes <= READ_ON_BYTES;
+      });
       reading = false;
       if (!ended) {
         writer.releaseLock();
@@ -273,7 +265,7 @@ export class Sent {
       return "whole";
     } catch (error) {
       await writer.abort(error).catch(() => {});
-      if (reading) return this.control.signal.aborted ? TIMEOUT : "cut";
+      if (reading) return this.#late ? TIMEOUT : "cut";
       return this.#readOn();
     } finally {
       signal.removeEventListener("abort", stop);
@@ -289,7 +281,7 @@ export class Sent {
       });
       if (ended) return "whole";
     } catch {
-      return this.control.signal.aborted ? TIMEOUT : "cut";
+      return this.#late ? TIMEOUT : "cut";
     }
     this.control.abort();
     return "gone";
@@ -352,14 +344,14 @@ export async function send(request, head, body, milliseconds) {
     const init = { method, headers, redirect: "manual", signal: control.signal, cf: UNCACHED };
     fetched = body === null
       ? fetch(url, { ...init, encodeResponseBody: "manual" })
-      : fetch(outgoing(request, url, method, init, body), { encodeResponseBody: "manual" });
+      : fetch(outgoing(request, url, method, init, body, control), { encodeResponseBody: "manual" });
   } catch {
     return sent.failed("unsent");
   }
   try {
     return await sent.came(await fetched);
   } catch {
-    return sent.failed(control.signal.aborted ? TIMEOUT : "unreachable");
+    return sent.failed(body?.fault ?? (control.signal.reason === TIMEOUT ? TIMEOUT : "unreachable"));
   }
 }
 
@@ -412,12 +404,15 @@ export function pause(milliseconds, request) {
   });
 }
 
-// `body`: true for the caller's own, streamed; or all of it, as bytes or as a stream.
-function outgoing(request, url, method, init, body) {
-  if (body !== true) return new Request(url, { ...init, body });
+// `body`: true for the caller's own, streamed; or all of it, as bytes; or an upload of upload.js.
+function outgoing(request, url, method, init, body, control) {
+  if (body !== true) return new Request(url, { ...init, body: body.stream?.(control) ?? body });
   // A body with GET is taken over from a request; an init that has the method refuses it.
   if (method === "GET" || method === "HEAD") {
-    return new Request(new Request(url, request), { ...init, method: undefined });
+    const sent = new Request(new Request(url, request), { ...init, method: undefined });
+    // Of these it sends a body only where a header says how it is framed.
+    if (!sent.headers.has("content-length")) sent.headers.set("transfer-encoding", "chunked");
+    return sent;
   }
   return new Request(url, { ...init, body: request.body });
 }

@@ -16,14 +16,11 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = readWhole)]
     pub async fn read_whole(request: &Request, most: f64) -> Result<JsValue, JsValue>;
 
-    /// The whole body, or, if it is longer than `most` bytes, a stream of it.
-    #[wasm_bindgen(catch, js_name = readUpTo)]
-    pub async fn read_up_to(request: &Request, most: f64) -> Result<JsValue, JsValue>;
-
     /// A call on its way.
     pub type Sent;
 
-    /// Sends to the vendor. `head`: method, URL, and what changes of the request's headers; one a line. `body`: null, true for the request's own, bytes, or a stream.
+    /// Sends to the vendor. `head`: method, URL, and what changes of the request's headers; one a line. `body`: null, true for the request's
+    /// own, bytes, or what `read_first` gave.
     pub async fn send(request: &Request, head: &str, body: &JsValue, milliseconds: f64) -> JsValue;
 
     /// When the vendor's headers came, and what they are; or why none came; one a line.

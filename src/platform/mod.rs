@@ -1,4 +1,4 @@
-//! The platform, as the rest of the Wasm sees it: the few functions of `glue.js`, `ask.js` and `object.js`, and what pure code asks
+//! The platform, as the rest of the Wasm sees it: the few functions of `glue.js`, `upload.js`, `ask.js` and `object.js`, and what pure code asks
 //! of a platform.
 
 #![expect(
@@ -10,16 +10,18 @@
 mod ask;
 mod glue;
 mod object;
+mod upload;
 
 pub use ask::{Place, Taken, ask, live, place, reply, short_ask};
 pub use glue::{
     Context, Deferred, Sent, answer, answer_bytes, answer_whole, bytes, bytes_of, deferred, drain, file, keep, log,
-    pause, post_form, read, read_up_to, read_whole, send, sign,
+    pause, post_form, read, read_whole, send, sign,
 };
 pub use object::{
     State, Timer, Watch, accept, all, all_after, close, load, note, run, run_with_id, run_with_row, sockets, sql_of,
     tell_all,
 };
+pub use upload::{measure, read_first};
 
 use crate::civil::Zones;
 use js_sys::Promise;

@@ -40,8 +40,11 @@ export function after(milliseconds, then) {
   return setTimeout(then, milliseconds);
 }
 
+// A finaliser may cancel as well, in no request of the object's: there the platform has no timers, and throws.
 export function cancel(timer) {
-  clearTimeout(timer);
+  try {
+    clearTimeout(timer);
+  } catch {}
 }
 
 export function watch(request, then) {
@@ -51,7 +54,9 @@ export function watch(request, then) {
 }
 
 export function unwatch(request, then) {
-  request.signal.removeEventListener("abort", then);
+  try {
+    request.signal.removeEventListener("abort", then);
+  } catch {}
 }
 
 // Part of the event's own commit, so there is nothing to wait for.

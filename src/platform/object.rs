@@ -1,6 +1,8 @@
 //! What `object.js` offers, typed: for inside a tenant's object. Its comments say what each function does.
 
 use js_sys::Array;
+use std::cell::Cell;
+use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
 
@@ -77,23 +79,30 @@ extern "C" {
 /// One timer that can be set again and again; it calls back once each time it is set. Dropped, it is stopped.
 pub struct Timer {
     then: Closure<dyn FnMut()>,
-    set: Option<JsValue>,
+    /// What the platform knows it by, from when it is set until it rings.
+    set: Rc<Cell<Option<JsValue>>>,
 }
 
 impl Timer {
     /// A timer that is not set.
-    pub fn new(then: impl FnMut() + 'static) -> Self {
-        Self { then: Closure::own_assert_unwind_safe(then), set: None }
+    pub fn new(mut then: impl FnMut() + 'static) -> Self {
+        let set = Rc::new(Cell::new(None));
+        let rung = Rc::clone(&set);
+        let then = Closure::own_assert_unwind_safe(move || {
+            rung.set(None);
+            then();
+        });
+        Self { then, set }
     }
 
     /// Calls back after so many milliseconds, and not when it was to before.
-    pub fn set(&mut self, milliseconds: i64) {
+    pub fn set(&self, milliseconds: i64) {
         self.stop();
-        self.set = Some(after(milliseconds.max(0) as f64, self.then.as_ref()));
+        self.set.set(Some(after(milliseconds.max(0) as f64, self.then.as_ref())));
     }
 
     /// Does not call back.
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         if let Some(timer) = self.set.take() {
             cancel(&timer);
         }

@@ -4,6 +4,7 @@
 use super::protocol::{Reply, from_wire, to_wire};
 use crate::key::Claims;
 use crate::platform::{self, State, Timer};
+use crate::room::{app_number, may_watch};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use js_sys::Array;
@@ -22,7 +23,7 @@ const LOOK_FOR_MS: i64 = 120_000;
 
 /// Sockets of one tenant at once: an organisation's screens, and some. The document is made once for all of them, and what
 /// is left for each, twice a second, is to be sent it.
-const MOST_SOCKETS: u32 = 250;
+const MOST_SOCKETS: u64 = 250;
 
 /// WebSocket close code for a key that no longer holds (RFC 6455, section 7.4.1: policy violation).
 const REFUSED: u16 = 1008;
@@ -83,7 +84,7 @@ impl Live {
             Reply::Document { status: 200, body, .. } => body,
             reply => return Ok(platform::answer_bytes(200, &to_wire(&reply))),
         };
-        if platform::sockets(state).length() >= MOST_SOCKETS {
+        if !has_place(state, &note) {
             return Ok(platform::answer_bytes(200, &to_wire(&Reply::Again)));
         }
         let now = platform::now();
@@ -171,11 +172,19 @@ impl Live {
         if at >= self.look_at.get() {
             return;
         }
-        if let Some(timer) = &mut *self.timer.borrow_mut() {
+        if let Some(timer) = &*self.timer.borrow() {
             self.look_at.set(at);
             timer.set(at.saturating_sub(platform::now()));
         }
     }
+}
+
+/// Whether there is a place for a socket of these claims, beside those that are open.
+fn has_place(state: &State, note: &str) -> bool {
+    let app = |note: &str| claims(note).and_then(|claims| claims.app).map(|app| app_number(&app));
+    let sockets = platform::sockets(state);
+    let watching = sockets.iter().map(|socket| platform::note(&socket).as_deref().and_then(app));
+    may_watch(MOST_SOCKETS, watching, app(note))
 }
 
 /// The claims a socket was opened with.

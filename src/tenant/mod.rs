@@ -16,6 +16,7 @@ pub mod lending;
 mod line;
 #[cfg(target_arch = "wasm32")]
 mod live;
+pub mod loaded;
 #[cfg(target_arch = "wasm32")]
 mod object;
 pub mod protocol;

@@ -6,6 +6,7 @@ use super::desk::{Answer, Desk, Ticket};
 use super::errand::MOST_AT_ONCE;
 use super::lending::Errant;
 use super::live::Live;
+use super::loaded::Loaded;
 use super::protocol::{Ask, Reply, from_wire, to_wire};
 use super::sqlite::Sqlite;
 use super::store::{Host, Settings, StoreError};
@@ -17,7 +18,7 @@ use js_sys::futures::JsFuture;
 use js_sys::{Reflect, Uint8Array};
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
 
@@ -28,6 +29,14 @@ const ALARM_MS: i64 = 10_000;
 /// What is farther off than this, milliseconds, has no timer unless somebody waits for it: what else the desk wants to be
 /// woken for comes within a minute.
 const FAR_MS: i64 = 70_000;
+
+/// An object that has heard nothing for so long has left memory, or may as well, milliseconds: the platform waits ten seconds.
+const RESTS_MS: i64 = 15_000;
+
+thread_local! {
+    /// The objects of this isolate whose desks are open.
+    static LOADED: RefCell<Loaded<Weak<Shell>>> = const { RefCell::new(Loaded::empty()) };
+}
 
 /// One tenant's object, or, under the name `*`, the list of tenants.
 #[wasm_bindgen]
@@ -64,6 +73,10 @@ struct Inner {
     alarm_at: Option<i64>,
     /// How many hand errands over.
     handing: u32,
+    /// When its last event was, Unix ms.
+    heard_at: i64,
+    /// It is among those who have loaded.
+    listed: bool,
 }
 
 /// Asks that are not answered yet.
@@ -267,6 +280,7 @@ impl Shell {
         if std::mem::replace(&mut inner.busy, true) {
             inner.forget("an event ended in a panic");
         }
+        inner.heard_at = platform::now();
         let done = match self.settings.as_ref() {
             Some(settings) => inner.event(&self.state, settings, act),
             None => Err(StoreError("MASTER_KEY is missing or malformed".to_owned())),
@@ -283,8 +297,28 @@ impl Shell {
         while let Some(errant) = inner.desk.as_mut().and_then(|(desk, _)| desk.next_loan()) {
             let _ = platform::spawn(Rc::clone(self).borrow(errant));
         }
+        if inner.desk.is_some() && !std::mem::replace(&mut inner.listed, true) {
+            let stays = |other: &Weak<Self>| other.upgrade().is_some_and(|other| other.stays());
+            LOADED.with_borrow_mut(|loaded| loaded.add(Rc::downgrade(self), stays));
+        }
         self.live.changed();
         done
+    }
+
+    /// Whether its desk stays open. One that the platform may have taken out of memory, since it heard nothing for long and waits for
+    /// nothing, is closed: an object that is still there opens its own again.
+    fn stays(self: Rc<Self>) -> bool {
+        // Whatever is under way for it holds it too. What is borrowed is the object that loads.
+        let Ok(mut inner) = self.inner.try_borrow_mut() else { return true };
+        let before = platform::now().saturating_sub(RESTS_MS);
+        let rests = Rc::strong_count(&self) <= 2
+            && inner.waiting.is_empty()
+            && inner.heard_at < before
+            && inner.wake_at.is_none_or(|at| at < before);
+        if rests {
+            (inner.desk, inner.listed) = (None, false);
+        }
+        !rests
     }
 
     /// Asks a pool's object.
@@ -382,7 +416,7 @@ impl Inner {
             return;
         }
         self.wake_at = at;
-        match (at, &mut self.wake) {
+        match (at, &self.wake) {
             (Some(at), Some(wake)) => wake.set(at.saturating_sub(platform::now())),
             (None, Some(wake)) => wake.stop(),
             (_, None) => {}

@@ -1,5 +1,6 @@
 use super::*;
 use crate::http::answer::value;
+use crate::http::names::tests::grows_as_sorting_does;
 
 fn headers(pairs: &[(&str, &str)]) -> Headers {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -298,4 +299,18 @@ fn a_page_may_read_the_answer() {
     assert_eq!(value(&out, "access-control-allow-origin"), Some("https://app.example"));
     assert_eq!(value(&out, "vary"), Some("Accept, Origin"));
     assert_eq!(value(&out, "sluice-would"), Some("wait;ms=3"));
+}
+
+#[test]
+fn sixteen_thousand_headers_all_named_in_connection_take_hardly_more_than_twice_the_steps_of_eight() {
+    let many = |n: usize| {
+        let named: Vec<_> = (0..n).map(|at| format!("x-{at}")).collect();
+        let mut headers: Headers = named.iter().map(|name| (name.clone(), String::new())).collect();
+        headers.push(("Connection".to_owned(), named.join(",")));
+        headers
+    };
+    let (placed, prefer) = (Placed::default(), Prefer::default());
+    let sending = Sending { passthrough: false, placed: &placed, prefer: &prefer, accept_encoding: None };
+    grows_as_sorting_does("sent", |n| assert!(outgoing(&many(n), &sending).is_empty()));
+    grows_as_sorting_does("returned", |n| drop(returned(&many(n), &call())));
 }

@@ -94,6 +94,16 @@ pub fn scope() -> (usize, usize, usize) {
     (lock(&SECRETS).len(), files, printed)
 }
 
+/// Every line with this text in it that an instance has printed.
+pub fn printed_with(text: &str) -> Vec<String> {
+    let outputs = lock(&OUTPUTS).clone();
+    let lines = outputs.iter().flat_map(|output| {
+        let printed = output.text();
+        printed.lines().filter(|line| line.contains(text)).map(str::to_owned).collect::<Vec<_>>()
+    });
+    lines.collect()
+}
+
 /// Removes the folders.
 pub fn clean() {
     for folder in lock(&FOLDERS).iter() {

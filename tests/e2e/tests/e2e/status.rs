@@ -6,12 +6,13 @@ use sluice_vendors::{Latency, Spec, Vendor};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 tests![
     the_status_shows_limits_queue_and_what_is_in_flight,
     the_live_status_is_pushed_on_change_at_most_twice_a_second,
     two_hundred_and_fifty_watchers_are_told_the_same_twice_a_second_and_no_more_are_taken,
+    no_app_takes_all_places_of_those_who_watch,
     a_websocket_without_a_good_key_is_refused,
     health_and_the_page_need_no_key,
 ];
@@ -132,6 +133,42 @@ async fn two_hundred_and_fifty_watchers_are_told_the_same_twice_a_second_and_no_
         }
     }
     assert!(most > 3, "{most} documents over two seconds of calls");
+}
+
+/// One app comes to half of them, another to half of what it leaves; who operates finds one.
+async fn no_app_takes_all_places_of_those_who_watch(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("watched-by-apps");
+    let connection = json!({"vendor": "generic", "base_url": vendor.url()});
+    tenant.policy(&json!({"connections": {"c": connection}, "apps": {"one": {}, "other": {}}})).await;
+    let mut watching = Vec::new();
+    for (app, places) in [("one", 125), ("other", 63)] {
+        // Keys of one app are one app's.
+        let keys = [tenant.key(app).await, tenant.key(app).await];
+        for place in 0..places {
+            let live = tenant.open(&Ask::live_status(&keys[place % 2])).await;
+            assert_eq!(live.answer().status, 101, "{app} takes place {place}");
+            watching.push(live);
+        }
+        for key in &keys {
+            tenant.send(&Ask::live_status(key)).await.is_problem(503, "unavailable");
+        }
+    }
+    let (operator, _) = tenant.make_key(&json!({"role": "operator"})).await;
+    assert_eq!(tenant.open(&Ask::live_status(&operator)).await.answer().status, 101);
+
+    // Who goes leaves its place to the same app.
+    let other = tenant.key("other").await;
+    watching.pop().expect("one of the other's").reset();
+    let began = Instant::now();
+    loop {
+        let live = tenant.open(&Ask::live_status(&other)).await;
+        if live.answer().status == 101 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "its place is not free again");
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// When a document was made, Unix ms.
