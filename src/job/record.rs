@@ -140,6 +140,16 @@ pub struct Answer {
 
 wire!(struct Answer { status, headers, body, truncated });
 
+impl Answer {
+    /// What is kept of it and told of it: without the cookies that a passthrough connection lets a waiting caller have.
+    #[must_use]
+    pub fn without_cookies(mut self) -> Self {
+        self.headers
+            .retain(|(name, _)| !["set-cookie", "set-cookie2"].iter().any(|own| own.eq_ignore_ascii_case(name)));
+        self
+    }
+}
+
 /// A request as it is stored: everything in which a caller may have put a secret of the vendor's is sealed, as a list of
 /// URL, headers and callback.
 struct Stored {

@@ -69,7 +69,16 @@ pub(super) fn may_see_jobs(desk: &Desk, ask: &JobsAsk, now: i64) -> Result<(), R
         return Ok(());
     }
     let app = app(desk, &ask.claims)?;
-    if ask.own_origin && ask.page { Ok(()) } else { from_there(app, ask.page, ask.origin.as_ref()) }
+    if !(ask.own_origin && ask.page) {
+        from_there(app, ask.page, ask.origin.as_ref())?;
+    }
+    // Every visitor of a page has its key: what one of them has sent is not for the next to list.
+    if !app.origins.is_empty() && !ask.what.is_of_one() {
+        let detail =
+            "a key that pages carry reads a job by its id alone: list jobs with another app's or a viewer's key";
+        return Err(Refusal::new(Reason::Role, detail));
+    }
+    Ok(())
 }
 
 /// The refusal of a connection that the tenant does not have.

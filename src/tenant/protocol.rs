@@ -250,6 +250,14 @@ wire!(enum JobsWhat {
 });
 
 impl JobsWhat {
+    /// It is about one job, which the asker names.
+    pub const fn is_of_one(&self) -> bool {
+        match self {
+            Self::Show(_) | Self::Answer(_) | Self::Delete(..) | Self::Replay(_) => true,
+            Self::List { .. } | Self::ReplayAll => false,
+        }
+    }
+
     /// It changes nothing.
     pub const fn looks(&self) -> bool {
         matches!(self, Self::List { .. } | Self::Show(_) | Self::Answer(_))

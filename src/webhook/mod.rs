@@ -10,7 +10,8 @@ pub use book::Book;
 pub use record::Message;
 
 use crate::civil::rfc3339;
-use crate::job::{self, Answer, Record, show};
+use crate::job::show::{self, Much};
+use crate::job::{self, Answer, Record};
 use crate::json;
 use crate::json::Value;
 use crate::key::hmac;
@@ -93,11 +94,11 @@ pub fn outcome(tenant: &str, id: &str, record: &Record, answer: Option<&Answer>,
     };
     // A body takes at least its own bytes.
     let short = answer.is_none_or(|answer| answer.body.0.len() <= MOST_PAYLOAD);
-    for (answer, bodies) in [(answer, true), (answer, false), (None, false)] {
-        if bodies && !short {
+    for (answer, much) in [(answer, Much::Whole), (answer, Much::NoBody), (None, Much::NoBody)] {
+        if much == Much::Whole && !short {
             continue;
         }
-        let whole = payload(show::document(id, record, answer, bodies, now));
+        let whole = payload(show::document(id, record, answer, much, now));
         if whole.len() <= MOST_PAYLOAD {
             return (kind, whole);
         }

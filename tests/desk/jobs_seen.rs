@@ -145,3 +145,53 @@ fn a_callback_goes_to_the_policys_hosts_alone() {
     let Reply::No(no) = rig.now(Ask::Keep(Box::new(keep))) else { panic!() };
     assert_eq!(no.refusal.reason.status(), 400);
 }
+
+#[test]
+fn the_key_of_a_page_reads_a_job_by_its_id_and_lists_none() {
+    const PAGE: Option<&str> = Some("https://www.example.com");
+    let (mut rig, _) = setup();
+    let page = rig.app("form");
+    let mut keep = rig.keep(&page, "crm", "POST");
+    (keep.admit.path, keep.admit.page, keep.admit.origin) = ("/leads".to_owned(), true, PAGE.map(str::to_owned));
+    let id = rig.kept(keep);
+    let run = one_run(&mut rig);
+    report(&mut rig, ran(&run, 400));
+    assert_eq!(rig.jobs_from(&page, PAGE, JobsWhat::Show(id.clone())).1["response"]["body"], "the answer");
+    assert_eq!(rig.jobs_from(&page, PAGE, JobsWhat::Answer(id)).0, 200);
+    for dead in [false, true] {
+        let list = JobsWhat::List { dead, state: None, limit: 10, after: None };
+        assert_eq!(rig.jobs_from(&page, PAGE, list), (403, json!("role")));
+    }
+    assert_eq!(rig.jobs_from(&page, PAGE, JobsWhat::ReplayAll), (403, json!("role")));
+    let list = JobsWhat::List { dead: false, state: None, limit: 10, after: None };
+    assert_eq!(rig.jobs_from(&page, Some("https://evil.example.com"), list), (403, json!("origin")));
+}
+
+#[test]
+fn a_viewer_sees_what_an_answer_is_and_an_operator_all_of_it_but_its_cookies() {
+    let (mut rig, app) = setup();
+    let id = kept(&mut rig, &app, "free", "GET");
+    let run = one_run(&mut rig);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut told = ran(&run, 200);
+    told.answer.as_mut().unwrap().headers = vec![
+        header("content-type", "text/plain"),
+        header("Content-Length", "10"),
+        header("Date", "Mon, 15 Jun 2026 12:00:00 GMT"),
+        header("X-Account", "hush"),
+        header("Set-Cookie", "session=hush-cookie"),
+    ];
+    report(&mut rig, told);
+    let (viewer, operator) = (rig.key(json!({"role": "viewer"})), rig.key(json!({"role": "operator"})));
+    let seen = rig.job(&viewer, &id);
+    let kept =
+        json!([["content-type", "text/plain"], ["Content-Length", "10"], ["Date", "Mon, 15 Jun 2026 12:00:00 GMT"]]);
+    assert_eq!(seen["response"], json!({"status": 200, "headers": kept, "truncated": false}));
+    for key in [&app, &operator] {
+        let seen = rig.job(key, &id);
+        assert_eq!(seen["response"]["headers"][3], json!(["X-Account", "hush"]));
+        assert_eq!(seen["response"]["headers"].as_array().unwrap().len(), 4);
+        assert_eq!(seen["response"]["body"], "the answer");
+    }
+    assert!(!rig.memory.rows.values().any(|row| String::from_utf8_lossy(row).contains("hush-cookie")));
+}

@@ -194,7 +194,13 @@ impl Rig {
 
     /// Asks about jobs: a status and a document, or the reason of a refusal.
     pub fn jobs(&mut self, claims: &Claims, what: JobsWhat) -> (u16, Value) {
-        let ask = JobsAsk { claims: claims.clone(), page: false, origin: None, own_origin: false, what };
+        self.jobs_from(claims, None, what)
+    }
+
+    /// The same from a page of that origin.
+    pub fn jobs_from(&mut self, claims: &Claims, origin: Option<&str>, what: JobsWhat) -> (u16, Value) {
+        let origin = origin.map(str::to_owned);
+        let ask = JobsAsk { claims: claims.clone(), page: origin.is_some(), origin, own_origin: false, what };
         match self.now(Ask::Jobs(Box::new(ask))) {
             Reply::Document { status, body, .. } => (status, serde_json::from_str(&body).unwrap_or(Value::Null)),
             Reply::No(no) => (no.refusal.reason.status(), json!(no.refusal.reason.as_str())),

@@ -130,14 +130,16 @@ impl Desk {
         };
         record.state = if why.is_some() { State::Dead } else { State::Done };
         record.error = why.map(str::to_owned);
-        if let Some(answer) = &answer {
-            let row = to_row(answer);
+        // Who waits for the job is answered as a direct caller would be.
+        let kept = answer.clone().map(Answer::without_cookies);
+        if let Some(kept) = &kept {
+            let row = to_row(kept);
             record.bytes = record.bytes.saturating_add(u32::try_from(row.len()).unwrap_or(u32::MAX));
             record.answered = true;
             host.store.save(Table::JobAnswer, &id_text(id), &row)?;
         }
         self.store_job(id, &mut record, host)?;
-        self.tell_outcome(id, &record, answer.as_ref(), host)?;
+        self.tell_outcome(id, &record, kept.as_ref(), host)?;
         self.ended(id, &record, answer.as_ref(), host)
     }
 }

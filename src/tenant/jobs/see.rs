@@ -3,7 +3,8 @@
 use super::{Desk, load};
 use crate::job::index::{Entry, Stage};
 use crate::job::record::from_row;
-use crate::job::{Answer, Record, State, id_text, parse_id, show};
+use crate::job::show::{self, Much};
+use crate::job::{Answer, Record, State, id_text, parse_id};
 use crate::json;
 use crate::json::Value;
 use crate::key::Role;
@@ -30,6 +31,7 @@ impl Desk {
             return Ok(no(Reason::Role, "only an operator's key replays and deletes jobs"));
         }
         let bodies = role != Role::Viewer;
+        let much = if bodies { Much::Whole } else { Much::Viewed };
         let id = match &ask.what {
             JobsWhat::Show(id) | JobsWhat::Answer(id) | JobsWhat::Replay(id) | JobsWhat::Delete(id, _) => id,
             JobsWhat::List { dead, state, limit, after } => {
@@ -60,7 +62,7 @@ impl Desk {
                 }
                 let record = self.replay(id, record, host)?;
                 self.finish(&connection, host)?;
-                Ok(document(202, show::document(&id_text(id), &record, None, bodies, host.now)))
+                Ok(document(202, show::document(&id_text(id), &record, None, much, host.now)))
             }
             JobsWhat::Delete(_, true) if record.state != State::Dead => Ok(live(&record)),
             JobsWhat::Delete(..) if record.state == State::Running => Ok(live(&record)),
@@ -72,7 +74,7 @@ impl Desk {
             }
             _ => {
                 let answer = self.answer_of(id, host)?;
-                Ok(document(200, show::document(&id_text(id), &record, answer.as_ref(), bodies, host.now)))
+                Ok(document(200, show::document(&id_text(id), &record, answer.as_ref(), much, host.now)))
             }
         }
     }
@@ -144,7 +146,7 @@ impl Desk {
             let text = if hook { crate::webhook::id_text(id) } else { id_text(id) };
             let item = match hook {
                 true => self.hook_of(id, app, host)?.map(|message| message.document(&text, host.now)),
-                false => load(host, id)?.map(|record| show::document(&text, &record, None, false, host.now)),
+                false => load(host, id)?.map(|record| show::document(&text, &record, None, Much::NoBody, host.now)),
             };
             let Some(item) = item else { continue };
             if items.len() >= most {
