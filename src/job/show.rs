@@ -21,8 +21,8 @@ pub enum Much {
     Viewed,
 }
 
-/// The job's document, with so much of its answer.
-pub fn document(id: &str, record: &Record, answer: Option<&Answer>, much: Much, now: i64) -> Value {
+/// The document of a job, whose path is that one, with so much of its answer.
+pub fn document(id: &str, record: &Record, path: &str, answer: Option<&Answer>, much: Much, now: i64) -> Value {
     let attempts: Vec<Value> = record.attempts.iter().map(attempt).collect();
     let mut shown = json!({
         "id": id,
@@ -30,7 +30,7 @@ pub fn document(id: &str, record: &Record, answer: Option<&Answer>, much: Much, 
         "connection": record.connection,
         "app": record.app,
         "method": record.method,
-        "path": record.path,
+        "path": path,
         "attempts": attempts,
         "created": rfc3339(record.created),
         "updated": rfc3339(record.updated),

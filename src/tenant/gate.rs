@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::line::Line;
 use super::protocol::{Admit, JobsAsk};
+use crate::job::Record;
 use crate::key::{Claims, Role};
 use crate::policy::{App, Credential};
 use crate::refusal::{Reason, Refusal};
@@ -79,6 +80,17 @@ pub(super) fn may_see_jobs(desk: &Desk, ask: &JobsAsk, now: i64) -> Result<(), R
         return Err(Refusal::new(Reason::Role, detail));
     }
     Ok(())
+}
+
+/// Why a job may not be made any more when its turn has come, as the error of a dead letter: its app has gone or lost the connection,
+/// or the route.
+pub(super) fn bars_job(desk: &Desk, record: &Record, path: &str) -> Option<&'static str> {
+    let app = desk.policy.as_ref().and_then(|policy| policy.apps.get(&record.app));
+    match app.filter(|app| app.may_use(&record.connection)) {
+        None => Some("app"),
+        Some(app) if !app.routes.allow(&record.method, path) => Some("route"),
+        Some(_) => None,
+    }
 }
 
 /// The refusal of a connection that the tenant does not have.
