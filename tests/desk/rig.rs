@@ -25,6 +25,8 @@ pub struct Memory {
     /// How many more rows may be written or removed, tables cleared, until storage refuses; none for all.
     pub operations_left: Option<u32>,
     pub writes: u32,
+    /// Rows read one by one.
+    pub loads: Cell<u32>,
     /// Rows of throttles among them.
     pub throttle_rows: u32,
 }
@@ -44,6 +46,7 @@ impl Memory {
 
 impl Store for Memory {
     fn load(&self, table: Table, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.loads.set(self.loads.get() + 1);
         Ok(self.rows.get(&(table as u8, id.to_owned())).cloned())
     }
 
@@ -186,6 +189,10 @@ impl Rig {
 
     pub fn errand_refused(&mut self, errand: Errand) {
         self.desk.errand_refused(errand, &mut host!(self)).unwrap();
+    }
+
+    pub fn try_wake(&mut self) -> Result<(), StoreError> {
+        self.desk.wake(&mut host!(self))
     }
 
     pub fn wake(&mut self) {

@@ -29,6 +29,7 @@ mod headers;
 mod hosts;
 mod idle;
 mod jobs;
+mod jobs_kept;
 mod keys;
 mod limits;
 mod observe;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Test> {
     [
         jobs::tests(),
+        jobs_kept::tests(),
         callbacks::tests(),
         outage::tests(),
         daily::tests(),
