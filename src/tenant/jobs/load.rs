@@ -49,7 +49,7 @@ impl Desk {
     pub(super) fn mask_of(&self, id: u128, record: &Record, host: &Host<'_>) -> u32 {
         let live = matches!(record.state, State::Queued | State::Running);
         let line = self.lines.get(&record.connection).filter(|_| live);
-        line.map_or(0, |line| line.mask(&record.method, &record.path.open(&self.sealer(host), &id_text(id))))
+        line.map_or(0, |line| line.mask_of(&record.method, || record.path.open(&self.sealer(host), &id_text(id))))
     }
 
     /// The policy has changed: limits count other calls, connections and apps come and go.
