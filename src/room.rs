@@ -65,8 +65,12 @@ impl Room {
         let own = self.of(app);
         let free = |size: u64, held: u64| size.saturating_sub(held);
         // What it holds is less than half of that and of what is free if it is less than what is free.
-        own.places < free(self.size.places, self.held.places)
-            && own.bytes + 2 * bytes <= free(self.size.bytes, self.held.bytes)
+        own.places < free(self.size.places, self.held.places) && self.has_bytes(app, bytes)
+    }
+
+    /// Whether an app may take so many bytes more: it will hold at most half of those that the others leave.
+    pub fn has_bytes(&self, app: u64, bytes: u64) -> bool {
+        self.of(app).bytes + 2 * bytes <= self.size.bytes.saturating_sub(self.held.bytes)
     }
 
     /// An app takes places and bytes, whether or not they are free.

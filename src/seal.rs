@@ -4,6 +4,7 @@
 //! "sealed:" and, in URL-safe base64 without padding:
 //! version 1 byte · id of the sealing key 4 bytes · nonce 12 bytes · ciphertext · tag 16 bytes
 //! ```
+//! What is no text, such as the body of a job, is sealed as the same bytes without the mark and base64 ([`seal_bytes`]).
 //! The id tells which master of several has sealed it, so that a rotated one still opens what it sealed. The place and
 //! everything before the ciphertext are authenticated, so that nothing sealed opens in another place.
 
@@ -18,6 +19,9 @@ pub const NONCE_BYTES: usize = 12;
 
 /// Most bytes of a secret: a private key in PEM has about 3,300 (RSA 4096).
 pub const MAX_SECRET_BYTES: usize = 65_536;
+
+/// How much longer what is sealed is than it was: version, key's id, nonce and tag.
+pub const OVERHEAD_BYTES: usize = HEAD_BYTES + NONCE_BYTES + 16;
 
 const MARK: &str = "sealed:";
 const VERSION: u8 = 1;
@@ -66,16 +70,29 @@ pub fn seal(master: &Master, nonce: [u8; NONCE_BYTES], place: &Place<'_>, secret
     if secret.len() > MAX_SECRET_BYTES {
         return Err(SealFault::TooLong);
     }
+    let bytes = seal_bytes(master, nonce, place, secret.as_bytes())?;
+    Ok(format!("{MARK}{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// The same of bytes, as bytes: however many there are, the caller bounds them. What is sealed is [`OVERHEAD_BYTES`] longer.
+///
+/// # Errors
+/// [`SealFault::TooLong`] over what AES-GCM seals at once, which is 64 GB.
+pub fn seal_bytes(
+    master: &Master,
+    nonce: [u8; NONCE_BYTES],
+    place: &Place<'_>,
+    plain: &[u8],
+) -> Result<Vec<u8>, SealFault> {
     let (id, key) = master.sealing().ok_or(SealFault::UnknownKey)?;
     let mut bytes = vec![VERSION];
     bytes.extend_from_slice(id);
     let aad = associated(&bytes, place);
-    let sealed = cipher(key)
-        .encrypt(&Nonce::from(nonce), Payload { msg: secret.as_bytes(), aad: &aad })
-        .map_err(|_| SealFault::TooLong)?;
+    let sealed =
+        cipher(key).encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: &aad }).map_err(|_| SealFault::TooLong)?;
     bytes.extend_from_slice(&nonce);
     bytes.extend_from_slice(&sealed);
-    Ok(format!("{MARK}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(bytes)
 }
 
 /// Opens what [`seal`] sealed for this place.
@@ -85,15 +102,21 @@ pub fn seal(master: &Master, nonce: [u8; NONCE_BYTES], place: &Place<'_>, secret
 pub fn open(master: &Master, place: &Place<'_>, sealed: &str) -> Result<String, SealFault> {
     let text = sealed.strip_prefix(MARK).ok_or(SealFault::Broken)?;
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| SealFault::Broken)?;
+    let secret = open_bytes(master, place, &bytes)?;
+    String::from_utf8(secret).map_err(|_| SealFault::Broken)
+}
+
+/// Opens what [`seal_bytes`] sealed for this place.
+///
+/// # Errors
+/// Why it does not open.
+pub fn open_bytes(master: &Master, place: &Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, SealFault> {
     let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(SealFault::Broken)?;
     let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealFault::Broken)?;
     let [VERSION, id @ ..] = head else { return Err(SealFault::Broken) };
     let key = master.sealed_by(id).ok_or(SealFault::UnknownKey)?;
     let aad = associated(head, place);
-    let secret = cipher(key)
-        .decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
-        .map_err(|_| SealFault::Broken)?;
-    String::from_utf8(secret).map_err(|_| SealFault::Broken)
+    cipher(key).decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &aad }).map_err(|_| SealFault::Broken)
 }
 
 fn cipher(key: &[u8; 32]) -> Aes256Gcm {
@@ -123,6 +146,18 @@ mod tests {
             let sealed = seal(&master(&[1]), [9; 12], &PLACE, secret).expect("sealed");
             assert!(secret.is_empty() || !sealed.contains(secret));
             assert_eq!(open(&master(&[1]), &PLACE, &sealed).as_deref(), Ok(secret));
+        }
+    }
+
+    #[test]
+    fn bytes_are_sealed_as_they_are_and_open_in_their_place_alone() {
+        for plain in [&[][..], &[0, 255, 128], &[7; 100_000]] {
+            let sealed = seal_bytes(&master(&[1]), [9; 12], &PLACE, plain).expect("sealed");
+            assert_eq!(sealed.len(), plain.len() + OVERHEAD_BYTES);
+            assert_eq!(open_bytes(&master(&[2, 1]), &PLACE, &sealed).as_deref(), Ok(plain));
+            assert_eq!(open_bytes(&master(&[2]), &PLACE, &sealed), Err(SealFault::UnknownKey));
+            let elsewhere = Place { field: "/jobs/1/body", ..PLACE };
+            assert_eq!(open_bytes(&master(&[1]), &elsewhere, &sealed), Err(SealFault::Broken));
         }
     }
 

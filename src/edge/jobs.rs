@@ -6,10 +6,12 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::status::own_key;
 use super::{allows, is_own_page, keep, tenants};
-use crate::http::{Address, Target};
+use crate::http::{Address, Answer, Target};
 use crate::job::State;
+use crate::json::{self, Value};
+use crate::key::is_name;
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{self, Ask, JobsAsk, JobsWhat};
+use crate::tenant::protocol::{self, Ask, Filter, JobsAsk, JobsWhat};
 
 /// Jobs of a list that does not say how many.
 const LISTED: u32 = 100;
@@ -19,6 +21,7 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
     let methods: &[&str] = match target.address {
         Address::Job(_) | Address::DeadLetter(_) => &["GET", "DELETE"],
         Address::Replay(_) | Address::ReplayAll => &["POST"],
+        Address::Jobs | Address::DeadLetters => &["GET", "DELETE"],
         _ => &["GET"],
     };
     if let Err(reply) = allows(incoming, methods) {
@@ -38,6 +41,11 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
         own_origin: is_own_page(incoming, target),
         what,
     };
+    match ask.what {
+        JobsWhat::ReplayAll(_) => return in_slices(here, &tenant, ask, "replayed").await,
+        JobsWhat::DeleteAll(..) => return in_slices(here, &tenant, ask, "deleted").await,
+        _ => {}
+    }
     match tenants::ask(here, &tenant, &Ask::Jobs(Box::new(ask))).await {
         Ok(asked) => match asked.reply {
             protocol::Reply::Answer(answer) => keep::answered(&answer, incoming),
@@ -47,41 +55,104 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
     }
 }
 
+/// Asks until nothing is left that is meant, so that no event of the object changes more than some; says how many there were. If it is
+/// cut short, to ask again does the rest.
+async fn in_slices(here: &Installation, tenant: &str, mut ask: JobsAsk, counted: &str) -> Reply {
+    let mut all = 0_u64;
+    loop {
+        let reply = match tenants::ask(here, tenant, &Ask::Jobs(Box::new(ask.clone()))).await {
+            Ok(asked) => asked.reply,
+            Err(refusal) => return refusal.into(),
+        };
+        let told = match &reply {
+            protocol::Reply::Document { body, .. } => json::read(body).ok(),
+            _ => None,
+        };
+        let (protocol::Reply::Document { status, .. }, Some(told)) = (&reply, told) else {
+            return answers::said(reply);
+        };
+        all = all.saturating_add(told.get(counted).and_then(Value::as_u64).unwrap_or(0));
+        match (told.get("next").and_then(Value::as_str), &mut ask.what) {
+            (Some(next), JobsWhat::ReplayAll(after) | JobsWhat::DeleteAll(_, after)) => *after = Some(next.to_owned()),
+            _ => {
+                let mut told = Value::object();
+                told.set(counted, all);
+                return Reply::Own(Answer::json(*status, told.to_string()));
+            }
+        }
+    }
+}
+
 fn what(incoming: &Incoming, target: &Target) -> Result<JobsWhat, Refusal> {
     let deletes = incoming.method == "DELETE";
+    let dead = matches!(target.address, Address::DeadLetters);
     Ok(match target.address {
         Address::Job(id) if deletes => JobsWhat::Delete(id.to_owned(), false),
         Address::DeadLetter(id) if deletes => JobsWhat::Delete(id.to_owned(), true),
         Address::Job(id) | Address::DeadLetter(id) => JobsWhat::Show(id.to_owned()),
         Address::JobResponse(id) => JobsWhat::Answer(id.to_owned()),
         Address::Replay(id) => JobsWhat::Replay(id.to_owned()),
-        Address::ReplayAll => JobsWhat::ReplayAll,
-        _ => list(incoming, matches!(target.address, Address::DeadLetters))?,
+        Address::ReplayAll => JobsWhat::ReplayAll(None),
+        _ if deletes => {
+            let Query { of, limit: None, after: None } = query(incoming, dead)? else { return Err(unknown()) };
+            JobsWhat::DeleteAll(of, None)
+        }
+        _ => {
+            let Query { of, limit, after } = query(incoming, dead)?;
+            JobsWhat::List { of, limit: limit.unwrap_or(LISTED), after }
+        }
     })
 }
 
-fn list(incoming: &Incoming, dead: bool) -> Result<JobsWhat, Refusal> {
-    let (mut state, mut limit, mut after) = (None, LISTED, None);
+/// What a query says. A parameter without a value is as one that is not there.
+struct Query {
+    of: Filter,
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+fn query(incoming: &Incoming, dead: bool) -> Result<Query, Refusal> {
+    let mut said = Query { of: Filter { dead, ..Filter::default() }, limit: None, after: None };
     let query = incoming.url.split_once('?').map_or("", |(_, query)| query);
-    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+    for parameter in query.split('&') {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if !["", "app", "connection", "state", "limit", "after"].contains(&name) {
+            return Err(unknown());
+        }
+        if value.is_empty() {
+            continue;
+        }
         let known = match name {
+            "app" => {
+                said.of.app = Some(value.to_owned());
+                is_name(value)
+            }
+            "connection" => {
+                said.of.connection = Some(value.to_owned());
+                is_name(value)
+            }
             "state" => {
-                state = State::NAMES.iter().find(|(known, _)| *known == value).map(|(_, state)| *state);
-                state.is_some() || value.is_empty()
+                said.of.state = State::NAMES.iter().find(|(known, _)| *known == value).map(|(_, state)| *state);
+                said.of.state.is_some()
             }
-            "limit" => value.parse().map(|n| limit = n).is_ok() && limit > 0,
-            "after" => {
-                after = (!value.is_empty()).then(|| value.to_owned());
-                true
+            "limit" => {
+                said.limit = value.parse().ok().filter(|limit| *limit > 0);
+                said.limit.is_some()
             }
-            _ => false,
+            _ => {
+                said.after = Some(value.to_owned());
+                name == "after"
+            }
         };
         if !known {
-            let detail =
-                "a list of jobs knows state (queued, running, done or dead), limit (1 to 1,000) and after (an id)";
-            return Err(Refusal::new(Reason::Request, detail));
+            return Err(unknown());
         }
     }
-    Ok(JobsWhat::List { dead, state, limit, after })
+    Ok(said)
+}
+
+fn unknown() -> Refusal {
+    let detail = "the query may say app and connection (names), state (queued, running, done or dead), and of a list \
+        limit (1 to 1,000) and after (an id)";
+    Refusal::new(Reason::Request, detail)
 }

@@ -4,7 +4,7 @@
 //! | bound | at most | beyond it |
 //! |---|---|---|
 //! | jobs not done: queued, running and dead letters | [`MOST_UNDONE`]; of one app, half of what others leave | a new job is refused as `queue-full` |
-//! | bytes of requests and answers | [`MOST_BYTES`]; of one app, half of what others leave | the same |
+//! | bytes of requests and answers | [`MOST_BYTES`]; of one app, half of what others leave | the same; of an answer no body is kept |
 //! | done jobs | [`MOST_DONE`], for [`DONE_MS`] | the oldest is forgotten |
 //! | dead letters | [`DEAD_MS`] | forgotten |
 //! | at once, of one app and the same limits | [`MOST_AT_ONCE`] | they wait |
@@ -89,6 +89,10 @@ pub struct Entry {
     pub key: u128,
     /// As stored.
     pub bytes: u32,
+    /// When it was queued, Unix ms.
+    pub since: i64,
+    /// An attempt has been made since.
+    pub begun: bool,
 }
 
 /// All jobs of a tenant.
@@ -97,6 +101,8 @@ pub struct Index {
     /// In the order of their ids.
     entries: Vec<Entry>,
     timers: BinaryHeap<Reverse<(i64, u128)>>,
+    /// When jobs were queued that have not begun; those that have are left behind.
+    pub(super) fresh: BinaryHeap<Reverse<(i64, u128)>>,
     /// The lanes that the jobs stand in.
     pub lanes: Lanes,
     /// Jobs by their idempotency keys' digests.
@@ -114,6 +120,7 @@ impl Default for Index {
         Self {
             entries: Vec::new(),
             timers: BinaryHeap::new(),
+            fresh: BinaryHeap::new(),
             lanes: Lanes::default(),
             keys: Lookup::default(),
             room: Room::new(Held { places: MOST_UNDONE as u64, bytes: MOST_BYTES }),
@@ -156,6 +163,11 @@ impl Index {
         self.room.has_room(app_number(app), bytes)
     }
 
+    /// Whether there is room for so many bytes more of a job that an app has.
+    pub fn has_bytes(&self, app: &str, bytes: u64) -> bool {
+        self.room.has_bytes(app_number(app), bytes)
+    }
+
     /// The job that this idempotency key stands for.
     pub fn of_key(&self, key: u128) -> Option<u128> {
         self.keys.get(key).copied()
@@ -185,6 +197,9 @@ impl Index {
             self.keys.insert(entry.key, latest);
         }
         self.put(at, entry.stage, entry.at);
+        if is_fresh(&entry) {
+            self.set_fresh(entry.since, entry.id);
+        }
     }
 
     /// Moves a job on; `at` is when something next happens to it, Unix ms.
@@ -198,6 +213,15 @@ impl Index {
 
     /// The clock was set back by so many milliseconds: what jobs wait for comes after as long as it would have.
     pub fn set_back(&mut self, ms: i64) {
+        self.fresh.clear();
+        for at in 0..self.entries.len() {
+            let Some(entry) = self.entries.get_mut(at) else { continue };
+            entry.since = entry.since.saturating_sub(ms);
+            let entry = *entry;
+            if is_fresh(&entry) {
+                self.fresh.push(Reverse((entry.since, entry.id)));
+            }
+        }
         let wait = |entry: &&Entry| matches!(entry.stage, Stage::Later | Stage::Running);
         let waiting: Vec<Entry> = self.iter().filter(wait).copied().collect();
         for entry in waiting {
@@ -211,6 +235,27 @@ impl Index {
         if let Some(entry) = self.entry(id) {
             entry.run = run;
         }
+    }
+
+    /// Whether an attempt of the job has been made since it was queued.
+    pub fn set_begun(&mut self, id: u128, begun: bool) {
+        let Some(entry) = self.entry(id).filter(|entry| entry.begun != begun) else { return };
+        entry.begun = begun;
+        let since = entry.since;
+        if !begun {
+            self.set_fresh(since, id);
+        }
+    }
+
+    /// The job that has waited longest for its first attempt, and since when, Unix ms.
+    pub fn first_fresh(&mut self) -> Option<(i64, u128)> {
+        while let Some(&Reverse((since, id))) = self.fresh.peek() {
+            if self.get(id).is_some_and(|entry| entry.since == since && is_fresh(entry)) {
+                return Some((since, id));
+            }
+            self.fresh.pop();
+        }
+        None
     }
 
     /// The job takes so many bytes now.
@@ -315,6 +360,18 @@ impl Index {
         done.take(self.done - MOST_DONE + MOST_DONE / 100).collect()
     }
 
+    fn set_fresh(&mut self, since: i64, id: u128) {
+        // As with timers.
+        if self.fresh.len() > 2 * self.entries.len() + 64 {
+            let fresh = std::mem::take(&mut self.fresh);
+            let stands = |Reverse((since, id)): &Reverse<(i64, u128)>| {
+                self.get(*id).is_some_and(|entry| entry.since == *since && !entry.begun)
+            };
+            self.fresh = fresh.into_iter().filter(stands).collect();
+        }
+        self.fresh.push(Reverse((since, id)));
+    }
+
     fn set_timer(&mut self, at: i64, id: u128) {
         // Jobs that have moved on leave their timers behind: at most as many as there are jobs, and a few.
         if self.timers.len() > 2 * self.entries.len() + 64 {
@@ -370,6 +427,11 @@ impl Index {
 
 const fn is_timed(stage: Stage) -> bool {
     matches!(stage, Stage::Later | Stage::Running | Stage::Done | Stage::Dead)
+}
+
+/// Whether a job may expire: it is queued, and no attempt has been made. One that runs may come back unsent.
+const fn is_fresh(entry: &Entry) -> bool {
+    !entry.begun && matches!(entry.stage, Stage::Later | Stage::Ready | Stage::Granted)
 }
 
 impl Entry {

@@ -8,6 +8,7 @@ mod bytes;
 pub mod index;
 pub mod lanes;
 pub mod record;
+pub mod sealed;
 pub mod show;
 
 pub use bytes::Bytes;

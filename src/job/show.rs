@@ -7,8 +7,22 @@ use crate::json::Value;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The job's document. Without its answer's body for those who may not see bodies.
-pub fn document(id: &str, record: &Record, answer: Option<&Answer>, bodies: bool, now: i64) -> Value {
+/// The headers of an answer that a viewer sees: what it is, not what is in it.
+const VIEWED: [&str; 3] = ["content-type", "content-length", "date"];
+
+/// How much of an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Much {
+    /// All of it.
+    Whole,
+    /// Its body is left out.
+    NoBody,
+    /// What a viewer may see: neither its body nor headers in which a secret may be.
+    Viewed,
+}
+
+/// The document of a job, whose path is that one, with so much of its answer.
+pub fn document(id: &str, record: &Record, path: &str, answer: Option<&Answer>, much: Much, now: i64) -> Value {
     let attempts: Vec<Value> = record.attempts.iter().map(attempt).collect();
     let mut shown = json!({
         "id": id,
@@ -16,7 +30,7 @@ pub fn document(id: &str, record: &Record, answer: Option<&Answer>, bodies: bool
         "connection": record.connection,
         "app": record.app,
         "method": record.method,
-        "path": record.path,
+        "path": path,
         "attempts": attempts,
         "created": rfc3339(record.created),
         "updated": rfc3339(record.updated),
@@ -25,7 +39,7 @@ pub fn document(id: &str, record: &Record, answer: Option<&Answer>, bodies: bool
         shown.set("next_attempt", rfc3339(record.due));
     }
     if let Some(answer) = answer {
-        shown.set("response", response(answer, bodies));
+        shown.set("response", response(answer, much));
     }
     shown.set_some("error", record.error.as_ref());
     shown
@@ -39,9 +53,11 @@ pub fn attempt(attempt: &Attempt) -> Value {
     shown
 }
 
-fn response(answer: &Answer, bodies: bool) -> Value {
-    let mut shown = json!({ "status": answer.status, "headers": answer.headers, "truncated": answer.truncated });
-    if bodies {
+fn response(answer: &Answer, much: Much) -> Value {
+    let seen = |name: &str| much != Much::Viewed || VIEWED.iter().any(|viewed| viewed.eq_ignore_ascii_case(name));
+    let headers: Vec<(String, String)> = answer.headers.iter().filter(|(name, _)| seen(name)).cloned().collect();
+    let mut shown = json!({ "status": answer.status, "headers": headers, "truncated": answer.truncated });
+    if much == Much::Whole {
         let (body, encoding) = match std::str::from_utf8(&answer.body.0) {
             Ok(text) => (text.to_owned(), "utf-8"),
             Err(_) => (STANDARD.encode(&answer.body.0), "base64"),

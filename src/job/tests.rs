@@ -15,7 +15,7 @@ fn ids_are_in_the_order_of_their_making_and_read_back() {
 }
 
 fn entry(id: u128, lane: u32, stage: Stage, at: i64) -> Entry {
-    Entry { id, stage, at, run: 0, lane, urgency: 5, key: 0, bytes: 10 }
+    Entry { id, stage, at, run: 0, lane, urgency: 5, key: 0, bytes: 10, since: at, begun: false }
 }
 
 #[test]
@@ -57,6 +57,34 @@ fn what_is_due_comes_once_and_in_order() {
     assert_eq!(index.due(30).map(|entry| entry.id), Some(1));
     assert_eq!(index.due(30).map(|entry| entry.id), None);
     assert_eq!(index.next_due(), Some(40));
+}
+
+#[test]
+fn the_job_that_has_waited_longest_for_its_first_attempt_is_known() {
+    let mut index = Index::default();
+    let lane = index.lanes.lane("c", "a", 0);
+    for (id, since) in [(1, 30), (2, 10), (3, 20)] {
+        index.insert(Entry { since, ..entry(id, lane, Stage::Ready, 0) });
+    }
+    index.insert(Entry { begun: true, since: 0, ..entry(4, lane, Stage::Later, 99) });
+    index.insert(Entry { since: 0, ..entry(5, lane, Stage::Dead, 99) });
+    assert_eq!(index.first_fresh(), Some((10, 2)));
+    // It runs, and comes back unsent.
+    index.set_begun(2, true);
+    index.set(2, Stage::Running, 50);
+    assert_eq!(index.first_fresh(), Some((20, 3)));
+    index.set(2, Stage::Later, 60);
+    index.set_begun(2, false);
+    assert_eq!(index.first_fresh(), Some((10, 2)));
+    index.set_back(5);
+    assert_eq!(index.first_fresh(), Some((5, 2)));
+    [2, 3, 1].into_iter().for_each(|id| index.set(id, Stage::Done, 99));
+    assert_eq!(index.first_fresh(), None);
+    for _ in 0..1_000 {
+        index.set_begun(4, false);
+        index.set_begun(4, true);
+    }
+    assert!(index.fresh.len() <= 2 * 5 + 66);
 }
 
 #[test]

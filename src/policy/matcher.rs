@@ -83,6 +83,11 @@ impl Matcher {
         matcher
     }
 
+    /// Whether any list depends on what a call is for: if none does, each counts every call.
+    pub const fn is_routed(&self) -> bool {
+        self.routed != 0
+    }
+
     /// Which lists count a call: bit i is set where [`Routes::matches`] of list i says so. The method is upper case, the path as
     /// sent, without the query.
     pub fn mask(&self, method: &str, path: &str) -> u32 {

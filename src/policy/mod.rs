@@ -21,6 +21,7 @@
 //! | `weight`, origins of an app | 1,000, 100 ([`MAX_ORIGINS`]) |
 //! | an address, a credential's field, a private key | 2,048 bytes ([`MAX_ADDRESS_BYTES`]), 8,192, 16,384 |
 //! | callback hosts, thresholds of `daily_used` | 100, 10 |
+//! | `jobs.expire_seconds` | a year (and at least a second) |
 //!
 //! Decimals have up to six places (`timeout_seconds` and other times three); `share`, factors and ratios are kept in
 //! parts per million, rates in millionths of a call a second, times in milliseconds.
@@ -29,6 +30,7 @@ mod address;
 mod app;
 mod connection;
 mod credential;
+mod jobs;
 mod limits;
 mod matcher;
 mod notify;
@@ -41,6 +43,7 @@ pub use address::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host
 pub use app::{App, MAX_ORIGINS};
 pub use connection::Connection;
 pub use credential::{Credential, MASK};
+pub use jobs::JobsRule;
 pub use limits::{LimitRule, MAX_BYTES, MAX_CALLS, MAX_LIMITS, MAX_WINDOW_MS};
 pub use matcher::{MAX_LISTS, Matcher};
 pub use notify::{Alerts, Callbacks};
@@ -77,6 +80,8 @@ pub struct Policy {
     pub callbacks: Option<Callbacks>,
     /// What it is alerted to.
     pub alerts: Alerts,
+    /// How long its jobs wait.
+    pub jobs: JobsRule,
 }
 
 /// What a policy is read against.
@@ -134,6 +139,7 @@ impl Policy {
         let mut whole = json!({"connections": connections, "apps": apps});
         whole.set_some("callbacks", callbacks);
         whole.set("alerts", self.alerts.to_json());
+        whole.set("jobs", self.jobs.to_json());
         whole
     }
 }
@@ -147,7 +153,7 @@ fn credential_pointer(connection: &str, field: &str) -> String {
 }
 
 fn read(at: &At<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Policy> {
-    let fields = at.object(&["connections", "apps", "callbacks", "alerts"])?;
+    let fields = at.object(&["connections", "apps", "callbacks", "alerts", "jobs"])?;
     let connections = read_named(&fields, "connections", MAX_CONNECTIONS, |name, at| {
         let previous = context.previous.and_then(|policy| policy.connections.get(name));
         connection::read(at, context, previous, warnings)
@@ -165,11 +171,12 @@ fn read(at: &At<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Policy>
         Some(at) => Alerts::read(&at, context.allow_loopback, callbacks.is_some(), warnings),
         None => Some(Alerts::default()),
     };
+    let jobs = fields.get("jobs").map_or(Some(JobsRule::default()), |at| JobsRule::read(&at));
     let callbacks = match callbacks {
         Some(read) => Some(read?),
         None => None,
     };
-    Some(Policy { connections: connections?, apps: apps?, callbacks, alerts: alerts? })
+    Some(Policy { connections: connections?, apps: apps?, callbacks, alerts: alerts?, jobs: jobs? })
 }
 
 /// The entries of an object of named things; none of them without the field.

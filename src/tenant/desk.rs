@@ -292,7 +292,8 @@ impl Desk {
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
     pub fn next_wakeup(&mut self) -> Option<i64> {
-        self.next_event().into_iter().chain(self.jobs.index.lanes.next_rise()).min()
+        let burial = self.next_burial();
+        self.next_event().into_iter().chain(self.jobs.index.lanes.next_rise()).chain(burial).min()
     }
 
     /// When something is next to happen, Unix ms, but for jobs whose urgency rises.
@@ -312,8 +313,9 @@ impl Desk {
         let live = if self.jobs.index.live() > 0 { self.next_event().or(Some(0)) } else { None };
         // The same of messages.
         let hooks = if self.hooks.is_ready() { Some(0) } else { self.hooks.next_due() };
+        let burial = self.next_burial();
         let alerts = self.lines.values().filter_map(|line| line.looks.at);
-        alerts.chain(self.next_alarm).chain(due).chain(live).chain(hooks).min()
+        alerts.chain(self.next_alarm).chain(burial).chain(due).chain(live).chain(hooks).min()
     }
 
     /// An event on a connection, and what it says to some that waited.

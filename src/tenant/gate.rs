@@ -3,6 +3,7 @@
 use super::desk::Desk;
 use super::line::Line;
 use super::protocol::{Admit, JobsAsk};
+use crate::job::Record;
 use crate::key::{Claims, Role};
 use crate::policy::{App, Credential};
 use crate::refusal::{Reason, Refusal};
@@ -69,7 +70,27 @@ pub(super) fn may_see_jobs(desk: &Desk, ask: &JobsAsk, now: i64) -> Result<(), R
         return Ok(());
     }
     let app = app(desk, &ask.claims)?;
-    if ask.own_origin && ask.page { Ok(()) } else { from_there(app, ask.page, ask.origin.as_ref()) }
+    if !(ask.own_origin && ask.page) {
+        from_there(app, ask.page, ask.origin.as_ref())?;
+    }
+    // Every visitor of a page has its key: what one of them has sent is not for the next to list.
+    if !app.origins.is_empty() && !ask.what.is_of_one() {
+        let detail =
+            "a key that pages carry reads a job by its id alone: list jobs with another app's or a viewer's key";
+        return Err(Refusal::new(Reason::Role, detail));
+    }
+    Ok(())
+}
+
+/// Why a job may not be made any more when its turn has come, as the error of a dead letter: its app has gone or lost the connection,
+/// or the route.
+pub(super) fn bars_job(desk: &Desk, record: &Record, path: &str) -> Option<&'static str> {
+    let app = desk.policy.as_ref().and_then(|policy| policy.apps.get(&record.app));
+    match app.filter(|app| app.may_use(&record.connection)) {
+        None => Some("app"),
+        Some(app) if !app.routes.allow(&record.method, path) => Some("route"),
+        Some(_) => None,
+    }
 }
 
 /// The refusal of a connection that the tenant does not have.

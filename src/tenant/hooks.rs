@@ -12,12 +12,12 @@ use super::errand::{Delivery, Errand};
 use super::protocol::Delivered;
 use super::store::{Host, StoreError, Table};
 use crate::job::record::{from_row, to_row};
-use crate::job::{Answer, Record, Request, id_text as job_text, job_id};
+use crate::job::{Answer, Record, Request, digest, id_text as job_text, job_id};
 use crate::room::app_number;
 use crate::seal::NONCE_BYTES;
 use crate::usage::Change;
 use crate::webhook::book::{Book, DEAD_MS, Entry, Stage};
-use crate::webhook::record::{open_to, seal_to};
+use crate::webhook::record::{open_body, open_to, seal_body, seal_to};
 use crate::webhook::{Message, Next, TIMEOUT_MS, id_text, next, outcome, parse_id, receiver, sign};
 
 /// A message that was not taken by a Worker is handed out again after this, milliseconds.
@@ -73,17 +73,23 @@ impl Desk {
         }
         let job = job_text(id);
         let request = host.store.load(Table::JobRequest, &job)?;
-        let request = request.and_then(|row| Request::from_row(&row, &host.settings.master, &self.name, &job));
+        let sealer = self.sealer(host);
         // Sealed under a master key that is listed no more: nobody knows where to.
-        let Some(url) = request.and_then(|request| request.callback) else { return Ok(()) };
-        let (kind, body) = outcome(&self.name, &job, record, answer, host.now);
+        let Some(url) = request.and_then(|row| Request::callback_of(&row, &sealer, &job)) else { return Ok(()) };
+        let path = record.path.open(&sealer, &job);
+        let (kind, body) = outcome(&self.name, &job, record, &path, answer, host.now);
         let message = Message {
-            job: Some(job),
+            job: Some(job.clone()),
             app: record.app.clone(),
             connection: record.connection.clone(),
             ..message(kind, host.now)
         };
-        self.queue_hook(message, Some(&url), &body, host)
+        // Told again of the same end, which storage may have cut short, it is the same message.
+        let error = record.error.as_deref().unwrap_or_default();
+        let (run, since) = (record.run.to_be_bytes(), record.since.to_be_bytes());
+        let end = digest(&[job.as_bytes(), &run, &since, record.state.as_str().as_bytes(), error.as_bytes()]);
+        let at = record.attempts.last().map_or(record.since, |attempt| attempt.at);
+        self.queue_hook(job_id(at, end), message, Some(&url), &body, host)
     }
 
     /// An alert was raised or cleared: it is said where the policy says.
@@ -99,20 +105,21 @@ impl Desk {
         let body = change.body(&self.name, connection, host.now);
         let kind = if change.raised { "alert.raised" } else { "alert.cleared" };
         let message = Message { connection: connection.to_owned(), ..message(kind.to_owned(), host.now) };
-        self.queue_hook(message, None, &body, host)
+        let mut chance = [0; 16];
+        (host.random)(&mut chance);
+        self.queue_hook(job_id(host.now, u128::from_be_bytes(chance)), message, None, &body, host)
     }
 
     fn queue_hook(
         &mut self,
+        id: u128,
         mut message: Message,
         url: Option<&str>,
         body: &str,
         host: &mut Host<'_>,
     ) -> Result<(), StoreError> {
-        let (mut chance, mut nonce) = ([0; 16], [0; NONCE_BYTES]);
-        (host.random)(&mut chance);
+        let mut nonce = [0; NONCE_BYTES];
         (host.random)(&mut nonce);
-        let id = job_id(host.now, u128::from_be_bytes(chance));
         let text = id_text(id);
         if let Some(url) = url {
             // An address that was admitted is short enough.
@@ -123,7 +130,8 @@ impl Desk {
         if !self.hooks.has_room(app_number(&message.app)) {
             message.error = Some("queue-full".to_owned());
         }
-        host.store.save(Table::WebhookBody, &text, body.as_bytes())?;
+        let Some(body) = seal_body(&self.sealer(host), &text, body) else { return Ok(()) };
+        host.store.save(Table::WebhookBody, &text, &body)?;
         self.store_hook(id, message, host)
     }
 
@@ -146,10 +154,11 @@ impl Desk {
             None if due > now => (Stage::Later, due),
             None => (Stage::Ready, due),
         };
-        self.hooks.put(Entry { id, app: app_number(&message.app), receiver: message.receiver, stage, at });
+        let (app, connection) = (app_number(&message.app), app_number(&message.connection));
+        self.hooks.put(Entry { id, app, connection, receiver: message.receiver, stage, at });
     }
 
-    fn forget_hook(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub(super) fn forget_hook(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let text = id_text(id);
         host.store.remove(Table::WebhookBody, &text)?;
         host.store.remove(Table::Webhook, &text)?;
@@ -173,14 +182,14 @@ impl Desk {
                 self.forget_hook(id, host)?;
                 continue;
             };
-            let url = match self.where_to(&message, &text, host) {
-                Ok(url) => url,
+            let body = open_body(&self.sealer(host), &text, &body).ok_or("request");
+            let (url, body) = match self.where_to(&message, &text, host).and_then(|url| Ok((url, body?))) {
+                Ok(sent) => sent,
                 Err(why) => {
                     self.bury_hook(id, message, why, host)?;
                     continue;
                 }
             };
-            let body = String::from_utf8_lossy(&body).into_owned();
             let seconds = host.now.div_euclid(1_000);
             let callbacks = self.policy.as_ref().and_then(|policy| policy.callbacks.as_ref());
             let signature = callbacks.and_then(|callbacks| sign(&callbacks.secret, &text, seconds, &body));

@@ -10,13 +10,16 @@ mod waits;
 use super::desk::{Desk, Ticket};
 use super::entry::ForJobs;
 use super::errand::{Errand, FRESH_MS, Fetching, Run};
+use super::gate;
 use super::line::Line;
 use super::protocol::{Bearer, Fetch, Reply};
 use super::store::{Host, StoreError, Table};
 use crate::job::index::{DEAD_MS, DONE_MS, Index, Stage};
-use crate::job::record::{MOST_ATTEMPTS, from_row, to_row};
+use crate::job::record::MOST_ATTEMPTS;
+use crate::job::sealed::{Path, Sealer};
 use crate::job::{Answer, Attempt, Record, Request, State, id_text, parse_id};
 use crate::throttle::{Grant, PermitId};
+use std::collections::VecDeque;
 use waits::Waits;
 
 /// An errand that was not taken, or a permit handed back, is tried again after this, milliseconds.
@@ -30,11 +33,16 @@ const SET_BACK_MS: i64 = 1_000;
 /// Jobs that one event moves on, when many are due at once.
 const MOST_AT_A_TIME: usize = 500;
 
+/// Jobs that one event buries: each may take a callback with it.
+const MOST_BURIED: usize = 200;
+
 /// The jobs of a tenant.
 pub(super) struct Jobs {
     pub(super) index: Index,
     /// What is to be handed to Workers: small, since what a job sends is read only as it goes.
-    pending: std::collections::VecDeque<Pending>,
+    pending: VecDeque<Pending>,
+    /// What is to be buried, since its connection or app has gone, and why.
+    doomed: VecDeque<(u128, &'static str)>,
     /// Who waits for a job's end.
     waiting: Waits,
     /// When this life began, Unix ms.
@@ -50,7 +58,14 @@ enum Pending {
 
 impl Jobs {
     pub(super) fn new(now: i64) -> Self {
-        Self { index: Index::default(), pending: Default::default(), waiting: Waits::default(), began: now, seen: now }
+        Self {
+            index: Index::default(),
+            pending: VecDeque::new(),
+            doomed: VecDeque::new(),
+            waiting: Waits::default(),
+            began: now,
+            seen: now,
+        }
     }
 
     /// Makes good a clock that was set back since the last event; by how much.
@@ -174,12 +189,15 @@ impl Desk {
         let text = id_text(id);
         let Some(mut record) = load(host, id)? else { return Ok(None) };
         let request = host.store.load(Table::JobRequest, &text)?;
-        let master = &host.settings.master;
-        let Some(request) = request.and_then(|row| Request::from_row(&row, master, &self.name, &text)) else {
+        let Some(request) = request.and_then(|row| Request::from_row(&row, &self.sealer(host), &text)) else {
             // Sealed under a master key that is listed no more.
             self.bury_job(id, record, "request", host)?;
             return Ok(None);
         };
+        if let Some(why) = gate::bars_job(self, &record, &record.path.open(&self.sealer(host), &text)) {
+            self.bury_job(id, record, why, host)?;
+            return Ok(None);
+        }
         record.state = State::Running;
         record.run = record.run.saturating_add(1);
         record.due = given_up;
@@ -188,6 +206,7 @@ impl Desk {
         }
         record.attempts.push(Attempt { at: host.now, status: 0, error: None });
         self.jobs.index.set_run(id, record.run);
+        self.jobs.index.set_begun(id, true);
         self.store_job(id, &mut record, host)?;
         Ok(Some(Run {
             tenant: self.name.clone(),
@@ -239,7 +258,9 @@ impl Desk {
         record.attempts.pop();
         record.state = State::Queued;
         record.due = host.now.saturating_add(AGAIN_MS);
-        self.store_job(id, &mut record, host)
+        self.store_job(id, &mut record, host)?;
+        self.jobs.index.set_begun(id, record.has_begun());
+        Ok(())
     }
 
     /// A permit that nothing was sent with.
@@ -266,6 +287,9 @@ impl Desk {
                 connections.push(connection);
             }
         }
+        connections.extend(self.bury_some(host)?);
+        connections.sort_unstable();
+        connections.dedup();
         self.jobs.index.compact();
         while let Some(lane) = self.jobs.index.lanes.risen(host.now) {
             if !connections.contains(&lane.connection) {
@@ -286,22 +310,79 @@ impl Desk {
         self.jobs.waiting.remove(ticket)
     }
 
+    /// What seals and opens what is stored of this tenant's jobs.
+    pub(super) fn sealer<'s, 'h: 's>(&'s self, host: &Host<'h>) -> Sealer<'s> {
+        Sealer { master: &host.settings.master, tenant: &self.name, random: host.random }
+    }
+
     /// Stores a job and takes note of where it is.
     fn store_job(&mut self, id: u128, record: &mut Record, host: &mut Host<'_>) -> Result<(), StoreError> {
         record.updated = host.now;
-        host.store.save(Table::Job, &id_text(id), &to_row(record))?;
+        let text = id_text(id);
+        // An earlier release has stored it in clear.
+        if let Path::Clear(path) = &record.path
+            && let Some(sealed) = Path::seal(path, &self.sealer(host), &text)
+        {
+            record.path = sealed;
+        }
+        host.store.save(Table::Job, &text, &record.to_row())?;
+        let ended = self.jobs.index.get(id).is_some_and(|entry| matches!(entry.stage, Stage::Done | Stage::Dead));
         let (stage, at) = stage(record, host.now);
+        if ended && matches!(record.state, State::Queued | State::Running) {
+            // It stands anew in the lane of the limits that count it now.
+            self.jobs.index.remove(id);
+            let mask = self.mask_of(id, record, host);
+            self.note(id, record, mask, host.now);
+            return Ok(());
+        }
         self.jobs.index.set_bytes(id, record.bytes);
         self.jobs.index.set(id, stage, at);
         Ok(())
+    }
+
+    /// When jobs are next to be buried that wait for nothing else, Unix ms: at once, where there are more than one event buries.
+    pub(super) fn next_burial(&mut self) -> Option<i64> {
+        if !self.jobs.doomed.is_empty() {
+            return Some(0);
+        }
+        let (since, _) = self.jobs.index.first_fresh()?;
+        let expire_ms = self.policy.as_ref()?.jobs.expire_ms;
+        Some(since.saturating_add(i64::try_from(expire_ms).unwrap_or(i64::MAX)))
+    }
+
+    /// Buries jobs whose connection or app has gone, and those that have waited too long to begin; as many as one event may. Gives the
+    /// connections that they were for.
+    fn bury_some(&mut self, host: &mut Host<'_>) -> Result<Vec<String>, StoreError> {
+        let mut connections = Vec::new();
+        for _ in 0..MOST_BURIED {
+            if self.next_burial().is_none_or(|at| at > host.now) {
+                break;
+            }
+            let doomed = self.jobs.doomed.pop_front();
+            let expired = || self.jobs.index.first_fresh().map(|(_, id)| (id, "expired"));
+            let Some((id, why)) = doomed.or_else(expired) else { break };
+            // One that is running will say itself how it ends.
+            let Some(entry) = self.jobs.index.get(id).filter(|entry| entry.stage.state() == State::Queued) else {
+                continue;
+            };
+            let lane = self.jobs.index.lanes.get(entry.lane);
+            connections.extend(lane.map(|lane| lane.connection.clone()));
+            match load(host, id)? {
+                Some(record) => self.bury_job(id, record, why, host)?,
+                None => self.forget(id, host)?,
+            }
+        }
+        Ok(connections)
     }
 
     /// A job will not be tried again.
     fn bury_job(&mut self, id: u128, mut record: Record, error: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         record.state = State::Dead;
         record.error = Some(error.to_owned());
-        self.store_job(id, &mut record, host)?;
+        record.updated = host.now;
+        // First the message, then the job: should storage refuse between, the job ends once more.
         self.tell_outcome(id, &record, None, host)?;
+        self.store_job(id, &mut record, host)?;
         self.ended(id, &record, None, host)
     }
 
@@ -375,8 +456,7 @@ impl Jobs {
 
 /// Where a stored job is, and when something happens to it.
 fn stage(record: &Record, now: i64) -> (Stage, i64) {
-    // As long from now as it was from then, if the clock has been set back since.
-    let due = record.due.saturating_sub(record.updated.saturating_sub(now).max(0));
+    let due = back(record.due, record, now);
     match record.state {
         State::Queued if due > now => (Stage::Later, due),
         State::Queued => (Stage::Ready, due),
@@ -386,7 +466,12 @@ fn stage(record: &Record, now: i64) -> (Stage, i64) {
     }
 }
 
+/// A stored time, as long from now as it was from when it was stored, if the clock has been set back since.
+fn back(at: i64, record: &Record, now: i64) -> i64 {
+    at.saturating_sub(record.updated.saturating_sub(now).max(0))
+}
+
 /// What is stored of a job.
 fn load(host: &Host<'_>, id: u128) -> Result<Option<Record>, StoreError> {
-    Ok(host.store.load(Table::Job, &id_text(id))?.and_then(|row| from_row(&row)))
+    Ok(host.store.load(Table::Job, &id_text(id))?.and_then(|row| Record::from_row(&row)))
 }

@@ -264,6 +264,13 @@ impl Line {
     }
 
     /// Which limits count a call: bit i is limit i.
+    pub(super) fn mask_of(&self, method: &str, path: impl FnOnce() -> String) -> u32 {
+        // Most connections have no limit with routes: a job's path, which is sealed, is then left alone.
+        let path = if self.counting.is_routed() { path() } else { String::new() };
+        self.counting.mask(method, &path)
+    }
+
+    /// The same of a path that is at hand.
     pub(super) fn mask(&self, method: &str, path: &str) -> u32 {
         self.counting.mask(method, path)
     }

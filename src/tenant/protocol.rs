@@ -203,7 +203,7 @@ pub struct Ran {
 wire!(struct Ran { settle, job, run, executed, transient, retry_after_ms, rejected, answer });
 
 /// An ask about jobs, by a key whose MAC and expiry are checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct JobsAsk {
     /// What the key says.
     pub claims: Claims,
@@ -219,15 +219,28 @@ pub struct JobsAsk {
 
 wire!(struct JobsAsk { claims, page, origin, own_origin, what });
 
+/// Which jobs are meant: those to which all of it applies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Dead letters alone, and callbacks that could not be delivered among them.
+    pub dead: bool,
+    /// Those in this state.
+    pub state: Option<job::State>,
+    /// Those of this app.
+    pub app: Option<String>,
+    /// Those for this connection.
+    pub connection: Option<String>,
+}
+
+wire!(struct Filter { dead, state, app, connection });
+
 /// What may be asked about jobs. Ids as they were written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum JobsWhat {
     /// Which there are, the newest first.
     List {
-        /// Dead letters alone.
-        dead: bool,
-        /// Those in this state alone.
-        state: Option<job::State>,
+        /// These alone.
+        of: Filter,
         /// So many at most.
         limit: u32,
         /// Those made before this one.
@@ -241,15 +254,26 @@ pub enum JobsWhat {
     Delete(String, bool),
     /// Make a dead letter's call again.
     Replay(String),
-    /// The same for all of them.
-    ReplayAll,
+    /// The same for all of them, of those made before this one; some at a time, the newest first. The reply says how many, and if there
+    /// may be more, before which one to go on.
+    ReplayAll(Option<String>),
+    /// Forget all of these but those that run, in the same way.
+    DeleteAll(Filter, Option<String>),
 }
 
 wire!(enum JobsWhat {
-    0 List { dead, state, limit, after }, 1 Show(a), 2 Answer(a), 3 Delete(a, b), 4 Replay(a), 5 ReplayAll,
+    0 List { of, limit, after }, 1 Show(a), 2 Answer(a), 3 Delete(a, b), 4 Replay(a), 5 ReplayAll(a), 6 DeleteAll(a, b),
 });
 
 impl JobsWhat {
+    /// It is about one job, which the asker names.
+    pub const fn is_of_one(&self) -> bool {
+        match self {
+            Self::Show(_) | Self::Answer(_) | Self::Delete(..) | Self::Replay(_) => true,
+            Self::List { .. } | Self::ReplayAll(_) | Self::DeleteAll(..) => false,
+        }
+    }
+
     /// It changes nothing.
     pub const fn looks(&self) -> bool {
         matches!(self, Self::List { .. } | Self::Show(_) | Self::Answer(_))

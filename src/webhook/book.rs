@@ -50,6 +50,8 @@ pub struct Entry {
     pub id: u128,
     /// The app whose it is, see [`crate::room::app_number`]; 0 for an alert.
     pub app: u64,
+    /// The connection that it is about, by the same number.
+    pub connection: u64,
     /// Whom it goes to, see [`super::receiver`].
     pub receiver: u32,
     /// Where it is.
@@ -105,9 +107,23 @@ impl Book {
 
     /// The dead letters of an app, or of all, made before that one, the oldest first; all for none.
     pub fn dead(&self, app: Option<u64>, before: Option<u128>) -> impl DoubleEndedIterator<Item = u128> {
+        self.dead_of(app, None, before)
+    }
+
+    /// The same of those about one connection, or all.
+    pub fn dead_of(
+        &self,
+        app: Option<u64>,
+        connection: Option<u64>,
+        before: Option<u128>,
+    ) -> impl DoubleEndedIterator<Item = u128> {
         let end = before.map_or(self.entries.len(), |id| self.place(id).unwrap_or_else(|at| at));
         let before = self.entries.get(..end).unwrap_or_default().iter();
-        let own = move |entry: &&Entry| entry.stage == Stage::Dead && app.is_none_or(|app| app == entry.app);
+        let own = move |entry: &&Entry| {
+            entry.stage == Stage::Dead
+                && app.is_none_or(|app| app == entry.app)
+                && connection.is_none_or(|connection| connection == entry.connection)
+        };
         before.filter(own).map(|entry| entry.id)
     }
 

@@ -10,7 +10,8 @@ pub use book::Book;
 pub use record::Message;
 
 use crate::civil::rfc3339;
-use crate::job::{self, Answer, Record, show};
+use crate::job::show::{self, Much};
+use crate::job::{self, Answer, Record};
 use crate::json;
 use crate::json::Value;
 use crate::key::hmac;
@@ -83,9 +84,16 @@ pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64
     }
 }
 
-/// A job's outcome as it is said: its type, and the payload. What would make that too long is left out: first the body of
+/// The outcome of a job, whose path is that one, as it is said: its type, and the payload. What would make that too long is left out: first the body of
 /// the vendor's answer, then the answer, then all but what names the job.
-pub fn outcome(tenant: &str, id: &str, record: &Record, answer: Option<&Answer>, now: i64) -> (String, String) {
+pub fn outcome(
+    tenant: &str,
+    id: &str,
+    record: &Record,
+    path: &str,
+    answer: Option<&Answer>,
+    now: i64,
+) -> (String, String) {
     let kind = ["job.", record.state.as_str()].concat();
     let payload = |mut data: Value| {
         data.set("tenant", tenant);
@@ -93,11 +101,11 @@ pub fn outcome(tenant: &str, id: &str, record: &Record, answer: Option<&Answer>,
     };
     // A body takes at least its own bytes.
     let short = answer.is_none_or(|answer| answer.body.0.len() <= MOST_PAYLOAD);
-    for (answer, bodies) in [(answer, true), (answer, false), (None, false)] {
-        if bodies && !short {
+    for (answer, much) in [(answer, Much::Whole), (answer, Much::NoBody), (None, Much::NoBody)] {
+        if much == Much::Whole && !short {
             continue;
         }
-        let whole = payload(show::document(id, record, answer, bodies, now));
+        let whole = payload(show::document(id, record, path, answer, much, now));
         if whole.len() <= MOST_PAYLOAD {
             return (kind, whole);
         }

@@ -4,6 +4,7 @@
 use crate::civil::rfc3339;
 use crate::job::Attempt;
 use crate::job::record::MOST_ATTEMPTS;
+use crate::job::sealed::Sealer;
 use crate::job::show;
 use crate::json;
 use crate::json::Value;
@@ -81,6 +82,28 @@ pub fn seal_to(master: &Master, nonce: [u8; NONCE_BYTES], tenant: &str, id: &str
 /// What was sealed for that message; none under a master key that is no longer listed.
 pub fn open_to(master: &Master, tenant: &str, id: &str, sealed: &str) -> Option<String> {
     seal::open(master, &Place { tenant, field: &field(id) }, sealed).ok()
+}
+
+/// How a payload begins that is sealed. One of an earlier release is the payload itself, which begins with a brace.
+const SEALED: u8 = 2;
+
+/// A payload to be stored, sealed for that message; none if there is no key to seal with.
+pub fn seal_body(sealer: &Sealer<'_>, id: &str, body: &str) -> Option<Vec<u8>> {
+    let sealed = sealer.seal(&body_field(id), body.as_bytes())?;
+    Some([&[SEALED], sealed.as_slice()].concat())
+}
+
+/// A payload from storage; none under a master key that is no longer listed.
+pub fn open_body(sealer: &Sealer<'_>, id: &str, row: &[u8]) -> Option<String> {
+    let body = match row.split_first() {
+        Some((&SEALED, sealed)) => sealer.open(&body_field(id), sealed)?,
+        _ => row.to_vec(),
+    };
+    String::from_utf8(body).ok()
+}
+
+fn body_field(id: &str) -> String {
+    ["/webhooks/", id, "/body"].concat()
 }
 
 /// A place that no policy has.

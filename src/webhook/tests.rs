@@ -1,5 +1,6 @@
 use super::book::{Entry, FOR_ALERTS, MOST_AT_ONCE, MOST_DEAD, MOST_TO_ONE, MOST_WAITING, Stage};
 use super::*;
+use crate::job::sealed::{Path, Sealer};
 use crate::job::{Attempt, Bytes, State, digest};
 use proptest::prelude::*;
 
@@ -59,9 +60,10 @@ fn record() -> Record {
         app: "sync".to_owned(),
         connection: "crm".to_owned(),
         method: "POST".to_owned(),
-        path: "/x".to_owned(),
+        path: Path::Clear(String::new()),
         urgency: 5,
         created: 1,
+        since: 1,
         updated: 2,
         due: 3,
         state: State::Done,
@@ -84,7 +86,11 @@ fn answer(bytes: usize) -> Answer {
 }
 
 fn said(record: &Record, answer: Option<&Answer>) -> serde_json::Value {
-    let (kind, body) = outcome("acme", "1f", record, answer, 1_781_524_800_000);
+    said_of("/x", record, answer)
+}
+
+fn said_of(path: &str, record: &Record, answer: Option<&Answer>) -> serde_json::Value {
+    let (kind, body) = outcome("acme", "1f", record, path, answer, 1_781_524_800_000);
     assert!(body.len() <= MOST_PAYLOAD, "{}", body.len());
     let said: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(said["type"], kind);
@@ -107,8 +113,8 @@ fn an_outcome_is_the_jobs_document_with_as_much_of_the_answer_as_has_room() {
     }
     let long = Answer { headers: vec![("x".to_owned(), "y".repeat(20_000))], ..answer(1) };
     assert_eq!(said(&record(), Some(&long))["data"].get("response"), None);
-    let dead = Record { state: State::Dead, error: Some("refused".to_owned()), path: "/".repeat(30_000), ..record() };
-    let least = said(&dead, None);
+    let dead = Record { state: State::Dead, error: Some("refused".to_owned()), ..record() };
+    let least = said_of(&"/".repeat(30_000), &dead, None);
     assert_eq!((least["type"].as_str(), least["data"]["error"].as_str()), (Some("job.dead"), Some("refused")));
     assert_eq!(least["data"].get("path"), None);
 }
@@ -144,10 +150,21 @@ fn an_address_opens_for_its_own_message_alone() {
     assert_eq!(record::open_to(&master, "acme", "msg_2", &sealed), None);
 }
 
+#[test]
+fn a_payload_is_stored_sealed_and_one_that_an_earlier_release_has_stored_in_clear_is_read() {
+    let master = crate::key::Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+    let sealer = Sealer { master: &master, tenant: "acme", random: &|bytes| bytes.fill(7) };
+    let row = record::seal_body(&sealer, "msg_1", "{\"hush\":1}").unwrap();
+    assert!(!String::from_utf8_lossy(&row).contains("hush"));
+    assert_eq!(record::open_body(&sealer, "msg_1", &row).as_deref(), Some("{\"hush\":1}"));
+    assert_eq!(record::open_body(&sealer, "msg_2", &row), None);
+    assert_eq!(record::open_body(&sealer, "msg_2", b"{}").as_deref(), Some("{}"));
+}
+
 /// All that may be sent now, each with its receiver.
 /// A message of app 7.
 fn of(id: u128, receiver: u32, stage: Stage, at: i64) -> Entry {
-    Entry { id, app: 7, receiver, stage, at }
+    Entry { id, app: 7, connection: 1, receiver, stage, at }
 }
 
 fn send_all(book: &mut Book) -> Vec<(u128, u32)> {

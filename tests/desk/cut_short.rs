@@ -6,7 +6,7 @@ use crate::rig::Rig;
 use serde_json::{Value, json};
 use sluice::key::Claims;
 use sluice::tenant::desk::Answer;
-use sluice::tenant::protocol::{Admin, Admit, Ask, Fetched, JobsWhat, Reply};
+use sluice::tenant::protocol::{Admin, Admit, Ask, Fetched, Filter, JobsWhat, Reply};
 use sluice::tenant::store::Table;
 use sluice::throttle::Outcome;
 use sluice::vendor::grant::Issued;
@@ -132,7 +132,7 @@ impl Story {
     }
 
     fn jobs(&mut self) -> usize {
-        let list = JobsWhat::List { dead: false, state: None, limit: 1_000, after: None };
+        let list = JobsWhat::List { of: Filter::default(), limit: 1_000, after: None };
         self.rig.jobs(&self.viewer, list).1["items"].as_array().unwrap().len()
     }
 }

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sluice::key::Claims;
 use sluice::tenant::errand::{Delivery, Errand};
-use sluice::tenant::protocol::{Admin, Ask, Delivered, JobsWhat, Reply};
+use sluice::tenant::protocol::{Admin, Ask, Delivered, Filter, JobsWhat, Reply};
 use sluice::tenant::store::Table;
 
 const DAY: i64 = 86_400_000;
@@ -57,7 +57,7 @@ fn answers(rig: &mut Rig, delivery: &Delivery, status: u16) {
 }
 
 fn dead(rig: &mut Rig, claims: &Claims) -> Vec<Value> {
-    let list = JobsWhat::List { dead: true, state: None, limit: 1_000, after: None };
+    let list = JobsWhat::List { of: Filter { dead: true, ..Filter::default() }, limit: 1_000, after: None };
     rig.jobs(claims, list).1["items"].as_array().unwrap().clone()
 }
 
@@ -294,7 +294,7 @@ fn who_may_see_replay_and_delete_what_could_not_be_delivered() {
     let again = delivery(&mut rig).unwrap();
     assert_eq!((&again.id, again.attempt), (&sent.id, 1));
     answers(&mut rig, &again, 410);
-    assert_eq!(rig.jobs(&operator, JobsWhat::ReplayAll), (202, json!({"replayed": 1})));
+    assert_eq!(rig.jobs(&operator, JobsWhat::ReplayAll(None)), (202, json!({"replayed": 1})));
     let again = delivery(&mut rig).unwrap();
     answers(&mut rig, &again, 410);
     assert_eq!(rig.jobs(&operator, JobsWhat::Delete(sent.id.clone(), true)).0, 204);
@@ -317,7 +317,8 @@ fn dead_letters_of_both_kinds_are_one_list_the_newest_first() {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let (status, list) = rig.jobs(&operator, JobsWhat::List { dead: true, state: None, limit: 1, after });
+        let (status, list) =
+            rig.jobs(&operator, JobsWhat::List { of: Filter { dead: true, ..Filter::default() }, limit: 1, after });
         assert_eq!(status, 200);
         seen.extend(list["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
         after = list["next"].as_str().map(str::to_owned);

@@ -6,7 +6,7 @@ use sluice::job::{Answer as Answered, Bytes};
 use sluice::key::Claims;
 use sluice::tenant::desk::{Answer, Ticket};
 use sluice::tenant::errand::{Errand, Run};
-use sluice::tenant::protocol::{Ask, JobsWhat, Keep, Ran, Reply, Sent, Settle};
+use sluice::tenant::protocol::{Ask, Filter, JobsWhat, Keep, Ran, Reply, Sent, Settle};
 use sluice::tenant::store::Table;
 use sluice::throttle::{Outcome, ThrottledBy};
 
@@ -218,7 +218,8 @@ fn what_the_vendor_refuses_for_good_is_a_dead_letter_at_once() {
     report(&mut rig, ran(&run, 400));
     let shown = rig.job(&app, &id);
     assert_eq!((shown["state"].as_str(), shown["error"].as_str()), (Some("dead"), Some("refused")));
-    let (status, list) = rig.jobs(&app, JobsWhat::List { dead: true, state: None, limit: 10, after: None });
+    let (status, list) =
+        rig.jobs(&app, JobsWhat::List { of: Filter { dead: true, ..Filter::default() }, limit: 10, after: None });
     assert_eq!((status, list["items"][0]["id"].as_str()), (200, Some(id.as_str())));
 }
 

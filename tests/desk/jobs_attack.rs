@@ -9,7 +9,7 @@ use crate::rig::Rig;
 use serde_json::{Value, json};
 use sluice::key::Claims;
 use sluice::tenant::errand::{Errand, Run};
-use sluice::tenant::protocol::{Ask, JobsWhat, Ran, Settle};
+use sluice::tenant::protocol::{Ask, Filter, JobsWhat, Ran, Settle};
 use sluice::throttle::Outcome;
 use std::collections::BTreeMap;
 
@@ -210,7 +210,7 @@ fn attack(seed: u64) -> (u32, usize) {
     world.rig.go_to(quiet);
     assert_eq!(world.rig.status()["connections"]["crm"]["in_flight"], 0, "seed {seed}");
     let operator = world.rig.key(json!({"role": "operator"}));
-    let (_, replayed) = world.rig.jobs(&operator, JobsWhat::ReplayAll);
+    let (_, replayed) = world.rig.jobs(&operator, JobsWhat::ReplayAll(None));
     assert_eq!(replayed["replayed"], dead, "seed {seed}");
     while world.is_live() {
         while let Some(errand) = world.rig.next_errand() {
@@ -222,7 +222,9 @@ fn attack(seed: u64) -> (u32, usize) {
             world.rig.go_to(next);
         }
     }
-    let (_, left) = world.rig.jobs(&operator, JobsWhat::List { dead: true, state: None, limit: 1, after: None });
+    let (_, left) = world
+        .rig
+        .jobs(&operator, JobsWhat::List { of: Filter { dead: true, ..Filter::default() }, limit: 1, after: None });
     assert_eq!(left["items"], json!([]), "seed {seed}");
     (world.kills, dead)
 }

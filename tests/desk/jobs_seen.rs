@@ -5,7 +5,7 @@ use crate::rig::{NOON, Rig, policy};
 use serde_json::json;
 use sluice::job::Bytes;
 use sluice::key::Claims;
-use sluice::tenant::protocol::{Ask, JobsWhat, Reply};
+use sluice::tenant::protocol::{Ask, Filter, JobsWhat, Reply};
 use sluice::tenant::store::Table;
 
 #[test]
@@ -45,7 +45,7 @@ fn another_apps_key_and_another_tenants_find_no_job() {
     let (app, other) = (rig.app("sync"), rig.app("other"));
     let id = kept(&mut rig, &app, "free", "GET");
     assert_eq!(rig.jobs(&other, JobsWhat::Show(id.clone())), (404, json!("not-found")));
-    let (_, list) = rig.jobs(&other, JobsWhat::List { dead: false, state: None, limit: 10, after: None });
+    let (_, list) = rig.jobs(&other, JobsWhat::List { of: Filter::default(), limit: 10, after: None });
     assert_eq!(list["items"], json!([]));
     let foreign = Claims { tenant: "other".to_owned(), ..app.clone() };
     assert_eq!(rig.jobs(&foreign, JobsWhat::Show(id.clone())).0, 401);
@@ -63,7 +63,7 @@ fn a_viewer_sees_no_bodies_and_only_an_operator_replays_and_deletes() {
     assert!(rig.job(&viewer, &id)["response"].get("body").is_none());
     assert_eq!(rig.job(&operator, &id)["response"]["body_encoding"], "utf-8");
     assert_eq!(rig.jobs(&viewer, JobsWhat::Answer(id.clone())).0, 403);
-    for what in [|id| JobsWhat::Replay(id), |id| JobsWhat::Delete(id, true), |_| JobsWhat::ReplayAll] {
+    for what in [|id| JobsWhat::Replay(id), |id| JobsWhat::Delete(id, true), |_| JobsWhat::ReplayAll(None)] {
         for key in [&viewer, &app] {
             assert_eq!(rig.jobs(key, what(id.clone())), (403, json!("role")));
         }
@@ -106,7 +106,7 @@ fn all_dead_letters_are_replayed_at_the_rate_the_limits_allow() {
     limited["connections"]["free"]["limits"] =
         json!([{"name": "r", "kind": "rolling_window", "calls": 4, "seconds": 10}]);
     rig.put(&limited);
-    assert_eq!(rig.jobs(&operator, JobsWhat::ReplayAll), (202, json!({"replayed": 30})));
+    assert_eq!(rig.jobs(&operator, JobsWhat::ReplayAll(None)), (202, json!({"replayed": 30})));
     assert!(runs(&mut rig).is_empty(), "the window remembers the thirty");
     rig.go_to(NOON + 10_001);
     assert_eq!(runs(&mut rig).len(), 4);
@@ -125,7 +125,7 @@ fn a_list_goes_on_where_it_ended() {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let (_, list) = rig.jobs(&app, JobsWhat::List { dead: false, state: None, limit: 2, after });
+        let (_, list) = rig.jobs(&app, JobsWhat::List { of: Filter::default(), limit: 2, after });
         seen.extend(list["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()));
         after = list["next"].as_str().map(str::to_owned);
         if after.is_none() {
@@ -133,7 +133,7 @@ fn a_list_goes_on_where_it_ended() {
         }
     }
     assert_eq!(seen, ids, "the newest first");
-    let (status, _) = rig.jobs(&app, JobsWhat::List { dead: false, state: None, limit: 2, after: Some("x".into()) });
+    let (status, _) = rig.jobs(&app, JobsWhat::List { of: Filter::default(), limit: 2, after: Some("x".into()) });
     assert_eq!(status, 400);
 }
 
@@ -144,4 +144,54 @@ fn a_callback_goes_to_the_policys_hosts_alone() {
     keep.request.callback = Some("https://evil.example.com/x".to_owned());
     let Reply::No(no) = rig.now(Ask::Keep(Box::new(keep))) else { panic!() };
     assert_eq!(no.refusal.reason.status(), 400);
+}
+
+#[test]
+fn the_key_of_a_page_reads_a_job_by_its_id_and_lists_none() {
+    const PAGE: Option<&str> = Some("https://www.example.com");
+    let (mut rig, _) = setup();
+    let page = rig.app("form");
+    let mut keep = rig.keep(&page, "crm", "POST");
+    (keep.admit.path, keep.admit.page, keep.admit.origin) = ("/leads".to_owned(), true, PAGE.map(str::to_owned));
+    let id = rig.kept(keep);
+    let run = one_run(&mut rig);
+    report(&mut rig, ran(&run, 400));
+    assert_eq!(rig.jobs_from(&page, PAGE, JobsWhat::Show(id.clone())).1["response"]["body"], "the answer");
+    assert_eq!(rig.jobs_from(&page, PAGE, JobsWhat::Answer(id)).0, 200);
+    for dead in [false, true] {
+        let list = JobsWhat::List { of: Filter { dead, ..Filter::default() }, limit: 10, after: None };
+        assert_eq!(rig.jobs_from(&page, PAGE, list), (403, json!("role")));
+    }
+    assert_eq!(rig.jobs_from(&page, PAGE, JobsWhat::ReplayAll(None)), (403, json!("role")));
+    let list = JobsWhat::List { of: Filter::default(), limit: 10, after: None };
+    assert_eq!(rig.jobs_from(&page, Some("https://evil.example.com"), list), (403, json!("origin")));
+}
+
+#[test]
+fn a_viewer_sees_what_an_answer_is_and_an_operator_all_of_it_but_its_cookies() {
+    let (mut rig, app) = setup();
+    let id = kept(&mut rig, &app, "free", "GET");
+    let run = one_run(&mut rig);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut told = ran(&run, 200);
+    told.answer.as_mut().unwrap().headers = vec![
+        header("content-type", "text/plain"),
+        header("Content-Length", "10"),
+        header("Date", "Mon, 15 Jun 2026 12:00:00 GMT"),
+        header("X-Account", "hush"),
+        header("Set-Cookie", "session=hush-cookie"),
+    ];
+    report(&mut rig, told);
+    let (viewer, operator) = (rig.key(json!({"role": "viewer"})), rig.key(json!({"role": "operator"})));
+    let seen = rig.job(&viewer, &id);
+    let kept =
+        json!([["content-type", "text/plain"], ["Content-Length", "10"], ["Date", "Mon, 15 Jun 2026 12:00:00 GMT"]]);
+    assert_eq!(seen["response"], json!({"status": 200, "headers": kept, "truncated": false}));
+    for key in [&app, &operator] {
+        let seen = rig.job(key, &id);
+        assert_eq!(seen["response"]["headers"][3], json!(["X-Account", "hush"]));
+        assert_eq!(seen["response"]["headers"].as_array().unwrap().len(), 4);
+        assert_eq!(seen["response"]["body"], "the answer");
+    }
+    assert!(!rig.memory.rows.values().any(|row| String::from_utf8_lossy(row).contains("hush-cookie")));
 }

@@ -8,6 +8,7 @@ mod figures;
 mod hooks;
 mod jobs;
 mod jobs_attack;
+mod jobs_kept;
 mod jobs_many;
 mod jobs_seen;
 mod rig;

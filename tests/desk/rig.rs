@@ -25,6 +25,8 @@ pub struct Memory {
     /// How many more rows may be written or removed, tables cleared, until storage refuses; none for all.
     pub operations_left: Option<u32>,
     pub writes: u32,
+    /// Rows read one by one.
+    pub loads: Cell<u32>,
     /// Rows of throttles among them.
     pub throttle_rows: u32,
 }
@@ -44,6 +46,7 @@ impl Memory {
 
 impl Store for Memory {
     fn load(&self, table: Table, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.loads.set(self.loads.get() + 1);
         Ok(self.rows.get(&(table as u8, id.to_owned())).cloned())
     }
 
@@ -188,13 +191,23 @@ impl Rig {
         self.desk.errand_refused(errand, &mut host!(self)).unwrap();
     }
 
+    pub fn try_wake(&mut self) -> Result<(), StoreError> {
+        self.desk.wake(&mut host!(self))
+    }
+
     pub fn wake(&mut self) {
         self.desk.wake(&mut host!(self)).unwrap();
     }
 
     /// Asks about jobs: a status and a document, or the reason of a refusal.
     pub fn jobs(&mut self, claims: &Claims, what: JobsWhat) -> (u16, Value) {
-        let ask = JobsAsk { claims: claims.clone(), page: false, origin: None, own_origin: false, what };
+        self.jobs_from(claims, None, what)
+    }
+
+    /// The same from a page of that origin.
+    pub fn jobs_from(&mut self, claims: &Claims, origin: Option<&str>, what: JobsWhat) -> (u16, Value) {
+        let origin = origin.map(str::to_owned);
+        let ask = JobsAsk { claims: claims.clone(), page: origin.is_some(), origin, own_origin: false, what };
         match self.now(Ask::Jobs(Box::new(ask))) {
             Reply::Document { status, body, .. } => (status, serde_json::from_str(&body).unwrap_or(Value::Null)),
             Reply::No(no) => (no.refusal.reason.status(), json!(no.refusal.reason.as_str())),

@@ -256,6 +256,8 @@ fn every_fault_is_told_by_its_pointer() {
                 "/alerts/dead_letters",
             ],
         ),
+        (json!({"jobs": {"expire_seconds": 0.5, "expires": 1}}), &["/jobs/expires", "/jobs/expire_seconds"]),
+        (json!({"jobs": 7}), &["/jobs"]),
         (
             json!({"alerts": {"daily_used": 0.8, "callback": "https://10.0.0.1/"}}),
             &["/alerts/callback", "/alerts/daily_used"],

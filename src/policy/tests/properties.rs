@@ -11,6 +11,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         "apps",
         "callbacks",
         "alerts",
+        "jobs",
+        "expire_seconds",
         "c",
         "vendor",
         "marketo",

@@ -12,6 +12,7 @@ fn the_contracts_example_is_understood_as_it_is_written() {
     let mut expected = example();
     expected["connections"]["marketo"]["credential"]["client_secret"] = json!("***");
     expected["callbacks"]["secret"] = json!("***");
+    expected["jobs"] = json!({"expire_seconds": 604_800});
     assert_eq!(policy(&example()).understood().known(), expected);
 }
 
@@ -21,6 +22,7 @@ fn only_the_vendor_is_required_and_the_rest_has_defaults() {
     let mut expected = example();
     expected["connections"]["marketo"]["credential"] = json!({"type": "passthrough"});
     expected["apps"] = json!({"a": {"weight": 1}});
+    expected["jobs"] = json!({"expire_seconds": 604_800});
     expected.as_object_mut().expect("an object").remove("callbacks");
     expected["alerts"].as_object_mut().expect("an object").remove("callback");
     // What the profile has beside the example's limits.
@@ -32,12 +34,21 @@ fn only_the_vendor_is_required_and_the_rest_has_defaults() {
     let own = policy(&json!({"connections": {"marketo": marketo}, "apps": {"a": {}}}));
     assert_eq!(own.understood().known(), expected);
     let least = policy(&json!({})).understood().known();
-    assert_eq!(least, json!({"connections": {}, "apps": {}, "alerts": expected["alerts"]}));
+    assert_eq!(least, json!({"connections": {}, "apps": {}, "alerts": expected["alerts"], "jobs": expected["jobs"]}));
     let hubspot = policy(&json!({"connections": {"h": {"vendor": "hubspot"}}}));
     assert_eq!(
         (hubspot.connections["h"].base_url.as_str(), hubspot.connections["h"].share_ppm),
         ("https://api.hubapi.com", 1_000_000)
     );
+}
+
+#[test]
+fn jobs_wait_as_long_as_the_policy_says_and_a_week_where_it_says_nothing() {
+    for (written, seconds) in [(json!({}), json!(604_800)), (json!({"expire_seconds": 1.5}), json!(1.5))] {
+        let own = policy(&json!({"jobs": written}));
+        assert_eq!(own.understood().known()["jobs"]["expire_seconds"], seconds);
+    }
+    assert_eq!(policy(&json!({})).jobs.expire_ms, 604_800_000);
 }
 
 #[test]

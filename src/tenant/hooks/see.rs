@@ -8,6 +8,7 @@ use crate::room::app_number;
 use crate::tenant::desk::{Desk, refused};
 use crate::tenant::protocol::Reply;
 use crate::tenant::store::{Host, StoreError, Table};
+use crate::webhook::record::open_body;
 use crate::webhook::{Message, id_text};
 
 impl Desk {
@@ -33,7 +34,7 @@ impl Desk {
         let text = id_text(id);
         let mut shown = message.document(&text, host.now);
         let body = if bodies { host.store.load(Table::WebhookBody, &text)? } else { None };
-        shown.set_some("body", body.map(|body| String::from_utf8_lossy(&body).into_owned()));
+        shown.set_some("body", body.and_then(|body| open_body(&self.sealer(host), &text, &body)));
         Ok(shown)
     }
 
@@ -47,17 +48,12 @@ impl Desk {
         self.store_hook(id, Message { error: None, tries: 0, due: host.now, ..message }, host)
     }
 
-    /// All of them, as far as their apps have room; how many.
-    pub(in crate::tenant) fn replay_all_hooks(&mut self, host: &mut Host<'_>) -> Result<u64, StoreError> {
-        let dead: Vec<u128> = self.hooks.dead(None, None).collect();
-        let mut replayed = 0_u64;
-        for id in dead {
-            if let Some(message) = load(host, id)?.filter(|message| self.hooks.has_room(app_number(&message.app))) {
-                self.replay_hook(id, message, host)?;
-                replayed = replayed.saturating_add(1);
-            }
+    /// One of all, if its app has room; whether it had.
+    pub(in crate::tenant) fn replay_hook_of_all(&mut self, id: u128, host: &mut Host<'_>) -> Result<bool, StoreError> {
+        match load(host, id)?.filter(|message| self.hooks.has_room(app_number(&message.app))) {
+            Some(message) => self.replay_hook(id, message, host).map(|()| true),
+            None => Ok(false),
         }
-        Ok(replayed)
     }
 
     /// Deletes a dead letter.

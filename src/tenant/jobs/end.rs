@@ -2,8 +2,7 @@
 
 use super::{Desk, load};
 use crate::job::index::Stage;
-use crate::job::record::to_row;
-use crate::job::{Answer, Record, State, id_text, parse_id};
+use crate::job::{Answer, Bytes, Record, State, id_text, parse_id};
 use crate::retry::{self, Because, Next, Tried};
 use crate::tenant::entry::ForJobs;
 use crate::tenant::protocol::Ran;
@@ -99,10 +98,11 @@ impl Desk {
             Some(line) => {
                 let mut random = [0; 8];
                 (host.random)(&mut random);
+                let path = record.path.open(&self.sealer(host), &id_text(id));
                 let tried = Tried {
                     profile: &line.connection.profile,
                     method: &record.method,
-                    path: &record.path,
+                    path: &path,
                     idempotency_key: record.key != 0,
                     unattended: true,
                     made: record.tries,
@@ -130,14 +130,35 @@ impl Desk {
         };
         record.state = if why.is_some() { State::Dead } else { State::Done };
         record.error = why.map(str::to_owned);
-        if let Some(answer) = &answer {
-            let row = to_row(answer);
-            record.bytes = record.bytes.saturating_add(u32::try_from(row.len()).unwrap_or(u32::MAX));
-            record.answered = true;
-            host.store.save(Table::JobAnswer, &id_text(id), &row)?;
-        }
+        // Who waits for the job is answered as a direct caller would be.
+        let waited_for = answer.clone().filter(|_| self.jobs.waiting.has(id));
+        let kept = self.keep_answer(id, &mut record, answer, host)?;
+        record.updated = host.now;
+        // First the message, then the job: should storage refuse between, the job ends once more.
+        self.tell_outcome(id, &record, kept.as_ref(), host)?;
         self.store_job(id, &mut record, host)?;
-        self.tell_outcome(id, &record, answer.as_ref(), host)?;
-        self.ended(id, &record, answer.as_ref(), host)
+        self.ended(id, &record, waited_for.as_ref(), host)
+    }
+
+    /// Stores what the vendor has answered, and gives what is kept of it.
+    fn keep_answer(
+        &self,
+        id: u128,
+        record: &mut Record,
+        answer: Option<Answer>,
+        host: &mut Host<'_>,
+    ) -> Result<Option<Answer>, StoreError> {
+        let Some(mut kept) = answer.map(Answer::without_cookies) else { return Ok(None) };
+        let text = id_text(id);
+        let Some(mut row) = kept.to_row(&self.sealer(host), &text) else { return Ok(None) };
+        if !self.jobs.index.has_bytes(&record.app, row.len() as u64) {
+            // There is no room for its body: what came of the job is kept all the same.
+            kept = Answer { body: Bytes::default(), truncated: true, ..kept };
+            row = kept.to_row(&self.sealer(host), &text).unwrap_or_default();
+        }
+        record.bytes = record.bytes.saturating_add(u32::try_from(row.len()).unwrap_or(u32::MAX));
+        record.answered = true;
+        host.store.save(Table::JobAnswer, &text, &row)?;
+        Ok(Some(kept))
     }
 }

@@ -1,11 +1,10 @@
 //! Taking a job in.
 
-use super::{load, stage};
+use super::{back, load, stage};
 use crate::job::index::{DONE_MS, Entry, Stage};
-use crate::job::record::to_row;
+use crate::job::sealed::Path;
 use crate::job::{Record, State, digest, id_text, job_id};
 use crate::refusal::{Reason, Refusal};
-use crate::seal::NONCE_BYTES;
 use crate::tenant::desk::{Answer, Desk, Ticket, refused};
 use crate::tenant::gate;
 use crate::tenant::protocol::{Keep, Reply};
@@ -78,10 +77,9 @@ impl Desk {
             return Ok(Err(Refusal::new(Reason::KeyReused, detail)));
         }
         let text = id_text(id);
-        let mut nonce = [0; NONCE_BYTES];
-        (host.random)(&mut nonce);
-        let Some(row) = request.to_row(&host.settings.master, nonce, &self.name, &text) else {
-            let detail = "the request's url and headers are longer than the 65,536 bytes that are kept of a job";
+        let sealed = request.to_row(&self.sealer(host), &text).zip(Path::seal(&admit.path, &self.sealer(host), &text));
+        let Some((row, path)) = sealed else {
+            let detail = "the request's url and headers are longer than the 131,072 bytes that are kept of a job";
             return Ok(Err(Refusal::new(Reason::Request, detail)));
         };
         if !self.jobs.index.has_room(&app, row.len() as u64) {
@@ -97,9 +95,10 @@ impl Desk {
             app,
             connection: admit.connection,
             method: admit.method,
-            path: admit.path,
+            path,
             urgency: admit.urgency,
             created: host.now,
+            since: host.now,
             updated: host.now,
             due: host.now,
             state: State::Queued,
@@ -115,7 +114,7 @@ impl Desk {
             answered: false,
         };
         host.store.save(Table::JobRequest, &text, &row)?;
-        host.store.save(Table::Job, &text, &to_row(&record))?;
+        host.store.save(Table::Job, &text, &record.to_row())?;
         self.note(id, &record, mask, host.now);
         Ok(Ok(id))
     }
@@ -126,6 +125,7 @@ impl Desk {
         let lane = index.lanes.lane(&record.connection, &record.app, mask);
         let (stage, at): (Stage, i64) = stage(record, now);
         let Record { run, urgency, key, bytes, .. } = *record;
-        index.insert(Entry { id, stage, at, run, lane, urgency, key, bytes });
+        let (since, begun) = (back(record.since, record, now), record.has_begun());
+        index.insert(Entry { id, stage, at, run, lane, urgency, key, bytes, since, begun });
     }
 }

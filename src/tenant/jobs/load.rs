@@ -1,8 +1,7 @@
 //! Jobs over the object's lives and the policy's changes.
 
 use super::{Desk, Jobs, Pending};
-use crate::job::record::from_row;
-use crate::job::{Record, State, parse_id};
+use crate::job::{Record, State, id_text, parse_id};
 use crate::tenant::store::{Host, StoreError, Table};
 
 /// Rows read at once: a path may be some kilobytes long.
@@ -12,6 +11,7 @@ impl Desk {
     /// Reads what is stored of all jobs, and puts those to rest whose connection or app is no longer in the policy.
     pub(in crate::tenant) fn load_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.jobs.index = Default::default();
+        self.jobs.doomed.clear();
         let mut after = String::new();
         loop {
             let rows = host.store.some(Table::Job, &after, PAGE)?;
@@ -19,10 +19,11 @@ impl Desk {
             after.clone_from(last);
             for (id, row) in rows {
                 // Another release's are left alone.
-                let (Some(id), Some(record)) = (parse_id(&id), from_row::<Record>(&row)) else { continue };
-                self.load_job(id, record, host)?;
+                let (Some(id), Some(record)) = (parse_id(&id), Record::from_row(&row)) else { continue };
+                self.load_job(id, &record, host);
             }
         }
+        self.bury_some(host)?;
         let connections: Vec<String> = self.lines.keys().cloned().collect();
         for connection in connections {
             self.finish(&connection, host)?;
@@ -30,21 +31,25 @@ impl Desk {
         Ok(())
     }
 
-    fn load_job(&mut self, id: u128, record: Record, host: &mut Host<'_>) -> Result<(), StoreError> {
+    fn load_job(&mut self, id: u128, record: &Record, host: &Host<'_>) {
         let line = self.lines.get(&record.connection);
-        let mask = line.map_or(0, |line| line.mask(&record.method, &record.path));
+        let mask = self.mask_of(id, record, host);
         let known = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
         let gone = match (line.is_some(), known) {
             (false, _) => Some("connection"),
             (true, false) => Some("app"),
             (true, true) => None,
         };
-        self.note(id, &record, mask, host.now);
-        match gone {
-            // One that is running will say itself how it ends.
-            Some(gone) if record.state == State::Queued => self.bury_job(id, record, gone, host),
-            _ => Ok(()),
-        }
+        self.note(id, record, mask, host.now);
+        let gone = gone.filter(|_| record.state == State::Queued);
+        self.jobs.doomed.extend(gone.map(|gone| (id, gone)));
+    }
+
+    /// Which limits count a job. Of one that does not wait for them nobody asks, and its path is left sealed.
+    pub(super) fn mask_of(&self, id: u128, record: &Record, host: &Host<'_>) -> u32 {
+        let live = matches!(record.state, State::Queued | State::Running);
+        let line = self.lines.get(&record.connection).filter(|_| live);
+        line.map_or(0, |line| line.mask_of(&record.method, || record.path.open(&self.sealer(host), &id_text(id))))
     }
 
     /// The policy has changed: limits count other calls, connections and apps come and go.

@@ -2,8 +2,9 @@
 
 use super::{Desk, load};
 use crate::job::index::{Entry, Stage};
-use crate::job::record::from_row;
-use crate::job::{Answer, Record, State, id_text, parse_id, show};
+use crate::job::lanes::Lane;
+use crate::job::show::{self, Much};
+use crate::job::{Answer, Record, State, id_text, parse_id};
 use crate::json;
 use crate::json::Value;
 use crate::key::Role;
@@ -12,8 +13,11 @@ use crate::room::app_number;
 use crate::tenant::desk::refused;
 use crate::tenant::gate;
 use crate::tenant::hooks::live_hook;
-use crate::tenant::protocol::{JobsAsk, JobsWhat, Reply};
+use crate::tenant::protocol::{Filter, JobsAsk, JobsWhat, Reply};
 use crate::tenant::store::{Host, StoreError, Table};
+
+/// Jobs that one event replays or deletes; for more, the Worker asks again.
+const MOST_CHANGED: usize = 200;
 
 /// Most jobs of one list.
 const MOST_LISTED: u32 = 1_000;
@@ -30,12 +34,12 @@ impl Desk {
             return Ok(no(Reason::Role, "only an operator's key replays and deletes jobs"));
         }
         let bodies = role != Role::Viewer;
+        let much = if bodies { Much::Whole } else { Much::Viewed };
         let id = match &ask.what {
             JobsWhat::Show(id) | JobsWhat::Answer(id) | JobsWhat::Replay(id) | JobsWhat::Delete(id, _) => id,
-            JobsWhat::List { dead, state, limit, after } => {
-                return self.list_jobs(app.as_deref(), *dead, *state, *limit, after.as_deref(), host);
-            }
-            JobsWhat::ReplayAll => return self.replay_all(host),
+            JobsWhat::List { of, limit, after } => return self.list_jobs(app, of, *limit, after.as_deref(), host),
+            JobsWhat::ReplayAll(after) => return self.replay_all(after.as_deref(), host),
+            JobsWhat::DeleteAll(of, after) => return self.delete_all(of, after.as_deref(), host),
         };
         if let Some(hook) = crate::webhook::parse_id(id) {
             return self.see_hook(hook, app.as_deref(), bodies, &ask.what, host);
@@ -60,7 +64,7 @@ impl Desk {
                 }
                 let record = self.replay(id, record, host)?;
                 self.finish(&connection, host)?;
-                Ok(document(202, show::document(&id_text(id), &record, None, bodies, host.now)))
+                Ok(document(202, self.shown(id, &record, None, much, host)))
             }
             JobsWhat::Delete(_, true) if record.state != State::Dead => Ok(live(&record)),
             JobsWhat::Delete(..) if record.state == State::Running => Ok(live(&record)),
@@ -72,7 +76,7 @@ impl Desk {
             }
             _ => {
                 let answer = self.answer_of(id, host)?;
-                Ok(document(200, show::document(&id_text(id), &record, answer.as_ref(), bodies, host.now)))
+                Ok(document(200, self.shown(id, &record, answer.as_ref(), much, host)))
             }
         }
     }
@@ -109,54 +113,120 @@ impl Desk {
 
     /// The stored answer of a job.
     pub(super) fn answer_of(&self, id: u128, host: &Host<'_>) -> Result<Option<Answer>, StoreError> {
-        Ok(host.store.load(Table::JobAnswer, &id_text(id))?.and_then(|row| from_row(&row)))
+        let text = id_text(id);
+        let row = host.store.load(Table::JobAnswer, &text)?;
+        Ok(row.and_then(|row| Answer::from_row(&row, &self.sealer(host), &text)))
     }
 
-    /// The newest first.
+    /// A job's document.
+    fn shown(&self, id: u128, record: &Record, answer: Option<&Answer>, much: Much, host: &Host<'_>) -> Value {
+        let text = id_text(id);
+        let path = record.path.open(&self.sealer(host), &text);
+        show::document(&text, record, &path, answer, much, host.now)
+    }
+
+    /// Those that are meant, the newest first, made before that one; callbacks among dead letters.
+    fn matching<'s>(&'s self, of: &'s Filter, before: Option<u128>) -> impl Iterator<Item = Found> + 's {
+        let state = |entry: &Entry| {
+            let state = entry.stage.state();
+            of.state.is_none_or(|own| own == state) && (state == State::Dead || !of.dead)
+        };
+        let index = &self.jobs.index;
+        let is = |own: &Option<String>, name: &str| own.as_ref().is_none_or(|own| own == name);
+        let of_lane = move |lane: &Lane| is(&of.app, &lane.app) && is(&of.connection, &lane.connection);
+        let wanted = move |entry: &&Entry| state(entry) && index.lanes.get(entry.lane).is_some_and(of_lane);
+        let mut jobs = index.before(before).rev().filter(wanted).map(|entry| entry.id).peekable();
+        let number = |name: &Option<String>| name.as_deref().map(app_number);
+        let callbacks = of.dead && of.state.is_none_or(|state| state == State::Dead);
+        let hooks = self.hooks.dead_of(number(&of.app), number(&of.connection), before);
+        let mut hooks = hooks.rev().filter(move |_| callbacks).peekable();
+        // The newer of the two.
+        std::iter::from_fn(move || match jobs.peek() < hooks.peek() {
+            true => hooks.next().map(Found::Hook),
+            false => jobs.next().map(Found::Job),
+        })
+    }
+
+    /// The newest first. An app's key sees its own.
     fn list_jobs(
         &self,
-        app: Option<&str>,
-        dead: bool,
-        state: Option<State>,
+        app: Option<String>,
+        of: &Filter,
         limit: u32,
         after: Option<&str>,
         host: &Host<'_>,
     ) -> Result<Reply, StoreError> {
-        let after = match after.map(|after| parse_id(after).or_else(|| crate::webhook::parse_id(after))) {
-            Some(None) => return Ok(no(Reason::Request, "after is the id of a job: take it from next")),
-            Some(id) => id,
-            None => None,
+        let before = match cursor(after) {
+            Ok(before) => before,
+            Err(reply) => return Ok(*reply),
         };
-        let state = if dead { Some(State::Dead) } else { state };
-        let index = &self.jobs.index;
-        let own = |lane: u32| index.lanes.get(lane).is_some_and(|lane| app.is_none_or(|app| app == lane.app));
-        let mut items = Vec::new();
-        let mut last = None;
-        let mut more = false;
+        let strange = app.as_ref().is_some_and(|app| of.app.as_ref().is_some_and(|other| other != app));
+        let of = Filter { app: app.or_else(|| of.app.clone()), ..of.clone() };
         let most = usize::try_from(limit.clamp(1, MOST_LISTED)).unwrap_or(1);
-        let wanted = |entry: &&Entry| state.is_none_or(|state| entry.stage.state() == state) && own(entry.lane);
-        let mut jobs = index.before(after).rev().filter(wanted).map(|entry| entry.id).peekable();
-        let mut hooks = self.hooks.dead(app.map(app_number), after).rev().filter(|_| dead).peekable();
-        loop {
-            // The newer of the two.
-            let hook = jobs.peek() < hooks.peek();
-            let Some(id) = (if hook { hooks.next() } else { jobs.next() }) else { break };
-            let text = if hook { crate::webhook::id_text(id) } else { id_text(id) };
-            let item = match hook {
-                true => self.hook_of(id, app, host)?.map(|message| message.document(&text, host.now)),
-                false => load(host, id)?.map(|record| show::document(&text, &record, None, false, host.now)),
+        let mut found = self.matching(&of, before).filter(|_| !strange);
+        let (mut items, mut last) = (Vec::new(), None);
+        // No more is read of storage than is shown.
+        for one in found.by_ref().take(most) {
+            let item = match one {
+                Found::Job(id) => load(host, id)?.map(|record| self.shown(id, &record, None, Much::NoBody, host)),
+                Found::Hook(id) => {
+                    let message = self.hook_of(id, of.app.as_deref(), host)?;
+                    message.map(|message| message.document(&one.text(), host.now))
+                }
             };
-            let Some(item) = item else { continue };
-            if items.len() >= most {
-                more = true;
-                break;
-            }
-            items.push(item);
-            last = Some(text);
+            items.extend(item);
+            last = Some(one.text());
         }
+        let more = found.next().is_some();
         let mut list = json!({ "items": items });
         list.set_some("next", last.filter(|_| more));
         Ok(document(200, list))
+    }
+
+    /// So many of those that are meant as one event may change, and how to go on where there are more.
+    fn slice(&self, of: &Filter, before: Option<u128>, may: impl Fn(&Found) -> bool) -> (Vec<Found>, Option<String>) {
+        let mut found = self.matching(of, before).filter(may);
+        let some: Vec<Found> = found.by_ref().take(MOST_CHANGED).collect();
+        let next = some.last().map(Found::text).filter(|_| found.next().is_some());
+        (some, next)
+    }
+
+    /// Forgets all that are meant, but for jobs that run.
+    fn delete_all(&mut self, of: &Filter, after: Option<&str>, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+        let before = match cursor(after) {
+            Ok(before) => before,
+            Err(reply) => return Ok(*reply),
+        };
+        let index = &self.jobs.index;
+        let runs = |id: u128| index.get(id).is_some_and(|entry| entry.stage == Stage::Running);
+        let (some, next) = self.slice(of, before, |found| !matches!(found, Found::Job(id) if runs(*id)));
+        let mut connections = Vec::new();
+        for found in &some {
+            match *found {
+                Found::Job(id) => {
+                    connections.extend(self.connection_of(id));
+                    self.forget(id, host)?;
+                }
+                Found::Hook(id) => self.forget_hook(id, host)?,
+            }
+        }
+        self.jobs.index.compact();
+        self.finish_all(connections, host)?;
+        let mut told = json!({ "deleted": some.len() as u64 });
+        told.set_some("next", next);
+        Ok(document(200, told))
+    }
+
+    /// The connection that a job is for.
+    fn connection_of(&self, id: u128) -> Option<String> {
+        let lane = self.jobs.index.get(id).and_then(|entry| self.jobs.index.lanes.get(entry.lane));
+        lane.map(|lane| lane.connection.clone())
+    }
+
+    fn finish_all(&mut self, mut connections: Vec<String>, host: &mut Host<'_>) -> Result<(), StoreError> {
+        connections.sort_unstable();
+        connections.dedup();
+        connections.iter().try_for_each(|connection| self.finish(connection, host))
     }
 
     /// A dead letter is queued again, with all its attempts before it.
@@ -165,6 +235,7 @@ impl Desk {
         record.tries = 0;
         record.error = None;
         record.due = host.now;
+        record.since = host.now;
         if std::mem::take(&mut record.answered) {
             // What remains is its request.
             let text = id_text(id);
@@ -177,24 +248,64 @@ impl Desk {
     }
 
     /// All dead letters of connections and apps that the policy has: they go as the limits let them.
-    fn replay_all(&mut self, host: &mut Host<'_>) -> Result<Reply, StoreError> {
-        let dead: Vec<u128> =
-            self.jobs.index.iter().filter(|entry| entry.stage == Stage::Dead).map(|entry| entry.id).collect();
+    fn replay_all(&mut self, after: Option<&str>, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+        let before = match cursor(after) {
+            Ok(before) => before,
+            Err(reply) => return Ok(*reply),
+        };
+        let (some, next) = self.slice(&Filter { dead: true, ..Filter::default() }, before, |_| true);
         let mut replayed = 0_u64;
-        for id in dead {
-            let Some(record) = load(host, id)? else { continue };
-            let app = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
-            if app && self.lines.contains_key(&record.connection) {
-                self.replay(id, record, host)?;
-                replayed = replayed.saturating_add(1);
-            }
+        let mut connections = Vec::new();
+        for found in &some {
+            let replays = match *found {
+                Found::Job(id) => match load(host, id)? {
+                    Some(record) if self.has_place_for(&record) => {
+                        connections.push(record.connection.clone());
+                        self.replay(id, record, host)?;
+                        true
+                    }
+                    _ => false,
+                },
+                Found::Hook(id) => self.replay_hook_of_all(id, host)?,
+            };
+            replayed = replayed.saturating_add(replays.into());
         }
-        let connections: Vec<String> = self.lines.keys().cloned().collect();
-        for connection in connections {
-            self.finish(&connection, host)?;
+        self.finish_all(connections, host)?;
+        let mut told = json!({ "replayed": replayed });
+        told.set_some("next", next);
+        Ok(document(202, told))
+    }
+
+    /// Whether the policy has a job's app and connection.
+    fn has_place_for(&self, record: &Record) -> bool {
+        let app = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
+        app && self.lines.contains_key(&record.connection)
+    }
+}
+
+/// A job, or a callback that could not be delivered.
+enum Found {
+    Job(u128),
+    Hook(u128),
+}
+
+impl Found {
+    /// Its id as it is written.
+    fn text(&self) -> String {
+        match *self {
+            Self::Job(id) => id_text(id),
+            Self::Hook(id) => crate::webhook::id_text(id),
         }
-        replayed = replayed.saturating_add(self.replay_all_hooks(host)?);
-        Ok(document(202, json!({ "replayed": replayed })))
+    }
+}
+
+/// The id before which a list goes on; all for none.
+fn cursor(after: Option<&str>) -> Result<Option<u128>, Box<Reply>> {
+    let id = after.map(|after| parse_id(after).or_else(|| crate::webhook::parse_id(after)));
+    match id {
+        Some(None) => Err(Box::new(no(Reason::Request, "after is the id of a job: take it from next"))),
+        Some(id) => Ok(id),
+        None => Ok(None),
     }
 }
 

@@ -22,6 +22,11 @@ impl Waits {
         self.tickets.len()
     }
 
+    /// Whether somebody waits for the end of this job.
+    pub(super) fn has(&self, id: u128) -> bool {
+        self.jobs.get(id).is_some()
+    }
+
     /// A caller waits for a job until then, Unix ms.
     pub(super) fn add(&mut self, ticket: Ticket, id: u128, until: i64) {
         self.tickets.insert(ticket.0, (id, until));

@@ -21,25 +21,25 @@ tests![
 ];
 
 /// Has a call kept; its id.
-async fn kept(tenant: &Tenant, ask: Ask) -> String {
+pub async fn kept(tenant: &Tenant, ask: Ask) -> String {
     let answer = tenant.send(&ask.with("Prefer", "respond-async")).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     assert_eq!(answer.header("preference-applied"), Some("respond-async"));
     id_of(&answer)
 }
 
-fn id_of(answer: &Answer) -> String {
+pub fn id_of(answer: &Answer) -> String {
     answer.header("location").and_then(|location| location.rsplit_once("/jobs/")).expect("a Location").1.to_owned()
 }
 
-async fn job(tenant: &Tenant, key: &str, id: &str) -> Value {
+pub async fn job(tenant: &Tenant, key: &str, id: &str) -> Value {
     let answer = tenant.send(&Ask::get(&format!("/jobs/{id}")).key(key)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
 
 /// The job, once it has ended; at most after a minute.
-async fn ended(tenant: &Tenant, key: &str, id: &str) -> Value {
+pub async fn ended(tenant: &Tenant, key: &str, id: &str) -> Value {
     let began = Instant::now();
     loop {
         let shown = job(tenant, key, id).await;

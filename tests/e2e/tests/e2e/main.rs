@@ -30,6 +30,7 @@ mod headers;
 mod hosts;
 mod idle;
 mod jobs;
+mod jobs_kept;
 mod keys;
 mod leaks;
 mod limits;
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
 fn tests() -> Vec<Test> {
     [
         jobs::tests(),
+        jobs_kept::tests(),
         callbacks::tests(),
         outage::tests(),
         daily::tests(),

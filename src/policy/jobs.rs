@@ -1,0 +1,35 @@
+//! What becomes of jobs that wait.
+
+use super::read::At;
+use crate::json;
+use crate::json::{Value, decimal};
+
+/// The longest that a job may wait for its first attempt, milliseconds: a year.
+const MOST_EXPIRE_MS: u64 = 31_536_000_000;
+
+/// How long jobs are kept waiting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobsRule {
+    /// A job that has not begun so long after it was taken or replayed is a dead letter, milliseconds.
+    pub expire_ms: u64,
+}
+
+impl Default for JobsRule {
+    fn default() -> Self {
+        Self { expire_ms: 604_800_000 }
+    }
+}
+
+impl JobsRule {
+    pub(super) fn to_json(&self) -> Value {
+        json!({"expire_seconds": decimal(self.expire_ms, 3)})
+    }
+
+    pub(super) fn read(at: &At<'_>) -> Option<Self> {
+        let fields = at.object(&["expire_seconds"])?;
+        let default = Self::default();
+        let expire =
+            fields.get("expire_seconds").map_or(Some(default.expire_ms), |at| at.number(3, 1_000..=MOST_EXPIRE_MS));
+        Some(Self { expire_ms: expire? })
+    }
+}
