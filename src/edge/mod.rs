@@ -26,7 +26,7 @@ mod tenants;
 mod token;
 mod upload;
 
-use crate::http::{Address, Target, is_preflight, parse_target, preflight};
+use crate::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
 use crate::json::Value;
 use crate::platform::{self, Context};
 use crate::refusal::{Reason, Refusal};
@@ -50,6 +50,9 @@ use web_sys::Request;
 pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promise, JsValue> {
     let incoming = Rc::new(Incoming::read(&request)?);
     let here = Installation::of(env);
+    if let Some(reply) = in_clear(&request, &here, &incoming) {
+        return Ok(platform::promise(async move { reply.into_response(incoming.origin()).map(JsValue::from) }));
+    }
     // What most requests are has one future to its end, and none to wait for that.
     if let Some(keys) = throttled(&here, &incoming) {
         return Ok(call::throttled(here, keys, request, &context, incoming));
@@ -58,6 +61,32 @@ pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promis
         let reply = route(here, request, &context, &incoming).await;
         reply.into_response(incoming.origin()).map(JsValue::from)
     }))
+}
+
+/// The answer to a request that has crossed the network over plain HTTP, where it is not to be heard. The platform tells of every request
+/// that has come to its edge how it came; nobody tells a local run.
+fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Option<Reply> {
+    if !incoming.url.starts_with("http://")
+        || incoming.header(STAMP).is_some()
+        || is_preflight(&incoming.method, &incoming.headers)
+    {
+        return None;
+    }
+    let is_public = js_sys::Reflect::get(request, &JsValue::from_str("cf")).is_ok_and(|cf| cf.is_object());
+    if !is_public {
+        return None;
+    }
+    let target = parse_target(&incoming.url, here.host_suffix.as_deref()).ok()?;
+    let has_credential = ["authorization", "sluice-key", "sec-websocket-protocol"];
+    let has_credential = has_credential.iter().any(|name| incoming.header(name).is_some());
+    match crossing(&incoming.method, &target, has_credential) {
+        Crossing::Passes => None,
+        Crossing::Moves(to) => Some(Reply::Own(Answer::empty(308).with("Location", to))),
+        Crossing::Refused => {
+            let detail = "this came over plain http, where anybody on the way can read a key: use https, and replace any key that was sent";
+            Some(Refusal::new(Reason::Https, detail).into())
+        }
+    }
 }
 
 /// Whether it is a call to a vendor; then the keys.
