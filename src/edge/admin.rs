@@ -118,7 +118,8 @@ const fn action(admin: &Admin) -> Option<&'static str> {
     }
 }
 
-async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refusal> {
+/// The whole body of a call, as text.
+pub async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refusal> {
     if !incoming.has_body() {
         return Err(Refusal::new(Reason::Request, "this call needs a body of json"));
     }

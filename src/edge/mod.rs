@@ -16,6 +16,7 @@ mod installation;
 mod jobs;
 mod keep;
 mod known;
+mod operate;
 mod page;
 mod permit;
 mod record;
@@ -135,6 +136,7 @@ async fn route(here: Rc<Installation>, request: Request, context: &Context, inco
         | Address::DeadLetter(_)
         | Address::Replay(_)
         | Address::ReplayAll => Box::pin(jobs::serve(&here, &keys, incoming, &target)),
+        Address::Pause(_) | Address::Resume(_) => Box::pin(operate::serve(&here, &keys, &request, incoming, &target)),
         _ => {
             let detail = "nothing is at this address yet: see the readme for those there are";
             return Refusal::new(Reason::NotFound, detail).into();

@@ -165,6 +165,8 @@ impl Desk {
                 reply
             }
             Ask::Directory(directory) => list(directory, host)?,
+            Ask::Readable => Reply::Done,
+            Ask::Operate(ask) => self.operate(*ask, host)?,
         };
         Ok(Answer::Now(reply))
     }

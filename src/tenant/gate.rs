@@ -72,6 +72,17 @@ pub(super) fn may_see_jobs(desk: &Desk, ask: &JobsAsk, now: i64) -> Result<(), R
     if ask.own_origin && ask.page { Ok(()) } else { from_there(app, ask.page, ask.origin.as_ref()) }
 }
 
+/// Whether a key may pause and resume.
+pub(super) fn may_operate(desk: &Desk, claims: &Claims, now: i64) -> Result<(), Refusal> {
+    listed(desk, claims, now)?;
+    match claims.role {
+        Role::Operator => Ok(()),
+        _ => {
+            Err(Refusal::new(Reason::Role, "only an operator's key pauses and resumes: ask the administrator for one"))
+        }
+    }
+}
+
 /// The refusal of a connection that the tenant does not have.
 pub(super) fn unknown(connection: &str) -> Refusal {
     Refusal::new(Reason::ConnectionUnknown, format!("the tenant has no connection {connection}: see its policy"))

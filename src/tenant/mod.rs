@@ -18,6 +18,7 @@ mod line;
 mod live;
 #[cfg(target_arch = "wasm32")]
 mod object;
+mod pauses;
 pub mod protocol;
 mod removed;
 #[cfg(target_arch = "wasm32")]

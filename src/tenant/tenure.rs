@@ -123,6 +123,7 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     (desk.keys, desk.removed) = (Map::new(), Map::new());
     desk.remove_jobs(host)?;
     desk.remove_hooks(host)?;
+    Desk::remove_pauses(host)?;
     desk.sweep(host)?;
     host.store.remove(Table::Policy, "")?;
     host.store.remove(Table::Policy, NAME)?;

@@ -32,6 +32,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod observe;
+mod operate;
 mod outage;
 mod paths;
 mod pause;
@@ -110,6 +111,8 @@ fn tests() -> Vec<Test> {
         usage::tests(),
         admin::tests(),
         keys::tests(),
+        installation::tests(),
+        operate::tests(),
         browser::tests(),
         headers::tests(),
         hosts::tests(),
