@@ -141,6 +141,7 @@ async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol
     }
     let reply = tenants::ask(here, tenant, &Ask::Admin(admin)).await?.reply;
     let done = matches!(reply, protocol::Reply::Document { .. });
+    // One whose stored policy cannot be read is there all the same.
     let absent = match (puts, done) {
         (true, false) => !exists(here, tenant).await?,
         _ => deletes && done,
@@ -153,5 +154,5 @@ async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol
 
 async fn exists(here: &Installation, tenant: &str) -> Result<bool, Refusal> {
     let asked = tenants::ask(here, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
-    Ok(matches!(asked.reply, protocol::Reply::Document { .. }))
+    Ok(!matches!(asked.reply, protocol::Reply::No(no) if no.refusal.reason == Reason::NotFound))
 }

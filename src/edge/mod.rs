@@ -16,6 +16,7 @@ mod installation;
 mod jobs;
 mod keep;
 mod known;
+mod lost;
 mod operate;
 mod page;
 mod permit;

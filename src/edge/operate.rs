@@ -5,7 +5,7 @@ use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::status::own_key;
-use super::{admin, allows, tenants};
+use super::{admin, allows, lost, tenants};
 use crate::http::{Address, Target};
 use crate::key::{Claims, Role};
 use crate::refusal::{Reason, Refusal};
@@ -30,7 +30,7 @@ pub async fn serve(
     };
     let claims = match own_key(incoming).and_then(|key| open_key(keys, key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return refusal.into(),
+        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
     };
     match order(here, request, incoming, claims, (connection, resumes)).await {
         Ok(reply) => reply,

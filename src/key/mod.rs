@@ -9,7 +9,7 @@ mod master;
 
 use crate::wire::wire;
 pub use admin::{AdminFault, AdminTokens};
-pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, open};
+pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, claimed_tenant, open};
 pub use errand::{is_stamp, is_stamped, stamp};
 pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
 pub use guesses::{Guesses, Source};

@@ -118,6 +118,7 @@ impl Line {
             bodies,
         };
         line.load_pauses(host)?;
+        line.reseal_access(host)?;
         Ok(Some(line))
     }
 

@@ -21,6 +21,7 @@ mod object;
 mod pauses;
 pub mod protocol;
 mod removed;
+mod reseal;
 #[cfg(target_arch = "wasm32")]
 mod sqlite;
 mod status;

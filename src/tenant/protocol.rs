@@ -127,9 +127,11 @@ pub enum Directory {
     Remove(String),
     /// All names.
     List,
+    /// Whether there is a tenant of that name. Answered with [`Reply::Done`] if so.
+    Has(String),
 }
 
-wire!(enum Directory { 0 Add(a), 1 Remove(a), 2 List });
+wire!(enum Directory { 0 Add(a), 1 Remove(a), 2 List, 3 Has(a) });
 
 /// An administrator's call.
 #[derive(Debug)]

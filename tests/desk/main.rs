@@ -10,6 +10,7 @@ mod jobs;
 mod jobs_attack;
 mod jobs_many;
 mod jobs_seen;
+mod masters;
 mod pauses;
 mod rig;
 mod sums;

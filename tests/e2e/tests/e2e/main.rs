@@ -28,6 +28,7 @@ mod gone;
 mod headers;
 mod hosts;
 mod idle;
+mod installation;
 mod jobs;
 mod keys;
 mod limits;
