@@ -9,6 +9,8 @@ mod facts;
 mod fields;
 #[path = "src/json/mod.rs"]
 mod json;
+#[path = "src/vendor/profile/names.rs"]
+mod names;
 #[path = "src/vendor/profile/read.rs"]
 mod read;
 #[path = "src/vendor/profile/table.rs"]

@@ -12,12 +12,14 @@ import { SHIPPED } from './lib/wasm.mjs';
 import { startWorkerd } from './lib/workerd.mjs';
 import { setUp } from './setup.mjs';
 
-const USAGE = `npm start -- [--port 8787] [--persist DIR] [--no-demo] [--vars KEY=VALUE]…
+const USAGE = `npm start -- [--port 8787] [--persist DIR] [--no-demo] [--vars KEY[=VALUE]]…
 
   --port N           port to listen on (8787; 0 picks a free one)
   --persist DIR      where storage and a generated MASTER_KEY are kept (.sluice in the checkout)
   --no-demo          no mock vendors, no tenant "demo"
-  --vars KEY=VALUE   a setting, such as ADMIN_TOKEN; repeatable; beats .dev.vars
+  --vars KEY=VALUE   a setting; repeatable; beats .dev.vars
+  --vars KEY         the same, with the value of the environment's variable KEY: for secrets, since npm prints the
+                     command line, and any user of this machine can list it
   --verbose          workerd's own messages too`;
 
 const ANSWERS_WITHIN_MS = 30_000;
@@ -35,15 +37,20 @@ function options() {
   });
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port > 65535) throw new Error(`--port ${values.port} is not a port: give a number from 0 to 65535`);
-  const given = values.vars.map((pair) => {
-    const at = pair.indexOf('=');
-    if (at < 1) throw new Error(`--vars ${pair} has no name and value: write KEY=VALUE`);
-    return [pair.slice(0, at), pair.slice(at + 1)];
-  });
+  const given = values.vars.map(setting);
   // npm runs scripts in the checkout; a relative folder is meant from where the caller is.
   const from = process.env.npm_lifecycle_event === 'start' ? process.env.INIT_CWD : undefined;
   const persist = resolve(from ?? '.', values.persist);
   return { port, persist, demo: !values['no-demo'], verbose: values.verbose, help: values.help, given: Object.fromEntries(given) };
+}
+
+/** The name and value of one `--vars`. What is wrong with it is said without repeating it: it may be a secret. */
+function setting(given, at) {
+  const [name, ...value] = given.split('=');
+  if (!/^[A-Za-z_]\w*$/.test(name)) throw new Error(`the ${at + 1}. --vars has no name: write KEY=VALUE, or KEY for the environment's variable of that name`);
+  if (value.length) return [name, value.join('=')];
+  if (process.env[name] === undefined) throw new Error(`--vars ${name} has no value and the environment has no ${name}: write ${name}=VALUE, or set the variable`);
+  return [name, process.env[name]];
 }
 
 /** The Worker's settings: what was given, and what an instance cannot do without. An empty value is one that is not set. */

@@ -119,6 +119,17 @@ pub fn open_bytes(master: &Master, place: &Place<'_>, bytes: &[u8]) -> Result<Ve
     cipher(key).decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &aad }).map_err(|_| SealFault::Broken)
 }
 
+/// Whether anything in a row was sealed under another key than the one in force.
+pub fn is_stale(master: &Master, row: &[u8]) -> bool {
+    // Six characters hold the version and all but the last four bits of the id, which tells at most eight keys apart.
+    const TOLD_BY: usize = 6;
+    let Some((id, _)) = master.sealing() else { return false };
+    let current = URL_SAFE_NO_PAD.encode([&[VERSION], id.as_slice()].concat());
+    let (mark, current) = (MARK.as_bytes(), current.as_bytes().get(..TOLD_BY));
+    let starts = row.windows(mark.len()).enumerate().filter(|(_, bytes)| *bytes == mark);
+    starts.map(|(at, _)| at.saturating_add(mark.len())).any(|at| row.get(at..at.saturating_add(TOLD_BY)) != current)
+}
+
 fn cipher(key: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
 }
@@ -178,6 +189,23 @@ mod tests {
         assert_eq!(open(&master(&[2]), &PLACE, &sealed), Err(SealFault::UnknownKey));
         let newer = seal(&master(&[2, 1]), [9; 12], &PLACE, "s3cret").expect("sealed");
         assert_eq!(open(&master(&[2]), &PLACE, &newer).as_deref(), Ok("s3cret"));
+    }
+
+    #[test]
+    fn a_row_is_stale_that_holds_anything_of_an_older_key() {
+        let old = seal(&master(&[1]), [9; 12], &PLACE, "s3cret").expect("sealed");
+        let new = seal(&master(&[2]), [9; 12], &PLACE, "s3cret").expect("sealed");
+        for (row, expected) in [
+            (String::new(), false),
+            (format!("{{\"token\":\"{new}\"}}"), false),
+            (format!("{{\"token\":\"{old}\"}}"), true),
+            (format!("{new} {old} {new}"), true),
+            (format!("{new}{new}"), false),
+            ("sealed:".to_owned(), true),
+        ] {
+            assert_eq!(is_stale(&master(&[2, 1]), row.as_bytes()), expected, "{row}");
+        }
+        assert!(!is_stale(&master(&[1, 2]), old.as_bytes()));
     }
 
     #[test]

@@ -46,7 +46,8 @@ export function nextChange(status, now) {
   let soonest = Infinity;
   for (const connection of Object.values(status.connections)) {
     if (!isObject(connection)) continue;
-    const times = [connection.paused_until, ...list(connection.limits).map((limit) => limit?.reset_at)];
+    const pauses = objects(Array.isArray(connection.pauses) ? connection.pauses : [connection.paused]);
+    const times = [connection.paused_until, ...pauses.map((pause) => pause.until), ...list(connection.limits).map((limit) => limit?.reset_at)];
     for (const time of times) {
       const ahead = parseTime(time) - now;
       if (ahead > 0 && ahead < soonest) soonest = ahead;
@@ -68,7 +69,8 @@ function readConnection(value) {
 
 function connectionRow(name, connection, now, zone) {
   const pausedUntil = parseTime(connection.paused_until);
-  const { state, word } = connectionState(connection, pausedUntil, now);
+  const pauses = operatorPauses(connection, now);
+  const { state, word } = connectionState(connection, pauses.some(({ app }) => !app) ? Infinity : pausedUntil, now);
   const limits = uniqueKeys(connection.limits.map((limit) => limitRow(limit, now, zone)));
   const day = today(connection, now, zone);
   return {
@@ -81,7 +83,7 @@ function connectionRow(name, connection, now, zone) {
     state,
     word,
     figures: [...figures(connection), day],
-    notes: notes(connection, pausedUntil, now, zone),
+    notes: [...pauses.map((pause) => pauseNote(pause, now, zone)), ...notes(connection, pausedUntil, now, zone)],
     limits,
     hour: hourOf(connection),
     hourLine: hourLine(connection),
@@ -135,6 +137,21 @@ function lasts(daily, used, limit, now, zone) {
   if (daily.projected_exhaustion_at === undefined) return used > 0 && used < limit ? "the day" : "";
   const end = parseTime(daily.projected_exhaustion_at);
   return end > now ? `until ${moment(end, now, zone)}` : "";
+}
+
+/** What an operator has paused and that is not over: `{app, until, by, reason}`, with the end of one that has none as Infinity. */
+function operatorPauses(connection, now) {
+  const all = Array.isArray(connection.pauses) ? connection.pauses : [connection.paused];
+  return objects(all)
+    .map(({ app, until, by, reason }) => ({ app: app === undefined ? "" : text(app), until: until === undefined ? Infinity : parseTime(until), by, reason }))
+    .filter(({ until }) => until > now);
+}
+
+function pauseNote({ app, until, by, reason }, now, zone) {
+  const what = app ? `App ${app} paused` : "Paused";
+  const end = until === Infinity ? "until it is resumed" : `until ${moment(until, now, zone)}`;
+  const why = typeof reason === "string" && reason !== "" ? `: ${text(reason)}` : "";
+  return { key: `paused ${app}`, text: `${what} ${end} by an operator's key, ${text(by)}${why}.` };
 }
 
 function notes(connection, pausedUntil, now, zone) {

@@ -112,7 +112,7 @@ async function nodeTests(folder, env = {}) {
 async function page() {
   const chromium = await findChromium();
   const persist = mkdtempSync(join(tmpdir(), 'sluice-page-'));
-  const token = ['--vars', 'ADMIN_TOKEN=of-the-page-tests', '--vars', 'ALLOW_LOOPBACK_VENDORS=true', '--persist', persist];
+  const token = ['--vars', 'ADMIN_TOKEN=of-the-page-tests-alone', '--vars', 'ALLOW_LOOPBACK_VENDORS=true', '--persist', persist];
   let demo = await startInstance(['--port', '0', ...token], BUILD);
   const { url } = demo;
   // The page's test asks here for a restart at the same address; keys stay, so it is no demo that starts.

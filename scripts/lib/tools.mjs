@@ -1,18 +1,17 @@
 // The tools that turn Rust's Wasm into a Worker: worker-build, and the wasm-bindgen of Cargo.lock's version.
 //
-// wasm-opt and esbuild come from npm in the very versions that worker-build would fetch for itself; wasm-bindgen is fetched
-// as a ready binary where that works, and compiled where not.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+// wasm-opt and esbuild come from npm in the very versions that worker-build would fetch for itself. worker-build and wasm-bindgen are
+// compiled from their source in Cargo's registry, whose index has a checksum of every crate that Cargo checks: what builds the Worker has
+// the same origin as what it is built from. A ready binary of a release page would be quicker by a minute, once, with nothing to hold it to.
+import { existsSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { writeFile } from 'node:fs/promises';
 import { installDebian } from './debian.mjs';
 import { cache, lockedVersion } from './places.mjs';
 import { ask, must, run } from './processes.mjs';
-import { say, step } from './say.mjs';
+import { step } from './say.mjs';
 
 export const WORKER_BUILD = '0.8.7';
-const FETCH_MS = 20_000;
 
 /** Where a tool of a version is kept. */
 export const toolHome = (name, version) => join(cache, 'tools', `${name}-${version}`);
@@ -41,9 +40,7 @@ async function installWasmBindgen(rust, version) {
   const binary = join(home, 'bin/wasm-bindgen');
   if (existsSync(binary)) return binary;
   if ((await ask('wasm-bindgen', ['--version']))?.split(' ')[1] === version) return 'wasm-bindgen';
-  if (!(await fetchWasmBindgen(version, home))) {
-    await cargoInstall(rust, 'wasm-bindgen-cli', version, home, 'compiled once; a minute or two');
-  }
+  await cargoInstall(rust, 'wasm-bindgen-cli', version, home, 'compiled once; a minute or two');
   return binary;
 }
 
@@ -66,35 +63,4 @@ async function needOpenSsl(rust) {
   if (process.platform !== 'linux' || rust.env.OPENSSL_DIR) return;
   const { code } = await run('pkg-config', ['--exists', 'openssl']);
   if (code !== 0) await installDebian(['libssl-dev', 'pkg-config'], "OpenSSL's headers, which worker-build is compiled with");
-}
-
-const BINDGEN_BUILDS = {
-  'darwin arm64': 'aarch64-apple-darwin', 'darwin x64': 'x86_64-apple-darwin',
-  'linux arm64': 'aarch64-unknown-linux-musl', 'linux x64': 'x86_64-unknown-linux-musl',
-};
-
-/** The ready binary of the project's releases, where this machine reaches them. */
-async function fetchWasmBindgen(version, home) {
-  const build = BINDGEN_BUILDS[`${process.platform} ${process.arch}`];
-  if (!build) return false;
-  const name = `wasm-bindgen-${version}-${build}`;
-  const work = mkdtempSync(join(tmpdir(), 'sluice-bindgen-'));
-  try {
-    const url = `https://github.com/wasm-bindgen/wasm-bindgen/releases/download/${version}/${name}.tar.gz`;
-    const answer = await fetch(url, { signal: AbortSignal.timeout(FETCH_MS) });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
-    await writeFile(join(work, 'archive.tar.gz'), Buffer.from(await answer.arrayBuffer()));
-    await must('tar', ['-xzf', 'archive.tar.gz'], { cwd: work });
-    const said = await must(join(work, name, 'wasm-bindgen'), ['--version']);
-    if (!said.includes(version)) throw new Error(`it calls itself ${said.trim()}`);
-    mkdirSync(home, { recursive: true });
-    cpSync(join(work, name), join(home, 'bin'), { recursive: true });
-    say(`wasm-bindgen ${version}: fetched`);
-    return true;
-  } catch (error) {
-    say(`wasm-bindgen ${version}: no ready binary could be fetched (${error.cause?.code ?? error.message}), so it is compiled`);
-    return false;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
 }

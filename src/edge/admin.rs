@@ -1,16 +1,18 @@
 //! Administration: who may, and which object is asked.
 
-use super::allows;
 use super::answers::{self, Reply};
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::tenants::{self, DIRECTORY};
+use super::{allows, log};
 use crate::http::{AdminAddress, Answer};
-use crate::key::is_name;
+use crate::json;
+use crate::key::{Guesses, Source, is_name};
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{self, Admin, Ask, Directory, NewKey};
 use crate::vendor::Profile;
+use std::cell::RefCell;
 use web_sys::Request;
 
 /// The largest body that is read: a policy of a thousand connections.
@@ -24,9 +26,10 @@ pub async fn serve(
     incoming: &Incoming,
     address: AdminAddress<'_>,
 ) -> Reply {
-    if let Err(refusal) = authorised(keys, incoming) {
-        return refusal.into();
-    }
+    let by = match authorised(keys, incoming) {
+        Ok(by) => by,
+        Err(refusal) => return refusal.into(),
+    };
     let methods: &[&str] = match address {
         AdminAddress::Tenants | AdminAddress::Vendors => &["GET"],
         AdminAddress::Tenant(_) => &["GET", "PUT", "DELETE"],
@@ -48,24 +51,44 @@ pub async fn serve(
                 return Refusal::new(Reason::Request, detail).into();
             }
             match admin(request, incoming, address).await {
-                Ok(admin) => match ask(here, tenant, admin).await {
-                    Ok(reply) => answers::said(reply),
-                    Err(refusal) => refusal.into(),
-                },
+                Ok(admin) => {
+                    let action = action(&admin);
+                    let said = ask(here, tenant, admin).await;
+                    if let Some(action) = action {
+                        let done = matches!(&said, Ok(protocol::Reply::Document { .. }));
+                        log(&json!({"level": "info", "by": by, "action": action, "tenant": tenant, "done": done}));
+                    }
+                    said.map_or_else(Reply::from, answers::said)
+                }
                 Err(refusal) => refusal.into(),
             }
         }
     }
 }
 
-fn authorised(keys: &Keys, incoming: &Incoming) -> Result<(), Refusal> {
+thread_local! {
+    static GUESSES: RefCell<Guesses> = RefCell::default();
+}
+
+/// The name of the administrator who calls.
+fn authorised<'a>(keys: &'a Keys, incoming: &Incoming) -> Result<&'a str, Refusal> {
     let bearer = incoming.header("authorization").and_then(|field| field.split_once(' '));
     let token = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    match token {
-        Some(token) if keys.admin.accept(token) => Ok(()),
-        Some(_) => Err(Refusal::new(Reason::Key, "this is not an administrator's token")),
-        None => Err(Refusal::new(Reason::Key, "no token: send the administrator's as a bearer token")),
+    let Some(token) = token else {
+        return Err(Refusal::new(Reason::Key, "no token: send the administrator's as a bearer token"));
+    };
+    // The platform's own word of who calls: it lets no caller set this.
+    let source = incoming.header("cf-connecting-ip").and_then(Source::parse);
+    if let Some(seconds) = source.and_then(|source| GUESSES.with_borrow(|guesses| guesses.rests(source, incoming.at))) {
+        let detail = format!("too many wrong tokens came from this address: ask again in {seconds} s");
+        return Err(Refusal { retry_after_seconds: Some(seconds), ..Refusal::new(Reason::Key, detail) });
     }
+    keys.admin.accept(token).ok_or_else(|| {
+        if let Some(source) = source {
+            GUESSES.with_borrow_mut(|guesses| guesses.wrong(source, incoming.at));
+        }
+        Refusal::new(Reason::Key, "this is not an administrator's token")
+    })
 }
 
 /// What is asked of the tenant's object.
@@ -84,7 +107,19 @@ async fn admin(request: &Request, incoming: &Incoming, address: AdminAddress<'_>
     })
 }
 
-async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refusal> {
+/// What an administrator does, for the log; none of what changes nothing.
+const fn action(admin: &Admin) -> Option<&'static str> {
+    match admin {
+        Admin::PutPolicy(_) => Some("policy.put"),
+        Admin::Delete => Some("tenant.delete"),
+        Admin::CreateKey(_) => Some("key.create"),
+        Admin::RevokeKey(_) => Some("key.revoke"),
+        Admin::GetPolicy | Admin::ListKeys => None,
+    }
+}
+
+/// The whole body of a call, as text.
+pub async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refusal> {
     if !incoming.has_body() {
         return Err(Refusal::new(Reason::Request, "this call needs a body of json"));
     }
@@ -106,6 +141,7 @@ async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol
     }
     let reply = tenants::ask(here, tenant, &Ask::Admin(admin)).await?.reply;
     let done = matches!(reply, protocol::Reply::Document { .. });
+    // One whose stored policy cannot be read is there all the same.
     let absent = match (puts, done) {
         (true, false) => !exists(here, tenant).await?,
         _ => deletes && done,
@@ -118,5 +154,5 @@ async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol
 
 async fn exists(here: &Installation, tenant: &str) -> Result<bool, Refusal> {
     let asked = tenants::ask(here, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
-    Ok(matches!(asked.reply, protocol::Reply::Document { .. }))
+    Ok(!matches!(asked.reply, protocol::Reply::No(no) if no.refusal.reason == Reason::NotFound))
 }

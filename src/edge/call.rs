@@ -6,7 +6,7 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
 use super::record::Record;
-use super::{account, attempts, is_own_page, keep, known, settle, token, upload};
+use super::{account, attempts, is_own_page, keep, known, lost, settle, token, upload};
 use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use crate::key::{self, Claims, PREFIX, Place, Role};
 use crate::platform::{self, Context, Deferred};
@@ -108,9 +108,21 @@ impl Call {
         let mut record = Record::new(&self.id, &self.incoming);
         let came = self.run(keys, &mut record).await;
         // On the heap, since a call that waits would hold room for it.
+        let came = match came {
+            Err(Stop::Refused(no)) if no.refusal.reason == Reason::Key => {
+                Err(Box::pin(self.explained(keys, *no)).await)
+            }
+            came => came,
+        };
         Box::pin(self.end(came, give, &mut record)).await;
         record.write();
         settle::account(self).await;
+    }
+
+    /// The refusal of a key, with its cause where that is the installation's.
+    async fn explained(&self, keys: &Keys, no: No) -> Stop {
+        let refusal = lost::explain(&self.here, keys, &self.incoming, no.refusal).await;
+        Stop::Refused(Box::new(No { refusal, ..no }))
     }
 
     /// Gives the caller its answer, and sees the call to its end.

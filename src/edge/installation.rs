@@ -55,7 +55,7 @@ fn keys(admin: &str, master: &str) -> Result<Keys, String> {
     match (AdminTokens::parse(admin), Master::parse(master)) {
         (Ok(admin), Ok(master)) => Ok(Keys { admin, master }),
         (Err(admin), Err(master)) => Err(format!("{admin}. {master}")),
-        (Err(admin), _) => Err(admin.to_owned()),
+        (Err(admin), _) => Err(admin.to_string()),
         (_, Err(master)) => Err(master.to_string()),
     }
 }

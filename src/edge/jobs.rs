@@ -5,7 +5,7 @@ use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::status::own_key;
-use super::{allows, is_own_page, keep, tenants};
+use super::{allows, is_own_page, keep, lost, tenants};
 use crate::http::{Address, Answer, Target};
 use crate::job::State;
 use crate::json::{self, Value};
@@ -31,7 +31,7 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
     let asked = claims.and_then(|claims| Ok((claims, what(incoming, target)?)));
     let (claims, what) = match asked {
         Ok(asked) => asked,
-        Err(refusal) => return refusal.into(),
+        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
     };
     let tenant = claims.tenant.clone();
     let ask = JobsAsk {

@@ -16,6 +16,8 @@ mod installation;
 mod jobs;
 mod keep;
 mod known;
+mod lost;
+mod operate;
 mod page;
 mod permit;
 mod record;
@@ -26,7 +28,7 @@ mod tenants;
 mod token;
 mod upload;
 
-use crate::http::{Address, Target, is_preflight, parse_target, preflight};
+use crate::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
 use crate::json::Value;
 use crate::platform::{self, Context};
 use crate::refusal::{Reason, Refusal};
@@ -54,6 +56,9 @@ pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promis
         return Ok(platform::promise(async { response }));
     }
     let here = Installation::of(env);
+    if let Some(reply) = in_clear(&request, &here, &incoming) {
+        return Ok(platform::promise(async move { reply.into_response(incoming.origin()).map(JsValue::from) }));
+    }
     // What most requests are has one future to its end, and none to wait for that.
     if let Some(keys) = throttled(&here, &incoming) {
         return Ok(call::throttled(here, keys, request, &context, incoming));
@@ -62,6 +67,32 @@ pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promis
         let reply = route(here, request, &context, &incoming).await;
         reply.into_response(&incoming).map(JsValue::from)
     }))
+}
+
+/// The answer to a request that has crossed the network over plain HTTP, where it is not to be heard. The platform tells of every request
+/// that has come to its edge how it came; nobody tells a local run.
+fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Option<Reply> {
+    if !incoming.url.starts_with("http://")
+        || incoming.header(STAMP).is_some()
+        || is_preflight(&incoming.method, &incoming.headers)
+    {
+        return None;
+    }
+    let is_public = js_sys::Reflect::get(request, &JsValue::from_str("cf")).is_ok_and(|cf| cf.is_object());
+    if !is_public {
+        return None;
+    }
+    let target = parse_target(&incoming.url, here.host_suffix.as_deref()).ok()?;
+    let has_credential = ["authorization", "sluice-key", "sec-websocket-protocol"];
+    let has_credential = has_credential.iter().any(|name| incoming.header(name).is_some());
+    match crossing(&incoming.method, &target, has_credential) {
+        Crossing::Passes => None,
+        Crossing::Moves(to) => Some(Reply::Own(Answer::empty(308).with("Location", to))),
+        Crossing::Refused => {
+            let detail = "this came over plain http, where anybody on the way can read a key: use https, and replace any key that was sent";
+            Some(Refusal::new(Reason::Https, detail).into())
+        }
+    }
 }
 
 /// Whether it is a call to a vendor; then the keys.
@@ -110,6 +141,7 @@ async fn route(here: Rc<Installation>, request: Request, context: &Context, inco
         | Address::DeadLetter(_)
         | Address::Replay(_)
         | Address::ReplayAll => Box::pin(jobs::serve(&here, &keys, incoming, &target)),
+        Address::Pause(_) | Address::Resume(_) => Box::pin(operate::serve(&here, &keys, &request, incoming, &target)),
         _ => {
             let detail = "nothing is at this address yet: see the readme for those there are";
             return Refusal::new(Reason::NotFound, detail).into();

@@ -38,6 +38,10 @@ pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, t
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
+    if target.scheme == "https" {
+        let (name, value) = http::STRICT_TRANSPORT;
+        headers.push((name.to_owned(), value.to_owned()));
+    }
     if incoming.accept_encoding().is_some_and(|encodings| encodings.contains("gzip")) {
         // The platform compresses a body that says it is: wherever it runs, the page is as light.
         headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));

@@ -4,7 +4,7 @@ use super::answers::{self, Reply};
 use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
-use super::{allows, is_own_page, tenants};
+use super::{allows, is_own_page, lost, tenants};
 use crate::http::{Address, Answer, Target};
 use crate::key::{self, Claims, PREFIX, Role};
 use crate::platform;
@@ -23,7 +23,7 @@ pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, tar
     }
     let claims = match own_key(incoming).and_then(|key| open_key(keys, key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return refusal.into(),
+        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
     };
     let tenant = claims.tenant.clone();
     let figures = match figures(target) {
@@ -83,7 +83,7 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
     let found = in_protocols.map_or_else(|| own_key(incoming), Ok);
     let claims = match found.and_then(|key| open_key(keys, key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return refusal.into(),
+        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
     };
     if is_foreign_page(&claims, incoming, target) {
         return foreign_page();

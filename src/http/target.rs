@@ -61,6 +61,10 @@ pub enum Address<'a> {
     DeadLetter(&'a str),
     /// `/dead-letters/{id}/replay`
     Replay(&'a str),
+    /// `/connections/{name}/pause`
+    Pause(&'a str),
+    /// `/connections/{name}/resume`
+    Resume(&'a str),
     /// `/admin/…`
     Admin(AdminAddress<'a>),
     /// Anything else: a file of the status page, or nothing.
@@ -229,6 +233,8 @@ fn address<'a>(path: &'a str, query: Option<&'a str>) -> Result<Address<'a>, Ref
         ["dead-letters", "replay"] => Address::ReplayAll,
         ["dead-letters", id] if !id.is_empty() => Address::DeadLetter(id),
         ["dead-letters", id, "replay"] if !id.is_empty() => Address::Replay(id),
+        ["connections", name, "pause"] if !name.is_empty() => Address::Pause(name),
+        ["connections", name, "resume"] if !name.is_empty() => Address::Resume(name),
         ["admin", "vendors"] => Address::Admin(AdminAddress::Vendors),
         ["admin", "tenants"] => Address::Admin(AdminAddress::Tenants),
         ["admin", "tenants", tenant] if !tenant.is_empty() => Address::Admin(AdminAddress::Tenant(tenant)),
@@ -236,7 +242,7 @@ fn address<'a>(path: &'a str, query: Option<&'a str>) -> Result<Address<'a>, Ref
         ["admin", "tenants", tenant, "keys", id] if !tenant.is_empty() && !id.is_empty() => {
             Address::Admin(AdminAddress::Key(tenant, id))
         }
-        ["admin" | "stats" | "status" | "jobs" | "dead-letters" | "v", ..] => {
+        ["admin" | "stats" | "status" | "jobs" | "dead-letters" | "connections" | "v", ..] => {
             return Err(Refusal::new(
                 Reason::NotFound,
                 "nothing is at this address: see the readme for those there are",

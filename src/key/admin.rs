@@ -1,37 +1,108 @@
-//! The administrator's tokens.
+//! The administrators' tokens.
 
+use super::MAX_NAME_BYTES;
+use super::master::same;
 use sha2::{Digest, Sha256};
 
-use super::master::same;
+/// Fewest characters of a token's secret: as many random letters and digits take 2^95 guesses.
+pub const MIN_SECRET_BYTES: usize = 16;
+
+/// Who an administrator is whose token has no name.
+const UNNAMED: &str = "admin";
 
 /// The tokens of `ADMIN_TOKEN`, as digests: comparing those takes a time that tells nothing of a token, nor of its
 /// length. Its `Debug` shows nothing.
 #[derive(Clone)]
 pub struct AdminTokens {
-    digests: Vec<[u8; 32]>,
+    tokens: Vec<Token>,
 }
 
+#[derive(Clone)]
+struct Token {
+    name: String,
+    /// Of the secret by itself, and of the token as it stands in `ADMIN_TOKEN`: a caller may send either.
+    digests: [[u8; 32]; 2],
+}
+
+/// What is wrong with `ADMIN_TOKEN`; the place is that of a token in it, from 1. It never repeats a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminFault {
+    /// It is not set, or empty.
+    Missing,
+    /// The token has a character that no header can carry, or none at all.
+    Characters(usize),
+    /// The text before the token's first colon cannot be a name.
+    Name(usize),
+    /// The token's secret has less than [`MIN_SECRET_BYTES`] characters.
+    Short(usize),
+}
+
+impl std::fmt::Display for AdminFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("ADMIN_TOKEN is not set; set it to a long random string"),
+            Self::Characters(at) => write!(
+                f,
+                "token {at} of ADMIN_TOKEN is empty or has a character that no header can carry; \
+                 use letters and digits, and one comma between two tokens"
+            ),
+            Self::Name(at) => write!(
+                f,
+                "the name before the colon in token {at} of ADMIN_TOKEN must be 1 to {MAX_NAME_BYTES} letters, \
+                 digits and . _ @ -; write it as name:secret"
+            ),
+            Self::Short(at) => write!(
+                f,
+                "the secret of token {at} of ADMIN_TOKEN is shorter than {MIN_SECRET_BYTES} characters; \
+                 set a longer one, such as from: openssl rand -hex 24"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AdminFault {}
+
 impl AdminTokens {
-    /// Reads `ADMIN_TOKEN`: one token, or several by commas.
+    /// Reads `ADMIN_TOKEN`: `[name:]secret`, or several such by commas.
     ///
     /// # Errors
-    /// One sentence: it is missing, or a token is empty or cannot be sent in a header.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, AdminFault> {
         if text.trim().is_empty() {
-            return Err("ADMIN_TOKEN is not set; set it to a long random string");
+            return Err(AdminFault::Missing);
         }
-        let tokens = text.split(',').map(str::trim);
-        if !tokens.clone().all(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err("a token of ADMIN_TOKEN is empty or has a character that no header can carry; \
-                 use letters and digits, and one comma between two tokens");
-        }
-        Ok(Self { digests: tokens.map(digest).collect() })
+        let tokens = text.split(',').map(str::trim).zip(1..).map(|(token, at)| Token::parse(token, at));
+        Ok(Self { tokens: tokens.collect::<Result<_, _>>()? })
     }
 
-    /// Whether this is one of them. Every token is compared, whichever it is.
-    pub fn accept(&self, presented: &str) -> bool {
+    /// The name of the administrator whose token this is. Every token is compared, whichever it is.
+    pub fn accept(&self, presented: &str) -> Option<&str> {
         let presented = digest(presented);
-        self.digests.iter().fold(false, |found, token| found | same(token, &presented, 32))
+        let mut found = None;
+        for token in &self.tokens {
+            let [secret, whole] = &token.digests;
+            if same(secret, &presented, 32) | same(whole, &presented, 32) {
+                found = Some(token.name.as_str());
+            }
+        }
+        found
+    }
+}
+
+impl Token {
+    fn parse(text: &str, at: usize) -> Result<Self, AdminFault> {
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(AdminFault::Characters(at));
+        }
+        let (name, secret) = text.split_once(':').unwrap_or((UNNAMED, text));
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(fits) {
+            return Err(AdminFault::Name(at));
+        }
+        if secret.len() < MIN_SECRET_BYTES {
+            return Err(AdminFault::Short(at));
+        }
+        Ok(Self { name: name.to_owned(), digests: [digest(secret), digest(text)] })
     }
 }
 

@@ -92,6 +92,11 @@ impl Master {
         self.keys.first().map(|key| (&key.seal_id, &key.seal))
     }
 
+    /// Whether older keys are listed after the one in force.
+    pub(crate) fn is_rotated(&self) -> bool {
+        self.keys.len() > 1
+    }
+
     /// The sealing key of that id.
     pub(crate) fn sealed_by(&self, id: &[u8]) -> Option<&[u8; 32]> {
         self.keys.iter().find(|key| key.seal_id == id).map(|key| &key.seal)

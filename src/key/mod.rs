@@ -4,13 +4,15 @@ mod admin;
 mod claims;
 mod errand;
 mod find;
+mod guesses;
 mod master;
 
 use crate::wire::wire;
-pub use admin::AdminTokens;
-pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, open};
+pub use admin::{AdminFault, AdminTokens};
+pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, claimed_tenant, open};
 pub use errand::{is_stamp, is_stamped, stamp};
 pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
+pub use guesses::{Guesses, Source};
 pub use master::{MAX_MASTERS, Master, MasterFault};
 pub(crate) use master::{SEAL_ID_BYTES, hmac};
 

@@ -125,21 +125,56 @@ fn no_secret_is_in_debug_output() {
     let shown = format!(
         "{:?} {:?} {:?}",
         master(&[1]),
-        AdminTokens::parse("hush").expect("tokens"),
+        AdminTokens::parse("hush-hush-hush-hush").expect("tokens"),
         find([("sluice-key", key.as_str())], "")
     );
     assert_eq!(shown, "Master(***) AdminTokens(***) Some(Found { place: Apart, .. })");
 }
 
 #[test]
-fn any_of_several_admin_tokens_is_accepted() {
-    let tokens = AdminTokens::parse("old-token, new-token").expect("tokens");
-    assert!(tokens.accept("old-token") && tokens.accept("new-token"));
-    for presented in ["", "old", "old-token,", " new-token", "old-token, new-token", "new-tokeN"] {
-        assert!(!tokens.accept(presented), "{presented:?}");
+fn any_of_several_admin_tokens_is_accepted_with_its_name_or_without() {
+    let tokens = AdminTokens::parse("old-token-old-token, ann@ops:new-token:new-token").expect("tokens");
+    assert_eq!(tokens.accept("old-token-old-token"), Some("admin"));
+    assert_eq!(tokens.accept("new-token:new-token"), Some("ann@ops"));
+    assert_eq!(tokens.accept("ann@ops:new-token:new-token"), Some("ann@ops"));
+    for presented in [
+        "",
+        "old-token-old-toke",
+        "old-token-old-token,",
+        " old-token-old-token",
+        "admin:old-token-old-token",
+        "bob:new-token:new-token",
+        "ann@ops",
+        "new-token",
+        "new-token:new-tokeN",
+    ] {
+        assert_eq!(tokens.accept(presented), None, "{presented:?}");
     }
-    for text in ["", " ", "a,,b", "a,", "a b", "töken"] {
-        assert!(AdminTokens::parse(text).is_err(), "{text:?}");
+}
+
+#[test]
+fn an_admin_token_that_is_too_short_or_malformed_is_named_by_its_place_and_never_repeated() {
+    let long = "0123456789abcdef";
+    assert!(AdminTokens::parse(long).is_ok() && AdminTokens::parse(&format!("ann:{long}")).is_ok());
+    for (text, expected) in [
+        (String::new(), AdminFault::Missing),
+        (" ".to_owned(), AdminFault::Missing),
+        (format!("{long},,{long}"), AdminFault::Characters(2)),
+        (format!("{long},"), AdminFault::Characters(2)),
+        (format!("{long} x"), AdminFault::Characters(1)),
+        (format!("{long}é"), AdminFault::Characters(1)),
+        (long[1..].to_owned(), AdminFault::Short(1)),
+        (format!("{long},ann:{}", &long[1..]), AdminFault::Short(2)),
+        // The name is no part of the secret.
+        ("a-long-name:0123456789".to_owned(), AdminFault::Short(1)),
+        (format!(":{long}"), AdminFault::Name(1)),
+        (format!("a/b:{long}"), AdminFault::Name(1)),
+        (format!("{}:{long}", "n".repeat(64)), AdminFault::Name(1)),
+    ] {
+        let fault = AdminTokens::parse(&text).expect_err("it is refused");
+        assert_eq!(fault, expected, "{text:?}");
+        assert!(text.trim().is_empty() || !fault.to_string().contains(&text), "{fault}");
+        assert!(fault.to_string().contains("ADMIN_TOKEN"));
     }
 }
 

@@ -4,6 +4,7 @@ use super::address;
 use super::read::{At, one_of};
 use crate::json;
 use crate::json::Value;
+use crate::vendor::profile::names;
 use crate::wire::wire;
 
 /// What stands for a stored secret, in what Sluice shows and in what it is sent back.
@@ -168,28 +169,6 @@ const TYPES: [(&str, &[Field]); 8] = [
 /// Most bytes of a field; a private key (RSA 8192 in PEM: 6.4 kB) may have twice as many.
 const MAX_FIELD_BYTES: usize = 8_192;
 
-/// Headers that belong to the connection or to Sluice, not to a credential.
-const NOT_CREDENTIALS: [&str; 16] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "origin",
-    "referer",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "priority",
-];
-
-const NOT_CREDENTIAL_PREFIXES: [&str; 5] = ["sluice-", "cf-", "x-forwarded-", "sec-", "proxy-"];
-
 /// What a credential is read against.
 pub(super) struct Around<'a> {
     /// The connection's credential so far, where `"***"` may stand for its secrets.
@@ -324,15 +303,11 @@ impl Credential {
     }
 
     pub(super) fn read(at: &At<'_>, around: &Around<'_>) -> Option<Self> {
-        let Value::Object(written) = at.node else {
-            at.object(&[])?;
-            return None;
-        };
-        let everything: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
+        let fields = at.fields()?;
         let words = TYPES.each_ref().map(|(name, _)| (*name, *name));
-        let kind = at.object(&everything)?.required("type")?.word(&words)?;
+        let kind = fields.required("type")?.word(&words)?;
         let known: Vec<&str> = ["type"].into_iter().chain(fields_of(kind).iter().map(|field| field.name)).collect();
-        let fields = at.object(&known)?;
+        fields.only(&known);
         let mut values = Vec::new();
         let mut whole = true;
         for field in fields_of(kind) {
@@ -393,15 +368,11 @@ fn read_field(at: &At<'_>, kind: &str, field: &Field, around: &Around<'_>) -> Op
 }
 
 fn check_header_name(at: &At<'_>, text: &str) -> Option<String> {
-    let is_token = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-    let lower = text.to_ascii_lowercase();
-    if !is_token || text.len() > 128 {
+    if !names::is_header_name(text) {
         return at.fault("must be the name of a header: up to 128 letters, digits and -");
     }
-    if NOT_CREDENTIALS.contains(&lower.as_str())
-        || NOT_CREDENTIAL_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
-    {
-        let reserved = one_of(NOT_CREDENTIALS.into_iter());
+    if names::is_reserved(text) {
+        let reserved = one_of(names::RESERVED.into_iter());
         return at
             .fault(format!("must be a header for credentials, not {reserved}, nor one of Sluice's or a proxy's own"));
     }

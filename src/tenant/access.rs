@@ -197,6 +197,11 @@ impl Access {
         self.held.as_ref().filter(|held| now < held.ends_at)
     }
 
+    /// Whether a token or a refresh token is held that is stored, too.
+    pub(super) const fn holds_something(&self) -> bool {
+        self.held.is_some() || self.refresh.is_some()
+    }
+
     /// The exchange that runs: when it began.
     pub(super) const fn began(&self) -> i64 {
         self.began

@@ -8,8 +8,9 @@ use super::jobs::Jobs;
 use super::keys::{self, KeyRow};
 use super::lending::Errant;
 use super::line::{Asked, Line, kept_until};
-use super::protocol::{Admit, Ask, Directory, No, Reply, Settle};
+use super::protocol::{Admin, Admit, Ask, Directory, No, Reply, Settle};
 use super::removed::Removed;
+use super::reseal::{Reseal, reseal_policy};
 use super::store::{Host, StoreError, Table};
 use super::{figures, gate, status, tenure};
 use crate::key::Claims;
@@ -26,6 +27,9 @@ pub struct Ticket(pub u64);
 
 /// Where the tenant's name stands beside its policy.
 pub(super) const NAME: &str = "name";
+
+/// How often a tenant is woken whose policy cannot be read, milliseconds.
+const LOCKED_MS: i64 = 600_000;
 
 /// What is said to an ask.
 #[derive(Debug)]
@@ -48,6 +52,9 @@ pub struct Desk {
     pub(super) jobs: Jobs,
     pub(super) hooks: Book,
     pub(super) removed: Map<String, Removed>,
+    /// Why the stored policy cannot be read: then nothing is done but to replace or to remove it.
+    pub(super) locked: Option<String>,
+    pub(super) reseal: Option<Reseal>,
     pub(super) next_ticket: u64,
     next_alarm: Option<i64>,
 }
@@ -62,15 +69,18 @@ impl Desk {
         let kept = if name.is_empty() { host.store.load(Table::Policy, NAME)? } else { None };
         let kept = kept.map(|kept| String::from_utf8_lossy(&kept).into_owned());
         let name = kept.as_deref().unwrap_or(name);
-        let policy = match host.store.load(Table::Policy, "")? {
-            Some(stored) => {
-                let text = String::from_utf8_lossy(&stored);
-                let settings = host.settings;
-                let read = Policy::from_stored(&text, name, &settings.master, settings.allow_loopback);
-                Some(read.map_err(|fault| StoreError(fault.to_string()))?)
+        let (mut policy, mut locked) = (None, None);
+        if let Some(stored) = host.store.load(Table::Policy, "")? {
+            let text = String::from_utf8_lossy(&stored);
+            let settings = host.settings;
+            match Policy::from_stored(&text, name, &settings.master, settings.allow_loopback) {
+                Ok(read) => {
+                    reseal_policy(&read, &text, name, host)?;
+                    policy = Some(read);
+                }
+                Err(fault) => locked = Some(fault.to_string()),
             }
-            None => None,
-        };
+        }
         let mut desk = Self {
             name: name.to_owned(),
             keys: keys::load(host)?,
@@ -82,9 +92,15 @@ impl Desk {
             jobs: Jobs::new(host.now),
             hooks: Book::default(),
             removed: Map::new(),
+            locked,
+            reseal: None,
             next_ticket: 0,
             next_alarm: None,
         };
+        if desk.locked.is_some() {
+            desk.look_again_later(host)?;
+            return Ok(desk);
+        }
         if let Some(policy) = policy {
             for connection in policy.connections.keys() {
                 if let Some(line) = Line::open((name, connection), &policy, host)? {
@@ -96,6 +112,7 @@ impl Desk {
             desk.take_back_all(host)?;
             desk.load_hooks(host)?;
             desk.load_jobs(host)?;
+            desk.begin_reseal(host)?;
         }
         desk.plan_alarm(host)?;
         Ok(desk)
@@ -112,6 +129,11 @@ impl Desk {
     /// If storage refuses.
     pub fn ask(&mut self, ask: Ask, host: &mut Host<'_>) -> Result<Answer, StoreError> {
         self.heed_clock(host.now);
+        if let Some(why) = &self.locked
+            && let Some(reply) = while_locked(why, &ask)
+        {
+            return Ok(Answer::Now(reply));
+        }
         let reply = match ask {
             Ask::Admit(admit) => return self.admit(Box::new(admit), host),
             Ask::Describe(admit) => match gate::describe(self, &admit, host.now) {
@@ -165,6 +187,8 @@ impl Desk {
                 reply
             }
             Ask::Directory(directory) => list(directory, host)?,
+            Ask::Readable => Reply::Done,
+            Ask::Operate(ask) => self.operate(*ask, host)?,
         };
         Ok(Answer::Now(reply))
     }
@@ -258,6 +282,10 @@ impl Desk {
     /// # Errors
     /// If storage refuses.
     pub fn wake(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        if self.locked.is_some() {
+            return self.look_again_later(host);
+        }
+        self.go_on_sealing(host)?;
         let due = |line: &mut Line| line.next_wakeup().is_some_and(|at| at <= host.now);
         let names: Vec<String> =
             self.lines.iter_mut().filter_map(|(name, line)| due(line).then(|| name.clone())).collect();
@@ -293,7 +321,8 @@ impl Desk {
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
     pub fn next_wakeup(&mut self) -> Option<i64> {
         let burial = self.next_burial();
-        self.next_event().into_iter().chain(self.jobs.index.lanes.next_rise()).chain(burial).min()
+        let sealing = self.reseal.as_ref().map(|reseal| reseal.at);
+        self.next_event().into_iter().chain(self.jobs.index.lanes.next_rise()).chain(burial).chain(sealing).min()
     }
 
     /// When something is next to happen, Unix ms, but for jobs whose urgency rises.
@@ -349,6 +378,14 @@ impl Desk {
         Ok(())
     }
 
+    /// While its policy cannot be read, a tenant that has jobs or messages to go on with is woken now and then: it may be readable again.
+    fn look_again_later(&mut self, host: &Host<'_>) -> Result<(), StoreError> {
+        let has_work = |table| Ok(!host.store.some(table, "", 1)?.is_empty());
+        let has_work = has_work(Table::Job)? || has_work(Table::Webhook)?;
+        self.next_alarm = has_work.then(|| host.now.saturating_add(LOCKED_MS));
+        Ok(())
+    }
+
     pub(super) fn plan_alarm(&mut self, host: &Host<'_>) -> Result<(), StoreError> {
         let stones = host.store.all(Table::Tombstone)?;
         self.next_alarm = stones.iter().map(|(_, stone)| kept_until(stone)).chain(self.removed_until()).min();
@@ -376,6 +413,16 @@ pub(super) const fn refused(refusal: Refusal) -> Reply {
 /// Most tenants of one installation: as many names as the list can be read in one go.
 const MOST_TENANTS: usize = 100_000;
 
+/// What is answered while the stored policy cannot be read; none to what an administrator may do all the same. Reports are to come again:
+/// a later life may take them.
+fn while_locked(why: &str, ask: &Ask) -> Option<Reply> {
+    match ask {
+        Ask::Admin(Admin::PutPolicy(_) | Admin::Delete) | Ask::Directory(_) | Ask::Borrow(_) | Ask::Gone(_) => None,
+        Ask::Settle(_) | Ask::Account(_) | Ask::Ran(_) | Ask::Fetched(_) | Ask::Delivered(_) => Some(Reply::Again),
+        _ => Some(refused(Refusal::new(Reason::Setup, why))),
+    }
+}
+
 fn list(directory: Directory, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     match directory {
         Directory::Add(name) => {
@@ -392,6 +439,10 @@ fn list(directory: Directory, host: &mut Host<'_>) -> Result<Reply, StoreError> 
             host.store.remove(Table::Tenant, &name)?;
             Ok(Reply::Done)
         }
+        Directory::Has(name) => Ok(match host.store.load(Table::Tenant, &name)? {
+            Some(_) => Reply::Done,
+            None => refused(Refusal::new(Reason::NotFound, format!("there is no tenant {name}"))),
+        }),
         Directory::List => {
             let names: Vec<String> = host.store.all(Table::Tenant)?.into_iter().map(|(name, _)| name).collect();
             let body = crate::json!({"items": names}).to_string();

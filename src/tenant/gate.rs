@@ -93,6 +93,17 @@ pub(super) fn bars_job(desk: &Desk, record: &Record, path: &str) -> Option<&'sta
     }
 }
 
+/// Whether a key may pause and resume.
+pub(super) fn may_operate(desk: &Desk, claims: &Claims, now: i64) -> Result<(), Refusal> {
+    listed(desk, claims, now)?;
+    match claims.role {
+        Role::Operator => Ok(()),
+        _ => {
+            Err(Refusal::new(Reason::Role, "only an operator's key pauses and resumes: ask the administrator for one"))
+        }
+    }
+}
+
 /// The refusal of a connection that the tenant does not have.
 pub(super) fn unknown(connection: &str) -> Refusal {
     Refusal::new(Reason::ConnectionUnknown, format!("the tenant has no connection {connection}: see its policy"))

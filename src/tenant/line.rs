@@ -4,6 +4,7 @@ use super::access::Access;
 use super::alerts::Looks;
 use super::desk::refused;
 use super::figures;
+use super::pauses::Pause;
 use super::protocol::{Admit, Bearer, BodyLength, Go, No, Reply, Route, Settle};
 use super::store::{Host, StoreError, Table};
 use crate::civil::{Reset, Zone};
@@ -44,6 +45,8 @@ pub struct Line {
     pub(super) unsent: Vec<PermitId>,
     /// The desk's tickets of those who wait until what they reported is stored.
     pub(super) unstored: Vec<u64>,
+    /// What an operator has paused; some of it may be over.
+    pub(super) pauses: Vec<Pause>,
     route: Box<Route>,
     /// Which limits count a call.
     counting: Matcher,
@@ -96,7 +99,7 @@ impl Line {
             None => (Throttle::new(plan, host.time()), Usage::default()),
         };
         let (route, counting, bodies) = (route(connection), counting(connection), bodies(connection));
-        Ok(Some(Self {
+        let mut line = Self {
             name: name.to_owned(),
             connection: connection.clone(),
             throttle,
@@ -109,10 +112,14 @@ impl Line {
             jobs_again: None,
             unsent: Vec::new(),
             unstored: Vec::new(),
+            pauses: Vec::new(),
             route,
             counting,
             bodies,
-        }))
+        };
+        line.load_pauses(host)?;
+        line.reseal_access(host)?;
+        Ok(Some(line))
     }
 
     /// The connection is in the policy no more: what it has counted remains, and who waits is to be told.
@@ -393,6 +400,9 @@ impl Line {
             }
             Reason::AppBudget => {
                 format!("the app's daily_calls on connection {name} are spent: ask again in {seconds} s")
+            }
+            Reason::Paused if self.throttle.paused_until().is_none() => {
+                format!("an operator has paused connection {name}, or this app on it: ask again in {seconds} s")
             }
             Reason::Paused => {
                 format!("the vendor of connection {name} asked to be left alone: ask again in {seconds} s")

@@ -19,8 +19,10 @@ mod live;
 pub mod loaded;
 #[cfg(target_arch = "wasm32")]
 mod object;
+mod pauses;
 pub mod protocol;
 mod removed;
+mod reseal;
 #[cfg(target_arch = "wasm32")]
 mod sqlite;
 mod status;

@@ -48,12 +48,57 @@ pub enum Ask {
     Admin(Admin),
     /// The list of tenants, which the object named `*` keeps.
     Directory(Directory),
+    /// An operator pauses or resumes a connection.
+    Operate(Box<OperateAsk>),
+    /// Whether the stored policy can be read. Answered with [`Reply::Done`], or with the refusal that says why not.
+    Readable,
 }
 
 wire!(enum Ask {
     0 Admit(a), 1 Describe(a), 2 Settle(a), 3 Keep(a), 4 Ran(a), 5 Jobs(a), 6 Fetched(a), 7 Delivered(a),
     8 Gone(a), 9 Borrow(a), 10 Status(a), 11 Figures(a, b), 12 Admin(a), 13 Directory(a), 14 Account(a),
+    15 Operate(a), 16 Readable,
 });
+
+/// An operator's order, by a key whose MAC and expiry are checked.
+#[derive(Debug)]
+pub struct OperateAsk {
+    /// What the key says.
+    pub claims: Claims,
+    /// The connection's name.
+    pub connection: String,
+    /// What is ordered.
+    pub what: Operate,
+}
+
+wire!(struct OperateAsk { claims, connection, what });
+
+/// What is ordered, of a connection or of one app on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operate {
+    /// Of this app alone.
+    pub app: Option<String>,
+    /// To stop or to go on.
+    pub order: Order,
+}
+
+wire!(struct Operate { app, order });
+
+/// To stop or to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// No call goes, for so many seconds, or until resumed.
+    Pause {
+        /// Without: until resumed.
+        seconds: Option<u64>,
+        /// Shown in the status.
+        reason: Option<String>,
+    },
+    /// Calls go again, whoever has stopped them.
+    Resume,
+}
+
+wire!(enum Order { 0 Pause { seconds, reason }, 1 Resume });
 
 /// Which statistics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,9 +127,11 @@ pub enum Directory {
     Remove(String),
     /// All names.
     List,
+    /// Whether there is a tenant of that name. Answered with [`Reply::Done`] if so.
+    Has(String),
 }
 
-wire!(enum Directory { 0 Add(a), 1 Remove(a), 2 List });
+wire!(enum Directory { 0 Add(a), 1 Remove(a), 2 List, 3 Has(a) });
 
 /// An administrator's call.
 #[derive(Debug)]

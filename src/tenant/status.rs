@@ -76,6 +76,7 @@ fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
         "jobs": { "queued": jobs.queued, "running": jobs.running, "dead": jobs.dead },
     });
     shown.set_some("paused_until", throttle.paused_until().map(rfc3339));
+    line.show_pauses(&mut shown, host.now);
     shown.set_some("daily", daily(line, host.now));
     shown
 }

@@ -4,7 +4,7 @@ use super::desk::{Answer, Desk, NAME, Ticket, refused};
 use super::line::{Displaced, Line};
 use super::protocol::{Admin, Admit, Reply};
 use super::store::{Host, StoreError, Table};
-use super::{gate, keys};
+use super::{figures, gate, keys};
 use crate::map::Map;
 use crate::policy::{Context, Policy};
 use crate::refusal::{Reason, Refusal};
@@ -13,7 +13,12 @@ use crate::refusal::{Reason, Refusal};
 pub(super) fn administer(desk: &mut Desk, admin: Admin, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     let known = desk.policy.is_some();
     match admin {
+        Admin::PutPolicy(text) if desk.locked.is_some() => put_over(desk, &text, host),
         Admin::PutPolicy(text) => put(desk, &text, host),
+        Admin::Delete if desk.locked.is_some() => {
+            keep_all_counts(host)?;
+            delete(desk, host)
+        }
         // Of a removal that storage has cut short at its last step the name alone is left.
         Admin::Delete if !known && host.store.load(Table::Policy, NAME)?.is_some() => delete(desk, host),
         _ if !known => Ok(refused(Refusal::new(Reason::NotFound, format!("there is no tenant {}", desk.name)))),
@@ -30,6 +35,30 @@ pub(super) fn administer(desk: &mut Desk, admin: Admin, host: &mut Host<'_>) -> 
 
 fn document(status: u16, policy: &Policy, warnings: Vec<String>) -> Reply {
     Reply::Document { status, body: policy.understood().to_string(), warnings }
+}
+
+/// Puts a policy in the place of one that cannot be read. What else is stored of the tenant is then taken up again.
+fn put_over(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let reply = put(desk, text, host)?;
+    Ok(match reply {
+        Reply::Document { body, warnings, .. } => {
+            *desk = Desk::open(&desk.name.clone(), host)?;
+            Reply::Document { status: 200, body, warnings }
+        }
+        other => other,
+    })
+}
+
+/// Keeps what all connections have counted, as that of removed ones is kept. Until when it counts is in a policy that cannot be read: it
+/// is kept for as long as any window is.
+fn keep_all_counts(host: &mut Host<'_>) -> Result<(), StoreError> {
+    const LONGEST_MS: i64 = 32 * crate::civil::DAY_MS;
+    for (name, row) in host.store.all(Table::Throttle)? {
+        let mut stone = host.now.saturating_add(LONGEST_MS).to_be_bytes().to_vec();
+        stone.extend_from_slice(figures::split(&row).0);
+        host.store.save(Table::Tombstone, &name, &stone)?;
+    }
+    Ok(())
 }
 
 /// Puts a policy in force: for the next call, and for those that wait. An invalid one changes nothing.
@@ -123,10 +152,11 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     (desk.keys, desk.removed) = (Map::new(), Map::new());
     desk.remove_jobs(host)?;
     desk.remove_hooks(host)?;
+    Desk::remove_pauses(host)?;
     desk.sweep(host)?;
     host.store.remove(Table::Policy, "")?;
     host.store.remove(Table::Policy, NAME)?;
-    desk.policy = None;
+    (desk.policy, desk.locked) = (None, None);
     desk.plan_alarm(host)?;
     Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
 }

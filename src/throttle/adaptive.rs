@@ -81,6 +81,11 @@ impl Adaptive {
         longer
     }
 
+    /// Ends the pause. Whether one was set.
+    pub fn lift(&mut self) -> bool {
+        std::mem::replace(&mut self.paused_until, i64::MIN) > i64::MIN
+    }
+
     /// Fits a stored state to the rule now in force; `skew` is what the clocks of two hosts may differ by.
     pub fn resume(mut self, rule: &AdaptiveRule, skew: i64) -> Self {
         self.factor_ppm = self.factor_ppm.clamp(rule.min_ppm.max(1), rule.max_ppm.max(1));

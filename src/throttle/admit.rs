@@ -2,12 +2,14 @@
 //! nothing.
 
 use super::PermitId;
+use super::lanes::NONE;
 use super::loan::LOAN_WAIT_MS;
 use super::meter::Gauge;
 use super::mutant::{self, Mutant};
 use super::queue::{Ticket, Waiting};
 use super::rule::Mode;
 use super::state::{Now, Parts, SLACK_MS, Throttle};
+use super::stop::has_no_end;
 use crate::places::Admit;
 use crate::refusal::Reason;
 
@@ -203,7 +205,7 @@ impl Throttle {
 
     /// Grants whatever waits and fits, in order.
     pub(super) fn pump(&mut self, time: i64) {
-        if self.adaptive.paused(time).is_some() {
+        if self.paused(time).is_some() {
             return;
         }
         self.queue.unpark_due(time);
@@ -243,7 +245,8 @@ impl Throttle {
 
     /// The first reason that holds, in the order the interface promises.
     fn decide(&mut self, call: &Waiting, time: i64) -> Decision {
-        let (paused, held) = (self.adaptive.paused(time), self.held(time));
+        let paused = self.paused_for(call.app, time);
+        let held = paused.max(self.turn(time));
         let mut here = self.here(time);
         if held.is_none() && !here.is_full(call.lane) {
             return if here.sight.ledger.is_full() { Decision::Refuse(Reason::Concurrency) } else { Decision::Go };
@@ -277,11 +280,13 @@ impl Throttle {
         if let Some((_, reason)) = day.filter(|(until, _)| *until > call.deadline) {
             return Decision::Refuse(reason);
         }
-        if paused.is_some_and(|until| until > call.deadline) {
-            return Decision::Refuse(Reason::Paused);
-        }
         let size = self.plan.queue.size;
         let place = if size == 0 { Admit::Free } else { self.queue.admit(call.app) };
+        // A pause without an end may be over any moment: it is worth waiting for, where a call may.
+        let may_wait = self.plan.mode == Mode::Enforce && place != Admit::Full && size > 0 && call.deadline > time;
+        if paused.is_some_and(|until| until > call.deadline && !(has_no_end(until) && may_wait)) {
+            return Decision::Refuse(Reason::Paused);
+        }
         if place == Admit::Full {
             return Decision::Refuse(Reason::QueueFull);
         }
@@ -331,7 +336,8 @@ impl Throttle {
 
     /// The least time until a call that waits already is granted: like a newcomer's, but without those before it.
     fn least_wait(&mut self, lane: u32, time: i64) -> i64 {
-        let mut bound = self.adaptive.paused(time).unwrap_or(time);
+        let app = self.ledger.lanes.get(lane).map_or(NONE, |lane| lane.app);
+        let mut bound = self.surely_paused_for(app, time).unwrap_or(time);
         let best = self.best_factor();
         let here = self.here(time);
         for &at in here.sight.meters_of(lane) {
@@ -353,7 +359,7 @@ impl Throttle {
                 return reason;
             }
         }
-        if self.adaptive.paused(time).is_some_and(|until| until > call.deadline) {
+        if self.paused_for(call.app, time).is_some_and(|until| until > call.deadline) {
             Reason::Paused
         } else {
             Reason::Deadline
@@ -460,7 +466,7 @@ impl Throttle {
             self.ledger.oldest().map(|lease| lease.lapses).map(&mut sooner);
             let held = self.held(time);
             let stuck = held.is_some() || self.ledger.is_full();
-            held.map(&mut sooner);
+            held.map(|until| Self::look_at_held(until, time)).map(&mut sooner);
             let Parts { queue, here } = self.parts(time);
             for class in queue.ready_classes() {
                 let shared = here.sight.ledger.lanes.class(class).map_or(&[][..], |class| &class.shared);

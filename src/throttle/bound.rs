@@ -5,6 +5,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight and in the queue")]
 
+use super::lanes::NONE;
 use super::meter::{Gauge, Stands};
 use super::rule::Mode;
 use super::state::{Parts, Throttle};
@@ -46,7 +47,8 @@ impl Throttle {
 
     /// The least time at which a new call of that app, lane and urgency is admitted, counting those that surely go before it.
     pub(super) fn bound(&mut self, app: u32, lane: u32, urgency: u8, time: i64) -> i64 {
-        let mut bound = self.held(time).filter(|_| self.plan.mode == Mode::Enforce).unwrap_or(time);
+        let held = self.surely_paused_for(app, time).max(self.turn(time));
+        let mut bound = held.filter(|_| self.plan.mode == Mode::Enforce).unwrap_or(time);
         let best = self.best_factor();
         let Parts { queue, here } = self.parts(time);
         let ahead = queue.is_all(app, lane).then(|| queue.ahead(app, urgency, |_| true));
@@ -67,9 +69,10 @@ impl Throttle {
         // Until when, and which limit it is that has room last.
         let (mut at, mut last) = (time, None);
         // A pause's end, or a day's, frees everybody at one moment, so there the pace of the rate spreads them.
-        let held = self.held(time);
+        let app = self.ledger.lanes.get(lane).map_or(NONE, |lane| lane.app);
+        let held = self.paused_for(app, time).max(self.turn(time));
         if let Some(until) = held {
-            at = until.saturating_add(spread(self.refused.count(time)));
+            at = Self::come_again(until, time).saturating_add(spread(self.refused.count(time)));
         }
         for place in 0..self.ledger.meters(lane).len() {
             let Some(meter) = self.meter_of(lane, place) else { continue };

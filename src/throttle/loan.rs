@@ -213,7 +213,7 @@ impl Throttle {
 
     /// Waiting calls that lack nothing but a loan under a meter, as far as is known.
     fn wanted(&mut self, meter: u32, time: i64) -> u32 {
-        if self.adaptive.paused(time).is_some() || self.loan(meter).is_none() {
+        if self.paused(time).is_some() || self.loan(meter).is_none() {
             return 0;
         }
         let Parts { queue, mut here } = self.parts(time);

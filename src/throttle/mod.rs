@@ -35,6 +35,7 @@ mod seats;
 mod settle;
 mod share;
 mod state;
+mod stop;
 mod turns;
 mod window;
 

@@ -17,6 +17,7 @@ use super::mutant::{self, Mutant};
 use super::past::Past;
 use super::queue::{Queue, Room, Ticket};
 use super::rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
+use super::stop::Stops;
 use super::turns::Turns;
 use super::window::{MOST_ENTRIES, Window};
 use super::{Grant, Refused};
@@ -83,6 +84,7 @@ pub(super) struct Parts<'a> {
 pub(super) struct Here<'a> {
     pub meters: &'a mut [Meter],
     pub sight: Sight<'a>,
+    stops: &'a Stops,
 }
 
 impl Here<'_> {
@@ -122,6 +124,10 @@ impl Room for Here<'_> {
     }
 
     fn blocked_until(&mut self, lane: u32) -> Option<i64> {
+        let app = self.sight.ledger.lanes.get(lane).map_or(NONE, |lane| lane.app);
+        if let Some(until) = self.stops.look_at(app, self.sight.time) {
+            return Some(until);
+        }
         let meter = self.own_full(lane)?;
         let entry = self.meters.get_mut(meter as usize)?;
         Some(entry.next_change(meter, &self.sight).unwrap_or(i64::MAX))
@@ -166,6 +172,8 @@ pub struct Throttle {
     pub(super) queue: Queue,
     pub(super) adaptive: Adaptive,
     pub(super) turns: Turns,
+    /// What an operator has stopped.
+    pub(super) stops: Stops,
     pub(super) block: Block,
     pub(super) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
     /// Where jobs stand in the queue, by lane; and those that may go.
@@ -199,6 +207,7 @@ impl Throttle {
             queue: Queue::new(plan.queue.size, std::iter::empty()),
             adaptive: Adaptive::new(&plan.adaptive),
             turns: Turns::default(),
+            stops: Stops::default(),
             clock,
             wall: now.wall,
             event: 0,
@@ -245,6 +254,7 @@ impl Throttle {
             self.by_name.insert(at, place);
         }
         self.queue.add_app(app.weight);
+        self.stops.add_app(&app.name);
         self.apps.push(app);
         self.own.push(Vec::new());
     }
@@ -269,6 +279,7 @@ impl Throttle {
     /// Empties the table of apps.
     pub(super) fn clear_apps(&mut self) {
         (self.apps, self.by_name, self.own) = (Vec::new(), Vec::new(), Vec::new());
+        self.stops.clear_apps();
         self.forget_recent();
     }
 
@@ -296,7 +307,7 @@ impl Throttle {
             past: &self.past,
             calendars: &self.calendars,
         };
-        Parts { queue: &mut self.queue, here: Here { meters: &mut self.meters, sight } }
+        Parts { queue: &mut self.queue, here: Here { meters: &mut self.meters, sight, stops: &self.stops } }
     }
 
     /// The meters, and what these depend on.
@@ -369,7 +380,7 @@ impl Throttle {
 
     /// `n` calls under a meter were settled at `at`.
     pub(super) fn date(&mut self, meter: u32, at: i64, n: u32) {
-        let Here { meters, sight } = self.here(self.clock.last());
+        let Here { meters, sight, .. } = self.here(self.clock.last());
         if let Some(entry) = meters.get_mut(meter as usize) {
             entry.date(at, n, &sight);
         }
@@ -393,7 +404,7 @@ impl Throttle {
 
     /// All meters of a lane count a call as settled at `at`.
     pub(super) fn date_each(&mut self, lane: u32, at: i64) {
-        let Here { meters, sight } = self.here(self.clock.last());
+        let Here { meters, sight, .. } = self.here(self.clock.last());
         for &meter in sight.meters_of(lane) {
             if let Some(entry) = meters.get_mut(meter as usize) {
                 entry.date(at, 1, &sight);

@@ -31,10 +31,14 @@ impl Turns {
 }
 
 impl Throttle {
-    /// Until when nobody goes, if that lies ahead: the vendor's pause, or the turn of the first of those that wait.
+    /// Until when nobody goes, if that lies ahead: the vendor's pause or an operator's, or the turn of the first of those that wait.
     pub(super) fn held(&self, time: i64) -> Option<i64> {
-        let turn = self.turns.ahead(time).filter(|_| self.queue.has_ready());
-        self.adaptive.paused(time).max(turn)
+        self.paused(time).max(self.turn(time))
+    }
+
+    /// The turn of the first of those that wait, if that lies ahead.
+    pub(super) fn turn(&self, time: i64) -> Option<i64> {
+        self.turns.ahead(time).filter(|_| self.queue.has_ready())
     }
 
     /// Nobody waits who could go: if the rate has recovered too, the throttle is forgotten.

@@ -11,6 +11,8 @@ mod jobs_attack;
 mod jobs_kept;
 mod jobs_many;
 mod jobs_seen;
+mod masters;
+mod pauses;
 mod rig;
 mod sums;
 mod tenure;

@@ -183,6 +183,19 @@ impl Rig {
         self.desk = Desk::open("acme", &mut host!(self)).unwrap();
     }
 
+    /// Other master keys, from the next life on.
+    pub fn master(&mut self, master: Master) {
+        self.settings.master = master;
+    }
+
+    /// The reason with which an ask is refused.
+    pub fn reason_of(&mut self, ask: Ask) -> &'static str {
+        match self.now(ask) {
+            Reply::No(no) => no.refusal.reason.as_str(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub fn next_errand(&mut self) -> Option<Errand> {
         self.desk.next_errand(&mut host!(self)).unwrap()
     }

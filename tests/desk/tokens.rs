@@ -388,3 +388,22 @@ fn a_call_whose_place_another_app_takes_while_it_waits_for_the_token_is_told_so(
     waits(ask(&mut rig, &noisy));
     assert!(ready(&mut rig).is_empty());
 }
+
+#[test]
+fn a_token_and_a_turned_refresh_token_outlive_the_master_key_that_sealed_them() {
+    use crate::masters::{NEW, OLD};
+    let (mut rig, app) = rig(refresh_token());
+    let fetch = told_to_fetch(ask(&mut rig, &app));
+    let turned = Issued { refresh_token: Some("refresh-2".to_owned()), ..issued("access-1").ok().unwrap() };
+    report(&mut rig, &fetch, Ok(turned));
+    let before = row(&rig).unwrap();
+    rig.reopen_under(&[NEW, OLD]);
+    assert_ne!(row(&rig).unwrap(), before, "they are sealed anew as the tenant is loaded");
+    rig.reopen_under(&[NEW]);
+    let go = goes(ask(&mut rig, &app));
+    assert_eq!(go.bearer.map(|bearer| bearer.token).as_deref(), Some("access-1"));
+    // The token ends; what it is renewed with is the turned one.
+    rig.go_to(rig.now + 2 * 3_600_000);
+    let fetch = told_to_fetch(ask(&mut rig, &app));
+    assert!(fetch.exchange.form.contains("refresh-2"), "the turned refresh token is used");
+}

@@ -93,6 +93,20 @@ test("a pause counts down on the server's clock and ends", () => {
   assert.deepEqual(see(document, NOW + 42_000).connections[0].notes, []);
 });
 
+test("what an operator has paused is said with who, until when and why, and is over at its end", () => {
+  const whole = { by: "8f2a", until: inSeconds(60), reason: "maintenance" };
+  const row = only({ paused: whole });
+  assert.deepEqual([row.state, row.word], ["held", "paused"]);
+  assert.match(row.notes[0].text, /^Paused until .*14:04.* by an operator's key, 8f2a: maintenance\.$/);
+  const both = { paused: whole, pauses: [whole, { by: "8f2a", app: "crm-sync" }] };
+  assert.match(only(both).notes[1].text, /^App crm-sync paused until it is resumed by an operator's key, 8f2a\.$/);
+  const app = only({ paused: { by: "8f2a", app: "crm-sync" } });
+  assert.deepEqual([app.state, app.notes.length], ["idle", 1], "the others go on");
+  assert.deepEqual(see(status({ one: connection({ paused: whole }) }), NOW + 60_000).connections[0].notes, []);
+  assert.equal(nextChange(status({ one: connection({ paused: whole }) }), NOW), 60_000);
+  for (const odd of [1, "x", null, [], { until: "x", by: {} }, { by: null, reason: {}, app: 3 }]) assert.doesNotThrow(() => only({ paused: odd, pauses: odd }));
+});
+
 test("a bar is drawn over the vendor's whole limit, with what is not ours apart", () => {
   const { meter, of, limit: inForce } = only({ limits: [limit("rate", "rolling_window", 25, 50, { of: 100, vendor_used: 75 })] }).limits[0];
   assert.deepEqual([meter.used, meter.limit, meter.vendor], [0.25, 0.5, 0.75]);

@@ -90,6 +90,35 @@ test('a token that was given is used and not printed', async () => {
   assert.ok(!instance.lines.join('\n').includes('given-by-the-test'));
 });
 
+test('a token taken from the environment is used, and is on no command line and in nothing that is printed', async () => {
+  const token = 'from-the-environment-of-the-test';
+  instances.push(await startInstance(['--port', '0', '--no-demo', '--persist', newFolder(), '--vars', 'ADMIN_TOKEN'], { ADMIN_TOKEN: token }));
+  const instance = instances.at(-1);
+  const answer = await fetch(`${instance.url}/admin/tenants`, { headers: { Authorization: `Bearer ${token}` } });
+  assert.equal(answer.status, 200);
+  assert.ok(!instance.child.spawnargs.join(' ').includes(token));
+  if (process.platform === 'linux') assert.ok(!readFileSync(`/proc/${instance.workerd}/cmdline`, 'utf8').includes(token));
+  await instance.stop();
+  assert.ok(!instance.lines.join('\n').includes(token));
+});
+
+test('what is wrong with a setting is said without repeating it', async () => {
+  for (const given of ['=hush-hush', ':hush-hush=x', 'hush hush']) {
+    await assert.rejects(bare(newFolder(), '--vars', given), (error) => !error.message.includes('hush') && /the 1\. --vars has no name/.test(error.message));
+  }
+  await assert.rejects(bare(newFolder(), '--vars', 'NO_SUCH_VARIABLE'), /the environment has no NO_SUCH_VARIABLE/);
+});
+
+test('a token that is too short is named, and not used', async () => {
+  const instance = await bare(newFolder(), '--vars', 'ADMIN_TOKEN=ann:fifteen-letters');
+  const answer = await fetch(`${instance.url}/admin/tenants`, { headers: { Authorization: 'Bearer fifteen-letters' } });
+  const said = await answer.text();
+  assert.equal(answer.status, 503);
+  assert.match(said, /ADMIN_TOKEN is shorter than 16 characters/);
+  assert.ok(!said.includes('fifteen'));
+  await instance.stop();
+});
+
 test('a setting given as empty is one that is not set', async () => {
   const instance = await bare(newFolder(), '--vars', 'MASTER_KEY=');
   assert.equal((await fetch(`${instance.url}/healthz`)).status, 200);

@@ -11,3 +11,4 @@ mod promises;
 mod queueing;
 mod rig;
 mod row;
+mod stops;

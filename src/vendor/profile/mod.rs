@@ -3,6 +3,7 @@
 
 mod facts;
 mod fields;
+pub(crate) mod names;
 mod read;
 mod routes;
 #[cfg(test)]

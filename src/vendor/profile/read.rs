@@ -10,6 +10,7 @@ use super::facts::{
     TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 use super::fields::{Fault, Fields};
+use super::names;
 use crate::json::Value;
 
 /// Every field that a profile may have.
@@ -128,7 +129,7 @@ fn batch(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch>
 fn count(value: &Value, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<String>) -> Option<VendorCount> {
     let known = ["limit", "header", "at", "after", "left", "left_of", "among"];
     let mut fields = Fields::of(value, pointer, &known, faults);
-    let place = match (fields.text("header"), fields.text("at")) {
+    let place = match (header_read(&mut fields, "header"), fields.text("at")) {
         (Some(header), None) => CountPlace::Header(header),
         (None, Some(at)) if at.starts_with('/') => {
             bodies.push(at);
@@ -144,9 +145,11 @@ fn count(value: &Value, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec
         place,
         after: fields.text("after").unwrap_or_default(),
         left: fields.flag("left", false),
-        left_of: fields.text("left_of"),
-        among: fields
-            .object("among", &["header", "value"], |fields| (fields.required("header"), fields.required("value"))),
+        left_of: header_read(&mut fields, "left_of"),
+        among: fields.object("among", &["header", "value"], |fields| {
+            header_read(fields, "header");
+            (fields.required("header"), fields.required("value"))
+        }),
     })
 }
 
@@ -213,7 +216,7 @@ fn key_in(fields: &mut Fields) -> Vec<KeyPlace> {
             return Some(KeyPlace::Authorization);
         }
         let mut fields = Fields::of(value, pointer, &["header", "query"], faults);
-        match (fields.text("header"), fields.text("query")) {
+        match (header_sent(&mut fields, "header"), parameter(&mut fields, "query")) {
             (Some(header), None) => Some(KeyPlace::Header(header)),
             (None, Some(query)) => Some(KeyPlace::Query(query)),
             _ => {
@@ -228,8 +231,8 @@ fn key_in(fields: &mut Fields) -> Vec<KeyPlace> {
 }
 
 fn token_in(fields: &mut Fields) -> TokenPlace {
-    let read = |fields: &mut Fields| match (fields.text("header"), fields.text("query")) {
-        (Some(name), None) => TokenPlace::Header { name, prefix: fields.text("prefix").unwrap_or_default() },
+    let read = |fields: &mut Fields| match (header_sent(fields, "header"), parameter(fields, "query")) {
+        (Some(name), None) => TokenPlace::Header { name, prefix: prefix(fields) },
         (None, Some(name)) => TokenPlace::Query(name),
         _ => {
             fields.fault("header", "must be there, or `query`, and not both");
@@ -248,8 +251,11 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
     ];
     fields.object("token_endpoint", &["path", "shape", "expires_in", "basic"], |fields| {
         let path = fields.required("path");
-        if !path.starts_with('/') {
-            fields.fault("path", "must begin with a slash");
+        if !path.is_empty() && !names::is_path(&path) {
+            fields.fault(
+                "path",
+                "must be a path from its first slash, without dot segments, query or control characters",
+            );
         }
         let shape = fields.word("shape", &shapes).unwrap_or(TokenShape::OAuth);
         TokenEndpoint {
@@ -259,6 +265,42 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
             basic: fields.flag("basic", false),
         }
     })
+}
+
+/// The name of a header that is read from an answer.
+fn header_read(fields: &mut Fields, field: &str) -> Option<String> {
+    let name = fields.text(field)?;
+    if !names::is_header_name(&name) {
+        fields.fault(field, "must be the name of a header: up to 128 letters, digits and -");
+    }
+    Some(name)
+}
+
+/// The name of a header that a credential goes into or comes in.
+fn header_sent(fields: &mut Fields, field: &str) -> Option<String> {
+    let name = header_read(fields, field)?;
+    if names::is_reserved(&name) {
+        let detail =
+            "must be a header for credentials, none of the connection's, the call's, Sluice's or a proxy's own";
+        fields.fault(field, detail);
+    }
+    Some(name)
+}
+
+fn parameter(fields: &mut Fields, field: &str) -> Option<String> {
+    let name = fields.text(field)?;
+    if !names::is_parameter_name(&name) {
+        fields.fault(field, "must be the name of a parameter: up to 128 visible characters, none of & = # ? % +");
+    }
+    Some(name)
+}
+
+fn prefix(fields: &mut Fields) -> String {
+    let text = fields.text("prefix").unwrap_or_default();
+    if !names::is_prefix(&text) {
+        fields.fault("prefix", "goes into a header: up to 128 visible ascii characters and spaces");
+    }
+    text
 }
 
 fn routes(fields: &mut Fields, field: &str) -> Vec<String> {
@@ -273,14 +315,13 @@ fn is_route(text: &str) -> bool {
     let (method, path) = text.split_once(' ').unwrap_or(("ANY", text));
     let segments: Vec<_> = path.split('/').skip(1).collect();
     let is_segment = |(index, segment): (usize, &&str)| match *segment {
-        "." | ".." => false,
         "*" => true,
         "**" => index + 1 == segments.len(),
-        segment => !segment.contains(['*', '?', '#', '\\', ' ']),
+        segment => !segment.contains('*'),
     };
     (1..=32).contains(&method.len())
         && method.bytes().all(|byte| byte.is_ascii_uppercase())
-        && path.starts_with('/')
+        && names::is_path(path)
         && segments.iter().enumerate().all(is_segment)
 }
 
@@ -320,7 +361,7 @@ fn rule(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
         status: fields.list("status", status),
         codes: fields.texts("codes", "a string that is not empty", |text| !text.is_empty()),
         message: fields.texts("message", "a string that is not empty", |text| !text.is_empty()),
-        header: fields.text("header").map(|name| (name, value)),
+        header: header_read(&mut fields, "header").map(|name| (name, value)),
         json: fields.has("json").then(|| fields.flag("json", true)),
         executed: fields.word("executed", &executed),
         retry_after_seconds: retry_after.and_then(|seconds| u32::try_from(seconds).ok()),

@@ -116,6 +116,72 @@ fn every_fault_is_told_with_its_pointer() {
 }
 
 #[test]
+fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
+    for name in ["X-Token", "x_sfdc.session", "Authorization"] {
+        assert!(Profile::inline(&json::Value::of(&json!({"token_in": {"header": name}}))).is_ok(), "{name}");
+    }
+    let long = "x".repeat(129);
+    for name in ["X Token", "X-Token:", "X-T\r\nHost", "Tökén", "(x)", long.as_str()] {
+        for (profile, pointer) in [
+            (json!({"token_in": {"header": name}}), "/token_in/header"),
+            (json!({"key_in": ["authorization", {"header": name}]}), "/key_in/1/header"),
+            (json!({"answers": [{"header": name, "means": "day"}]}), "/answers/0/header"),
+            (json!({"counts": [{"limit": "d", "header": name}]}), "/counts/0/header"),
+            (json!({"counts": [{"limit": "d", "header": "X-A", "left_of": name}]}), "/counts/0/left_of"),
+            (
+                json!({"counts": [{"limit": "d", "header": "X-A", "among": {"header": name, "value": "day"}}]}),
+                "/counts/0/among/header",
+            ),
+        ] {
+            let found = faults(&profile);
+            assert_eq!(found.iter().map(|(pointer, _)| pointer.as_str()).collect::<Vec<_>>(), [pointer], "{name:?}");
+        }
+    }
+    let reserved = ["Host", "content-length", "Transfer-Encoding", "Connection", "TE", "Upgrade", "Keep-Alive"];
+    for name in reserved.into_iter().chain(["Sluice-Key", "SLUICE-X", "Proxy-Authorization", "CF-Ray", "Sec-X"]) {
+        assert_eq!(faults(&json!({"token_in": {"header": name}}))[0].0, "/token_in/header", "{name}");
+        assert_eq!(faults(&json!({"key_in": {"header": name}}))[0].0, "/key_in/header", "{name}");
+        // What an answer is read by is sent nowhere.
+        let read = json!({"answers": [{"header": name, "means": "day"}]});
+        assert!(Profile::inline(&json::Value::of(&read)).is_ok(), "{name}");
+    }
+    for prefix in ["Key\r\nX: ", "Schlüssel ", " Key"] {
+        let found = faults(&json!({"token_in": {"header": "X-Token", "prefix": prefix}}));
+        assert_eq!(found[0].0, "/token_in/prefix", "{prefix:?}");
+    }
+    for name in ["a&b", "a=b", "a b", "a#", "é", "%41"] {
+        assert_eq!(faults(&json!({"token_in": {"query": name}}))[0].0, "/token_in/query", "{name:?}");
+    }
+    for path in [
+        "token",
+        "/a/../token",
+        "/a/%2e%2E/token",
+        "/a/%252e./token",
+        "/a/..;x/token",
+        "/a/.",
+        "/a%2f..%5ctoken",
+        "/to\nken",
+        "/to ken",
+        "/tok\\en",
+        "/token?x=1",
+        "/token#x",
+        "/tokén",
+    ] {
+        assert_eq!(faults(&json!({"token_endpoint": {"path": path}}))[0].0, "/token_endpoint/path", "{path:?}");
+        assert_eq!(faults(&json!({"repeatable": [path]}))[0].0, "/repeatable/0", "{path:?}");
+    }
+    for path in ["/", "/oauth/v2.0/token", "/a..b/...", "/a%20b", "/a//b;c"] {
+        assert!(Profile::inline(&json::Value::of(&json!({"token_endpoint": {"path": path}}))).is_ok(), "{path:?}");
+    }
+}
+
+#[test]
+fn a_path_that_is_encoded_over_and_over_is_refused_after_a_few_rounds() {
+    let path = format!("/%{}41", "25".repeat(400_000));
+    assert_eq!(faults(&json!({"token_endpoint": {"path": path}}))[0].0, "/token_endpoint/path");
+}
+
+#[test]
 fn what_is_not_an_object_is_a_fault_and_not_a_panic() {
     for value in [
         json!(null),

@@ -188,7 +188,10 @@ async fn a_hidden_secret_sent_back_stays_unless_the_host_changes(world: &World) 
 
 async fn without_its_secrets_an_instance_says_so(_: &World) {
     use sluice_e2e::instance::Start;
-    for (admin, master) in [("", None), ("token", Some("not-base64!")), ("token", Some("c2hvcnQ="))] {
+    let token = "a-token-that-is-long";
+    let cases =
+        [("", None), ("short-of-sixteen", Some("not-base64!")), (token, Some("c2hvcnQ=")), ("name:too-short", None)];
+    for (admin, master) in cases {
         let mut start = Start::fresh("setup");
         start.admin_token = admin.to_owned();
         if let Some(master) = master {
@@ -198,7 +201,7 @@ async fn without_its_secrets_an_instance_says_so(_: &World) {
         for path in ["/v/c/echo", "/status.json", "/admin/tenants"] {
             let answer = Ask::get(path).with("Authorization", "Bearer token").send(instance.address()).await;
             answer.is_problem(503, "setup");
-            let missing = if admin.is_empty() { "ADMIN_TOKEN" } else { "MASTER_KEY" };
+            let missing = if master.is_none() { "ADMIN_TOKEN" } else { "MASTER_KEY" };
             assert!(answer.text().contains(missing), "{}", answer.text());
             assert!(!master.is_some_and(|m| answer.text().contains(m)), "the malformed secret is repeated");
         }

@@ -29,12 +29,14 @@ mod gone;
 mod headers;
 mod hosts;
 mod idle;
+mod installation;
 mod jobs;
 mod jobs_kept;
 mod keys;
 mod leaks;
 mod limits;
 mod observe;
+mod operate;
 mod outage;
 mod paths;
 mod pause;
@@ -118,6 +120,8 @@ fn tests() -> Vec<Test> {
         admin::tests(),
         answers::tests(),
         keys::tests(),
+        installation::tests(),
+        operate::tests(),
         browser::tests(),
         headers::tests(),
         hosts::tests(),

@@ -1,0 +1,100 @@
+//! A key that does not hold because `MASTER_KEY` has lost what it was signed with: its tenant's secrets are then lost too, and its callers
+//! are told so rather than that their key is forged.
+//!
+//! Nobody has vouched for such a key. So the list of tenants is asked first whether its tenant is one at all, nothing is said to the
+//! tenant's object but to say whether it can read its policy, and no isolate asks more than a few times in ten seconds, whoever sends what.
+
+use super::incoming::Incoming;
+use super::installation::{Installation, Keys};
+use super::tenants::{self, DIRECTORY};
+use crate::key::{self, KeyFault};
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::{Ask, Directory, Reply};
+use std::cell::RefCell;
+
+/// How long what a tenant's object said is believed, milliseconds.
+const BELIEVED_MS: i64 = 10_000;
+
+/// Tenants that are asked about, and remembered, within [`BELIEVED_MS`].
+const MOST: usize = 16;
+
+#[derive(Default)]
+struct Known {
+    /// Since when the asks of late are counted, Unix ms, and how many they are.
+    since: i64,
+    asks: usize,
+    /// A tenant, until when that is believed, and why its policy cannot be read.
+    tenants: Vec<(String, i64, Option<String>)>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+/// The refusal of a call; or where its key does not hold since its tenant's secrets are lost, a refusal that says that.
+pub async fn explain(here: &Installation, keys: &Keys, incoming: &Incoming, refusal: Refusal) -> Refusal {
+    if refusal.reason != Reason::Key {
+        return refusal;
+    }
+    let Some(tenant) = claimed(keys, incoming) else { return refusal };
+    let why = match known(&tenant, incoming.at) {
+        Some(why) => why,
+        None if may_ask(incoming.at) => {
+            let why = ask(here, &tenant).await;
+            remember(tenant, incoming.at, why.clone());
+            why
+        }
+        None => None,
+    };
+    why.map_or(refusal, |why| Refusal::new(Reason::Setup, why))
+}
+
+/// The tenant that a key speaks of which is of the right form, and signed by no master that is listed.
+fn claimed(keys: &Keys, incoming: &Incoming) -> Option<String> {
+    let headers = incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let query = incoming.url.split_once('?').map_or("", |(_, query)| query);
+    let found = key::find(headers, query)?;
+    match key::open(&keys.master, &found.key, 0) {
+        Err(KeyFault::Forged) => key::claimed_tenant(&found.key),
+        _ => None,
+    }
+}
+
+fn known(tenant: &str, now: i64) -> Option<Option<String>> {
+    KNOWN.with_borrow(|known| {
+        let found = known.tenants.iter().find(|(name, until, _)| name == tenant && now < *until)?;
+        Some(found.2.clone())
+    })
+}
+
+fn may_ask(now: i64) -> bool {
+    KNOWN.with_borrow_mut(|known| {
+        if !(0..BELIEVED_MS).contains(&now.saturating_sub(known.since)) {
+            (known.since, known.asks) = (now, 0);
+        }
+        known.asks = known.asks.saturating_add(1);
+        known.asks <= MOST
+    })
+}
+
+fn remember(tenant: String, now: i64, why: Option<String>) {
+    KNOWN.with_borrow_mut(|known| {
+        known.tenants.retain(|(name, until, _)| *name != tenant && now < *until);
+        if known.tenants.len() >= MOST {
+            known.tenants.remove(0);
+        }
+        known.tenants.push((tenant, now.saturating_add(BELIEVED_MS), why));
+    });
+}
+
+/// Why a tenant's policy cannot be read, if there is such a tenant and it cannot.
+async fn ask(here: &Installation, tenant: &str) -> Option<String> {
+    let listed = tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::Has(tenant.to_owned()))).await.ok()?;
+    if !matches!(listed.reply, Reply::Done) {
+        return None;
+    }
+    match tenants::ask(here, tenant, &Ask::Readable).await.ok()?.reply {
+        Reply::No(no) if no.refusal.reason == Reason::Setup => Some(no.refusal.detail),
+        _ => None,
+    }
+}

@@ -1,0 +1,63 @@
+//! Operating: an operator's key pauses and resumes connections.
+
+use super::answers::{self, Reply};
+use super::call::open_key;
+use super::incoming::Incoming;
+use super::installation::{Installation, Keys};
+use super::status::own_key;
+use super::{admin, allows, lost, tenants};
+use crate::http::{Address, Target};
+use crate::key::{Claims, Role};
+use crate::refusal::{Reason, Refusal};
+use crate::tenant::protocol::{Ask, Operate, OperateAsk, Order};
+use web_sys::Request;
+
+/// `POST /connections/{name}/pause` and `…/resume`.
+pub async fn serve(
+    here: &Installation,
+    keys: &Keys,
+    request: &Request,
+    incoming: &Incoming,
+    target: &Target<'_>,
+) -> Reply {
+    if let Err(reply) = allows(incoming, &["POST"]) {
+        return reply;
+    }
+    let (connection, resumes) = match target.address {
+        Address::Pause(name) => (name, false),
+        Address::Resume(name) => (name, true),
+        _ => return Refusal::new(Reason::NotFound, "nothing is at this address").into(),
+    };
+    let claims = match own_key(incoming).and_then(|key| open_key(keys, key, incoming.at)) {
+        Ok(claims) => claims,
+        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
+    };
+    match order(here, request, incoming, claims, (connection, resumes)).await {
+        Ok(reply) => reply,
+        Err(refusal) => refusal.into(),
+    }
+}
+
+async fn order(
+    here: &Installation,
+    request: &Request,
+    incoming: &Incoming,
+    claims: Claims,
+    (connection, resumes): (&str, bool),
+) -> Result<Reply, Refusal> {
+    // Whoever may not order anything hears that first: the object refuses a resume by the role.
+    if claims.role != Role::Operator {
+        let what = Operate { app: None, order: Order::Resume };
+        return ask(here, claims, connection, what).await;
+    }
+    let text = if incoming.has_body() { admin::body(request, incoming).await? } else { String::new() };
+    let fault = |fault| Refusal::new(Reason::Request, format!("the body does not fit: {fault}"));
+    let what = Operate::read(&text, resumes).map_err(fault)?;
+    ask(here, claims, connection, what).await
+}
+
+async fn ask(here: &Installation, claims: Claims, connection: &str, what: Operate) -> Result<Reply, Refusal> {
+    let tenant = claims.tenant.clone();
+    let ask = Ask::Operate(Box::new(OperateAsk { claims, connection: connection.to_owned(), what }));
+    Ok(answers::said(tenants::ask(here, &tenant, &ask).await?.reply))
+}
