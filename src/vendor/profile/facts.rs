@@ -27,10 +27,10 @@ pub struct Profile {
     pub token_in: TokenPlace,
     /// Where its clients fetch a token.
     pub token_endpoint: Option<TokenEndpoint>,
-    /// The longest path and query it takes, bytes.
-    pub uri_bytes: Option<u64>,
+    /// The longest path and query together it takes, by route; the first that matches counts.
+    pub uri_bytes: Vec<SizeLimit>,
     /// The largest bodies it takes, by route; the first that matches counts.
-    pub bodies: Vec<BodyLimit>,
+    pub bodies: Vec<SizeLimit>,
     /// The most that one call may be about, by route; the first that matches counts.
     pub batches: Vec<Batch>,
     /// How its answers' bodies are read.
@@ -110,9 +110,9 @@ pub enum TokenShape {
     Refreshing,
 }
 
-/// The largest body for some routes.
+/// The most bytes of something on some routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyLimit {
+pub struct SizeLimit {
     /// For these; empty for all.
     pub routes: Vec<String>,
     /// Bytes.

@@ -11,7 +11,7 @@ mod table;
 use crate::json::{self, Value};
 use crate::wire::{Reader, Wire, wire};
 pub use facts::{
-    Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
+    Batch, SizeLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
     TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 pub use fields::Fault;

@@ -6,7 +6,7 @@
 )]
 
 use super::facts::{
-    Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
+    Batch, SizeLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
     TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 use super::fields::{Fault, Fields};
@@ -66,15 +66,8 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
         key_in: key_in(&mut fields),
         token_in: token_in(&mut fields),
         token_endpoint: token_endpoint(&mut fields),
-        uri_bytes: fields.number("uri_bytes", 1, LARGEST),
-        bodies: fields.list("bodies", |value, pointer, faults| {
-            let mut fields = Fields::of(value, pointer, &["routes", "bytes"], faults);
-            let bytes = fields.number("bytes", 0, LARGEST);
-            if !fields.has("bytes") {
-                fields.fault("bytes", "is missing");
-            }
-            Some(BodyLimit { routes: routes(&mut fields, "routes"), bytes: bytes? })
-        }),
+        uri_bytes: uri_bytes(&mut fields),
+        bodies: fields.list("bodies", |value, pointer, faults| size_limit(value, pointer, 0, faults)),
         batches: fields.list("batches", batch),
         reading: fields
             .object("reading", &["every", "good", "good_where", "codes", "message"], reading)
@@ -99,6 +92,24 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
     profile.counts = fields.list("counts", |value, pointer, faults| count(value, pointer, faults, &mut bodies));
     profile.reading.counts = bodies;
     if faults.is_empty() { Ok(profile) } else { Err(faults) }
+}
+
+/// The longest targets: one number for all calls, or a list by route.
+fn uri_bytes(fields: &mut Fields) -> Vec<SizeLimit> {
+    if matches!(fields.value("uri_bytes"), Some(Value::Array(_) | Value::Object(_))) {
+        return fields.list("uri_bytes", |value, pointer, faults| size_limit(value, pointer, 1, faults));
+    }
+    let all = |bytes| SizeLimit { routes: Vec::new(), bytes };
+    fields.number("uri_bytes", 1, LARGEST).map(all).into_iter().collect()
+}
+
+fn size_limit(value: &Value, pointer: &str, least: u64, faults: &mut Vec<Fault>) -> Option<SizeLimit> {
+    let mut fields = Fields::of(value, pointer, &["routes", "bytes"], faults);
+    let bytes = fields.number("bytes", least, LARGEST);
+    if !fields.has("bytes") {
+        fields.fault("bytes", "is missing");
+    }
+    Some(SizeLimit { routes: routes(&mut fields, "routes"), bytes: bytes? })
 }
 
 fn batch(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> {
