@@ -5,6 +5,7 @@ mod claims;
 mod errand;
 mod find;
 mod master;
+mod seek;
 
 use crate::wire::wire;
 pub use admin::AdminTokens;
@@ -13,6 +14,7 @@ pub use errand::{is_stamp, is_stamped, stamp};
 pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
 pub use master::{MAX_MASTERS, Master, MasterFault};
 pub(crate) use master::{SEAL_ID_BYTES, hmac};
+pub use seek::{Stands, seek, without};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
