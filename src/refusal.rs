@@ -25,6 +25,8 @@ pub enum Reason {
     Request,
     /// 401: no key, or one that does not hold.
     Key,
+    /// 400: a key stands where the vendor would get it.
+    KeyMisplaced,
     /// 403: the key does not work from this page.
     Origin,
     /// 403: the app may not make this call.
@@ -65,7 +67,7 @@ wire!(enum Reason {
     0 DailyQuota, 1 AppBudget, 2 Paused, 3 QueueFull, 4 Deadline, 5 Rate, 6 Concurrency, 7 Path, 8 Request,
     9 Key, 10 Origin, 11 Route, 12 ConnectionForbidden, 13 ConnectionUnknown, 14 Role, 15 NotFound, 16 Method,
     17 JobLive, 18 Payload, 19 Uri, 20 KeyReused, 21 Upgrade, 22 VendorUnreachable, 23 Unavailable, 24 Setup,
-    25 VendorTimeout, 26 Internal,
+    25 VendorTimeout, 26 Internal, 27 KeyMisplaced,
 });
 
 /// One refusal.
@@ -104,6 +106,7 @@ impl Reason {
             Self::Path => "path",
             Self::Request => "request",
             Self::Key => "key",
+            Self::KeyMisplaced => "key-misplaced",
             Self::Origin => "origin",
             Self::Route => "route",
             Self::ConnectionForbidden | Self::ConnectionUnknown => "connection",
@@ -129,7 +132,7 @@ impl Reason {
             Self::DailyQuota | Self::AppBudget | Self::QueueFull | Self::Deadline | Self::Rate | Self::Concurrency => {
                 429
             }
-            Self::Path | Self::Request => 400,
+            Self::Path | Self::Request | Self::KeyMisplaced => 400,
             Self::Key => 401,
             Self::Origin | Self::Route | Self::ConnectionForbidden | Self::Role => 403,
             Self::ConnectionUnknown | Self::NotFound => 404,

@@ -5,13 +5,14 @@ mod addresses;
 mod answers;
 mod documents;
 mod keys;
+mod methods;
 mod rows;
 
 /// A target: it panics where something does not hold.
 pub type Run = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const ALL: [(&str, Run); 8] = [
+pub const ALL: [(&str, Run); 10] = [
     ("address", addresses::address),
     ("headers", addresses::headers),
     ("json", documents::json),
@@ -19,6 +20,8 @@ pub const ALL: [(&str, Run); 8] = [
     ("profile", documents::profile),
     ("body", answers::body),
     ("key", keys::key),
+    ("seek", keys::seek),
+    ("method", methods::method),
     ("row", rows::row),
 ];
 
@@ -31,4 +34,9 @@ pub fn named(name: &str) -> Option<Run> {
 /// Text, where the bytes are that.
 fn text(data: &[u8]) -> &str {
     std::str::from_utf8(data).unwrap_or_default()
+}
+
+/// The master key of what is fuzzed.
+fn master() -> &'static sluice::key::Master {
+    keys::master()
 }

@@ -29,20 +29,23 @@ const KEPT_BYTES: u64 = 1_048_576;
 /// to be sent twice is read whole, which also spares a permit the time that a slow upload takes.
 pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> Result<JsValue, Stop> {
     if let Some(read) = read {
+        if let Some(bytes) = read.dyn_ref::<Uint8Array>() {
+            admit.body = BodyLength::Bytes(bytes.length().into());
+        }
         return Ok(read);
     }
     if !call.incoming.has_body() {
         return Ok(JsValue::NULL);
     }
     if let BodyLength::Bytes(length) = admit.body {
-        if length > KEPT_BYTES || !may_be_repeated(admit) {
+        if length > KEPT_BYTES || is_sent_as_it_came(call) {
             return Ok(JsValue::TRUE);
         }
         return kept(call).await;
     }
     let route = describe(call, admit).await?;
     let Some(limit) = route.profile.body_limit(&admit.method, &admit.path) else {
-        return if may_be_repeated(admit) { kept(call).await } else { Ok(JsValue::TRUE) };
+        return if is_sent_as_it_came(call) { Ok(JsValue::TRUE) } else { kept(call).await };
     };
     let whole = whole(call, limit).await?;
     if whole.is_null() {
@@ -64,7 +67,7 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES);
     let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
     let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let sent_whole = !matches!(admit.method.as_str(), "GET" | "HEAD");
+    let sent_whole = !is_sent_as_it_came(call);
     let body = if body == JsValue::TRUE && fits && plain && sent_whole { whole(call, most).await? } else { body };
     let bytes = body.dyn_ref::<Uint8Array>().filter(|_| plain).map(Uint8Array::to_vec);
     match too_many(batch, vendor.query, bytes.as_deref()) {
@@ -78,11 +81,38 @@ pub fn can_be_repeated(body: &JsValue) -> bool {
     body.is_null() || body.dyn_ref::<Uint8Array>().is_some_and(|bytes| u64::from(bytes.length()) <= KEPT_BYTES)
 }
 
-/// Whether the call may be sent twice. While the route is not known it may. The platform sends no kept body with GET.
-fn may_be_repeated(admit: &Admit) -> bool {
-    let route = known::route(&admit.claims.tenant, &admit.connection);
-    !matches!(admit.method.as_str(), "GET" | "HEAD")
-        && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
+/// With these methods the platform sends no body but the one that came.
+fn is_sent_as_it_came(call: &Call) -> bool {
+    matches!(call.incoming.method.as_str(), "GET" | "HEAD")
+}
+
+/// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is too long to be looked into.
+pub async fn early(call: &Call) -> Result<Option<JsValue>, Stop> {
+    let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
+    let unknown = call.incoming.body_length() == BodyLength::Unknown;
+    if !call.incoming.has_body() || !(short || unknown) {
+        return Ok(None);
+    }
+    if is_sent_as_it_came(call) {
+        return Ok(Some(JsValue::TRUE));
+    }
+    kept(call).await.map(Some)
+}
+
+/// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is looked into.
+pub async fn bytes(call: &Call, body: &JsValue) -> Result<Option<Vec<u8>>, Stop> {
+    if body.is_null() {
+        return Ok(Some(Vec::new()));
+    }
+    if let Some(bytes) = body.dyn_ref::<Uint8Array>() {
+        return Ok((u64::from(bytes.length()) <= KEPT_BYTES).then(|| bytes.to_vec()));
+    }
+    let short = !matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length > KEPT_BYTES);
+    if *body != JsValue::TRUE || !short {
+        return Ok(None);
+    }
+    let copy = platform::read_copy(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?;
+    Ok(copy.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
 }
 
 /// The body's bytes, or, if it is too long to be kept, a stream of it.

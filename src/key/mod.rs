@@ -11,7 +11,7 @@ use crate::wire::wire;
 pub use admin::AdminTokens;
 pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, open};
 pub use errand::{is_stamp, is_stamped, stamp};
-pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
+pub use find::{Found, Place, Search, Taken, in_protocols, is_usual, search, without_parameters};
 pub use master::{MAX_MASTERS, Master, MasterFault};
 pub(crate) use master::{SEAL_ID_BYTES, hmac};
 pub use seek::{Stands, seek, without};

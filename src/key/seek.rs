@@ -47,6 +47,11 @@ pub fn seek(master: &Master, text: &[u8]) -> Vec<Stands> {
     found
 }
 
+/// The key that a text begins with, if it is a key and nothing else.
+pub fn whole(master: &Master, text: &[u8]) -> Option<Stands> {
+    key_at(master, text, 0).filter(|stands| stands.to == text.len())
+}
+
 /// A text with `***` in the place of each key.
 pub fn without(text: &str, keys: &[Stands]) -> String {
     let mut shown = String::with_capacity(text.len());

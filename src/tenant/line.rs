@@ -18,6 +18,7 @@ use crate::throttle::{
 };
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
+use crate::vendor::methods;
 use crate::vendor::profile::SizeLimit;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -209,7 +210,7 @@ impl Line {
     pub(super) fn fits(&self, admit: &Admit) -> Result<(), Refusal> {
         let most = |sizes: &Sizes| {
             sizes.iter().find_map(|(matcher, most)| {
-                most.get(matcher.mask(&admit.method, &admit.path).trailing_zeros() as usize).copied()
+                most.get(mask(matcher, &admit.method, &admit.path).trailing_zeros() as usize).copied()
             })
         };
         if let Some(most) = most(&self.targets).filter(|most| u64::from(admit.uri_bytes) > *most) {
@@ -275,9 +276,9 @@ impl Line {
         true
     }
 
-    /// Which limits count a call: bit i is limit i.
-    pub(super) fn mask(&self, method: &str, path: &str) -> u32 {
-        self.counting.mask(method, path)
+    /// Which limits count a call: bit i is limit i. Those that count it under any of its methods do.
+    pub(super) fn mask(&self, methods: &str, path: &str) -> u32 {
+        mask(&self.counting, methods, path)
     }
 
     /// Takes a report. A vendor that counts a call when it ends has just counted it, however long ago it began to answer.
@@ -479,6 +480,11 @@ fn route(connection: &Connection) -> Box<Route> {
 
 fn counting(connection: &Connection) -> Matcher {
     Matcher::of(connection.limits.iter().map(|(_, routes)| routes))
+}
+
+/// The lists that have a call, under any of its methods.
+fn mask(matcher: &Matcher, methods: &str, path: &str) -> u32 {
+    methods::each(methods).fold(0, |mask, method| mask | matcher.mask(method, path))
 }
 
 fn sizes(rules: &[SizeLimit]) -> Sizes {

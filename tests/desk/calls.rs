@@ -89,14 +89,14 @@ fn what_is_longer_than_the_vendor_takes_is_refused_before_it_counts() {
     let app = rig.app("sync");
     let long = Admit { uri_bytes: 8_193, ..rig.admit(&app, "marketo") };
     assert_eq!(rig.reason(long), "uri");
-    let asset = |uri_bytes, rig: &Rig| Admit {
+    let asset = |uri_bytes, rig: &mut Rig| Admit {
         path: "/rest/asset/v1/emails.json".to_owned(),
         uri_bytes,
         ..rig.admit(&app, "marketo")
     };
-    let longest = asset(65_536, &rig);
+    let longest = asset(65_536, &mut rig);
     assert!(matches!(rig.now(Ask::Admit(longest)), Reply::Go(_)), "the asset api takes 64 KB");
-    let longer = asset(65_537, &rig);
+    let longer = asset(65_537, &mut rig);
     assert_eq!(rig.reason(longer), "uri");
     let heavy = |rig: &mut Rig, path: &str, bytes| Admit {
         method: "POST".to_owned(),

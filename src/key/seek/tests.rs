@@ -75,15 +75,12 @@ fn keys_of_every_role_are_found_and_expired_ones_too() {
 #[test]
 fn what_begins_alike_and_does_not_hold_is_no_key() {
     let key = key(Some("crm"), None);
-    let other = Claims {
-        tenant: "acme".to_owned(),
-        id: "k1".to_owned(),
-        role: Role::Operator,
-        app: None,
-        expires: None,
-    };
+    let other =
+        Claims { tenant: "acme".to_owned(), id: "k1".to_owned(), role: Role::Operator, app: None, expires: None };
     let other = other.sign(&master(2)).unwrap();
-    for text in ["slk_", "slk_x", "slk_AAAA.BBB", &other, &key[..key.len() - 1], &key.to_uppercase(), "%73lk_", "&#x;", "\\u00"] {
+    for text in
+        ["slk_", "slk_x", "slk_AAAA.BBB", &other, &key[..key.len() - 1], &key.to_uppercase(), "%73lk_", "&#x;", "\\u00"]
+    {
         assert!(found(text).is_empty(), "{text}");
     }
 }

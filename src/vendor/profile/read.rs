@@ -6,14 +6,14 @@
 )]
 
 use super::facts::{
-    Batch, SizeLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
-    TokenEndpoint, TokenPlace, TokenShape, VendorCount,
+    AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile, Reading, Rule,
+    SizeLimit, TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 use super::fields::{Fault, Fields};
 use crate::json::Value;
 
 /// Every field that a profile may have.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 24] = [
     "title",
     "base_url",
     "limits",
@@ -22,7 +22,9 @@ const FIELDS: [&str; 22] = [
     "ceiling_seconds",
     "counts_at_completion",
     "key_in",
+    "method_in",
     "token_in",
+    "token_also_in",
     "token_endpoint",
     "uri_bytes",
     "bodies",
@@ -64,7 +66,13 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
         ceiling_seconds: fields.seconds("ceiling_seconds", timeout_seconds),
         counts_at_completion: fields.flag("counts_at_completion", false),
         key_in: key_in(&mut fields),
+        method_in: fields.list("method_in", method_in),
         token_in: token_in(&mut fields),
+        token_also_in: fields.list("token_also_in", |value, pointer, faults| {
+            let mut fields = Fields::of(value, pointer, &["header", "prefix", "routes"], faults);
+            let prefix = fields.text("prefix").unwrap_or_default();
+            Some(AlsoIn { header: fields.required("header"), prefix, routes: routes(&mut fields, "routes") })
+        }),
         token_endpoint: token_endpoint(&mut fields),
         uri_bytes: uri_bytes(&mut fields),
         bodies: fields.list("bodies", |value, pointer, faults| size_limit(value, pointer, 0, faults)),
@@ -223,19 +231,39 @@ fn key_in(fields: &mut Fields) -> Vec<KeyPlace> {
         if value.as_str() == Some("authorization") {
             return Some(KeyPlace::Authorization);
         }
-        let mut fields = Fields::of(value, pointer, &["header", "query"], faults);
-        match (fields.text("header"), fields.text("query")) {
-            (Some(header), None) => Some(KeyPlace::Header(header)),
-            (None, Some(query)) => Some(KeyPlace::Query(query)),
+        let mut fields = Fields::of(value, pointer, &["header", "query", "path", "json", "routes"], faults);
+        let routes = routes(&mut fields, "routes");
+        match (fields.text("header"), fields.text("query"), fields.text("path"), fields.text("json")) {
+            (Some(header), None, None, None) => Some(KeyPlace::Header(header)),
+            (None, Some(query), None, None) => Some(KeyPlace::Query(query)),
+            (None, None, Some(path), None) if is_route(&path) && path.ends_with("/*") => Some(KeyPlace::Path(path)),
+            (None, None, None, Some(at)) if at.starts_with('/') && !routes.is_empty() => Some(KeyPlace::Json(at, routes)),
             _ => {
                 faults.push((
                     pointer.to_owned(),
-                    "must be \"authorization\", {\"header\": name} or {\"query\": name}".to_owned(),
+                    "must be \"authorization\", {\"header\": name}, {\"query\": name}, {\"path\": a route that ends with *} \
+                    or {\"json\": pointer, \"routes\": […]}"
+                        .to_owned(),
                 ));
                 None
             }
         }
     })
+}
+
+fn method_in(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<(MethodPlace, Vec<String>)> {
+    let mut fields = Fields::of(value, pointer, &["header", "query", "form", "routes"], faults);
+    let routes = routes(&mut fields, "routes");
+    let place = match (fields.text("header"), fields.text("query"), fields.text("form")) {
+        (Some(name), None, None) => MethodPlace::Header(name),
+        (None, Some(name), None) => MethodPlace::Query(name),
+        (None, None, Some(name)) => MethodPlace::Form(name),
+        _ => {
+            fields.fault("query", "must be there, or `form` or `header`, a name, and no two of them");
+            return None;
+        }
+    };
+    Some((place, routes))
 }
 
 fn token_in(fields: &mut Fields) -> TokenPlace {
@@ -257,7 +285,8 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
         ("salesforce", TokenShape::Salesforce),
         ("refreshing", TokenShape::Refreshing),
     ];
-    fields.object("token_endpoint", &["path", "shape", "expires_in", "basic"], |fields| {
+    let known = ["path", "paths", "shape", "expires_in", "basic", "revoke", "introspect"];
+    fields.object("token_endpoint", &known, |fields| {
         let path = fields.required("path");
         if !path.starts_with('/') {
             fields.fault("path", "must begin with a slash");
@@ -265,6 +294,9 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
         let shape = fields.word("shape", &shapes).unwrap_or(TokenShape::OAuth);
         TokenEndpoint {
             path,
+            paths: routes(fields, "paths"),
+            revoke: routes(fields, "revoke"),
+            introspect: routes(fields, "introspect"),
             shape,
             expires_in: fields.seconds("expires_in", 3_600),
             basic: fields.flag("basic", false),

@@ -31,6 +31,8 @@ mod idle;
 mod jobs;
 mod keys;
 mod limits;
+mod methods;
+mod misplaced;
 mod observe;
 mod outage;
 mod paths;
@@ -118,6 +120,8 @@ fn tests() -> Vec<Test> {
         refusals::tests(),
         sizes::tests(),
         limits::tests(),
+        methods::tests(),
+        misplaced::tests(),
         status::tests(),
         tokens::tests(),
     ]
