@@ -179,7 +179,7 @@ impl Call {
         let (claims, key_apart) = self.claims(keys, &search, &seen)?;
         record.of(&claims, &shown);
         let mut admit = self.admit(claims, key_apart, &target, &shown);
-        admit.method = about.methods(known::route(&admit.claims.tenant, &admit.connection).as_deref(), &seen)?;
+        about.note_methods(&mut admit, &seen).await?;
         if !search.elsewhere.is_empty() {
             about.swap(&admit, &seen).await?;
         }
@@ -191,7 +191,7 @@ impl Call {
             seen = about.look(Some(&body)).await?;
         }
         let swap = about.swap(&admit, &seen).await?;
-        admit.method = about.methods(known::route(&admit.claims.tenant, &admit.connection).as_deref(), &seen)?;
+        about.note_methods(&mut admit, &seen).await?;
         let body = upload::in_batches(self, &admit, &vendor, body).await?;
         let mut permit = permit::obtain(self, &mut admit).await?;
         let methods = about.methods(Some(&permit.route), &seen)?;

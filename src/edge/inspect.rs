@@ -2,7 +2,7 @@
 
 use super::call::{Call, Stop};
 use super::installation::Keys;
-use super::upload;
+use super::{known, upload};
 use crate::http::VendorTarget;
 use crate::key::{Search, Stands, seek};
 use crate::refusal::Refusal;
@@ -77,6 +77,17 @@ impl About<'_> {
             },
         };
         methods::methods(route.map_or(&unknown, |route| &route.profile), &asked)
+    }
+
+    /// Notes the methods of the call. Where it names others than its own, its profile has to be known.
+    pub async fn note_methods(&self, admit: &mut Admit, seen: &Seen) -> Result<(), Stop> {
+        let known = known::route(&admit.claims.tenant, &admit.connection);
+        admit.method = self.methods(known.as_deref(), seen)?;
+        if known.is_none() && admit.method.contains(' ') {
+            let route = upload::describe(self.call, admit).await?;
+            admit.method = self.methods(Some(&route), seen)?;
+        }
+        Ok(())
     }
 
     /// Where the real token goes in a key's place, if anywhere; or the refusal of a call with a misplaced key. Nothing of it

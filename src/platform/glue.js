@@ -168,6 +168,8 @@ export class Sent {
   // Puts one text in the place of another, all over the body. Whether all of it came, and no more than `most` bytes.
   async putBack(text, other, most) {
     if (!this.response?.body) return true;
+    // What comes in a coding that was not asked for cannot be searched.
+    if ((this.response.headers.get("content-encoding") ?? "identity") !== "identity") return false;
     let length = 0;
     for (let at = 0; !this.whole && !this.broken && length <= most; at += 1) {
       await this.#read();
