@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(inflated(Some("deflate"), &compress_to_vec(&text, 6)), Some(text.clone()));
         let cut = gzip(&text, 0);
         let part = inflated(Some("gzip"), &cut[..cut.len() / 2]).unwrap();
-        assert!(!part.is_empty() && text.starts_with(&part));
+        assert!(part.starts_with(&text[..1_000]), "what came before it broke off");
         assert!(inflated(Some("gzip"), &gzip(&vec![0; 8 << 20], 0)).unwrap().len() <= MOST_INFLATED);
         for none in [None, Some("br"), Some("identity")] {
             assert_eq!(inflated(none, &text), None);

@@ -53,7 +53,7 @@ async fn a_key_where_the_vendor_would_get_it_is_refused_and_nothing_is_sent(worl
         ("application/json", format!("{{\"a\":\"{escaped}\"}}")),
         ("application/x-www-form-urlencoded", format!("a=b&token={encoded}")),
         ("multipart/form-data; boundary=b", part),
-        ("text/xml", format!("<sessionId>{key}</sessionId>")),
+        ("application/xml", format!("<sessionId>{key}</sessionId>")),
         ("application/octet-stream", format!("\0\u{1}x{key}y")),
     ];
     let path = |text: &str| Ask::get(&format!("/v/c{text}"));
@@ -161,7 +161,7 @@ async fn hubspots_look_ups_are_about_the_real_token_and_show_the_key(world: &Wor
         assert_eq!(echo.0["body_bytes"], token.len() + 15, "the real token went out");
         assert!(!answer.text().contains(&token));
     }
-    let status = tenant.status(&key).await.to_string();
+    let status = tenant.until(&key, "all is settled", |connection| connection["in_flight"] == 0).await.to_string();
     assert!(!status.contains(&key) && !status.contains(&token) && status.contains("access-tokens/***"), "{status}");
 }
 
