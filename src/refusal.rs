@@ -27,6 +27,8 @@ pub enum Reason {
     Key,
     /// 403: the request has crossed the network in clear.
     Https,
+    /// 400: a key stands where the vendor would get it.
+    KeyMisplaced,
     /// 403: the key does not work from this page.
     Origin,
     /// 403: the app may not make this call.
@@ -67,7 +69,7 @@ wire!(enum Reason {
     0 DailyQuota, 1 AppBudget, 2 Paused, 3 QueueFull, 4 Deadline, 5 Rate, 6 Concurrency, 7 Path, 8 Request,
     9 Key, 10 Origin, 11 Route, 12 ConnectionForbidden, 13 ConnectionUnknown, 14 Role, 15 NotFound, 16 Method,
     17 JobLive, 18 Payload, 19 Uri, 20 KeyReused, 21 Upgrade, 22 VendorUnreachable, 23 Unavailable, 24 Setup,
-    25 VendorTimeout, 26 Internal, 27 Https,
+    25 VendorTimeout, 26 Internal, 27 Https, 28 KeyMisplaced,
 });
 
 /// One refusal.
@@ -107,6 +109,7 @@ impl Reason {
             Self::Request => "request",
             Self::Key => "key",
             Self::Https => "https",
+            Self::KeyMisplaced => "key-misplaced",
             Self::Origin => "origin",
             Self::Route => "route",
             Self::ConnectionForbidden | Self::ConnectionUnknown => "connection",
@@ -132,7 +135,7 @@ impl Reason {
             Self::DailyQuota | Self::AppBudget | Self::QueueFull | Self::Deadline | Self::Rate | Self::Concurrency => {
                 429
             }
-            Self::Path | Self::Request => 400,
+            Self::Path | Self::Request | Self::KeyMisplaced => 400,
             Self::Key => 401,
             Self::Https | Self::Origin | Self::Route | Self::ConnectionForbidden | Self::Role => 403,
             Self::ConnectionUnknown | Self::NotFound => 404,

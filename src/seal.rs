@@ -121,6 +121,17 @@ pub fn open_bytes(master: &Master, place: &Place<'_>, bytes: &[u8]) -> Result<Ve
 
 /// Whether anything in a row was sealed under another key than the one in force.
 pub fn is_stale(master: &Master, row: &[u8]) -> bool {
+    is_stale_text(master, row) || is_stale_bytes(master, row)
+}
+
+/// Whether a row has what [`seal_bytes`] makes under an older key: it begins with its version and the key's id.
+fn is_stale_bytes(master: &Master, row: &[u8]) -> bool {
+    let heads: Vec<[u8; HEAD_BYTES]> = master.older_ids().map(|[a, b, c, d]| [VERSION, *a, *b, *c, *d]).collect();
+    // Bytes that are the same by chance are sealed anew for nothing.
+    row.windows(HEAD_BYTES).any(|bytes| heads.iter().any(|head| head == bytes))
+}
+
+fn is_stale_text(master: &Master, row: &[u8]) -> bool {
     // Six characters hold the version and all but the last four bits of the id, which tells at most eight keys apart.
     const TOLD_BY: usize = 6;
     let Some((id, _)) = master.sealing() else { return false };
@@ -204,6 +215,11 @@ mod tests {
             ("sealed:".to_owned(), true),
         ] {
             assert_eq!(is_stale(&master(&[2, 1]), row.as_bytes()), expected, "{row}");
+        }
+        for (sealed_by, expected) in [(1, true), (2, false)] {
+            let bytes = seal_bytes(&master(&[sealed_by]), [9; 12], &PLACE, b"s3cret").expect("sealed");
+            let row = [&[2, 7], bytes.as_slice()].concat();
+            assert_eq!(is_stale(&master(&[2, 1]), &row), expected, "sealed by {sealed_by}");
         }
         assert!(!is_stale(&master(&[1, 2]), old.as_bytes()));
     }

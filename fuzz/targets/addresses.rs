@@ -65,7 +65,7 @@ pub fn headers(data: &[u8]) {
         assert_eq!((again.wait_ms, again.respond_async), (None, false), "«{rest}» still asks something of sluice");
         assert_eq!(again.rest.as_deref(), Some(rest.as_str()), "what is left reads the same");
     }
-    for (name, value) in &fields {
+    for (_, value) in &fields {
         let found = urgency(Some(value));
         assert!(found.is_none_or(|urgency| urgency <= 7), "urgency {found:?} of «{value}»");
         if let Some(known) = known_urgency(value) {
@@ -74,21 +74,30 @@ pub fn headers(data: &[u8]) {
         for date in [None, Some(value.as_str())] {
             assert!(retry_after_ms(value, date, NOW).is_none_or(|ms| ms <= LONGEST_RETRY_AFTER_MS), "«{value}»");
         }
-        let _ = (accepts_problem(Some(value)), key::carries_key(name, value), key::in_protocols(value));
+        let _ = (accepts_problem(Some(value)), key::in_protocols(value));
     }
-    let _ = (is_preflight("OPTIONS", &fields), token::is_form(&fields));
-    let _ = token::key_in_request(&fields, Some(query), query.as_bytes());
-    let sending = Sending { passthrough: false, placed: &Placed::default(), prefer: &prefer, accept_encoding: None };
+    let _ = is_preflight("OPTIONS", &fields);
+    let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let found = key::search(super::master(), pairs, query, query);
+    let _ = token::read(&fields, Some(query), query.as_bytes(), &found);
+    let taken = &found.taken;
+    let sending = Sending {
+        passthrough: false,
+        placed: &Placed::default(),
+        also: &[],
+        taken,
+        prefer: &prefer,
+        accept_encoding: None,
+    };
     for (name, value) in outgoing(&fields, &sending) {
         let lower = name.to_ascii_lowercase();
         let kept = ["sluice-", "cf-", "x-forwarded-", "sec-"].iter().any(|prefix| lower.starts_with(prefix));
-        assert!(!kept && lower != "cookie" && !key::carries_key(&lower, &value), "{name} goes to the vendor");
+        assert!(!kept && lower != "cookie", "{name} goes to the vendor");
+        assert!(key::seek(super::master(), value.as_bytes()).is_empty(), "a key in {name} goes to the vendor");
     }
-    if let Some(sent) = outgoing_query(Some(query), &Placed::default()) {
-        assert_eq!(key::without_keys(&sent), sent, "a key in «{sent}» goes to the vendor");
+    if let Some(sent) = outgoing_query(Some(query), &Placed::default(), taken) {
+        assert!(key::seek(super::master(), sent.as_bytes()).is_empty(), "a key in «{sent}» goes to the vendor");
     }
-    let found = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let _ = key::find(found, query);
 }
 
 /// The urgency by another reader, where the field is a dictionary that says one.

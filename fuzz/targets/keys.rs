@@ -33,6 +33,41 @@ fn made() -> &'static Made {
 
 const PLACE: Place<'static> = Place { tenant: "acme", field: "/x" };
 
+/// The master key, with which a key may be made.
+pub fn master() -> &'static Master {
+    &made().master
+}
+
+/// A key is found in any text: whatever stands before and behind it, and however some of its characters are escaped. The first byte
+/// says how, the next eight which; what follows is the text, with the key in its middle.
+pub fn seek(data: &[u8]) {
+    let Made { master, key, .. } = made();
+    for stands in key::seek(master, data) {
+        assert!(key::open(master, &stands.key, NOW).is_ok(), "what is found is a key");
+        assert!(stands.from < stands.to && stands.to <= data.len());
+    }
+    let Some((how, rest)) = data.split_first() else { return };
+    let Some((which, text)) = rest.split_first_chunk::<8>() else { return };
+    let which = u64::from_le_bytes(*which);
+    let escaped = |(at, byte): (usize, u8)| match how % 5 {
+        _ if which >> (at % 64) & 1 == 0 => char::from(byte).to_string(),
+        0 => format!("%{byte:02X}"),
+        1 => format!("%25{byte:02x}"),
+        2 => format!("\\u{byte:04x}"),
+        3 => format!("&#{byte};"),
+        _ => format!("&#x{byte:X};"),
+    };
+    let escaped: String = key.bytes().enumerate().map(escaped).collect();
+    let (before, behind) = text.split_at(text.len() / 2);
+    let whole = [before, escaped.as_bytes(), behind].concat();
+    let found = key::seek(master, &whole);
+    assert!(found.iter().any(|stands| stands.key == *key), "a key is hidden by what stands around it: {escaped}");
+    if let Ok(text) = std::str::from_utf8(&whole) {
+        let shown = key::without(text, &found);
+        assert!(key::seek(master, shown.as_bytes()).is_empty(), "a key is left in {shown}");
+    }
+}
+
 /// Bytes as they are, and a true value changed by them, hold only if they are the true value.
 pub fn key(data: &[u8]) {
     let Made { master, key, stamp, sealed } = made();

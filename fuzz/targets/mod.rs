@@ -5,6 +5,7 @@ mod addresses;
 mod answers;
 mod documents;
 mod keys;
+mod methods;
 mod returned;
 mod rows;
 
@@ -12,7 +13,7 @@ mod rows;
 pub type Run = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const ALL: [(&str, Run); 9] = [
+pub const ALL: [(&str, Run); 11] = [
     ("address", addresses::address),
     ("headers", addresses::headers),
     ("json", documents::json),
@@ -20,6 +21,8 @@ pub const ALL: [(&str, Run); 9] = [
     ("profile", documents::profile),
     ("body", answers::body),
     ("key", keys::key),
+    ("seek", keys::seek),
+    ("method", methods::method),
     ("row", rows::row),
     ("returned", returned::returning),
 ];
@@ -33,4 +36,9 @@ pub fn named(name: &str) -> Option<Run> {
 /// Text, where the bytes are that.
 fn text(data: &[u8]) -> &str {
     std::str::from_utf8(data).unwrap_or_default()
+}
+
+/// The master key of what is fuzzed.
+fn master() -> &'static sluice::key::Master {
+    keys::master()
 }

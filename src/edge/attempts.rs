@@ -34,7 +34,7 @@ pub async fn make(
         let mut attempt = sending.send(&permit).await;
         tally.vendor_ms = tally.vendor_ms.saturating_add(since(attempt.at, permit.at));
         record.attempted(tally);
-        let again = again(sending, &permit, &attempt, tally.attempts, renewed);
+        let again = again(sending, admit, &permit, &attempt, (tally.attempts, renewed));
         // Read to its end, so that it can be said later, and so that the vendor is done with it.
         let end = if again.is_some() { attempt.keep().await } else { None };
         let (Some(again), Some(end)) = (again, end) else {
@@ -83,7 +83,13 @@ pub async fn make(
 }
 
 /// Whether and when it is sent again.
-fn again(sending: &Forward, permit: &Permit, attempt: &Attempt, attempts: u32, renewed: bool) -> Option<Again> {
+fn again(
+    sending: &Forward,
+    admit: &Admit,
+    permit: &Permit,
+    attempt: &Attempt,
+    (attempts, renewed): (u32, bool),
+) -> Option<Again> {
     let verdict = attempt.verdict.as_ref()?;
     if !upload::can_be_repeated(sending.body) {
         return None;
@@ -94,7 +100,7 @@ fn again(sending: &Forward, permit: &Permit, attempt: &Attempt, attempts: u32, r
     let (call, route) = (sending.call, &permit.route);
     let tried = Tried {
         profile: &route.profile,
-        method: &call.incoming.method,
+        method: &admit.method,
         path: sending.vendor.route_path(),
         idempotency_key: call.incoming.header("idempotency-key").is_some(),
         unattended: false,

@@ -6,12 +6,14 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
 use super::record::Record;
-use super::{account, attempts, is_own_page, keep, known, lost, settle, token, upload};
+use super::{account, attempts, inspect, is_own_page, keep, known, lost, settle, token, upload};
 use crate::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
-use crate::key::{self, Claims, PREFIX, Place, Role};
+use crate::key::{self, Claims, PREFIX, Place, Role, Search};
 use crate::platform::{self, Context, Deferred};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, No};
+use crate::vendor::places;
+use crate::vendor::token::may_be_token_path;
 use js_sys::Promise;
 use std::rc::Rc;
 use web_sys::Request;
@@ -178,36 +180,69 @@ impl Call {
             let bytes = core::arch::wasm32::memory_size::<0>() * 65_536;
             return Err(Stop::Said(None, Answer::json(200, bytes.to_string())));
         }
-        let body = token::exchange(self, keys, &target, &vendor).await?;
-        let (claims, key_apart) = self.claims(keys, &vendor)?;
-        record.of(&claims, &vendor);
-        let mut admit = self.admit(claims, key_apart, &target, &vendor);
+        let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let search = key::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
+        // What is asked about, counted and logged.
+        let path = key::without(vendor.path, &search.path);
+        let shown = VendorTarget { path: &path, ..vendor };
+        let about = inspect::About { call: self, keys, vendor: &vendor, search: &search };
+        let token_path = may_be_token_path(vendor.path);
+        let body = if token_path || search.caller.is_none() { upload::early(self).await? } else { None };
+        let mut seen = about.look(body.as_ref()).await?;
+        if token_path {
+            token::exchange(&about, &target, &shown, &seen).await?;
+        }
+        let (claims, key_apart) = self.claims(keys, &search, &seen)?;
+        record.of(&claims, &shown);
+        let mut admit = self.admit(claims, key_apart, &target, &shown);
+        about.note_methods(&mut admit, &seen).await?;
+        if !search.elsewhere.is_empty() {
+            about.swap(&admit, &seen).await?;
+        }
         if self.prefer.respond_async {
-            return Err(Box::pin(keep::keep(self, &target, &vendor, admit, body)).await?);
+            return Err(Box::pin(keep::keep(&about, &target, admit, body)).await?);
         }
         let body = upload::prepare(self, &mut admit, body).await?;
+        if !seen.read {
+            seen = about.look(Some(&body)).await?;
+        }
+        let swap = about.swap(&admit, &seen).await?;
+        about.note_methods(&mut admit, &seen).await?;
         let body = upload::in_batches(self, &admit, &vendor, body).await?;
-        let permit = permit::obtain(self, &mut admit).await?;
+        let mut permit = permit::obtain(self, &mut admit).await?;
+        let methods = about.methods(Some(&permit.route), &seen)?;
+        if methods != admit.method {
+            // The policy's profile is another one than was known, and the vendor reads another method.
+            Box::pin(settle::unused(self, &permit.tenant, &permit.connection, permit.id)).await;
+            admit = Admit { call: platform::random_id(), again: false, method: methods, ..admit };
+            permit = permit::obtain(self, &mut admit).await?;
+        }
         #[cfg(feature = "panic-trigger")]
         panic_if_asked(vendor.path, "/panic-trigger");
-        let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body };
+        let taken = &search.taken;
+        let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body, taken, swap: swap.as_ref() };
         let (permit, under_way) = Box::pin(attempts::make(&sending, &admit, permit, record)).await?;
         record.answered(&under_way);
         Ok((permit, under_way))
     }
 
     /// Who calls, and whether the key came in `Sluice-Key`.
-    fn claims(&self, keys: &Keys, vendor: &VendorTarget) -> Result<(Claims, bool), Refusal> {
-        let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let found = key::find(headers, vendor.query.unwrap_or_default()).ok_or_else(|| {
-            let places = "in Sluice-Key, or where the vendor's own credential would go";
-            Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) {places}"))
-        })?;
-        let claims = open_key(keys, &found.key, self.incoming.at)?;
+    fn claims(&self, keys: &Keys, search: &Search<'_>, seen: &inspect::Seen) -> Result<(Claims, bool), Refusal> {
+        let in_body = seen.keys.first().map(|stands| stands.key.as_str());
+        let key = match (&search.caller, in_body) {
+            (Some(found), _) => &found.key,
+            (None, Some(_)) if places::is_soap(&self.incoming.headers) => return Err(places::soap()),
+            (None, Some(key)) => key,
+            (None, None) => {
+                let places = "in Sluice-Key, or where the vendor's own credential would go";
+                return Err(Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) {places}")));
+            }
+        };
+        let claims = open_key(keys, key, self.incoming.at)?;
         if claims.role != Role::App {
             return Err(Refusal::new(Reason::Role, "this key sees figures alone: make calls with an app's key"));
         }
-        Ok((claims, found.place == Place::Apart))
+        Ok((claims, search.caller.as_ref().is_some_and(|found| found.place == Place::Apart)))
     }
 
     /// What is asked of the tenant's object.

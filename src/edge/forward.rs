@@ -15,13 +15,16 @@ use crate::http::{
     Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
     returned, value,
 };
+use crate::key::{Place, Taken};
 use crate::platform::{self, Sent};
 use crate::policy::Credential;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::No;
 use crate::throttle::Outcome;
 use crate::vendor::body::{HEAD_BYTES, Peek, Said};
+use crate::vendor::credential::also_placed;
 use crate::vendor::outcome::{Answered, Unanswered, Verdict, accept_encoding, classify, unanswered, vendor_counts};
+use crate::vendor::places::{Swap, Swapped, misplaced};
 use crate::vendor::{Profile, credential};
 use js_sys::Uint8Array;
 use std::rc::Rc;
@@ -86,6 +89,10 @@ pub struct Forward<'a> {
     pub vendor: &'a VendorTarget<'a>,
     /// The body: null, true for the caller's, which can be sent once, or its bytes.
     pub body: &'a JsValue,
+    /// What of the head has a key in it.
+    pub taken: &'a Taken,
+    /// Where the real token goes in a key's place, beside where a credential always goes.
+    pub swap: Option<&'a Swap>,
 }
 
 /// What came of sending a call once.
@@ -117,9 +124,22 @@ impl Forward<'_> {
         let Some(placed) = placed else {
             return unsent(Refusal::new(Reason::Internal, "the permit came without a credential: try again"));
         };
-        let token = permit.bearer.as_ref().map(|bearer| bearer.token.as_str());
+        let token = match (&route.credential, &permit.bearer) {
+            (Some(Credential::Bearer { token }), _) => Some(token.as_str()),
+            (None, Some(bearer)) => Some(bearer.token.as_str()),
+            _ => None,
+        };
         let mask = credential::mask(route.credential.as_ref(), token, &placed);
-        let sent = self.put_out(permit, &placed).await;
+        let sent = match self.put_out(permit, &placed, token).await {
+            Ok(sent) => sent,
+            Err(refusal) => return unsent(refusal),
+        };
+        if let (Some(swap), Some(token)) = (self.swap, token)
+            && sent.put_back(token, swap.key(), f64::from(LONGEST_KEPT_BACK)).await == JsValue::FALSE
+        {
+            sent.drop();
+            return lost(Unanswered::Unreachable, "the vendor's answer about a token is too long, or broke off");
+        }
         match Head::read(&sent.head()) {
             Some(Head(_, 0, why, _)) if matches!(why.as_str(), "payload" | "gone") => self.cut_off(permit, &why).await,
             Some(Head(_, 0, why, _)) => no_answer(permit, &why),
@@ -151,21 +171,48 @@ impl Forward<'_> {
         Attempt { end: End { outcome: Outcome::Unknown, ..unsent.end }, ..unsent }
     }
 
-    async fn put_out(&self, permit: &Permit, placed: &Placed) -> Sent {
+    async fn put_out(&self, permit: &Permit, placed: &Placed, token: Option<&str>) -> Result<Sent, Refusal> {
         let (call, route) = (self.call, &permit.route);
-        let encodings = accept_encoding(&route.profile, call.incoming.accept_encoding());
+        // What has the token in it is read here before it is passed on.
+        let encodings = match self.swap {
+            Some(_) => Some("identity".to_owned()),
+            None => accept_encoding(&route.profile, call.incoming.accept_encoding()),
+        };
+        let methods_and_path = (call.incoming.method.as_str(), self.vendor.route_path());
+        let also = token.map(|token| also_placed(token, &route.profile, methods_and_path, self.taken));
         let sending = Sending {
             passthrough: passes_through(permit),
             placed,
+            also: also.as_deref().unwrap_or_default(),
+            taken: self.taken,
             prefer: &call.prefer,
             accept_encoding: encodings.as_deref(),
         };
         let headers = outgoing(&call.incoming.headers, &sending);
         let headers = changes(call.incoming.at_the_platform(), &headers);
-        let url = self.vendor.url(&route.base_url, outgoing_query(self.vendor.query, placed).as_deref());
+        let query = outgoing_query(self.vendor.query, placed, self.taken);
+        let (mut vendor, mut body, swapped) = (*self.vendor, self.body.clone(), self.swapped(token)?);
+        if let Some(Swapped { path, body: other }) = &swapped {
+            vendor = VendorTarget { path, ..vendor };
+            if let Some(bytes) = other {
+                body = Uint8Array::from(bytes.as_slice()).into();
+            }
+        }
+        let url = vendor.url(&route.base_url, query.as_deref());
         let head = [call.incoming.method.as_str(), &url, &headers].join("\n");
-        let sent = platform::send(&call.request, &head, self.body, route.timeout_ms as f64).await;
-        sent.unchecked_into()
+        let sent = platform::send(&call.request, &head, &body, route.timeout_ms as f64).await;
+        Ok(sent.unchecked_into())
+    }
+
+    /// The request with the token in the key's place, where that goes anywhere but where a credential always goes.
+    fn swapped(&self, token: Option<&str>) -> Result<Option<Swapped>, Refusal> {
+        let Some(swap) = self.swap else { return Ok(None) };
+        let token = token.ok_or_else(|| misplaced(Place::Path))?;
+        Ok(Some(swap.put(token, self.vendor.path, &self.bytes())))
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.body.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default()
     }
 
     /// Begins to pass on to the caller what came.

@@ -1,6 +1,6 @@
 //! A request as the platform hands it over, read in one crossing.
 
-use crate::http::{Lines, is_navigation, value};
+use crate::http::{Lines, encoded, is_navigation, value};
 use crate::job;
 use crate::platform;
 use crate::refusal::{Reason, Refusal};
@@ -18,7 +18,8 @@ pub struct Incoming {
     pub at: i64,
     /// Upper case.
     pub method: String,
-    /// As sent; the platform has put scheme and host before it, and has taken out plain dot segments.
+    /// As sent, but that what is not ASCII is percent-encoded; the platform has put scheme and host before it, and has taken out plain
+    /// dot segments.
     pub url: String,
     has_body: bool,
     /// The caller's own `Accept-Encoding`, where the platform has put another in its place.
@@ -53,7 +54,7 @@ impl Incoming {
         let mut incoming = Self {
             at: lines.number()?,
             method: lines.text()?.to_owned(),
-            url: lines.text()?.to_owned(),
+            url: encoded(lines.text()?).into_owned(),
             has_body: lines.text()? == "true",
             // An empty one says something else than none.
             accept_encoding: lines.text()?.strip_prefix('=').map(str::to_owned),

@@ -3,17 +3,18 @@
 use super::answers::Reply;
 use super::call::{Call, Stop};
 use super::incoming::Incoming;
+use super::inspect::About;
 use super::{permit, tenants, upload};
 use crate::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
 use crate::job::{self, Bytes, Request};
-use crate::key::without_keys;
+use crate::key::{Taken, without_parameters};
 use crate::platform;
 use crate::policy::Credential;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{self, Admit, Ask, BodyLength, Keep, Route};
 use crate::vendor::credential::{placed, placed_token};
 use js_sys::Uint8Array;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
 /// The longest body of a job: 1 MB.
 const MOST_BYTES: u32 = 1_048_576;
@@ -26,14 +27,20 @@ const LONGEST_WAIT_MS: u64 = 3_600_000;
 
 /// Has the call kept; what its caller is told. `read`: its body, where that was read before.
 pub async fn keep(
-    call: &Call,
+    about: &About<'_>,
     target: &Target<'_>,
-    vendor: &VendorTarget<'_>,
     mut admit: Admit,
     read: Option<JsValue>,
 ) -> Result<Stop, Stop> {
+    let About { call, vendor, search, .. } = *about;
     let incoming = &call.incoming;
-    let body = body(call, read).await?;
+    let seen = about.bytes(body(call, read).await?);
+    if about.swap(&admit, &seen).await?.is_some() {
+        let detail = "a call about a token is not kept, since its key would be kept with it: leave respond-async out";
+        return Err(Refusal::new(Reason::KeyMisplaced, detail).into());
+    }
+    admit.method = about.methods(Some(&*upload::describe(call, &admit).await?), &seen)?;
+    let body = seen.bytes;
     if !body.is_empty() && matches!(incoming.method.as_str(), "GET" | "HEAD") {
         return Err(
             Refusal::new(Reason::Request, "a get request with a body cannot be kept: leave respond-async out").into()
@@ -46,8 +53,8 @@ pub async fn keep(
     let wait_ms = call.prefer.wait_ms.unwrap_or(0).min(LONGEST_WAIT_MS);
     let request = Request {
         method: incoming.method.clone(),
-        url: url(&incoming.url, vendor),
-        headers: headers(call, &route),
+        url: url(&incoming.url, vendor, &search.taken),
+        headers: headers(call, &route, &search.taken),
         body: Bytes(body),
         callback: incoming.header("sluice-callback").map(str::to_owned),
     };
@@ -97,9 +104,11 @@ fn kept(call: &Call, target: &Target, id: &str) -> Answer {
 
 async fn body(call: &Call, read: Option<JsValue>) -> Result<Vec<u8>, Stop> {
     let body = match read {
-        Some(read) => read,
-        None if !call.incoming.has_body() => return Ok(Vec::new()),
-        None => {
+        Some(read) if read.is_instance_of::<Uint8Array>() => read,
+        // Of unknown length, and longer than what was read of it.
+        Some(read) if read != JsValue::TRUE => JsValue::NULL,
+        _ if !call.incoming.has_body() => return Ok(Vec::new()),
+        _ => {
             let whole = platform::read_whole(&call.request, f64::from(MOST_BYTES)).await;
             whole.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?
         }
@@ -112,10 +121,10 @@ async fn body(call: &Call, read: Option<JsValue>) -> Result<Vec<u8>, Stop> {
 }
 
 /// The URL less any key in its query.
-fn url(url: &str, vendor: &VendorTarget) -> String {
+fn url(url: &str, vendor: &VendorTarget, taken: &Taken) -> String {
     match (url.split_once('?'), vendor.query) {
         (Some((before, _)), Some(query)) => {
-            let query = without_keys(query);
+            let query = without_parameters(query, &taken.query);
             if query.is_empty() { before.to_owned() } else { format!("{before}?{query}") }
         }
         _ => url.to_owned(),
@@ -123,7 +132,7 @@ fn url(url: &str, vendor: &VendorTarget) -> String {
 }
 
 /// What goes on to the vendor, less the credential that is put in when it goes.
-fn headers(call: &Call, route: &Route) -> Vec<(String, String)> {
+fn headers(call: &Call, route: &Route, taken: &Taken) -> Vec<(String, String)> {
     let credential = match &route.credential {
         Some(credential) => placed(credential, &route.profile),
         None => Some(placed_token("", &route.profile)),
@@ -132,6 +141,8 @@ fn headers(call: &Call, route: &Route) -> Vec<(String, String)> {
     let sending = Sending {
         passthrough: matches!(route.credential, Some(Credential::Passthrough)),
         placed: &credential,
+        also: &[],
+        taken,
         prefer: &call.prefer,
         // The answer is to be readable in the job's document.
         accept_encoding: Some("identity"),

@@ -12,6 +12,7 @@ mod errand;
 mod exchange;
 mod forward;
 mod incoming;
+mod inspect;
 mod installation;
 mod jobs;
 mod keep;

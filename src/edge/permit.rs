@@ -8,6 +8,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route, Sent};
 use crate::throttle::PermitId;
 use crate::usage::fold;
+use crate::vendor::methods;
 use std::rc::Rc;
 
 /// How often leave is asked for, all told: an object that a deploy has just replaced answers the next ask, and a permit
@@ -105,7 +106,7 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
             at: asked.at,
             sent: Sent {
                 app: admit.claims.app.clone().unwrap_or_default(),
-                method: admit.method.clone(),
+                method: methods::sent(&admit.method).to_owned(),
                 path: fold(&admit.path),
                 nth,
                 ago_ms: 0,

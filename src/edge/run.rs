@@ -18,7 +18,7 @@ use super::tenants::{self, Asked};
 use crate::http::{Address, Prefer, Target, VendorTarget, parse_target};
 use crate::job::{Answer, Bytes};
 use crate::json::Items;
-use crate::key::{Claims, Role};
+use crate::key::{Claims, Role, Taken};
 use crate::platform;
 use crate::tenant::errand::{FRESH_MS, Run};
 use crate::tenant::protocol::{Ask, Ran, Reply, Sent};
@@ -126,7 +126,8 @@ async fn make(
     record: &mut Record,
 ) -> Came {
     let body = if body.0.is_empty() { JsValue::NULL } else { Uint8Array::from(body.0.as_slice()).into() };
-    let sending = Forward { call, target, vendor, body: &body };
+    let taken = Taken::default();
+    let sending = Forward { call, target, vendor, body: &body, taken: &taken, swap: None };
     let attempt = sending.send(permit).await;
     let queue_ms = u64::try_from(permit.at.saturating_sub(call.incoming.at)).unwrap_or_default();
     let tally = Tally { attempts: permit.sent.nth, queue_ms, vendor_ms: since(attempt.at, permit.at) };

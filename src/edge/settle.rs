@@ -5,6 +5,7 @@ use super::call::Call;
 use super::permit::Permit;
 use super::record::logged;
 use crate::http::{Address, parse_target};
+use crate::key;
 use crate::platform;
 use crate::policy::MAX_BYTES;
 use crate::tenant::protocol::{Ask, Sent, Settle};
@@ -145,8 +146,12 @@ fn log_throttle(call: &Call, permit: &Permit, end: &End) {
     }
     let target = parse_target(&call.incoming.url, call.here.host_suffix.as_deref());
     let path = target.ok().and_then(|target| match target.address {
-        Address::Vendor(vendor) => Some(logged(vendor.path)),
+        Address::Vendor(vendor) => Some(vendor.path),
         _ => None,
+    });
+    let path = path.zip(call.here.keys.as_ref().ok()).map(|(path, keys)| {
+        let in_path = key::seek(&keys.master, path.as_bytes());
+        logged(&key::without(path, &in_path))
     });
     let Sent { app, method, nth, .. } = &permit.sent;
     let line = crate::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,

@@ -29,13 +29,16 @@ const KEPT_BYTES: u64 = 1_048_576;
 /// is read as far as it can be held, and so is known to be whole before it is admitted, or over the vendor's limit, if it is either.
 pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> Result<JsValue, Stop> {
     if let Some(read) = read {
+        if let Some(bytes) = read.dyn_ref::<Uint8Array>() {
+            admit.body = BodyLength::Bytes(bytes.length().into());
+        }
         return Ok(none_if_empty(read));
     }
     if !call.incoming.has_body() {
         return Ok(JsValue::NULL);
     }
     if let BodyLength::Bytes(length) = admit.body {
-        if length > KEPT_BYTES || !may_be_repeated(admit) {
+        if length > KEPT_BYTES || is_sent_as_it_came(call) {
             return Ok(JsValue::TRUE);
         }
         return whole(call, KEPT_BYTES).await;
@@ -113,6 +116,35 @@ pub fn can_be_repeated(body: &JsValue) -> bool {
 /// Whether the platform sends a body that was kept: with these it sends the caller's own alone.
 fn sends_kept_bodies(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD")
+}
+
+/// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is too long to be looked into.
+pub async fn early(call: &Call) -> Result<Option<JsValue>, Stop> {
+    let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
+    let unknown = call.incoming.body_length() == BodyLength::Unknown;
+    if !call.incoming.has_body() || !(short || unknown) {
+        return Ok(None);
+    }
+    if !sends_kept_bodies(&call.incoming.method) {
+        return Ok(Some(JsValue::TRUE));
+    }
+    kept(call).await.map(Some)
+}
+
+/// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is looked into.
+pub async fn bytes(call: &Call, body: &JsValue) -> Result<Option<Vec<u8>>, Stop> {
+    if body.is_null() {
+        return Ok(Some(Vec::new()));
+    }
+    if let Some(bytes) = body.dyn_ref::<Uint8Array>() {
+        return Ok((u64::from(bytes.length()) <= KEPT_BYTES).then(|| bytes.to_vec()));
+    }
+    let short = !matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length > KEPT_BYTES);
+    if *body != JsValue::TRUE || !short {
+        return Ok(None);
+    }
+    let copy = platform::read_copy(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?;
+    Ok(copy.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
 }
 
 /// Whether the call may be sent twice. While the route is not known it may.

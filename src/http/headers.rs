@@ -12,7 +12,7 @@ use super::prefer::Prefer;
 use super::ratelimit::prefixed;
 use super::redirect::{rewritten, rewritten_links};
 use super::{cookies, cors};
-use crate::key::{carries_key, without_keys};
+use crate::key::Taken;
 
 /// Of one hop alone (RFC 9110, section 7.6.1), and those that only proxies read.
 const HOP_BY_HOP: [&str; 10] = [
@@ -29,9 +29,20 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// Not forwarded. `Expect` makes the platform's fetch throw; `X-Real-IP` is put in by the platform, not by the caller;
-/// origin and referrer are the caller's page, which a vendor has no business with.
-const KEPT_BACK: [&str; 8] =
-    ["host", "expect", "priority", "prefer", "origin", "referer", "x-real-ip", "accept-encoding"];
+/// origin and referrer are the caller's page, which a vendor has no business with. With `X-Original-URL` and `X-Rewrite-URL` some
+/// frameworks would serve another path than the one that was checked.
+const KEPT_BACK: [&str; 10] = [
+    "host",
+    "expect",
+    "priority",
+    "prefer",
+    "origin",
+    "referer",
+    "x-real-ip",
+    "accept-encoding",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
 /// The same, by their beginning.
 const KEPT_BACK_PREFIXES: [&str; 4] = ["cf-", "x-forwarded-", "sluice-", "sec-"];
@@ -62,6 +73,10 @@ pub struct Sending<'a> {
     pub passthrough: bool,
     /// What is put in.
     pub placed: &'a Placed,
+    /// Headers that are put in beside that.
+    pub also: &'a [(String, String)],
+    /// What has a key in it.
+    pub taken: &'a Taken,
     /// What the caller prefers; its rest goes on.
     pub prefer: &'a Prefer,
     /// The encodings the vendor may answer in. The platform replaces the caller's field, so it comes apart.
@@ -79,32 +94,32 @@ pub fn outgoing(request: &[(String, String)], how: &Sending) -> Headers {
             || KEPT_BACK_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
             || named.contain(&lower)
             || (lower == "cookie" && !how.passthrough)
-            || how.placed.header.as_ref().is_some_and(|(placed, _)| placed.eq_ignore_ascii_case(&lower))
-            || carries_key(&lower, value);
+            || how.placed.header.iter().chain(how.also).any(|(placed, _)| placed.eq_ignore_ascii_case(&lower))
+            || how.taken.headers.contains(&lower);
         if !dropped {
             out.push((name.clone(), value.clone()));
         }
     }
-    if let Some(rest) = how.prefer.rest.as_ref().filter(|rest| !carries_key("prefer", rest)) {
+    if let Some(rest) = how.prefer.rest.as_ref().filter(|_| !how.taken.headers.iter().any(|name| name == "prefer")) {
         out.push(("Prefer".to_owned(), rest.clone()));
     }
     if let Some(encodings) = how.accept_encoding {
         out.push(("Accept-Encoding".to_owned(), encodings.to_owned()));
     }
+    out.extend_from_slice(how.also);
     out.extend(how.placed.header.clone());
     out
 }
 
 /// The query of the vendor's request: as sent, but for a key, in whose place the credential goes.
-pub fn outgoing_query(query: Option<&str>, placed: &Placed) -> Option<String> {
-    let carries_key = |parameter: &str| !parameter.is_empty() && without_keys(parameter).is_empty();
+pub fn outgoing_query(query: Option<&str>, placed: &Placed, taken: &Taken) -> Option<String> {
     let mut out: Vec<String> = Vec::new();
     let mut waiting = placed.query.as_ref();
-    for parameter in query.into_iter().flat_map(|query| query.split('&')) {
+    for (at, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
         let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
         if placed.query.as_ref().is_some_and(|(placed, _)| placed == name) {
             out.extend(waiting.take().map(|(name, value)| format!("{name}={value}")));
-        } else if !carries_key(parameter) {
+        } else if !taken.query.contains(&at) {
             out.push(parameter.to_owned());
         }
     }

@@ -8,6 +8,7 @@
 
 use super::dots::may_hide_dot_segment;
 use crate::refusal::{Reason, Refusal};
+use std::borrow::Cow;
 
 /// A request's target, in parts of the text it was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +142,27 @@ impl Target<'_> {
     }
 }
 
+/// A URL with every character outside ASCII percent-encoded, as its UTF-8. The platform has put U+FFFD in the place of bytes that are not
+/// UTF-8, which the vendor is not to get: it stays, and is refused.
+pub fn encoded(url: &str) -> Cow<'_, str> {
+    if url.is_ascii() {
+        return Cow::Borrowed(url);
+    }
+    let mut out = String::with_capacity(url.len() * 2);
+    for character in url.chars() {
+        if character.is_ascii() || character == char::REPLACEMENT_CHARACTER {
+            out.push(character);
+            continue;
+        }
+        for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+            let digit =
+                |value: u8| char::from_digit(u32::from(value), 16).map_or('0', |digit| digit.to_ascii_uppercase());
+            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Reads an absolute URL as the platform hands it over, or a path alone. `host_suffix` is `HOST_SUFFIX`, with its
 /// first dot.
 pub fn parse_target<'a>(url: &'a str, host_suffix: Option<&str>) -> Result<Target<'a>, Refusal> {
@@ -167,7 +189,7 @@ fn check_characters(rest: &str) -> Result<(), Refusal> {
         b' ' => Some("a space"),
         b'#' => Some("a `#`"),
         0..=0x1F | 0x7F => Some("a control character"),
-        0x80.. => Some("a character outside ascii"),
+        0x80.. => Some("bytes that are not UTF-8"),
         _ => None,
     });
     match found {

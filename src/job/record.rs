@@ -68,7 +68,7 @@ pub struct Record {
     pub app: String,
     /// The connection.
     pub connection: String,
-    /// Upper case.
+    /// The methods that the vendor may read, as [`crate::vendor::methods`] writes them: that of the request line first.
     pub method: String,
     /// The vendor's path as sent, without the query.
     pub path: Path,

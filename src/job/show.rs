@@ -4,6 +4,7 @@ use super::record::{Answer, Attempt, Record, State};
 use crate::civil::rfc3339;
 use crate::json;
 use crate::json::Value;
+use crate::vendor::methods;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -29,7 +30,7 @@ pub fn document(id: &str, record: &Record, path: &str, answer: Option<&Answer>, 
         "state": record.state.as_str(),
         "connection": record.connection,
         "app": record.app,
-        "method": record.method,
+        "method": methods::sent(&record.method),
         "path": path,
         "attempts": attempts,
         "created": rfc3339(record.created),

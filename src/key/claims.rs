@@ -100,7 +100,35 @@ pub fn claimed_tenant(key: &str) -> Option<String> {
 
 /// The payload, if one of the masters has signed it.
 fn verified(master: &Master, key: &str) -> Option<Vec<u8>> {
-    let mut bytes = URL_SAFE_NO_PAD.decode(key.strip_prefix(PREFIX)?).ok()?;
+    signed(master, URL_SAFE_NO_PAD.decode(key.strip_prefix(PREFIX)?).ok()?)
+}
+
+/// Whether these are the bytes of a key that one of the masters has signed, whatever its time.
+pub(super) fn holds(master: &Master, bytes: Vec<u8>) -> bool {
+    signed(master, bytes).is_some_and(|payload| read(&payload).is_some())
+}
+
+/// How many bytes a key has that begins with these; none where that is not known yet.
+///
+/// # Errors
+/// No key begins so.
+pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, KeyFault> {
+    let version = bytes.first().is_none_or(|version| *version == VERSION);
+    if !version || bytes.get(1).is_some_and(|role| role_of(*role).is_none()) {
+        return Err(KeyFault::Forged);
+    }
+    let mut at: usize = 10;
+    for (least, most) in [(1, MAX_ID_BYTES), (1, MAX_NAME_BYTES), (0, MAX_NAME_BYTES)] {
+        let Some(part) = bytes.get(at).map(|length| usize::from(*length)) else { return Ok(None) };
+        if !(least..=most).contains(&part) {
+            return Err(KeyFault::Forged);
+        }
+        at = at.saturating_add(part).saturating_add(1);
+    }
+    Ok(Some(at.saturating_add(MAC_BYTES)))
+}
+
+fn signed(master: &Master, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     let mac = bytes.split_off(bytes.len().checked_sub(MAC_BYTES)?);
     let mut presented = [0; 32];
     presented.iter_mut().zip(mac).for_each(|(to, from)| *to = from);

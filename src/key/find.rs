@@ -1,7 +1,9 @@
-//! Where in a request the key is: in `Sluice-Key`, or wherever the vendor's own credential would be, so that a vendor's
-//! SDK needs a new base URL and nothing else.
+//! Where in a request's head keys are. The one that counts is in `Sluice-Key`, or where the vendor's own credential would be,
+//! so that a vendor's SDK needs a new base URL and nothing else. Wherever else one is, its profile has to know of it.
 
 use super::claims::{MAX_KEY_BYTES, PREFIX};
+use super::master::Master;
+use super::seek::{Stands, seek, whole};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 use std::borrow::Cow;
@@ -24,17 +26,25 @@ pub struct Found<'a> {
     pub place: Place<'a>,
 }
 
-/// A place in a request.
+/// A place in a request's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
     /// The `Sluice-Key` header: beside the vendor's credential, not in its place.
     Apart,
-    /// `Authorization`, under any scheme.
-    Authorization,
-    /// Another header, by its name as sent.
+    /// `Authorization`, under this scheme; empty for none. With `Basic` as user name or password.
+    Authorization(&'a str),
+    /// Another header, by its name as sent, of which it is the whole value.
     Header(&'a str),
-    /// A query parameter, by its name as sent.
+    /// A query parameter, by its name as sent, of which it is the whole value.
     Query(&'a str),
+    /// Somewhere in a header of that name, beside something else.
+    InHeader(&'a str),
+    /// Somewhere in the query, beside something else.
+    InQuery,
+    /// In the path.
+    Path,
+    /// In the body.
+    Body,
 }
 
 impl std::fmt::Debug for Found<'_> {
@@ -43,37 +53,121 @@ impl std::fmt::Debug for Found<'_> {
     }
 }
 
-/// Finds the key in a request's headers (name and value, in any case of the name) and its query (without `?`).
+/// The keys of a request's head. Its `Debug` does not show them.
+#[derive(Debug, Clone, Default)]
+pub struct Search<'a> {
+    /// The key that counts, whether it holds or not.
+    pub caller: Option<Found<'a>>,
+    /// Where keys stand that hold, other than in `Sluice-Key`; `Authorization` alone is not among them under a scheme that every
+    /// vendor's clients use.
+    pub elsewhere: Vec<Place<'a>>,
+    /// Those in the path.
+    pub path: Vec<Stands>,
+    /// What of the head has a key in it.
+    pub taken: Taken,
+}
+
+/// What of a request's head has a key in it, and so does not go on to the vendor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Headers, by their names in lower case.
+    pub headers: Vec<String>,
+    /// Parameters of the query, by their places.
+    pub query: Vec<usize>,
+}
+
+/// Finds the keys in a request's headers (name and value, in any case of the name), its path and its query (without `?`).
 ///
-/// `Sluice-Key` wins, whatever it holds; then `Authorization`, then any other header whose whole value begins as a key
-/// does, then such a query parameter (`api_secret` and `access_token` among them). Of two alike the first.
-pub fn find<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, query: &'a str) -> Option<Found<'a>> {
-    let mut best: Option<Found<'a>> = None;
+/// `Sluice-Key` counts before all others, whatever it holds; then `Authorization`, then any other header, then the query, then the
+/// path. Of two alike the first.
+pub fn search<'a>(
+    master: &Master,
+    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
+    path: &str,
+    query: &'a str,
+) -> Search<'a> {
+    let mut found = Search::default();
+    let (mut apart, mut authorization, mut other) = (None, None, None);
     for (name, value) in headers {
-        match in_header(name, value) {
-            Some(found) if found.place == Place::Apart => return Some(found),
-            Some(found) if found.place == Place::Authorization => {
-                if best.as_ref().is_none_or(|best| best.place != Place::Authorization) {
-                    best = Some(found);
-                }
+        let value = value.trim_matches([' ', '\t']);
+        if name.eq_ignore_ascii_case("sluice-key") {
+            apart.get_or_insert(Found { key: Cow::Borrowed(value), place: Place::Apart });
+            continue;
+        }
+        let is_authorization = name.eq_ignore_ascii_case("authorization");
+        if is_authorization && let Some((scheme, key)) = in_authorization(value) {
+            let place = Place::Authorization(scheme);
+            if whole(master, key.as_bytes()).is_some() {
+                found.take_header(name, place);
+            } else if !seek(master, value.as_bytes()).is_empty() {
+                found.take_header(name, Place::InHeader(name));
             }
-            found => best = best.or(found),
+            authorization.get_or_insert(Found { key, place });
+            continue;
+        }
+        let stands = seek(master, value.as_bytes());
+        let Some(first) = stands.first() else { continue };
+        let place = match stands.len() {
+            1 if first.from == 0 && first.to == value.len() && !is_authorization => Place::Header(name),
+            _ => Place::InHeader(name),
+        };
+        found.take_header(name, place);
+        other.get_or_insert(Found { key: Cow::Owned(first.key.clone()), place });
+    }
+    if !seek(master, query.as_bytes()).is_empty() {
+        for (at, parameter) in query.split('&').enumerate() {
+            let stands = seek(master, parameter.as_bytes());
+            let Some(first) = stands.first() else { continue };
+            let place = match parameter.split_once('=') {
+                Some((name, value))
+                    if stands.len() == 1
+                        && first.to == parameter.len()
+                        && first.to.checked_sub(first.from) == Some(value.len()) =>
+                {
+                    Place::Query(name)
+                }
+                _ => Place::InQuery,
+            };
+            found.taken.query.push(at);
+            found.elsewhere.push(place);
+            other.get_or_insert(Found { key: Cow::Owned(first.key.clone()), place });
         }
     }
-    best.or_else(|| parameters(query).find_map(in_parameter))
+    found.path = seek(master, path.as_bytes());
+    if let Some(first) = found.path.first() {
+        found.elsewhere.push(Place::Path);
+        other.get_or_insert(Found { key: Cow::Owned(first.key.clone()), place: Place::Path });
+    }
+    let beside = apart.is_some();
+    found.caller = apart.or(authorization).or(other);
+    // The usual case: the key in `Authorization`, and nowhere else.
+    if !beside && found.elsewhere.len() == 1 {
+        found.elsewhere.retain(|place| !matches!(place, Place::Authorization(scheme) if is_usual(scheme)));
+    }
+    found
 }
 
-/// Whether a header is one that [`find`] would take a key from: such a one is not for the vendor.
-pub fn carries_key(name: &str, value: &str) -> bool {
-    in_header(name, value).is_some()
+/// Whether any vendor's clients may send their credential under this scheme.
+pub fn is_usual(scheme: &str) -> bool {
+    ["", "bearer", "basic", "oauth"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
 }
 
-/// The query (without `?`) less every parameter that holds a key; every other byte as sent.
-pub fn without_keys(query: &str) -> Cow<'_, str> {
-    if !parameters(query).any(|parameter| in_parameter(parameter).is_some()) {
+impl<'a> Search<'a> {
+    fn take_header(&mut self, name: &str, place: Place<'a>) {
+        let lower = name.to_ascii_lowercase();
+        self.elsewhere.push(place);
+        if self.taken.headers.last() != Some(&lower) {
+            self.taken.headers.push(lower);
+        }
+    }
+}
+
+/// The query (without `?`) less the parameters at these places; every other byte as sent.
+pub fn without_parameters<'a>(query: &'a str, places: &[usize]) -> Cow<'a, str> {
+    if places.is_empty() {
         return Cow::Borrowed(query);
     }
-    let kept = parameters(query).filter(|parameter| in_parameter(parameter).is_none());
+    let kept = query.split('&').enumerate().filter(|(at, _)| !places.contains(at)).map(|(_, parameter)| parameter);
     Cow::Owned(kept.collect::<Vec<_>>().join("&"))
 }
 
@@ -85,26 +179,18 @@ pub fn in_protocols(offered: &str) -> Option<&str> {
     protocols.find(|protocol| known && protocol.starts_with(PREFIX))
 }
 
-fn in_header<'a>(name: &'a str, value: &'a str) -> Option<Found<'a>> {
-    let value = value.trim_matches([' ', '\t']);
-    if name.eq_ignore_ascii_case("sluice-key") {
-        return Some(Found { key: Cow::Borrowed(value), place: Place::Apart });
-    }
-    let authorization = name.eq_ignore_ascii_case("authorization");
+/// A key in `Authorization`, and the scheme before it.
+fn in_authorization(value: &str) -> Option<(&str, Cow<'_, str>)> {
     if value.starts_with(PREFIX) {
-        let place = if authorization { Place::Authorization } else { Place::Header(name) };
-        return Some(Found { key: Cow::Borrowed(value), place });
+        return Some(("", Cow::Borrowed(value)));
     }
-    let (scheme, credential) = authorization.then(|| value.split_once(' '))??;
+    let (scheme, credential) = value.split_once(' ')?;
     let credential = credential.trim_start_matches(' ');
-    let key = if credential.starts_with(PREFIX) {
-        Cow::Borrowed(credential)
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        Cow::Owned(in_basic(credential)?)
-    } else {
-        return None;
-    };
-    Some(Found { key, place: Place::Authorization })
+    if credential.starts_with(PREFIX) {
+        return Some((scheme, Cow::Borrowed(credential)));
+    }
+    let basic = scheme.eq_ignore_ascii_case("basic").then(|| in_basic(credential))??;
+    Some((scheme, Cow::Owned(basic)))
 }
 
 /// The key as password or user name of Basic credentials.
@@ -115,13 +201,4 @@ fn in_basic(credential: &str) -> Option<String> {
     let pair = String::from_utf8(BASE64.decode(credential).ok()?).ok()?;
     let (user, password) = pair.split_once(':')?;
     [password, user].into_iter().find(|part| part.starts_with(PREFIX)).map(str::to_owned)
-}
-
-fn parameters(query: &str) -> impl Iterator<Item = &str> {
-    query.split('&')
-}
-
-fn in_parameter(parameter: &str) -> Option<Found<'_>> {
-    let (name, value) = parameter.split_once('=')?;
-    value.starts_with(PREFIX).then_some(Found { key: Cow::Borrowed(value), place: Place::Query(name) })
 }

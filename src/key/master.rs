@@ -97,6 +97,12 @@ impl Master {
         self.keys.len() > 1
     }
 
+    /// The ids of the sealing keys that are listed after the one in force.
+    pub(crate) fn older_ids(&self) -> impl Iterator<Item = &[u8; SEAL_ID_BYTES]> {
+        let current = self.sealing().map(|(id, _)| *id);
+        self.keys.iter().map(|key| &key.seal_id).filter(move |id| Some(**id) != current)
+    }
+
     /// The sealing key of that id.
     pub(crate) fn sealed_by(&self, id: &[u8]) -> Option<&[u8; 32]> {
         self.keys.iter().find(|key| key.seal_id == id).map(|key| &key.seal)

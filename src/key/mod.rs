@@ -6,15 +6,17 @@ mod errand;
 mod find;
 mod guesses;
 mod master;
+mod seek;
 
 use crate::wire::wire;
 pub use admin::{AdminFault, AdminTokens};
 pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, claimed_tenant, open};
 pub use errand::{is_stamp, is_stamped, stamp};
-pub use find::{Found, Place, carries_key, find, in_protocols, without_keys};
+pub use find::{Found, Place, Search, Taken, in_protocols, is_usual, search, without_parameters};
 pub use guesses::{Guesses, Source};
 pub use master::{MAX_MASTERS, Master, MasterFault};
 pub(crate) use master::{SEAL_ID_BYTES, hmac};
+pub use seek::{Stands, seek, without};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

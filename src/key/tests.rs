@@ -2,7 +2,6 @@ use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
-use std::borrow::Cow;
 
 fn master(bytes: &[u8]) -> Master {
     let keys: Vec<String> = bytes.iter().map(|byte| STANDARD.encode([*byte; 32])).collect();
@@ -126,7 +125,7 @@ fn no_secret_is_in_debug_output() {
         "{:?} {:?} {:?}",
         master(&[1]),
         AdminTokens::parse("hush-hush-hush-hush").expect("tokens"),
-        find([("sluice-key", key.as_str())], "")
+        search(&master(&[1]), [("sluice-key", key.as_str())], "", "").caller
     );
     assert_eq!(shown, "Master(***) AdminTokens(***) Some(Found { place: Apart, .. })");
 }
@@ -179,32 +178,40 @@ fn an_admin_token_that_is_too_short_or_malformed_is_named_by_its_place_and_never
 }
 
 fn found<'a>(headers: &[(&'a str, &'a str)], query: &'a str) -> Option<(String, Place<'a>)> {
-    find(headers.iter().copied(), query).map(|found| (found.key.into_owned(), found.place))
+    let found = search(&master(&[1]), headers.iter().copied(), "/x", query).caller;
+    found.map(|found| (found.key.into_owned(), found.place))
 }
 
 #[test]
 fn a_key_is_found_wherever_a_vendor_has_its_credential() {
-    let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-    let (password, user) = (basic("any:slk_k"), basic("slk_k:"));
-    let unpadded = format!("basic {}", STANDARD_NO_PAD.encode("a:slk_k"));
-    let cases: [(&str, &str, &str, Place<'_>); 14] = [
-        ("Sluice-Key", "slk_k", "", Place::Apart),
-        ("sluice-key", " slk_k ", "", Place::Apart),
-        ("Authorization", "Bearer slk_k", "", Place::Authorization),
-        ("authorization", "bearer   slk_k", "", Place::Authorization),
-        ("authorization", "OAuth slk_k", "", Place::Authorization),
-        ("authorization", "token slk_k", "", Place::Authorization),
-        ("authorization", "slk_k", "", Place::Authorization),
-        ("authorization", &password, "", Place::Authorization),
-        ("authorization", &user, "", Place::Authorization),
-        ("authorization", &unpadded, "", Place::Authorization),
-        ("X-Keap-API-Key", "slk_k", "", Place::Header("X-Keap-API-Key")),
-        ("accept", "*/*", "measurement_id=G-1&api_secret=slk_k", Place::Query("api_secret")),
-        ("accept", "*/*", "access_token=slk_k&x=1", Place::Query("access_token")),
-        ("authorization", "Bearer other", "a&b=&hapikey=slk_k", Place::Query("hapikey")),
+    let key = signed(&claims());
+    let basic = |pair: String| format!("Basic {}", STANDARD.encode(pair));
+    let (password, user) = (basic(format!("any:{key}")), basic(format!("{key}:")));
+    let unpadded = format!("basic {}", STANDARD_NO_PAD.encode(format!("a:{key}")));
+    let with = |before: &str| format!("{before}{key}");
+    let cases: [(&str, String, String, Place<'_>); 14] = [
+        ("Sluice-Key", with(""), String::new(), Place::Apart),
+        ("sluice-key", format!(" {key} "), String::new(), Place::Apart),
+        ("Authorization", with("Bearer "), String::new(), Place::Authorization("Bearer")),
+        ("authorization", with("bearer   "), String::new(), Place::Authorization("bearer")),
+        ("authorization", with("OAuth "), String::new(), Place::Authorization("OAuth")),
+        ("authorization", with("token "), String::new(), Place::Authorization("token")),
+        ("authorization", with(""), String::new(), Place::Authorization("")),
+        ("authorization", password, String::new(), Place::Authorization("Basic")),
+        ("authorization", user, String::new(), Place::Authorization("Basic")),
+        ("authorization", unpadded, String::new(), Place::Authorization("basic")),
+        ("X-Keap-API-Key", with(""), String::new(), Place::Header("X-Keap-API-Key")),
+        ("accept", "*/*".to_owned(), with("measurement_id=G-1&api_secret="), Place::Query("api_secret")),
+        (
+            "accept",
+            "*/*".to_owned(),
+            format!("access_token={}&x=1", key.replace('_', "%5F")),
+            Place::Query("access_token"),
+        ),
+        ("authorization", "Bearer other".to_owned(), with("a&b=&hapikey="), Place::Query("hapikey")),
     ];
     for (name, value, query, place) in cases {
-        assert_eq!(found(&[("host", "h"), (name, value)], query), Some(("slk_k".to_owned(), place)), "{name}: {value}");
+        assert_eq!(found(&[("host", "h"), (name, &value)], &query), Some((key.clone(), place)), "{name}: {value}");
     }
 }
 
@@ -215,39 +222,44 @@ fn what_is_no_key_is_not_taken_for_one() {
     for value in
         ["", "Bearer", "Bearer ", "Bearer xslk_k", "Basic !", "Basic ", basic.as_str(), "Bearer SLK_k", long.as_str()]
     {
-        assert_eq!(found(&[("authorization", value)], "slk_k&x=yslk_k&=y"), None, "{value}");
+        assert_eq!(found(&[("authorization", value), ("x-api-key", "slk_k")], "slk_k&x=slk_k&=y"), None, "{value}");
     }
 }
 
 #[test]
 fn sluice_key_wins_then_authorization_then_other_headers_then_the_query() {
-    let all = [("x-api-key", "slk_header"), ("authorization", "Bearer slk_auth"), ("sluice-key", "slk_apart")];
-    let key = |headers: &[(&str, &str)]| found(headers, "access_token=slk_query").expect("a key").0;
-    assert_eq!(key(&all), "slk_apart");
-    assert_eq!(key(&all[..2]), "slk_auth");
-    assert_eq!(key(&[all[1], all[0]]), "slk_auth");
-    assert_eq!(key(&all[..1]), "slk_header");
-    assert_eq!(key(&[]), "slk_query");
+    let key = signed(&claims());
+    let query = format!("access_token={key}");
+    let all = [("x-api-key", key.as_str()), ("authorization", "Bearer slk_auth"), ("sluice-key", "slk_apart")];
+    let place = |headers: &[(&'static str, &'static str)]| found(headers, "").expect("a key").0;
+    assert_eq!(place(&[("authorization", "Bearer slk_auth"), ("sluice-key", "slk_apart")]), "slk_apart");
     // One that is no key at all is still the one that counts.
-    assert_eq!(key(&[("sluice-key", "nonsense"), all[1]]), "nonsense");
+    assert_eq!(place(&[("sluice-key", "nonsense"), ("authorization", "Bearer slk_auth")]), "nonsense");
+    assert_eq!(found(&all[..2], &query).expect("a key").1, Place::Authorization("Bearer"));
+    assert_eq!(found(&all[..1], &query).expect("a key").1, Place::Header("x-api-key"));
+    assert_eq!(found(&[], &query).expect("a key").1, Place::Query("access_token"));
 }
 
 #[test]
-fn a_key_is_taken_out_of_the_query_and_nothing_else() {
-    for (query, expected) in [
-        ("access_token=slk_k", ""),
-        ("access_token=slk_k&a=1", "a=1"),
-        ("a=%2F&access_token=slk_k&&b", "a=%2F&&b"),
-        ("a=1&access_token=slk_k", "a=1"),
-        ("api_secret=slk_k&a=1&access_token=slk_k", "a=1"),
-    ] {
-        assert_eq!(without_keys(query), expected);
-    }
-    for query in ["", "a", "&&", "a=1&access_token=real"] {
-        assert!(matches!(without_keys(query), Cow::Borrowed(kept) if kept == query));
-    }
-    assert!(carries_key("Authorization", "Bearer slk_k") && carries_key("Sluice-Key", "x"));
-    assert!(!carries_key("Authorization", "Bearer real") && !carries_key("Cookie", "a=slk_k"));
+fn every_other_place_of_a_key_is_told() {
+    let key = signed(&claims());
+    let authorization = format!("Bearer {key}");
+    let elsewhere = |headers: &[(&str, &str)], path: &str, query: &str| {
+        let found = search(&master(&[1]), headers.iter().copied(), path, query);
+        (format!("{:?}", found.elsewhere), found.taken)
+    };
+    let none = Taken::default();
+    assert_eq!(
+        elsewhere(&[("authorization", &authorization)], "/x", "a=slk_k"),
+        ("[]".to_owned(), Taken { headers: vec!["authorization".to_owned()], ..none })
+    );
+    let all = [("sluice-key", key.as_str()), ("authorization", &authorization), ("Cookie", &format!("a={key}"))];
+    let query = format!("a=1&b={key}&c=x{key}");
+    let (places, taken) = elsewhere(&all, &format!("/y/{key}"), &query);
+    assert_eq!(places, "[Authorization(\"Bearer\"), InHeader(\"Cookie\"), Query(\"b\"), InQuery, Path]");
+    assert_eq!(taken, Taken { headers: vec!["authorization".to_owned(), "cookie".to_owned()], query: vec![1, 2] });
+    assert_eq!(without_parameters(&query, &taken.query), "a=1");
+    assert_eq!(without_parameters("a=%2F&k=1&&b", &[1]), "a=%2F&&b");
 }
 
 #[test]
@@ -277,9 +289,7 @@ proptest! {
 
     #[test]
     fn no_request_upsets_the_search(name in "authorization|sluice-key|x", value in "(Basic |Bearer )?.{0,40}", query in ".{0,60}") {
-        let _ = find([(name.as_str(), value.as_str())], &query);
-        let kept = without_keys(&query);
-        let again = without_keys(&kept);
-        prop_assert_eq!(&again, &kept);
+        let found = search(&master(&[1]), [(name.as_str(), value.as_str())], &query, &query);
+        prop_assert!(found.elsewhere.is_empty() && found.path.is_empty() && found.taken == Taken::default());
     }
 }

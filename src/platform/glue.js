@@ -82,6 +82,11 @@ export async function readWhole(request, most) {
   return joined(chunks, length);
 }
 
+// The whole body of a copy of the request, or null if it is longer than `most` bytes. With GET the platform sends a body only as it came.
+export function readCopy(request, most) {
+  return readWhole(request.clone(), most);
+}
+
 function joined(chunks, length) {
   const whole = new Uint8Array(length);
   let at = 0;
@@ -140,6 +145,29 @@ export class Sent {
     } catch {
       this.broken = true; // met again, and dealt with, when the body is passed on
     }
+  }
+
+  // Puts one text in the place of another, all over the body. Whether all of it came, and no more than `most` bytes.
+  async putBack(text, other, most) {
+    if (!this.response?.body) return true;
+    // What comes in a coding that was not asked for cannot be searched.
+    if ((this.response.headers.get("content-encoding") ?? "identity") !== "identity") return false;
+    let length = 0;
+    for (let at = 0; !this.whole && !this.broken && length <= most; at += 1) {
+      await this.#read();
+      length += this.peeked[at]?.byteLength ?? 0;
+    }
+    if (!this.whole || length > most) return false;
+    const came = new TextDecoder().decode(joined(this.peeked, this.peeked.reduce((bytes, chunk) => bytes + chunk.byteLength, 0)));
+    if (!came.includes(text)) return true;
+    const put = new TextEncoder().encode(came.replaceAll(text, () => other));
+    const { status, statusText } = this.response;
+    const headers = new Headers(this.response.headers);
+    headers.set("content-length", put.byteLength);
+    this.response = new Response(put, { status, statusText, headers });
+    this.peeked = [put];
+    this.length = put.byteLength;
+    return true;
   }
 
   // -1 if the body broke off meanwhile.

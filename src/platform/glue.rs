@@ -16,6 +16,10 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = readWhole)]
     pub async fn read_whole(request: &Request, most: f64) -> Result<JsValue, JsValue>;
 
+    /// The whole body of a copy, null if it is longer than `most` bytes: the body itself can still be sent.
+    #[wasm_bindgen(catch, js_name = readCopy)]
+    pub async fn read_copy(request: &Request, most: f64) -> Result<JsValue, JsValue>;
+
     /// A call on its way.
     pub type Sent;
 
@@ -30,6 +34,10 @@ extern "C" {
     /// One more chunk from the beginning of the body; null at its end.
     #[wasm_bindgen(method)]
     pub async fn peek(this: &Sent) -> JsValue;
+
+    /// Puts one text in the place of another, all over an answer's body; false if that is longer than `most` bytes, or breaks off.
+    #[wasm_bindgen(method, js_name = putBack)]
+    pub async fn put_back(this: &Sent, text: &str, with: &str, most: f64) -> JsValue;
 
     /// Bytes of all chunks peeked at; -1 if the body broke off meanwhile.
     #[wasm_bindgen(method, getter, js_name = peekedBytes)]

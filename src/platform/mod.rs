@@ -15,7 +15,7 @@ mod upload;
 pub use ask::{Place, Taken, ask, live, place, reply, short_ask};
 pub use glue::{
     Context, Deferred, Sent, answer, answer_bytes, answer_whole, bytes, bytes_of, deferred, drain, file, keep, log,
-    pause, post_form, read, read_whole, send, sign,
+    pause, post_form, read, read_copy, read_whole, send, sign,
 };
 pub use object::{
     State, Timer, Watch, accept, all, all_after, close, load, note, run, run_with_id, run_with_row, sockets, sql_of,

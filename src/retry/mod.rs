@@ -6,6 +6,7 @@ pub use spread::{place_of, spread};
 
 use crate::throttle::{Outcome, ThrottledBy, longest_pause_ms};
 use crate::vendor::Profile;
+use crate::vendor::methods;
 use crate::vendor::outcome::{Verdict, may_repeat};
 use crate::vendor::profile::Executed;
 
@@ -20,7 +21,7 @@ const MOST_DOUBLINGS: u32 = 8;
 pub struct Tried<'a> {
     /// The vendor.
     pub profile: &'a Profile,
-    /// The method, upper case.
+    /// The methods that the vendor may read, as [`methods`] writes them.
     pub method: &'a str,
     /// The vendor's path as sent, without the query.
     pub path: &'a str,
@@ -88,7 +89,10 @@ pub fn next(tried: &Tried<'_>, verdict: &Verdict) -> Next {
 /// replace may have changed since, and a second DELETE answers 404. A job has nobody to ask, so that HTTP's own word
 /// counts (RFC 9110, section 9.2.2).
 fn may_be_executed_twice(tried: &Tried<'_>, verdict: &Verdict) -> bool {
-    let idempotent = tried.unattended && tried.profile.safe_methods && matches!(tried.method, "PUT" | "DELETE");
+    let idempotent = tried.unattended
+        && tried.profile.safe_methods
+        && methods::effective(tried.method)
+            .all(|method| matches!(method, "PUT" | "DELETE" | "GET" | "HEAD" | "OPTIONS"));
     idempotent || may_repeat(tried.profile, tried.method, tried.path, tried.idempotency_key, verdict)
 }
 

@@ -7,6 +7,7 @@ use crate::job::Record;
 use crate::key::{Claims, Role};
 use crate::policy::{App, Credential};
 use crate::refusal::{Reason, Refusal};
+use crate::vendor::methods;
 
 /// Whether a call may be put to its connection. Nothing is counted before this has passed.
 pub(super) fn check<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<&'a Line, Refusal> {
@@ -19,8 +20,7 @@ pub(super) fn check<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<&'a L
 /// asks for there Sluice answers itself, and the vendor hears nothing of it.
 pub(super) fn describe<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<&'a Line, Refusal> {
     let (app, line) = connected(desk, admit, now)?;
-    let endpoint = line.connection.profile.token_endpoint.as_ref();
-    if endpoint.is_none_or(|endpoint| endpoint.path != admit.path) {
+    if line.connection.profile.about_token(methods::sent(&admit.method), &admit.path).is_none() {
         routed(app, admit)?;
     }
     Ok(line)
@@ -47,11 +47,13 @@ fn connected<'a>(desk: &'a Desk, admit: &Admit, now: i64) -> Result<(&'a App, &'
 }
 
 fn routed(app: &App, admit: &Admit) -> Result<(), Refusal> {
-    if app.routes.allow(&admit.method, &admit.path) {
-        return Ok(());
+    match methods::each(&admit.method).find(|method| !app.routes.allow(method, &admit.path)) {
+        None => Ok(()),
+        Some(method) => {
+            let detail = format!("the app's routes do not include {method} {}", admit.path);
+            Err(Refusal::new(Reason::Route, detail))
+        }
     }
-    let detail = format!("the app's routes do not include {} {}", admit.method, admit.path);
-    Err(Refusal::new(Reason::Route, detail))
 }
 
 /// Whether a key may see the figures.

@@ -19,7 +19,8 @@ use crate::throttle::{
 };
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
-use crate::vendor::profile::BodyLimit;
+use crate::vendor::methods;
+use crate::vendor::profile::SizeLimit;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -50,9 +51,14 @@ pub struct Line {
     route: Box<Route>,
     /// Which limits count a call.
     counting: Matcher,
-    /// The longest bodies that the vendor takes, bytes, and for which calls.
-    bodies: Vec<(Matcher, Vec<u64>)>,
+    /// The longest targets that the vendor takes.
+    targets: Sizes,
+    /// The longest bodies that the vendor takes.
+    bodies: Sizes,
 }
+
+/// The most bytes of something, and for which calls.
+type Sizes = Vec<(Matcher, Vec<u64>)>;
 
 /// A call that waits in the throttle.
 struct Held {
@@ -98,7 +104,8 @@ impl Line {
             }
             None => (Throttle::new(plan, host.time()), Usage::default()),
         };
-        let (route, counting, bodies) = (route(connection), counting(connection), bodies(connection));
+        let (route, counting) = (route(connection), counting(connection));
+        let (targets, bodies) = (sizes(&connection.profile.uri_bytes), sizes(&connection.profile.bodies));
         let mut line = Self {
             name: name.to_owned(),
             connection: connection.clone(),
@@ -115,6 +122,7 @@ impl Line {
             pauses: Vec::new(),
             route,
             counting,
+            targets,
             bodies,
         };
         line.load_pauses(host)?;
@@ -148,7 +156,9 @@ impl Line {
         };
         self.connection = connection.clone();
         (self.looks, self.jobs_again) = (Looks::default(), None);
-        (self.route, self.counting, self.bodies) = (route(connection), counting(connection), bodies(connection));
+        (self.route, self.counting) = (route(connection), counting(connection));
+        self.targets = sizes(&connection.profile.uri_bytes);
+        self.bodies = sizes(&connection.profile.bodies);
         self.store_access(host)?;
         Ok(waiting)
     }
@@ -206,14 +216,18 @@ impl Line {
 
     /// Whether the vendor takes what is asked: lengths of target and body, before any quota is spent.
     pub(super) fn fits(&self, admit: &Admit) -> Result<(), Refusal> {
-        if let Some(most) = self.connection.profile.uri_bytes.filter(|most| u64::from(admit.uri_bytes) > *most) {
-            let detail = format!("path and query are {} bytes long, and the vendor takes {most}", admit.uri_bytes);
+        let most = |sizes: &Sizes| {
+            sizes.iter().find_map(|(matcher, most)| {
+                most.get(mask(matcher, &admit.method, &admit.path).trailing_zeros() as usize).copied()
+            })
+        };
+        if let Some(most) = most(&self.targets).filter(|most| u64::from(admit.uri_bytes) > *most) {
+            let bytes = admit.uri_bytes;
+            let detail = format!("path and query are {bytes} bytes long, and the vendor takes {most} for this call");
             return Err(Refusal::new(Reason::Uri, detail));
         }
         let BodyLength::Bytes(bytes) = admit.body else { return Ok(()) };
-        let most = self.bodies.iter().find_map(|(matcher, most)| {
-            most.get(matcher.mask(&admit.method, &admit.path).trailing_zeros() as usize).copied()
-        });
+        let most = most(&self.bodies);
         match most.filter(|most| bytes > *most) {
             Some(most) => {
                 let detail = format!("the body is {bytes} bytes long, and the vendor takes {most} for this call");
@@ -270,16 +284,16 @@ impl Line {
         true
     }
 
-    /// Which limits count a call: bit i is limit i.
-    pub(super) fn mask_of(&self, method: &str, path: impl FnOnce() -> String) -> u32 {
+    /// Which limits count a call: bit i is limit i. Those that count it under any of its methods do.
+    pub(super) fn mask_of(&self, methods: &str, path: impl FnOnce() -> String) -> u32 {
         // Most connections have no limit with routes: a job's path, which is sealed, is then left alone.
         let path = if self.counting.is_routed() { path() } else { String::new() };
-        self.counting.mask(method, &path)
+        mask(&self.counting, methods, &path)
     }
 
     /// The same of a path that is at hand.
-    pub(super) fn mask(&self, method: &str, path: &str) -> u32 {
-        self.counting.mask(method, path)
+    pub(super) fn mask(&self, methods: &str, path: &str) -> u32 {
+        mask(&self.counting, methods, path)
     }
 
     /// Takes a report. A vendor that counts a call when it ends has just counted it, however long ago it began to answer.
@@ -486,12 +500,17 @@ fn counting(connection: &Connection) -> Matcher {
     Matcher::of(connection.limits.iter().map(|(_, routes)| routes))
 }
 
-fn bodies(connection: &Connection) -> Vec<(Matcher, Vec<u64>)> {
-    let of = |rules: &[BodyLimit]| {
+/// The lists that have a call, under any of its methods.
+fn mask(matcher: &Matcher, methods: &str, path: &str) -> u32 {
+    methods::each(methods).fold(0, |mask, method| mask | matcher.mask(method, path))
+}
+
+fn sizes(rules: &[SizeLimit]) -> Sizes {
+    let of = |rules: &[SizeLimit]| {
         let routes: Vec<Routes> = rules.iter().map(|rule| Routes::of(&rule.routes)).collect();
         (Matcher::of(&routes), rules.iter().map(|rule| rule.bytes).collect())
     };
-    connection.profile.bodies.chunks(MAX_LISTS).map(of).collect()
+    rules.chunks(MAX_LISTS).map(of).collect()
 }
 
 fn would(would: Would) -> String {

@@ -174,9 +174,9 @@ pub struct Admit {
     pub claims: Claims,
     /// The connection's name.
     pub connection: String,
-    /// The method, upper case.
+    /// The methods that the vendor may read, as [`crate::vendor::methods`] writes them: that of the request line first.
     pub method: String,
-    /// The vendor's path as sent, from its first `/`, without the query.
+    /// The vendor's path as sent, from its first `/`, without the query; with a `*` in the place of a key.
     pub path: String,
     /// Length of path and query as the vendor will see them, bytes.
     pub uri_bytes: u32,

@@ -5,16 +5,16 @@
 use super::desk::Desk;
 use super::line::Line;
 use super::store::{Host, StoreError, Table};
-use crate::job::Request;
-use crate::job::record::{from_row, to_row};
+use crate::job::record::{Answer, Record, Request, from_row, to_row};
+use crate::job::sealed::{Path, Sealer};
 use crate::key::SEAL_ID_BYTES;
 use crate::policy::Policy;
 use crate::seal::{self, NONCE_BYTES};
 use crate::webhook::Message;
-use crate::webhook::record::{open_to, seal_to};
+use crate::webhook::record::{open_body, open_to, seal_body, seal_to};
 
 /// Tables of rows that are looked at one by one.
-const TABLES: [Table; 2] = [Table::JobRequest, Table::Webhook];
+const TABLES: [Table; 5] = [Table::Job, Table::JobRequest, Table::JobAnswer, Table::Webhook, Table::WebhookBody];
 
 /// Rows looked at in one step: a request may have 1 MB.
 const AT_A_TIME: u32 = 8;
@@ -109,16 +109,28 @@ fn rotated(host: &Host<'_>) -> Option<[u8; SEAL_ID_BYTES]> {
 
 /// A row with its secrets sealed under the key in force; none for what does not open.
 fn anew(table: Table, id: &str, row: &[u8], tenant: &str, host: &Host<'_>) -> Option<Vec<u8>> {
-    let master = &host.settings.master;
-    let mut nonce = [0; NONCE_BYTES];
-    (host.random)(&mut nonce);
+    let sealer = Sealer { master: &host.settings.master, tenant, random: host.random };
     match table {
-        Table::JobRequest => Request::from_row(row, master, tenant, id)?.to_row(master, nonce, tenant, id),
+        Table::Job => {
+            let mut record = Record::from_row(row)?;
+            let path = record.path.open(&sealer, id);
+            if path.is_empty() {
+                return None;
+            }
+            record.path = Path::seal(&path, &sealer, id)?;
+            Some(record.to_row())
+        }
+        Table::JobRequest => Request::from_row(row, &sealer, id)?.to_row(&sealer, id),
+        Table::JobAnswer => Answer::from_row(row, &sealer, id)?.to_row(&sealer, id),
         Table::Webhook => {
             let mut message = from_row::<Message>(row)?;
-            message.to = seal_to(master, nonce, tenant, id, &open_to(master, tenant, id, &message.to)?)?;
+            let to = open_to(sealer.master, tenant, id, &message.to)?;
+            let mut nonce = [0; NONCE_BYTES];
+            (host.random)(&mut nonce);
+            message.to = seal_to(sealer.master, nonce, tenant, id, &to)?;
             Some(to_row(&message))
         }
+        Table::WebhookBody => seal_body(&sealer, id, &open_body(&sealer, id, row)?),
         _ => None,
     }
 }

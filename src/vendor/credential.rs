@@ -1,8 +1,10 @@
 //! What of a credential goes where: decided by its type, and for a token by the profile.
 
-use super::profile::{Profile, TokenPlace};
+use super::methods;
+use super::profile::{AlsoIn, Profile, TokenPlace};
 use crate::http::{Mask, Placed};
-use crate::policy::Credential;
+use crate::key::Taken;
+use crate::policy::{Credential, Routes};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -28,6 +30,22 @@ pub fn placed_token(token: &str, profile: &Profile) -> Placed {
         TokenPlace::Header { name, prefix } => header(name, format!("{prefix}{token}")),
         TokenPlace::Query(name) => query(name, token),
     }
+}
+
+/// The headers that a token goes in beside its usual place, for a call on this route in whose head keys were `taken`.
+pub fn also_placed(
+    token: &str,
+    profile: &Profile,
+    (methods, path): (&str, &str),
+    taken: &Taken,
+) -> Vec<(String, String)> {
+    let goes = |also: &&AlsoIn| {
+        let routes = Routes::of(&also.routes);
+        (!also.routes.is_empty() && methods::each(methods).any(|method| routes.matches(method, path)))
+            || taken.headers.iter().any(|name| name.eq_ignore_ascii_case(&also.header))
+    };
+    let places = profile.token_also_in.iter().filter(goes);
+    places.map(|also| (also.header.clone(), format!("{}{token}", also.prefix))).collect()
 }
 
 /// What is taken out of the answer to a call that had this put in. `token`: the access token that was fetched for it, where one was.
@@ -137,6 +155,19 @@ mod tests {
         assert_eq!(in_header(placed_token("t", &bare)), ("X-Token".into(), "t".into()));
         let query = with(crate::json!({"query": "api_secret"}));
         assert_eq!(placed_token("t+", &query).query, Some(("api_secret".into(), "t%2B".into())));
+    }
+
+    #[test]
+    fn salesforces_bulk_api_gets_the_token_in_its_own_header_too() {
+        let salesforce = Profile::built_in("salesforce").unwrap();
+        let also = |path, taken: &[&str]| {
+            let taken = Taken { headers: taken.iter().map(|name| (*name).to_owned()).collect(), query: Vec::new() };
+            also_placed("t", &salesforce, ("POST", path), &taken)
+        };
+        let session = [("X-SFDC-Session".to_owned(), "t".to_owned())];
+        assert_eq!(also("/services/async/59.0/job", &["authorization"]), session);
+        assert_eq!(also("/services/other", &["x-sfdc-session"]), session, "where the key came from");
+        assert_eq!(also("/services/data/v60.0/query", &["authorization"]), []);
     }
 
     #[test]

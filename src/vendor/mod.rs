@@ -5,8 +5,10 @@ pub mod body;
 pub mod credential;
 pub mod dialect;
 pub mod grant;
+pub mod methods;
 pub mod outcome;
 mod pem;
+pub mod places;
 pub mod profile;
 pub mod token;
 

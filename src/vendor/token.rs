@@ -1,41 +1,66 @@
 //! Sluice's own answer where a vendor's clients fetch a token: the key comes as `client_secret` and goes back as the
 //! token, so that an SDK which insists on the exchange works unchanged.
 
-#![expect(clippy::arithmetic_side_effects, reason = "two hexadecimal digits")]
-
 use super::profile::{TokenEndpoint, TokenShape};
-use crate::http::{Answer, value};
+use crate::http::{Answer, form, value};
 use crate::json;
-use crate::key::{PREFIX, find};
+use crate::key::{PREFIX, Place, Search};
 
-/// The most of a token request's body that is read, bytes: a form of a few fields.
-pub const LONGEST_TOKEN_REQUEST: usize = 16 * 1024;
-
-/// Whether a path may be a token endpoint's: it is then worth reading the body for a key. Which one the connection has
-/// is known only once the key is.
+/// Whether a path may be a token endpoint's: it is then worth reading the body before it is known who calls. Which one the
+/// connection has is known only once the key is.
 pub fn may_be_token_path(path: &str) -> bool {
-    path.ends_with("/token")
+    ["token", "revoke", "revocation", "introspect"].iter().any(|end| path.ends_with(end))
+        || path.contains("/refresh-tokens/")
 }
 
-/// Whether the body says that it is a form, as a token request's is. Some clients send it in chunks, jsforce among them.
-pub fn is_form(headers: &[(String, String)]) -> bool {
-    value(headers, "content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("form-urlencoded"))
+/// A request at a token endpoint, read.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct TokenRequest {
+    /// The key that is to be believed: `client_secret` in form, JSON or query, else Basic credentials, else another field that
+    /// holds a key. Not yet checked.
+    pub key: Option<String>,
+    /// The token that it is about, where it is about one.
+    pub token: Option<String>,
+    /// `client_id`, as the caller says it.
+    pub client_id: Option<String>,
+    /// The body has a type that no token endpoint reads.
+    pub unreadable: bool,
 }
 
-/// The key in a token request: `client_secret` in the form or the query, or Basic credentials.
-pub fn key_in_request(headers: &[(String, String)], query: Option<&str>, body: &[u8]) -> Option<String> {
-    let form = is_form(headers) || value(headers, "content-type").is_none();
-    let body = if form { std::str::from_utf8(body).unwrap_or_default() } else { "" };
-    let in_form = [body, query.unwrap_or_default()].into_iter().find_map(|form| {
-        let mut fields = form.trim().split('&').filter_map(|field| field.split_once('='));
-        let secret = fields.find(|(name, _)| *name == "client_secret").map(|(_, secret)| decoded(secret))?;
-        secret.starts_with(PREFIX).then_some(secret)
-    });
-    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    in_form.or_else(|| {
-        find(pairs.filter(|(name, _)| name.eq_ignore_ascii_case("authorization")), "")
-            .map(|found| found.key.into_owned())
-    })
+/// Reads a request at a token endpoint: query, form or JSON, and client authentication in `Authorization`.
+pub fn read(headers: &[(String, String)], query: Option<&str>, body: &[u8], search: &Search) -> TokenRequest {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut unreadable = false;
+    let kind = value(headers, "content-type").unwrap_or_default().to_ascii_lowercase();
+    if kind.contains("json") {
+        match std::str::from_utf8(body).ok().and_then(|text| json::read(text).ok()) {
+            Some(json::Value::Object(members)) => {
+                fields.extend(
+                    members.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))),
+                );
+            }
+            _ => unreadable = !body.is_empty(),
+        }
+    } else if kind.is_empty() || kind.contains("urlencoded") {
+        form::each(body.trim_ascii(), |name, value| fields.push((name.to_owned(), value.to_owned())));
+    } else {
+        unreadable = !body.is_empty();
+    }
+    form::each(query.unwrap_or_default().as_bytes(), |name, value| fields.push((name.to_owned(), value.to_owned())));
+    let field = |wanted: &str| fields.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+    let is_key = |text: &String| text.starts_with(PREFIX);
+    let caller = search.caller.as_ref().filter(|found| found.place != Place::Apart).map(|found| found.key.to_string());
+    let secret = fields.iter().find(|(name, value)| name == "client_secret" && is_key(value));
+    let others = ["refresh_token", "token", "code", "assertion", "password", "client_id"];
+    TokenRequest {
+        key: secret
+            .map(|(_, secret)| secret.clone())
+            .or(caller)
+            .or_else(|| others.iter().filter_map(|name| field(name)).find(is_key)),
+        token: field("token"),
+        client_id: field("client_id").filter(|id| !is_key(id)),
+        unreadable,
+    }
 }
 
 /// What is said of a token.
@@ -82,35 +107,27 @@ pub fn issued(endpoint: &TokenEndpoint, token: &Issued) -> Answer {
     Answer::json(200, body.to_string()).with("Pragma", "no-cache")
 }
 
-/// A form's value, decoded.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        let escaped = match (first, after) {
-            (b'%', [high, low, more @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let code = digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-                code.map(|code| (code, more))
-            }
-            _ => None,
-        };
-        match escaped {
-            Some((byte, more)) => {
-                bytes.push(byte);
-                rest = more;
-            }
-            None => bytes.push(if first == b'+' { b' ' } else { first }),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+/// The answer to a client that asks about its token, which is a key that works (RFC 7662, section 2.2).
+pub fn introspected(token: &Issued, client_id: Option<&str>) -> Answer {
+    let mut body = json!({"active": true, "scope": token.app, "token_type": "access_token", "username": token.app});
+    body.set_some("client_id", client_id);
+    let seconds = u64::try_from(token.now / 1_000).unwrap_or_default();
+    body.set_some("exp", token.key_lives_seconds.map(|lives| seconds.saturating_add(lives)));
+    Answer::json(200, body.to_string()).with("Pragma", "no-cache")
+}
+
+/// The answer to a client that gives its token back (RFC 7009, section 2.2). A key goes on working: only an administrator
+/// revokes it, and other instances of its app use it too.
+pub fn revoked(method: &str) -> Answer {
+    Answer::empty(if method == "DELETE" { 204 } else { 200 })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::{Master, search};
     use crate::vendor::Profile;
+    use crate::vendor::profile::AboutToken;
     use serde_json::{Value, json};
 
     fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -129,33 +146,82 @@ mod tests {
         serde_json::from_str(&issued(&endpoint, &token).body).unwrap()
     }
 
+    fn master() -> Master {
+        Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap()
+    }
+
+    fn read_from(headers: &[(String, String)], query: Option<&str>, body: &[u8]) -> TokenRequest {
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        read(headers, query, body, &search(&master(), pairs, "/token", query.unwrap_or_default()))
+    }
+
+    fn key_in(pairs: &[(&str, &str)], query: Option<&str>, body: &str) -> Option<String> {
+        read_from(&headers(pairs), query, body.as_bytes()).key
+    }
+
+    const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
+    const JSON: (&str, &str) = ("content-type", "application/json");
+
     #[test]
     fn the_key_comes_as_client_secret_wherever_clients_put_it() {
-        let form = headers(&[("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")]);
         let key = Some("slk_a-b.c".to_owned());
-        assert_eq!(key_in_request(&form, None, b"grant_type=client_credentials&client_secret=slk_a-b.c"), key);
-        assert_eq!(key_in_request(&form, None, b"client_secret=slk%5Fa-b%2ec&client_id=x"), key);
-        assert_eq!(key_in_request(&[], Some("client_id=x&client_secret=slk_a-b.c"), b""), key);
-        let basic = headers(&[("Authorization", "Basic aWQ6c2xrX2EtYi5j")]);
-        assert_eq!(key_in_request(&basic, None, b"grant_type=refresh_token"), key);
+        assert_eq!(key_in(&[FORM], None, "grant_type=client_credentials&client_secret=slk_a-b.c"), key);
+        assert_eq!(key_in(&[FORM], None, "client_secret=slk%5Fa-b%2ec&client_id=x"), key);
+        assert_eq!(key_in(&[], Some("client_id=x&client_secret=slk_a-b.c"), ""), key);
+        assert_eq!(key_in(&[JSON], None, r#"{"grant_type":"refresh_token","client_secret":"slk\u005fa-b.c"}"#), key);
+        let basic = [("Authorization", "Basic aWQ6c2xrX2EtYi5j"), FORM];
+        assert_eq!(key_in(&basic, None, "grant_type=refresh_token"), key);
+        assert_eq!(key_in(&[FORM], None, "grant_type=refresh_token&client_secret=own&refresh_token=slk_a-b.c"), key);
+        assert_eq!(key_in(&[FORM], None, "token=slk_a-b.c"), key);
     }
 
     #[test]
     fn a_client_secret_of_the_vendors_own_is_no_key() {
-        assert_eq!(key_in_request(&[], Some("client_secret=abc"), b"client_secret=def"), None);
-        let json = headers(&[("content-type", "application/json")]);
-        assert_eq!(key_in_request(&json, None, b"client_secret=slk_a"), None);
-        assert_eq!(key_in_request(&[], None, b"\xff\xfe"), None);
+        assert_eq!(key_in(&[FORM], Some("client_secret=abc"), "client_secret=def"), None);
+        assert_eq!(key_in(&[("Sluice-Key", "slk_k"), FORM], None, "client_secret=def"), None);
+        assert_eq!(read_from(&headers(&[FORM]), None, b"\xff\xfe").key, None);
+    }
+
+    #[test]
+    fn a_body_that_no_token_endpoint_reads_is_told() {
+        for (kind, body) in
+            [("text/xml", "<a/>"), ("multipart/form-data; boundary=b", "--b--"), ("application/json", "{")]
+        {
+            assert!(read_from(&headers(&[("content-type", kind)]), None, body.as_bytes()).unreadable, "{kind}");
+            assert!(!read_from(&headers(&[("content-type", kind)]), None, b"").unreadable, "{kind}");
+        }
     }
 
     #[test]
     fn the_token_endpoints_paths_are_worth_a_look() {
         for name in Profile::names() {
-            if let Some(endpoint) = Profile::built_in(name).unwrap().token_endpoint {
-                assert!(may_be_token_path(&endpoint.path), "{name}");
+            let profile = Profile::built_in(name).unwrap();
+            let Some(endpoint) = profile.token_endpoint else { continue };
+            let routes = endpoint.paths.iter().chain(&endpoint.revoke).chain(&endpoint.introspect);
+            for path in routes.map(|route| route.rsplit(' ').next().unwrap()).chain([endpoint.path.as_str()]) {
+                assert!(may_be_token_path(&path.replace('*', "x")), "{name}: {path}");
             }
         }
         assert!(!may_be_token_path("/rest/v1/leads.json"));
+    }
+
+    #[test]
+    fn hubspots_dated_endpoints_are_its_token_endpoint_too() {
+        let hubspot = Profile::built_in("hubspot").unwrap();
+        for path in ["/oauth/v1/token", "/oauth/v3/token", "/oauth/2026-03/token", "/oauth/2026-09/token"] {
+            assert_eq!(hubspot.about_token("POST", path), Some(AboutToken::Issue), "{path}");
+            assert_eq!(
+                hubspot.about_token("POST", &format!("{path}/introspect")),
+                Some(AboutToken::Introspect),
+                "{path}"
+            );
+        }
+        assert_eq!(hubspot.about_token("DELETE", "/oauth/v1/refresh-tokens/x"), Some(AboutToken::Revoke));
+        assert_eq!(hubspot.about_token("GET", "/oauth/v1/access-tokens/x"), None);
+        let salesforce = Profile::built_in("salesforce").unwrap();
+        for method in ["GET", "POST"] {
+            assert_eq!(salesforce.about_token(method, "/services/oauth2/revoke"), Some(AboutToken::Revoke));
+        }
     }
 
     #[test]
@@ -188,10 +254,5 @@ mod tests {
         assert_eq!(issue("aprimo", None)["expires_in"], 600);
         assert_eq!(issue("aprimo", Some(20))["expires_in"], 20);
         assert_eq!(issue("aprimo", Some(20_000))["expires_in"], 600);
-    }
-
-    #[test]
-    fn a_form_is_decoded_as_forms_are() {
-        assert_eq!(decoded("a+b%20c%zz%4"), "a b c%zz%4");
     }
 }

@@ -89,6 +89,15 @@ fn what_is_longer_than_the_vendor_takes_is_refused_before_it_counts() {
     let app = rig.app("sync");
     let long = Admit { uri_bytes: 8_193, ..rig.admit(&app, "marketo") };
     assert_eq!(rig.reason(long), "uri");
+    let asset = |uri_bytes, rig: &mut Rig| Admit {
+        path: "/rest/asset/v1/emails.json".to_owned(),
+        uri_bytes,
+        ..rig.admit(&app, "marketo")
+    };
+    let longest = asset(65_536, &mut rig);
+    assert!(matches!(rig.now(Ask::Admit(longest)), Reply::Go(_)), "the asset api takes 64 KB");
+    let longer = asset(65_537, &mut rig);
+    assert_eq!(rig.reason(longer), "uri");
     let heavy = |rig: &mut Rig, path: &str, bytes| Admit {
         method: "POST".to_owned(),
         path: path.to_owned(),
@@ -101,7 +110,29 @@ fn what_is_longer_than_the_vendor_takes_is_refused_before_it_counts() {
     assert_eq!(rig.reason(admit), "payload");
     let admit = heavy(&mut rig, "/bulk/v1/leads.json", 10_485_760);
     assert!(matches!(rig.now(Ask::Admit(admit)), Reply::Go(_)));
-    assert_eq!(rig.status()["connections"]["marketo"]["daily"]["used"], 1);
+    assert_eq!(rig.status()["connections"]["marketo"]["daily"]["used"], 2);
+}
+
+#[test]
+fn a_call_that_names_another_method_needs_leave_for_both() {
+    let mut rig = Rig::empty();
+    let routes = ["POST /rest/v1/leads.json", "GET /rest/v1/leads.json"];
+    rig.put(&json!({
+        "connections": {"marketo": {"vendor": "marketo", "base_url": "https://123-abc-456.mktorest.com"}},
+        "apps": {"form": {"routes": &routes[..1]}, "both": {"routes": &routes[..]}},
+    }));
+    for (app, may) in [("form", false), ("both", true)] {
+        let app = rig.app(app);
+        let tunnelled = Admit {
+            method: "POST =GET".to_owned(),
+            path: "/rest/v1/leads.json".to_owned(),
+            ..rig.admit(&app, "marketo")
+        };
+        assert_eq!(matches!(rig.now(Ask::Admit(tunnelled.clone())), Reply::Go(_)), may);
+        if !may {
+            assert_eq!(rig.reason(tunnelled), "route");
+        }
+    }
 }
 
 #[test]

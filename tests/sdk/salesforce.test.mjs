@@ -21,6 +21,17 @@ test('buys a token with the key as the client secret, reads and writes', async (
   assert.deepEqual(many.map(({ success }) => success), [true, true]);
 });
 
+test('logs out, and the key works on', async () => {
+  const salesforce = new jsforce.Connection({
+    instanceUrl: `${sluice}/v/salesforce`,
+    oauth2: { loginUrl: `${sluice}/v/salesforce`, clientId: 'any', clientSecret: key },
+  });
+  await salesforce.authorize({ grant_type: 'client_credentials' });
+  await salesforce.logout();
+  const again = new jsforce.Connection({ instanceUrl: `${sluice}/v/salesforce`, accessToken: key });
+  assert.equal((await again.query('SELECT Id FROM Account')).totalSize, 1);
+});
+
 test('asks again after a second or so when Sluice refuses a read', async () => {
   const salesforce = new jsforce.Connection({ instanceUrl: `${sluice}/v/salesforce-tight`, accessToken: key });
   onTheWire();

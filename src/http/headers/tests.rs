@@ -13,7 +13,35 @@ fn bearer() -> Placed {
 fn sent(request: &[(&str, &str)], passthrough: bool, placed: &Placed) -> Headers {
     let request = headers(request);
     let prefer = Prefer::read(&request);
-    outgoing(&request, &Sending { passthrough, placed, prefer: &prefer, accept_encoding: Some("gzip") })
+    // A value with `slk_` stands for one with a key.
+    let with_key = request.iter().filter(|(_, value)| value.contains("slk_") || value.contains("YTpz"));
+    let taken = Taken { headers: with_key.map(|(name, _)| name.to_ascii_lowercase()).collect(), query: Vec::new() };
+    let (taken, prefer) = (&taken, &prefer);
+    outgoing(&request, &Sending { passthrough, placed, also: &[], taken, prefer, accept_encoding: Some("gzip") })
+}
+
+/// The query that goes out, without the parameters at these places.
+fn query(sent: Option<&str>, placed: &Placed, taken: &[usize]) -> Option<String> {
+    outgoing_query(sent, placed, &Taken { headers: Vec::new(), query: taken.to_vec() })
+}
+
+#[test]
+fn a_token_that_goes_in_two_headers_takes_the_place_of_both() {
+    let request = headers(&[("X-SFDC-Session", "own"), ("Authorization", "Bearer slk_k"), ("X-Custom", "slk_alike")]);
+    let prefer = Prefer::read(&request);
+    let taken = Taken { headers: vec!["authorization".to_owned()], query: Vec::new() };
+    let also = headers(&[("X-SFDC-Session", "vendor-token")]);
+    let sending = Sending {
+        passthrough: false,
+        placed: &bearer(),
+        also: &also,
+        taken: &taken,
+        prefer: &prefer,
+        accept_encoding: None,
+    };
+    let expected =
+        [("X-Custom", "slk_alike"), ("X-SFDC-Session", "vendor-token"), ("Authorization", "Bearer vendor-token")];
+    assert_eq!(outgoing(&request, &sending), headers(&expected));
 }
 
 /// A mask of this credential.
@@ -83,6 +111,8 @@ fn what_is_not_the_vendors_business_stays_here() {
         "Sec-WebSocket-Key",
         "X-Real-IP",
         "Accept-Encoding",
+        "X-Original-URL",
+        "X-Rewrite-URL",
     ] {
         for passthrough in [true, false] {
             let out = sent(&[(name, "x")], passthrough, &Placed::default());
@@ -136,23 +166,24 @@ fn of_prefer_goes_out_what_is_not_for_sluice() {
 #[test]
 fn a_query_goes_out_as_sent_when_nothing_in_it_is_ours() {
     for query in [None, Some(""), Some("a=%2e&&b=c&"), Some("access_token=own&x"), Some("&"), Some("=")] {
-        assert_eq!(outgoing_query(query, &Placed::default()).as_deref(), query);
+        assert_eq!(super::outgoing_query(query, &Placed::default(), &Taken::default()).as_deref(), query);
     }
 }
 
 #[test]
 fn a_key_in_the_query_gives_its_place_to_the_credential() {
     let secret = Placed { header: None, query: Some(("api_secret".into(), "s%26".into())) };
-    for (query, expected) in [
+    for (sent, expected) in [
         (Some("a=1&api_secret=slk_k&b=%2F"), "a=1&api_secret=s%26&b=%2F"),
         (Some("a=1"), "a=1&api_secret=s%26"),
         (None, "api_secret=s%26"),
         (Some("api_secret=x&a&api_secret=y"), "api_secret=s%26&a"),
     ] {
-        assert_eq!(outgoing_query(query, &secret).as_deref(), Some(expected), "{query:?}");
+        assert_eq!(query(sent, &secret, &[]).as_deref(), Some(expected), "{sent:?}");
     }
-    assert_eq!(outgoing_query(Some("access_token=slk_k&b=2"), &bearer()).as_deref(), Some("b=2"));
-    assert_eq!(outgoing_query(Some("access_token=slk_k"), &bearer()), None);
+    assert_eq!(query(Some("access_token=slk_k&b=2"), &bearer(), &[0]).as_deref(), Some("b=2"));
+    assert_eq!(query(Some("access_token=slk_k"), &bearer(), &[0]), None);
+    assert_eq!(query(Some("a=slk_alike&b=2"), &bearer(), &[]).as_deref(), Some("a=slk_alike&b=2"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use miniz_oxide::inflate::core::inflate_flags::{
     TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_PARSE_ZLIB_HEADER, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
 };
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit};
 
 /// The longest gzip header that is read, bytes: it may hold a file name.
 const LONGEST_HEADER: usize = 1_024;
@@ -131,6 +132,25 @@ fn zlib_header(bytes: &[u8]) -> Header {
     Header::Ends(0, if zlib { TINFL_FLAG_PARSE_ZLIB_HEADER } else { 0 })
 }
 
+/// The most that a whole body is inflated to, bytes: four times the longest that is looked into.
+const MOST_INFLATED: usize = 4 << 20;
+
+/// A whole body without its `Content-Encoding`, as far as it can be undone; none where it has none, or one that cannot be undone here.
+pub fn inflated(encoding: Option<&str>, bytes: &[u8]) -> Option<Vec<u8>> {
+    let header = match encoding?.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => gzip_header(bytes),
+        "deflate" => zlib_header(bytes),
+        _ => return None,
+    };
+    let Header::Ends(at, flags) = header else { return None };
+    let bytes = bytes.get(at..)?;
+    let whole = match flags {
+        0 => decompress_to_vec_with_limit(bytes, MOST_INFLATED),
+        _ => decompress_to_vec_zlib_with_limit(bytes, MOST_INFLATED),
+    };
+    Some(whole.unwrap_or_else(|broken| broken.output))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +217,21 @@ mod tests {
     fn other_encodings_are_not_undone() {
         for encoding in ["br", "zstd", "gzip, gzip", "compress"] {
             assert!(Decoder::new(Some(encoding)).is_none(), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn a_whole_body_is_inflated_as_far_as_it_can_be() {
+        let text: Vec<u8> = (0..2_000_u32).flat_map(|n| format!("token={};", n * n).into_bytes()).collect();
+        assert_eq!(inflated(Some("gzip"), &gzip(&text, 0)), Some(text.clone()));
+        assert_eq!(inflated(Some("Deflate"), &compress_to_vec_zlib(&text, 6)), Some(text.clone()));
+        assert_eq!(inflated(Some("deflate"), &compress_to_vec(&text, 6)), Some(text.clone()));
+        let cut = gzip(&text, 0);
+        let part = inflated(Some("gzip"), &cut[..cut.len() / 2]).unwrap();
+        assert!(part.starts_with(&text[..1_000]), "what came before it broke off");
+        assert!(inflated(Some("gzip"), &gzip(&vec![0; 8 << 20], 0)).unwrap().len() <= MOST_INFLATED);
+        for none in [None, Some("br"), Some("identity")] {
+            assert_eq!(inflated(none, &text), None);
         }
     }
 

@@ -6,6 +6,8 @@
 mod decode;
 mod scan;
 
+pub use decode::inflated;
+
 use super::profile::Reading;
 use decode::Decoder;
 use scan::{Found, Scan};

@@ -23,14 +23,18 @@ pub struct Profile {
     pub counts_at_completion: bool,
     /// Where the key may stand beside `Sluice-Key`: where its clients put a credential.
     pub key_in: Vec<KeyPlace>,
+    /// Where its clients say another method than the request line's, each on some routes; empty for all.
+    pub method_in: Vec<(MethodPlace, Vec<String>)>,
     /// Where a token (`bearer`, or one that was fetched) goes.
     pub token_in: TokenPlace,
+    /// Headers that it goes in too: on some routes, and wherever the key came in that header.
+    pub token_also_in: Vec<AlsoIn>,
     /// Where its clients fetch a token.
     pub token_endpoint: Option<TokenEndpoint>,
-    /// The longest path and query it takes, bytes.
-    pub uri_bytes: Option<u64>,
+    /// The longest path and query together it takes, by route; the first that matches counts.
+    pub uri_bytes: Vec<SizeLimit>,
     /// The largest bodies it takes, by route; the first that matches counts.
-    pub bodies: Vec<BodyLimit>,
+    pub bodies: Vec<SizeLimit>,
     /// The most that one call may be about, by route; the first that matches counts.
     pub batches: Vec<Batch>,
     /// How its answers' bodies are read.
@@ -62,6 +66,41 @@ pub enum KeyPlace {
     Header(String),
     /// This query parameter.
     Query(String),
+    /// The last segment of a path of this route, which ends with `*`: a token is looked up. The real one goes in its place.
+    Path(String),
+    /// The string at this pointer of a JSON body, on these routes: the same.
+    Json(String, Vec<String>),
+}
+
+/// A place where a request says another method than its first line's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MethodPlace {
+    /// This header.
+    Header(String),
+    /// This query parameter.
+    Query(String),
+    /// This field of a form.
+    Form(String),
+}
+
+impl MethodPlace {
+    /// The name of the header, parameter or field.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Header(name) | Self::Query(name) | Self::Form(name) => name,
+        }
+    }
+}
+
+/// A header that a token goes in beside its usual place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlsoIn {
+    /// Its name.
+    pub header: String,
+    /// What stands before the token.
+    pub prefix: String,
+    /// On these; empty for none but those on which the key came there.
+    pub routes: Vec<String>,
 }
 
 /// A place for a token.
@@ -87,8 +126,14 @@ impl Default for TokenPlace {
 /// Where a vendor's clients fetch a token; Sluice answers in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenEndpoint {
-    /// Its path, as it follows the base URL.
+    /// Its path, as it follows the base URL: where Sluice itself fetches a token.
     pub path: String,
+    /// Further paths of it that clients use, as routes without a method.
+    pub paths: Vec<String>,
+    /// Routes on which clients give a token back. A key is not given back: it is answered that it was.
+    pub revoke: Vec<String>,
+    /// Routes on which clients ask about a token. What is so of a key Sluice answers (RFC 7662).
+    pub introspect: Vec<String>,
     /// Whose answer it is.
     pub shape: TokenShape,
     /// How long the token is said to work, seconds.
@@ -110,9 +155,9 @@ pub enum TokenShape {
     Refreshing,
 }
 
-/// The largest body for some routes.
+/// The most bytes of something on some routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BodyLimit {
+pub struct SizeLimit {
     /// For these; empty for all.
     pub routes: Vec<String>,
     /// Bytes.

@@ -12,10 +12,11 @@ mod table;
 use crate::json::{self, Value};
 use crate::wire::{Reader, Wire, wire};
 pub use facts::{
-    Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
-    TokenEndpoint, TokenPlace, TokenShape, VendorCount,
+    AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile, Reading, Rule,
+    SizeLimit, TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 pub use fields::Fault;
+pub use routes::AboutToken;
 
 include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 

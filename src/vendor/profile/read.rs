@@ -6,15 +6,15 @@
 )]
 
 use super::facts::{
-    Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
-    TokenEndpoint, TokenPlace, TokenShape, VendorCount,
+    AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile, Reading, Rule,
+    SizeLimit, TokenEndpoint, TokenPlace, TokenShape, VendorCount,
 };
 use super::fields::{Fault, Fields};
 use super::names;
 use crate::json::Value;
 
 /// Every field that a profile may have.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 24] = [
     "title",
     "base_url",
     "limits",
@@ -23,7 +23,9 @@ const FIELDS: [&str; 22] = [
     "ceiling_seconds",
     "counts_at_completion",
     "key_in",
+    "method_in",
     "token_in",
+    "token_also_in",
     "token_endpoint",
     "uri_bytes",
     "bodies",
@@ -65,17 +67,16 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
         ceiling_seconds: fields.seconds("ceiling_seconds", timeout_seconds),
         counts_at_completion: fields.flag("counts_at_completion", false),
         key_in: key_in(&mut fields),
+        method_in: fields.list("method_in", method_in),
         token_in: token_in(&mut fields),
-        token_endpoint: token_endpoint(&mut fields),
-        uri_bytes: fields.number("uri_bytes", 1, LARGEST),
-        bodies: fields.list("bodies", |value, pointer, faults| {
-            let mut fields = Fields::of(value, pointer, &["routes", "bytes"], faults);
-            let bytes = fields.number("bytes", 0, LARGEST);
-            if !fields.has("bytes") {
-                fields.fault("bytes", "is missing");
-            }
-            Some(BodyLimit { routes: routes(&mut fields, "routes"), bytes: bytes? })
+        token_also_in: fields.list("token_also_in", |value, pointer, faults| {
+            let mut fields = Fields::of(value, pointer, &["header", "prefix", "routes"], faults);
+            let prefix = fields.text("prefix").unwrap_or_default();
+            Some(AlsoIn { header: fields.required("header"), prefix, routes: routes(&mut fields, "routes") })
         }),
+        token_endpoint: token_endpoint(&mut fields),
+        uri_bytes: uri_bytes(&mut fields),
+        bodies: fields.list("bodies", |value, pointer, faults| size_limit(value, pointer, 0, faults)),
         batches: fields.list("batches", batch),
         reading: fields
             .object("reading", &["every", "good", "good_where", "codes", "message"], reading)
@@ -100,6 +101,24 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
     profile.counts = fields.list("counts", |value, pointer, faults| count(value, pointer, faults, &mut bodies));
     profile.reading.counts = bodies;
     if faults.is_empty() { Ok(profile) } else { Err(faults) }
+}
+
+/// The longest targets: one number for all calls, or a list by route.
+fn uri_bytes(fields: &mut Fields) -> Vec<SizeLimit> {
+    if matches!(fields.value("uri_bytes"), Some(Value::Array(_) | Value::Object(_))) {
+        return fields.list("uri_bytes", |value, pointer, faults| size_limit(value, pointer, 1, faults));
+    }
+    let all = |bytes| SizeLimit { routes: Vec::new(), bytes };
+    fields.number("uri_bytes", 1, LARGEST).map(all).into_iter().collect()
+}
+
+fn size_limit(value: &Value, pointer: &str, least: u64, faults: &mut Vec<Fault>) -> Option<SizeLimit> {
+    let mut fields = Fields::of(value, pointer, &["routes", "bytes"], faults);
+    let bytes = fields.number("bytes", least, LARGEST);
+    if !fields.has("bytes") {
+        fields.fault("bytes", "is missing");
+    }
+    Some(SizeLimit { routes: routes(&mut fields, "routes"), bytes: bytes? })
 }
 
 fn batch(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> {
@@ -215,19 +234,41 @@ fn key_in(fields: &mut Fields) -> Vec<KeyPlace> {
         if value.as_str() == Some("authorization") {
             return Some(KeyPlace::Authorization);
         }
-        let mut fields = Fields::of(value, pointer, &["header", "query"], faults);
-        match (header_sent(&mut fields, "header"), parameter(&mut fields, "query")) {
-            (Some(header), None) => Some(KeyPlace::Header(header)),
-            (None, Some(query)) => Some(KeyPlace::Query(query)),
+        let mut fields = Fields::of(value, pointer, &["header", "query", "path", "json", "routes"], faults);
+        let routes = routes(&mut fields, "routes");
+        let named = (header_sent(&mut fields, "header"), parameter(&mut fields, "query"));
+        match (named.0, named.1, fields.text("path"), fields.text("json")) {
+            (Some(header), None, None, None) => Some(KeyPlace::Header(header)),
+            (None, Some(query), None, None) => Some(KeyPlace::Query(query)),
+            (None, None, Some(path), None) if is_route(&path) && path.ends_with("/*") => Some(KeyPlace::Path(path)),
+            (None, None, None, Some(at)) if at.starts_with('/') && !routes.is_empty() => Some(KeyPlace::Json(at, routes)),
             _ => {
                 faults.push((
                     pointer.to_owned(),
-                    "must be \"authorization\", {\"header\": name} or {\"query\": name}".to_owned(),
+                    "must be \"authorization\", {\"header\": name}, {\"query\": name}, {\"path\": a route that ends with *} \
+                    or {\"json\": pointer, \"routes\": […]}"
+                        .to_owned(),
                 ));
                 None
             }
         }
     })
+}
+
+fn method_in(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<(MethodPlace, Vec<String>)> {
+    let mut fields = Fields::of(value, pointer, &["header", "query", "form", "routes"], faults);
+    let routes = routes(&mut fields, "routes");
+    let place =
+        match (header_sent(&mut fields, "header"), parameter(&mut fields, "query"), parameter(&mut fields, "form")) {
+            (Some(name), None, None) => MethodPlace::Header(name),
+            (None, Some(name), None) => MethodPlace::Query(name),
+            (None, None, Some(name)) => MethodPlace::Form(name),
+            _ => {
+                fields.fault("query", "must be there, or `form` or `header`, a name, and no two of them");
+                return None;
+            }
+        };
+    Some((place, routes))
 }
 
 fn token_in(fields: &mut Fields) -> TokenPlace {
@@ -249,7 +290,8 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
         ("salesforce", TokenShape::Salesforce),
         ("refreshing", TokenShape::Refreshing),
     ];
-    fields.object("token_endpoint", &["path", "shape", "expires_in", "basic"], |fields| {
+    let known = ["path", "paths", "shape", "expires_in", "basic", "revoke", "introspect"];
+    fields.object("token_endpoint", &known, |fields| {
         let path = fields.required("path");
         if !path.is_empty() && !names::is_path(&path) {
             fields.fault(
@@ -260,6 +302,9 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
         let shape = fields.word("shape", &shapes).unwrap_or(TokenShape::OAuth);
         TokenEndpoint {
             path,
+            paths: routes(fields, "paths"),
+            revoke: routes(fields, "revoke"),
+            introspect: routes(fields, "introspect"),
             shape,
             expires_in: fields.seconds("expires_in", 3_600),
             basic: fields.flag("basic", false),

@@ -32,6 +32,8 @@ async fn only_what_the_vendor_should_see_is_forwarded(world: &World) {
         ("Proxy-Authorization", "Basic eDp5"),
         ("Connection", "close, X-Hop"),
         ("X-Hop", "1"),
+        ("X-Original-URL", "/admin"),
+        ("X-Rewrite-URL", "/admin"),
     ];
     let pass = [
         ("Authorization", "Bearer vendor-token"),

@@ -35,6 +35,8 @@ mod jobs_kept;
 mod keys;
 mod leaks;
 mod limits;
+mod methods;
+mod misplaced;
 mod observe;
 mod operate;
 mod outage;
@@ -131,6 +133,8 @@ fn tests() -> Vec<Test> {
         sizes::tests(),
         leaks::tests(),
         limits::tests(),
+        methods::tests(),
+        misplaced::tests(),
         status::tests(),
         tokens::tests(),
     ]

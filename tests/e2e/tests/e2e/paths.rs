@@ -6,6 +6,8 @@ use sluice_vendors::{Spec, Vendor};
 
 tests![
     targets_reach_the_vendor_byte_for_byte,
+    characters_that_the_platform_encodes_are_those_of_the_readme,
+    what_is_not_ascii_reaches_the_vendor_percent_encoded,
     paths_that_a_vendor_could_read_as_another_are_refused,
     plain_dots_are_folded_by_the_platform_before_anything_is_decided,
     routes_of_an_app_are_checked_on_what_the_vendor_will_see,
@@ -60,6 +62,41 @@ async fn targets_reach_the_vendor_byte_for_byte(world: &World) {
     }
     // The connection without a path after it.
     assert_eq!(tenant.get(&key, "").await.status, 200);
+}
+
+/// The platform's `fetch` writes a URL as WHATWG's standard has it. The README says which characters that changes.
+async fn characters_that_the_platform_encodes_are_those_of_the_readme(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("raw");
+    let key = tenant.simple("generic", &vendor.url(), &json!({"limits": []})).await;
+    let (in_path, in_query) = ("\"<>^`{}", "\"'<>");
+    for raw in (b'!'..=b'~').map(char::from).filter(|raw| !raw.is_ascii_alphanumeric() && !"#%\\".contains(*raw)) {
+        let encoded = format!("%{:02X}", u32::from(raw));
+        let (path, query) = (format!("/a{raw}b"), format!("/a?b=c{raw}d"));
+        let sent = |text: &str, changed: &str| match changed.contains(raw) {
+            true => text.replace(raw, &encoded),
+            false => text.to_owned(),
+        };
+        if raw != '?' {
+            assert_eq!(tenant.get(&key, &path).await.echo().target(), sent(&path, in_path), "{raw} in a path");
+        }
+        assert_eq!(tenant.get(&key, &query).await.echo().target(), sent(&query, in_query), "{raw} in a query");
+    }
+    let query =
+        "/query?q=SELECT+Id+FROM+Account+WHERE+CreatedDate=2024-01-01T00:00:00%2B00:00&sort[0]=a&sort[0]=b&c&&d=";
+    assert_eq!(tenant.get(&key, query).await.echo().target(), query);
+}
+
+async fn what_is_not_ascii_reaches_the_vendor_percent_encoded(world: &World) {
+    let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
+    let tenant = world.tenant("utf8");
+    let key = tenant.simple("generic", &vendor.url(), &json!({"limits": []})).await;
+    for (sent, seen) in [
+        ("/crm/v3/objects/contacts/jos\u{e9}@example.com", "/crm/v3/objects/contacts/jos%C3%A9@example.com"),
+        ("/x?name=M\u{fc}ller&y=%FF", "/x?name=M%C3%BCller&y=%FF"),
+    ] {
+        assert_eq!(tenant.get(&key, sent).await.echo().target(), seen);
+    }
 }
 
 async fn paths_that_a_vendor_could_read_as_another_are_refused(world: &World) {
@@ -119,7 +156,7 @@ async fn routes_of_an_app_are_checked_on_what_the_vendor_will_see(world: &World)
     let ask = |method: &str, path: &str| Ask::new(method, &format!("/v/c{path}")).key(&key).body("{}");
     for (method, path) in [
         ("POST", "/rest/v1/leads.json"),
-        ("POST", "/rest/v1/leads.json?_method=GET"),
+        ("POST", "/rest/v1/leads.json?_method=POST"),
         ("DELETE", "/open/a/b"),
         ("GET", "/one/2/end"),
         // The same path in another spelling, to every reader.
@@ -129,6 +166,7 @@ async fn routes_of_an_app_are_checked_on_what_the_vendor_will_see(world: &World)
     }
     for (method, path) in [
         ("GET", "/rest/v1/leads.json"),
+        ("POST", "/rest/v1/leads.json?_method=GET"),
         ("POST", "/rest/v1/leads.json/x"),
         ("POST", "/rest/v1//leads.json"),
         ("GET", "/one/2/3/end"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 tests![
     bodies_over_the_limit_are_413_and_spend_no_quota,
     targets_over_the_limit_are_414_and_spend_no_quota,
+    the_asset_api_takes_longer_targets_than_the_lead_database,
     expect_100_continue_is_answered_and_not_forwarded,
     requests_that_are_no_http_harm_nothing,
 ];
@@ -53,6 +54,19 @@ async fn targets_over_the_limit_are_414_and_spend_no_quota(world: &World) {
     assert_eq!(used(&tenant, &key).await, 0);
     tenant.get(&key, &target(8192)).await.is_vendors(200);
     assert_eq!(vendor.calls().0.len(), 1);
+}
+
+/// Adobe raised the limit of the Asset API to 64 KB in 2020: what it takes is not refused here.
+async fn the_asset_api_takes_longer_targets_than_the_lead_database(world: &World) {
+    let (vendor, tenant, key) = marketo(world).await;
+    let list = format!("/rest/asset/v1/emails.json?maxReturn=20&folder=7&x={}", "x".repeat(12_000));
+    assert_ne!(tenant.get(&key, &list).await.status, 414);
+    let html = "%3Cp%3E".repeat(2_900);
+    let edit = format!("/v/c/rest/asset/v1/email/7/content/edit_text_1.json?type=Text&value={html}");
+    assert_ne!(tenant.send(&Ask::post(&edit, "").key(&key)).await.status, 414);
+    let leads = format!("/rest/v1/leads.json?filterType=email&x={}", "x".repeat(9_000));
+    tenant.get(&key, &leads).await.is_problem(414, "uri");
+    assert_eq!(vendor.calls().0.len(), 2);
 }
 
 async fn expect_100_continue_is_answered_and_not_forwarded(world: &World) {

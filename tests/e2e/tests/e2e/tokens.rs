@@ -1,5 +1,6 @@
 //! Sluice's own answer at a vendor's token endpoint, for SDKs that want to buy a token first.
 
+use base64::Engine;
 use serde_json::json;
 use sluice_e2e::{Answer, Ask, Tenant, World};
 use sluice_vendors::{Handle, Spec, Vendor};
@@ -9,6 +10,8 @@ tests![
     aprimos_clients_buy_a_token_with_the_key,
     a_token_request_may_come_in_chunks,
     hubspots_clients_buy_a_token_with_the_key,
+    hubspots_clients_buy_it_at_the_dated_endpoints_too,
+    a_body_that_no_token_endpoint_reads_gets_oauths_error,
     salesforces_instance_is_wherever_the_token_was_bought,
     a_bad_key_at_the_token_endpoint_gets_oauths_error,
 ];
@@ -59,6 +62,50 @@ async fn hubspots_clients_buy_a_token_with_the_key(world: &World) {
     works(&tenant, &tenant.send(&ask).await, &token).await;
 }
 
+async fn hubspots_clients_buy_it_at_the_dated_endpoints_too(world: &World) {
+    let (vendor, tenant, key, _) = with_token(world, "hubspot").await;
+    let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("any:{key}")));
+    for path in ["/oauth/2026-03/token", "/oauth/2026-09/token", "/oauth/v3/token", "/oauth/v1/token"] {
+        let ask = |kind: &str, body: String| Ask::post(&format!("/v/c{path}"), body).with("Content-Type", kind);
+        let form = "application/x-www-form-urlencoded";
+        let all = format!("grant_type=refresh_token&client_id=any&client_secret={key}&refresh_token={key}");
+        let json =
+            json!({"grant_type": "refresh_token", "client_id": "any", "client_secret": key, "refresh_token": key});
+        for ask in [
+            ask(form, all),
+            ask(form, format!("grant_type=refresh_token&refresh_token={key}")).with("Authorization", &basic),
+            ask("application/json", json.to_string()),
+        ] {
+            let bought = tenant.send(&ask).await;
+            assert_eq!(bought.status, 200, "{path}: {}", bought.text());
+            let bought = bought.json();
+            assert_eq!((&bought["access_token"], &bought["refresh_token"]), (&json!(key), &json!(key)), "{path}");
+            assert_eq!((&bought["token_type"], &bought["expires_in"]), (&json!("bearer"), &json!(1800)), "{path}");
+        }
+        let bad = ask(form, format!("grant_type=refresh_token&client_secret={key}x"));
+        let bad = tenant.send(&bad).await;
+        assert_eq!((bad.status, &bad.json()["error"]), (401, &json!("invalid_client")), "{path}");
+    }
+    assert!(vendor.calls().0.is_empty() && vendor.exchanges().is_empty());
+}
+
+async fn a_body_that_no_token_endpoint_reads_gets_oauths_error(world: &World) {
+    let (vendor, tenant, key, _) = with_token(world, "hubspot").await;
+    for (kind, body) in [
+        ("text/xml", format!("<client_secret>{key}</client_secret>")),
+        (
+            "multipart/form-data; boundary=b",
+            format!("--b\r\nContent-Disposition: form-data; name=\"client_secret\"\r\n\r\n{key}\r\n--b--"),
+        ),
+        ("application/json", format!("{{\"client_secret\":\"{key}\"")),
+    ] {
+        let refused = tenant.send(&Ask::post("/v/c/oauth/2026-09/token", body).with("Content-Type", kind)).await;
+        assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_request")), "{kind}");
+        assert!(!refused.text().contains(&key));
+    }
+    assert!(vendor.calls().0.is_empty() && vendor.exchanges().is_empty());
+}
+
 async fn salesforces_instance_is_wherever_the_token_was_bought(world: &World) {
     let (_vendor, tenant, key, _) = with_token(world, "salesforce").await;
     let form = format!("grant_type=client_credentials&client_id=any&client_secret={key}");
@@ -82,7 +129,8 @@ async fn a_token_request_may_come_in_chunks(world: &World) {
     };
     let bought = tenant.send(&ask(form.clone())).await;
     assert_eq!(bought.json()["access_token"], key.as_str(), "{}", bought.text());
-    tenant.send(&ask(format!("{form}&more={}", "x".repeat(16_384)))).await.is_problem(413, "payload");
+    let longer = tenant.send(&ask(format!("{form}&more={}", "x".repeat(16_384)))).await;
+    assert_eq!(longer.json()["access_token"], key.as_str(), "{}", longer.text());
     // One with the vendor's own secret goes on to the vendor, whole.
     let own = format!("grant_type=client_credentials&client_id=any&client_secret={token}");
     let issued = tenant.send(&ask(own).with("Sluice-Key", &key)).await;

@@ -54,10 +54,11 @@ fn good(request: &Request, result: &Value) -> Answer {
 }
 
 fn answer(request: &Request) -> Option<Answer> {
-    if request.head.target.len() > 8192 {
+    let path = request.head.path();
+    let longest = if path.starts_with("/rest/asset/") { 65_536 } else { 8_192 };
+    if request.head.target.len() > longest {
         return Some(Answer::empty(414));
     }
-    let path = request.head.path();
     let most = if path.starts_with("/bulk/") { 10_485_760 } else { 1_048_576 };
     if request.payload.bytes > most {
         return Some(Answer::empty(413));

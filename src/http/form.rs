@@ -1,0 +1,126 @@
+//! Parameters of queries and forms, decoded.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space, and digits' values"
+)]
+
+use super::answer::value;
+
+/// The longest name of a field that is read, bytes.
+const LONGEST_NAME: usize = 256;
+
+/// Whether a body may be a form, urlencoded or in parts: it says so, or says nothing.
+pub fn is_any(headers: &[(String, String)]) -> bool {
+    kind(headers).is_none_or(|kind| kind.contains("form"))
+}
+
+/// The fields of a form, urlencoded or in parts, one after the other. Nothing of a body of another type.
+pub fn fields(headers: &[(String, String)], body: &[u8], mut take: impl FnMut(&str, &str)) {
+    if !is_any(headers) {
+        return;
+    }
+    if kind(headers).is_some_and(|kind| kind.contains("multipart")) {
+        return parts(body, take);
+    }
+    each(body, &mut take);
+}
+
+/// The parameters of a query or an urlencoded form, one after the other; also where some vendors separate them with `;`.
+pub fn each(text: &[u8], mut take: impl FnMut(&str, &str)) {
+    for parameter in text.split(|byte| matches!(byte, b'&' | b';')) {
+        let (name, value) = match parameter.iter().position(|byte| *byte == b'=') {
+            Some(at) => (parameter.get(..at).unwrap_or_default(), parameter.get(at + 1..).unwrap_or_default()),
+            None => (parameter, &[][..]),
+        };
+        if name.len() <= LONGEST_NAME {
+            take(&decoded(name), &decoded(value));
+        }
+    }
+}
+
+/// A parameter's name or value, decoded as in forms. A `%` that encodes nothing stands for itself.
+pub fn decoded(text: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        let escaped = match (first, after) {
+            (b'%', [high, low, more @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                let code = digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+                code.map(|code| (code, more))
+            }
+            _ => None,
+        };
+        match escaped {
+            Some((byte, more)) => {
+                bytes.push(byte);
+                rest = more;
+            }
+            None => bytes.push(if first == b'+' { b' ' } else { first }),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The parts of a multipart form that have a name, each with the first line of what it holds.
+fn parts(body: &[u8], mut take: impl FnMut(&str, &str)) {
+    let find = |from: usize, mark: &[u8]| {
+        let found = body.get(from..)?.windows(mark.len()).position(|found| found.eq_ignore_ascii_case(mark))?;
+        Some(from + found + mark.len())
+    };
+    let (mut from, mut begin) = (0, 0);
+    while let Some(at) = find(from, b"name=") {
+        from = at;
+        if begin <= at {
+            // Behind the blank line that ends the part's head.
+            let Some(behind) = find(at, b"\n\r\n").or_else(|| find(at, b"\n\n")) else { return };
+            begin = behind;
+        }
+        let line = |from: usize| body.get(from..body.len().min(from + LONGEST_NAME)).unwrap_or_default();
+        let name = match line(at).strip_prefix(b"\"") {
+            Some(quoted) => quoted.split(|byte| *byte == b'"').next(),
+            None => line(at).split(|byte| matches!(byte, b';' | b'\r' | b'\n' | b' ')).next(),
+        };
+        let value = line(begin).split(|byte| matches!(byte, b'\r' | b'\n')).next();
+        take(&String::from_utf8_lossy(name.unwrap_or_default()), &String::from_utf8_lossy(value.unwrap_or_default()));
+    }
+}
+
+fn kind(headers: &[(String, String)]) -> Option<String> {
+    value(headers, "content-type").map(str::to_ascii_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: &str, body: &str) -> Vec<(String, String)> {
+        let headers = [("content-type".to_owned(), kind.to_owned())];
+        let mut found = Vec::new();
+        fields(&headers, body.as_bytes(), |name, value| found.push((name.to_owned(), value.to_owned())));
+        found
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_form_is_read_as_vendors_read_it() {
+        let form = "application/x-www-form-urlencoded; charset=utf-8";
+        assert_eq!(read(form, "a=b+c&%5Fd=%65;e&=f"), pairs(&[("a", "b c"), ("_d", "e"), ("e", ""), ("", "f")]));
+        assert_eq!(decoded(b"a+b%20c%zz%4"), "a b c%zz%4");
+        assert!(read("application/json", "a=b").is_empty());
+    }
+
+    #[test]
+    fn the_parts_of_a_multipart_form_are_read() {
+        let body = "--b\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nDELETE\r\n\
+            --b\r\nContent-Disposition: form-data; name=file; filename=\"x\"\r\nContent-Type: text/csv\r\n\r\na,b\r\n--b--";
+        let found = read("multipart/form-data; boundary=b", body);
+        assert!(found.contains(&("_method".to_owned(), "DELETE".to_owned())), "{found:?}");
+        assert!(found.contains(&("file".to_owned(), "a,b".to_owned())), "{found:?}");
+    }
+}

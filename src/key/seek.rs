@@ -1,0 +1,171 @@
+//! Keys in any text of a request: raw, percent-encoded, or escaped as JSON and XML escape characters. What begins as a key
+//! does and does not hold is not one, and stays where it is.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and lengths in a text, which is shorter than the address space, and digits' values"
+)]
+
+use super::claims::{MAX_KEY_BYTES, PREFIX, holds, length};
+use super::master::Master;
+
+/// How often one character is decoded: `%255F` is `%5F` is `_`.
+const MAX_DECODINGS: u32 = 4;
+
+/// A key that holds as one of this installation, in a text. Its `Debug` does not show the key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stands {
+    /// Where it begins, bytes.
+    pub from: usize,
+    /// Where it ends, bytes.
+    pub to: usize,
+    /// The key itself, decoded.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Stands {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stands").field("from", &self.from).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+/// Every key in a text, in order, whatever stands before or behind it. Takes a time that grows with the text's length: a
+/// key says how long it is, and most of what only begins as one is known by its first characters.
+pub fn seek(master: &Master, text: &[u8]) -> Vec<Stands> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(offset) = text.get(at..).and_then(|rest| rest.iter().position(|byte| may_begin(*byte))) {
+        at += offset;
+        match key_at(master, text, at) {
+            Some(stands) => {
+                at = stands.to;
+                found.push(stands);
+            }
+            None => at += 1,
+        }
+    }
+    found
+}
+
+/// The key that a text begins with, if it is a key and nothing else.
+pub fn whole(master: &Master, text: &[u8]) -> Option<Stands> {
+    key_at(master, text, 0).filter(|stands| stands.to == text.len())
+}
+
+/// A text with `***` in the place of each key.
+pub fn without(text: &str, keys: &[Stands]) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for stands in keys {
+        shown.push_str(text.get(from..stands.from).unwrap_or_default());
+        shown.push_str("***");
+        from = stands.to;
+    }
+    shown.push_str(text.get(from..).unwrap_or_default());
+    shown
+}
+
+/// The first character of a key, or of its encoding.
+const fn may_begin(byte: u8) -> bool {
+    matches!(byte, b's' | b'%' | b'\\' | b'&')
+}
+
+fn key_at(master: &Master, text: &[u8], from: usize) -> Option<Stands> {
+    let mut at = from;
+    let mut key = String::new();
+    for expected in PREFIX.bytes() {
+        let (byte, next) = character(text, at)?;
+        if byte != expected {
+            return None;
+        }
+        key.push(char::from(byte));
+        at = next;
+    }
+    let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0_u32);
+    while key.len() < MAX_KEY_BYTES {
+        let (byte, next) = character(text, at)?;
+        held = (held << 6) | u32::from(digit(byte)?);
+        bits += 6;
+        key.push(char::from(byte));
+        at = next;
+        if bits < 8 {
+            continue;
+        }
+        bits -= 8;
+        bytes.push(u8::try_from(held >> bits).ok()?);
+        held &= (1 << bits) - 1;
+        if length(&bytes).ok()? == Some(bytes.len()) {
+            return holds(master, bytes).then_some(Stands { from, to: at, key });
+        }
+    }
+    None
+}
+
+/// The character that stands at a place, decoded, and the place behind it.
+fn character(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    let first = *text.get(at)?;
+    let rest = text.get(at..)?;
+    let decoded = match first {
+        b'%' => percent(rest),
+        b'\\' => json(rest),
+        b'&' => xml(rest),
+        _ => None,
+    };
+    Some(decoded.map_or((first, at + 1), |(byte, length)| (byte, at + length)))
+}
+
+/// `%5F`, and `%255F`.
+fn percent(text: &[u8]) -> Option<(u8, usize)> {
+    let hex = |at: usize| Some(hex(*text.get(at)?)? << 4 | hex(*text.get(at + 1)?)?);
+    let (mut byte, mut length) = (hex(1)?, 3);
+    for _ in 1..MAX_DECODINGS {
+        if byte != b'%' {
+            break;
+        }
+        byte = hex(length)?;
+        length += 2;
+    }
+    Some((byte, length))
+}
+
+/// `\u005f`.
+fn json(text: &[u8]) -> Option<(u8, usize)> {
+    let [b'\\', b'u', b'0', b'0', high, low, ..] = text else { return None };
+    Some((hex(*high)? << 4 | hex(*low)?, 6))
+}
+
+/// `&#95;` and `&#x5F;`.
+fn xml(text: &[u8]) -> Option<(u8, usize)> {
+    let digits = text.strip_prefix(b"&#")?;
+    let end = digits.iter().take(8).position(|byte| *byte == b';')?;
+    let number = std::str::from_utf8(digits.get(..end)?).ok()?;
+    let byte = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => u8::from_str_radix(hex, 16),
+        None => number.parse(),
+    };
+    Some((byte.ok()?, 2 + end + 1))
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// A digit of URL-safe base64.
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'-' => Some(62),
+        b'_' => Some(63),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
