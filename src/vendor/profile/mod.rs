@@ -11,8 +11,8 @@ mod table;
 use crate::json::{self, Value};
 use crate::wire::{Reader, Wire, wire};
 pub use facts::{
-    Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
-    TokenEndpoint, TokenPlace, TokenShape, VendorCount,
+    Account, Batch, BodyLimit, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, Profile, Reading, Rule,
+    TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
 };
 pub use fields::Fault;
 
