@@ -31,6 +31,7 @@ mod idle;
 mod jobs;
 mod keys;
 mod limits;
+mod meanings;
 mod observe;
 mod outage;
 mod paths;
@@ -102,6 +103,7 @@ fn tests() -> Vec<Test> {
         fair::tests(),
         edits::tests(),
         fetched::tests(),
+        meanings::tests(),
         aprimo::tests(),
         gone::tests(),
         pause::tests(),
