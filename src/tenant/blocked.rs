@@ -1,9 +1,9 @@
 //! Refusals that are one route's own. An edge in front of a vendor may refuse an address or a body each time it comes, in the words that
 //! it has for too many calls (Mailchimp's: 403 without a JSON body). Such a refusal says nothing of the rate, which other calls keep to.
 //!
-//! A refusal is a route's own if it has come back: the call was sent after the route had been refused before, with no good answer between,
-//! or has itself been refused before; and meanwhile other calls, sent since, were answered well. The first refusal cannot be told from
-//! any other, so it cuts the rate; the second undoes that. A burst is refused on calls that were sent before the first refusal came.
+//! A refusal is a route's own if it has come back: the call was sent after the route had been refused before, with no good answer between;
+//! and meanwhile calls of other routes, sent since, were answered well. The first refusal cannot be told from any other, so it cuts the
+//! rate; the second undoes that. A burst is refused on calls that were sent before the first refusal came.
 
 use crate::map::Map;
 
@@ -16,8 +16,8 @@ pub(super) struct Blocked {
     routes: Map<String, Row>,
     /// When the two calls were sent that were answered well and sent last: the earlier, the later.
     passed: (i64, i64),
-    /// The route whose refusal cut the rate last, when, and the rate factor before, parts per million.
-    cut: Option<(String, i64, u32)>,
+    /// The route whose refusal cut the rate last, and the rate factor before, parts per million.
+    cut: Option<(String, u32)>,
 }
 
 struct Row {
@@ -33,8 +33,6 @@ pub(super) struct Sent<'a> {
     pub method: &'a str,
     /// Its path, with ids folded as statistics fold them.
     pub path: &'a str,
-    /// Which vendor call of its caller's one it was, from 1.
-    pub nth: u32,
     /// When it was sent, Unix ms.
     pub at: i64,
 }
@@ -43,17 +41,14 @@ impl Blocked {
     /// Whether a refusal of this call is its route's own.
     pub(super) fn is_own(&self, sent: &Sent<'_>) -> bool {
         let since = self.routes.get(&route(sent)).and_then(|row| row.since);
-        let cut = || self.cut.as_ref().map_or(0, |(_, at, _)| *at);
-        let Some(since) = since.or_else(|| (sent.nth > 1).then(cut)) else { return false };
-        sent.at >= since && self.passed.0 > 0 && self.passed.0 >= since
+        since.is_some_and(|since| sent.at >= since && self.passed.0 > 0 && self.passed.0 >= since)
     }
 
     /// A refusal that is a route's own. Gives the rate factor that its first one has cut.
     pub(super) fn refused_again(&mut self, sent: &Sent<'_>, now: i64) -> Option<u32> {
         let route = route(sent);
         self.note(&route, now, |_| {});
-        let (_, _, before) = self.cut.take_if(|(cut, ..)| *cut == route)?;
-        Some(before)
+        self.cut.take_if(|(cut, _)| *cut == route).map(|(_, before)| before)
     }
 
     /// A refusal that is not, and the rate factor before and after it.
@@ -62,9 +57,8 @@ impl Blocked {
         self.note(&route, now, |row| row.since = row.since.or(Some(now)));
         if after < before {
             // Of several cuts by one route the first has the factor to go back to.
-            let before =
-                self.cut.take().filter(|(cut, ..)| *cut == route).map_or(before, |(_, _, first)| first.max(before));
-            self.cut = Some((route, now, before));
+            let first = self.cut.take().filter(|(cut, _)| *cut == route).map_or(before, |(_, first)| first.max(before));
+            self.cut = Some((route, first));
         }
     }
 
@@ -112,8 +106,8 @@ mod tests {
 
     const FULL: u32 = 1_000_000;
 
-    fn call(path: &str, nth: u32, at: i64) -> Sent<'_> {
-        Sent { method: "PUT", path, nth, at }
+    fn call(path: &str, at: i64) -> Sent<'_> {
+        Sent { method: "PUT", path, at }
     }
 
     const CONTENT: &str = "/3.0/campaigns/42694e9e57/content";
@@ -121,32 +115,32 @@ mod tests {
     #[test]
     fn a_refusal_that_comes_back_while_others_pass_is_the_routes_and_undoes_its_cut() {
         let mut blocked = Blocked::default();
-        blocked.passed(&call("/3.0/lists", 1, 900), 950);
-        let first = call(CONTENT, 1, 1_000);
+        blocked.passed(&call("/3.0/lists", 900), 950);
+        let first = call(CONTENT, 1_000);
         assert!(!blocked.is_own(&first), "the first cannot be told from any other");
         blocked.refused(&first, 1_100, (FULL, FULL / 2));
         // Another campaign's, sent after, and one other call so far: too little.
-        let second = call("/3.0/campaigns/99aa8e9e57/content", 1, 1_200);
-        blocked.passed(&call("/3.0/lists", 1, 1_150), 1_250);
+        let second = call("/3.0/campaigns/99aa8e9e57/content", 1_200);
+        blocked.passed(&call("/3.0/lists", 1_150), 1_250);
         assert!(!blocked.is_own(&second));
-        blocked.passed(&call("/3.0/tags", 1, 1_160), 1_260);
+        blocked.passed(&call("/3.0/tags", 1_160), 1_260);
         assert!(blocked.is_own(&second));
         assert_eq!(blocked.refused_again(&second, 1_300), Some(FULL));
         assert_eq!(blocked.refused_again(&second, 1_400), None, "it is undone once");
-        assert!(blocked.is_own(&call(CONTENT, 1, 9_000)), "as long as no good answer comes of it");
-        blocked.passed(&call(CONTENT, 1, 9_100), 9_200);
-        assert!(!blocked.is_own(&call(CONTENT, 1, 9_300)));
+        assert!(blocked.is_own(&call(CONTENT, 9_000)), "as long as no good answer comes of it");
+        blocked.passed(&call(CONTENT, 9_100), 9_200);
+        assert!(!blocked.is_own(&call(CONTENT, 9_300)));
     }
 
     #[test]
     fn a_burst_is_refused_on_calls_sent_before_and_stays_a_throttle() {
         let mut blocked = Blocked::default();
-        blocked.refused(&call(CONTENT, 1, 1_000), 1_100, (FULL, FULL / 2));
+        blocked.refused(&call(CONTENT, 1_000), 1_100, (FULL, FULL / 2));
         for at in [1_110, 1_120, 1_130] {
-            blocked.passed(&call("/3.0/lists", 1, at), at + 50);
+            blocked.passed(&call("/3.0/lists", at), at + 50);
         }
         for at in [1_001, 1_050, 1_099] {
-            assert!(!blocked.is_own(&call(CONTENT, 1, at)));
+            assert!(!blocked.is_own(&call(CONTENT, at)));
         }
     }
 
@@ -154,35 +148,34 @@ mod tests {
     fn where_nothing_else_passes_a_refusal_is_a_throttle() {
         let mut blocked = Blocked::default();
         for at in [1_000, 2_000, 3_000] {
-            let sent = call(CONTENT, 1, at);
+            let sent = call(CONTENT, at);
             assert!(!blocked.is_own(&sent));
             blocked.refused(&sent, at + 100, (FULL, FULL / 2));
         }
     }
 
     #[test]
-    fn a_call_that_is_refused_again_by_itself_is_known_too() {
+    fn a_route_that_passes_at_times_is_throttled_as_any_is() {
         let mut blocked = Blocked::default();
-        blocked.refused(&call("/3.0/lists/1a/members/2b", 1, 1_000), 1_100, (FULL, FULL / 2));
-        for at in [1_200, 1_300] {
-            // The route passes with other bodies.
-            blocked.passed(&call("/3.0/lists/1a/members/3c", 1, at), at + 50);
+        for at in (1_000..9_000).step_by(1_000) {
+            let sent = call("/3.0/lists/1a/members/2b", at);
+            assert!(!blocked.is_own(&sent));
+            blocked.refused(&sent, at + 10, (FULL, FULL / 2));
+            for later in [100, 200, 300] {
+                blocked.passed(&call("/3.0/lists/1a/members/3c", at + later), at + later + 50);
+            }
         }
-        assert!(!blocked.is_own(&call("/3.0/lists/1a/members/4d", 1, 1_400)), "another call's first");
-        let again = call("/3.0/lists/1a/members/2b", 2, 1_400);
-        assert!(blocked.is_own(&again));
-        assert_eq!(blocked.refused_again(&again, 1_500), Some(FULL));
     }
 
     #[test]
     fn a_cut_by_another_route_is_not_undone() {
         let mut blocked = Blocked::default();
-        blocked.refused(&call(CONTENT, 1, 1_000), 1_100, (FULL, FULL / 2));
-        blocked.refused(&call("/3.0/lists", 1, 1_150), 1_200, (FULL / 2, FULL / 4));
+        blocked.refused(&call(CONTENT, 1_000), 1_100, (FULL, FULL / 2));
+        blocked.refused(&call("/3.0/lists", 1_150), 1_200, (FULL / 2, FULL / 4));
         for at in [1_300, 1_310] {
-            blocked.passed(&call("/3.0/tags", 1, at), at + 50);
+            blocked.passed(&call("/3.0/tags", at), at + 50);
         }
-        let again = call(CONTENT, 1, 1_400);
+        let again = call(CONTENT, 1_400);
         assert!(blocked.is_own(&again));
         assert_eq!(blocked.refused_again(&again, 1_500), None);
     }
@@ -197,7 +190,7 @@ mod tests {
                     .to_string()
                     .repeat(usize::try_from(n / 26).unwrap() % 32 + 1)
             );
-            blocked.refused(&call(&path, 1, n), n, (FULL, FULL));
+            blocked.refused(&call(&path, n), n, (FULL, FULL));
         }
         assert!(blocked.routes.len() <= MOST_ROUTES);
     }
@@ -212,7 +205,7 @@ mod tests {
             ("/", "PUT/"),
             ("", "PUT"),
         ] {
-            assert_eq!(route(&call(path, 1, 0)), expected);
+            assert_eq!(route(&call(path, 0)), expected);
         }
     }
 }

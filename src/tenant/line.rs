@@ -481,7 +481,7 @@ const fn is_throttle(outcome: Outcome) -> bool {
 fn sent(report: &Settle, now: i64) -> Option<blocked::Sent<'_>> {
     let sent = report.sent.as_ref()?;
     let at = now.saturating_sub(i64::try_from(sent.ago_ms).unwrap_or(0));
-    Some(blocked::Sent { method: &sent.method, path: &sent.path, nth: sent.nth, at })
+    Some(blocked::Sent { method: &sent.method, path: &sent.path, at })
 }
 
 /// Keeps what a removed connection's windows and days still need, until they need it no more. This is stored before anything of the
