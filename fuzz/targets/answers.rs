@@ -5,7 +5,7 @@ use sluice::vendor::body::{HEAD_BYTES, Peek, counts_over};
 use sluice::vendor::outcome::{Answered, classify, vendor_counts};
 use sluice::vendor::{Profile, grant};
 
-const ENCODINGS: [Option<&str>; 4] = [None, Some("gzip"), Some("deflate"), Some("identity")];
+const ENCODINGS: [Option<&str>; 4] = [None, Some("gzip"), Some("deflate"), Some("UTF-8")];
 
 /// What a body says does not hang on the pieces that it comes in. The first three bytes choose vendor, encoding and pieces.
 pub fn body(data: &[u8]) {
@@ -15,7 +15,7 @@ pub fn body(data: &[u8]) {
     let encoding = ENCODINGS[usize::from(*encoding) % ENCODINGS.len()];
     for status in [200, 400, 429] {
         let read = |size: usize| {
-            let mut peek = Peek::new(&profile.reading, status, Some("application/json"), encoding)?;
+            let mut peek = Peek::new(&profile.reading, status, encoding)?;
             for chunk in body.chunks(size) {
                 peek.feed(chunk);
             }

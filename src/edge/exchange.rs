@@ -22,7 +22,7 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
     let result = exchange(&fetch.exchange).await;
     if let Err(failure) = &result {
         let line = crate::json!({"level": "warn", "tenant": tenant, "connection": connection,
-            "fault": failure.detail(connection)});
+            "fault": failure.brief(connection)});
         super::log(&line);
     }
     let Fetch { whose, began, .. } = fetch;

@@ -365,8 +365,7 @@ fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool)
 
 /// What the body says, for vendors that say something there: read from its head, before it is passed on.
 async fn read(sent: &Sent, profile: &Profile, Head(_, status, _, headers): &Head) -> Option<Said> {
-    let (kind, coding) = (value(headers, "content-type"), value(headers, "content-encoding"));
-    let mut peek = Peek::new(&profile.reading, *status, kind, coding)?;
+    let mut peek = Peek::new(&profile.reading, *status, value(headers, "content-encoding"))?;
     while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
         let most = u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX);
         if peek.feed(&chunk.subarray(0, most).to_vec()) {

@@ -32,5 +32,5 @@ pub use priority::urgency;
 pub use problem::{problem, problem_with_errors};
 pub use ratelimit::{PolicyItem, RemainingItem, policy_field, prefixed, remaining_field};
 pub use redirect::{rewritten as rewritten_location, rewritten_links};
-pub use retry_after::{LONGEST_RETRY_AFTER_MS, retry_after_ms};
+pub use retry_after::{LONGEST_RETRY_AFTER_MS, retry_after_ms, wait_in_body_ms};
 pub use target::{Address, AdminAddress, Target, VendorTarget, encoded, parse_target};

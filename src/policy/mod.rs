@@ -38,6 +38,7 @@ mod read;
 mod reading;
 mod routes;
 mod stored;
+mod warnings;
 
 pub use address::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host, check_with_query};
 pub use app::{App, MAX_ORIGINS};
@@ -114,7 +115,10 @@ impl Policy {
         let (faults, warnings) = (Faults::default(), Faults::default());
         let policy = read(&At::root(document, &faults), context, &warnings);
         match (policy, faults.into_vec()) {
-            (Some(policy), faults) if faults.is_empty() => Ok((policy, warnings.into_vec())),
+            (Some(policy), faults) if faults.is_empty() => {
+                warnings::note(&policy, &warnings);
+                Ok((policy, warnings.into_vec()))
+            }
             (None, faults) if faults.is_empty() => Err(vec![Fault::whole("is not a policy")]),
             (_, faults) => Err(faults),
         }

@@ -35,8 +35,18 @@ const YOUNG_MS: i64 = 60_000;
 const BACKOFF_MS: (i64, i64) = (1_000, 60_000);
 const LASTING_BACKOFF_MS: (i64, i64) = (5_000, 300_000);
 
-/// The longest that an endpoint is left alone because it says so, milliseconds: an hour.
-const LONGEST_REST_MS: u64 = 3_600_000;
+/// The pause after a first refusal that may pass by itself, milliseconds: another client may be exchanging the same refresh token at
+/// that moment (Salesforce then says `invalid_grant`). Calls that may wait so long wait through it.
+const SOFT_BACKOFF_MS: i64 = 500;
+
+/// The longest pause that calls wait through, milliseconds.
+const LONGEST_WAITED_MS: i64 = 1_000;
+
+/// The longest that an endpoint is left alone because it says so, milliseconds: as long as one that refuses the credential.
+const LONGEST_REST_MS: u64 = 300_000;
+
+/// A renewal that has failed is tried again at the latest so long before the end of the token that still works, milliseconds.
+const BEFORE_END_MS: i64 = 1_000;
 
 /// The access token of one connection, or the want of it.
 #[derive(Clone)]
@@ -166,8 +176,14 @@ impl Access {
         Some(Self { place: fresh.place, held, ..self })
     }
 
-    /// What a call needs that has just come. `rejected`: the mark of the token that the vendor refused it; 0 for none.
+    /// What a call needs that has just come and does not wait for an endpoint that rests. `rejected`: the mark of the token that the
+    /// vendor refused it; 0 for none.
     pub(super) fn ask(&mut self, now: i64, rejected: u64) -> Need {
+        self.ask_within(now, rejected, 0)
+    }
+
+    /// The same for a call that may wait for `left_ms`: it waits through the short pause after the endpoint's first refusal.
+    pub(super) fn ask_within(&mut self, now: i64, rejected: u64, left_ms: u64) -> Need {
         self.expire_fetcher(now);
         if !self.heed(now, rejected) {
             return Need::Stands;
@@ -184,6 +200,7 @@ impl Access {
         }
         match self.resting(now) {
             Some(_) if works => Need::Nothing,
+            Some(failed) if failed.is_waited_through(now, left_ms) => Need::Wait,
             Some(failed) => Need::Fail(failed.failure.clone(), seconds_until(failed.retry_at, now)),
             None => {
                 self.begin(now);
@@ -239,9 +256,15 @@ impl Access {
         self.waiting.take()
     }
 
-    /// When the fetcher is taken for dead, if somebody waits for it.
+    /// If somebody waits: when the fetcher is taken for dead, or the endpoint is asked again.
     pub(super) fn next_wakeup(&self) -> Option<i64> {
-        self.runs_until.filter(|_| !self.waiting.is_empty())
+        let again = || self.failed.as_ref().map(|failed| failed.retry_at);
+        self.runs_until.or_else(again).filter(|_| !self.waiting.is_empty())
+    }
+
+    /// Whether the failure that is told is a first refusal, which may pass by itself.
+    pub(super) fn may_pass(&self) -> bool {
+        self.failed.as_ref().is_some_and(|failed| failed.times == 1 && failed.failure.may_pass())
     }
 
     /// A fetcher has a token. Whether it is taken: what is held must then be stored before anyone hears of it.
@@ -283,6 +306,11 @@ impl Access {
     /// young the next is asked for later each time: the vendor may mean something else by its refusal.
     fn heed(&mut self, now: i64, rejected: u64) -> bool {
         let Some(held) = self.held.as_ref().filter(|held| held.mark == rejected) else { return true };
+        // At the end of its life a refusal says nothing but that.
+        if now >= held.renew_at {
+            self.held = None;
+            return true;
+        }
         if now.saturating_sub(held.since) >= YOUNG_MS {
             self.refused_young = 0;
         } else if self.refused_young > 0
@@ -321,10 +349,30 @@ impl Access {
             Failure::Unwell { retry_after_ms, .. } => retry_after_ms.unwrap_or(0).min(LONGEST_REST_MS),
             _ => 0,
         };
-        let pause = backoff(if failure.is_lasting() { LASTING_BACKOFF_MS } else { BACKOFF_MS }, times);
+        // A first refusal is not believed, so what follows it is the first of those that are.
+        let pause = match failure.may_pass() {
+            true if times == 1 => SOFT_BACKOFF_MS,
+            soft if failure.is_lasting() => backoff(LASTING_BACKOFF_MS, times.saturating_sub(u32::from(soft))),
+            _ => backoff(BACKOFF_MS, times),
+        };
         let retry_at = now.saturating_add(pause.max(i64::try_from(rest).unwrap_or(0)));
+        let retry_at = self.current(now).map_or(retry_at, |held| {
+            let before_end = held.ends_at.saturating_sub(BEFORE_END_MS);
+            retry_at.min(if before_end > now.saturating_add(SOFT_BACKOFF_MS) { before_end } else { held.ends_at })
+        });
         self.failed = Some(Failed { failure, times, retry_at });
         (self.runs_until, self.lost) = (None, 0);
+    }
+}
+
+impl Failed {
+    /// Whether a call that may wait for `left_ms` waits until the endpoint is asked again.
+    fn is_waited_through(&self, now: i64, left_ms: u64) -> bool {
+        let wait = self.retry_at.saturating_sub(now);
+        self.times == 1
+            && self.failure.may_pass()
+            && wait <= LONGEST_WAITED_MS
+            && u64::try_from(wait).unwrap_or(0) <= left_ms
     }
 }
 

@@ -24,8 +24,10 @@ pub(super) enum ForJobs {
 impl Line {
     /// Puts a call of an app of that weight to the throttle, once there is a token for it. Nothing is counted before.
     pub(super) fn ask(&mut self, admit: Box<Admit>, desk: u64, waited: u64, weight: u32, host: &Host<'_>) -> Asked {
+        let most = self.connection.queue.max_wait_ms;
         let Some(access) = &mut self.access else { return self.admit(admit, desk, waited, host) };
-        match access.ask(host.now, admit.rejected) {
+        let left = admit.wait_ms.map_or(most, |wait| wait.min(most)).saturating_sub(waited);
+        match access.ask_within(host.now, admit.rejected, left) {
             Need::Nothing => self.admit(admit, desk, waited, host),
             Need::Fetch => Asked::Now(self.fetch(host.now)),
             Need::Wait => {
@@ -157,7 +159,9 @@ impl Line {
 
     /// Always a problem document: it is not the throttle that refuses.
     fn no_token(&self, failure: &Failure, seconds: u64) -> Reply {
-        let refusal = Refusal::new(Reason::VendorUnreachable, failure.detail(&self.name));
+        let may_pass = self.access.as_ref().is_some_and(Access::may_pass);
+        let detail = if may_pass { failure.detail_once(&self.name) } else { failure.detail(&self.name) };
+        let refusal = Refusal::new(Reason::VendorUnreachable, detail);
         refused(Refusal { retry_after_seconds: Some(seconds), ..refusal })
     }
 }

@@ -68,8 +68,8 @@ impl Line {
         Flight { open, unsent, counted: self.throttle.cut_off().collect() }
     }
 
-    /// Counts a vendor call, at the first report of its end.
-    pub(super) fn count(&mut self, report: &Settle, settled: Settled, host: &Host<'_>) {
+    /// Counts a vendor call, at the first report of its end. `outcome`: what it is taken for.
+    pub(super) fn count(&mut self, report: &Settle, outcome: Outcome, settled: Settled, host: &Host<'_>) {
         let PermitId { epoch, .. } = report.permit;
         let own = epoch == self.throttle.epoch();
         if settled != Settled::News
@@ -84,7 +84,7 @@ impl Line {
             app: &sent.app,
             endpoint: Some((&sent.method, &sent.path)),
             code: report.error_code.as_deref(),
-            throttled: matches!(report.outcome, Outcome::Throttled { .. }),
+            throttled: matches!(outcome, Outcome::Throttled { .. }),
             nth: sent.nth,
             sent_at: host.now.saturating_sub(ago),
             answered_in_ms: (report.status > 0).then(|| sent.ago_ms.saturating_sub(report.since_headers_ms)),

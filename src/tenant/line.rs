@@ -2,6 +2,7 @@
 
 use super::access::Access;
 use super::alerts::Looks;
+use super::blocked::{self, Blocked};
 use super::desk::refused;
 use super::figures;
 use super::pauses::Pause;
@@ -14,8 +15,8 @@ use crate::map::Map;
 use crate::policy::{App, Connection, MAX_LISTS, Matcher, Policy, Routes};
 use crate::refusal::{Reason, Refusal};
 use crate::throttle::{
-    Admission, AppRule, Call, Grant, Kind, Limit, Mode, PermitId, Plan, Refused, SKEW_MS, SLACK_MS, Settlement, Stays,
-    Throttle, Ticket, Unit, Would, policy_item,
+    Admission, AppRule, Call, Grant, Kind, Limit, Mode, Outcome, PermitId, Plan, Refused, SKEW_MS, SLACK_MS, Settled,
+    Settlement, Stays, Throttle, ThrottledBy, Ticket, Unit, Would, policy_item,
 };
 use crate::usage::Usage;
 use crate::vendor::grant::is_fetched;
@@ -55,6 +56,10 @@ pub struct Line {
     targets: Sizes,
     /// The longest bodies that the vendor takes.
     bodies: Sizes,
+    /// What is known of routes that the vendor refuses each time.
+    blocked: Blocked,
+    /// Counts of the vendor's own that go to a limit of another name: theirs, and the limit's.
+    renamed: Vec<(String, String)>,
 }
 
 /// The most bytes of something, and for which calls.
@@ -123,6 +128,8 @@ impl Line {
             route,
             counting,
             targets,
+            blocked: Blocked::default(),
+            renamed: renamed(connection),
             bodies,
         };
         line.load_pauses(host)?;
@@ -159,6 +166,7 @@ impl Line {
         (self.route, self.counting) = (route(connection), counting(connection));
         self.targets = sizes(&connection.profile.uri_bytes);
         self.bodies = sizes(&connection.profile.bodies);
+        self.renamed = renamed(connection);
         self.store_access(host)?;
         Ok(waiting)
     }
@@ -298,20 +306,51 @@ impl Line {
 
     /// Takes a report. A vendor that counts a call when it ends has just counted it, however long ago it began to answer.
     pub(super) fn settle(&mut self, report: &Settle, host: &Host<'_>) {
+        let own = self.is_routes_own(report, host.now);
+        let before = self.throttle.factor_ppm();
+        let outcome = if own { Outcome::Answered } else { report.outcome };
+        if self.settle_as(report, outcome, host) != Settled::News {
+            return;
+        }
+        let Some(sent) = sent(report, host.now) else { return };
+        if own {
+            if let Some(factor) = self.blocked.refused_again(&sent, host.now) {
+                self.throttle.restore(host.time(), factor);
+            }
+        } else if is_throttle(report.outcome) {
+            self.blocked.refused(&sent, host.now, (before, self.throttle.factor_ppm()));
+        } else if report.outcome == Outcome::Answered && report.status < 500 {
+            self.blocked.passed(&sent, host.now);
+        }
+    }
+
+    /// Whether the vendor's answer is a refusal of its route's own, which comes back however often the call is made.
+    pub(super) fn is_routes_own(&self, report: &Settle, now: i64) -> bool {
+        is_throttle(report.outcome) && sent(report, now).is_some_and(|sent| self.blocked.is_own(&sent))
+    }
+
+    fn settle_as(&mut self, report: &Settle, outcome: Outcome, host: &Host<'_>) -> Settled {
         let at_completion = self.connection.profile.counts_at_completion;
         let since_headers_ms = if at_completion { 0 } else { report.since_headers_ms };
         let settlement = Settlement {
             permit: report.permit,
             attempt: report.attempt,
-            outcome: report.outcome,
+            outcome,
             since_headers_ms,
             response_bytes: report.response_bytes,
         };
         if !report.counts.is_empty() {
-            self.throttle.told(host.time(), report.permit, since_headers_ms, &report.counts);
+            let mut counts = report.counts.clone();
+            for counted in &mut counts {
+                if let Some((_, limit)) = self.renamed.iter().find(|(count, _)| *count == counted.limit) {
+                    counted.limit.clone_from(limit);
+                }
+            }
+            self.throttle.told(host.time(), report.permit, since_headers_ms, &counts);
         }
         let settled = self.throttle.settle(host.time(), settlement);
-        self.count(report, settled, host);
+        self.count(report, outcome, settled, host);
+        settled
     }
 
     /// The next waiting call whose end is known, with the desk's ticket.
@@ -394,7 +433,7 @@ impl Line {
         }))
     }
 
-    fn no(&self, refused: Refused, left: String) -> Reply {
+    fn no(&mut self, refused: Refused, left: String) -> Reply {
         let refusal = Refusal {
             reason: refused.reason,
             detail: self.detail(&refused),
@@ -405,12 +444,38 @@ impl Line {
         Reply::No(No { refusal, vendor: Some(self.connection.profile.dialect.as_str().to_owned()), rate_limit: fields })
     }
 
-    fn detail(&self, refused: &Refused) -> String {
+    /// Where the vendor's own figures and the policy's differ, what a spent day is about.
+    fn of_vendor(&mut self, violated: &[String]) -> String {
+        let limits = self.throttle.limits();
+        let spent = limits.iter().filter(|limit| violated.contains(&limit.name));
+        let told = spent.filter_map(|limit| Some((limit, limit.vendor_limit?)));
+        let mut said = String::new();
+        for (limit, total) in told {
+            let name = &limit.name;
+            let used = limit.vendor_used.map(|used| format!("{used} of ")).unwrap_or_default();
+            if total < limit.of {
+                said.push_str(&format!(
+                    "; the vendor itself counts {used}{total}, which holds in place of the {} of {name} in the policy",
+                    limit.of
+                ));
+            } else if total > limit.of {
+                said.push_str(&format!(
+                    "; the vendor itself counts {used}{total}, more than the {} of {name} in the policy: give the limit its calls there",
+                    limit.of
+                ));
+            }
+        }
+        said
+    }
+
+    fn detail(&mut self, refused: &Refused) -> String {
+        let spent = refused.reason == Reason::DailyQuota;
+        let of_vendor = if spent { self.of_vendor(&refused.violated) } else { String::new() };
         let (name, seconds) = (&self.name, refused.retry_after_seconds);
         let limits = refused.violated.join(", ");
         match refused.reason {
             Reason::DailyQuota => {
-                format!("the day's quota of connection {name} is spent ({limits}): ask again in {seconds} s")
+                format!("the day's quota of connection {name} is spent ({limits}): ask again in {seconds} s{of_vendor}")
             }
             Reason::AppBudget => {
                 format!("the app's daily_calls on connection {name} are spent: ask again in {seconds} s")
@@ -432,6 +497,22 @@ impl Line {
             _ => format!("connection {name} is full ({limits}) and the call may not wait: ask again in {seconds} s"),
         }
     }
+}
+
+/// Whether it refuses a call as one too many, for now: one that asks for a pause, and one that names the day, mean the connection whatever
+/// else passes.
+const fn is_throttle(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Throttled { by: ThrottledBy::Rate | ThrottledBy::Concurrency, retry_after_ms: None | Some(0) }
+    )
+}
+
+/// The call that a report is about, where it was sent.
+fn sent(report: &Settle, now: i64) -> Option<blocked::Sent<'_>> {
+    let sent = report.sent.as_ref()?;
+    let at = now.saturating_sub(i64::try_from(sent.ago_ms).unwrap_or(0));
+    Some(blocked::Sent { method: &sent.method, path: &sent.path, at })
 }
 
 /// Keeps what a removed connection's windows and days still need, until they need it no more. This is stored before anything of the
@@ -498,6 +579,13 @@ fn route(connection: &Connection) -> Box<Route> {
 
 fn counting(connection: &Connection) -> Matcher {
     Matcher::of(connection.limits.iter().map(|(_, routes)| routes))
+}
+
+fn renamed(connection: &Connection) -> Vec<(String, String)> {
+    let counts = connection.vendor_counts().into_iter();
+    counts
+        .filter_map(|(count, limit)| Some((count.to_owned(), limit.filter(|limit| *limit != count)?.to_owned())))
+        .collect()
 }
 
 /// The lists that have a call, under any of its methods.

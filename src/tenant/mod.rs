@@ -4,6 +4,7 @@
 
 pub mod access;
 mod alerts;
+mod blocked;
 pub mod desk;
 mod entry;
 pub mod errand;

@@ -63,6 +63,7 @@ fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
         });
         item.set_some("reset_at", limit.reset_at.map(rfc3339));
         item.set_some("vendor_used", limit.vendor_used);
+        item.set_some("vendor_limit", limit.vendor_limit);
         limits.push(item);
     }
     let queue = throttle.queue();

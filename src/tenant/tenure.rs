@@ -5,8 +5,10 @@ use super::line::{Displaced, Line};
 use super::protocol::{Admin, Admit, Reply};
 use super::store::{Host, StoreError, Table};
 use super::{figures, gate, keys};
+use crate::json;
+use crate::json::Value;
 use crate::map::Map;
-use crate::policy::{Context, Policy};
+use crate::policy::{Context, Policy, Warning};
 use crate::refusal::{Reason, Refusal};
 
 /// Handles an administrator's call.
@@ -23,7 +25,7 @@ pub(super) fn administer(desk: &mut Desk, admin: Admin, host: &mut Host<'_>) -> 
         Admin::Delete if !known && host.store.load(Table::Policy, NAME)?.is_some() => delete(desk, host),
         _ if !known => Ok(refused(Refusal::new(Reason::NotFound, format!("there is no tenant {}", desk.name)))),
         Admin::GetPolicy => Ok(match &desk.policy {
-            Some(policy) => document(200, policy, Vec::new()),
+            Some(policy) => document(200, policy, &[]),
             None => Reply::Again,
         }),
         Admin::Delete => delete(desk, host),
@@ -33,8 +35,15 @@ pub(super) fn administer(desk: &mut Desk, admin: Admin, host: &mut Host<'_>) -> 
     }
 }
 
-fn document(status: u16, policy: &Policy, warnings: Vec<String>) -> Reply {
-    Reply::Document { status, body: policy.understood().to_string(), warnings }
+/// The policy as understood, with what is likely not meant in it: in the document, and for those who look at fields alone there too.
+fn document(status: u16, policy: &Policy, warnings: &[Warning]) -> Reply {
+    let mut body = policy.understood();
+    if !warnings.is_empty() {
+        let shown = |warning: &Warning| json!({"pointer": warning.pointer, "detail": warning.detail});
+        body.set("warnings", warnings.iter().map(shown).collect::<Value>());
+    }
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    Reply::Document { status, body: body.to_string(), warnings }
 }
 
 /// Puts a policy in the place of one that cannot be read. What else is stored of the tenant is then taken up again.
@@ -98,7 +107,7 @@ fn put(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreE
         desk.lines.insert(name, line);
     }
     let status = if desk.policy.is_some() { 200 } else { 201 };
-    let reply = document(status, &policy, warnings.iter().map(ToString::to_string).collect());
+    let reply = document(status, &policy, &warnings);
     desk.policy = Some(policy.clone());
     for name in desk.lines.keys().cloned().collect::<Vec<_>>() {
         let check = |admit: &Admit| gate::check(desk, admit, host.now).and_then(|line| line.fits(admit));

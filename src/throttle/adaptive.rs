@@ -86,6 +86,12 @@ impl Adaptive {
         std::mem::replace(&mut self.paused_until, i64::MIN) > i64::MIN
     }
 
+    /// A cut turns out to say nothing of the rate: the factor is again what it was before, as far as the rule allows, or what it has become
+    /// since, if that is more.
+    pub fn restore(&mut self, rule: &AdaptiveRule, factor_ppm: u32) {
+        self.factor_ppm = self.factor_ppm.max(factor_ppm.min(rule.max_ppm));
+    }
+
     /// Fits a stored state to the rule now in force; `skew` is what the clocks of two hosts may differ by.
     pub fn resume(mut self, rule: &AdaptiveRule, skew: i64) -> Self {
         self.factor_ppm = self.factor_ppm.clamp(rule.min_ppm.max(1), rule.max_ppm.max(1));
@@ -187,6 +193,18 @@ mod tests {
         let longest = |asked| longest_pause_ms(asked, 3_600_000);
         assert_eq!((longest(5), longest(5_000), longest(10_000), longest(100_000)), (5, 5_500, 11_000, 101_000));
         assert_eq!(longest_pause_ms(100_000, 100_500), 100_500);
+    }
+
+    #[test]
+    fn a_cut_that_is_undone_leaves_no_more_than_the_rule_allows_and_never_less_than_there_is() {
+        let mut state = Adaptive::new(&RULE);
+        state.throttle(&RULE, 0, 0, None, 0);
+        state.restore(&RULE, 900_000);
+        assert_eq!(state.factor(), 900_000);
+        state.restore(&RULE, 300_000);
+        assert_eq!(state.factor(), 900_000);
+        state.restore(&AdaptiveRule { max_ppm: 950_000, ..RULE }, u32::MAX);
+        assert_eq!(state.factor(), 950_000);
     }
 
     #[test]

@@ -4,11 +4,14 @@
 //! others in flight some. A day counts each call from its grant, so all of these are in it already, and it rises to the vendor's
 //! count, rather than by it: nothing is counted twice. Calls granted after the answer's headers came are surely not in it, and come
 //! on top. Others in flight may have hidden as many calls made elsewhere; the answer of the last of them brings those to light.
+//!
+//! Where a vendor tells of how many it has counted them, and that is less than the policy's figure, it is what holds, until it tells
+//! another or the day ends. More than the policy's figure is only shown.
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
 use super::PermitId;
-use super::meter::Gauge;
+use super::meter::{Gauge, Told};
 use super::outcome::Counted;
 use super::rule::Limit;
 use super::state::{Now, Throttle};
@@ -39,8 +42,10 @@ impl Throttle {
 
     /// Raises a day's meter to the vendor's count in an answer to a call granted, and answered, then.
     fn rise(&mut self, meter: u32, limit: u32, counted: &Counted, (granted, at): (i64, i64)) {
+        self.hear_total(meter, limit, counted.total, granted);
         let capacity = self.capacity(meter);
-        let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of).max(capacity);
+        let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of);
+        let of = counted.total.map_or(of, |total| total.min(of)).max(capacity);
         let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
         // What `share` leaves to others is theirs to use.
         let after = if at >= self.clock.last() { 0 } else { self.ledger.granted_after(at, meter) };
@@ -85,6 +90,26 @@ impl Throttle {
         } else {
             self.block.touch();
         }
+    }
+}
+
+impl Throttle {
+    /// Takes the vendor's own total in an answer to a call granted then. That of a day that has ended is not the next one's.
+    fn hear_total(&mut self, meter: u32, limit: u32, total: Option<u64>, granted: i64) {
+        let Some(total) = total.filter(|total| *total > 0) else { return };
+        let sent = self.wall.saturating_sub(self.clock.last().saturating_sub(granted));
+        let of_today = match self.gauge_of(meter) {
+            Some(Gauge::Daily { calendar, bytes: false, .. }) => {
+                self.calendars.get(*calendar).is_some_and(|days| sent >= days.before_over())
+            }
+            Some(Gauge::Window { scaled: false, .. }) => true,
+            _ => false,
+        };
+        let Some(rule) = self.plan.limits.get(limit as usize).filter(|_| of_today) else { return };
+        let told = Some(Told::of(total, rule));
+        let Some(entry) = self.meters.get_mut(meter as usize).filter(|entry| entry.told != told) else { return };
+        entry.told = told;
+        self.queue.unpark_all();
     }
 }
 

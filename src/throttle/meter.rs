@@ -11,6 +11,7 @@ use super::ledger::Ledger;
 use super::loan::Loan;
 use super::mutant::{self, Mutant};
 use super::past::Past;
+use super::rule::{Kind, Limit};
 use super::window::Window;
 use crate::refusal::Reason;
 
@@ -34,10 +35,39 @@ pub struct Meter {
     pub gauge: Gauge,
     /// What the vendor says it has counted: of a day, the most that it has said on it.
     pub vendor: Option<u64>,
+    /// Of how many it says that it has counted them: of a day, or of any 24 hours.
+    pub told: Option<Told>,
     /// Where it is a pool's, what that has lent.
     pub loan: Option<Box<Loan>>,
     /// Calls that it has refused of late.
     pub refused: Together,
+}
+
+/// The vendor's own total, which holds where it is lower than the policy's figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// As the vendor tells it.
+    pub total: u64,
+    /// The limit's share of it, at least 1.
+    most: u64,
+}
+
+impl Told {
+    /// That total under a limit, which has a share of what there is.
+    pub fn of(total: u64, limit: &Limit) -> Self {
+        let amount = match &limit.kind {
+            Kind::Daily { amount, .. } => *amount,
+            Kind::RollingDay { calls } => *calls,
+            _ => limit.of,
+        };
+        let most = u128::from(total) * u128::from(amount) / u128::from(limit.of.max(amount).max(1));
+        Self { total, most: u64::try_from(most).unwrap_or(u64::MAX).max(1) }
+    }
+
+    /// A figure of the policy's, or this where it is lower.
+    fn bound(told: Option<Self>, figure: u64) -> u64 {
+        told.map_or(figure, |told| told.most.min(figure))
+    }
 }
 
 /// Calls refused within a second of the first of them: those refused together are told successive times.
@@ -134,15 +164,17 @@ impl Meter {
         if let Some(in_hand) = self.in_hand(sight.time) {
             return in_hand;
         }
+        let told = self.told;
         match &mut self.gauge {
             Gauge::Window { window, calls, scaled } => {
                 window.expire(sight.time);
                 let unsettled = if mutant::is(Mutant::CountBySend) { 0 } else { sight.unsettled(at) };
-                window.total() + unsettled < scale(*calls, *scaled, sight.factor)
+                window.total() + unsettled < Told::bound(told, scale(*calls, *scaled, sight.factor))
             }
             Gauge::Bucket(bucket) => bucket.has_room(sight.refilled(), sight.unsettled(at)),
             Gauge::Daily { calendar, count, amount, .. } => {
-                count.used < *amount && (count.before < *amount || !sight.before_is_open(*calendar))
+                let amount = Told::bound(told, *amount);
+                count.used < amount && (count.before < amount || !sight.before_is_open(*calendar))
             }
             Gauge::Slots { calls, after_ms } => sight.in_slots(at, *after_ms) < scale(*calls, true, sight.factor),
         }
@@ -154,10 +186,11 @@ impl Meter {
         if self.is_lent() {
             return self.pool_has_more_at(sight).unwrap_or(time);
         }
+        let told = self.told;
         match &mut self.gauge {
             Gauge::Window { window, calls, scaled } => {
                 window.expire(time);
-                let capacity = scale(*calls, *scaled, factor);
+                let capacity = Told::bound(told, scale(*calls, *scaled, factor));
                 let (rounds, place) = if nth <= capacity {
                     (0, nth)
                 } else {
@@ -176,7 +209,7 @@ impl Meter {
             }
             Gauge::Daily { calendar, count, amount, .. } => {
                 let Some(days) = sight.calendars.get(*calendar) else { return time };
-                let fits = |used: u64| used.saturating_add(nth) <= *amount;
+                let fits = |used: u64| used.saturating_add(nth) <= Told::bound(told, *amount);
                 if !fits(count.used) {
                     sight.limiter_time(days.over())
                 } else if sight.before_is_open(*calendar) && !fits(count.before) {
@@ -229,9 +262,9 @@ impl Meter {
     /// Its figure in force under a rate factor.
     pub fn capacity(&self, factor: u32) -> u64 {
         match &self.gauge {
-            Gauge::Window { calls, scaled, .. } => scale(*calls, *scaled, factor),
+            Gauge::Window { calls, scaled, .. } => Told::bound(self.told, scale(*calls, *scaled, factor)),
             Gauge::Bucket(bucket) => bucket.burst(),
-            Gauge::Daily { amount, .. } => *amount,
+            Gauge::Daily { amount, .. } => Told::bound(self.told, *amount),
             Gauge::Slots { calls, .. } => scale(*calls, true, factor),
         }
     }
@@ -327,7 +360,7 @@ impl Meter {
     /// The vendor itself says that the day is spent: more than what `share` leaves to others, and all of ours.
     fn loaned_day_is_spent(&self) -> bool {
         let Gauge::Daily { amount, .. } = &self.gauge else { return false };
-        self.vendor_of_pool().is_some_and(|n| n >= *amount)
+        self.vendor_of_pool().is_some_and(|n| n >= Told::bound(self.told, *amount))
     }
 
     /// The vendor's count of a pool's day, less what `share` leaves to others.

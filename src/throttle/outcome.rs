@@ -56,6 +56,8 @@ pub struct Counted {
     pub n: u64,
     /// It is what is left of the limit, rather than what is used.
     pub left: bool,
+    /// The vendor's own total under that limit, where it tells it; never 0.
+    pub total: Option<u64>,
 }
 
-wire!(struct Counted { limit, n, left });
+wire!(struct Counted { limit, n, left, total });

@@ -13,7 +13,7 @@
 
 use super::daily::{Calendar, Daily, UNKNOWN, is_unknown, together};
 use super::lanes::{Class, Moved, NONE};
-use super::meter::{Gauge, Meter, Stands};
+use super::meter::{Gauge, Meter, Stands, Told};
 use super::queue::{Queue, Ticket, Waiting};
 use super::rule::{Kind, Limit, Mode};
 use super::state::{AppRule, Now, Plan, Throttle, ages, calendars, counts_bytes, days_by_app, windows_by_app};
@@ -211,6 +211,7 @@ impl Throttle {
         if let Some(before) = before {
             entry.refused = before.refused;
             entry.vendor = before.vendor.filter(|_| as_before);
+            entry.told = before.told.filter(|_| as_before).map(|told| Told::of(told.total, &limit));
         }
         let same_pool = as_before && was.is_some_and(|was| was.pool == limit.pool);
         match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {

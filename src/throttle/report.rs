@@ -29,6 +29,8 @@ pub struct LimitReport {
     pub reset_at: Option<i64>,
     /// What the vendor says it has counted, where its answers tell.
     pub vendor_used: Option<u64>,
+    /// The vendor's own total, where its answers tell.
+    pub vendor_limit: Option<u64>,
 }
 
 /// A connection's day, as it stands.
@@ -85,7 +87,9 @@ impl Throttle {
             let meter = fullest.unwrap_or(u32::MAX);
             let (used, reset_at) = (self.used(meter, time), self.reset_at(meter));
             let used = used.max(self.begins_with(place));
-            let vendor_used = self.meters.get(meter as usize).and_then(|meter| meter.vendor);
+            let of_vendor = self.meters.get(meter as usize);
+            let vendor_used = of_vendor.and_then(|meter| meter.vendor);
+            let vendor_limit = of_vendor.and_then(|meter| meter.told).map(|told| told.total);
             let Some(limit) = self.plan.limits.get(at as usize) else { continue };
             let capacity = if fullest.is_some() { self.capacity(meter) } else { full(&limit.kind) };
             reports.push(LimitReport {
@@ -97,6 +101,7 @@ impl Throttle {
                 remaining: capacity.saturating_sub(used),
                 reset_at,
                 vendor_used,
+                vendor_limit,
             });
         }
         reports

@@ -59,6 +59,19 @@ impl Throttle {
         settled
     }
 
+    /// A throttle turns out to say nothing of the rate: the rate factor is again what it was before it.
+    pub fn restore(&mut self, now: Now<'_>, factor_ppm: u32) {
+        let time = self.begin(now);
+        let (rule, before) = (self.plan.adaptive, self.adaptive.factor());
+        self.adaptive.restore(&rule, factor_ppm);
+        if self.adaptive.factor() != before {
+            self.factor_changed(before, time);
+            self.block.touch();
+            self.pump(time);
+        }
+        self.close_if_done(time);
+    }
+
     /// Whether a life that began after this one has granted a permit. It may have the same number: that of a life that was superseded
     /// before it had written anything.
     fn is_of_another_life(&self, permit: PermitId) -> bool {

@@ -361,7 +361,7 @@ impl Throttle {
                 let flying = self.ledger.flying(at) + self.past.flying(at);
                 let counted = !*bytes && !mutant::is(Mutant::OneSided);
                 count.turn(turn, if counted { flying } else { 0 });
-                meter.vendor = None;
+                (meter.vendor, meter.told) = (None, None);
                 if let Some(loan) = &mut meter.loan {
                     loan.open_day(flying);
                 }
@@ -490,7 +490,7 @@ impl Throttle {
             .filter(|limit| limit.pool.is_some())
             .map(|limit| Box::new(Loan::new(limit, self.plan.mode, self.clock.last())));
         let gauge = self.gauge(stands, app);
-        self.meters.push(Meter { stands, app, gauge, vendor: None, loan, refused: Together::default() });
+        self.meters.push(Meter { stands, app, gauge, vendor: None, told: None, loan, refused: Together::default() });
         self.ledger.fit(self.meters.len());
         next
     }

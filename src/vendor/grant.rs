@@ -136,6 +136,32 @@ impl Failure {
         matches!(self, Self::Refused { .. } | Self::Redirected | Self::RedirectedTo { .. } | Self::Key)
     }
 
+    /// It may pass by itself within a second: a refusal with another code than `invalid_client`, or a status of the 4xx that asks for
+    /// rest. Two clients that exchange one refresh token at once are told `invalid_grant`, though the token is good.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => code.as_deref() != Some("invalid_client"),
+            Self::Unwell { status, .. } => (400..500).contains(status),
+            _ => false,
+        }
+    }
+
+    /// What happened, for the log: without advice, since whether it lasts is not known there.
+    pub fn brief(&self, connection: &str) -> String {
+        let of = format!("the token endpoint of connection {connection}");
+        match self {
+            Self::Refused { status, code } => {
+                format!("{of} answered {status} {}", code.as_deref().unwrap_or("without a code of oauth's"))
+            }
+            _ => self.detail(connection),
+        }
+    }
+
+    /// What happened and what to do where it happened for the first time and may pass by itself.
+    pub fn detail_once(&self, connection: &str) -> String {
+        format!("{}, once: it is asked again at once, so try again in a moment", self.brief(connection))
+    }
+
     /// What happened and what to do, for a connection: one sentence without any secret.
     pub fn detail(&self, connection: &str) -> String {
         let of = format!("the token endpoint of connection {connection}");

@@ -7,8 +7,8 @@
 )]
 
 use super::body::Said;
-use super::profile::{CountPlace, Executed, Meaning, Profile, Rule, VendorCount};
-use crate::http::{retry_after_ms, value};
+use super::profile::{CountPlace, Executed, Meaning, Profile, Rule, TotalPlace, VendorCount};
+use crate::http::{retry_after_ms, value, wait_in_body_ms};
 use crate::throttle::{Counted, Outcome, ThrottledBy};
 
 /// A vendor's answer, without its body.
@@ -56,6 +56,11 @@ pub fn classify(profile: &Profile, answer: &Answered) -> Verdict {
     let date = value(answer.headers, "date");
     let asked = value(answer.headers, "retry-after").and_then(|field| retry_after_ms(field, date, answer.now));
     let means = rule.map_or_else(|| by_http(answer, asked.is_some()), |rule| rule.means);
+    // The field is HTTP's own, so it goes before the body.
+    let asked = asked.filter(|ms| *ms > 0).or_else(|| {
+        let wait = answer.said?.wait.as_deref()?;
+        wait_in_body_ms(wait, date, answer.now)
+    });
     let usual = rule.and_then(|rule| rule.retry_after_seconds).map(|seconds| u64::from(seconds) * 1_000);
     // One that asks for no pause says nothing of how long the pause is to be that others know of.
     let retry_after_ms = asked.filter(|ms| *ms > 0).or(usual);
@@ -106,15 +111,12 @@ pub fn may_repeat(profile: &Profile, method: &str, path: &str, idempotency_key: 
 pub fn vendor_counts(profile: &Profile, answer: &Answered) -> Vec<Counted> {
     let mut found = Vec::new();
     for count in &profile.counts {
-        if let Some((n, left)) = vendor_count(count, answer) {
-            found.push(Counted { limit: count.limit.clone(), n, left });
-        }
+        found.extend(vendor_count(count, answer));
     }
     found
 }
 
-/// A figure, and whether it is what is left.
-fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<(u64, bool)> {
+fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<Counted> {
     let field = match &count.place {
         CountPlace::Header(name) => value(answer.headers, name)?,
         CountPlace::Body(index) => answer.said?.counts.get(*index)?.as_deref()?,
@@ -128,11 +130,29 @@ fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<(u64, bool)> {
         !part.get(..at).unwrap_or_default().ends_with(|c: char| c == '-' || c.is_ascii_alphanumeric() || !c.is_ascii())
     };
     let (at, _) = part.match_indices(&count.after).find(|(at, _)| count.after.is_empty() || begins(*at))?;
-    let n = leading_number(part.get(at + count.after.len()..)?)?;
-    match &count.left_of {
-        Some(whole) => Some((leading_number(value(answer.headers, whole)?)?.checked_sub(n)?, false)),
-        None => Some((n, count.left)),
+    let figure = part.get(at + count.after.len()..)?;
+    let n = leading_number(figure)?;
+    // A total of nothing is none: no vendor serves it.
+    let told = |total: Option<u64>| total.filter(|total| *total > 0);
+    let limit = count.limit.clone();
+    if let Some(whole) = &count.left_of {
+        let whole = leading_number(value(answer.headers, whole)?)?;
+        return Some(Counted { limit, n: whole.checked_sub(n)?, left: false, total: told(Some(whole)) });
     }
+    let total = count.total.as_ref().and_then(|total| match total {
+        TotalPlace::Header(name) => {
+            let field = value(answer.headers, name)?;
+            leading_number(count.among.as_ref().map_or(Some(field), |(header, wanted)| {
+                among(field, value(answer.headers, header).unwrap_or_default(), wanted)
+            })?)
+        }
+        TotalPlace::After(text) => {
+            let figure = figure.trim_start();
+            let rest = figure.trim_start_matches(|c: char| c.is_ascii_digit());
+            leading_number(rest.strip_prefix(text.as_str())?)
+        }
+    });
+    Some(Counted { limit, n, left: count.left, total: told(total) })
 }
 
 /// The part of a field of several, with bars between them, whose part of another such field is `wanted`. A lone part needs no other.
@@ -146,10 +166,12 @@ fn among<'a>(field: &'a str, kinds: &str, wanted: &str) -> Option<&'a str> {
     parts.nth(kinds.position(|kind| kind.eq_ignore_ascii_case(wanted))?)
 }
 
-/// What to ask the vendor to encode its answer with. A body that has to be read is asked for in an encoding that can be
-/// undone here; otherwise the caller's wish stands.
+/// What to ask the vendor to encode its answer with. A body that may have to be read, be it only an error's, is asked for in an
+/// encoding that can be undone here; otherwise the caller's wish stands.
 pub fn accept_encoding(profile: &Profile, callers: Option<&str>) -> Option<String> {
-    if !profile.reading.every && profile.reading.counts.is_empty() {
+    let reading = &profile.reading;
+    let says = [&reading.codes, &reading.counts, &reading.wait, &reading.xml_codes, &reading.words];
+    if !reading.every && says.iter().all(|places| places.is_empty()) {
         return callers.map(str::to_owned);
     }
     let known = |coding: &&str| {
@@ -172,6 +194,10 @@ fn applies(rule: &Rule, answer: &Answered) -> bool {
     any(rule.status.is_empty(), rule.status.iter().any(|(low, high)| (*low..=*high).contains(&answer.status)))
         && any(rule.codes.is_empty(), code.is_some_and(|code| rule.codes.iter().any(|known| known == code)))
         && any(rule.message.is_empty(), has_words(rule, answer))
+        && any(
+            rule.text.is_empty(),
+            answer.said.is_some_and(|said| rule.text.iter().any(|text| said.words.contains(text))),
+        )
         && rule.json.is_none_or(|expected| expected == is_json(answer))
         && header()
 }

@@ -113,9 +113,9 @@ fn what_is_left_is_as_good_as_what_is_used() {
     let whole = Limit { of: 10_000, ..daily(10_000, zone("Etc/UTC")) };
     let mut rig = Rig::new(plan(vec![whole]));
     let permit = rig.try_now("a").unwrap().permit;
-    rig.told_of(permit, 0, Counted { limit: "daily".to_owned(), n: 9_000, left: true });
+    rig.told_of(permit, 0, Counted { limit: "daily".to_owned(), n: 9_000, left: true, total: None });
     assert_eq!(used(&mut rig), (1_000, Some(1_000)));
-    rig.told_of(permit, 0, Counted { limit: "other".to_owned(), n: 1, left: true });
+    rig.told_of(permit, 0, Counted { limit: "other".to_owned(), n: 1, left: true, total: None });
     assert_eq!(used(&mut rig), (1_000, Some(1_000)));
 }
 
@@ -223,6 +223,82 @@ impl Model {
             _ => {}
         }
     }
+}
+
+/// A call that the vendor answers at once with its count and its own total.
+fn call_told_of(rig: &mut Rig, limit: &str, n: u64, total: u64) {
+    let permit = rig.try_now("a").unwrap().permit;
+    rig.told_of(permit, 0, Counted { limit: limit.to_owned(), n, left: false, total: Some(total) });
+    rig.settle(permit, Outcome::Answered);
+}
+
+/// Limit in force, used, remaining, and the vendor's own total.
+fn stands(rig: &mut Rig) -> (u64, u64, u64, Option<u64>) {
+    rig.throttle.tick(rig.time());
+    let limits = rig.throttle.limits();
+    (limits[0].limit, limits[0].used, limits[0].remaining, limits[0].vendor_limit)
+}
+
+#[test]
+fn a_lower_total_of_the_vendors_holds_and_a_higher_one_is_shown() {
+    for kind in [daily(1_000, zone("Etc/UTC")), limit("daily", Kind::RollingDay { calls: 1_000 })] {
+        let mut rig = Rig::new(plan(vec![kind]));
+        call_told_of(&mut rig, "daily", 5, 5_000);
+        assert_eq!(stands(&mut rig), (1_000, 5, 995, Some(5_000)), "a higher one is shown");
+        call_told_of(&mut rig, "daily", 48, 50);
+        assert_eq!(stands(&mut rig), (50, 48, 2, Some(50)));
+        rig.call("a").unwrap();
+        rig.call("a").unwrap();
+        assert_eq!(rig.try_now("a").unwrap_err().reason, Reason::DailyQuota);
+        assert_eq!(stands(&mut rig).2, 0);
+    }
+}
+
+#[test]
+fn a_total_holds_until_the_vendor_tells_another_or_the_day_ends() {
+    let mut rig = Rig::at(plan(vec![daily(1_000, zone("Etc/UTC"))]), at("2026-06-15T12:00:00Z"));
+    let late = rig.try_now("a").unwrap().permit;
+    call_told_of(&mut rig, "daily", 2, 2);
+    assert_eq!(rig.try_now("a").unwrap_err().reason, Reason::DailyQuota);
+    rig.told_of(late, 0, Counted { limit: "daily".to_owned(), n: 3, left: false, total: Some(10) });
+    rig.settle(late, Outcome::Answered);
+    assert_eq!(stands(&mut rig), (10, 3, 7, Some(10)));
+    rig.now = at("2026-06-16T00:01:00Z");
+    assert_eq!(stands(&mut rig), (1_000, 0, 1_000, None));
+    rig.call("a").unwrap();
+}
+
+#[test]
+fn a_share_is_of_the_vendors_total_too() {
+    let half = Limit { of: 1_000, ..daily(500, zone("Etc/UTC")) };
+    let mut rig = Rig::new(plan(vec![half]));
+    call_told_of(&mut rig, "daily", 90, 200);
+    assert_eq!(stands(&mut rig), (100, 1, 99, Some(200)), "others may use 100 of the 200");
+    call_told_of(&mut rig, "daily", 150, 200);
+    assert_eq!(stands(&mut rig), (100, 50, 50, Some(200)));
+}
+
+#[test]
+fn a_total_that_falls_refuses_also_those_that_wait() {
+    let mut rig = Rig::new(plan(vec![daily(1_000, zone("Etc/UTC")), slots(1)]));
+    let permit = rig.try_now("a").unwrap().permit;
+    let ticket = rig.wait("a");
+    rig.told_of(permit, 0, Counted { limit: "daily".to_owned(), n: 1, left: false, total: Some(1) });
+    let ended = rig.go_to(rig.now);
+    assert!(
+        matches!(&ended[..], [(_, ended, Err(refused))] if *ended == ticket && refused.reason == Reason::DailyQuota),
+        "{ended:?}"
+    );
+    rig.settle(permit, Outcome::Answered);
+}
+
+#[test]
+fn a_total_of_nothing_is_none() {
+    let mut rig = day(1_000);
+    call_told_of(&mut rig, "daily", 1, 0);
+    assert_eq!(stands(&mut rig), (1_000, 1, 999, None));
+    call_told_of(&mut rig, "other", 1, 7);
+    assert_eq!(stands(&mut rig), (1_000, 2, 998, None));
 }
 
 proptest! {

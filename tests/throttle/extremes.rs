@@ -135,7 +135,7 @@ proptest! {
                 }
                 Step::Told { n, left } => {
                     let Some(&permit) = permits.first() else { continue };
-                    rig.told_of(permit, n, Counted { limit: "0".to_owned(), n, left });
+                    rig.told_of(permit, n, Counted { limit: "0".to_owned(), n, left, total: Some(n) });
                 }
                 Step::Pass(ms) => {
                     // At most so many events of a second's pace: a queue's checks could be many.

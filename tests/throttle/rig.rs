@@ -80,7 +80,7 @@ impl Rig {
 
     /// A call's answer, whose headers came so long ago, says that the vendor has counted `n` on the limit `daily`.
     pub fn told(&mut self, permit: PermitId, since_headers_ms: u64, n: u64) {
-        self.told_of(permit, since_headers_ms, Counted { limit: "daily".to_owned(), n, left: false });
+        self.told_of(permit, since_headers_ms, Counted { limit: "daily".to_owned(), n, left: false, total: None });
     }
 
     pub fn told_of(&mut self, permit: PermitId, since_headers_ms: u64, counted: Counted) {

@@ -167,6 +167,7 @@ impl World<'_> {
                 limit: limit.name.clone(),
                 n: if left { amount.saturating_sub(n) } else { n },
                 left,
+                total: None,
             });
         }
         counts

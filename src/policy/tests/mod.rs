@@ -6,6 +6,7 @@ mod properties;
 mod routes;
 mod secrets;
 mod understood;
+mod warnings;
 
 use super::*;
 use crate::civil::tests::Jiff;

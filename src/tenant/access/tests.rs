@@ -237,6 +237,116 @@ fn a_wrong_secret_is_tried_after_5_10_20_seconds_up_to_5_minutes() {
     assert!(matches!(access.ask(now + HOUR, 0), Need::Fail(_, 5)), "a success ends the row");
 }
 
+fn invalid_grant() -> Failure {
+    Failure::Refused { status: 400, code: Some("invalid_grant".into()) }
+}
+
+#[test]
+fn a_first_refusal_is_waited_through_by_calls_that_have_the_time_and_told_to_others_as_one_that_may_pass() {
+    let passing = [
+        invalid_grant(),
+        Failure::Refused { status: 400, code: None },
+        Failure::Refused { status: 403, code: None },
+        Failure::Refused { status: 401, code: Some("unauthorized_client".into()) },
+    ];
+    for failure in passing {
+        let mut access = access();
+        assert_eq!(access.ask(NOON, 0), Need::Fetch);
+        access.fails(NOON, failure.clone());
+        assert!(access.may_pass());
+        assert_eq!(access.ask_within(NOON, 0, 499), Need::Fail(failure.clone(), 1), "it waits for less");
+        assert_eq!(access.ask_within(NOON, 0, 500), Need::Wait);
+        assert!(access.wait(Waiter { desk: 1, admit: Box::new(admit()), since: NOON, weight: 1 }));
+        assert_eq!(access.next_wakeup(), Some(NOON + 500));
+        assert_eq!(access.ask_within(NOON + 500, 0, 0), Need::Fetch);
+        access.gets(NOON + 600, HOUR, "t1");
+        assert_eq!(access.ask(NOON + 600, 0), Need::Nothing);
+        assert!(!access.may_pass());
+    }
+}
+
+#[test]
+fn an_endpoint_that_asks_for_rest_of_a_second_at_most_is_waited_for_and_a_longer_one_is_told() {
+    for (rest, waits) in [(None, true), (Some(900), true), (Some(1_500), false)] {
+        let mut access = access();
+        access.ask(NOON, 0);
+        access.fails(NOON, Failure::Unwell { status: 429, retry_after_ms: rest });
+        assert_eq!(access.ask_within(NOON, 0, 10_000) == Need::Wait, waits, "{rest:?}");
+    }
+    for failure in
+        [invalid_client(), Failure::Redirected, Failure::Key, Failure::Unwell { status: 503, retry_after_ms: None }]
+    {
+        let mut access = access();
+        access.ask(NOON, 0);
+        access.fails(NOON, failure);
+        assert!(matches!(access.ask_within(NOON, 0, 10_000), Need::Fail(..)));
+        assert!(!access.may_pass());
+    }
+}
+
+#[test]
+fn a_grant_that_is_dead_is_tried_after_half_a_second_and_then_after_5_10_20_seconds() {
+    let mut access = access();
+    let (mut now, mut pauses) = (NOON, Vec::new());
+    assert_eq!(access.ask(now, 0), Need::Fetch);
+    access.fails(now, invalid_grant());
+    now += 500;
+    for _ in 0..8 {
+        assert_eq!(access.ask_within(now, 0, 60_000), Need::Fetch);
+        access.fails(now, invalid_grant());
+        assert!(!access.may_pass(), "now it lasts");
+        let Need::Fail(_, seconds) = access.ask_within(now, 0, 60_000) else { panic!("it is waited for") };
+        pauses.push(seconds);
+        now += i64::try_from(seconds).unwrap() * 1_000;
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 300, 300]);
+}
+
+#[test]
+fn no_pause_spans_the_end_of_a_token_that_still_works() {
+    let mut access = holding();
+    let mut now = NOON + HOUR - 60_000;
+    let mut asked = 0;
+    while now < NOON + HOUR {
+        if access.ask(now, 0) == Need::Fetch {
+            asked += 1;
+            access.fails(
+                now,
+                if asked % 2 == 0 {
+                    invalid_client()
+                } else {
+                    Failure::Unwell { status: 429, retry_after_ms: Some(900_000) }
+                },
+            );
+        }
+        assert_eq!(access.holds(now), Some("t1"));
+        now += 100;
+    }
+    assert!((2..8).contains(&asked), "{asked}");
+    assert_eq!(access.ask(NOON + HOUR, 0), Need::Fetch, "at its end it is asked for again");
+}
+
+#[test]
+fn a_token_refused_when_its_life_is_over_is_fetched_again_however_often() {
+    let mut access = access();
+    let mut now = NOON;
+    for n in 0..6 {
+        assert_eq!(access.ask(now, mark(&format!("t{}", n - 1))), Need::Fetch, "{n}");
+        assert!(access.gets(now, 2_000, &format!("t{n}")));
+        now += 2_050;
+    }
+}
+
+#[test]
+fn an_endpoint_rests_five_minutes_at_most_whatever_it_asks_for() {
+    for asked in [300_000, 3_600_000, 86_400_000, u64::MAX] {
+        let mut access = access();
+        access.ask(NOON, 0);
+        access.fails(NOON, Failure::Unwell { status: 429, retry_after_ms: Some(asked) });
+        assert!(matches!(access.ask(NOON, 0), Need::Fail(_, 300)));
+    }
+}
+
 #[test]
 fn an_endpoint_that_is_down_is_tried_after_a_second_and_left_alone_as_long_as_it_asks() {
     let mut down = access();

@@ -33,6 +33,8 @@ impl Desk {
         if given_up && record.attempts.last().is_none_or(|attempt| attempt.error.as_deref() != Some(UNKNOWN)) {
             return Ok(());
         }
+        // A route that is refused each time is not asked a third time.
+        let own = self.lines.get(&record.connection).is_some_and(|line| line.is_routes_own(&ran.settle, host.now));
         let verdict = Verdict {
             outcome: ran.settle.outcome,
             error_code: ran.settle.error_code.clone(),
@@ -41,7 +43,7 @@ impl Desk {
                 Some(false) => Executed::No,
                 None => Executed::Maybe,
             },
-            transient: ran.transient,
+            transient: ran.transient && !(own && record.tries > 0),
             expired: ran.rejected != 0,
             retry_after_ms: ran.retry_after_ms,
         };

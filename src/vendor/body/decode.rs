@@ -16,32 +16,63 @@ use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_
 /// The longest gzip header that is read, bytes: it may hold a file name.
 const LONGEST_HEADER: usize = 1_024;
 
+/// How a body's bytes become its text. Which coding it has is seen from its first bytes: servers put `UTF-8`, `none` or `binary` into
+/// `Content-Encoding`, and name codings that they have not applied.
 pub(super) enum Decoder {
+    /// Nothing has come yet. Whether `deflate` was named: its bare streams begin with any byte.
+    Unseen(bool),
+    /// `x` has come, with which a stream of zlib's begins, and perhaps a text.
+    Zlib(bool),
     Plain,
     Gzip(Inflate),
     Deflate(Inflate),
 }
 
 impl Decoder {
-    /// A decoder for this `Content-Encoding`; none for one that cannot be undone here.
-    pub(super) fn new(encoding: Option<&str>) -> Option<Self> {
-        match encoding.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Self::Plain),
-            "gzip" | "x-gzip" => Some(Self::Gzip(Inflate::new())),
-            "deflate" => Some(Self::Deflate(Inflate::new())),
-            _ => None,
-        }
+    /// A decoder for a body that is said to have this `Content-Encoding`. A coding that cannot be undone here (`br`, `zstd`) comes out
+    /// as it went in, and no reader makes sense of it.
+    pub(super) fn new(encoding: Option<&str>) -> Self {
+        Self::Unseen(encoding.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("deflate")))
     }
 
     /// Decodes the next bytes. Whether more could come of more.
     pub(super) fn feed(&mut self, bytes: &[u8], out: impl FnOnce(&[u8])) -> bool {
         match self {
+            Self::Unseen(deflate) => {
+                let deflate = *deflate;
+                let Some((first, rest)) = bytes.split_first() else { return true };
+                if *first == b'x' && rest.is_empty() {
+                    *self = Self::Zlib(deflate);
+                    return true;
+                }
+                *self = Self::seen(*first, rest.first().copied(), deflate);
+                self.feed(bytes, out)
+            }
+            Self::Zlib(deflate) => {
+                let deflate = *deflate;
+                let Some(second) = bytes.first() else { return true };
+                *self = Self::seen(b'x', Some(*second), deflate);
+                self.feed(&[b"x", bytes].concat(), out)
+            }
             Self::Plain => {
                 out(bytes);
                 true
             }
             Self::Gzip(inflate) => inflate.feed(bytes, gzip_header, out),
             Self::Deflate(inflate) => inflate.feed(bytes, zlib_header, out),
+        }
+    }
+
+    /// The decoder for a body that begins so. No bare deflate stream of JSON begins as JSON does: `{` and `[` would be the head of a block
+    /// whose first character is not ASCII (RFC 1951, section 3.2.6), a byte order mark that of a block of no kind.
+    fn seen(first: u8, second: Option<u8>, deflate: bool) -> Self {
+        // A stream with a preset dictionary could not be undone; `x ` is a word.
+        let zlib = first == b'x' && second.is_some_and(|second| second & 0x20 == 0 && is_zlib(first, second));
+        match first {
+            0x1F => Self::Gzip(Inflate::new()),
+            b'{' | b'[' | 0xEF => Self::Plain,
+            _ if deflate || zlib => Self::Deflate(Inflate::new()),
+            _ => Self::Plain,
         }
     }
 }
@@ -127,9 +158,13 @@ fn gzip_header(bytes: &[u8]) -> Header {
 
 /// `deflate` is zlib's format (RFC 9110, section 8.4.1.2); some servers send the bare stream.
 fn zlib_header(bytes: &[u8]) -> Header {
-    let [method, check, ..] = bytes else { return Header::Unfinished };
-    let zlib = method & 0x0F == 8 && u16::from_be_bytes([*method, *check]) % 31 == 0;
-    Header::Ends(0, if zlib { TINFL_FLAG_PARSE_ZLIB_HEADER } else { 0 })
+    let [first, second, ..] = bytes else { return Header::Unfinished };
+    Header::Ends(0, if is_zlib(*first, *second) { TINFL_FLAG_PARSE_ZLIB_HEADER } else { 0 })
+}
+
+/// Whether a stream of zlib's begins so (RFC 1950, section 2.2).
+fn is_zlib(first: u8, second: u8) -> bool {
+    first & 0x0F == 8 && u16::from_be_bytes([first, second]) % 31 == 0
 }
 
 /// The most that a whole body is inflated to, bytes: four times the longest that is looked into.
@@ -178,7 +213,7 @@ mod tests {
     }
 
     fn decoded(encoding: &str, stream: &[u8], chunk: usize) -> Vec<u8> {
-        let mut decoder = Decoder::new(Some(encoding)).unwrap();
+        let mut decoder = Decoder::new(Some(encoding));
         let mut out = Vec::new();
         for piece in stream.chunks(chunk.max(1)) {
             if !decoder.feed(piece, |bytes| out.extend_from_slice(bytes)) {
@@ -214,10 +249,40 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_are_not_undone() {
-        for encoding in ["br", "zstd", "gzip, gzip", "compress"] {
-            assert!(Decoder::new(Some(encoding)).is_none(), "{encoding}");
+    fn the_first_bytes_tell_the_coding_whatever_the_field_says() {
+        let packed = [gzip(TEXT, 0), compress_to_vec_zlib(TEXT, 6)];
+        for encoding in [
+            "UTF-8",
+            "utf8",
+            "none",
+            "binary",
+            "identity",
+            "",
+            "gzip",
+            "x-gzip",
+            "deflate",
+            "br",
+            "gzip, gzip",
+            "ISO-8859-1",
+        ] {
+            for chunk in [1, 2, 1_000] {
+                assert_eq!(decoded(encoding, TEXT, chunk), TEXT, "{encoding}");
+                for stream in &packed {
+                    assert_eq!(decoded(encoding, stream, chunk), TEXT, "{encoding}");
+                }
+            }
         }
+        for text in ["xy", "x is a letter", "<a>8</a>", "8", "  {}", "\n[]", "plain"] {
+            for chunk in [1, 1_000] {
+                assert_eq!(decoded("none", text.as_bytes(), chunk), text.as_bytes(), "{text} in pieces of {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_coding_that_cannot_be_undone_comes_as_it_is() {
+        let stream = [0x1B, 0x4B, 0x00, 0x00, 0x04, 0x4A];
+        assert_eq!(decoded("br", &stream, 3), stream);
     }
 
     #[test]
@@ -245,15 +310,9 @@ mod tests {
     fn an_endless_header_is_given_up() {
         let mut stream = vec![0x1F, 0x8B, 8, 8, 0, 0, 0, 0, 0, 0];
         stream.extend(vec![b'n'; 100_000]);
-        let mut decoder = Decoder::new(Some("gzip")).unwrap();
+        let mut decoder = Decoder::new(Some("gzip"));
         let fed = stream.chunks(100).take_while(|piece| decoder.feed(piece, |_| {})).count();
         assert!(fed < 12);
-    }
-
-    #[test]
-    fn what_is_not_gzip_is_given_up_at_once() {
-        let mut decoder = Decoder::new(Some("gzip")).unwrap();
-        assert!(!decoder.feed(b"{\"success\"", |_| {}));
     }
 
     proptest! {

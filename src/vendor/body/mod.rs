@@ -5,6 +5,7 @@
 
 mod decode;
 mod scan;
+mod xml;
 
 pub use decode::inflated;
 
@@ -30,6 +31,10 @@ pub struct Said {
     pub code: Option<String>,
     /// The error's words, at most some 200 bytes of them.
     pub message: Option<String>,
+    /// When it says to ask again, as it says it.
+    pub wait: Option<String>,
+    /// Of `Reading::words`, those that stand in its head.
+    pub words: Vec<String>,
     /// The vendor's counts, by `Reading::counts`.
     pub counts: Vec<Option<String>>,
 }
@@ -41,33 +46,29 @@ pub struct Peek {
     reading: Reading,
     /// It is a count that is looked for.
     counted: bool,
+    /// The decoded head, where it is looked at as a whole: for words, and for the elements of XML.
+    head: Option<Vec<u8>>,
     raw: usize,
     decoded: usize,
     done: bool,
 }
 
 impl Peek {
-    /// A reader for an answer of this status and these `Content-Type` and `Content-Encoding`; none when the body tells
-    /// nothing that matters, and then nothing is to be held up.
-    pub fn new(
-        reading: &Reading,
-        status: u16,
-        content_type: Option<&str>,
-        content_encoding: Option<&str>,
-    ) -> Option<Self> {
+    /// A reader for an answer of this status and this `Content-Encoding`; none when the body tells nothing that matters, and then
+    /// nothing is to be held up. Of what form the body is, its first bytes tell.
+    pub fn new(reading: &Reading, status: u16, content_encoding: Option<&str>) -> Option<Self> {
         let counted = !reading.counts.is_empty() && status < 300;
+        let whole = status >= 400 && !(reading.xml_codes.is_empty() && reading.words.is_empty());
         let says = (reading.every || status >= 400) && !(reading.codes.is_empty() && reading.good.is_empty());
-        let matters = says || counted;
-        let json = content_type.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
-        if !matters || !json || matches!(status, 204 | 304) {
+        if !(says || whole || counted) || matches!(status, 204 | 304) {
             return None;
         }
-        let decoder = Decoder::new(content_encoding)?;
         let good = reading.good.iter().map(|(pointer, _)| pointer);
-        let message = reading.message.iter();
-        let pointers = good.chain(&reading.good_where).chain(&reading.codes).chain(message).chain(&reading.counts);
-        let scan = Scan::new(pointers.map(String::as_str));
-        Some(Self { decoder, scan, reading: reading.clone(), counted, raw: 0, decoded: 0, done: false })
+        let pointers = good.chain(&reading.good_where).chain(&reading.codes).chain(&reading.message);
+        let scan = Scan::new(pointers.chain(&reading.wait).chain(&reading.counts).map(String::as_str));
+        let decoder = Decoder::new(content_encoding);
+        let head = whole.then(Vec::new);
+        Some(Self { decoder, scan, reading: reading.clone(), counted, head, raw: 0, decoded: 0, done: false })
     }
 
     /// Takes the next bytes as received. Whether it is done: it needs no more, or may not look at more.
@@ -77,26 +78,49 @@ impl Peek {
         }
         let chunk = chunk.get(..HEAD_BYTES - self.raw).unwrap_or(chunk);
         self.raw += chunk.len();
-        let (scan, reading, counted) = (&mut self.scan, &self.reading, self.counted);
+        let (scan, reading, counted, head) = (&mut self.scan, &self.reading, self.counted, &mut self.head);
         let (mut decoded, mut enough) = (self.decoded, false);
         let more = self.decoder.feed(chunk, |bytes| {
             for byte in bytes.iter().take(HEAD_BYTES.saturating_sub(decoded)) {
                 decoded += 1;
+                if let Some(head) = head {
+                    head.push(*byte);
+                }
                 // Asked at each find rather than at each piece, so that what is said does not hang on how it came.
-                if scan.take(*byte) && decided(reading, scan, counted) {
+                if scan.take(*byte) && decided(reading, scan, counted) && reading.words.is_empty() {
                     enough = true;
                     break;
                 }
             }
         });
         self.decoded = decoded;
-        self.done = enough || !more || self.scan.ended() || self.raw >= HEAD_BYTES || self.decoded >= HEAD_BYTES;
+        // A head that is looked at as a whole is read on where no JSON has begun.
+        let over = self.scan.ended() && !self.head.as_ref().is_some_and(|head| self.reads_on(head));
+        self.done = enough || !more || over || self.raw >= HEAD_BYTES || self.decoded >= HEAD_BYTES;
         self.done
+    }
+
+    fn reads_on(&self, head: &[u8]) -> bool {
+        !self.reading.words.is_empty() || xml::is_one(head)
     }
 
     /// What the body has said so far.
     pub fn said(&self) -> Said {
-        said(&self.reading, &self.scan)
+        let mut said = said(&self.reading, &self.scan);
+        let Some(head) = &self.head else { return said };
+        if said.code.is_none() && xml::is_one(head) {
+            let find = |names: &[String]| names.iter().find_map(|name| xml::text_of(head, name));
+            let code = find(&self.reading.xml_codes);
+            // A code is a qualified name: `sf:REQUEST_LIMIT_EXCEEDED`.
+            said.code = code.map(|code| printable(code.rsplit(':').next().unwrap_or(&code)));
+            said.bad |= said.code.is_some();
+            said.message = said.message.or_else(|| find(&self.reading.xml_message));
+        }
+        if !self.reading.words.is_empty() {
+            let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+            said.words = self.reading.words.iter().filter(|words| head.contains(words.as_str())).cloned().collect();
+        }
+        said
     }
 }
 
@@ -107,8 +131,9 @@ fn decided(reading: &Reading, scan: &Scan, counted: bool) -> bool {
         return said.counts.iter().any(Option::is_some);
     }
     let best_code = text(scan, first_code(reading)).is_some();
-    let worded = reading.message.is_none() || said.message.is_some();
-    said.good || ((said.bad || reading.good.is_empty()) && best_code && worded)
+    let worded = reading.message.is_empty() || text(scan, first_code(reading) + reading.codes.len()).is_some();
+    let waits = reading.wait.is_empty() || said.wait.is_some();
+    said.good || ((said.bad || reading.good.is_empty()) && best_code && worded && waits)
 }
 
 /// Whether the array at a pointer of a JSON text has more than so many members. One that is no JSON has none.
@@ -122,7 +147,7 @@ pub fn counts_over(text: &[u8], pointer: &str, most: u32) -> bool {
     text.iter().any(|byte| scan.take(*byte) || scan.ended()) && *scan.found(0) != Found::Nothing
 }
 
-/// The pointers in the order in which the scan has them: good, good_where, codes, message, counts.
+/// The pointers in the order in which the scan has them: good, good_where, codes, message, wait, counts.
 const fn first_code(reading: &Reading) -> usize {
     reading.good.len() + reading.good_where.len()
 }
@@ -145,21 +170,25 @@ fn said(reading: &Reading, scan: &Scan) -> Said {
         }
     }
     let first_code = first_code(reading);
-    let message = first_code + reading.codes.len();
     // Said in so many words, `bad` outweighs anything that is merely there.
     good |= !bad && (reading.good.len()..first_code).any(|index| *scan.found(index) != Found::Nothing);
-    let first_count = message + reading.message.iter().count();
+    let message = first_code + reading.codes.len();
+    let wait = message + reading.message.len();
+    let first_count = wait + reading.wait.len();
     let counts =
         (first_count..first_count + reading.counts.len()).map(|at| text(scan, at).map(str::to_owned)).collect();
     if good {
         return Said { good, counts, ..Said::default() };
     }
-    let code = (first_code..message).find_map(|index| text(scan, index));
+    let first_of = |mut places: std::ops::Range<usize>| places.find_map(|index| text(scan, index));
+    let code = first_of(first_code..message);
     Said {
         good,
         bad: bad || code.is_some(),
         code: code.map(printable),
-        message: reading.message.as_ref().and_then(|_| text(scan, message)).map(str::to_owned),
+        message: first_of(message..wait).map(str::to_owned),
+        wait: first_of(wait..first_count).map(str::to_owned),
+        words: Vec::new(),
         counts,
     }
 }

@@ -10,7 +10,7 @@ fn marketo() -> Reading {
 }
 
 fn peek(reading: &Reading, status: u16) -> Peek {
-    Peek::new(reading, status, Some("application/json;charset=UTF-8"), None).unwrap()
+    Peek::new(reading, status, None).unwrap()
 }
 
 /// What is said, and after how many bytes.
@@ -96,15 +96,79 @@ fn a_code_is_kept_as_statistics_can_hold_it() {
 
 #[test]
 fn bodies_that_tell_nothing_are_not_held_up() {
-    let reading = marketo();
-    let json = Some("application/json");
-    assert!(Peek::new(&reading, 204, json, None).is_none());
-    assert!(Peek::new(&reading, 200, Some("text/csv"), None).is_none());
-    assert!(Peek::new(&reading, 200, json, Some("br")).is_none());
-    assert!(Peek::new(&Profile::built_in("generic").unwrap().reading, 500, json, None).is_none());
+    assert!(Peek::new(&marketo(), 204, None).is_none());
+    assert!(Peek::new(&Profile::built_in("generic").unwrap().reading, 500, None).is_none());
     let hubspot = Profile::built_in("hubspot").unwrap().reading;
-    assert!(Peek::new(&hubspot, 200, json, None).is_none());
-    assert!(Peek::new(&hubspot, 429, json, None).is_some());
+    assert!(Peek::new(&hubspot, 200, None).is_none());
+    assert!(Peek::new(&hubspot, 429, None).is_some());
+}
+
+#[test]
+fn a_body_of_another_form_is_let_go_at_its_first_byte() {
+    for start in ["i", "<", "%", "\u{1b}", "\0"] {
+        let mut peek = peek(&marketo(), 200);
+        assert!(peek.feed(start.as_bytes()), "{start:?}");
+        assert_eq!(peek.said(), Said::default());
+    }
+}
+
+/// What a body of that status says to that vendor's reader, the same in pieces of each size.
+fn of_vendor(vendor: &str, status: u16, body: &str) -> Said {
+    let reading = Profile::built_in(vendor).unwrap().reading;
+    let read = |size: usize| {
+        let mut peek = Peek::new(&reading, status, Some("UTF-8")).unwrap();
+        body.as_bytes().chunks(size).for_each(|piece| {
+            peek.feed(piece);
+        });
+        peek.said()
+    };
+    let whole = read(body.len());
+    for size in [1, 7, 100] {
+        assert_eq!(read(size), whole, "in pieces of {size}");
+    }
+    whole
+}
+
+#[test]
+fn a_soap_fault_is_read_as_json_is() {
+    let said = of_vendor(
+        "salesforce",
+        500,
+        "<?xml version=\"1.0\"?><soapenv:Envelope><soapenv:Body><soapenv:Fault><faultcode>sf:REQUEST_LIMIT_EXCEEDED</faultcode>\
+         <faultstring>REQUEST_LIMIT_EXCEEDED: TotalRequests Limit exceeded.</faultstring></soapenv:Fault></soapenv:Body></soapenv:Envelope>",
+    );
+    assert_eq!((said.bad, said.code.as_deref()), (true, Some("REQUEST_LIMIT_EXCEEDED")));
+    assert_eq!(said.message.as_deref(), Some("REQUEST_LIMIT_EXCEEDED: TotalRequests Limit exceeded."));
+    let bulk = "<error xmlns=\"http://www.force.com/2009/06/asyncapi/dataload\"><exceptionCode>InvalidSessionId</exceptionCode>\
+                <exceptionMessage>Invalid session id</exceptionMessage></error>";
+    assert_eq!(of_vendor("salesforce", 400, bulk).code.as_deref(), Some("InvalidSessionId"));
+    let marketo = "<SOAP-ENV:Fault><faultcode>SOAP-ENV:Client</faultcode><faultstring>20015 - Request Limit Exceeded</faultstring>\
+                   <detail><ns1:serviceException><code>20015</code></ns1:serviceException></detail></SOAP-ENV:Fault>";
+    assert_eq!(of_vendor("marketo", 500, marketo).code.as_deref(), Some("20015"));
+    assert_eq!(of_vendor("salesforce", 500, "<html><body>Bad gateway</body></html>").code, None);
+}
+
+#[test]
+fn words_are_found_in_the_head_of_a_body_of_any_form() {
+    let value = serde_json::json!({"answers": [{"text": ["Over Quota", "slow down"], "means": "rate"}]});
+    let reading = Profile::inline(&crate::json::Value::of(&value)).unwrap().reading;
+    for (body, expected) in [
+        ("<html><h1>OVER QUOTA</h1>", &["over quota"][..]),
+        ("please slow down, you are over quota", &["over quota", "slow down"]),
+        ("{\"error\":{\"text\":\"Slow down\"}}", &["slow down"]),
+        ("all is well", &[]),
+    ] {
+        let mut peek = Peek::new(&reading, 400, None).unwrap();
+        body.as_bytes().chunks(3).for_each(|piece| {
+            peek.feed(piece);
+        });
+        assert_eq!(peek.said().words, expected, "{body}");
+    }
+    assert!(Peek::new(&reading, 200, None).is_none(), "words are looked for where a call went wrong");
+    let mut peek = Peek::new(&reading, 400, None).unwrap();
+    peek.feed("x".repeat(HEAD_BYTES).as_bytes());
+    assert!(peek.feed(b"slow down"), "the head ends");
+    assert!(peek.said().words.is_empty());
 }
 
 #[test]
@@ -117,7 +181,7 @@ fn hubspots_policy_is_its_code() {
 }
 
 fn said_in_pieces(bytes: &[u8], encoding: Option<&str>, sizes: &[usize]) -> Said {
-    let mut peek = Peek::new(&marketo(), 200, None, encoding).unwrap();
+    let mut peek = Peek::new(&marketo(), 200, encoding).unwrap();
     let mut rest = bytes;
     let mut sizes = sizes.iter().cycle();
     while !rest.is_empty() {

@@ -15,7 +15,7 @@ fn judge(profile: &Profile, status: u16, headers: &[(&str, &str)], body: &str) -
     if !body.is_empty() && value(&headers, "content-type").is_none() {
         headers.push(("Content-Type".into(), "application/json".into()));
     }
-    let peek = Peek::new(&profile.reading, status, value(&headers, "content-type"), None);
+    let peek = Peek::new(&profile.reading, status, value(&headers, "content-encoding"));
     let said = peek.filter(|_| !body.is_empty()).map(|mut peek| {
         peek.feed(body.as_bytes());
         peek.said()
@@ -250,7 +250,7 @@ fn the_vendors_own_count_is_read_where_it_tells_it() {
         let headers: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         vendor_counts(&profile, &Answered { status: 200, headers: &headers, said: None, now: 0 })
     };
-    let daily = |n| Counted { limit: "daily".to_owned(), n, left: false };
+    let daily = |n| Counted { limit: "daily".to_owned(), n, left: false, total: Some(40_000) };
     let (left, of) = ("x-hubspot-ratelimit-daily-remaining", "X-HubSpot-RateLimit-Daily");
     assert_eq!(counts(&[(left, "39990"), (of, "40000")]), [daily(10)]);
     for odd in [
@@ -273,6 +273,16 @@ fn a_body_that_is_read_is_asked_for_in_an_encoding_that_is_known() {
     assert_eq!(of_marketo(None), "identity");
     assert_eq!(accept_encoding(&generic, Some("br, zstd")).as_deref(), Some("br, zstd"));
     assert_eq!(accept_encoding(&generic, None), None);
+    for vendor in ["hubspot", "salesforce", "keap", "ga4-data"] {
+        let profile = Profile::built_in(vendor).unwrap();
+        assert_eq!(
+            accept_encoding(&profile, Some("br, gzip")).as_deref(),
+            Some("gzip"),
+            "{vendor}: its errors are read"
+        );
+    }
+    let mailchimp = Profile::built_in("mailchimp").unwrap();
+    assert_eq!(accept_encoding(&mailchimp, Some("br, gzip")).as_deref(), Some("br, gzip"));
 }
 
 #[test]
@@ -330,6 +340,153 @@ fn a_vendors_own_count_is_read_from_each_form_of_header() {
     assert_eq!(used("salesforce", "Sforce-Limit-Info", "nothing"), None);
     assert_eq!(used("keap", "x-keap-product-quota-used", "1200"), Some(1200));
     assert_eq!(used("keap-oauth", "x-keap-product-quota-used", ""), None);
+}
+
+#[test]
+fn a_vendors_own_total_is_read_beside_its_count() {
+    let told = |vendor: &str, pairs: &[(&str, &str)]| {
+        let headers: Vec<_> = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let profile = Profile::built_in(vendor).unwrap();
+        let counts = vendor_counts(&profile, &Answered { status: 200, headers: &headers, said: None, now: 0 });
+        counts.into_iter().map(|counted| (counted.n, counted.total)).collect::<Vec<_>>()
+    };
+    let usage = |value: &str| told("salesforce", &[("Sforce-Limit-Info", value)]);
+    assert_eq!(usage("api-usage=14990/15000"), [(14_990, Some(15_000))]);
+    assert_eq!(usage("api-usage=25/5000; per-app-api-usage=17/250(appName=x)"), [(25, Some(5_000))]);
+    for odd in ["api-usage=25", "api-usage=25/", "api-usage=25/0", "api-usage=25;/5000", "api-usage=25/many"] {
+        assert_eq!(usage(odd), [(25, None)], "{odd}");
+    }
+    let hubspot = |left, whole| {
+        told("hubspot", &[("X-HubSpot-RateLimit-Daily-Remaining", left), ("X-HubSpot-RateLimit-Daily", whole)])
+    };
+    assert_eq!(hubspot("600000", "650000"), [(50_000, Some(650_000))]);
+    assert_eq!(hubspot("0", "0"), [(0, None)]);
+    let (used, limit, unit) =
+        ("x-keap-tenant-throttle-used", "x-keap-tenant-throttle-limit", "x-keap-tenant-throttle-time-unit");
+    let several = [(used, "7|1234"), (limit, "10000|250000"), (unit, "minute|day")];
+    assert_eq!(told("keap", &several), [(1_234, Some(250_000))]);
+    assert_eq!(told("keap", &[(used, "7|1234"), (limit, "10000"), (unit, "minute|day")]), [(1_234, None)]);
+    assert_eq!(told("keap", &[(used, "7|1234"), (unit, "minute|day")]), [(1_234, None)]);
+    let quota = [("x-keap-product-quota-used", "10"), ("x-keap-product-quota-limit", "30000")];
+    assert_eq!(told("keap", &quota), [(10, Some(30_000))]);
+    assert_eq!(told("keap-oauth", &quota), [(10, Some(30_000))]);
+}
+
+#[test]
+fn googles_hourly_quotas_are_left_alone_and_a_wait_that_is_told_is_kept_to() {
+    let of = |message: &str, details: crate::json::Value| {
+        let body =
+            json!({"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}});
+        judged("ga4-data", 429, &[], &body.to_string())
+    };
+    for message in [
+        "Exhausted potentially thresholded requests quota. This quota will refresh in under an hour. To learn more, see https://x",
+        "Exhausted server errors quota.",
+        "Exhausted property tokens for a project per hour. These quota tokens will return in under an hour.",
+        "Exhausted property tokens per hour.",
+    ] {
+        assert_eq!(of(message, json!([])).outcome, throttled(ThrottledBy::Rate, Some(1_800_000)), "{message}");
+    }
+    let minute = "Quota exceeded for quota metric 'Requests' and limit 'Requests per minute per user' of service 'analyticsdata.googleapis.com'";
+    let info = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED"});
+    let retry = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"});
+    for details in [json!([info.clone(), retry.clone()]), json!([retry.clone(), info.clone()]), json!([retry])] {
+        assert_eq!(of(minute, details).outcome, throttled(ThrottledBy::Rate, Some(7_000)));
+    }
+    assert_eq!(of(minute, json!([info])).outcome, throttled(ThrottledBy::Rate, Some(60_000)));
+    let nonsense = json!([{"retryDelay": "99999999s"}]);
+    assert_eq!(of(minute, nonsense).outcome, throttled(ThrottledBy::Rate, Some(60_000)));
+    let body = json!({"error": {"message": minute, "details": [{"retryDelay": "7s"}]}}).to_string();
+    let field = judged("ga4-data", 429, &[("Retry-After", "3")], &body);
+    assert_eq!(field.outcome, throttled(ThrottledBy::Rate, Some(3_000)), "HTTP's own field goes first");
+}
+
+/// A SOAP fault as Salesforce says it.
+fn fault(code: &str, words: &str) -> Verdict {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\">\
+         <soapenv:Body><soapenv:Fault><faultcode>{code}</faultcode><faultstring>{words}</faultstring></soapenv:Fault></soapenv:Body></soapenv:Envelope>"
+    );
+    judged("salesforce", 500, &[("Content-Type", "text/xml;charset=UTF-8")], &body)
+}
+
+#[test]
+fn a_soap_fault_means_what_the_same_code_means_in_json() {
+    let spent = fault("sf:REQUEST_LIMIT_EXCEEDED", "REQUEST_LIMIT_EXCEEDED: TotalRequests Limit exceeded.");
+    assert_eq!(spent.outcome, throttled(ThrottledBy::Day, None));
+    assert_eq!((spent.error_code.as_deref(), spent.executed), (Some("REQUEST_LIMIT_EXCEEDED"), Executed::No));
+    let concurrent = fault("sf:REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.");
+    assert_eq!(concurrent.outcome, throttled(ThrottledBy::Concurrency, None));
+    let busy = fault("sf:SERVER_UNAVAILABLE", "too busy");
+    assert_eq!((busy.outcome, busy.executed), (throttled(ThrottledBy::Rate, None), Executed::No));
+    let locked = fault("sf:UNABLE_TO_LOCK_ROW", "x");
+    assert!(locked.transient && locked.executed == Executed::No && locked.outcome == Outcome::Answered);
+    assert!(fault("sf:INVALID_SESSION_ID", "x").expired);
+    let other = fault("sf:UNKNOWN_EXCEPTION", "it broke");
+    assert_eq!((other.outcome, other.executed), (Outcome::Answered, Executed::Maybe));
+    assert_eq!(other.error_code.as_deref(), Some("UNKNOWN_EXCEPTION"));
+}
+
+#[test]
+fn bulk_api_1_says_its_errors_in_xml_or_json() {
+    let xml = |code: &str, words: &str| {
+        format!(
+            "<?xml version=\"1.0\"?><error xmlns=\"http://www.force.com/2009/06/asyncapi/dataload\"><exceptionCode>{code}</exceptionCode>\
+             <exceptionMessage>{words}</exceptionMessage></error>"
+        )
+    };
+    let json = |code: &str, words: &str| json!({"exceptionCode": code, "exceptionMessage": words}).to_string();
+    for body in [xml as fn(&str, &str) -> String, json] {
+        let of = |status, code, words| judged("salesforce", status, &[], &body(code, words));
+        assert!(of(400, "InvalidSessionId", "Unable to find session id").expired);
+        let spent = of(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.");
+        assert_eq!((spent.outcome, spent.executed), (throttled(ThrottledBy::Day, None), Executed::No));
+        let batches = of(400, "ExceededQuota", "ApiBatchItems Limit exceeded.");
+        assert_eq!(
+            (batches.outcome, batches.transient),
+            (Outcome::Answered, false),
+            "the quota of batches, not of calls"
+        );
+        assert_eq!(batches.error_code.as_deref(), Some("ExceededQuota"));
+    }
+}
+
+#[test]
+fn marketos_soap_codes_are_throttles_and_nothing_was_executed() {
+    for (code, by) in [("20015", ThrottledBy::Day), ("20023", ThrottledBy::Rate), ("20024", ThrottledBy::Concurrency)] {
+        let body = format!(
+            "<SOAP-ENV:Envelope><SOAP-ENV:Body><SOAP-ENV:Fault><faultcode>SOAP-ENV:Client</faultcode><faultstring>{code} - x</faultstring>\
+             <detail><ns1:serviceException><name>mktServiceException</name><code>{code}</code></ns1:serviceException></detail></SOAP-ENV:Fault>"
+        );
+        let verdict = judged("marketo", 500, &[("Content-Type", "text/xml")], &body);
+        assert_eq!((verdict.outcome, verdict.executed), (throttled(by, None), Executed::No), "{code}");
+    }
+}
+
+#[test]
+fn no_label_hides_a_throttle() {
+    let body = r#"{"requestId":"a#1","success":false,"errors":[{"code":"606","message":"Max rate limit '100' exceeded with in '20' secs"}]}"#;
+    for coding in ["UTF-8", "utf8", "none", "binary", "identity", "", "gzip", "br"] {
+        for kind in ["application/json;charset=UTF-8", "text/html", "text/plain", "application/octet-stream"] {
+            let headers = [("Content-Encoding", coding), ("Content-Type", kind)];
+            let verdict = judged("marketo", 200, &headers, body);
+            assert_eq!(verdict.outcome, throttled(ThrottledBy::Rate, None), "{coding} {kind}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_finds_its_words_in_the_head_of_any_body() {
+    let profile = Profile::inline(&crate::json::Value::of(&serde_json::json!({
+        "answers": [{"status": [500, 503], "text": ["Over Capacity"], "means": "rate", "executed": "no"}]
+    })));
+    let profile = profile.unwrap();
+    for body in ["<html><h1>We are over capacity</h1>", "over capacity", "{\"message\":\"OVER CAPACITY\"}"] {
+        let verdict = judge(&profile, 500, &[], body);
+        assert_eq!((verdict.outcome, verdict.executed), (throttled(ThrottledBy::Rate, None), Executed::No), "{body}");
+    }
+    assert_eq!(judge(&profile, 500, &[], "it broke").outcome, Outcome::Answered);
+    assert_eq!(judge(&profile, 404, &[], "over capacity").outcome, Outcome::Answered);
 }
 
 #[test]
@@ -402,12 +559,12 @@ fn keaps_fields_of_several_are_read_at_the_day() {
 fn googles_counts_are_in_the_body_where_asked_for_and_hold_nothing_up_long() {
     let profile = Profile::built_in("ga4-data").unwrap();
     let told = |body: &str| {
-        let mut peek = Peek::new(&profile.reading, 200, Some("application/json"), None).unwrap();
+        let mut peek = Peek::new(&profile.reading, 200, None).unwrap();
         let done = peek.feed(body.as_bytes());
         let said = peek.said();
         (vendor_counts(&profile, &Answered { status: 200, headers: &[], said: Some(&said), now: 0 }), done)
     };
-    let left = |n| vec![Counted { limit: "daily".to_owned(), n, left: true }];
+    let left = |n| vec![Counted { limit: "daily".to_owned(), n, left: true, total: None }];
     let quota = r#""propertyQuota":{"tokensPerDay":{"consumed":1,"remaining":9990},"#;
     assert_eq!(told(&format!("{{\"rows\":[],{quota}")), (left(9990), true));
     assert_eq!(told(&format!("{{\"reports\":[{{{quota}")), (left(9990), true));

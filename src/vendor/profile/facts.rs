@@ -9,6 +9,8 @@ pub struct Profile {
     pub name: String,
     /// What people call the vendor.
     pub title: String,
+    /// By what it is seen that two connections are of one account, which shares its limits.
+    pub account: Account,
     /// Where its calls go when the connection does not say; without a trailing slash.
     pub base_url: Option<String>,
     /// Its limits, in the form of a policy's `limits`, before any share.
@@ -55,6 +57,18 @@ pub struct Profile {
     pub counts: Vec<VendorCount>,
     /// An inline profile's own text, so that it can travel.
     pub text: Option<String>,
+}
+
+/// By what an account at a vendor is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Account {
+    /// Each has a host of its own.
+    Host,
+    /// Each has credentials of its own.
+    Credential,
+    /// By nothing that a policy has.
+    #[default]
+    Unknown,
 }
 
 /// A place for the key.
@@ -197,8 +211,16 @@ pub struct Reading {
     pub good_where: Vec<String>,
     /// Where the error's code is, the best first.
     pub codes: Vec<String>,
-    /// Where its words are, for rules that go by them.
-    pub message: Option<String>,
+    /// Where its words are, the best first, for rules that go by them.
+    pub message: Vec<String>,
+    /// Where it says when to ask again, the best first: seconds, or a duration such as `7s`.
+    pub wait: Vec<String>,
+    /// The XML elements that hold an error's code, the best first, by their names without a namespace's prefix.
+    pub xml_codes: Vec<String>,
+    /// The XML elements that hold an error's words, the best first.
+    pub xml_message: Vec<String>,
+    /// Words that rules look for in the head of a body of any form, in lower case.
+    pub words: Vec<String>,
     /// Where good answers tell the vendor's own counts.
     pub counts: Vec<String>,
 }
@@ -212,6 +234,8 @@ pub struct Rule {
     pub codes: Vec<String>,
     /// One of these in the body's message, whatever the case of their ASCII letters; empty for any.
     pub message: Vec<String>,
+    /// One of these in the head of the body, whatever its form and the case of ASCII letters; empty for any.
+    pub text: Vec<String>,
     /// This header, and, where given, with this value.
     pub header: Option<(String, Option<String>)>,
     /// With a JSON body, or without one.
@@ -300,8 +324,19 @@ pub struct VendorCount {
     pub left: bool,
     /// The number is what is left, and this header has the whole.
     pub left_of: Option<String>,
+    /// Where its total stands, if not in `left_of`.
+    pub total: Option<TotalPlace>,
     /// There are several, with a bar between them: that one whose part of this header has this value.
     pub among: Option<(String, String)>,
+}
+
+/// Where the total of a count stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TotalPlace {
+    /// In this header, among several as the count is.
+    Header(String),
+    /// Right after the count and this text.
+    After(String),
 }
 
 /// Where a count stands.

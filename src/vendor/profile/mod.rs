@@ -12,8 +12,8 @@ mod table;
 use crate::json::{self, Value};
 use crate::wire::{Reader, Wire, wire};
 pub use facts::{
-    AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile, Reading, Rule,
-    SizeLimit, TokenEndpoint, TokenPlace, TokenShape, VendorCount,
+    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
+    Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
 };
 pub use fields::Fault;
 pub use routes::AboutToken;

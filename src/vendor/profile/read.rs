@@ -6,16 +6,17 @@
 )]
 
 use super::facts::{
-    AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile, Reading, Rule,
-    SizeLimit, TokenEndpoint, TokenPlace, TokenShape, VendorCount,
+    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
+    Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
 };
 use super::fields::{Fault, Fields};
 use super::names;
 use crate::json::Value;
 
 /// Every field that a profile may have.
-const FIELDS: [&str; 24] = [
+const FIELDS: [&str; 25] = [
     "title",
+    "account",
     "base_url",
     "limits",
     "share",
@@ -41,6 +42,9 @@ const FIELDS: [&str; 24] = [
     "notes",
 ];
 
+/// Every field of `reading`.
+const READING: [&str; 8] = ["every", "good", "good_where", "codes", "message", "wait", "xml_codes", "xml_message"];
+
 /// Answers are waited for so long where nothing else is known, seconds.
 const TIMEOUT_SECONDS: u32 = 60;
 
@@ -60,6 +64,9 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
     let mut profile = Profile {
         name: name.to_owned(),
         title: fields.text("title").unwrap_or_else(|| name.to_owned()),
+        account: fields
+            .word("account", &[("host", Account::Host), ("credential", Account::Credential)])
+            .unwrap_or_default(),
         base_url: base_url(&mut fields),
         limits: fields.list("limits", limit),
         share_ppm: fields.part("share").unwrap_or(1_000_000),
@@ -78,9 +85,7 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
         uri_bytes: uri_bytes(&mut fields),
         bodies: fields.list("bodies", |value, pointer, faults| size_limit(value, pointer, 0, faults)),
         batches: fields.list("batches", batch),
-        reading: fields
-            .object("reading", &["every", "good", "good_where", "codes", "message"], reading)
-            .unwrap_or_default(),
+        reading: fields.object("reading", &READING, reading).unwrap_or_default(),
         answers: fields.list("answers", rule),
         idempotency_key: fields.flag("idempotency_key", false),
         repeatable: routes(&mut fields, "repeatable"),
@@ -100,6 +105,7 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
     let mut bodies = Vec::new();
     profile.counts = fields.list("counts", |value, pointer, faults| count(value, pointer, faults, &mut bodies));
     profile.reading.counts = bodies;
+    profile.reading.words = profile.answers.iter().flat_map(|rule| rule.text.iter().cloned()).collect();
     if faults.is_empty() { Ok(profile) } else { Err(faults) }
 }
 
@@ -146,7 +152,7 @@ fn batch(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch>
 
 /// Where a count is told; a pointer into the body joins `bodies`.
 fn count(value: &Value, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<String>) -> Option<VendorCount> {
-    let known = ["limit", "header", "at", "after", "left", "left_of", "among"];
+    let known = ["limit", "header", "at", "after", "left", "left_of", "total", "total_after", "among"];
     let mut fields = Fields::of(value, pointer, &known, faults);
     let place = match (header_read(&mut fields, "header"), fields.text("at")) {
         (Some(header), None) => CountPlace::Header(header),
@@ -159,7 +165,17 @@ fn count(value: &Value, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec
             return None;
         }
     };
+    let total = match (fields.text("total"), fields.text("total_after")) {
+        (Some(header), None) => Some(TotalPlace::Header(header)),
+        (None, Some(after)) => Some(TotalPlace::After(after)),
+        (None, None) => None,
+        _ => {
+            fields.fault("total", "is a header, and total_after a text behind the count: one of them, not both");
+            None
+        }
+    };
     Some(VendorCount {
+        total,
         limit: fields.required("limit"),
         place,
         after: fields.text("after").unwrap_or_default(),
@@ -376,24 +392,39 @@ fn reading(fields: &mut Fields) -> Reading {
         let mut fields = Fields::of(value, pointer, &["at", "is"], faults);
         Some((fields.required("at"), fields.required("is")))
     });
-    let message = fields.text("message");
-    if message.as_deref().is_some_and(|text| !is_pointer(text)) {
-        fields.fault("message", "must be a json pointer");
-    }
+    let is_element = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+    let element = "the name of an xml element, without a prefix";
     Reading {
         every: fields.flag("every", false),
         good,
         good_where: fields.texts("good_where", "a json pointer", is_pointer),
         codes: fields.texts("codes", "a json pointer", is_pointer),
-        message,
+        message: fields.texts("message", "a json pointer", is_pointer),
+        wait: fields.texts("wait", "a json pointer", is_pointer),
+        xml_codes: fields.texts("xml_codes", element, is_element),
+        xml_message: fields.texts("xml_message", element, is_element),
+        words: Vec::new(),
         counts: Vec::new(),
     }
 }
 
+/// Every field of a rule.
+const RULE: [&str; 11] = [
+    "status",
+    "codes",
+    "message",
+    "text",
+    "header",
+    "value",
+    "json",
+    "means",
+    "executed",
+    "retry_after_seconds",
+    "note",
+];
+
 fn rule(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
-    let known =
-        ["status", "codes", "message", "header", "value", "json", "means", "executed", "retry_after_seconds", "note"];
-    let mut fields = Fields::of(value, pointer, &known, faults);
+    let mut fields = Fields::of(value, pointer, &RULE, faults);
     fields.text("note");
     let means = fields.word("means", &MEANINGS);
     if !fields.has("means") {
@@ -406,6 +437,11 @@ fn rule(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
         status: fields.list("status", status),
         codes: fields.texts("codes", "a string that is not empty", |text| !text.is_empty()),
         message: fields.texts("message", "a string that is not empty", |text| !text.is_empty()),
+        text: fields
+            .texts("text", "a string that is not empty", |text| !text.is_empty())
+            .into_iter()
+            .map(|text| text.to_ascii_lowercase())
+            .collect(),
         header: header_read(&mut fields, "header").map(|name| (name, value)),
         json: fields.has("json").then(|| fields.flag("json", true)),
         executed: fields.word("executed", &executed),

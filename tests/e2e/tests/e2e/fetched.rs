@@ -19,6 +19,7 @@ tests![
     a_wrong_secret_is_told_and_does_not_hammer_the_vendor,
     a_token_endpoint_that_fails_is_a_clear_error_and_nothing_is_counted,
     a_caller_that_goes_while_it_fetches_leaves_the_token_to_the_others,
+    a_first_refusal_of_the_token_endpoint_is_waited_through_and_a_lasting_one_is_told,
 ];
 
 /// A vendor that takes one secret, and a connection whose token is bought with it.
@@ -271,7 +272,9 @@ async fn a_token_endpoint_that_fails_is_a_clear_error_and_nothing_is_counted(wor
     ];
     let mut all = tokio::task::JoinSet::new();
     for (fault, words, retry) in faults {
-        let rule = FaultRule::first(1, fault.clone()).on("/identity/oauth/token");
+        // The first refusal is not believed.
+        let times = if words == "404" { 2 } else { 1 };
+        let rule = FaultRule::first(times, fault.clone()).on("/identity/oauth/token");
         let client = client(world, Spec::new("marketo").fault(rule), &json!({"timeout_seconds": 2})).await;
         all.spawn(async move {
             let answer = client.tenant.get(&client.key, "/anything").await;
@@ -289,6 +292,44 @@ async fn a_token_endpoint_that_fails_is_a_clear_error_and_nothing_is_counted(wor
         });
     }
     all.join_all().await;
+}
+
+/// What a token endpoint says with status 400, as it goes over the wire.
+fn no(error: &str, description: &str) -> Fault {
+    let body = json!({"error": error, "error_description": description}).to_string();
+    let length = body.len();
+    let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json";
+    Fault::Raw { text: format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}") }
+}
+
+async fn a_first_refusal_of_the_token_endpoint_is_waited_through_and_a_lasting_one_is_told(world: &World) {
+    let path = "/services/oauth2/token";
+    for (error, description) in
+        [("invalid_grant", "expired authorization code"), ("unknown_error", "retry your request")]
+    {
+        let rule = FaultRule::first(1, no(error, description)).on(path);
+        let client = client(world, Spec::new("salesforce").fault(rule), &json!({})).await;
+        let ask = Ask::get("/v/c/anything").key(&client.key).wait(10);
+        for answer in load::at_once(client.tenant.to(), vec![ask; 20]).await {
+            answer.is_vendors(200);
+        }
+    }
+    let rule = FaultRule::first(1, no("invalid_grant", "expired")).on(path);
+    let hurried = client(world, Spec::new("salesforce").fault(rule), &json!({})).await;
+    let answer = hurried.tenant.get_now(&hurried.key, "/anything").await;
+    answer.is_problem(502, "vendor-unreachable");
+    assert!(!answer.text().contains("anew"), "{}", answer.text());
+    let rule = FaultRule::always(no("invalid_grant", "expired")).on(path);
+    let dead = client(world, Spec::new("salesforce").fault(rule), &json!({})).await;
+    let ask = Ask::get("/v/c/anything").key(&dead.key).wait(10);
+    for _ in 0..2 {
+        for answer in load::at_once(dead.tenant.to(), vec![ask.clone(); 20]).await {
+            answer.is_problem(502, "vendor-unreachable");
+            assert!(answer.text().contains("authorise anew"), "{}", answer.text());
+            assert!(answer.took < Duration::from_secs(4), "{:?}", answer.took);
+        }
+    }
+    assert!(dead.vendor.calls().0.len() <= 3, "{} exchanges", dead.vendor.calls().0.len());
 }
 
 async fn a_caller_that_goes_while_it_fetches_leaves_the_token_to_the_others(world: &World) {

@@ -35,6 +35,7 @@ mod jobs_kept;
 mod keys;
 mod leaks;
 mod limits;
+mod meanings;
 mod methods;
 mod misplaced;
 mod observe;
@@ -113,6 +114,7 @@ fn tests() -> Vec<Test> {
         fair::tests(),
         edits::tests(),
         fetched::tests(),
+        meanings::tests(),
         aprimo::tests(),
         gone::tests(),
         pause::tests(),
