@@ -134,7 +134,7 @@ fn echo(seen: &Seen, token: &str) -> Vec<u8> {
         )
         .into_bytes();
     }
-    let status = target.split('/').find_map(|part| part.parse::<u16>().ok()).unwrap_or(200);
+    let status = target.split(['/', '?']).find_map(|part| part.parse::<u16>().ok()).unwrap_or(200);
     let credentials = ["authorization", "x-api-key", "cookie", "x-vendor-token"];
     let mut values: Vec<String> = credentials.iter().filter_map(|name| seen.header(name)).collect();
     values.push(target.clone());
