@@ -52,8 +52,8 @@ pub async fn explain(here: &Installation, keys: &Keys, incoming: &Incoming, refu
 /// The tenant that a key speaks of which is of the right form, and signed by no master that is listed.
 fn claimed(keys: &Keys, incoming: &Incoming) -> Option<String> {
     let headers = incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let query = incoming.url.split_once('?').map_or("", |(_, query)| query);
-    let found = key::find(headers, query)?;
+    let (path, query) = incoming.url.split_once('?').unwrap_or((&incoming.url, ""));
+    let found = key::search(&keys.master, headers, path, query).caller?;
     match key::open(&keys.master, &found.key, 0) {
         Err(KeyFault::Forged) => key::claimed_tenant(&found.key),
         _ => None,

@@ -53,12 +53,12 @@ use web_sys::Request;
 pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promise, JsValue> {
     let incoming = Rc::new(Incoming::read(&request)?);
     if let Err(refusal) = incoming.check_headers() {
-        let response = Reply::from(refusal).into_response(incoming.origin()).map(JsValue::from);
+        let response = Reply::from(refusal).into_response(&incoming).map(JsValue::from);
         return Ok(platform::promise(async { response }));
     }
     let here = Installation::of(env);
     if let Some(reply) = in_clear(&request, &here, &incoming) {
-        return Ok(platform::promise(async move { reply.into_response(incoming.origin()).map(JsValue::from) }));
+        return Ok(platform::promise(async move { reply.into_response(&incoming).map(JsValue::from) }));
     }
     // What most requests are has one future to its end, and none to wait for that.
     if let Some(keys) = throttled(&here, &incoming) {

@@ -38,12 +38,12 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
         return Ok(JsValue::NULL);
     }
     if let BodyLength::Bytes(length) = admit.body {
-        if length > KEPT_BYTES || is_sent_as_it_came(call) {
+        if length > KEPT_BYTES || !may_be_repeated(call, admit) {
             return Ok(JsValue::TRUE);
         }
         return whole(call, KEPT_BYTES).await;
     }
-    if !sends_kept_bodies(&admit.method) {
+    if !sends_kept_bodies(&call.incoming.method) {
         return measured(call, admit).await;
     }
     let route = describe(call, admit).await?;
@@ -96,7 +96,7 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
     let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
     let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let body = if body == JsValue::TRUE && fits && plain && sends_kept_bodies(&admit.method) {
+    let body = if body == JsValue::TRUE && fits && plain && sends_kept_bodies(&call.incoming.method) {
         whole(call, most).await?
     } else {
         body
@@ -128,7 +128,8 @@ pub async fn early(call: &Call) -> Result<Option<JsValue>, Stop> {
     if !sends_kept_bodies(&call.incoming.method) {
         return Ok(Some(JsValue::TRUE));
     }
-    kept(call).await.map(Some)
+    let body = platform::read_first(&call.request, KEPT_BYTES as f64, f64::INFINITY).await.map_err(|_| broken_off())?;
+    Ok(Some(body))
 }
 
 /// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is looked into.
@@ -148,9 +149,10 @@ pub async fn bytes(call: &Call, body: &JsValue) -> Result<Option<Vec<u8>>, Stop>
 }
 
 /// Whether the call may be sent twice. While the route is not known it may.
-fn may_be_repeated(admit: &Admit) -> bool {
+fn may_be_repeated(call: &Call, admit: &Admit) -> bool {
     let route = known::route(&admit.claims.tenant, &admit.connection);
-    sends_kept_bodies(&admit.method) && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
+    sends_kept_bodies(&call.incoming.method)
+        && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
 }
 
 /// The body, or null if it is longer than `most` bytes.
