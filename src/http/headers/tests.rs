@@ -341,7 +341,14 @@ fn sixteen_thousand_headers_all_named_in_connection_take_hardly_more_than_twice_
         headers
     };
     let (placed, prefer) = (Placed::default(), Prefer::default());
-    let sending = Sending { passthrough: false, placed: &placed, prefer: &prefer, accept_encoding: None };
+    let sending = Sending {
+        passthrough: false,
+        placed: &placed,
+        also: &[],
+        taken: &Taken::default(),
+        prefer: &prefer,
+        accept_encoding: None,
+    };
     grows_as_sorting_does("sent", |n| assert!(outgoing(&many(n), &sending).is_empty()));
-    grows_as_sorting_does("returned", |n| drop(returned(&many(n), &call())));
+    grows_as_sorting_does("returned", |n| drop(returned(&many(n), &call(&mask_of("hush-hush")))));
 }
