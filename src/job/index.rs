@@ -367,7 +367,11 @@ impl Index {
             let stands = |Reverse((since, id)): &Reverse<(i64, u128)>| {
                 self.get(*id).is_some_and(|entry| entry.since == *since && !entry.begun)
             };
-            self.fresh = fresh.into_iter().filter(stands).collect();
+            let mut fresh: Vec<_> = fresh.into_iter().filter(stands).collect();
+            // One that has come back unsent more than once is there as often.
+            fresh.sort_unstable();
+            fresh.dedup();
+            self.fresh = fresh.into();
         }
         self.fresh.push(Reverse((since, id)));
     }
