@@ -163,7 +163,7 @@ fn zlib_header(bytes: &[u8]) -> Header {
 
 /// Whether a stream of zlib's begins so (RFC 1950, section 2.2).
 fn is_zlib(first: u8, second: u8) -> bool {
-    first & 0x0F == 8 && u16::from_be_bytes([first, second]) % 31 == 0
+    first & 0x0F == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }
 
 #[cfg(test)]
