@@ -118,10 +118,11 @@ async fn a_soap_fault_that_refuses_a_call_as_one_too_many_is_a_throttle_and_goes
     assert_eq!(vendor.calls().0.len(), 1, "it is not asked in vain");
 }
 
-async fn job(tenant: &Tenant, key: &str, ask: Ask) -> String {
+async fn kept(tenant: &Tenant, ask: Ask) -> String {
     let kept = tenant.send(&ask.with("Prefer", "respond-async")).await;
     assert_eq!(kept.status, 202, "{}", kept.text());
-    kept.header("location").unwrap().to_owned()
+    let (_, id) = kept.header("location").and_then(|location| location.rsplit_once("/jobs/")).expect("a Location");
+    format!("/jobs/{id}")
 }
 
 /// The job, once it is as wanted; at most after 30 s.
@@ -143,7 +144,7 @@ async fn a_job_refused_by_a_soap_fault_is_made_again(world: &World) {
     let vendor = vendor(vec![FaultRule::first(1, fault)]);
     let tenant = world.tenant("soap-job");
     let key = tenant.simple("salesforce", &vendor.url(), &json!({})).await;
-    let location = job(&tenant, &key, soap(&key)).await;
+    let location = kept(&tenant, soap(&key)).await;
     let ended = until_job(&tenant, &key, &location, |job| matches!(job["state"].as_str(), Some("done" | "dead"))).await;
     assert_eq!(ended["state"], "done", "{ended}");
     assert_eq!(ended["attempts"][0]["error"], "REQUEST_LIMIT_EXCEEDED", "{ended}");
@@ -241,7 +242,7 @@ async fn a_job_whose_route_is_refused_each_time_says_that_it_was_refused(world: 
     let tenant = world.tenant("edge-job");
     let key = tenant.simple("mailchimp", &vendor.url(), &json!({})).await;
     let ask = Ask::new("PUT", "/v/c/3.0/campaigns/42694e9e57/content").body("{}").key(&key);
-    let location = job(&tenant, &key, ask).await;
+    let location = kept(&tenant, ask).await;
     let mut others = Patient::default();
     let ended = loop {
         others.send(&tenant, Ask::get("/v/c/3.0/lists").key(&key));
