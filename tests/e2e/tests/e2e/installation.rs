@@ -19,7 +19,8 @@ fn other_master() -> String {
 
 async fn a_rotated_master_key_seals_all_anew_so_that_the_older_one_may_be_dropped(_: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
-    let token = secrets::invent("vendor-token");
+    // The mock vendor's answers to jobs, which are stored, have it in them: so it is not looked for there.
+    let token = "a-token-that-the-vendor-echoes";
     let instance = Start::fresh("resealed").run();
     let tenant = Tenant::new(&instance, "resealed");
     let policy = |calls: u64| {
@@ -145,8 +146,15 @@ async fn an_admin_token_may_have_a_name_and_must_be_long(_: &World) {
     let made = Ask::new("PUT", "/admin/tenants/named").with("Authorization", &format!("Bearer {ann}"));
     let made = made.body(r#"{"apps":{"app":{}}}"#).send(instance.address()).await;
     assert_eq!(made.status, 201, "{}", made.text());
-    let log = instance.printed();
-    assert!(log.contains("\"by\":\"ann\"") && log.contains("policy.put"), "the log says who: {log}");
+    // workerd's log comes on a pipe.
+    let said = || instance.printed().contains("\"by\":\"ann\"") && instance.printed().contains("policy.put");
+    for _ in 0..100 {
+        if said() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the log does not say who: {}", instance.printed());
 }
 
 async fn who_guesses_tokens_is_not_heard_for_a_while_and_locks_nobody_else_out(_: &World) {
