@@ -14,8 +14,6 @@ import { installTools, WORKER_BUILD } from './tools.mjs';
 
 /** Leaves source paths and Debug forms out of the Wasm. */
 const SMALL = 'scripts/lib/rustc-small.sh';
-/** AES and SHA-2 in their short forms: they see a few hundred bytes a call. Here, since Cargo sees when these flags change. */
-const SHORT_FORMS = '--cfg aes_backend_soft="compact" --cfg sha2_backend_soft="compact"';
 /**
  * Smaller Wasm, where this nightly Rust knows how: not promised to stay. The older form of catching (`-wasm-use-legacy-eh`) would be 3 kB
  * less, but makes wasm-bindgen put a JavaScript function around each import that makes another: 0.05 ms a call.
@@ -92,7 +90,7 @@ export async function workerBuild(rust, tools, { crate = WORKER, folder, feature
     env.SLUICE_RUSTC_FLAGS = (await known(rust, SMALLER_NIGHTLY)).join(' ');
     // Cargo does not see what the wrapper adds; it sees this.
     const mark = `--cfg wrapper="${hashOf([SMALL], env.SLUICE_RUSTC_FLAGS).slice(0, 8)}"`;
-    env.RUSTFLAGS = [rust.env.RUSTFLAGS, SHORT_FORMS, mark, ...(await known(rust, SMALLER))].filter(Boolean).join(' ');
+    env.RUSTFLAGS = [rust.env.RUSTFLAGS, mark, ...(await known(rust, SMALLER))].filter(Boolean).join(' ');
   }
   await must(tools.workerBuild, args, { cwd: inRoot(crate), env });
 }
