@@ -90,7 +90,7 @@ pub(super) fn bars_job(desk: &Desk, record: &Record, path: &str) -> Option<&'sta
     let app = desk.policy.as_ref().and_then(|policy| policy.apps.get(&record.app));
     match app.filter(|app| app.may_use(&record.connection)) {
         None => Some("app"),
-        Some(app) if !app.routes.allow(&record.method, path) => Some("route"),
+        Some(app) if methods::each(&record.method).any(|method| !app.routes.allow(method, path)) => Some("route"),
         Some(_) => None,
     }
 }
