@@ -79,7 +79,10 @@ fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Opti
     {
         return None;
     }
-    let is_public = js_sys::Reflect::get(request, &JsValue::from_str("cf")).is_ok_and(|cf| cf.is_object());
+    // Without an edge there is no data centre, though there may be an object.
+    let of = |from: &JsValue, name: &str| js_sys::Reflect::get(from, &JsValue::from_str(name)).unwrap_or_default();
+    let cf = of(request, "cf");
+    let is_public = cf.is_object() && of(&cf, "colo").is_string();
     if !is_public {
         return None;
     }
