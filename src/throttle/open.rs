@@ -1,6 +1,7 @@
 //! What the statistics ask of a throttle: which permits are in flight, and of which nothing will be heard any more.
 
 use super::PermitId;
+use super::daily::{is_unknown, known};
 use super::meter::{Gauge, Stands};
 use super::rule::Kind;
 use super::state::Throttle;
@@ -22,7 +23,8 @@ impl Throttle {
         &self.plan.day
     }
 
-    /// The first daily limit: used, limit, and when the day is surely over (Unix milliseconds). Of one that is counted by app, the app that has used most.
+    /// The first daily limit: used, limit, and when the day is surely over (Unix milliseconds). Of one that is
+    /// counted by app, the app that has used most; all of it where not all is known of its count.
     pub fn daily_used(&mut self) -> Option<(u64, u64, i64)> {
         let time = self.clock.last();
         let at = self.plan.limits.iter().position(|limit| matches!(limit.kind, Kind::Daily { .. }))?;
@@ -32,7 +34,8 @@ impl Throttle {
             Gauge::Daily { calendar, .. } => self.calendars.get(*calendar).map_or(i64::MAX, |days| days.over()),
             _ => i64::MAX,
         };
-        Some((self.used(meter, time), self.capacity(meter), over))
+        let (used, limit) = (self.used(meter, time), self.capacity(meter));
+        Some((if is_unknown(used) { known(used).max(limit) } else { used }, limit, over))
     }
 
     /// Something was counted on a lane: its app may be the one that has used most of a day by app.

@@ -1,6 +1,6 @@
 //! The vendor's own count: the day rises to it, never falls by it, and counts nothing twice.
 
-use crate::rig::{Rig, Tz, call, daily, limit, plan, slots, zone};
+use crate::rig::{NOON, Rig, Tz, call, daily, limit, plan, slots, window, zone};
 use proptest::prelude::*;
 use sluice::refusal::Reason;
 use sluice::throttle::{Counted, Kind, Limit, Now, Outcome, PermitId, SKEW_MS, Throttle};
@@ -340,4 +340,20 @@ fn a_call_that_may_not_wait_asks_as_before() {
     call_told(&mut rig, 10);
     let refused = rig.admit(call("a"));
     assert!(matches!(refused, sluice::throttle::Admission::Refused(refused) if refused.reason == Reason::DailyQuota));
+}
+
+#[test]
+fn the_day_that_alerts_look_at_is_that_of_the_first_daily_limit_and_of_the_app_that_has_used_most() {
+    let day = |rig: &mut Rig| rig.throttle.daily_used();
+    // Midnight, and the second that clocks may differ by.
+    let over = NOON + 43_200_000 + 1_000;
+    let mut rig =
+        Rig::new(plan(vec![window(9, 20), daily(50, zone("Etc/UTC")), limit("e", daily(7, zone("Etc/UTC")).kind)]));
+    assert_eq!(day(&mut rig), Some((0, 50, over)));
+    ["a", "b"].map(|app| rig.call(app).unwrap());
+    assert_eq!(day(&mut rig), Some((2, 50, over)));
+    let mut rig = Rig::new(plan(vec![Limit { per_app: true, ..daily(50, zone("Etc/UTC")) }]));
+    ["a", "b", "b"].map(|app| rig.call(app).unwrap());
+    assert_eq!(day(&mut rig), Some((2, 50, over)));
+    assert_eq!(day(&mut Rig::new(plan(vec![window(9, 20)]))), None);
 }

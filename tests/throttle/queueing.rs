@@ -227,3 +227,18 @@ fn the_queue_tells_the_longest_wait_whoever_leaves_and_however_urgent_they_are()
     assert_eq!(longest, [3_500, 3_500, 2_000, 500]);
     assert_eq!(rig.throttle.queue().oldest_wait_ms, 0);
 }
+
+#[test]
+fn a_refused_call_comes_after_those_that_wait_for_the_same_limit_and_not_after_others() {
+    let patient = |limits| Plan { queue: QueueRule { size: 9, max_wait_ms: 100_000 }, ..plan(limits) };
+    let told = |rig: &mut Rig, app: &str| rig.try_now(app).unwrap_err().retry_after_seconds;
+    let mut rig = Rig::new(patient(vec![window(1, 20)]));
+    rig.call("a").unwrap();
+    rig.wait("a");
+    assert_eq!(told(&mut rig, "b"), 41, "one call goes at 20 s, the next at 40");
+    // One window for each app.
+    let mut rig = Rig::new(patient(vec![Limit { per_app: true, ..window(1, 20) }]));
+    ["a", "b"].map(|app| rig.call(app).unwrap());
+    rig.wait("a");
+    assert_eq!((told(&mut rig, "a"), told(&mut rig, "b")), (41, 21));
+}

@@ -67,6 +67,7 @@ fn a_limit_of_whose_past_not_all_is_known_stays_full_for_its_window_or_day_howev
     assert_eq!(rig.used(), [5, 5]);
     rig.edit(other(50));
     assert_eq!(rig.used(), [50, 50]);
+    assert_eq!(rig.throttle.daily_used().map(|(used, limit, _)| (used, limit)), Some((50, 50)));
     assert_eq!(rig.try_now("a").unwrap_err().violated, ["w", "d"]);
     rig.go_to(NOON + 200_000);
     assert_eq!((rig.used()[0], rig.try_now("a").unwrap_err().violated), (0, vec!["d".to_owned()]));
