@@ -173,7 +173,9 @@ mod tests {
     fn a_rate_too_small_to_grow_by_its_part_grows_by_the_least_there_is() {
         let rule = AdaptiveRule { min_ppm: 5, successes: 1, ..RULE };
         let mut state = Adaptive::new(&rule);
-        (0..40).for_each(|time| drop(state.throttle(&rule, time, time, None, 0)));
+        for time in 0..40 {
+            state.throttle(&rule, time, time, None, 0);
+        }
         assert_eq!(state.factor(), 5);
         state.succeed(&rule, 100);
         assert_eq!(state.factor(), 6);

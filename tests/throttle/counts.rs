@@ -350,10 +350,10 @@ fn the_day_that_alerts_look_at_is_that_of_the_first_daily_limit_and_of_the_app_t
     let mut rig =
         Rig::new(plan(vec![window(9, 20), daily(50, zone("Etc/UTC")), limit("e", daily(7, zone("Etc/UTC")).kind)]));
     assert_eq!(day(&mut rig), Some((0, 50, over)));
-    ["a", "b"].map(|app| rig.call(app).unwrap());
+    ["a", "b"].into_iter().for_each(|app| rig.call(app).unwrap());
     assert_eq!(day(&mut rig), Some((2, 50, over)));
     let mut rig = Rig::new(plan(vec![Limit { per_app: true, ..daily(50, zone("Etc/UTC")) }]));
-    ["a", "b", "b"].map(|app| rig.call(app).unwrap());
+    ["a", "b", "b"].into_iter().for_each(|app| rig.call(app).unwrap());
     assert_eq!(day(&mut rig), Some((2, 50, over)));
     assert_eq!(day(&mut Rig::new(plan(vec![window(9, 20)]))), None);
 }
