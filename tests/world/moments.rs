@@ -35,9 +35,12 @@ impl Moments {
         self.last = wall;
     }
 
-    /// The event that ends now has put another policy in force.
+    /// The event that ends now has put another policy in force. Of what was granted in its millisecond, if it is not the first event of that,
+    /// nobody knows under which.
     pub fn edited(&mut self, now: i64, version: Option<usize>) {
-        self.known.values_mut().filter(|moment| moment.at == now).for_each(|moment| moment.version = version);
+        if let Some(moment) = self.known.get_mut(&self.last) {
+            moment.version = version.filter(|_| moment.at == now);
+        }
     }
 
     pub fn at(&self, wall: i64) -> Option<Moment> {
@@ -55,9 +58,13 @@ fn a_grant_is_of_its_own_event_and_policy_however_many_events_and_edits_come_bef
     note(&mut moments, 1_900, 8, 0);
     (0..500).for_each(|n| note(&mut moments, 2_000 + n * 1_000, 9, 0));
     moments.edited(501_000, Some(1));
-    let seen = |wall| moments.at(wall).map(|moment| (moment.at, moment.order, moment.version));
-    assert_eq!(seen(1), Some((1_000, 7, Some(0))));
-    assert_eq!((seen(501), seen(502)), (Some((501_000, 9, Some(1))), None));
+    let seen = |moments: &Moments, wall| moments.at(wall).map(|moment| (moment.at, moment.order, moment.version));
+    assert_eq!(seen(&moments, 1), Some((1_000, 7, Some(0))));
+    assert_eq!((seen(&moments, 501), seen(&moments, 502)), (Some((501_000, 9, Some(1))), None));
+    note(&mut moments, 502_000, 10, 1);
+    note(&mut moments, 502_300, 11, 1);
+    moments.edited(502_300, Some(2));
+    assert_eq!(seen(&moments, 502), Some((502_000, 10, None)), "granted before the edit or by it");
 }
 
 #[test]
