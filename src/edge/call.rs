@@ -182,7 +182,7 @@ impl Call {
         }
         let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let search = key::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
-        // What is asked about, counted and logged.
+        // The object, the statistics and the log get the path without the keys that stand in it.
         let path = key::without(vendor.path, &search.path);
         let shown = VendorTarget { path: &path, ..vendor };
         let about = inspect::About { call: self, keys, vendor: &vendor, search: &search };

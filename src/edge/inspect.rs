@@ -51,7 +51,7 @@ impl About<'_> {
         Ok(self.bytes(bytes))
     }
 
-    /// The same of a whole body.
+    /// Looks into a body whose bytes are all at hand: undoes its `Content-Encoding`, and finds the keys in it.
     pub fn bytes(&self, bytes: Vec<u8>) -> Seen {
         let plain = inflated(self.call.incoming.header("content-encoding"), &bytes);
         let keys = seek(&self.keys.master, plain.as_deref().unwrap_or(&bytes));

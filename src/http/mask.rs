@@ -206,7 +206,7 @@ impl Needles {
         let mut spans = Vec::new();
         let mut at = 0;
         while let Some(byte) = text.get(at) {
-            // What is escaped may begin with any byte.
+            // An escape may stand for any byte, so a secret may begin there.
             let wanted = match byte {
                 b'%' | b'\\' => u64::MAX,
                 byte => self.by_first.get(usize::from(*byte)).copied().unwrap_or_default(),

@@ -16,7 +16,7 @@ const VIEWED: [&str; 3] = ["content-type", "content-length", "date"];
 pub enum Much {
     /// All of it.
     Whole,
-    /// Its body is left out.
+    /// All but the body of its answer is shown.
     NoBody,
     /// What a viewer may see: neither its body nor headers in which a secret may be.
     Viewed,

@@ -66,7 +66,7 @@ impl AdminTokens {
     /// Reads `ADMIN_TOKEN`: `[name:]secret`, or several such by commas.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Fails with what is wrong with the setting.
     pub fn parse(text: &str) -> Result<Self, AdminFault> {
         if text.trim().is_empty() {
             return Err(AdminFault::Missing);

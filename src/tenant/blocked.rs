@@ -29,7 +29,7 @@ struct Row {
 
 /// A call that was answered.
 pub(super) struct Sent<'a> {
-    /// Its method.
+    /// The method that the call was sent with.
     pub method: &'a str,
     /// Its path, with ids folded as statistics fold them.
     pub path: &'a str,

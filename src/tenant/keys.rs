@@ -46,7 +46,7 @@ impl NewKey {
     /// Reads the body of `POST …/keys`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Fails with a sentence that says what is wrong with the document.
     pub fn read(text: &str) -> Result<Self, String> {
         let body = json::read(text).map_err(|fault| fault.to_string())?;
         let (mut role, mut app, mut expires_in_seconds) = (None, None, None);

@@ -299,7 +299,7 @@ impl Line {
         mask(&self.counting, methods, &path)
     }
 
-    /// The same of a path that is at hand.
+    /// Tells which limits count a call whose path is at hand: bit i is limit i.
     pub(super) fn mask(&self, methods: &str, path: &str) -> u32 {
         mask(&self.counting, methods, path)
     }

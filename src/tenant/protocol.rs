@@ -67,7 +67,7 @@ pub struct OperateAsk {
     pub claims: Claims,
     /// The connection's name.
     pub connection: String,
-    /// What is ordered.
+    /// The order, and the app that it is for where it is for one alone.
     pub what: Operate,
 }
 

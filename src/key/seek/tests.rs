@@ -14,7 +14,7 @@ fn key(app: Option<&str>, expires: Option<u64>) -> String {
     Claims { tenant, id, role, app: app.map(str::to_owned), expires }.sign(&master(1)).unwrap()
 }
 
-/// What is found, as it stands in the text.
+/// Finds the keys of a text, and gives each as it is written there.
 fn found(text: &str) -> Vec<&str> {
     seek(&master(1), text.as_bytes()).iter().map(|stands| &text[stands.from..stands.to]).collect()
 }

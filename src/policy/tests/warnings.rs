@@ -1,6 +1,6 @@
 use super::*;
 
-/// What is warned of, by its pointers.
+/// Reads a policy of these connections, and gives the pointers of its warnings.
 fn warned(connections: Value) -> Vec<String> {
     let warnings = parse(&json!({"connections": connections})).unwrap_or_else(|faults| panic!("{faults:#?}")).1;
     warnings.into_iter().map(|warning| warning.pointer).collect()

@@ -290,7 +290,7 @@ enum Found {
 }
 
 impl Found {
-    /// Its id as it is written.
+    /// Writes the id as a job's address has it.
     fn text(&self) -> String {
         match *self {
             Self::Job(id) => id_text(id),
