@@ -22,7 +22,7 @@
 //! - [`refusal`]: every answer Sluice makes in the vendor's place.
 //! - [`job`]: calls that need not be waited for: kept, run, shown. Pure.
 //! - [`webhook`]: what Sluice itself says to the tenant, and how often it tries. Pure.
-//! - [`wire`]: the binary form of what is sent and stored. Pure.
+//! - [`codec`]: the binary form of what is sent and stored. Pure.
 //! - [`usage`]: who called how often, with what end. Pure.
 //! - `platform`: the few functions of JavaScript that the rest needs. Wasm only.
 //! - `edge`: the Worker: takes the call, asks the object, forwards, settles. Wasm only.
@@ -44,6 +44,7 @@
 )]
 
 pub mod civil;
+pub mod codec;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 pub mod gather;
@@ -68,4 +69,3 @@ pub mod throttle;
 pub mod usage;
 pub mod vendor;
 pub mod webhook;
-pub mod wire;

@@ -1,9 +1,9 @@
 //! Every answer that Sluice makes in the vendor's place, and why. One type; `vendor::dialect` is its one mapping to HTTP.
 
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
-/// The reason in `Sluice-Reason`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The reason in `Sluice-Reason`. Objects and Workers of two releases exchange its variants by their place here, so a new one goes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// A daily limit of the connection is spent.
     DailyQuota,
@@ -25,10 +25,6 @@ pub enum Reason {
     Request,
     /// 401: no key, or one that does not hold.
     Key,
-    /// 403: the request has crossed the network in clear.
-    Https,
-    /// 400: a key stands where the vendor would get it.
-    KeyMisplaced,
     /// 403: the key does not work from this page.
     Origin,
     /// 403: the app may not make this call.
@@ -63,17 +59,14 @@ pub enum Reason {
     VendorTimeout,
     /// 500: a fault of Sluice's own.
     Internal,
+    /// 403: the request has crossed the network in clear.
+    Https,
+    /// 400: a key stands where the vendor would get it.
+    KeyMisplaced,
 }
 
-wire!(enum Reason {
-    0 DailyQuota, 1 AppBudget, 2 Paused, 3 QueueFull, 4 Deadline, 5 Rate, 6 Concurrency, 7 Path, 8 Request,
-    9 Key, 10 Origin, 11 Route, 12 ConnectionForbidden, 13 ConnectionUnknown, 14 Role, 15 NotFound, 16 Method,
-    17 JobLive, 18 Payload, 19 Uri, 20 KeyReused, 21 Upgrade, 22 VendorUnreachable, 23 Unavailable, 24 Setup,
-    25 VendorTimeout, 26 Internal, 27 Https, 28 KeyMisplaced,
-});
-
 /// One refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Why.
     pub reason: Reason,
@@ -84,8 +77,6 @@ pub struct Refusal {
     /// The limits that refuse, by name.
     pub violated: Vec<String>,
 }
-
-wire!(struct Refusal { reason, detail, retry_after_seconds, violated });
 
 impl Refusal {
     /// A refusal that waiting does not cure.

@@ -4,18 +4,19 @@
 //! it is the first instant after the gap; where they are set back over it, it happens twice and the two instants bound
 //! it; where the vendor's zone is uncertain, the zones' instants bound it.
 
+use serde::{Deserialize, Serialize};
+
 mod date;
 mod day;
 mod zone;
 
-use crate::wire::wire;
 pub use date::{add_days, http_date, rfc3339, utc_date};
 
 /// Milliseconds of a UTC day.
 pub const DAY_MS: i64 = 86_400_000;
 
 /// A time of day in one zone, or in several where the vendor's own is uncertain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reset {
     /// Minutes after midnight, 0..1440.
     pub minute: u16,
@@ -23,18 +24,14 @@ pub struct Reset {
     pub zones: Vec<Zone>,
 }
 
-wire!(struct Reset { minute, zones });
-
 /// A time zone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Zone {
     /// IANA name.
     Iana(String),
     /// Seconds east of UTC.
     Fixed(i32),
 }
-
-wire!(enum Zone { 0 Iana(a), 1 Fixed(a) });
 
 /// What is asked of the platform: it knows the zones.
 pub trait Zones {
@@ -43,7 +40,7 @@ pub trait Zones {
 }
 
 /// One day between two resets. A reset is an interval: of the zones' instants, before any allowance for clocks. Unix time, milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Day {
     /// Its date, `YYYY-MM-DD`: the date on which it opens, in the (first) zone.
     pub date: String,
@@ -52,8 +49,6 @@ pub struct Day {
     /// Earliest and latest instant of the next reset.
     pub ends: (i64, i64),
 }
-
-wire!(struct Day { date, opens, ends });
 
 impl Day {
     /// The number of its date: days since 1970-01-01.

@@ -1,14 +1,16 @@
 //! What is stored of a job: a small record that changes, its request, and the vendor's answer, each in a table of its own,
 //! so that a job's state can be read without its bodies.
 //!
-//! Each begins with the version of its form; the rest is its [`wire`] form. What may be secret is sealed: path, request and answer. Rows
+//! Each begins with the version of its form; the rest is its [binary form](codec). What may be secret is sealed: path, request and answer. Rows
 //! of version 1, in which path, bodies and answers are in clear, are read as long as there are any.
 
 use super::Bytes;
 use super::sealed::{Path, Sealer, field};
+use crate::codec;
 use crate::json::Items;
 use crate::seal::{self, Place};
-use crate::wire::{self, Wire, wire};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The form of what is not sealed, and of rows of an earlier release.
 const VERSION: u8 = 1;
@@ -23,7 +25,7 @@ pub const MOST_HEAD: usize = 131_072;
 pub const MOST_ATTEMPTS: usize = 50;
 
 /// Where a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// It waits: for its time, or for admission.
     Queued,
@@ -34,8 +36,6 @@ pub enum State {
     /// It is a dead letter.
     Dead,
 }
-
-wire!(enum State { 0 Queued, 1 Running, 2 Done, 3 Dead });
 
 impl State {
     /// All, by their names.
@@ -49,7 +49,7 @@ impl State {
 }
 
 /// One attempt. Times are Unix ms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// When it was handed to a Worker.
     pub at: i64,
@@ -59,10 +59,8 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
-wire!(struct Attempt { at, status, error });
-
 /// A job as it stands. Times are Unix ms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Who has asked for it.
     pub app: String,
@@ -106,12 +104,8 @@ pub struct Record {
     pub answered: bool,
 }
 
-wire!(struct Record {
-    app, connection, method, path, urgency, created, since, updated, due, state, run, tries, token_refused, attempts,
-    error, key, fingerprint, callback, bytes, answered,
-});
-
 /// A record of version 1.
+#[derive(Serialize, Deserialize)]
 struct Before {
     app: String,
     connection: String,
@@ -133,11 +127,6 @@ struct Before {
     bytes: u32,
     answered: bool,
 }
-
-wire!(struct Before {
-    app, connection, method, path, urgency, created, updated, due, state, run, tries, token_refused, attempts,
-    error, key, fingerprint, callback, bytes, answered,
-});
 
 impl From<Before> for Record {
     fn from(before: Before) -> Self {
@@ -173,14 +162,14 @@ impl From<Before> for Record {
 impl Record {
     /// To be stored.
     pub fn to_row(&self) -> Vec<u8> {
-        wire::write(vec![SEALED], self)
+        codec::write(vec![SEALED], self)
     }
 
     /// From storage; none for a later release's.
     pub fn from_row(row: &[u8]) -> Option<Self> {
         match row.split_first()? {
-            (&VERSION, rest) => wire::read::<Before>(rest).map(Self::from),
-            (&SEALED, rest) => wire::read(rest),
+            (&VERSION, rest) => codec::read::<Before>(rest).map(Self::from),
+            (&SEALED, rest) => codec::read(rest),
             _ => None,
         }
     }
@@ -192,7 +181,7 @@ impl Record {
 }
 
 /// What a job asks of the vendor: what would go out, less the credential. Its `Debug` shows no header and no query.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Upper case.
     pub method: String,
@@ -206,8 +195,6 @@ pub struct Request {
     pub callback: Option<String>,
 }
 
-wire!(struct Request { method, url, headers, body, callback });
-
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Request").field("method", &self.method).field("body", &self.body).finish_non_exhaustive()
@@ -215,7 +202,7 @@ impl std::fmt::Debug for Request {
 }
 
 /// What the vendor answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The status.
     pub status: u16,
@@ -226,8 +213,6 @@ pub struct Answer {
     /// There was more of it.
     pub truncated: bool,
 }
-
-wire!(struct Answer { status, headers, body, truncated });
 
 impl Answer {
     /// What is kept of it and told of it: without the cookies that a passthrough connection lets a waiting caller have.
@@ -242,51 +227,39 @@ impl Answer {
 impl Answer {
     /// To be stored, sealed for its job; none if there is no key to seal with.
     pub fn to_row(&self, sealer: &Sealer<'_>, id: &str) -> Option<Vec<u8>> {
-        let sealed = sealer.seal(&field(id, "/answer"), &wire::write(Vec::new(), self))?;
+        let sealed = sealer.seal(&field(id, "/answer"), &codec::write(Vec::new(), self))?;
         Some([&[SEALED], sealed.as_slice()].concat())
     }
 
     /// From storage; none for what was sealed under a master key that is no longer listed, or is of a later release.
     pub fn from_row(row: &[u8], sealer: &Sealer<'_>, id: &str) -> Option<Self> {
         match row.split_first()? {
-            (&VERSION, rest) => wire::read(rest),
-            (&SEALED, sealed) => wire::read(&sealer.open(&field(id, "/answer"), sealed)?),
+            (&VERSION, rest) => codec::read(rest),
+            (&SEALED, sealed) => codec::read(&sealer.open(&field(id, "/answer"), sealed)?),
             _ => None,
         }
     }
 }
 
 /// A request as it is stored. In version 1 `head` is a text, the list of URL, headers and callback, and the body is in clear.
+#[derive(Serialize, Deserialize)]
 struct Stored<T> {
     method: String,
     head: T,
     body: Bytes,
 }
 
-impl<T: Wire> Wire for Stored<T> {
-    fn write(&self, to: &mut Vec<u8>) {
-        self.method.write(to);
-        self.head.write(to);
-        self.body.write(to);
-    }
-
-    fn read(from: &mut wire::Reader<'_>) -> Self {
-        Self { method: Wire::read(from), head: Wire::read(from), body: Wire::read(from) }
-    }
-}
-
 /// What of a request is sealed apart from its body, so that a callback's address is read without the body.
+#[derive(Serialize, Deserialize)]
 struct Head {
     url: String,
     headers: Vec<(String, String)>,
     callback: Option<String>,
 }
 
-wire!(struct Head { url, headers, callback });
-
 impl Head {
     fn open(sealed: &Bytes, sealer: &Sealer<'_>, id: &str) -> Option<Self> {
-        wire::read(&sealer.open(&field(id, "/head"), &sealed.0)?)
+        codec::read(&sealer.open(&field(id, "/head"), &sealed.0)?)
     }
 }
 
@@ -294,13 +267,13 @@ impl Request {
     /// To be stored; none if URL and headers have more than [`MOST_HEAD`] bytes.
     pub fn to_row(&self, sealer: &Sealer<'_>, id: &str) -> Option<Vec<u8>> {
         let head = Head { url: self.url.clone(), headers: self.headers.clone(), callback: self.callback.clone() };
-        let head = Some(wire::write(Vec::new(), &head)).filter(|head| head.len() <= MOST_HEAD)?;
+        let head = Some(codec::write(Vec::new(), &head)).filter(|head| head.len() <= MOST_HEAD)?;
         let body = match self.body.0.as_slice() {
             [] => Vec::new(),
             body => sealer.seal(&field(id, "/body"), body)?,
         };
         let head = Bytes(sealer.seal(&field(id, "/head"), &head)?);
-        Some(wire::write(vec![SEALED], &Stored { method: self.method.clone(), head, body: Bytes(body) }))
+        Some(codec::write(vec![SEALED], &Stored { method: self.method.clone(), head, body: Bytes(body) }))
     }
 
     /// From storage; none for what was sealed under a master key that is no longer listed, or is of a later release.
@@ -308,7 +281,7 @@ impl Request {
         match row.split_first()? {
             (&VERSION, rest) => Self::from_before(rest, sealer, id),
             (&SEALED, rest) => {
-                let Stored { method, head, body } = wire::read::<Stored<Bytes>>(rest)?;
+                let Stored { method, head, body } = codec::read::<Stored<Bytes>>(rest)?;
                 let Head { url, headers, callback } = Head::open(&head, sealer, id)?;
                 let body = match body.0.as_slice() {
                     [] => Vec::new(),
@@ -323,13 +296,13 @@ impl Request {
     /// Where the outcome of a stored request is sent, if anywhere.
     pub fn callback_of(row: &[u8], sealer: &Sealer<'_>, id: &str) -> Option<String> {
         match row.split_first()? {
-            (&SEALED, rest) => Head::open(&wire::read::<Stored<Bytes>>(rest)?.head, sealer, id)?.callback,
+            (&SEALED, rest) => Head::open(&codec::read::<Stored<Bytes>>(rest)?.head, sealer, id)?.callback,
             _ => Self::from_row(row, sealer, id)?.callback,
         }
     }
 
     fn from_before(rest: &[u8], sealer: &Sealer<'_>, id: &str) -> Option<Self> {
-        let Stored { method, head, body } = wire::read::<Stored<String>>(rest)?;
+        let Stored { method, head, body } = codec::read::<Stored<String>>(rest)?;
         let head = seal::open(sealer.master, &Place { tenant: sealer.tenant, field: &field(id, "") }, &head).ok()?;
         let mut items = Items::of(&head)?;
         let (url, headers) = (items.text()?, items.pairs()?);
@@ -338,14 +311,14 @@ impl Request {
 }
 
 /// To be stored.
-pub fn to_row(value: &impl Wire) -> Vec<u8> {
-    wire::write(vec![VERSION], value)
+pub fn to_row(value: &impl Serialize) -> Vec<u8> {
+    codec::write(vec![VERSION], value)
 }
 
 /// From storage; none for another release's.
-pub fn from_row<T: Wire>(row: &[u8]) -> Option<T> {
+pub fn from_row<T: DeserializeOwned>(row: &[u8]) -> Option<T> {
     let (version, rest) = row.split_first()?;
-    if *version == VERSION { wire::read(rest) } else { None }
+    if *version == VERSION { codec::read(rest) } else { None }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::Bytes;
 use crate::key::Master;
 use crate::seal::{self, NONCE_BYTES, Place};
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// Seals and opens what is stored of one tenant.
 #[derive(Clone, Copy)]
@@ -36,15 +36,13 @@ pub(super) fn field(id: &str, part: &str) -> String {
 }
 
 /// The vendor's path of a job, without the query, as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Path {
     /// As it is: in rows that an earlier release has written.
     Clear(String),
     /// Sealed for its job.
     Sealed(Bytes),
 }
-
-wire!(enum Path { 0 Clear(a), 1 Sealed(a) });
 
 impl Path {
     /// A path, sealed for that job; none if there is no key to seal with.

@@ -1,5 +1,7 @@
 //! A tenant's keys: what they say, and the MAC that lets the edge believe it before any object is woken.
 
+use serde::{Deserialize, Serialize};
+
 mod admin;
 mod claims;
 mod errand;
@@ -8,7 +10,6 @@ mod guesses;
 mod master;
 mod seek;
 
-use crate::wire::wire;
 pub use admin::{AdminFault, AdminTokens};
 pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, claimed_tenant, open};
 pub use errand::{is_stamp, is_stamped, stamp};
@@ -19,7 +20,7 @@ pub(crate) use master::{SEAL_ID_BYTES, hmac};
 pub use seek::{Stands, seek, without};
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Make calls.
     App,
@@ -28,8 +29,6 @@ pub enum Role {
     /// See bodies too, replay, delete.
     Operator,
 }
-
-wire!(enum Role { 0 App, 1 Viewer, 2 Operator });
 
 impl Role {
     const NAMES: [(&'static str, Self); 3] =
@@ -47,7 +46,7 @@ impl Role {
 }
 
 /// What a key says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The tenant's name.
     pub tenant: String,
@@ -60,8 +59,6 @@ pub struct Claims {
     /// Unix time, seconds.
     pub expires: Option<u64>,
 }
-
-wire!(struct Claims { tenant, id, role, app, expires });
 
 /// Most characters in the name of a tenant, an app or a connection.
 pub const MAX_NAME_BYTES: usize = 63;

@@ -5,13 +5,13 @@ use super::read::{At, one_of};
 use crate::json;
 use crate::json::Value;
 use crate::vendor::profile::names;
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// What stands for a stored secret, in what Sluice shows and in what it is sent back.
 pub const MASK: &str = "***";
 
 /// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Credential {
     /// The caller's own headers go through untouched.
     Passthrough,
@@ -77,13 +77,6 @@ pub enum Credential {
         scope: Option<String>,
     },
 }
-
-wire!(enum Credential {
-    0 Passthrough, 1 Bearer { token }, 2 Basic { username, password }, 3 Header { name, value },
-    4 Query { name, value }, 5 ClientCredentials { client_id, client_secret, token_url, scope },
-    6 RefreshToken { client_id, client_secret, refresh_token, token_url },
-    7 JwtBearer { issuer, private_key, audience, subject, scope },
-});
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,8 +6,9 @@
 //! is answered as it was, and what is given back refers to the turn before.
 
 use crate::civil::{Day, Reset};
+use crate::codec;
 use crate::throttle::{Calendar, Daily, Now, Turn};
-use crate::wire::{self, wire};
+use serde::{Deserialize, Serialize};
 
 /// A loan is to be spent within this of asking, milliseconds.
 pub const SPEND_MS: i64 = 2_000;
@@ -27,7 +28,7 @@ const LATE_MS: i64 = 10_000;
 const LONGEST_MS: i64 = 3_700_000;
 
 /// What a connection asks of its pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Borrow {
     /// Who: tenant, connection and limit.
     pub who: String,
@@ -51,10 +52,8 @@ pub struct Borrow {
     pub life_ms: i64,
 }
 
-wire!(struct Borrow { who, epoch, turn, want, unused, owes, amount, reset, vendor, life_ms });
-
 /// What the pool answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lent {
     /// Permits; 0 where none are left, or none were asked for.
     pub n: u32,
@@ -66,9 +65,7 @@ pub struct Lent {
     pub dry_until: i64,
 }
 
-wire!(struct Lent { n, spend_ms, used, dry_until });
-
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Borrower {
     who: String,
     amount: u64,
@@ -82,9 +79,7 @@ struct Borrower {
     opens: i64,
 }
 
-wire!(struct Borrower { who, amount, epoch, turn, lent, at, until, opens });
-
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Row {
     reset: Reset,
     day: Day,
@@ -93,8 +88,6 @@ struct Row {
     recent: Vec<(i64, u64)>,
     borrowers: Vec<Borrower>,
 }
-
-wire!(struct Row { reset, day, used, before, recent, borrowers });
 
 const VERSION: u8 = 1;
 
@@ -120,7 +113,7 @@ impl Pool {
     /// If the row is not one that this version writes.
     pub fn load(row: &[u8]) -> Result<Self, String> {
         let body = row.strip_prefix(&[VERSION]).ok_or("the pool's row is of another version than this build reads")?;
-        let row: Row = wire::read(body).ok_or("the pool's row does not parse")?;
+        let row: Row = codec::read(body).ok_or("the pool's row does not parse")?;
         let count = Daily { used: row.used, before: row.before };
         Ok(Self { days: Calendar::resume(row.reset, row.day), count, recent: row.recent, borrowers: row.borrowers })
     }
@@ -135,7 +128,7 @@ impl Pool {
             recent: self.recent.clone(),
             borrowers: self.borrowers.clone(),
         };
-        wire::write(vec![VERSION], &row)
+        codec::write(vec![VERSION], &row)
     }
 
     /// A connection asks, and gives back.

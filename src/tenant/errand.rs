@@ -7,7 +7,7 @@
 use super::protocol::{Bearer, Fetch, Route};
 use crate::job::Request;
 use crate::throttle::PermitId;
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// The header that carries an errand's stamp ([`crate::key::stamp`]).
 pub const STAMP: &str = "sluice-errand";
@@ -23,6 +23,7 @@ pub const MOST_AT_ONCE: u32 = 6;
 pub const FRESH_MS: i64 = 1_000;
 
 /// What a Worker is asked to do.
+#[derive(Serialize, Deserialize)]
 pub enum Errand {
     /// Make a job's call.
     Run(Box<Run>),
@@ -32,9 +33,8 @@ pub enum Errand {
     Deliver(Box<Delivery>),
 }
 
-wire!(enum Errand { 0 Run(a), 1 Fetch(a), 2 Deliver(a) });
-
 /// A job's call, with leave to make it once.
+#[derive(Serialize, Deserialize)]
 pub struct Run {
     /// Whose.
     pub tenant: String,
@@ -62,11 +62,8 @@ pub struct Run {
     pub request: Request,
 }
 
-wire!(struct Run {
-    tenant, app, connection, job, run, created, granted, permit, route, bearer, rate_limit, request,
-});
-
 /// An access token to fetch.
+#[derive(Serialize, Deserialize)]
 pub struct Fetching {
     /// Whose.
     pub tenant: String,
@@ -76,9 +73,8 @@ pub struct Fetching {
     pub fetch: Fetch,
 }
 
-wire!(struct Fetching { tenant, connection, fetch });
-
 /// A message to deliver.
+#[derive(Serialize, Deserialize)]
 pub struct Delivery {
     /// Whose.
     pub tenant: String,
@@ -95,8 +91,6 @@ pub struct Delivery {
     /// The payload.
     pub body: String,
 }
-
-wire!(struct Delivery { tenant, id, attempt, url, seconds, signature, body });
 
 impl std::fmt::Debug for Errand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

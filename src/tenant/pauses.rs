@@ -7,11 +7,12 @@ use super::line::Line;
 use super::protocol::{Operate, OperateAsk, Order, Reply};
 use super::store::{Host, StoreError, Table};
 use crate::civil::rfc3339;
+use crate::codec;
 use crate::json;
 use crate::json::Value;
 use crate::policy::MAX_APPS;
 use crate::throttle::Mode;
-use crate::wire::{self, wire};
+use serde::{Deserialize, Serialize};
 
 /// The version of the stored form, its first byte.
 const VERSION: u8 = 1;
@@ -29,7 +30,7 @@ const MOST_REASON_BYTES: usize = 200;
 const MOST: usize = MAX_APPS + 1;
 
 /// One pause. Times are Unix ms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pause {
     /// Of this app alone.
     app: Option<String>,
@@ -40,8 +41,6 @@ pub(super) struct Pause {
     by: String,
     reason: Option<String>,
 }
-
-wire!(struct Pause { app, until, since, by, reason });
 
 impl Pause {
     fn stands(&self, now: i64) -> bool {
@@ -153,7 +152,7 @@ impl Line {
     pub(super) fn load_pauses(&mut self, host: &Host<'_>) -> Result<(), StoreError> {
         let row = host.store.load(Table::Policy, &row_id(&self.name))?;
         // What another release has written is no reason to admit nothing.
-        let kept = row.as_deref().and_then(|row| row.strip_prefix(&[VERSION])).and_then(wire::read::<Vec<Pause>>);
+        let kept = row.as_deref().and_then(|row| row.strip_prefix(&[VERSION])).and_then(codec::read::<Vec<Pause>>);
         for pause in kept.unwrap_or_default().into_iter().filter(|pause| pause.stands(host.now)) {
             self.throttle.stop(host.time(), pause.app.as_deref(), pause.until);
             self.pauses.push(pause);
@@ -189,7 +188,7 @@ impl Line {
         if self.pauses.is_empty() {
             return host.store.remove(Table::Policy, &id);
         }
-        host.store.save(Table::Policy, &id, &wire::write(vec![VERSION], &self.pauses))
+        host.store.save(Table::Policy, &id, &codec::write(vec![VERSION], &self.pauses))
     }
 
     /// Adds the pauses that stand to a document: `paused`, that of the connection or else one app's; and all of them, where there are more.

@@ -1,19 +1,21 @@
-//! The wire between a Worker and a tenant's object: one pair of types, in their [`wire`] form in a POST. Both ends are of one release but for the
+//! The wire between a Worker and a tenant's object: one pair of types, in their [binary form](codec). Both ends are of one release but for the
 //! moments of a deploy, and then the other's words do not parse and are asked for again.
 
 mod reply;
 
 pub use reply::{Bearer, Go, No, Reply, Route};
 
+use crate::codec;
 use crate::job::{self, Request};
 use crate::key::{Claims, Role};
 use crate::pool::Borrow;
 use crate::throttle::{Counted, Outcome, PermitId};
 use crate::vendor::grant::{Exchange, Failure, Issued};
-use crate::wire::{self, Wire, wire};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// What a Worker asks of a tenant's object.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Ask {
     /// May this call go? Answered when it may, or with a refusal.
     Admit(Admit),
@@ -21,10 +23,6 @@ pub enum Ask {
     Describe(Admit),
     /// What became of a permit. Answered with [`Reply::Done`], also when repeated.
     Settle(Settle),
-    /// What became of all permits of calls that have ended, those told of before included; all of one connection. Answered with
-    /// [`Reply::Done`], also when repeated, once all of it is stored; a life of the object that ends before does not answer, or with
-    /// [`Reply::Again`].
-    Account(Vec<Settle>),
     /// Keep this call and make it later. Answered with [`Reply::Kept`]; or with [`Reply::Answer`], if it ends in time.
     Keep(Box<Keep>),
     /// What became of a job's run: its permit is settled with it. Answered as [`Ask::Account`] is.
@@ -48,20 +46,18 @@ pub enum Ask {
     Admin(Admin),
     /// The list of tenants, which the object named `*` keeps.
     Directory(Directory),
+    /// What became of all permits of calls that have ended, those told of before included; all of one connection. Answered with
+    /// [`Reply::Done`], also when repeated, once all of it is stored; a life of the object that ends before does not answer, or with
+    /// [`Reply::Again`].
+    Account(Vec<Settle>),
     /// An operator pauses or resumes a connection.
     Operate(Box<OperateAsk>),
     /// Whether the stored policy can be read. Answered with [`Reply::Done`], or with the refusal that says why not.
     Readable,
 }
 
-wire!(enum Ask {
-    0 Admit(a), 1 Describe(a), 2 Settle(a), 3 Keep(a), 4 Ran(a), 5 Jobs(a), 6 Fetched(a), 7 Delivered(a),
-    8 Gone(a), 9 Borrow(a), 10 Status(a), 11 Figures(a, b), 12 Admin(a), 13 Directory(a), 14 Account(a),
-    15 Operate(a), 16 Readable,
-});
-
 /// An operator's order, by a key whose MAC and expiry are checked.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct OperateAsk {
     /// What the key says.
     pub claims: Claims,
@@ -71,10 +67,8 @@ pub struct OperateAsk {
     pub what: Operate,
 }
 
-wire!(struct OperateAsk { claims, connection, what });
-
 /// What is ordered, of a connection or of one app on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operate {
     /// Of this app alone.
     pub app: Option<String>,
@@ -82,10 +76,8 @@ pub struct Operate {
     pub order: Order,
 }
 
-wire!(struct Operate { app, order });
-
 /// To stop or to go on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// No call goes, for so many seconds, or until resumed.
     Pause {
@@ -98,10 +90,8 @@ pub enum Order {
     Resume,
 }
 
-wire!(enum Order { 0 Pause { seconds, reason }, 1 Resume });
-
 /// Which statistics.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Figures {
     /// Counts by day.
     Days {
@@ -116,10 +106,8 @@ pub enum Figures {
     Metrics,
 }
 
-wire!(enum Figures { 0 Days { errors, week, connection }, 1 Metrics });
-
 /// The list of tenants.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Directory {
     /// Enters a name, before its tenant is created.
     Add(String),
@@ -131,10 +119,8 @@ pub enum Directory {
     Has(String),
 }
 
-wire!(enum Directory { 0 Add(a), 1 Remove(a), 2 List, 3 Has(a) });
-
 /// An administrator's call.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Admin {
     /// Create or replace the policy; the text as sent.
     PutPolicy(String),
@@ -150,10 +136,8 @@ pub enum Admin {
     RevokeKey(String),
 }
 
-wire!(enum Admin { 0 PutPolicy(a), 1 GetPolicy, 2 Delete, 3 CreateKey(a), 4 ListKeys, 5 RevokeKey(a) });
-
 /// The body of `POST …/keys`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct NewKey {
     /// What the key may do.
     pub role: Role,
@@ -163,10 +147,8 @@ pub struct NewKey {
     pub expires_in_seconds: Option<u64>,
 }
 
-wire!(struct NewKey { role, app, expires_in_seconds });
-
 /// A call that asks to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Admit {
     /// The call's id: 128 random bits, hexadecimal. Asking twice with one id takes one permit.
     pub call: String,
@@ -204,13 +186,8 @@ pub struct Admit {
     pub rejected: u64,
 }
 
-wire!(struct Admit {
-    call, claims, connection, method, path, uri_bytes, body, page, origin, own_origin, key_apart, wait_ms,
-    urgency, again, knows, holds, rejected,
-});
-
 /// A call to be kept and made later.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Keep {
     /// What it would ask to go by.
     pub admit: Admit,
@@ -224,10 +201,8 @@ pub struct Keep {
     pub wait_ms: u64,
 }
 
-wire!(struct Keep { admit, request, made, key, wait_ms });
-
 /// What became of a job's run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ran {
     /// What becomes of the permit. With an outcome of `Unused` nothing was sent.
     pub settle: Settle,
@@ -247,10 +222,8 @@ pub struct Ran {
     pub answer: Option<job::Answer>,
 }
 
-wire!(struct Ran { settle, job, run, executed, transient, retry_after_ms, rejected, answer });
-
 /// An ask about jobs, by a key whose MAC and expiry are checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobsAsk {
     /// What the key says.
     pub claims: Claims,
@@ -264,10 +237,8 @@ pub struct JobsAsk {
     pub what: JobsWhat,
 }
 
-wire!(struct JobsAsk { claims, page, origin, own_origin, what });
-
 /// Which jobs are meant: those to which all of it applies.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// Dead letters alone, and callbacks that could not be delivered among them.
     pub dead: bool,
@@ -279,10 +250,8 @@ pub struct Filter {
     pub connection: Option<String>,
 }
 
-wire!(struct Filter { dead, state, app, connection });
-
 /// What may be asked about jobs. Ids as they were written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum JobsWhat {
     /// Which there are, the newest first.
     List {
@@ -308,10 +277,6 @@ pub enum JobsWhat {
     DeleteAll(Filter, Option<String>),
 }
 
-wire!(enum JobsWhat {
-    0 List { of, limit, after }, 1 Show(a), 2 Answer(a), 3 Delete(a, b), 4 Replay(a), 5 ReplayAll(a), 6 DeleteAll(a, b),
-});
-
 impl JobsWhat {
     /// It is about one job, which the asker names.
     pub const fn is_of_one(&self) -> bool {
@@ -328,7 +293,7 @@ impl JobsWhat {
 }
 
 /// An access token to fetch: for whoever is told so, and nobody else.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Fetch {
     /// What to send.
     pub exchange: Exchange,
@@ -338,10 +303,8 @@ pub struct Fetch {
     pub began: i64,
 }
 
-wire!(struct Fetch { exchange, whose, began });
-
 /// What became of an exchange.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fetched {
     /// The connection's name.
     pub connection: String,
@@ -353,10 +316,8 @@ pub struct Fetched {
     pub result: Result<Issued, Failure>,
 }
 
-wire!(struct Fetched { connection, whose, began, result });
-
 /// What became of a message that was sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Delivered {
     /// Its id, as it was sent.
     pub id: String,
@@ -370,10 +331,8 @@ pub struct Delivered {
     pub retry_after_ms: Option<u64>,
 }
 
-wire!(struct Delivered { id, attempt, status, error, retry_after_ms });
-
 /// What is known of a request's body before it is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BodyLength {
     /// No body, or this many bytes.
     Bytes(u64),
@@ -381,10 +340,8 @@ pub enum BodyLength {
     Unknown,
 }
 
-wire!(enum BodyLength { 0 Bytes(a), 1 Unknown });
-
 /// What became of a permit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settle {
     /// The connection's name.
     pub connection: String,
@@ -408,12 +365,8 @@ pub struct Settle {
     pub sent: Option<Sent>,
 }
 
-wire!(struct Settle {
-    connection, permit, attempt, outcome, since_headers_ms, response_bytes, status, counts, error_code, sent,
-});
-
 /// A vendor call that was made, as the statistics see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     /// The app that called.
     pub app: String,
@@ -427,16 +380,14 @@ pub struct Sent {
     pub ago_ms: u64,
 }
 
-wire!(struct Sent { app, method, path, nth, ago_ms });
-
 /// What goes over the wire.
-pub fn to_wire(message: &impl Wire) -> Vec<u8> {
-    wire::write(Vec::new(), message)
+pub fn to_wire(message: &impl Serialize) -> Vec<u8> {
+    codec::write(Vec::new(), message)
 }
 
 /// What came over the wire; none for the words of another release.
-pub fn from_wire<T: Wire>(bytes: &[u8]) -> Option<T> {
-    wire::read(bytes)
+pub fn from_wire<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    codec::read(bytes)
 }
 
 #[cfg(test)]

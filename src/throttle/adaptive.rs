@@ -6,22 +6,20 @@
 )]
 
 use super::rule::AdaptiveRule;
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 const WHOLE: u64 = 1_000_000;
 /// A pause is lengthened by a random part of up to a tenth, and of at most this, so that tenants do not come back together.
 const JITTER_MS: u64 = 1_000;
 
 /// The state of one connection's adaptation. Times in limiter milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adaptive {
     factor_ppm: u32,
     cut_at: i64,
     good: u32,
     paused_until: i64,
 }
-
-wire!(struct Adaptive { factor_ppm, cut_at, good, paused_until });
 
 impl Adaptive {
     /// At the most the rule allows.

@@ -6,7 +6,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "ages of at most a month, and sums that saturate")]
 
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// The longest window of a policy is 31 days; what is older matters to no limit. Milliseconds.
@@ -19,7 +19,7 @@ const PART: i64 = 8;
 const MOST: usize = 320;
 
 /// Calls that ended between two moments. Limiter milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
     /// No earlier than this.
     pub first: i64,
@@ -30,8 +30,6 @@ pub struct Stretch {
     /// What came back, bytes.
     pub bytes: u64,
 }
-
-wire!(struct Stretch { first, last, calls, bytes });
 
 /// All that is known of the past.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

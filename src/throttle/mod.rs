@@ -5,6 +5,8 @@
 //! [`Throttle::next_ready`] until it is empty; set the timer to [`Throttle::next_wakeup`]. Everything within an event happens without
 //! waiting for anything, which is what makes taking several limits all or nothing.
 
+use serde::{Deserialize, Serialize};
+
 mod adaptive;
 mod admit;
 mod block;
@@ -43,7 +45,6 @@ mod window;
 #[path = "../../tests/simulation/mod.rs"]
 mod simulation;
 
-use crate::wire::wire;
 pub use adaptive::longest_pause_ms;
 pub use admit::{Admission, Call, Grant, Refused, Would};
 pub use daily::{Calendar, Daily, Turn};
@@ -56,7 +57,7 @@ pub use settle::{Settled, Settlement};
 pub use state::{AppRule, Now, Plan, SKEW_MS, SLACK_MS, Throttle};
 
 /// Leave to send once; settled by this id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PermitId {
     /// The life of the connection's state that granted it.
     pub epoch: u32,
@@ -67,5 +68,3 @@ pub struct PermitId {
     /// Where that life keeps its lease.
     pub slot: u32,
 }
-
-wire!(struct PermitId { epoch, lane, seq, slot });

@@ -1,9 +1,9 @@
 //! What became of a permit, as the Worker that held it reports.
 
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// The end of a permit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The vendor answered, whatever it said, save a throttle.
     Answered,
@@ -20,8 +20,6 @@ pub enum Outcome {
     Unused,
 }
 
-wire!(enum Outcome { 0 Answered, 1 Throttled { by, retry_after_ms }, 2 Unknown, 3 Unused });
-
 impl Outcome {
     /// Its name, as the log has it.
     pub const fn as_str(self) -> &'static str {
@@ -35,7 +33,7 @@ impl Outcome {
 }
 
 /// The vendor's limit that a throttle names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ThrottledBy {
     /// A rate or window, or nothing more exact.
     Rate,
@@ -45,10 +43,8 @@ pub enum ThrottledBy {
     Day,
 }
 
-wire!(enum ThrottledBy { 0 Rate, 1 Concurrency, 2 Day });
-
 /// What an answer says that the vendor itself has counted under one limit, the call included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// The limit's name.
     pub limit: String,
@@ -59,5 +55,3 @@ pub struct Counted {
     /// The vendor's own total under that limit, where it tells it; never 0.
     pub total: Option<u64>,
 }
-
-wire!(struct Counted { limit, n, left, total });

@@ -5,13 +5,13 @@
 
 use super::ledger::Ledger;
 use super::mutant::{self, Mutant};
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// A call that is taken for ended may yet be answered within this time, milliseconds: then it is dated anew.
 pub const LATE_MS: i64 = 600_000;
 
 /// The ids one earlier life left on one lane.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastLane {
     /// The lane's number in that life.
     pub old: u32,
@@ -23,10 +23,8 @@ pub struct PastLane {
     pub spares: Vec<u64>,
 }
 
-wire!(struct PastLane { old, lane, leases, spares });
-
 /// What one earlier life left. Limiter milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// That life.
     pub epoch: u32,
@@ -47,8 +45,6 @@ pub struct Group {
     /// The ids.
     pub lanes: Vec<PastLane>,
 }
-
-wire!(struct Group { epoch, fly, spare, run_until, fly_until, ran, over, since, lanes });
 
 impl Group {
     /// The lane in this life of an id that is still open.

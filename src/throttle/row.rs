@@ -1,6 +1,6 @@
 //! The stored form: one row a connection, from which the next life knows all that this one may have granted.
 //!
-//! The first byte is the version; the rest is its [`wire`] form, in which the fields' order is the format. `tests/throttle/row.rs` pins it.
+//! The first byte is the version; the rest is its [binary form](codec), in which the fields' order is the format. `tests/throttle/row.rs` pins it.
 //! A row holds the limits that it was written under: a life that begins under others begins with theirs, and then takes the policy's edit
 //! as any other.
 
@@ -18,7 +18,8 @@ use super::row_before;
 use super::rule::{Limit, Mode};
 use super::state::{AppRule, Now, Plan, Throttle};
 use crate::civil::{Day, Reset};
-use crate::wire::{self, wire};
+use crate::codec;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Versions 1 and 2 are read by [`row_before`].
@@ -26,6 +27,7 @@ const VERSION: u8 = 3;
 const BUDGET: u32 = u32::MAX;
 
 /// What is stored of a connection. Times are limiter milliseconds.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Row {
     pub epoch: u32,
     pub offset: i64,
@@ -53,11 +55,7 @@ pub(super) struct Row {
     pub bytes_known_from: Option<i64>,
 }
 
-wire!(struct Row {
-    epoch, offset, time, wall, life, mode, limits, calendars, apps, lanes, ceiling, until, spare, meters, before, groups, adaptive,
-    history, known_from, bytes_known_from,
-});
-
+#[derive(Serialize, Deserialize)]
 pub(super) struct RowLane {
     /// Its number, which its permits' ids carry.
     pub lane: u32,
@@ -69,8 +67,7 @@ pub(super) struct RowLane {
     pub leases: Vec<u64>,
 }
 
-wire!(struct RowLane { lane, app, mask, seq, spare, leases });
-
+#[derive(Serialize, Deserialize)]
 pub(super) struct RowMeter {
     /// The limit's place in the plan; or a budget's mark.
     pub limit: u32,
@@ -83,8 +80,7 @@ pub(super) struct RowMeter {
     pub owes: u64,
 }
 
-wire!(struct RowMeter { limit, app, gauge, vendor, owes });
-
+#[derive(Serialize, Deserialize)]
 pub(super) enum RowGauge {
     /// Until when settled calls count, as what each adds to the one before, from `time` on; and how many.
     Window(Vec<(i64, u32)>),
@@ -93,8 +89,6 @@ pub(super) enum RowGauge {
     /// Used today, used the day before.
     Daily(u64, u64),
 }
-
-wire!(enum RowGauge { 0 Window(a), 1 Bucket(a, b), 2 Daily(a, b) });
 
 impl Throttle {
     /// Everything, to be stored.
@@ -153,7 +147,7 @@ impl Throttle {
             bytes_known_from: self.history.bytes_known_from(),
             apps: apps.names(&self.apps),
         };
-        wire::write(vec![VERSION], &row)
+        codec::write(vec![VERSION], &row)
     }
 
     /// This life's leases that have lapsed and may yet be answered.
@@ -187,7 +181,7 @@ impl Throttle {
     pub fn load(plan: Plan, row: &[u8], now: Now<'_>, skew: i64) -> Result<Self, String> {
         let (version, body) = row.split_first().ok_or("the stored row is empty")?;
         let row: Row = match *version {
-            VERSION => wire::read(body).ok_or("the stored row does not parse")?,
+            VERSION => codec::read(body).ok_or("the stored row does not parse")?,
             1 | 2 => row_before::read(*version, body, &plan).ok_or("the stored row does not parse")?,
             _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
         };

@@ -7,8 +7,10 @@ use super::row::{Row, RowGauge, RowLane, RowMeter};
 use super::rule::{Kind, Limit};
 use super::state::Plan;
 use crate::civil::{Day, Reset};
-use crate::wire::{self, wire};
+use crate::codec;
+use serde::{Deserialize, Serialize};
 
+#[derive(Serialize, Deserialize)]
 struct Before {
     epoch: u32,
     offset: i64,
@@ -29,11 +31,7 @@ struct Before {
     vendor: Vec<(u32, u64)>,
 }
 
-wire!(struct Before {
-    epoch, offset, time, wall, life, limits, apps, calendars, lanes, ceiling, until, meters, groups, adaptive,
-    last_settled, vendor,
-});
-
+#[derive(Serialize, Deserialize)]
 struct LaneBefore {
     app: u32,
     mask: u32,
@@ -42,16 +40,14 @@ struct LaneBefore {
     leases: Vec<u64>,
 }
 
-wire!(struct LaneBefore { app, mask, seq, spare, leases });
-
+#[derive(Serialize, Deserialize)]
 struct MeterBefore {
     limit: u32,
     app: Option<u32>,
     gauge: GaugeBefore,
 }
 
-wire!(struct MeterBefore { limit, app, gauge });
-
+#[derive(Serialize, Deserialize)]
 enum GaugeBefore {
     /// The span, and settlements as ages at `time` with their counts.
     Window(i64, Vec<(i64, u32)>),
@@ -62,16 +58,14 @@ enum GaugeBefore {
     Slots,
 }
 
-wire!(enum GaugeBefore { 0 Window(a, b), 1 Bucket(a), 2 Daily(a, b, c), 3 Slots });
-
+#[derive(Serialize, Deserialize)]
 struct PastLaneBefore {
     old: u32,
     lane: u32,
     ids: Vec<u64>,
 }
 
-wire!(struct PastLaneBefore { old, lane, ids });
-
+#[derive(Serialize, Deserialize)]
 struct GroupBefore {
     epoch: u32,
     fly: u32,
@@ -81,15 +75,13 @@ struct GroupBefore {
     lanes: Vec<PastLaneBefore>,
 }
 
-wire!(struct GroupBefore { epoch, fly, run_until, fly_until, ran, lanes });
-
 /// A row of version 1 or 2, as one of today. Version 1 had no vendor counts: it is a row of version 2 with the last list left out.
 pub(super) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
     let mut body = body.to_vec();
     if version == 1 {
         body.push(0);
     }
-    let row: Before = wire::read(&body)?;
+    let row: Before = codec::read(&body)?;
     // The two oldest moments that a limiter can tell: nothing was ever sent.
     let last = (row.last_settled > i64::MIN / 8).then_some(row.last_settled);
     let limits: Vec<Limit> =

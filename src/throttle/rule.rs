@@ -2,10 +2,10 @@
 //! Times are milliseconds unless the name says otherwise; fractions are parts per million.
 
 use crate::civil::Reset;
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// One limit of a connection, as it is in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     /// The policy's name for it: with the kind, what its counters are kept by.
     pub name: String,
@@ -21,10 +21,8 @@ pub struct Limit {
     pub routes: u64,
 }
 
-wire!(struct Limit { name, kind, of, per_app, pool, routes });
-
 /// The kinds of limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// `rate_micro` millionths of a call a second, `burst` (≥ 1) at once.
     TokenBucket {
@@ -65,11 +63,6 @@ pub enum Kind {
     },
 }
 
-wire!(enum Kind {
-    0 TokenBucket { rate_micro, burst }, 1 RollingWindow { calls, window_ms, guard_ms }, 2 RollingDay { calls },
-    3 Daily { amount, reset, unit }, 4 Concurrency { calls, after_ms },
-});
-
 impl Kind {
     /// Whether it is the same to it when a settlement comes, as long as it says when the answer came.
     pub const fn counts_from_answers(&self) -> bool {
@@ -83,7 +76,7 @@ impl Kind {
 }
 
 /// What a daily limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
     /// Calls sent.
     Calls,
@@ -91,10 +84,8 @@ pub enum Unit {
     ResponseBytes,
 }
 
-wire!(enum Unit { 0 Calls, 1 ResponseBytes });
-
 /// The wait queue of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueRule {
     /// Calls that may wait at once.
     pub size: u32,
@@ -102,10 +93,8 @@ pub struct QueueRule {
     pub max_wait_ms: u64,
 }
 
-wire!(struct QueueRule { size, max_wait_ms });
-
 /// How the rate follows the vendor's throttles. Fractions in parts per million.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdaptiveRule {
     /// The factor never falls below this.
     pub min_ppm: u32,
@@ -123,18 +112,14 @@ pub struct AdaptiveRule {
     pub max_pause_ms: u64,
 }
 
-wire!(struct AdaptiveRule { min_ppm, max_ppm, backoff_ppm, recovery_ppm, successes, pause_ms, max_pause_ms });
-
 /// Whether a connection's limits are kept or only watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Delay and refuse.
     Enforce,
     /// Only count, and say what would have been done.
     Observe,
 }
-
-wire!(enum Mode { 0 Enforce, 1 Observe });
 
 impl Mode {
     /// As a policy writes it.

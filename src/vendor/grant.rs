@@ -8,9 +8,9 @@ use crate::http::Mask;
 use crate::json;
 use crate::json::Value;
 use crate::policy::Credential;
-use crate::wire::wire;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 
 /// How long a token endpoint may take, from send to last byte, milliseconds. Usual are some hundred.
 pub const EXCHANGE_MS: u64 = 10_000;
@@ -31,7 +31,7 @@ const LONGEST_LIFE_S: u64 = 31_536_000;
 const ASSERTION_S: i64 = 120;
 
 /// A request for an access token: a form, posted. Its `Debug` shows the URL alone.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
     /// The token endpoint.
     pub url: String,
@@ -45,18 +45,14 @@ pub struct Exchange {
     pub timeout_ms: u64,
 }
 
-wire!(struct Exchange { url, basic, form, sign, timeout_ms });
-
 /// An assertion that lacks its signature (RS256).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signing {
     /// The private key: PKCS #8 in base64.
     pub key: String,
     /// Header and claims, encoded, with the dot between.
     pub input: String,
 }
-
-wire!(struct Signing { key, input });
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -71,7 +67,7 @@ impl std::fmt::Debug for Signing {
 }
 
 /// What a token endpoint gave. Its `Debug` shows no token.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     /// The access token.
     pub token: String,
@@ -81,8 +77,6 @@ pub struct Issued {
     pub life_s: Option<u64>,
 }
 
-wire!(struct Issued { token, refresh_token, life_s });
-
 impl std::fmt::Debug for Issued {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Issued").field("life_s", &self.life_s).finish_non_exhaustive()
@@ -90,7 +84,7 @@ impl std::fmt::Debug for Issued {
 }
 
 /// Why there is no token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// The endpoint does not take the credential; with OAuth's code, where it gave one of those.
     Refused {
@@ -124,11 +118,6 @@ pub enum Failure {
         to: String,
     },
 }
-
-wire!(enum Failure {
-    0 Refused { status, code }, 1 Unwell { status, retry_after_ms }, 2 Senseless, 3 Redirected, 4 Silent,
-    5 Unreachable, 6 Key, 7 Lost, 8 RedirectedTo { to },
-});
 
 impl Failure {
     /// The credential or the policy is at fault: asking again soon does not help.

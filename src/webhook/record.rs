@@ -10,10 +10,10 @@ use crate::json;
 use crate::json::Value;
 use crate::key::Master;
 use crate::seal::{self, NONCE_BYTES, Place};
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// A message as it stands. Times are Unix ms.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// `type` of its payload.
     pub kind: String,
@@ -40,10 +40,6 @@ pub struct Message {
     /// Why it is a dead letter; none while it is none.
     pub error: Option<String>,
 }
-
-wire!(struct Message {
-    kind, job, app, connection, to, receiver, created, updated, due, tries, attempts, error,
-});
 
 impl Message {
     /// One attempt more.

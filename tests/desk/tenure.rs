@@ -26,7 +26,7 @@ fn a_policy_is_answered_as_understood_and_outlives_the_object_without_a_secret_i
     assert_eq!(rig.put(&read).0, 200, "stars keep what is stored");
     let app = rig.app("sync");
     let route = rig.go(&app, "crm").route.unwrap();
-    let sent = sluice::wire::write(Vec::new(), &route.credential);
+    let sent = sluice::codec::write(Vec::new(), &route.credential);
     assert!(String::from_utf8_lossy(&sent).contains("crm-secret"));
 }
 

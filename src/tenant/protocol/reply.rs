@@ -7,10 +7,10 @@ use crate::pool::Lent;
 use crate::refusal::Refusal;
 use crate::throttle::PermitId;
 use crate::vendor::Profile;
-use crate::wire::wire;
+use serde::{Deserialize, Serialize};
 
 /// What the object answers.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// The call may go, once, within the permit's slack.
     Go(Go),
@@ -45,11 +45,6 @@ pub enum Reply {
     Again,
 }
 
-wire!(enum Reply {
-    0 Go(a), 1 No(a), 2 Fetch(a), 3 Stands, 4 Route(a), 5 Lent(a), 6 Kept(a), 7 Answer(a), 8 Done,
-    9 Document { status, body, warnings }, 10 Invalid(a), 11 Again,
-});
-
 impl Reply {
     /// Whether anybody may see it: no credential, token or content of a call is in it.
     pub const fn is_plain(&self) -> bool {
@@ -62,7 +57,7 @@ impl Reply {
 }
 
 /// Leave to send once.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Go {
     /// What to settle with.
     pub permit: PermitId,
@@ -87,10 +82,8 @@ pub struct Go {
     pub would: Option<String>,
 }
 
-wire!(struct Go { permit, waited_ms, since_ask_ms, slack_ms, route, route_version, bearer, mark, rate_limit, would });
-
 /// A refusal, with what is needed to say it in the vendor's dialect.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct No {
     /// The refusal.
     pub refusal: Refusal,
@@ -100,10 +93,8 @@ pub struct No {
     pub rate_limit: Option<(String, String)>,
 }
 
-wire!(struct No { refusal, vendor, rate_limit });
-
 /// Where a connection's calls go, and how. The same for every call of one version.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Route {
     /// Differs whenever anything in it does, over all lives of all tenants.
     pub version: u64,
@@ -127,10 +118,6 @@ pub struct Route {
     pub rate_limit_policy: String,
 }
 
-wire!(struct Route {
-    version, profile, base_url, credential, timeout_ms, attempts, max_wait_ms, max_pause_ms, unhurried, rate_limit_policy,
-});
-
 impl std::fmt::Debug for Route {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Route")
@@ -141,15 +128,13 @@ impl std::fmt::Debug for Route {
 }
 
 /// An access token. Its `Debug` shows only which one it is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bearer {
     /// The token.
     pub token: String,
     /// Its mark.
     pub mark: u64,
 }
-
-wire!(struct Bearer { token, mark });
 
 impl std::fmt::Debug for Bearer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -10,13 +10,14 @@ mod routes;
 mod table;
 
 use crate::json::{self, Value};
-use crate::wire::{Reader, Wire, wire};
 pub use facts::{
     Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
     Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
 };
 pub use fields::Fault;
 pub use routes::AboutToken;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
@@ -63,32 +64,30 @@ impl Dialect {
     }
 }
 
-/// On the wire: a built-in profile is its name, an inline one its text.
+/// The binary form of a profile: a built-in one is its name, an inline one its text.
+#[derive(Serialize, Deserialize)]
 enum Written {
     BuiltIn(String),
     Inline(String),
 }
 
-wire!(enum Written { 0 BuiltIn(name), 1 Inline(text) });
-
-impl Wire for Profile {
-    fn write(&self, to: &mut Vec<u8>) {
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let written = match &self.text {
             Some(text) => Written::Inline(text.clone()),
             None => Written::BuiltIn(self.name.clone()),
         };
-        written.write(to);
+        written.serialize(serializer)
     }
+}
 
-    fn read(from: &mut Reader<'_>) -> Self {
-        let read = match Written::read(from) {
+impl<'de> Deserialize<'de> for Profile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let profile = match Written::deserialize(deserializer)? {
             Written::BuiltIn(name) => Self::built_in(&name),
             Written::Inline(text) => json::read(&text).ok().and_then(|value| Self::inline(&value).ok()),
         };
-        read.unwrap_or_else(|| {
-            from.spoil();
-            Self::default()
-        })
+        profile.ok_or_else(|| D::Error::custom("this release has no such profile"))
     }
 }
 

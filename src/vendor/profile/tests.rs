@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire;
+use crate::codec;
 use serde_json::{Value, json};
 
 fn faults(profile: &Value) -> Vec<Fault> {
@@ -48,15 +48,15 @@ fn the_briefs_figures_are_the_defaults() {
 #[test]
 fn a_built_in_profile_travels_by_name_and_an_inline_one_whole() {
     let marketo = Profile::built_in("marketo").unwrap();
-    assert_eq!(wire::write(Vec::new(), &marketo), b"\x00\x07marketo");
+    assert_eq!(codec::write(Vec::new(), &marketo), b"\x00\x07marketo");
     let inline = Profile::inline(&json::Value::of(
         &json!({"title": "Mine", "share": 0.25, "answers": [{"status": 420, "means": "rate"}]}),
     ))
     .unwrap();
     for profile in [marketo, inline] {
-        assert_eq!(wire::read(&wire::write(Vec::new(), &profile)), Some(profile));
+        assert_eq!(codec::read(&codec::write(Vec::new(), &profile)), Some(profile));
     }
-    assert_eq!(wire::read::<Profile>(b"\x00\x06nobody"), None, "of another release");
+    assert_eq!(codec::read::<Profile>(b"\x00\x06nobody"), None, "of another release");
 }
 
 #[test]
