@@ -1,8 +1,8 @@
 //! A connection that a thousand apps use, on a virtual clock: events that could take longer the more apps there are.
 
 use crate::desk::Utc;
-use sluice::civil::{Reset, Zone};
-use sluice::throttle::{
+use sluice_limiter::calendar::{Reset, Zone};
+use sluice_limiter::{
     AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS,
     Settlement, Throttle, ThrottledBy, Unit,
 };
@@ -91,7 +91,7 @@ impl Crowd {
 
     fn new(apps: usize, limits: Vec<Limit>) -> Self {
         let plan = plan(apps, limits);
-        let throttle = Throttle::new(plan.clone(), Now { wall: NOON, zones: &Utc });
+        let throttle = Throttle::new(plan.clone(), Now { wall: NOON, zones: &sluice_testkit::utc_zones });
         Self { throttle, plan, now: NOON, asked: 0, flying: VecDeque::new() }
     }
 
@@ -193,7 +193,7 @@ impl Crowd {
         let at = app % self.plan.apps.len();
         let app = self.plan.apps.get(at).map_or("", |app| app.name.as_str());
         let call = Call { app, mask, id: self.asked, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
-        self.throttle.admit(Now { wall: self.now, zones: &Utc }, call)
+        self.throttle.admit(Now { wall: self.now, zones: &sluice_testkit::utc_zones }, call)
     }
 
     fn settle(&mut self, outcome: Outcome) {
@@ -203,7 +203,7 @@ impl Crowd {
     }
 
     const fn time(&self) -> Now<'static> {
-        Now { wall: self.now, zones: &Utc }
+        Now { wall: self.now, zones: &sluice_testkit::utc_zones }
     }
 }
 

@@ -1,14 +1,14 @@
 //! A tenant's desk over rows in memory, on a virtual clock: what an object does, less the platform.
 
 use serde_json::{Value, json};
-use sluice::civil::Zones;
-use sluice::job::{Bytes, Request};
-use sluice::key::{Claims, Master, open};
-use sluice::tenant::desk::{Answer, Desk, Ticket};
-use sluice::tenant::errand::{Errand, Run};
-use sluice::tenant::protocol::{Admin, Admit, Ask, BodyLength, Go, Keep, NewKey, Ran, Reply, Sent, Settle};
-use sluice::tenant::store::{Host, Settings, Store, StoreError, Table};
-use sluice::throttle::{Outcome, PermitId};
+use sluice_core::job::{Bytes, Request};
+use sluice_core::key::{Claims, Master, open};
+use sluice_core::tenant::desk::{Answer, Desk, Ticket};
+use sluice_core::tenant::errand::{Errand, Run};
+use sluice_core::tenant::protocol::{Admin, Admit, Ask, BodyLength, Go, Keep, NewKey, Ran, Reply, Sent, Settle};
+use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
+use sluice_limiter::calendar::Zones;
+use sluice_limiter::{Outcome, PermitId};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Vendor calls at once.
@@ -51,15 +51,6 @@ impl Store for Rows {
     fn clear(&mut self, table: Table) -> Result<(), StoreError> {
         self.0.retain(|(held, _), _| *held != table as u8);
         Ok(())
-    }
-}
-
-/// Every zone is UTC.
-pub(crate) struct Utc;
-
-impl Zones for Utc {
-    fn offset_seconds(&self, _: &str, _: i64) -> Option<i32> {
-        Some(0)
     }
 }
 
@@ -334,7 +325,13 @@ impl Tenant {
         let drawn = self.drawn.to_be_bytes();
         let random: &dyn Fn(&mut [u8]) =
             &|bytes| bytes.iter_mut().zip(drawn.iter().cycle()).for_each(|(to, of)| *to = *of);
-        act(&mut Host { now: self.now, store: &mut self.rows, zones: &Utc, random, settings: &self.settings })
+        act(&mut Host {
+            now: self.now,
+            store: &mut self.rows,
+            zones: &sluice_testkit::utc_zones,
+            random,
+            settings: &self.settings,
+        })
     }
 
     fn host_and_desk<T>(&mut self, act: impl FnOnce(&mut Desk, &mut Host<'_>) -> T) -> T {

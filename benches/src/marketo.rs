@@ -4,8 +4,8 @@
 //! time, and each call that comes in is matched by one that has run out. The first call of a burst opens the block that the others go
 //! under, and is told apart, as [`Connection::begin_burst`]: rows are stored between bursts.
 
-use sluice::civil::{Reset, Zone, Zones};
-use sluice::throttle::{
+use sluice_limiter::calendar::{Reset, Zone, Zones};
+use sluice_limiter::{
     AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, Settlement,
     Throttle, Unit,
 };

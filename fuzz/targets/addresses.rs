@@ -1,11 +1,11 @@
 //! Addresses and header fields.
 
-use sluice::http::{
+use sluice_core::http::{
     Address, LONGEST_RETRY_AFTER_MS, Placed, Prefer, Sending, accepts_problem, is_preflight, outgoing, outgoing_query,
     parse_target, retry_after_ms, rewritten_location, urgency,
 };
-use sluice::key;
-use sluice::vendor::token;
+use sluice_core::key;
+use sluice_core::upstream::token;
 
 /// Unix ms, some day in 2026.
 const NOW: i64 = 1_781_524_800_000;

@@ -1,9 +1,9 @@
 //! What vendors answer.
 
-use sluice::http::LONGEST_RETRY_AFTER_MS;
-use sluice::vendor::body::{HEAD_BYTES, Peek, counts_over};
-use sluice::vendor::outcome::{Answered, classify, vendor_counts};
-use sluice::vendor::{Profile, grant};
+use sluice_core::http::LONGEST_RETRY_AFTER_MS;
+use sluice_core::upstream::body::{HEAD_BYTES, Peek, counts_over};
+use sluice_core::upstream::outcome::{Answered, classify, vendor_counts};
+use sluice_core::upstream::{Profile, grant};
 
 const ENCODINGS: [Option<&str>; 4] = [None, Some("gzip"), Some("deflate"), Some("UTF-8")];
 

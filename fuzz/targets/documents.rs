@@ -1,11 +1,11 @@
 //! JSON, and the documents that are written in it.
 
-use sluice::civil::Zones;
-use sluice::http::Lines;
-use sluice::json::{self, Value};
-use sluice::key::Master;
-use sluice::policy::{Context, Policy};
-use sluice::vendor::Profile;
+use sluice_core::http::Lines;
+use sluice_core::json::{self, Value};
+use sluice_core::key::Master;
+use sluice_core::policy::{Context, Policy};
+use sluice_core::upstream::Profile;
+use sluice_limiter::calendar::Zones;
 
 /// Two zones are known.
 struct Two;

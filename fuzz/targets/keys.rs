@@ -1,7 +1,7 @@
 //! Keys, stamps and sealed values: what nobody without the master key can make.
 
-use sluice::key::{self, Claims, Master, Role};
-use sluice::seal::{self, Place};
+use sluice_core::key::{self, Claims, Master, Role};
+use sluice_core::seal::{self, Place};
 use std::sync::OnceLock;
 
 const NOW: u64 = 1_781_524_800;
@@ -84,11 +84,11 @@ pub fn key(data: &[u8]) {
     }
     let _ = (
         key::is_name(super::text(data)),
-        sluice::job::parse_id(super::text(data)),
-        sluice::webhook::parse_id(super::text(data)),
+        sluice_core::job::parse_id(super::text(data)),
+        sluice_core::webhook::parse_id(super::text(data)),
     );
-    if let Some(id) = sluice::job::parse_id(super::text(data)) {
-        assert_eq!(sluice::job::id_text(id), super::text(data));
+    if let Some(id) = sluice_core::job::parse_id(super::text(data)) {
+        assert_eq!(sluice_core::job::id_text(id), super::text(data));
     }
 }
 

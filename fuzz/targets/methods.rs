@@ -1,7 +1,7 @@
 //! The methods that a request names for itself.
 
-use sluice::vendor::Profile;
-use sluice::vendor::methods::{self, Asked, Body};
+use sluice_core::upstream::Profile;
+use sluice_core::upstream::methods::{self, Asked, Body};
 
 /// The first line is a query, the lines up to an empty one are headers, the rest is the body. Whatever they say, the method of the request
 /// line is among the methods, and none is invented where nothing of the request says a method.

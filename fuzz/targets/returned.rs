@@ -1,6 +1,6 @@
 //! What comes back of a vendor's headers.
 
-use sluice::http::{Mask, Returning, returned};
+use sluice_core::http::{Mask, Returning, returned};
 
 /// The first line is a credential, the second its parameter's name; then the vendor's fields, one a line, `name: value`. Nothing of what
 /// comes back has the credential in it, as it is or percent-encoded; and what is asked to be taken out once more is out.

@@ -1,29 +1,21 @@
 //! Stored rows: nobody outside writes them, but a torn or foreign one must not end the object that loads it.
 
-use sluice::civil::{Reset, Zone, Zones};
-use sluice::job::record::{Answer, Record, from_row, to_row};
-use sluice::pool::{Borrow, Pool};
-use sluice::tenant::protocol::{Ask, Reply, from_wire, to_wire};
-use sluice::throttle::{
+use sluice_core::job::record::{Answer, Record, from_row, to_row};
+use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
+use sluice_core::usage::{Flight, Usage};
+use sluice_core::webhook::Message;
+use sluice_limiter::calendar::{Reset, Zone};
+use sluice_limiter::pool::{Borrow, Pool};
+use sluice_limiter::{
     AdaptiveRule, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS, Settlement,
     Throttle, Unit,
 };
-use sluice::usage::{Flight, Usage};
-use sluice::webhook::Message;
 
 /// 2026-06-15 12:00 UTC.
 const NOON: i64 = 1_781_524_800_000;
 
-struct NoZones;
-
-impl Zones for NoZones {
-    fn offset_seconds(&self, _: &str, _: i64) -> Option<i32> {
-        None
-    }
-}
-
 const fn at(wall: i64) -> Now<'static> {
-    Now { wall, zones: &NoZones }
+    Now { wall, zones: &sluice_testkit::no_zones }
 }
 
 fn utc() -> Reset {

@@ -24,7 +24,7 @@ export async function buildFloor(rust) {
   if (!isFresh(stamp, hash)) {
     await step('the floor', async () => {
       const fast = { ...rust, env: { ...rust.env, CARGO_PROFILE_RELEASE_OPT_LEVEL: '3' } };
-      await workerBuild(fast, await installTools(rust), { crate: FLOOR, folder: 'build', features: [], nightly, small: false });
+      await workerBuild(fast, await installTools(rust), { crate: FLOOR, folder: 'build', features: [], nightly });
       keepStamp(stamp, hash);
     }, 'a minute or two');
   }

@@ -4,9 +4,9 @@
 use super::installation::Installation;
 use super::settle::Report;
 use super::tenants;
-use crate::gather::{GATHER_MS, Gatherings, Turn};
 use crate::platform;
-use crate::tenant::protocol::{Ask, Reply};
+use sluice_core::gather::{GATHER_MS, Gatherings, Turn};
+use sluice_core::tenant::protocol::{Ask, Reply};
 use std::cell::{Cell, RefCell};
 
 /// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is followed by the next. A
@@ -46,7 +46,7 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
         }
         platform::pause(pause, None).await;
     }
-    let line = crate::json!({"level": "error", "tenant": whose.0, "connection": whose.1, "settlements": reports.len() as u64,
+    let line = sluice_core::json!({"level": "error", "tenant": whose.0, "connection": whose.1, "settlements": reports.len() as u64,
         "fault": "settlements were not heard; their permits' leases stand in for them"});
     super::log(&line);
 }

@@ -2,12 +2,12 @@
 
 use super::incoming::Incoming;
 use super::tenants;
-use crate::http::{self, Answer};
 use crate::platform;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{self, No};
-use crate::vendor::Dialect;
-use crate::vendor::dialect::{self, Saying};
+use sluice_core::http::{self, Answer};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{self, No};
+use sluice_core::upstream::Dialect;
+use sluice_core::upstream::dialect::{self, Saying};
 use wasm_bindgen::JsValue;
 use web_sys::Response;
 

@@ -7,8 +7,8 @@ use super::permit::{self, Permit};
 use super::record::Record;
 use super::{settle, upload};
 use crate::platform;
-use crate::retry::{Next, Tried, next, place_of};
-use crate::tenant::protocol::Admit;
+use sluice_core::retry::{Next, Tried, next, place_of};
+use sluice_core::tenant::protocol::Admit;
 use wasm_bindgen::JsValue;
 
 /// Why a call is sent again.

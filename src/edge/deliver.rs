@@ -2,11 +2,11 @@
 
 use super::exchange::{Posted, report};
 use super::installation::Installation;
-use crate::json::ToJson;
 use crate::platform;
-use crate::tenant::errand::Delivery;
-use crate::tenant::protocol::{Ask, Delivered};
-use crate::webhook::TIMEOUT_MS;
+use sluice_core::json::ToJson;
+use sluice_core::tenant::errand::Delivery;
+use sluice_core::tenant::protocol::{Ask, Delivered};
+use sluice_core::webhook::TIMEOUT_MS;
 
 /// Posts a message and reports what came of it. A redirect is not followed, and no body is read.
 pub async fn deliver(here: &Installation, delivery: Delivery) {
@@ -30,13 +30,13 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
     };
     if !matches!(status, 200..=299) {
         // Not where to: a secret may be in it.
-        let line = crate::json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
+        let line = sluice_core::json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
             "status": status, "error": error});
         super::log(&line);
     }
     let ask = Ask::Delivered(Delivered { id, attempt, status, error, retry_after_ms });
     if !report(here, &tenant, &ask).await {
-        let line = crate::json!({"level": "error", "tenant": tenant,
+        let line = sluice_core::json!({"level": "error", "tenant": tenant,
             "fault": "a callback was sent, and the tenant's object could not be told what came of it; it is sent again"});
         super::log(&line);
     }

@@ -3,14 +3,14 @@
 
 use super::installation::Installation;
 use super::tenants;
-use crate::http::retry_after_ms;
-use crate::json::{Items, ToJson};
 use crate::platform;
-use crate::tenant::protocol::{Ask, Fetch, Fetched};
-use crate::vendor::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, read};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use js_sys::Uint8Array;
+use sluice_core::http::retry_after_ms;
+use sluice_core::json::{Items, ToJson};
+use sluice_core::tenant::protocol::{Ask, Fetch, Fetched};
+use sluice_core::upstream::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, read};
 use wasm_bindgen::JsCast;
 
 /// Pauses between reports that are not heard, ms; each report is itself sent three times. A refresh token that is lost
@@ -21,7 +21,7 @@ const PAUSES_MS: [f64; 4] = [200.0, 400.0, 800.0, 1_600.0];
 pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: Fetch) {
     let result = exchange(&fetch.exchange).await;
     if let Err(failure) = &result {
-        let line = crate::json!({"level": "warn", "tenant": tenant, "connection": connection,
+        let line = sluice_core::json!({"level": "warn", "tenant": tenant, "connection": connection,
             "fault": failure.brief(connection)});
         super::log(&line);
     }
@@ -30,7 +30,7 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
     if report(here, tenant, &ask).await {
         return;
     }
-    let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
+    let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a token was fetched, and the tenant's object could not be told of it"});
     super::log(&line);
 }

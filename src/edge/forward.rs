@@ -11,22 +11,24 @@ use super::call::Call;
 use super::permit::Permit;
 use super::settle::End;
 use super::upload;
-use crate::http::{
+use crate::platform::{self, Sent};
+use js_sys::Uint8Array;
+use sluice_core::http::{
     Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
     returned, value,
 };
-use crate::key::{Place, Taken};
-use crate::platform::{self, Sent};
-use crate::policy::Credential;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::No;
-use crate::throttle::Outcome;
-use crate::vendor::body::{HEAD_BYTES, Peek, Said};
-use crate::vendor::credential::also_placed;
-use crate::vendor::outcome::{Answered, Unanswered, Verdict, accept_encoding, classify, unanswered, vendor_counts};
-use crate::vendor::places::{Swap, Swapped, misplaced};
-use crate::vendor::{Profile, credential};
-use js_sys::Uint8Array;
+use sluice_core::key::{Place, Taken};
+use sluice_core::policy::Credential;
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::No;
+use sluice_core::upstream::body::{HEAD_BYTES, Peek, Said};
+use sluice_core::upstream::credential::also_placed;
+use sluice_core::upstream::outcome::{
+    Answered, Unanswered, Verdict, accept_encoding, classify, unanswered, vendor_counts,
+};
+use sluice_core::upstream::places::{Swap, Swapped, misplaced};
+use sluice_core::upstream::{Profile, credential};
+use sluice_limiter::Outcome;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 

@@ -1,10 +1,10 @@
 //! A request as the platform hands it over, read in one crossing.
 
-use crate::http::{Lines, encoded, is_navigation, value};
-use crate::job;
 use crate::platform;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::BodyLength;
+use sluice_core::http::{Lines, encoded, is_navigation, value};
+use sluice_core::job;
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::BodyLength;
 use wasm_bindgen::JsValue;
 use web_sys::Request;
 

@@ -3,14 +3,14 @@
 use super::call::{Call, Stop};
 use super::installation::Keys;
 use super::{known, upload};
-use crate::http::VendorTarget;
-use crate::key::{Search, Stands, seek};
-use crate::refusal::Refusal;
-use crate::tenant::protocol::{Admit, Route};
-use crate::vendor::Profile;
-use crate::vendor::body::inflated;
-use crate::vendor::methods::{self, Body};
-use crate::vendor::places::{self, Swap};
+use sluice_core::http::VendorTarget;
+use sluice_core::key::{Search, Stands, seek};
+use sluice_core::refusal::Refusal;
+use sluice_core::tenant::protocol::{Admit, Route};
+use sluice_core::upstream::Profile;
+use sluice_core::upstream::body::inflated;
+use sluice_core::upstream::methods::{self, Body};
+use sluice_core::upstream::places::{self, Swap};
 use wasm_bindgen::JsValue;
 
 /// A call and what its head says.

@@ -5,15 +5,15 @@ use super::call::{Call, Stop};
 use super::incoming::Incoming;
 use super::inspect::About;
 use super::{permit, tenants, upload};
-use crate::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
-use crate::job::{self, Bytes, Request};
-use crate::key::{Taken, without_parameters};
 use crate::platform;
-use crate::policy::Credential;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{self, Admit, Ask, BodyLength, Keep, Route};
-use crate::vendor::credential::{placed, placed_token};
 use js_sys::Uint8Array;
+use sluice_core::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
+use sluice_core::job::{self, Bytes, Request};
+use sluice_core::key::{Taken, without_parameters};
+use sluice_core::policy::Credential;
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{self, Admit, Ask, BodyLength, Keep, Route};
+use sluice_core::upstream::credential::{placed, placed_token};
 use wasm_bindgen::{JsCast, JsValue};
 
 /// The longest body of a job: 1 MB.
@@ -95,7 +95,7 @@ pub fn answered(answer: &job::Answer, asked: &Incoming) -> Reply {
 fn kept(call: &Call, target: &Target, id: &str) -> Answer {
     // Where a host names the connection, Sluice's own addresses are on another.
     let origin = call.here.host_suffix.as_ref().map(|_| target.sluice_origin()).unwrap_or_default();
-    let body = crate::json!({ "id": id }).to_string();
+    let body = sluice_core::json!({ "id": id }).to_string();
     Answer::json(202, body)
         .with("Location", format!("{origin}/jobs/{id}"))
         .with("Preference-Applied", "respond-async")

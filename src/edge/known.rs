@@ -1,9 +1,9 @@
 //! Where connections lead, and the access tokens they use, as far as this isolate has been told. A permit names the
 //! version of the route and the mark of the token it is for, so a stale entry is seen; what is not here is asked for.
 
-use crate::map::Map;
-use crate::tenant::protocol::{Bearer, Route};
+use sluice_core::tenant::protocol::{Bearer, Route};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Routes kept, and tokens. About 1 kB each; at this many all are dropped, which costs each connection one longer answer.
@@ -12,8 +12,8 @@ const MOST: usize = 1_024;
 type Whose = (String, String);
 
 thread_local! {
-    static ROUTES: RefCell<Map<Whose, Rc<Route>>> = RefCell::default();
-    static BEARERS: RefCell<Map<Whose, Rc<Bearer>>> = RefCell::default();
+    static ROUTES: RefCell<BTreeMap<Whose, Rc<Route>>> = RefCell::default();
+    static BEARERS: RefCell<BTreeMap<Whose, Rc<Bearer>>> = RefCell::default();
 }
 
 /// The route of a tenant's connection, if it is known.

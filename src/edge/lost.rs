@@ -7,9 +7,9 @@
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::tenants::{self, DIRECTORY};
-use crate::key::{self, KeyFault};
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Ask, Directory, Reply};
+use sluice_core::key::{self, KeyFault};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{Ask, Directory, Reply};
 use std::cell::RefCell;
 
 /// How long what a tenant's object said is believed, milliseconds.

@@ -29,17 +29,17 @@ mod tenants;
 mod token;
 mod upload;
 
-use crate::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
-use crate::json::Value;
 use crate::platform::{self, Context};
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::errand::STAMP;
 use answers::Reply;
 #[cfg(feature = "panic-trigger")]
 pub use call::panic_if_asked;
 use incoming::Incoming;
 use installation::{Installation, Keys};
 use js_sys::Promise;
+use sluice_core::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
+use sluice_core::json::Value;
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::errand::STAMP;
 use std::pin::Pin;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;

@@ -6,10 +6,10 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::status::own_key;
 use super::{admin, allows, lost, tenants};
-use crate::http::{Address, Target};
-use crate::key::{Claims, Role};
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Ask, Operate, OperateAsk, Order};
+use sluice_core::http::{Address, Target};
+use sluice_core::key::{Claims, Role};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{Ask, Operate, OperateAsk, Order};
 use web_sys::Request;
 
 /// `POST /connections/{name}/pause` and `…/resume`.

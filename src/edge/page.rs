@@ -4,9 +4,9 @@ use super::allows;
 use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
-use crate::http::{self, Answer, Headers, Target};
 use crate::platform;
-use crate::refusal::{Reason, Refusal};
+use sluice_core::http::{self, Answer, Headers, Target};
+use sluice_core::refusal::{Reason, Refusal};
 use wasm_bindgen::JsCast;
 use web_sys::{Request, Response};
 

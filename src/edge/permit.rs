@@ -4,11 +4,11 @@ use super::call::{Call, Stop};
 use super::tenants::{self, Asked};
 use super::{exchange, known, settle};
 use crate::platform;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route, Sent};
-use crate::throttle::PermitId;
-use crate::usage::fold;
-use crate::vendor::methods;
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route, Sent};
+use sluice_core::upstream::methods;
+use sluice_core::usage::fold;
+use sluice_limiter::PermitId;
 use std::rc::Rc;
 
 /// How often leave is asked for, all told: an object that a deploy has just replaced answers the next ask, and a permit

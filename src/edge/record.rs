@@ -5,11 +5,11 @@ use super::call::connection;
 use super::forward::{Tally, UnderWay};
 use super::incoming::Incoming;
 use super::settle::End;
-use crate::http::VendorTarget;
-use crate::json;
-use crate::key::{Claims, PREFIX};
 use crate::platform;
-use crate::refusal::{Reason, Refusal};
+use sluice_core::http::VendorTarget;
+use sluice_core::json;
+use sluice_core::key::{Claims, PREFIX};
+use sluice_core::refusal::{Reason, Refusal};
 
 /// A path as the log has it: a key that was put into it by mistake stays out.
 pub fn logged(path: &str) -> String {

@@ -15,17 +15,17 @@ use super::permit::Permit;
 use super::record::Record;
 use super::settle::{End, settled};
 use super::tenants::{self, Asked};
-use crate::http::{Address, Prefer, Target, VendorTarget, parse_target};
-use crate::job::{Answer, Bytes};
-use crate::json::Items;
-use crate::key::{Claims, Role, Taken};
 use crate::platform;
-use crate::tenant::errand::{FRESH_MS, Run};
-use crate::tenant::protocol::{Ask, Ran, Reply, Sent};
-use crate::usage::fold;
-use crate::vendor::outcome::Verdict;
-use crate::vendor::profile::Executed;
 use js_sys::{Array, Uint8Array};
+use sluice_core::http::{Address, Prefer, Target, VendorTarget, parse_target};
+use sluice_core::job::{Answer, Bytes};
+use sluice_core::json::Items;
+use sluice_core::key::{Claims, Role, Taken};
+use sluice_core::tenant::errand::{FRESH_MS, Run};
+use sluice_core::tenant::protocol::{Ask, Ran, Reply, Sent};
+use sluice_core::upstream::outcome::Verdict;
+use sluice_core::upstream::profile::Executed;
+use sluice_core::usage::fold;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -111,7 +111,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
         platform::pause(pause, None).await;
         ran.settle = settled(&call, &permit, &came.end, attempt);
     }
-    let line = crate::json!({"level": "error", "tenant": tenant, "connection": connection,
+    let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a job's run was not heard of; the end of its permit's lease stands in for it"});
     super::log(&line);
 }

@@ -4,12 +4,12 @@ use super::account::{self, heard};
 use super::call::Call;
 use super::permit::Permit;
 use super::record::logged;
-use crate::http::{Address, parse_target};
-use crate::key;
 use crate::platform;
-use crate::policy::MAX_BYTES;
-use crate::tenant::protocol::{Ask, Sent, Settle};
-use crate::throttle::{Counted, Outcome, PermitId};
+use sluice_core::http::{Address, parse_target};
+use sluice_core::key;
+use sluice_core::policy::MAX_BYTES;
+use sluice_core::tenant::protocol::{Ask, Sent, Settle};
+use sluice_limiter::{Counted, Outcome, PermitId};
 use std::cell::RefCell;
 
 /// How often it is told at once. The call tells it again at its end.
@@ -154,7 +154,7 @@ fn log_throttle(call: &Call, permit: &Permit, end: &End) {
         logged(&key::without(path, &in_path))
     });
     let Sent { app, method, nth, .. } = &permit.sent;
-    let line = crate::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,
+    let line = sluice_core::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,
         "connection": permit.connection, "app": app, "method": method, "path": path.unwrap_or_default(),
         "attempt": nth, "error_code": end.error_code, "fault": "throttled by the vendor"});
     super::log(&line);

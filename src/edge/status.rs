@@ -5,14 +5,14 @@ use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::{allows, is_own_page, lost, tenants};
-use crate::http::{Address, Answer, Target};
-use crate::key::{self, Claims, PREFIX, Role};
 use crate::platform;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{self, Ask, Figures, from_wire, to_wire};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use js_sys::Uint8Array;
+use sluice_core::http::{Address, Answer, Target};
+use sluice_core::key::{self, Claims, PREFIX, Role};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{self, Ask, Figures, from_wire, to_wire};
 use wasm_bindgen::JsCast;
 use web_sys::Response;
 

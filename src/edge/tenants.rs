@@ -1,13 +1,13 @@
 //! Asking a tenant's object.
 
 use super::installation::Installation;
-use crate::map::Map;
 use crate::platform::{self, Place};
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Uint8Array};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Request;
 
@@ -21,7 +21,7 @@ pub const DIRECTORY: &str = "*";
 const MOST_PLACES: usize = 1_024;
 
 thread_local! {
-    static PLACES: RefCell<Map<String, Place>> = RefCell::default();
+    static PLACES: RefCell<BTreeMap<String, Place>> = RefCell::default();
 }
 
 /// An object's answer.

@@ -5,15 +5,15 @@
 use super::call::{Stop, open_key};
 use super::inspect::{About, Seen};
 use super::tenants;
-use crate::http::{Answer, Target, VendorTarget};
-use crate::key::Role;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Ask, Reply};
-use crate::vendor::Dialect;
-use crate::vendor::dialect::{self, Saying};
-use crate::vendor::places::misplaced;
-use crate::vendor::profile::AboutToken;
-use crate::vendor::token::{Issued, TokenRequest, introspected, issued, read, revoked};
+use sluice_core::http::{Answer, Target, VendorTarget};
+use sluice_core::key::Role;
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{Ask, Reply};
+use sluice_core::upstream::Dialect;
+use sluice_core::upstream::dialect::{self, Saying};
+use sluice_core::upstream::places::misplaced;
+use sluice_core::upstream::profile::AboutToken;
+use sluice_core::upstream::token::{Issued, TokenRequest, introspected, issued, read, revoked};
 
 /// Answers a request at a token endpoint that comes with a key. Any other call goes on.
 pub async fn exchange(
@@ -82,7 +82,7 @@ async fn answer(
         // About a token of the vendor's own, by a client that would authenticate with a key there.
         AboutToken::Revoke | AboutToken::Introspect => {
             let by_form = about.search.caller.as_ref().is_none_or(|found| found.key != key);
-            return if by_form { Err(misplaced(crate::key::Place::Body).into()) } else { Ok(None) };
+            return if by_form { Err(misplaced(sluice_core::key::Place::Body).into()) } else { Ok(None) };
         }
     }))
 }

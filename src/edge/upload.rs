@@ -3,12 +3,12 @@
 use super::call::{Call, Stop};
 use super::incoming::Incoming;
 use super::{known, permit, tenants};
-use crate::http::VendorTarget;
 use crate::platform;
-use crate::refusal::{Reason, Refusal};
-use crate::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
-use crate::vendor::batch::too_many;
 use js_sys::Uint8Array;
+use sluice_core::http::VendorTarget;
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
+use sluice_core::upstream::batch::too_many;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Request;

@@ -23,9 +23,9 @@ pub use object::{
 };
 pub use upload::{measure, read_first};
 
-use crate::civil::Zones;
 use js_sys::Promise;
 use js_sys::futures::future_to_promise;
+use sluice_limiter::calendar::Zones;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;

@@ -1,0 +1,288 @@
+//! Limits as written, in a policy or in a vendor's profile, and what `share` makes of them.
+
+#![expect(clippy::arithmetic_side_effects, reason = "products of 64 and 32 bits in 128; offsets are below a day")]
+
+use super::read::{At, Fields};
+use super::routes::Routes;
+use crate::json;
+use crate::json::{Value, decimal};
+use sluice_limiter::calendar::{Reset, Zone, Zones};
+use sluice_limiter::{Kind, Limit, Unit};
+
+/// Most limits of one connection.
+pub const MAX_LIMITS: usize = 32;
+
+/// Most calls a limit can be about. Vendors' largest are a few millions a day.
+pub const MAX_CALLS: u64 = 1_000_000_000;
+
+/// Most bytes of a day's answers: a petabyte. It and all sums stay exact in a JSON number.
+pub const MAX_BYTES: u64 = 1_000_000_000_000_000;
+
+/// Longest rolling window, milliseconds: 31 days.
+pub const MAX_WINDOW_MS: u64 = 31 * 86_400_000;
+
+/// Most zones in a list.
+const MAX_ZONES: usize = 8;
+
+/// The zones of a list open their days within this of each other, in seconds: a reset that may be at any hour is no reset.
+const MAX_ZONE_SPREAD: i32 = 12 * 3_600;
+
+/// A winter's and a summer's day (2026-01-01 and 2026-07-01, Unix milliseconds): what a zone can be asked about without a clock.
+const SEASONS: [i64; 2] = [1_767_225_600_000, 1_782_864_000_000];
+
+const MILLION: u64 = 1_000_000;
+
+/// A limit as written, before `share`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRule {
+    /// Unique within the connection. The kind's name, where none is given.
+    pub name: String,
+    /// The kind and its figures.
+    pub kind: Kind,
+    /// The calls it is about.
+    pub routes: Routes,
+    /// One counter for each app.
+    pub per_app: bool,
+    /// The name of a quota shared with other connections, of any tenant; for [`Kind::Daily`] alone.
+    pub pool: Option<String>,
+}
+
+impl LimitRule {
+    /// The limit in force at a share (parts per million), and whether a figure was raised to 1 because the share left
+    /// less: then the shares of several can sum over the limit.
+    pub fn at_share(&self, share_ppm: u32) -> (Limit, bool) {
+        let mut raised = false;
+        let mut part = |figure: u64| {
+            let part = u128::from(figure) * u128::from(share_ppm) / u128::from(MILLION);
+            raised |= part == 0;
+            u64::try_from(part).unwrap_or(figure).max(1)
+        };
+        let (kind, of) = match self.kind.clone() {
+            Kind::TokenBucket { rate_micro, burst } => {
+                (Kind::TokenBucket { rate_micro: part(rate_micro), burst: part(burst) }, burst)
+            }
+            Kind::RollingWindow { calls, window_ms, guard_ms } => {
+                (Kind::RollingWindow { calls: part(calls), window_ms, guard_ms }, calls)
+            }
+            Kind::RollingDay { calls } => (Kind::RollingDay { calls: part(calls) }, calls),
+            Kind::Daily { amount, reset, unit } => (Kind::Daily { amount: part(amount), reset, unit }, amount),
+            Kind::Concurrency { calls, after_ms } => (Kind::Concurrency { calls: part(calls), after_ms }, calls),
+        };
+        (Limit { name: self.name.clone(), kind, of, per_app: self.per_app, pool: self.pool.clone(), routes: 0 }, raised)
+    }
+
+    /// As JSON, in the form it is read from.
+    pub fn to_json(&self) -> Value {
+        let mut whole = json!({"name": self.name, "kind": self.kind_name()});
+        whole.set_some("routes", (!self.routes.is_all()).then(|| self.routes.written()));
+        whole.set_some("per", self.per_app.then_some("app"));
+        whole.set_some("pool", self.pool.as_ref());
+        match &self.kind {
+            Kind::TokenBucket { rate_micro, burst } => {
+                whole.set("rate_per_second", decimal(*rate_micro, 6));
+                whole.set("burst", burst);
+            }
+            Kind::RollingWindow { calls, window_ms, guard_ms } => {
+                whole.set("calls", calls);
+                whole.set("seconds", decimal(*window_ms, 3));
+                whole.set_some("guard_ms", (*guard_ms > 0).then_some(guard_ms));
+            }
+            Kind::RollingDay { calls } => whole.set("calls", calls),
+            Kind::Daily { amount, reset, unit } => {
+                whole.set("calls", amount);
+                whole.set("reset", format!("{:02}:{:02}", reset.minute / 60, reset.minute % 60));
+                whole.set("time_zone", zones_json(&reset.zones));
+                whole.set_some("unit", (*unit == Unit::ResponseBytes).then_some("response_bytes"));
+            }
+            Kind::Concurrency { calls, after_ms } => {
+                whole.set("calls", calls);
+                whole.set_some("after_seconds", (*after_ms > 0).then(|| decimal(*after_ms, 3)));
+            }
+        }
+        whole
+    }
+
+    const fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::TokenBucket { .. } => "token_bucket",
+            Kind::RollingWindow { .. } => "rolling_window",
+            Kind::RollingDay { .. } => "rolling_day",
+            Kind::Daily { .. } => "daily",
+            Kind::Concurrency { .. } => "concurrency",
+        }
+    }
+}
+
+fn zones_json(zones: &[Zone]) -> Value {
+    match zones {
+        [zone] => json!(zone.to_string()),
+        zones => json!(zones.iter().map(|zone| json!(zone.to_string())).collect::<Value>()),
+    }
+}
+
+/// Reads a connection's `limits`. Every fault is noted; what is returned leaves out what could not be read.
+pub(super) fn read(at: &At<'_>, zones: &dyn Zones) -> Option<Vec<LimitRule>> {
+    let mut rules: Vec<LimitRule> = Vec::new();
+    for item in at.list(MAX_LIMITS)? {
+        let Some(rule) = read_one(&item, zones) else { continue };
+        if rules.iter().any(|earlier| earlier.name == rule.name) {
+            item.missing::<()>("name", "an earlier limit of this connection has this name; choose another");
+        }
+        rules.push(rule);
+    }
+    Some(rules)
+}
+
+/// The kinds, and the fields of each beside those that all have.
+const KINDS: [(&str, &[&str]); 5] = [
+    ("token_bucket", &["rate_per_second", "burst"]),
+    ("rolling_window", &["calls", "seconds", "guard_ms"]),
+    ("rolling_day", &["calls"]),
+    ("daily", &["calls", "reset", "time_zone", "unit", "pool"]),
+    ("concurrency", &["calls", "after_seconds"]),
+];
+
+fn read_one(at: &At<'_>, zones: &dyn Zones) -> Option<LimitRule> {
+    let (kind, own) = read_kind(at)?;
+    let known = ["name", "kind", "routes", "per"].iter().chain(own).copied().collect::<Vec<_>>();
+    let fields = at.object(&known)?;
+    let name = match fields.get("name") {
+        Some(name) => read_name(&name),
+        None => Some(kind.to_owned()),
+    };
+    let routes = fields.get("routes").map_or(Some(Routes::default()), |routes| Routes::read(&routes));
+    let per_app = fields.get("per").map_or(Some(false), |per| per.word(&[("app", true)]));
+    let pool = fields.get("pool").map(|pool| read_pool(&pool, &fields));
+    let kind = match kind {
+        "token_bucket" => read_bucket(&fields),
+        "rolling_window" => read_window(&fields),
+        "rolling_day" => read_calls(&fields).map(|calls| Kind::RollingDay { calls }),
+        "daily" => read_daily(&fields, zones),
+        _ => read_concurrency(&fields),
+    };
+    Some(LimitRule {
+        name: name?,
+        kind: kind?,
+        routes: routes?,
+        per_app: per_app?,
+        pool: pool.map_or(Some(None), |pool| pool.map(Some))?,
+    })
+}
+
+/// The kind is looked up first: which other fields are known depends on it.
+fn read_kind(at: &At<'_>) -> Option<(&'static str, &'static [&'static str])> {
+    let Value::Object(fields) = at.node else {
+        at.object(&[])?;
+        return None;
+    };
+    if !fields.iter().any(|(name, _)| name == "kind") {
+        return at.missing("kind", "is required");
+    }
+    let everything: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    at.object(&everything)?.get("kind")?.word(&KINDS.map(|kind| (kind.0, kind)))
+}
+
+fn read_name(at: &At<'_>) -> Option<String> {
+    let text = at.text(63)?;
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(inner) {
+        Some(text.to_owned())
+    } else {
+        at.fault("a limit's name is 1 to 63 letters, digits, -, _ and ., and begins with a letter or digit")
+    }
+}
+
+fn read_pool(at: &At<'_>, fields: &Fields<'_>) -> Option<String> {
+    if fields.get("per").is_some() {
+        at.fault::<()>("a pool is for all apps of all its tenants; leave out per");
+    }
+    if fields.get("unit").is_some_and(|unit| matches!(unit.node, Value::String(text) if text != "calls")) {
+        at.fault::<()>("a pool counts calls; leave out unit");
+    }
+    let text = at.text(63)?;
+    if crate::key::is_name(text) {
+        Some(text.to_owned())
+    } else {
+        at.fault("a pool's name is 1 to 63 characters of a-z, 0-9 and -, and does not begin with -")
+    }
+}
+
+fn read_calls(fields: &Fields<'_>) -> Option<u64> {
+    fields.required("calls")?.integer(1..=MAX_CALLS)
+}
+
+fn read_bucket(fields: &Fields<'_>) -> Option<Kind> {
+    let rate = fields.required("rate_per_second").and_then(|rate| rate.number(6, 1..=MILLION * MILLION));
+    let burst = fields.get("burst").map(|burst| burst.integer(1..=MAX_CALLS));
+    let rate_micro = rate?;
+    let burst = burst.unwrap_or(Some((rate_micro / MILLION).max(1)))?;
+    Some(Kind::TokenBucket { rate_micro, burst })
+}
+
+fn read_window(fields: &Fields<'_>) -> Option<Kind> {
+    let calls = read_calls(fields);
+    let window = fields.required("seconds").and_then(|seconds| seconds.number(3, 1..=MAX_WINDOW_MS));
+    let guard = fields.get("guard_ms").map_or(Some(0), |guard| guard.integer(0..=60_000));
+    Some(Kind::RollingWindow { calls: calls?, window_ms: window?, guard_ms: guard? })
+}
+
+fn read_concurrency(fields: &Fields<'_>) -> Option<Kind> {
+    let calls = read_calls(fields);
+    let after = fields.get("after_seconds").map_or(Some(0), |after| after.number(3, 0..=86_400_000));
+    Some(Kind::Concurrency { calls: calls?, after_ms: after? })
+}
+
+fn read_daily(fields: &Fields<'_>, zones: &dyn Zones) -> Option<Kind> {
+    let unit = fields.get("unit").map_or(Some(Unit::Calls), |unit| {
+        unit.word(&[("calls", Unit::Calls), ("response_bytes", Unit::ResponseBytes)])
+    });
+    let most = if unit == Some(Unit::ResponseBytes) { MAX_BYTES } else { MAX_CALLS };
+    let amount = fields.required("calls").and_then(|calls| calls.integer(1..=most));
+    let minute = fields.required("reset").and_then(|at| {
+        let text = at.text(5)?;
+        Reset::minute_of(text).or_else(|| at.fault("must be a time of day, HH:MM, 00:00 to 23:59"))
+    });
+    let list = fields.required("time_zone").and_then(|at| read_zones(&at, zones));
+    Some(Kind::Daily { amount: amount?, reset: Reset { minute: minute?, zones: list? }, unit: unit? })
+}
+
+fn read_zones(at: &At<'_>, zones: &dyn Zones) -> Option<Vec<Zone>> {
+    if let Value::String(_) = at.node {
+        return Some(vec![read_zone(at, zones)?]);
+    }
+    let Value::Array(_) = at.node else {
+        return at.fault("must be a time zone or a list of them");
+    };
+    let items = at.list(MAX_ZONES)?;
+    if items.is_empty() {
+        return at.fault("must name at least one time zone");
+    }
+    let list: Vec<Option<Zone>> = items.iter().map(|item| read_zone(item, zones)).collect();
+    let list = list.into_iter().collect::<Option<Vec<_>>>()?;
+    for season in SEASONS {
+        let offsets: Vec<i32> = list.iter().filter_map(|zone| zone.offset_seconds(zones, season)).collect();
+        let spread = offsets.iter().max().zip(offsets.iter().min()).map_or(0, |(most, least)| most - least);
+        if spread > MAX_ZONE_SPREAD {
+            return at.fault("the zones of a list must lie within 12 hours of each other");
+        }
+    }
+    Some(list)
+}
+
+fn read_zone(at: &At<'_>, zones: &dyn Zones) -> Option<Zone> {
+    let zone = match Zone::parse(at.text(64)?) {
+        Ok(zone) => zone,
+        Err(detail) => return at.fault(detail),
+    };
+    if SEASONS.iter().all(|season| zone.offset_seconds(zones, *season).is_some()) {
+        Some(zone)
+    } else {
+        at.fault("there is no such time zone in the IANA database of this platform")
+    }
+}
+
+/// A platform that knows every zone, for policies whose zones were checked before they were stored.
+#[expect(clippy::unnecessary_wraps, reason = "it stands where the offset of any zone is asked for")]
+pub(super) const fn any_zone(_: &str, _: i64) -> Option<i32> {
+    Some(0)
+}

@@ -1,0 +1,206 @@
+//! What a tenant may do: the policy as written becomes, once, the policy as used.
+//!
+//! [`Policy::parse`] reads a document whole and reports every fault by its JSON pointer; what it returns has only valid
+//! parts, in integers, with every default filled in. [`Policy::understood`] writes it back in the form it is read from,
+//! without secrets, and [`Policy::to_stored`] the same with each secret sealed.
+//!
+//! Everything has a bound, and beyond it the policy is refused:
+//!
+//! | what | at most |
+//! |---|---|
+//! | the document | 1 MB ([`MAX_POLICY_BYTES`]), 127 levels deep; 1,000 faults are told ([`MAX_FAULTS`]) |
+//! | connections, apps | 100 ([`MAX_CONNECTIONS`]), 1,000 ([`MAX_APPS`]) |
+//! | limits of a connection | 32 ([`MAX_LIMITS`]) |
+//! | routes in a list, bytes of one | 100 ([`MAX_ROUTES`]), 1,024 ([`MAX_ROUTE_BYTES`]) |
+//! | calls, bytes of a limit | 10^9 ([`MAX_CALLS`]), 10^15 ([`MAX_BYTES`]); a bucket's rate 10^6 a second |
+//! | a rolling window, `guard_ms`, `after_seconds` | 31 days ([`MAX_WINDOW_MS`]), 60,000 ms, a day |
+//! | zones of a reset | 8, within 12 hours of each other |
+//! | `queue.size`, `max_wait_seconds` | 10,000, an hour |
+//! | `pause_seconds`, `max_pause_seconds` | an hour, a day (and at least a second) |
+//! | `timeout_seconds`, `retry.attempts` | an hour, 10 |
+//! | `weight`, origins of an app | 1,000, 100 ([`MAX_ORIGINS`]) |
+//! | an address, a credential's field, a private key | 2,048 bytes ([`MAX_ADDRESS_BYTES`]), 8,192, 16,384 |
+//! | callback hosts, thresholds of `daily_used` | 100, 10 |
+//! | `jobs.expire_seconds` | a year (and at least a second) |
+//!
+//! Decimals have up to six places (`timeout_seconds` and other times three); `share`, factors and ratios are kept in
+//! parts per million, rates in millionths of a call a second, times in milliseconds.
+
+mod address;
+mod app;
+mod connection;
+mod credential;
+mod jobs;
+mod limits;
+mod matcher;
+mod notify;
+mod read;
+mod reading;
+mod routes;
+mod stored;
+mod warnings;
+
+pub use address::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host, check_with_query};
+pub use app::{App, MAX_ORIGINS};
+pub use connection::Connection;
+pub use credential::{Credential, MASK};
+pub use jobs::JobsRule;
+pub use limits::{LimitRule, MAX_BYTES, MAX_CALLS, MAX_LIMITS, MAX_WINDOW_MS};
+pub use matcher::{MAX_LISTS, Matcher};
+pub use notify::{Alerts, Callbacks};
+pub use read::{Fault, MAX_FAULTS};
+pub use routes::{MAX_ROUTE_BYTES, MAX_ROUTES, Routes};
+pub use stored::StoredFault;
+
+use crate::json;
+use crate::json::Value;
+use read::{At, Faults, Fields};
+use sluice_limiter::calendar::Zones;
+use std::collections::BTreeMap;
+
+/// Most bytes of a policy's text: 1 MB.
+pub const MAX_POLICY_BYTES: usize = 1_048_576;
+
+/// Most connections of a tenant. Each has a throttle of its own in the tenant's object.
+pub const MAX_CONNECTIONS: usize = 100;
+
+/// Most apps of a tenant.
+pub const MAX_APPS: usize = 1_000;
+
+/// Something that holds, but may not be meant. In the form of a fault.
+pub type Warning = Fault;
+
+/// A tenant's policy, valid and complete. No `Debug` of its parts shows a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its connections, by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// Its apps, by name.
+    pub apps: BTreeMap<String, App>,
+    /// Where outcomes of jobs may be sent.
+    pub callbacks: Option<Callbacks>,
+    /// What it is alerted to.
+    pub alerts: Alerts,
+    /// How long its jobs wait.
+    pub jobs: JobsRule,
+}
+
+/// What a policy is read against.
+pub struct Context<'a> {
+    /// The platform's time zones.
+    pub zones: &'a dyn Zones,
+    /// `ALLOW_LOOPBACK_VENDORS`.
+    pub allow_loopback: bool,
+    /// The policy in force, whose secrets `"***"` stands for.
+    pub previous: Option<&'a Policy>,
+}
+
+impl Policy {
+    /// Reads a policy.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, up to [`MAX_FAULTS`].
+    pub fn parse(text: &str, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+        if text.len() > MAX_POLICY_BYTES {
+            return Err(vec![Fault::whole("the policy must be at most 1,048,576 bytes long")]);
+        }
+        match json::read(text) {
+            Ok(document) => Self::of(&document, context),
+            Err(fault) => Err(vec![Fault::whole(format!("is not JSON: {fault}"))]),
+        }
+    }
+
+    /// The same from a document.
+    fn of(document: &Value, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+        let (faults, warnings) = (Faults::default(), Faults::default());
+        let policy = read(&At::root(document, &faults), context, &warnings);
+        match (policy, faults.into_vec()) {
+            (Some(policy), faults) if faults.is_empty() => {
+                warnings::note(&policy, &warnings);
+                Ok((policy, warnings.into_vec()))
+            }
+            (None, faults) if faults.is_empty() => Err(vec![Fault::whole("is not a policy")]),
+            (_, faults) => Err(faults),
+        }
+    }
+
+    /// The policy with every default, in the form it is read from; secrets as `"***"`.
+    pub fn understood(&self) -> Value {
+        self.to_json(&mut |_, _| MASK.to_owned())
+    }
+
+    /// As JSON. Each secret passes through `shown`, with its JSON pointer.
+    fn to_json(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> Value {
+        let (mut connections, mut apps) = (Value::object(), Value::object());
+        for (name, connection) in &self.connections {
+            let json = connection.to_json(&mut |field, secret| shown(&credential_pointer(name, field), secret));
+            connections.set(name, json);
+        }
+        for (name, app) in &self.apps {
+            apps.set(name, app.to_json());
+        }
+        let callbacks = self.callbacks.as_ref().map(|own| own.to_json(&shown(CALLBACK_SECRET, &own.secret)));
+        let mut whole = json!({"connections": connections, "apps": apps});
+        whole.set_some("callbacks", callbacks);
+        whole.set("alerts", self.alerts.to_json());
+        whole.set("jobs", self.jobs.to_json());
+        whole
+    }
+}
+
+/// Where a callback's secret is in the document.
+const CALLBACK_SECRET: &str = "/callbacks/secret";
+
+/// Where a credential's field is in the document. Names of connections need no escape.
+fn credential_pointer(connection: &str, field: &str) -> String {
+    format!("/connections/{connection}/credential/{field}")
+}
+
+fn read(at: &At<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Policy> {
+    let fields = at.object(&["connections", "apps", "callbacks", "alerts", "jobs"])?;
+    let connections = read_named(&fields, "connections", MAX_CONNECTIONS, |name, at| {
+        let previous = context.previous.and_then(|policy| policy.connections.get(name));
+        connection::read(at, context, previous, warnings)
+    });
+    let known: Vec<&str> = match fields.get("connections").map(|at| at.node) {
+        Some(Value::Object(entries)) => entries.iter().map(|(name, _)| name.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let apps = read_named(&fields, "apps", MAX_APPS, |_, at| App::read(at, &known));
+    let callbacks = fields.get("callbacks").map(|at| {
+        let previous = context.previous.and_then(|policy| policy.callbacks.as_ref());
+        Callbacks::read(&at, previous, context.allow_loopback, warnings)
+    });
+    let alerts = match fields.get("alerts") {
+        Some(at) => Alerts::read(&at, context.allow_loopback, callbacks.is_some(), warnings),
+        None => Some(Alerts::default()),
+    };
+    let jobs = fields.get("jobs").map_or(Some(JobsRule::default()), |at| JobsRule::read(&at));
+    let callbacks = match callbacks {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    Some(Policy { connections: connections?, apps: apps?, callbacks, alerts: alerts?, jobs: jobs? })
+}
+
+/// The entries of an object of named things; none of them without the field.
+fn read_named<T>(
+    fields: &Fields<'_>,
+    name: &str,
+    most: usize,
+    read: impl Fn(&str, &At<'_>) -> Option<T>,
+) -> Option<BTreeMap<String, T>> {
+    let Some(at) = fields.get(name) else { return Some(BTreeMap::new()) };
+    // All are read before any that failed ends it: every fault is to be noted.
+    let mut all = Some(BTreeMap::new());
+    for (name, at) in at.named(most)? {
+        match (read(name, &at), &mut all) {
+            (Some(read), Some(all)) => drop(all.insert(name.to_owned(), read)),
+            _ => all = None,
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

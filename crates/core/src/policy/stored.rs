@@ -1,0 +1,98 @@
+//! A policy as it is stored: the document as understood, each secret sealed for its own place in it.
+//!
+//! A policy is stored with its defaults filled in, so that it stays as it was shown when it was written, whatever a later
+//! version's defaults are. Only a built-in profile's own facts are taken from the version that reads it.
+
+use super::{CALLBACK_SECRET, Context, Fault, Policy, credential_pointer};
+use crate::json;
+use crate::json::Value;
+use crate::key::Master;
+use crate::policy::Credential;
+use crate::seal::{self, NONCE_BYTES, Place, SealFault};
+
+/// The version of the stored form.
+const VERSION: u64 = 1;
+
+/// Why a stored policy cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredFault {
+    /// It is not a stored policy, or of a version that this one does not know.
+    Form,
+    /// A secret does not open.
+    Seal(SealFault),
+    /// It is no longer valid: a setting or a built-in vendor it relied on has gone.
+    Invalid(Vec<Fault>),
+}
+
+impl std::fmt::Display for StoredFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Form => {
+                f.write_str("the stored policy is of a form this version does not know; write the policy again")
+            }
+            Self::Seal(fault) => fault.fmt(f),
+            Self::Invalid(faults) => {
+                f.write_str("the stored policy no longer holds")?;
+                faults.first().map_or(Ok(()), |fault| write!(f, " ({fault})"))?;
+                f.write_str("; write the policy again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for StoredFault {}
+
+impl Policy {
+    /// The policy to store for that tenant. `random` fills a slice with random bytes.
+    ///
+    /// # Errors
+    /// A secret that cannot be sealed.
+    pub fn to_stored(&self, tenant: &str, master: &Master, random: &dyn Fn(&mut [u8])) -> Result<String, SealFault> {
+        let mut failed = None;
+        let document = self.to_json(&mut |field, secret| {
+            let mut nonce = [0; NONCE_BYTES];
+            random(&mut nonce);
+            seal::seal(master, nonce, &Place { tenant, field }, secret).unwrap_or_else(|fault| {
+                failed = Some(fault);
+                String::new()
+            })
+        });
+        failed.map_or_else(|| Ok(json!({"version": VERSION, "policy": document}).to_string()), Err)
+    }
+
+    /// Reads what [`Self::to_stored`] wrote for that tenant. Time zones were known when it was written and are not asked
+    /// about again; loopback addresses hold only while they are allowed.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn from_stored(text: &str, tenant: &str, master: &Master, allow_loopback: bool) -> Result<Self, StoredFault> {
+        let mut stored = json::read(text).map_err(|_| StoredFault::Form)?;
+        if stored.get("version").and_then(Value::as_u64) != Some(VERSION) {
+            return Err(StoredFault::Form);
+        }
+        let mut document = stored.get_mut("policy").map(Value::take).ok_or(StoredFault::Form)?;
+        let mut failed = None;
+        let mut open = |field: &str, sealed: &str| {
+            seal::open(master, &Place { tenant, field }, sealed).unwrap_or_else(|fault| {
+                failed = Some(fault);
+                String::new()
+            })
+        };
+        if let Some(Value::Object(connections)) = document.get_mut("connections") {
+            for (name, connection) in connections {
+                let stored = connection.get_mut("credential").ok_or(StoredFault::Form)?;
+                let credential = Credential::written(stored).ok_or(StoredFault::Form)?;
+                *stored = credential.to_json(|field, sealed| open(&credential_pointer(name, field), sealed));
+            }
+        }
+        let callbacks = document.get_mut("callbacks").and_then(|callbacks| callbacks.get_mut("secret"));
+        if let Some(Value::String(secret)) = callbacks {
+            *secret = open(CALLBACK_SECRET, secret);
+        }
+        if let Some(fault) = failed {
+            return Err(StoredFault::Seal(fault));
+        }
+        let context = Context { zones: &super::limits::any_zone, allow_loopback, previous: None };
+        Self::of(&document, &context).map(|(policy, _)| policy).map_err(StoredFault::Invalid)
+    }
+}

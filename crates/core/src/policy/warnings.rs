@@ -1,0 +1,171 @@
+//! What is valid in a policy and likely not meant. A warning refuses nothing; it has a fault's form.
+
+use super::connection::Connection;
+use super::read::Faults;
+use super::{Credential, Policy, address};
+use crate::upstream::profile::Account;
+use sluice_limiter::{Kind, Limit, Unit};
+
+impl Connection {
+    /// The limits that take the vendor's own counts: the name that the profile has for each count, and the limit's. A count goes to the
+    /// limit of that name; where none has it, to the first of a day that no other count has, whatever it is called. It goes to none by
+    /// app, and to none of some routes alone unless that has the name.
+    pub fn vendor_counts(&self) -> Vec<(&str, Option<&str>)> {
+        let mut counts: Vec<&str> = Vec::new();
+        for count in &self.profile.counts {
+            if !counts.contains(&count.limit.as_str()) {
+                counts.push(&count.limit);
+            }
+        }
+        let named = |name: &str| self.limits.iter().any(|(limit, _)| limit.name == name && !limit.per_app);
+        let mut days = self.limits.iter().filter(|(limit, routes)| {
+            is_day(limit) && routes.fingerprint() == 0 && !counts.contains(&limit.name.as_str())
+        });
+        let limit = |name| match named(name) {
+            true => Some(name),
+            false if self.counts_days(name) => days.next().map(|(limit, _)| limit.name.as_str()),
+            false => None,
+        };
+        counts.iter().copied().zip(counts.iter().copied().map(limit).collect::<Vec<_>>()).collect()
+    }
+
+    /// Whether the profile's own limit of that name is one of a day. A count without one is taken for that: vendors tell no others.
+    fn counts_days(&self, name: &str) -> bool {
+        let text = |limit: &crate::json::Value, field: &str| limit.get(field)?.as_str().map(str::to_owned);
+        let of_name = self.profile.limits.iter().find(|limit| text(limit, "name").as_deref() == Some(name));
+        of_name.is_none_or(|limit| matches!(text(limit, "kind").as_deref(), Some("daily" | "rolling_day")))
+    }
+}
+
+/// Whether it counts the calls of a day for all apps together.
+const fn is_day(limit: &Limit) -> bool {
+    matches!(limit.kind, Kind::RollingDay { .. } | Kind::Daily { unit: Unit::Calls, .. }) && !limit.per_app
+}
+
+/// Notes what is likely not meant in a policy.
+pub(super) fn note(policy: &Policy, warnings: &Faults) {
+    for (name, connection) in &policy.connections {
+        base_url(name, connection, warnings);
+        counts(name, connection, warnings);
+        shares(policy, name, connection, warnings);
+    }
+}
+
+/// A path in `base_url` with which the profile's routes begin too: then callers leave it out, and no route matches what they ask for.
+fn base_url(name: &str, connection: &Connection, warnings: &Faults) {
+    let Ok(address) = address::check(&connection.base_url, true) else { return };
+    let path = address.path.trim_end_matches('/');
+    let profile = &connection.profile;
+    let limits = profile.limits.iter().filter_map(|limit| limit.get("routes")?.as_array());
+    let limits = limits.flatten().filter_map(|route| route.as_str());
+    let bodies = profile.bodies.iter().flat_map(|limit| &limit.routes);
+    let batches = profile.batches.iter().flat_map(|batch| &batch.routes);
+    let cache = profile.cache.iter().map(|cache| &cache.route);
+    let written = bodies.chain(batches).chain(cache).chain(&profile.repeatable).map(String::as_str);
+    let token = profile.token_endpoint.iter().map(|endpoint| endpoint.path.as_str());
+    let mut routes = limits.chain(written).chain(token).map(route_path);
+    let first = |route: &str| route.split('/').nth(1).unwrap_or_default().to_owned();
+    let meets = |route: &&str| path.split('/').skip(1).any(|segment| !segment.is_empty() && segment == first(route));
+    if let Some(route) = routes.find(meets) {
+        let tokens = profile.token_endpoint.as_ref().map(|endpoint| {
+            format!(", and tokens are fetched at {path}{} unless the credential has a token_url", endpoint.path)
+        });
+        warnings.note(
+            &format!("/connections/{name}/base_url"),
+            format!(
+                "its path {path} is also where the vendor's routes begin ({route}): a call that leaves it out is known by none of them, so that sizes, batches, retries and limits of some routes do not hold for it{}. Leave the path out here, and have callers send it",
+                tokens.unwrap_or_default()
+            ),
+        );
+    }
+}
+
+/// A route without its method.
+fn route_path(route: &str) -> &str {
+    let route = route.strip_prefix('!').unwrap_or(route);
+    route.split_once(' ').map_or(route, |(_, path)| path)
+}
+
+/// A count of the vendor's own that finds no limit.
+fn counts(name: &str, connection: &Connection, warnings: &Faults) {
+    for (count, limit) in connection.vendor_counts() {
+        if limit.is_none() {
+            warnings.note(
+                &format!("/connections/{name}/limits"),
+                format!(
+                    "the vendor tells its own count of the day ({count}), and no limit is there to take it, so that calls made elsewhere are not seen: add a limit of kind daily or rolling_day"
+                ),
+            );
+        }
+    }
+}
+
+/// Connections of one account whose parts of a limit are together more than there is.
+fn shares(policy: &Policy, name: &str, connection: &Connection, warnings: &Faults) {
+    let account: Vec<(&String, &Connection)> =
+        policy.connections.iter().filter(|(_, other)| same_account(connection, other)).collect();
+    if account.len() < 2 {
+        return;
+    }
+    for (limit, _) in connection.limits.iter().filter(|(limit, _)| limit.pool.is_none() && !limit.per_app) {
+        let same = |other: &Limit| other.name == limit.name && kind(other) == kind(limit) && other.pool.is_none();
+        let parts = account.iter().filter_map(|(_, other)| {
+            let (part, _) = other.limits.iter().find(|(other, _)| same(other))?;
+            Some((amount(&part.kind), part.of))
+        });
+        let parts: Vec<(u64, u64)> = parts.collect();
+        let sum = parts.iter().fold(0_u64, |sum, (part, _)| sum.saturating_add(*part));
+        let whole = parts.iter().map(|(_, of)| *of).chain(vendors(connection, limit)).max().unwrap_or(0);
+        if parts.len() > 1 && sum > whole {
+            let others: Vec<&str> =
+                account.iter().map(|(other, _)| other.as_str()).filter(|other| *other != name).collect();
+            warnings.note(
+                &format!("/connections/{name}/share"),
+                format!(
+                    "together with {} of the same account its limit {} comes to {sum}, and there is {whole}: give each a share, so that they sum to 1 at most",
+                    others.join(", "),
+                    limit.name
+                ),
+            );
+            return;
+        }
+    }
+}
+
+/// Whether two connections are of one account at their vendor, as far as it can be told: by the host, where each account has its own,
+/// else by the credential.
+fn same_account(one: &Connection, other: &Connection) -> bool {
+    if one.vendor != other.vendor || one.inline || other.inline {
+        return false;
+    }
+    let (Ok(here), Ok(there)) = (address::check(&one.base_url, true), address::check(&other.base_url, true)) else {
+        return false;
+    };
+    here.same_origin(&there)
+        && match one.profile.account {
+            Account::Host => true,
+            Account::Credential => one.credential != Credential::Passthrough && one.credential == other.credential,
+            Account::Unknown => false,
+        }
+}
+
+/// The profile's own figure for a limit of that name and kind.
+fn vendors(connection: &Connection, limit: &Limit) -> Option<u64> {
+    let written = connection.profile.limits.iter().find(|written| {
+        let is = |field: &str, text: &str| written.get(field).and_then(|value| value.as_str()) == Some(text);
+        is("name", &limit.name) && is("kind", sluice_limiter::kind_name(&limit.kind))
+    })?;
+    written.get("calls").or_else(|| written.get("burst"))?.as_u64()
+}
+
+fn kind(limit: &Limit) -> &'static str {
+    sluice_limiter::kind_name(&limit.kind)
+}
+
+const fn amount(kind: &Kind) -> u64 {
+    match kind {
+        Kind::TokenBucket { burst, .. } => *burst,
+        Kind::RollingWindow { calls, .. } | Kind::RollingDay { calls } | Kind::Concurrency { calls, .. } => *calls,
+        Kind::Daily { amount, .. } => *amount,
+    }
+}

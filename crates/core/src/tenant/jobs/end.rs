@@ -1,0 +1,166 @@
+//! What comes of a run, and what follows on it.
+
+use super::{Desk, load};
+use crate::job::index::Stage;
+use crate::job::{Answer, Bytes, Record, State, id_text, parse_id};
+use crate::retry::{self, Because, Next, Tried};
+use crate::tenant::entry::ForJobs;
+use crate::tenant::protocol::Ran;
+use crate::tenant::store::{Host, StoreError, Table};
+use crate::upstream::outcome::{Unanswered, Verdict, unanswered};
+use crate::upstream::profile::Executed;
+use sluice_limiter::Outcome;
+
+/// A dead letter's error where it may have been executed, and must not be twice.
+const UNKNOWN: &str = "outcome-unknown";
+
+impl Desk {
+    /// Takes a Worker's report of a run. A repeated one, or one of a run that is over, changes nothing.
+    pub(in crate::tenant) fn ran(&mut self, ran: Ran, host: &mut Host<'_>) -> Result<(), StoreError> {
+        if ran.settle.outcome == Outcome::Unused {
+            return self.not_sent(&ran.job, ran.run, host);
+        }
+        let Some(id) = parse_id(&ran.job) else { return Ok(()) };
+        let Some(entry) = self.jobs.index.get(id).copied().filter(|entry| entry.run == ran.run) else { return Ok(()) };
+        let Some(record) = load(host, id)? else { return Ok(()) };
+        let given_up = match entry.stage {
+            Stage::Running => false,
+            // Given up, but not sent again since: now its outcome is known after all.
+            Stage::Later | Stage::Ready => record.run > 0,
+            Stage::Dead => record.error.as_deref() == Some(UNKNOWN),
+            _ => return Ok(()),
+        };
+        if given_up && record.attempts.last().is_none_or(|attempt| attempt.error.as_deref() != Some(UNKNOWN)) {
+            return Ok(());
+        }
+        // A route that is refused each time is not asked a third time.
+        let own = self.lines.get(&record.connection).is_some_and(|line| line.is_routes_own(&ran.settle, host.now));
+        let verdict = Verdict {
+            outcome: ran.settle.outcome,
+            error_code: ran.settle.error_code.clone(),
+            executed: match ran.executed {
+                Some(true) => Executed::Yes,
+                Some(false) => Executed::No,
+                None => Executed::Maybe,
+            },
+            transient: ran.transient && !(own && record.tries > 0),
+            expired: ran.rejected != 0,
+            retry_after_ms: ran.retry_after_ms,
+        };
+        let (status, error) = (ran.settle.status, ran.settle.error_code);
+        let mut record = Record { error: None, ..record };
+        if let Some(attempt) = record.attempts.last_mut() {
+            (attempt.status, attempt.error) = (status, error);
+        }
+        let wants_token = ran.rejected != 0 && !record.token_refused && self.renews(&record, ran.rejected, host);
+        if wants_token {
+            record.token_refused = true;
+            record.state = State::Queued;
+            record.due = host.now;
+            return self.store_job(id, &mut record, host);
+        }
+        record.tries = record.tries.saturating_add(u32::from(!given_up));
+        self.conclude(id, record, &verdict, ran.answer, host)
+    }
+
+    /// Whether the vendor's refusal of a token is answered with another.
+    fn renews(&mut self, record: &Record, rejected: u64, host: &Host<'_>) -> bool {
+        let Some(line) = self.lines.get_mut(&record.connection) else { return false };
+        match line.token_for_jobs(host.now, rejected) {
+            ForJobs::Stands => return false,
+            ForJobs::Fetch(fetch, _) => self.jobs.fetch(line, *fetch),
+            ForJobs::Ready | ForJobs::Wait => {}
+        }
+        true
+    }
+
+    /// A run whose report never came. What had been cut off by the end of the object's life uses up no attempt.
+    pub(super) fn lost(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let Some(mut record) = load(host, id)? else { return self.forget(id, host) };
+        let began = self.jobs.began;
+        if let Some(attempt) = record.attempts.last_mut() {
+            attempt.error = Some(UNKNOWN.to_owned());
+            record.tries = record.tries.saturating_add(u32::from(attempt.at >= began));
+        }
+        self.conclude(id, record, &unanswered(Unanswered::Timeout), None, host)
+    }
+
+    /// Done, again later, or dead.
+    fn conclude(
+        &mut self,
+        id: u128,
+        mut record: Record,
+        verdict: &Verdict,
+        answer: Option<Answer>,
+        host: &mut Host<'_>,
+    ) -> Result<(), StoreError> {
+        record.token_refused = false;
+        let next = match self.lines.get(&record.connection) {
+            _ if verdict.error_code.is_none() => Next::Stop(Because::Final),
+            Some(line) => {
+                let mut random = [0; 8];
+                (host.random)(&mut random);
+                let path = record.path.open(&self.sealer(host), &id_text(id));
+                let tried = Tried {
+                    profile: &line.connection.profile,
+                    method: &record.method,
+                    path: &path,
+                    idempotency_key: record.key != 0,
+                    unattended: true,
+                    made: record.tries,
+                    most: line.connection.retry_attempts,
+                    left_ms: None,
+                    max_pause_ms: line.connection.adaptive.max_pause_ms,
+                    random: u64::from_be_bytes(random),
+                };
+                retry::next(&tried, verdict)
+            }
+            None => Next::Stop(Because::Late),
+        };
+        let why = match next {
+            Next::After(ms) => {
+                record.state = State::Queued;
+                record.due = host.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX / 4));
+                return self.store_job(id, &mut record, host);
+            }
+            Next::Stop(_) if verdict.error_code.is_none() => None,
+            Next::Stop(Because::Final) => Some("refused"),
+            Next::Stop(Because::OutcomeUnknown) => Some(UNKNOWN),
+            Next::Stop(Because::Spent) => Some("attempts-spent"),
+            // It would be tried again, and its connection is no longer there.
+            Next::Stop(Because::Late) => Some("connection"),
+        };
+        record.state = if why.is_some() { State::Dead } else { State::Done };
+        record.error = why.map(str::to_owned);
+        // Who waits for the job is answered as a direct caller would be.
+        let waited_for = answer.clone().filter(|_| self.jobs.waiting.has(id));
+        let kept = self.keep_answer(id, &mut record, answer, host)?;
+        record.updated = host.now;
+        // First the message, then the job: should storage refuse between, the job ends once more.
+        self.tell_outcome(id, &record, kept.as_ref(), host)?;
+        self.store_job(id, &mut record, host)?;
+        self.ended(id, &record, waited_for.as_ref(), host)
+    }
+
+    /// Stores what the vendor has answered, and gives what is kept of it.
+    fn keep_answer(
+        &self,
+        id: u128,
+        record: &mut Record,
+        answer: Option<Answer>,
+        host: &mut Host<'_>,
+    ) -> Result<Option<Answer>, StoreError> {
+        let Some(mut kept) = answer.map(Answer::without_cookies) else { return Ok(None) };
+        let text = id_text(id);
+        let Some(mut row) = kept.to_row(&self.sealer(host), &text) else { return Ok(None) };
+        if !self.jobs.index.has_bytes(&record.app, row.len() as u64) {
+            // There is no room for its body: what came of the job is kept all the same.
+            kept = Answer { body: Bytes::default(), truncated: true, ..kept };
+            row = kept.to_row(&self.sealer(host), &text).unwrap_or_default();
+        }
+        record.bytes = record.bytes.saturating_add(u32::try_from(row.len()).unwrap_or(u32::MAX));
+        record.answered = true;
+        host.store.save(Table::JobAnswer, &text, &row)?;
+        Ok(Some(kept))
+    }
+}

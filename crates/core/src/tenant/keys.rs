@@ -1,0 +1,167 @@
+//! The keys of a tenant, as stored: never the key itself, only what it may do. A key works while its id is listed.
+
+use super::desk::{Desk, refused};
+use super::protocol::{NewKey, Reply};
+use super::store::{Host, StoreError, Table};
+use crate::json;
+use crate::json::Value;
+use crate::key::{Claims, Role};
+use crate::refusal::{Reason, Refusal};
+use sluice_limiter::calendar::rfc3339;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Most keys of a tenant that have not expired.
+const MOST_KEYS: usize = 10_000;
+
+/// One key. Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyRow {
+    pub role: Role,
+    pub app: Option<String>,
+    pub created: u64,
+    pub expires: Option<u64>,
+}
+
+impl KeyRow {
+    /// The row as it is stored: JSON.
+    fn stored(&self) -> String {
+        let Self { role, app, created, expires } = self;
+        json!({"role": role.as_str(), "app": app, "created": created, "expires": expires}).to_string()
+    }
+
+    /// The inverse.
+    fn read(stored: &[u8]) -> Option<Self> {
+        let row = json::read(std::str::from_utf8(stored).ok()?).ok()?;
+        Some(Self {
+            role: Role::named(row.get("role")?.as_str()?)?,
+            app: row.get("app").and_then(Value::as_str).map(str::to_owned),
+            created: row.get("created")?.as_u64()?,
+            expires: row.get("expires").and_then(Value::as_u64),
+        })
+    }
+}
+
+impl NewKey {
+    /// Reads the body of `POST …/keys`.
+    ///
+    /// # Errors
+    /// Fails with a sentence that says what is wrong with the document.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let body = json::read(text).map_err(|fault| fault.to_string())?;
+        let (mut role, mut app, mut expires_in_seconds) = (None, None, None);
+        for (name, value) in body.as_object().ok_or("it must be an object")? {
+            let fits = match name.as_str() {
+                "role" => {
+                    role = value.as_str().and_then(Role::named);
+                    role.is_some()
+                }
+                "app" => {
+                    app = value.as_str().map(str::to_owned);
+                    app.is_some() || value.is_null()
+                }
+                "expires_in_seconds" => {
+                    expires_in_seconds = value.as_u64();
+                    expires_in_seconds.is_some() || value.is_null()
+                }
+                _ => return Err(format!("unknown field {name}; known are role, app and expires_in_seconds")),
+            };
+            if !fits {
+                return Err(format!("{name} does not fit: see the readme"));
+            }
+        }
+        let role = role.ok_or("role is missing: it is app, viewer or operator")?;
+        Ok(Self { role, app, expires_in_seconds })
+    }
+}
+
+/// All stored keys. One that does not parse is of a later version, and is as good as revoked here.
+pub(super) fn load(host: &Host<'_>) -> Result<BTreeMap<String, KeyRow>, StoreError> {
+    let mut keys = BTreeMap::new();
+    for (id, row) in host.store.all(Table::Key)? {
+        if let Some(row) = KeyRow::read(&row) {
+            keys.insert(id, row);
+        }
+    }
+    Ok(keys)
+}
+
+/// Issues a key.
+pub(super) fn create(desk: &mut Desk, new: NewKey, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let invalid = |pointer: &str, detail: String| Ok(Reply::Invalid(vec![(pointer.to_owned(), detail)]));
+    match (new.role, &new.app) {
+        (Role::App, None) => {
+            return invalid("/app", "is missing: name the app of the policy that will carry the key".to_owned());
+        }
+        (Role::App, Some(app)) => {
+            if !desk.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(app)) {
+                return invalid("/app", "is not an app of the tenant's policy".to_owned());
+            }
+        }
+        (_, Some(_)) => return invalid("/app", "is for the role app alone".to_owned()),
+        (_, None) => {}
+    }
+    let now = u64::try_from(host.now / 1_000).unwrap_or(0);
+    if new.expires_in_seconds == Some(0) {
+        return invalid("/expires_in_seconds", "must be at least 1".to_owned());
+    }
+    let expired: Vec<String> =
+        desk.keys.iter().filter(|(_, row)| row.expires.is_some_and(|at| at <= now)).map(|(id, _)| id.clone()).collect();
+    for id in expired {
+        host.store.remove(Table::Key, &id)?;
+        desk.keys.remove(&id);
+    }
+    if desk.keys.len() >= MOST_KEYS {
+        return invalid("", format!("the tenant has {MOST_KEYS} keys, the most it may have: revoke some"));
+    }
+    let mut bytes = [0; 8];
+    (host.random)(&mut bytes);
+    let id = bytes.iter().fold(String::new(), |mut id, byte| {
+        let _ = write!(id, "{byte:02x}");
+        id
+    });
+    let row = KeyRow {
+        role: new.role,
+        app: new.app,
+        created: now,
+        expires: new.expires_in_seconds.map(|seconds| now.saturating_add(seconds)),
+    };
+    let claims = Claims {
+        tenant: desk.name.clone(),
+        id: id.clone(),
+        role: row.role,
+        app: row.app.clone(),
+        expires: row.expires,
+    };
+    let Some(key) = claims.sign(&host.settings.master) else {
+        return Ok(refused(Refusal::new(Reason::Internal, "the key could not be signed: report this as a fault")));
+    };
+    host.store.save(Table::Key, &id, row.stored().as_bytes())?;
+    let mut shown = show(&id, &row);
+    shown.set("key", key);
+    desk.keys.insert(id, row);
+    Ok(Reply::Document { status: 201, body: shown.to_string(), warnings: Vec::new() })
+}
+
+/// Lists the keys.
+pub(super) fn list(desk: &Desk) -> Reply {
+    let items: Vec<Value> = desk.keys.iter().map(|(id, row)| show(id, row)).collect();
+    Reply::Document { status: 200, body: json!({ "items": items }).to_string(), warnings: Vec::new() }
+}
+
+/// Revokes a key, at once.
+pub(super) fn revoke(desk: &mut Desk, id: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    if desk.keys.remove(id).is_none() {
+        return Ok(refused(Refusal::new(Reason::NotFound, format!("the tenant has no key with the id {id}"))));
+    }
+    host.store.remove(Table::Key, id)?;
+    Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
+}
+
+fn show(id: &str, row: &KeyRow) -> Value {
+    let at = |seconds: u64| rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
+    let mut shown = json!({"id": id, "role": row.role.as_str(), "created": at(row.created)});
+    shown.set_some("app", row.app.as_ref());
+    shown.set_some("expires", row.expires.map(at));
+    shown
+}

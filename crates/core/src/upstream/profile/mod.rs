@@ -1,0 +1,95 @@
+//! Profiles: what is known of each vendor, as data. Adding a vendor is adding one file to `src/upstream/profiles/`;
+//! the build fails, naming file and field, on one that does not parse.
+
+mod facts;
+mod fields;
+pub(crate) mod names;
+mod read;
+mod routes;
+#[cfg(test)]
+mod table;
+
+use crate::json::{self, Value};
+pub use facts::{
+    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
+    Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
+};
+pub use fields::Fault;
+pub use routes::AboutToken;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+
+/// The name of every inline profile.
+pub const INLINE: &str = "inline";
+
+impl Profile {
+    /// The built-in profile of that name.
+    pub fn built_in(name: &str) -> Option<Self> {
+        let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
+        // The build has read it already, so it parses.
+        read::read(name, &json::read(text).ok()?).ok()
+    }
+
+    /// An inline profile.
+    ///
+    /// # Errors
+    /// All faults, each with its JSON pointer from the profile's root.
+    pub fn inline(value: &Value) -> Result<Self, Vec<Fault>> {
+        Ok(Self { text: Some(value.to_string()), ..read::read(INLINE, value)? })
+    }
+
+    /// The names of the built-in profiles.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// The built-in profiles as a JSON object by name, for `GET /admin/vendors`.
+    pub fn catalogue() -> String {
+        let entries: Vec<_> = BUILT_IN.iter().map(|(name, text)| format!("\"{name}\":{}", text.trim())).collect();
+        format!("{{{}}}", entries.join(","))
+    }
+}
+
+impl Dialect {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, dialect)| *dialect == self).map_or("generic", |(name, _)| name)
+    }
+
+    /// The dialect of that name; none named is problem documents.
+    pub fn named(name: &str) -> Self {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Generic, |(_, dialect)| *dialect)
+    }
+}
+
+/// The binary form of a profile: a built-in one is its name, an inline one its text.
+#[derive(Serialize, Deserialize)]
+enum Written {
+    BuiltIn(String),
+    Inline(String),
+}
+
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = match &self.text {
+            Some(text) => Written::Inline(text.clone()),
+            None => Written::BuiltIn(self.name.clone()),
+        };
+        written.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Profile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let profile = match Written::deserialize(deserializer)? {
+            Written::BuiltIn(name) => Self::built_in(&name),
+            Written::Inline(text) => json::read(&text).ok().and_then(|value| Self::inline(&value).ok()),
+        };
+        profile.ok_or_else(|| D::Error::custom("this release has no such profile"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

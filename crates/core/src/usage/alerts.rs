@@ -1,0 +1,244 @@
+//! Alerts: raised once when a figure passes its limit, cleared once when it is well below it again. Kept with the counts, so a
+//! restart neither repeats nor forgets one.
+
+#![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by a million in 128; half a limit and 1")]
+
+use super::exposition::decimal;
+use super::pack::{Pack, Unpack};
+use super::report::text;
+use crate::policy;
+use sluice_limiter::calendar::rfc3339;
+
+/// Minutes over which throttles are set against calls.
+pub const LATELY_MINUTES: i64 = 5;
+
+/// Fewer vendor calls than this in that time raise no alert of throttles: the fewest of which a single throttle is not over a
+/// twentieth, which is the limit unless a policy says otherwise. One of one says nothing.
+const LEAST_CALLS: u64 = 20;
+
+/// What is alerted to: name, and decimal places of its value and limit.
+const KINDS: [(&str, u32); 4] =
+    [("throttled_ratio", 6), ("daily_used", 6), ("queue_wait_seconds", 3), ("dead_letters", 0)];
+
+/// An alert that has been raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alert {
+    /// Its kind's place in the table.
+    kind: u8,
+    /// What it was raised at: parts per million, milliseconds, or a number.
+    limit: u64,
+    /// When, Unix milliseconds.
+    pub since: i64,
+    /// The figure, as last looked at.
+    value: u64,
+}
+
+/// The figures that alerts look at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Vendor calls of late, and the vendor's throttles among them.
+    pub lately: (u64, u64),
+    /// Used of the day's quota, and the quota.
+    pub day: Option<(u64, u64)>,
+    /// How long the first waits in the queue, milliseconds.
+    pub oldest_wait_ms: u64,
+    /// Dead letters.
+    pub dead_letters: u64,
+}
+
+/// An alert raised, or cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub alert: Alert,
+    /// Raised; else cleared.
+    pub raised: bool,
+}
+
+/// Looks at the figures; what has changed. Raised alerts are in `raised`, in the order of kinds and limits.
+pub fn watch(raised: &mut Vec<Alert>, rules: &policy::Alerts, seen: &Seen, now: i64) -> Vec<Change> {
+    let ppm =
+        |part: u64, of: u64| u64::try_from(u128::from(part) * 1_000_000 / u128::from(of.max(1))).unwrap_or(u64::MAX);
+    let ratio = ppm(seen.lately.1, seen.lately.0);
+    let limit = u64::from(rules.throttled_ppm);
+    // Once raised it stays until the ratio is down, so that it does not come and go with the number of calls.
+    let raise = if seen.lately.0 < LEAST_CALLS { u64::MAX } else { limit.saturating_add(1) };
+    // Kind, value, limit, raised from, cleared below.
+    let mut looks = vec![(0, ratio, limit, raise, limit / 2 + 1)];
+    let used = seen.day.map_or(0, |(used, of)| ppm(used, of));
+    for part in &rules.daily_used_ppm {
+        let part = u64::from(*part);
+        looks.push((1, used, part, part, part * 9 / 10));
+    }
+    looks.push((2, seen.oldest_wait_ms, rules.queue_wait_ms, rules.queue_wait_ms, rules.queue_wait_ms / 2 + 1));
+    looks.push((3, seen.dead_letters, rules.dead_letters, rules.dead_letters, rules.dead_letters));
+    let mut changes = Vec::new();
+    // One whose limit the policy no longer has is over.
+    raised.retain(|alert| {
+        let stays = looks
+            .iter()
+            .any(|(kind, value, limit, _, clear)| *kind == alert.kind && *limit == alert.limit && value >= clear);
+        if !stays {
+            changes.push(Change { alert: *alert, raised: false });
+        }
+        stays
+    });
+    for (kind, value, limit, raise, _) in looks {
+        let alert = Alert { kind, limit, since: now, value };
+        match raised.iter_mut().find(|alert| alert.kind == kind && alert.limit == limit) {
+            Some(known) => known.value = value,
+            None if value >= raise => {
+                raised.push(alert);
+                changes.push(Change { alert, raised: true });
+            }
+            None => {}
+        }
+    }
+    raised.sort_by_key(|alert| (alert.kind, alert.limit));
+    changes
+}
+
+impl Alert {
+    /// Its kind, as a policy names it.
+    pub fn kind(&self) -> &'static str {
+        KINDS.get(usize::from(self.kind)).map_or("", |(name, _)| name)
+    }
+
+    /// Whether time alone can end it.
+    pub const fn passes(&self) -> bool {
+        self.kind < 3
+    }
+
+    /// Its limit, as a policy writes it.
+    pub fn limit(&self, to: &mut String) {
+        decimal(self.limit, self.places(), to);
+    }
+
+    fn places(&self) -> u32 {
+        KINDS.get(usize::from(self.kind)).map_or(0, |(_, places)| *places)
+    }
+
+    /// As in the status.
+    pub fn json(&self, connection: &str, to: &mut String) {
+        to.push_str("{\"kind\":");
+        text(self.kind(), to);
+        to.push_str(",\"connection\":");
+        text(connection, to);
+        to.push_str(",\"since\":");
+        text(&rfc3339(self.since), to);
+        to.push_str(",\"value\":");
+        decimal(self.value, self.places(), to);
+        to.push_str(",\"limit\":");
+        self.limit(to);
+        to.push('}');
+    }
+}
+
+impl Change {
+    /// The webhook's body: type, timestamp and data, as Standard Webhooks has it.
+    pub fn body(&self, tenant: &str, connection: &str, now: i64) -> String {
+        let mut to = String::from("{\"type\":");
+        text(if self.raised { "alert.raised" } else { "alert.cleared" }, &mut to);
+        to.push_str(",\"timestamp\":");
+        text(&rfc3339(now), &mut to);
+        to.push_str(",\"data\":{\"tenant\":");
+        text(tenant, &mut to);
+        to.push_str(",\"alert\":");
+        self.alert.json(connection, &mut to);
+        to.push_str("}}");
+        to
+    }
+}
+
+pub(super) fn write(alerts: &[Alert], to: &mut Pack) {
+    to.num(alerts.len() as u64);
+    for alert in alerts {
+        to.num(alert.kind.into());
+        to.num(alert.limit);
+        to.int(alert.since);
+        to.num(alert.value);
+    }
+}
+
+pub(super) fn read(from: &mut Unpack<'_>) -> Option<Vec<Alert>> {
+    let mut alerts = Vec::new();
+    for _ in 0..from.num()? {
+        let kind = u8::try_from(from.num()?).ok()?;
+        alerts.push(Alert { kind, limit: from.num()?, since: from.int()?, value: from.num()? });
+    }
+    Some(alerts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn changes(raised: &mut Vec<Alert>, seen: Seen, now: i64) -> Vec<(&'static str, bool)> {
+        let changes = watch(raised, &policy::Alerts::default(), &seen, now);
+        changes.iter().map(|change| (change.alert.kind(), change.raised)).collect()
+    }
+
+    #[test]
+    fn throttles_over_a_twentieth_of_the_calls_raise_one_alert_that_clears_at_half_of_that() {
+        let mut raised = Vec::new();
+        let seen = |calls, throttled| Seen { lately: (calls, throttled), ..Seen::default() };
+        assert_eq!(changes(&mut raised, seen(100, 5), 1), [], "5 % is not over 5 %");
+        assert_eq!(changes(&mut raised, seen(100, 6), 2), [("throttled_ratio", true)]);
+        assert_eq!(changes(&mut raised, seen(100, 50), 3), []);
+        assert_eq!(changes(&mut raised, seen(100, 3), 4), [], "it would come again at once");
+        assert_eq!(changes(&mut raised, seen(1_000, 25), 5), [("throttled_ratio", false)]);
+        assert_eq!(changes(&mut raised, seen(0, 0), 6), []);
+    }
+
+    #[test]
+    fn few_calls_raise_no_alert_of_throttles_and_end_none() {
+        let mut raised = Vec::new();
+        let seen = |calls, throttled| Seen { lately: (calls, throttled), ..Seen::default() };
+        assert_eq!(changes(&mut raised, seen(1, 1), 1), []);
+        assert_eq!(changes(&mut raised, seen(19, 19), 2), []);
+        assert_eq!(changes(&mut raised, seen(20, 1), 3), [], "one throttle alone is never too many");
+        assert_eq!(changes(&mut raised, seen(20, 2), 4), [("throttled_ratio", true)]);
+        assert_eq!(changes(&mut raised, seen(3, 1), 5), []);
+        assert_eq!(changes(&mut raised, seen(0, 0), 6), [("throttled_ratio", false)]);
+    }
+
+    #[test]
+    fn each_part_of_a_day_has_its_alert_and_a_new_day_clears_all() {
+        let mut raised = Vec::new();
+        let day = |used| Seen { day: Some((used, 1_000)), ..Seen::default() };
+        assert_eq!(changes(&mut raised, day(799), 1), []);
+        assert_eq!(changes(&mut raised, day(800), 2), [("daily_used", true)]);
+        assert_eq!(changes(&mut raised, day(1_000), 3), [("daily_used", true)]);
+        assert_eq!(changes(&mut raised, day(999), 4), [], "a permit was handed back");
+        assert_eq!(changes(&mut raised, day(0), 5), [("daily_used", false), ("daily_used", false)]);
+    }
+
+    #[test]
+    fn a_queue_and_dead_letters_alert_from_their_limits_on() {
+        let mut raised = Vec::new();
+        let seen = |oldest_wait_ms, dead_letters| Seen { oldest_wait_ms, dead_letters, ..Seen::default() };
+        assert_eq!(changes(&mut raised, seen(59_999, 0), 1), []);
+        assert_eq!(changes(&mut raised, seen(60_000, 1), 2), [("queue_wait_seconds", true), ("dead_letters", true)]);
+        assert_eq!(changes(&mut raised, seen(40_000, 9), 3), []);
+        assert_eq!(changes(&mut raised, seen(0, 0), 4), [("queue_wait_seconds", false), ("dead_letters", false)]);
+    }
+
+    #[test]
+    fn an_alert_that_the_policy_no_longer_has_is_cleared_and_what_is_stored_is_read() {
+        let mut raised = Vec::new();
+        let day = Seen { day: Some((90, 100)), ..Seen::default() };
+        changes(&mut raised, day, 1);
+        let mut pack = Pack::default();
+        write(&raised, &mut pack);
+        assert_eq!(read(&mut Unpack(&pack.0)), Some(raised.clone()));
+        let rules = policy::Alerts { daily_used_ppm: vec![850_000], ..policy::Alerts::default() };
+        let changes = watch(&mut raised, &rules, &day, 2);
+        assert_eq!(changes.iter().map(|change| change.raised).collect::<Vec<_>>(), [false, true]);
+        let body: Value = serde_json::from_str(&changes[1].body("acme", "crm", 2)).unwrap();
+        let at = "1970-01-01T00:00:00.002Z";
+        let alert = json!({"kind": "daily_used", "connection": "crm", "since": at, "value": 0.9, "limit": 0.85});
+        let expected = json!({"type": "alert.raised", "timestamp": at, "data": {"tenant": "acme", "alert": alert}});
+        assert_eq!(body, expected);
+    }
+}

@@ -1,0 +1,242 @@
+//! A pool: one daily limit over every connection, of any tenant, that names it. It lends permits; a connection spends them.
+//!
+//! A loan is charged to the day when it is lent, and stored before it leaves, so the pool never lends more than the day holds. What
+//! a connection has not spent when its loan ends it gives back; what a crash forgets counts as spent. Loans are small, so that is
+//! little, and they end before the day does. Every word may be lost or repeated: a connection's turns are numbered, a repeated turn
+//! is answered as it was, and what is given back refers to the turn before.
+
+use crate::calendar::{Day, Reset};
+use crate::codec;
+use crate::{Calendar, Daily, Now, Turn};
+use serde::{Deserialize, Serialize};
+
+/// A loan is to be spent within this of asking, milliseconds.
+pub const SPEND_MS: i64 = 2_000;
+/// The part of a day's limit that one loan may be: so much a crash can lose, for each connection that crashes.
+const PART: u64 = 400;
+/// Near the end, the part of what is left.
+const LAST_PART: u64 = 8;
+/// Connections that a pool remembers. Over it the one that has asked least lately is forgotten: what it had left counts as spent.
+const MOST_BORROWERS: usize = 4_096;
+/// A connection that has asked for nothing for so long is taken for one that no longer names the pool, milliseconds: until then the number
+/// that it declared holds. Who calls on workdays alone comes back within it.
+const SILENT_MS: i64 = 7 * 86_400_000;
+/// Words of an earlier turn are late ones for so long, milliseconds: nobody waits for their answer. After that they may be those of a
+/// connection made anew, whose turns begin again; and if they are not, a loan is lost, no more.
+const LATE_MS: i64 = 10_000;
+/// A call lent so long ago has been counted by its vendor, or never will be, milliseconds: the longest time-out and ceiling.
+const LONGEST_MS: i64 = 3_700_000;
+
+/// What a connection asks of its pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Borrow {
+    /// Who: tenant, connection and limit.
+    pub who: String,
+    /// The life that asks.
+    pub epoch: u32,
+    /// Its turns count up by one; 1 is the first.
+    pub turn: u64,
+    /// Permits wanted; 0 only to give back.
+    pub want: u32,
+    /// Permits of the turn before that were not spent.
+    pub unused: u32,
+    /// Calls of today that were made before the limit was the pool's: the pool is told of them once, by the turn that tells.
+    pub owes: u64,
+    /// What this connection declares the day to hold.
+    pub amount: u64,
+    /// When it says that the day ends. The first connection's holds while the pool has counts.
+    pub reset: Reset,
+    /// What the vendor says it has counted today; 0 if it says nothing.
+    pub vendor: u64,
+    /// How long the vendor may be at work on a call, milliseconds.
+    pub life_ms: i64,
+}
+
+/// What the pool answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lent {
+    /// Permits; 0 where none are left, or none were asked for.
+    pub n: u32,
+    /// To be spent within so long of asking, milliseconds.
+    pub spend_ms: i64,
+    /// Charged to the day, this loan included.
+    pub used: u64,
+    /// When there will be more, Unix milliseconds; 0 while some are left, or if the words came late: ask again.
+    pub dry_until: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Borrower {
+    who: String,
+    amount: u64,
+    epoch: u32,
+    turn: u64,
+    lent: u32,
+    /// When the loan was lent, and until when it can be spent, Unix milliseconds.
+    at: i64,
+    until: i64,
+    /// On which day it was charged.
+    opens: i64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    reset: Reset,
+    day: Day,
+    used: u64,
+    before: u64,
+    recent: Vec<(i64, u64)>,
+    borrowers: Vec<Borrower>,
+}
+
+const VERSION: u8 = 1;
+
+/// The lender.
+pub struct Pool {
+    days: Calendar,
+    count: Daily,
+    /// What was lent of late, by when the vendor is done with it: at a reset it may still be in flight. Some dozens of entries.
+    recent: Vec<(i64, u64)>,
+    borrowers: Vec<Borrower>,
+}
+
+impl Pool {
+    /// A pool that has lent nothing.
+    pub fn new(reset: &Reset, now: Now<'_>) -> Self {
+        let days = Calendar::new(reset, now.zones, now.wall);
+        Self { days, count: Daily::default(), recent: Vec::new(), borrowers: Vec::new() }
+    }
+
+    /// As it was stored.
+    ///
+    /// # Errors
+    /// If the row is not one that this version writes.
+    pub fn load(row: &[u8]) -> Result<Self, String> {
+        let body = row.strip_prefix(&[VERSION]).ok_or("the pool's row is of another version than this build reads")?;
+        let row: Row = codec::read(body).ok_or("the pool's row does not parse")?;
+        let count = Daily { used: row.used, before: row.before };
+        Ok(Self { days: Calendar::resume(row.reset, row.day), count, recent: row.recent, borrowers: row.borrowers })
+    }
+
+    /// To be stored before an answer leaves.
+    pub fn row(&self) -> Vec<u8> {
+        let row = Row {
+            reset: self.days.reset().clone(),
+            day: self.days.today().clone(),
+            used: self.count.used,
+            before: self.count.before,
+            recent: self.recent.clone(),
+            borrowers: self.borrowers.clone(),
+        };
+        codec::write(vec![VERSION], &row)
+    }
+
+    /// A connection asks, and gives back.
+    pub fn borrow(&mut self, now: Now<'_>, ask: &Borrow) -> Lent {
+        self.turn(now);
+        let place = self.borrowers.iter().position(|borrower| borrower.who == ask.who);
+        let mut borrower = match place {
+            Some(place) => self.borrowers.swap_remove(place),
+            None => Borrower {
+                who: ask.who.clone(),
+                amount: ask.amount,
+                epoch: ask.epoch,
+                turn: 0,
+                lent: 0,
+                at: now.wall,
+                until: now.wall,
+                opens: 0,
+            },
+        };
+        let lent = self.answer(now, ask, &mut borrower);
+        if self.borrowers.len() >= MOST_BORROWERS {
+            let oldest = (0..).zip(&self.borrowers).min_by_key(|(_, borrower)| borrower.at).map(|(at, _)| at);
+            oldest.map(|at: usize| self.borrowers.swap_remove(at));
+        }
+        self.borrowers.push(borrower);
+        lent
+    }
+
+    fn answer(&mut self, now: Now<'_>, ask: &Borrow, borrower: &mut Borrower) -> Lent {
+        let same_life = borrower.epoch == ask.epoch;
+        if same_life && borrower.turn > ask.turn && now.wall < borrower.at.saturating_add(LATE_MS) {
+            return Lent { n: 0, spend_ms: 0, used: self.count.used, dry_until: 0 };
+        }
+        if same_life && borrower.turn == ask.turn {
+            return self.lent(now, borrower.lent, borrower.until);
+        }
+        let today = self.days.today().opens.0;
+        if same_life && borrower.turn.checked_add(1) == Some(ask.turn) && borrower.opens == today {
+            let unused = ask.unused.min(borrower.lent);
+            self.count.used = self.count.used.saturating_sub(u64::from(unused));
+        }
+        if ask.owes > 0 {
+            self.count.count(ask.owes, self.before_is_open(now));
+            self.remember(now.wall, u32::try_from(ask.owes).unwrap_or(u32::MAX), ask.life_ms.min(LONGEST_MS));
+        }
+        let most = self.borrowers.iter().map(|other| other.amount).min().unwrap_or(u64::MAX).min(ask.amount);
+        // While the reset may not have been everywhere, the count may be the day before's.
+        if ask.reset == *self.days.reset() && !self.before_is_open(now) {
+            self.count.used = self.count.used.max(ask.vendor);
+        }
+        let left = most.saturating_sub(self.count.most(self.before_is_open(now)));
+        let part = (most / PART).min(left / LAST_PART).max(1);
+        let n = u32::try_from(u64::from(ask.want).min(part).min(left)).unwrap_or(0);
+        self.count.count(u64::from(n), self.before_is_open(now));
+        let ends = now.wall.saturating_add(SPEND_MS).min(self.days.opens_next());
+        *borrower = Borrower {
+            amount: ask.amount,
+            epoch: ask.epoch,
+            turn: ask.turn,
+            lent: n,
+            at: now.wall,
+            until: ends,
+            opens: today,
+            ..borrower.clone()
+        };
+        self.remember(now.wall, n, ask.life_ms.min(LONGEST_MS));
+        self.lent(now, n, ends)
+    }
+
+    fn lent(&self, now: Now<'_>, n: u32, until: i64) -> Lent {
+        let both = self.before_is_open(now);
+        let fullest_before = both && self.count.before > self.count.used;
+        let over = if fullest_before { self.days.before_over() } else { self.days.over() };
+        // A clock that was set back since would make it last as much longer.
+        let spend_ms = until.saturating_sub(now.wall).clamp(0, SPEND_MS);
+        Lent { n, spend_ms, used: self.count.used, dry_until: if n == 0 { over } else { 0 } }
+    }
+
+    /// What is lent is charged to the next day too, if its calls may still be in flight when that opens.
+    fn remember(&mut self, wall: i64, n: u32, life_ms: i64) {
+        let over = wall.saturating_add(SPEND_MS).saturating_add(life_ms);
+        let grain = (life_ms / 16).max(1_000);
+        let over = over.div_euclid(grain).saturating_add(1).saturating_mul(grain);
+        self.recent.retain(|(until, _)| *until > wall);
+        match self.recent.iter_mut().find(|(until, _)| *until == over) {
+            Some((_, count)) => *count = count.saturating_add(u64::from(n)),
+            None if n > 0 => self.recent.push((over, u64::from(n))),
+            None => {}
+        }
+    }
+
+    fn turn(&mut self, now: Now<'_>) {
+        let opens = self.days.opens_next();
+        let turn = self.days.turn(now.zones, now.wall);
+        if turn == Turn::Same {
+            return;
+        }
+        let flying =
+            self.recent.iter().filter(|(until, _)| *until > opens).map(|(_, n)| *n).fold(0, u64::saturating_add);
+        self.count.turn(turn, if turn == Turn::Next { flying } else { 0 });
+        let silent_since = opens.saturating_sub(SILENT_MS);
+        self.borrowers.retain(|borrower| borrower.at > silent_since);
+    }
+
+    fn before_is_open(&self, now: Now<'_>) -> bool {
+        now.wall < self.days.before_over()
+    }
+}
+
+#[cfg(test)]
+mod tests;

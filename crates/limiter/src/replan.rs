@@ -1,0 +1,557 @@
+//! A policy edit: the same life goes on under other limits.
+//!
+//! One law holds for every edit: no limit lets more go afterwards than if it had been in force all along. So each limit of the new plan
+//! begins with a count that is no less than what it would have counted. Two things bound that from above, and the lesser is taken:
+//!
+//! - what a limit of the same name and kind had counted, where that counted the same calls or more: the sum where meters of apps become
+//!   one, the whole in each where one becomes many; and
+//! - what the connection has sent, whichever limits there were ([`History`](super::history)).
+//!
+//! Where neither is known, the limit begins full, and stays so for its window or day whatever a later edit says. What is in flight counts under every limit that may count it.
+
+#![expect(clippy::arithmetic_side_effects, reason = "calls that were made, and places among 32 limits")]
+
+use super::daily::{Calendar, Daily, UNKNOWN, is_unknown, together};
+use super::lanes::{Class, Moved, NONE};
+use super::meter::{Gauge, Meter, Stands, Told};
+use super::queue::{Queue, Ticket, Waiting};
+use super::rule::{Kind, Limit, Mode};
+use super::state::{AppRule, Now, Plan, Throttle, ages, calendars, counts_bytes, days_by_app, windows_by_app};
+use super::turns::Turns;
+use super::window;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Days are no longer than this, milliseconds: 24 hours, and the hour by which clocks are set back.
+const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
+
+/// What becomes of a waiting call under another plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stays {
+    /// Bit i: limit i of the new plan counts it.
+    pub mask: u32,
+    /// The longest it will wait, milliseconds; none: as long as the queue allows.
+    pub wait_ms: Option<u64>,
+}
+
+/// What was in force before.
+struct Old {
+    limits: Vec<Limit>,
+    mode: Mode,
+    apps: Vec<AppRule>,
+    calendars: Vec<Calendar>,
+    meters: Vec<Meter>,
+    shared: Vec<u32>,
+    own: Vec<Vec<u32>>,
+    before: Vec<Option<Gauge>>,
+}
+
+impl Old {
+    fn meter(&self, at: u32) -> Option<&Meter> {
+        self.meters.get(at as usize)
+    }
+
+    /// The meters of a limit: the one of all apps, or those of each.
+    fn meters_of(&self, limit: usize) -> impl Iterator<Item = (Option<u32>, &Meter)> {
+        let shared = self.shared.get(limit).map(|at| (None, *at));
+        let own = (0..).zip(&self.own).filter_map(move |(app, own)| Some((Some(app), *own.get(limit + 1)?)));
+        shared.into_iter().chain(own).filter_map(|(app, at)| Some((app, self.meter(at)?)))
+    }
+
+    /// The meter of an app's budget.
+    fn budget(&self, app: u32) -> Option<&Meter> {
+        self.meter(*self.own.get(app as usize)?.first()?)
+    }
+}
+
+impl Throttle {
+    /// Puts another plan in force. `stays` tells what becomes of each call that waits: none if it may wait no longer, and then its ticket is
+    /// given back. The others keep their tickets and their order. What jobs want is to be said again.
+    pub fn replan(
+        &mut self,
+        plan: Plan,
+        now: Now<'_>,
+        mut stays: impl FnMut(Ticket, &str) -> Option<Stays>,
+    ) -> Vec<Ticket> {
+        let time = self.begin(now);
+        let fresh = calendars(&plan, now);
+        let old = Old {
+            limits: std::mem::take(&mut self.plan.limits),
+            mode: self.plan.mode,
+            apps: std::mem::take(&mut self.apps),
+            calendars: std::mem::take(&mut self.calendars),
+            meters: std::mem::take(&mut self.meters),
+            shared: std::mem::take(&mut self.shared),
+            own: std::mem::take(&mut self.own),
+            before: std::mem::take(&mut self.before),
+        };
+        let kept =
+            |days: Calendar| old.calendars.iter().find(|known| known.reset() == days.reset()).cloned().unwrap_or(days);
+        self.calendars = fresh.into_iter().map(kept).collect();
+        let factor = self.adaptive.factor();
+        self.adaptive = self.adaptive.resume(&plan.adaptive, 0);
+        if self.adaptive.factor() != factor {
+            self.refill.change(time, factor);
+        }
+        self.counts_bytes = counts_bytes(&plan.limits);
+        self.days_by_app = days_by_app(&plan.limits);
+        self.windows_by_app = windows_by_app(&plan.limits);
+        (self.shared, self.before) = (vec![NONE; plan.limits.len()], vec![None; plan.limits.len()]);
+        self.fullest = vec![NONE; plan.limits.len()];
+        self.plan = plan;
+        self.ledger.watch_ages(ages(&self.plan.limits));
+        let waiting = std::mem::replace(&mut self.queue, Queue::new(0, std::iter::empty()));
+        let moved = self.take_apps(&old);
+        self.begin_counts(&old, &moved, now);
+        self.queue = waiting;
+        self.move_lanes(&old, &moved);
+        let gone = self.move_queue(&old, &moved, &mut stays);
+        self.places = Vec::new();
+        self.forget_recent();
+        if self.plan.mode == Mode::Observe {
+            self.turns = Turns::default();
+        }
+        self.close(time);
+        self.require_row();
+        if self.plan.mode == Mode::Observe {
+            self.let_all_go(time);
+        }
+        self.pump(time);
+        self.look_at_all(time);
+        gone
+    }
+
+    /// The table of apps: the plan's, then those that have left and still have counts, or calls in flight. Gives their new numbers.
+    fn take_apps(&mut self, old: &Old) -> Vec<Option<u32>> {
+        let apps = self.plan.apps.clone();
+        self.clear_apps();
+        apps.into_iter().for_each(|app| self.add_app(app));
+        let lanes = self.ledger.lanes.iter().filter(|(_, lane)| lane.leases > 0 || lane.waiting > 0);
+        let mut used: BTreeSet<u32> = lanes.map(|(_, lane)| lane.app).collect();
+        for meter in &old.meters {
+            let counts = match &meter.gauge {
+                Gauge::Window { window, .. } => window.total() > 0,
+                Gauge::Daily { count, .. } => count.used > 0 || count.before > 0,
+                Gauge::Bucket(bucket) => !bucket.is_full(self.refill.at(self.clock.last(), self.adaptive.factor())),
+                Gauge::Slots { .. } => false,
+            };
+            used.extend(meter.app.filter(|_| counts));
+        }
+        let mut moved = Vec::with_capacity(old.apps.len());
+        for (at, app) in (0..).zip(&old.apps) {
+            let place = self.app(&app.name).or_else(|| {
+                used.contains(&at).then(|| {
+                    self.add_app(AppRule { name: app.name.clone(), weight: 1, daily_calls: None });
+                    u32::try_from(self.apps.len() - 1).unwrap_or(NONE)
+                })
+            });
+            moved.push(place);
+        }
+        moved
+    }
+
+    /// Every meter begins with what its limit would have counted.
+    fn begin_counts(&mut self, old: &Old, moved: &[Option<u32>], now: Now<'_>) {
+        for app in 0..u32::try_from(old.apps.len()).unwrap_or(0) {
+            if let (Some(meter), Some(Some(at))) = (old.budget(app), moved.get(app as usize)) {
+                self.begin_budget(meter, *at, old, now);
+            }
+        }
+        for at in 0..self.plan.limits.len().min(32) {
+            let Some(limit) = self.plan.limits.get(at).cloned() else { continue };
+            let same = same_limit(old, &limit);
+            if limit.per_app {
+                self.begin_by_app(at, same, old, moved, now);
+            } else {
+                self.begin_shared(at, same, old, now);
+            }
+        }
+    }
+
+    /// An app's count of the connection's own day.
+    fn begin_budget(&mut self, before: &Meter, app: u32, old: &Old, now: Now<'_>) {
+        let Gauge::Daily { count, .. } = &before.gauge else { return };
+        let same = old.calendars.first().map(Calendar::reset) == self.calendars.first().map(Calendar::reset);
+        let count = if same {
+            *count
+        } else {
+            let known = old.calendars.first().and_then(|days| count_on(days, *count, self.calendars.first()?));
+            self.lesser_day(known, self.sent_on(0, false, now))
+        };
+        let at = self.meter(Stands::Budget, Some(app));
+        if let Some(Gauge::Daily { count: own, .. }) = self.gauge_mut(at) {
+            *own = count;
+        }
+    }
+
+    fn begin_shared(&mut self, at: usize, same: Option<usize>, old: &Old, now: Now<'_>) {
+        let Some(limit) = self.plan.limits.get(at).cloned() else { return };
+        let was = same.and_then(|place| old.limits.get(place));
+        let before = same.and_then(|place| old.meters_of(place).find(|(app, _)| app.is_none())).map(|(_, meter)| meter);
+        let as_before = was.is_some_and(|was| !was.per_app && reset_of(was) == reset_of(&limit));
+        let known = same.and_then(|place| self.sum(at, place, old));
+        let sent = self.sent(at, false, now);
+        // The vendor's own count may have raised what is known beyond what was sent from here.
+        let mut gauge = match known {
+            Some(known) if as_before => known,
+            known => self.lesser(at, known, sent),
+        };
+        let mut owes = 0;
+        if let Gauge::Daily { calendar, count, amount, bytes: false } = &mut gauge {
+            // All apps' counts of the connection's own day are those of any limit on it.
+            let sent = if *calendar == 0 { self.budgets() } else { *count };
+            if !as_before {
+                (count.used, count.before) = (count.used.min(sent.used), count.before.min(sent.before));
+            }
+            owes = count.used.min(sent.used);
+            owes = if is_unknown(owes) { *amount } else { owes };
+        }
+        let meter = self.meter(Stands::Limit(u32::try_from(at).unwrap_or(NONE)), None);
+        let Some(entry) = self.meters.get_mut(meter as usize) else { return };
+        entry.gauge = gauge;
+        if let Some(before) = before {
+            entry.refused = before.refused;
+            entry.vendor = before.vendor.filter(|_| as_before);
+            entry.told = before.told.filter(|_| as_before).map(|told| Told::of(told.total, &limit));
+        }
+        let same_pool = as_before && was.is_some_and(|was| was.pool == limit.pool);
+        match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {
+            // The same pool knows what it has lent.
+            (Some(loan), Some(before)) if same_pool => **loan = before.for_another(loan),
+            // A pool is told once of what was sent before.
+            (Some(loan), _) => loan.owes = owes,
+            (None, _) => {}
+        }
+    }
+
+    fn begin_by_app(&mut self, at: usize, same: Option<usize>, old: &Old, moved: &[Option<u32>], now: Now<'_>) {
+        let Some(limit) = self.plan.limits.get(at).cloned() else { return };
+        let was = same.and_then(|place| old.limits.get(place));
+        let sent = self.sent(at, true, now);
+        let Some((place, was)) = same.zip(was.filter(|was| was.per_app)) else {
+            // The whole in each: what all have counted, or sent.
+            let known = same.and_then(|place| self.sum(at, place, old));
+            return self.begin_every_app(at, self.lesser(at, known, sent));
+        };
+        let as_before = reset_of(was) == reset_of(&limit);
+        let begin = |throttle: &Self, before: &[&Gauge]| match throttle.counted(at, place, before, old) {
+            Some(known) if as_before => known,
+            known => throttle.lesser(at, known, sent.clone()),
+        };
+        // What apps begin with that have no meter yet.
+        let template = old.before.get(place).and_then(Option::as_ref);
+        let gauge = begin(self, &template.into_iter().collect::<Vec<_>>());
+        self.begin_every_app(at, gauge);
+        let number = u32::try_from(at).unwrap_or(NONE);
+        for (app, meter) in old.meters_of(place) {
+            let Some(app) = app.and_then(|app| moved.get(app as usize).copied().flatten()) else { continue };
+            let gauge = begin(self, &[&meter.gauge]);
+            let (vendor, refused) = (meter.vendor, meter.refused);
+            let meter = self.meter(Stands::Limit(number), Some(app));
+            if let Some(entry) = self.meters.get_mut(meter as usize) {
+                (entry.gauge, entry.vendor, entry.refused) = (gauge, vendor, refused);
+            }
+            self.raise_fullest(number, meter);
+        }
+    }
+
+    /// What every app begins with that has counted nothing of its own: no more than it has sent. Apps that have sent something today have
+    /// their meters from now on, so that the status shows them.
+    fn begin_every_app(&mut self, at: usize, gauge: Gauge) {
+        let Some(before) = self.before.get_mut(at).filter(|_| !is_empty(&gauge)) else { return };
+        *before = Some(gauge);
+        let limit = u32::try_from(at).unwrap_or(NONE);
+        for app in 0..u32::try_from(self.apps.len()).unwrap_or(0) {
+            let sent = self.own.get(app as usize).and_then(|own| own.first()).and_then(|at| self.gauge_of(*at));
+            if matches!(sent, Some(Gauge::Daily { count, .. }) if *count != Daily::default()) {
+                let meter = self.meter(Stands::Limit(limit), Some(app));
+                self.raise_fullest(limit, meter);
+            }
+        }
+    }
+
+    /// What all meters of an old limit have counted together, as the new limit would have; none if that is not known.
+    fn sum(&self, at: usize, place: usize, old: &Old) -> Option<Gauge> {
+        let gauges: Vec<&Gauge> = old.meters_of(place).map(|(_, meter)| &meter.gauge).collect();
+        let before = old.before.get(place).and_then(Option::as_ref);
+        // Apps that have no meter have counted nothing since.
+        let gauges: Vec<&Gauge> = if gauges.is_empty() { before.into_iter().collect() } else { gauges };
+        self.counted(at, place, &gauges, old)
+    }
+
+    /// What gauges of an old limit have counted, as the new limit `at` would have; none if that is not known.
+    fn counted(&self, at: usize, place: usize, gauges: &[&Gauge], old: &Old) -> Option<Gauge> {
+        let (limit, was) = (self.plan.limits.get(at)?, old.limits.get(place)?);
+        let mut gauge = self.fresh(at, limit.per_app);
+        let refill = self.refill.at(self.clock.last(), self.adaptive.factor());
+        let watched = old.mode == Mode::Observe;
+        for before in gauges {
+            match (&mut gauge, before) {
+                (Gauge::Window { window, calls, .. }, Gauge::Window { window: was, calls: kept, .. }) => {
+                    // Where limits were only watched, no more were kept than the limit held.
+                    if window.span() > was.span() || (watched && *calls > *kept) {
+                        return None;
+                    }
+                    window.take_over(was);
+                }
+                (Gauge::Bucket(bucket), Gauge::Bucket(was)) => {
+                    // Tokens of many buckets came back side by side, and would have come back one after the other.
+                    if bucket.is_slower_than(was) || gauges.len() > 1 {
+                        return None;
+                    }
+                    bucket.take_over(was, refill);
+                    // A smaller bucket may have forgiven what this one would not have: at most what it holds more.
+                    bucket
+                        .settle(refill, u32::try_from(bucket.burst().saturating_sub(was.burst())).unwrap_or(u32::MAX));
+                }
+                (
+                    Gauge::Daily { calendar, count, bytes, .. },
+                    Gauge::Daily { count: was_count, bytes: was_bytes, .. },
+                ) => {
+                    if bytes != was_bytes {
+                        return None;
+                    }
+                    let days = old.calendars.iter().find(|days| Some(days.reset()) == reset_of(was))?;
+                    let known = count_on(days, *was_count, self.calendars.get(*calendar)?)?;
+                    count.used = together(count.used, known.used);
+                    count.before = together(count.before, known.before);
+                }
+                (Gauge::Slots { .. }, _) => {}
+                _ => return None,
+            }
+        }
+        if let Gauge::Window { window, .. } = &mut gauge {
+            window.expire(self.clock.last());
+        }
+        Some(gauge)
+    }
+
+    /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
+    fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Option<Gauge> {
+        let mut gauge = self.fresh(at, of_app);
+        let (time, factor) = (self.clock.last(), self.adaptive.factor());
+        match &mut gauge {
+            Gauge::Window { window, .. } => {
+                let from = time.saturating_sub(window.span());
+                if self.history.known_from().is_some_and(|known| known > from) {
+                    return None;
+                }
+                for one in self.history.since(from) {
+                    window.push(one.last, u32::try_from(one.calls).unwrap_or(u32::MAX));
+                }
+                window.expire(time);
+            }
+            Gauge::Bucket(bucket) => {
+                let clock = |at: i64| self.refill.at_most(at, factor, self.plan.adaptive.min_ppm);
+                for one in self.history.since(i64::MIN) {
+                    bucket.settle(clock(one.last), u32::try_from(one.calls).unwrap_or(u32::MAX));
+                    bucket.forgive(clock(one.last));
+                }
+                if let Some(known) = self.history.known_from() {
+                    bucket.drain(clock(known));
+                }
+                bucket.forgive(self.refill.at(time, factor));
+            }
+            Gauge::Daily { calendar, count, bytes, .. } => *count = self.sent_on(*calendar, *bytes, now)?,
+            Gauge::Slots { .. } => {}
+        }
+        Some(gauge)
+    }
+
+    /// A gauge of the new limit `at` of whose past not all is known: full until its window or day is over, also under a later policy that
+    /// raises it.
+    fn full(&self, at: usize, of_app: bool) -> Gauge {
+        let mut gauge = self.fresh(at, of_app);
+        match &mut gauge {
+            Gauge::Window { window, .. } => {
+                window.push(self.history.known_from().unwrap_or(self.clock.last()), window::UNKNOWN);
+            }
+            Gauge::Bucket(bucket) => bucket.drain(self.refill.at(self.clock.last(), self.adaptive.factor())),
+            Gauge::Daily { calendar, count, bytes, .. } => {
+                let opened = self.calendars.get(*calendar).map_or(i64::MAX, Calendar::opened);
+                let ended = self.history.since(self.limiter_time(opened));
+                let ended = ended.map(|one| if *bytes { one.bytes } else { one.calls }).fold(0, u64::saturating_add);
+                let flying = if *bytes { 0 } else { self.flying() };
+                *count = Daily { used: together(UNKNOWN, ended.saturating_add(flying)), before: UNKNOWN };
+            }
+            Gauge::Slots { .. } => {}
+        }
+        gauge
+    }
+
+    /// What the connection has sent on the day that is open under a calendar, and on the one before while that is: what has ended, and what
+    /// is in flight. None if that is not known.
+    fn sent_on(&self, calendar: usize, bytes: bool, now: Now<'_>) -> Option<Daily> {
+        let days = self.calendars.get(calendar)?;
+        let since = |wall: i64| {
+            let from = self.limiter_time(wall);
+            if bytes { self.history.bytes_since(from) } else { self.history.calls_since(from) }
+        };
+        let flying = if bytes { 0 } else { self.flying() };
+        let used = since(days.opened())?.saturating_add(flying);
+        let before = since(days.opened().saturating_sub(LONGEST_DAY_MS)).map(|n| n.saturating_add(flying));
+        // When it is over it holds nobody back, but a later edit may bring a day that opened in it.
+        let before = if now.wall < days.before_over() { before? } else { before.unwrap_or(UNKNOWN) };
+        Some(Daily { used, before })
+    }
+
+    /// Of two counts of the new limit `at`, neither of which is too small, the lesser; full where there is none.
+    fn lesser(&self, at: usize, known: Option<Gauge>, sent: Option<Gauge>) -> Gauge {
+        let of_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
+        let (known, sent) = match (known, sent) {
+            (Some(known), Some(sent)) => (known, sent),
+            (one, other) => return one.or(other).unwrap_or_else(|| self.full(at, of_app)),
+        };
+        let refill = self.refill.at(self.clock.last(), self.adaptive.factor());
+        match (&known, &sent) {
+            (Gauge::Window { window: one, .. }, Gauge::Window { window: other, .. }) if other.total() < one.total() => {
+                sent
+            }
+            (Gauge::Bucket(one), Gauge::Bucket(other)) if other.debt(refill) < one.debt(refill) => sent,
+            (Gauge::Daily { count: one, calendar, amount, bytes }, Gauge::Daily { count: other, .. }) => {
+                let count = Daily { used: one.used.min(other.used), before: one.before.min(other.before) };
+                Gauge::Daily { calendar: *calendar, count, amount: *amount, bytes: *bytes }
+            }
+            _ => known,
+        }
+    }
+
+    fn lesser_day(&self, known: Option<Daily>, sent: Option<Daily>) -> Daily {
+        match (known, sent) {
+            (Some(one), Some(other)) => Daily { used: one.used.min(other.used), before: one.before.min(other.before) },
+            (one, other) => one.or(other).unwrap_or(Daily { used: UNKNOWN, before: UNKNOWN }),
+        }
+    }
+
+    /// What all apps have sent on the connection's own day.
+    fn budgets(&self) -> Daily {
+        let mut all = Daily::default();
+        for at in self.own.iter().filter_map(|own| own.first()) {
+            if let Some(Gauge::Daily { count, .. }) = self.gauge_of(*at) {
+                all.used = together(all.used, count.used);
+                all.before = together(all.before, count.before);
+            }
+        }
+        all
+    }
+
+    /// Every lane moves to the limits that count its calls now. Of a limit that the plan did not have, or that counted other calls, it is
+    /// not known whether it counts what is in flight: so it does.
+    fn move_lanes(&mut self, old: &Old, moved: &[Option<u32>]) {
+        let places: Vec<Option<usize>> = self.plan.limits.iter().take(32).map(|limit| same_limit(old, limit)).collect();
+        let mask_of = |before: u32| {
+            let counts = |place: &Option<usize>| {
+                place.is_none_or(|old| before & (1_u32.checked_shl(u32::try_from(old).unwrap_or(32)).unwrap_or(0)) != 0)
+            };
+            (0..).zip(&places).fold(0_u32, |mask, (at, place)| mask | (u32::from(counts(place)) << at))
+        };
+        let mut lanes = std::mem::take(&mut self.ledger.lanes);
+        lanes.iter_mut().for_each(|(_, lane)| lane.waiting = 0);
+        let mut classes: Vec<Class> = Vec::new();
+        let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+        lanes.drop_idle(i64::MAX);
+        let all: Vec<(u32, u32, u32)> = lanes.iter().map(|(at, lane)| (at, lane.app, lane.mask)).collect();
+        let mut to: BTreeMap<u32, Moved> = BTreeMap::new();
+        for (at, app, mask) in all {
+            // Apps with something in flight have kept their place.
+            let Some(app) = moved.get(app as usize).copied().flatten() else { continue };
+            let mask = mask_of(mask);
+            let (meters, own) = self.meters_under(app, mask);
+            let class = *numbers.entry(mask).or_insert_with(|| {
+                let shared = self.shared_under(mask);
+                classes.push(Class::new(mask, shared));
+                u32::try_from(classes.len() - 1).unwrap_or(NONE)
+            });
+            to.insert(at, Moved { app, mask, class, meters, own });
+        }
+        lanes.rearrange(classes, |at| to.remove(&at));
+        self.ledger.lanes = lanes;
+        let (meters, time) = (self.meters.len(), self.clock.last());
+        self.ledger.recount(meters, time);
+        let mut past = std::mem::take(&mut self.past);
+        past.recount(meters, &self.ledger);
+        self.past = past;
+    }
+
+    /// Everybody who waits stands where the plan says.
+    fn move_queue(
+        &mut self,
+        old: &Old,
+        moved: &[Option<u32>],
+        stays: &mut impl FnMut(Ticket, &str) -> Option<Stays>,
+    ) -> Vec<Ticket> {
+        let time = self.clock.last();
+        let mut to: BTreeMap<u64, (Waiting, u32)> = BTreeMap::new();
+        for (ticket, call) in self.queue.everybody() {
+            let name = old.apps.get(call.app as usize).map_or("", |app| app.name.as_str());
+            let Some(stays) = stays(ticket, name).filter(|_| call.jobs == 0) else { continue };
+            let Some(app) = moved.get(call.app as usize).copied().flatten() else { continue };
+            let Some(lane) = self.lane(app, stays.mask) else { continue };
+            let class = self.ledger.lanes.get(lane).map_or(0, |lane| lane.class);
+            self.waits_on(lane, true);
+            let deadline = self.deadline(call.arrived, stays.wait_ms).max(time);
+            to.insert(ticket.number(), (Waiting { app, lane, deadline, ..call }, class));
+        }
+        let before: BTreeMap<u32, u32> = moved.iter().zip(0..).filter_map(|(to, from)| Some(((*to)?, from))).collect();
+        let apps = (0..).zip(&self.apps).map(|(at, app)| (app.weight, before.get(&at).copied()));
+        let mut jobs = BTreeSet::new();
+        let gone = self.queue.rearrange(self.plan.queue.size, apps, |ticket, call| {
+            let place = to.remove(&ticket.number());
+            if call.jobs > 0 {
+                jobs.insert(ticket);
+            }
+            place
+        });
+        // Deadlines are others: each is looked at when its own comes.
+        for (ticket, call) in self.queue.everybody() {
+            self.queue.check_again(ticket, call.deadline);
+        }
+        gone.into_iter().filter(|ticket| !jobs.contains(ticket)).collect()
+    }
+}
+
+/// Where the limit was among the old ones, if it was there and counted these calls or more.
+fn same_limit(old: &Old, limit: &Limit) -> Option<usize> {
+    let unit = |limit: &Limit| match limit.kind {
+        Kind::Daily { unit, .. } => Some(unit),
+        _ => None,
+    };
+    old.limits.iter().position(|was| {
+        let kind = std::mem::discriminant(&was.kind) == std::mem::discriminant(&limit.kind);
+        let routes = was.routes == limit.routes || was.routes == 0;
+        was.name == limit.name && kind && unit(was) == unit(limit) && routes
+    })
+}
+
+const fn reset_of(limit: &Limit) -> Option<&crate::calendar::Reset> {
+    match &limit.kind {
+        Kind::Daily { reset, .. } => Some(reset),
+        _ => None,
+    }
+}
+
+/// What a count on the days of one calendar is at least on those of another; none if that does not follow.
+fn count_on(days: &Calendar, count: Daily, other: &Calendar) -> Option<Daily> {
+    if days.reset() == other.reset() {
+        return Some(count);
+    }
+    // The day before ours is no shorter than 23 hours.
+    const SHORTEST_DAY_MS: i64 = 23 * 3_600_000;
+    let known_from = days.opened().saturating_sub(SHORTEST_DAY_MS);
+    let all = (!is_unknown(count.before)).then(|| together(count.used, count.before));
+    let since = |opened: i64| match opened {
+        opened if opened >= days.opened() => Some(count.used),
+        opened if opened >= known_from => all,
+        _ => None,
+    };
+    let used = since(other.opened())?;
+    Some(Daily { used, before: since(other.opened().saturating_sub(LONGEST_DAY_MS)).unwrap_or(UNKNOWN) })
+}
+
+fn is_empty(gauge: &Gauge) -> bool {
+    match gauge {
+        Gauge::Window { window, .. } => window.total() == 0,
+        Gauge::Daily { count, .. } => *count == Daily::default(),
+        Gauge::Bucket(_) => false,
+        Gauge::Slots { .. } => true,
+    }
+}

@@ -1,0 +1,481 @@
+//! The stored form: one row a connection, from which the next life knows all that this one may have granted.
+//!
+//! The first byte is the version; the rest is its [binary form](codec), in which the fields' order is the format. `tests/throttle/row.rs` pins it.
+//! A row holds the limits that it was written under: a life that begins under others begins with theirs, and then takes the policy's edit
+//! as any other.
+
+#![expect(clippy::arithmetic_side_effects, reason = "spare permits that are at most 256 a lane, and ages")]
+
+use super::adaptive::Adaptive;
+use super::block::MOST_SPARE;
+use super::clock::Clock;
+use super::daily::{Calendar, Daily};
+use super::history::{History, Stretch};
+use super::lanes::{Lane, NONE};
+use super::meter::{Gauge, Meter, Stands};
+use super::past::{Group, Past, PastLane};
+use super::row_before;
+use super::rule::{Limit, Mode};
+use super::state::{AppRule, Now, Plan, Throttle};
+use crate::calendar::{Day, Reset};
+use crate::codec;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Versions 1 and 2 are read by [`row_before`].
+const VERSION: u8 = 3;
+const BUDGET: u32 = u32::MAX;
+
+/// What is stored of a connection. Times are limiter milliseconds.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
+    pub epoch: u32,
+    pub offset: i64,
+    pub time: i64,
+    pub wall: i64,
+    pub life: i64,
+    pub mode: Mode,
+    pub limits: Vec<Limit>,
+    /// The connection's own day first.
+    pub calendars: Vec<(Reset, Day)>,
+    /// Of apps that have counts or permits: name.
+    pub apps: Vec<String>,
+    pub lanes: Vec<RowLane>,
+    pub ceiling: u64,
+    pub until: i64,
+    /// Permits that may still be given out, over all lanes.
+    pub spare: u32,
+    pub meters: Vec<RowMeter>,
+    /// What limits by app begin with: the limit, and the count.
+    pub before: Vec<(u32, RowGauge)>,
+    pub groups: Vec<Group>,
+    pub adaptive: Adaptive,
+    pub history: Vec<Stretch>,
+    pub known_from: Option<i64>,
+    pub bytes_known_from: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RowLane {
+    /// Its number, which its permits' ids carry.
+    pub lane: u32,
+    /// A number in `apps`.
+    pub app: u32,
+    pub mask: u32,
+    pub seq: u64,
+    pub spare: u32,
+    pub leases: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct RowMeter {
+    /// The limit's place in the plan; or a budget's mark.
+    pub limit: u32,
+    /// A number in `apps`.
+    pub app: Option<u32>,
+    pub gauge: RowGauge,
+    /// The vendor's own count.
+    pub vendor: Option<u64>,
+    /// What its pool has not been told of.
+    pub owes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum RowGauge {
+    /// Until when settled calls count, as what each adds to the one before, from `time` on; and how many.
+    Window(Vec<(i64, u32)>),
+    /// What is owed, in halves.
+    Bucket(u64, u64),
+    /// Used today, used the day before.
+    Daily(u64, u64),
+}
+
+impl Throttle {
+    /// Everything, to be stored.
+    pub(super) fn row(&mut self) -> Vec<u8> {
+        let time = self.clock.last();
+        let mut apps = Names::new(self.apps.len());
+        let mut leases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        for (_, lease) in self.ledger.leases() {
+            leases.entry(lease.lane).or_default().push(lease.seq);
+        }
+        // Those of earlier lives' permits too: the next life knows them by app and limits.
+        let late = self.late_group(time);
+        let past: BTreeSet<u32> =
+            self.past.lanes().chain(late.iter().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))).collect();
+        let mut lanes = Vec::new();
+        for (at, lane) in self.ledger.lanes.iter() {
+            let mut leases = leases.remove(&at).unwrap_or_default();
+            if lane.spare > 0 || !leases.is_empty() || past.contains(&at) {
+                leases.sort_unstable();
+                lanes.push(row_lane(at, lane, apps.number(lane.app), leases));
+            }
+        }
+        let refill = self.refill.at(time, self.adaptive.factor());
+        let stored = |gauge: &Gauge| row_gauge(gauge, time, refill);
+        let mut meters = Vec::new();
+        for meter in &self.meters {
+            let owes = meter.loan.as_ref().map_or(0, |loan| loan.owes);
+            if let Some(gauge) = stored(&meter.gauge)
+                && (meter.vendor.is_some() || owes > 0 || !is_nothing(&gauge))
+            {
+                let limit = if let Stands::Limit(at) = meter.stands { at } else { BUDGET };
+                let app = meter.app.map(|app| apps.number(app));
+                meters.push(RowMeter { limit, app, gauge, vendor: meter.vendor, owes });
+            }
+        }
+        let before = (0..).zip(&self.before).filter_map(|(at, gauge)| Some((at, stored(gauge.as_ref()?)?)));
+        let row = Row {
+            epoch: self.epoch,
+            offset: self.clock.offset(),
+            time,
+            wall: self.wall,
+            life: self.life_ms(),
+            mode: self.plan.mode,
+            limits: self.plan.limits.clone(),
+            calendars: self.calendars.iter().map(|days| (days.reset().clone(), days.today().clone())).collect(),
+            lanes,
+            ceiling: self.block.ceiling().max(self.ledger.len() as u64),
+            until: self.block.until().max(time),
+            spare: u32::try_from(self.block.left()).unwrap_or(u32::MAX),
+            meters,
+            before: before.filter(|(_, gauge)| !is_nothing(gauge)).collect(),
+            groups: self.past.groups().cloned().chain(late).collect(),
+            adaptive: self.adaptive,
+            history: self.history.stored(time),
+            known_from: self.history.known_from(),
+            bytes_known_from: self.history.bytes_known_from(),
+            apps: apps.names(&self.apps),
+        };
+        codec::write(vec![VERSION], &row)
+    }
+
+    /// This life's leases that have lapsed and may yet be answered.
+    fn late_group(&self, time: i64) -> Option<Group> {
+        let mut lanes: Vec<PastLane> = Vec::new();
+        for (lane, seq) in self.ledger.late() {
+            match lanes.last_mut().filter(|known| known.lane == lane) {
+                Some(known) => known.leases.push(seq),
+                None => lanes.push(PastLane { old: lane, lane, leases: vec![seq], spares: Vec::new() }),
+            }
+        }
+        let group = Group {
+            epoch: self.epoch,
+            fly: 0,
+            spare: 0,
+            run_until: time,
+            fly_until: time,
+            ran: true,
+            over: true,
+            since: time,
+            lanes: Vec::new(),
+        };
+        (!lanes.is_empty()).then_some(Group { lanes, ..group })
+    }
+
+    /// The next life, from the last row of the one before. What comes from disk is held `skew` milliseconds longer. If the plan has other
+    /// limits than that life had, it is edited.
+    ///
+    /// # Errors
+    /// If the row is not one that this version writes or can read.
+    pub fn load(plan: Plan, row: &[u8], now: Now<'_>, skew: i64) -> Result<Self, String> {
+        let (version, body) = row.split_first().ok_or("the stored row is empty")?;
+        let row: Row = match *version {
+            VERSION => codec::read(body).ok_or("the stored row does not parse")?,
+            1 | 2 => row_before::read(*version, body, &plan).ok_or("the stored row does not parse")?,
+            _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
+        };
+        // Each is looked at by itself: a torn count must not fill the memory.
+        if row.lanes.iter().any(|lane| u64::from(lane.spare) > MOST_SPARE) || row.limits.len() > 32 {
+            return Err("the stored row has more spare permits, or more limits, than a connection ever has".to_owned());
+        }
+        let edited = row.mode != plan.mode
+            || row.limits != plan.limits
+            || row.calendars.first().is_none_or(|(reset, _)| *reset != plan.day);
+        let wanted = edited.then(|| plan.clone());
+        let plan = match row.calendars.first() {
+            Some((day, _)) if edited => Plan { limits: row.limits.clone(), mode: row.mode, day: day.clone(), ..plan },
+            _ => plan,
+        };
+        let mut next = Self::bare(plan, Clock::resume(row.offset, row.time, now.wall), now);
+        next.epoch = row.epoch.saturating_add(1);
+        Heir { next: &mut next, row: &row, apps: Vec::new(), skew }.inherit();
+        next.begin(now);
+        if let Some(plan) = wanted {
+            next.replan(plan, now, |_, _| None);
+        }
+        Ok(next)
+    }
+
+    /// Ends this life for good: until when its counts matter, Unix milliseconds, and the row that keeps them. None if nothing counts.
+    pub fn bury(mut self, now: Now<'_>) -> Option<(i64, Vec<u8>)> {
+        let time = self.begin(now);
+        let mut until = time;
+        for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
+            if self.used(meter, time) > 0 {
+                until = until.max(self.counts_until(meter, time));
+            }
+        }
+        if until <= time {
+            return None;
+        }
+        self.close(time);
+        let row = self.row_due().unwrap_or_default();
+        Some((now.wall.saturating_add(until.saturating_sub(time)).saturating_add(2 * super::SKEW_MS), row))
+    }
+
+    /// When nothing that a meter counts now can count any more.
+    fn counts_until(&self, meter: u32, time: i64) -> i64 {
+        let landed = time.saturating_add(if self.flying() > 0 { self.life_ms() } else { 0 });
+        match self.gauge_of(meter) {
+            Some(Gauge::Window { window, .. }) => landed.saturating_add(window.span()),
+            Some(Gauge::Daily { calendar, .. }) => {
+                let over = self.calendars.get(*calendar).map_or(time, |days| self.limiter_time(days.over()));
+                over.max(landed)
+            }
+            Some(Gauge::Bucket(bucket)) => {
+                let (factor, burst) = (self.adaptive.factor(), bucket.burst());
+                landed.saturating_add(bucket.wait_ms(self.refill.at(time, factor), burst, burst, factor))
+            }
+            _ => landed,
+        }
+    }
+}
+
+/// Numbers for the apps that a row names, in the order in which it names them.
+struct Names {
+    /// Each app's number, by its place in the table; [`NONE`] where the row has not named it.
+    numbers: Vec<u32>,
+    named: Vec<u32>,
+}
+
+impl Names {
+    fn new(apps: usize) -> Self {
+        Self { numbers: vec![NONE; apps], named: Vec::new() }
+    }
+
+    fn number(&mut self, app: u32) -> u32 {
+        let Some(number) = self.numbers.get_mut(app as usize) else { return NONE };
+        if *number == NONE {
+            *number = u32::try_from(self.named.len()).unwrap_or(NONE);
+            self.named.push(app);
+        }
+        *number
+    }
+
+    fn names(&self, apps: &[AppRule]) -> Vec<String> {
+        let name = |app: &u32| apps.get(*app as usize).map(|app| app.name.clone()).unwrap_or_default();
+        self.named.iter().map(name).collect()
+    }
+}
+
+fn row_lane(at: u32, lane: &Lane, app: u32, leases: Vec<u64>) -> RowLane {
+    RowLane { lane: at, app, mask: lane.mask, seq: lane.seq, spare: lane.spare, leases }
+}
+
+fn row_gauge(gauge: &Gauge, time: i64, refill: i128) -> Option<RowGauge> {
+    Some(match gauge {
+        Gauge::Window { window, .. } => {
+            let mut last = time;
+            let step = |(until, n): (i64, u32)| (until - std::mem::replace(&mut last, until), n);
+            RowGauge::Window(window.entries().map(step).collect())
+        }
+        Gauge::Bucket(bucket) => {
+            let (high, low) = bucket.debt(refill);
+            RowGauge::Bucket(high, low)
+        }
+        Gauge::Daily { count, .. } => RowGauge::Daily(count.used, count.before),
+        Gauge::Slots { .. } => return None,
+    })
+}
+
+const fn is_nothing(gauge: &RowGauge) -> bool {
+    match gauge {
+        RowGauge::Window(entries) => entries.is_empty(),
+        RowGauge::Bucket(high, low) => *high == 0 && *low == 0,
+        RowGauge::Daily(used, before) => *used == 0 && *before == 0,
+    }
+}
+
+/// Carries one life over into the next, which has the same limits.
+struct Heir<'a> {
+    next: &'a mut Throttle,
+    row: &'a Row,
+    /// Where the row's apps stand in the next life's table.
+    apps: Vec<Option<u32>>,
+    skew: i64,
+}
+
+impl Heir<'_> {
+    fn inherit(&mut self) {
+        let (next, row) = (&mut *self.next, self.row);
+        next.adaptive = row.adaptive.resume(&next.plan.adaptive, self.skew);
+        // What was owed comes back from now on, and the clocks' difference later.
+        next.refill = super::bucket::Refill::new(row.time.saturating_add(self.skew));
+        next.history = History::resume(row.history.clone(), row.known_from, row.bytes_known_from, self.skew);
+        for (reset, day) in &row.calendars {
+            if let Some(days) = next.calendars.iter_mut().find(|days| days.reset() == reset) {
+                *days = Calendar::resume(reset.clone(), day.clone());
+            }
+        }
+        let apps = next.plan.apps.clone();
+        apps.into_iter().for_each(|app| next.add_app(app));
+        // One that the policy no longer has keeps its counts.
+        for name in &row.apps {
+            if next.app(name).is_none() {
+                next.add_app(AppRule { name: name.clone(), weight: 1, daily_calls: None });
+            }
+        }
+        self.apps = row.apps.iter().map(|name| next.app(name)).collect();
+        self.counts();
+        self.spare_permits();
+        self.permits();
+    }
+
+    fn app(&self, old: u32) -> Option<u32> {
+        *self.apps.get(old as usize)?
+    }
+
+    fn counts(&mut self) {
+        for (at, gauge) in &self.row.before {
+            let mut fresh = self.next.fresh(*at as usize, true);
+            self.resume(&mut fresh, gauge);
+            if let Some(before) = self.next.before.get_mut(*at as usize) {
+                *before = Some(fresh);
+            }
+        }
+        self.next.add_shared();
+        // The pool has heard of it in an earlier life.
+        self.next.meters.iter_mut().filter_map(|meter| meter.loan.as_mut()).for_each(|loan| loan.declares = false);
+        // Budgets first: what an app has sent bounds what it begins with under others.
+        let (budgets, others): (Vec<_>, Vec<_>) = self.row.meters.iter().partition(|meter| meter.limit == BUDGET);
+        for old in budgets.into_iter().chain(others) {
+            let app = match old.app.map(|app| self.app(app)) {
+                Some(None) => continue,
+                Some(app) => app,
+                None => None,
+            };
+            let stands = if old.limit == BUDGET { Stands::Budget } else { Stands::Limit(old.limit) };
+            let by_app = self.next.plan.limits.get(old.limit as usize).map(|limit| limit.per_app);
+            if by_app.unwrap_or(stands == Stands::Budget) != app.is_some() {
+                continue;
+            }
+            let at = self.next.meter(stands, app);
+            let of_limit =
+                if let Stands::Limit(at) = stands { Some(self.next.fresh(at as usize, app.is_some())) } else { None };
+            let Some(Meter { gauge, .. }) = self.next.meters.get(at as usize) else { continue };
+            let mut gauge = of_limit.unwrap_or_else(|| gauge.clone());
+            self.resume(&mut gauge, &old.gauge);
+            if let Some(meter) = self.next.meters.get_mut(at as usize) {
+                (meter.gauge, meter.vendor) = (gauge, old.vendor);
+                if let Some(loan) = &mut meter.loan {
+                    loan.owes = old.owes;
+                }
+            }
+            if let (Stands::Limit(limit), true) = (stands, app.is_some()) {
+                self.next.raise_fullest(limit, at);
+            }
+        }
+    }
+
+    fn resume(&self, gauge: &mut Gauge, old: &RowGauge) {
+        match (gauge, old) {
+            (Gauge::Window { window, .. }, RowGauge::Window(entries)) => {
+                let mut until = self.row.time.saturating_add(self.skew);
+                for (step, n) in entries {
+                    until = until.saturating_add(*step);
+                    window.hold(until, *n);
+                }
+            }
+            (Gauge::Bucket(bucket), RowGauge::Bucket(high, low)) => {
+                // The clock by which tokens come back begins with the row.
+                bucket.resume((*high, *low), 0);
+            }
+            (Gauge::Daily { count, .. }, RowGauge::Daily(used, before)) => {
+                *count = Daily { used: *used, before: *before };
+            }
+            _ => {}
+        }
+    }
+
+    /// Spare permits may have been given out: they count on the days that were open when the row was written.
+    fn spare_permits(&mut self) {
+        let mut spares: BTreeMap<u32, u64> = BTreeMap::new();
+        for old in &self.row.lanes {
+            let Some(lane) = self.lane(old).filter(|_| old.spare > 0) else { continue };
+            for &meter in self.next.ledger.meters(lane) {
+                let spare = spares.entry(meter).or_default();
+                *spare = spare.saturating_add(u64::from(old.spare));
+            }
+        }
+        for (meter, spare) in spares {
+            let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(meter) else { continue };
+            let both = self.next.calendars.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
+            let spare = spare.min(u64::from(self.row.spare));
+            let Some(entry) = self.next.meters.get_mut(meter as usize) else { continue };
+            if let Gauge::Daily { count, .. } = &mut entry.gauge {
+                count.count(spare, both);
+            }
+            if let Some(loan) = entry.loan.as_mut().filter(|loan| !loan.is_kept()) {
+                loan.owes = loan.owes.saturating_add(spare);
+            }
+        }
+    }
+
+    /// The lane of a row's lane.
+    fn lane(&mut self, old: &RowLane) -> Option<u32> {
+        let app = self.app(old.app)?;
+        self.next.lane(app, old.mask)
+    }
+
+    /// The ids that may be in flight: of that life, and of those before it.
+    fn permits(&mut self) {
+        let now = self.next.clock.last();
+        let lanes: BTreeMap<u32, u32> =
+            self.row.lanes.iter().filter_map(|old| Some((old.lane, self.lane(old)?))).collect();
+        let mut groups = Vec::new();
+        for group in &self.row.groups {
+            let moved =
+                group.lanes.iter().filter_map(|past| Some(PastLane { lane: *lanes.get(&past.lane)?, ..past.clone() }));
+            groups.push(Group {
+                lanes: moved.collect(),
+                run_until: group.run_until.saturating_add(self.skew),
+                fly_until: group.fly_until.saturating_add(self.skew),
+                ..group.clone()
+            });
+        }
+        let mut past = Vec::new();
+        for old in self.row.lanes.iter().filter(|old| old.spare > 0 || !old.leases.is_empty()) {
+            let spares = (old.seq..old.seq.saturating_add(u64::from(old.spare))).collect();
+            if let Some(lane) = lanes.get(&old.lane) {
+                past.push(PastLane { old: old.lane, lane: *lane, leases: old.leases.clone(), spares });
+            }
+        }
+        let leases: u64 = past.iter().map(|lane| lane.leases.len() as u64).sum();
+        let named: u64 = past.iter().map(|lane| lane.spares.len() as u64).sum();
+        let spare = named.min(u64::from(self.row.spare));
+        if leases + spare > 0 {
+            let life = self.row.life.max(self.next.life_ms());
+            let ends = self.row.until.saturating_add(self.skew);
+            groups.push(Group {
+                epoch: self.row.epoch,
+                fly: u32::try_from(self.row.ceiling.min(leases + spare)).unwrap_or(u32::MAX),
+                spare: u32::try_from(spare).unwrap_or(u32::MAX),
+                run_until: if spare == 0 { now } else { ends.max(now) },
+                fly_until: ends.saturating_add(life).saturating_add(self.skew),
+                ran: false,
+                over: false,
+                since: self.row.time,
+                lanes: past,
+            });
+            // Bytes of these may have come back, and the life that heard of it is gone.
+            self.next.history.lose_bytes(ends.max(now));
+        }
+        let meters = self.next.meters.len();
+        self.next.past = Past::new(groups, meters, &self.next.ledger);
+        // They keep their places as long as that life is remembered.
+        for lane in self.next.past.lanes().collect::<Vec<_>>() {
+            self.next.ledger.lanes.pin(lane, true);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a connection may do: its limits, queue and adaptation, validated, after `share`, in integers.
+//! Times are milliseconds unless the name says otherwise; fractions are parts per million.
+
+use crate::calendar::Reset;
+use serde::{Deserialize, Serialize};
+
+/// One limit of a connection, as it is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// The policy's name for it: with the kind, what its counters are kept by.
+    pub name: String,
+    /// The kind and its figures, after `share`.
+    pub kind: Kind,
+    /// The figure before `share`, in the kind's unit (calls; for a token bucket its burst).
+    pub of: u64,
+    /// One counter for each app, rather than one for the connection.
+    pub per_app: bool,
+    /// The name of a quota shared with other connections, of any tenant.
+    pub pool: Option<String>,
+    /// Which calls it counts: a fingerprint of its routes, 0 for all calls.
+    pub routes: u64,
+}
+
+/// The kinds of limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// `rate_micro` millionths of a call a second, `burst` (≥ 1) at once.
+    TokenBucket {
+        /// Millionths of a call per second, at least 1.
+        rate_micro: u64,
+        /// Calls that may go at once after a rest, at least 1.
+        burst: u64,
+    },
+    /// At most `calls` in any `window_ms`.
+    RollingWindow {
+        /// Calls, at least 1.
+        calls: u64,
+        /// The vendor's window, milliseconds.
+        window_ms: u64,
+        /// Held longer by this, for a vendor whose clock is coarse; milliseconds.
+        guard_ms: u64,
+    },
+    /// At most `calls` in any 24 hours.
+    RollingDay {
+        /// Calls, at least 1.
+        calls: u64,
+    },
+    /// At most `amount` between two resets.
+    Daily {
+        /// Calls or bytes, by `unit`.
+        amount: u64,
+        /// When the day ends.
+        reset: Reset,
+        /// What is counted.
+        unit: Unit,
+    },
+    /// At most `calls` in flight.
+    Concurrency {
+        /// Calls, at least 1.
+        calls: u64,
+        /// Only calls in flight longer than this count; 0: all.
+        after_ms: u64,
+    },
+}
+
+impl Kind {
+    /// Whether it is the same to it when a settlement comes, as long as it says when the answer came.
+    pub const fn counts_from_answers(&self) -> bool {
+        match self {
+            Self::RollingWindow { .. } | Self::RollingDay { .. } | Self::Daily { unit: Unit::Calls, .. } => true,
+            Self::TokenBucket { .. } | Self::Concurrency { .. } | Self::Daily { unit: Unit::ResponseBytes, .. } => {
+                false
+            }
+        }
+    }
+}
+
+/// What a daily limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    /// Calls sent.
+    Calls,
+    /// Bytes of the answers' bodies, as received.
+    ResponseBytes,
+}
+
+/// The wait queue of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRule {
+    /// Calls that may wait at once.
+    pub size: u32,
+    /// The longest a call may wait, unless it asks for less; milliseconds.
+    pub max_wait_ms: u64,
+}
+
+/// How the rate follows the vendor's throttles. Fractions in parts per million.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdaptiveRule {
+    /// The factor never falls below this.
+    pub min_ppm: u32,
+    /// The factor never rises above this.
+    pub max_ppm: u32,
+    /// Multiplied in at a throttle.
+    pub backoff_ppm: u32,
+    /// Multiplied in after `successes`.
+    pub recovery_ppm: u32,
+    /// Good answers in a row before the factor rises.
+    pub successes: u32,
+    /// Pause after a throttle that carries no Retry-After.
+    pub pause_ms: u64,
+    /// The longest that a vendor's Retry-After may stop the connection, jitter included; milliseconds.
+    pub max_pause_ms: u64,
+}
+
+/// Whether a connection's limits are kept or only watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Delay and refuse.
+    Enforce,
+    /// Only count, and say what would have been done.
+    Observe,
+}
+
+impl Mode {
+    /// As a policy writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
