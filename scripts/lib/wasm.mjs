@@ -64,17 +64,20 @@ export async function workerBuild(rust, tools, { crate = '', folder, features, n
     env: {
       ...rust.env, RUST_BACKTRACE: '0', WASM_BINDGEN_BIN: tools.wasmBindgen, WASM_OPT_BIN: wasmOptPath(), ESBUILD_BIN: esbuildPath(),
       PATH: `${rust.env.PATH}${delimiter}${inRoot('node_modules/.bin')}`,
-      CARGO_ENCODED_RUSTFLAGS: [...(rust.env.RUSTFLAGS ?? '').split(' ').filter(Boolean), ...namelessPaths(rust)].join('\x1f'),
+      RUSTFLAGS: [rust.env.RUSTFLAGS, ...namelessPaths(rust)].filter(Boolean).join(' '),
     },
   });
 }
 
-/** A panic tells where in the source it happened: in this project or in a crate, and not in which folder of the machine that built it. */
+/**
+ * A panic tells where in the source it happened: in this project or in a crate, and not in which folder of the machine that built it. Cargo
+ * splits these flags at blanks, so a folder with one in its name stays.
+ */
 const namelessPaths = (rust) => [
   [inRoot(), '/sluice'],
   [rust.env.CARGO_HOME ?? join(homedir(), '.cargo'), '/cargo'],
   [rust.env.RUSTUP_HOME ?? join(homedir(), '.rustup'), '/rustup'],
-].map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+].filter(([from]) => !from.includes(' ')).map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
 
 /** Size of the Wasm as the platform counts it. */
 export const gzipBytes = (folder) => gzipSync(readFileSync(inRoot(modules(folder).wasm)), { level: 9 }).length;
