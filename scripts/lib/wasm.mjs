@@ -37,6 +37,7 @@ export async function buildWasm(rust, { folder, features } = SHIPPED) {
   const began = nightly ? 'panic=unwind' : 'panic=abort';
   await step(`Wasm build into ${folder}/, ${began}`, async () => {
     await workerBuild(rust, tools, { folder, features, nightly });
+    await stripNames(inRoot(modules(folder).wasm));
     keepStamp(inRoot(folder, STAMP), `${began} ${hash(rust, nightly, features)}`);
     return describe(folder);
   }, 'a minute or two');
@@ -78,6 +79,9 @@ const namelessPaths = (rust) => [
   [rust.env.CARGO_HOME ?? join(homedir(), '.cargo'), '/cargo'],
   [rust.env.RUSTUP_HOME ?? join(homedir(), '.rustup'), '/rustup'],
 ].filter(([from]) => !from.includes(' ')).map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+
+/** worker-build keeps the functions' names, a sixth of the file, which nobody who runs the Worker reads. */
+const stripNames = (wasm) => must(wasmOptPath(), [wasm, '--all-features', '--strip-debug', '-o', wasm]);
 
 /** Size of the Wasm as the platform counts it. */
 export const gzipBytes = (folder) => gzipSync(readFileSync(inRoot(modules(folder).wasm)), { level: 9 }).length;
