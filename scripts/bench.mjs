@@ -20,13 +20,16 @@ import { fail, say, step } from './lib/say.mjs';
 import { buildVendors } from './lib/vendors.mjs';
 import { setUp } from './setup.mjs';
 
-const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--readme] [--short]
+const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--docs] [--short]
 
   SECTION          core, edge, goodput, cost, scale, watchers, wasm; without, all: about 10 minutes on two cores
   --out FILE       the figures as JSON too
   --markdown FILE  the table as Markdown too
-  --readme         the table into README.md, in the former one's place
+  --docs           the table into docs/benchmarks.md, in the former one's place
   --short          two minutes that show that all of it works; no figure to rely on`;
+
+/** The page that holds the results of a whole run, between two markers. */
+const RESULTS = 'docs/benchmarks.md';
 
 /** Each section, with what it is told; and with what instead, where the run is to be short. */
 const SECTIONS = {
@@ -42,21 +45,21 @@ const SECTIONS = {
 function options() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { out: { type: 'string' }, markdown: { type: 'string' }, readme: { type: 'boolean', default: false }, short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
+    options: { out: { type: 'string' }, markdown: { type: 'string' }, docs: { type: 'boolean', default: false }, short: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
   });
   const unknown = positionals.filter((name) => !(name in SECTIONS));
   if (unknown.length) throw new Error(`no section is called ${unknown.join(', ')}: there are ${Object.keys(SECTIONS).join(', ')}`);
-  if (values.readme && (values.short || positionals.length)) throw new Error('the readme takes the results of a whole run: leave --short and the sections out');
+  if (values.docs && (values.short || positionals.length)) throw new Error(`${RESULTS} takes the results of a whole run: leave --short and the sections out`);
   // npm runs scripts in the checkout; a relative file is meant from where the caller is.
   const from = (file) => file && resolve(process.env.npm_lifecycle_event === 'bench' ? process.env.INIT_CWD : '.', file);
   const names = Object.keys(SECTIONS).filter((name) => !positionals.length || positionals.includes(name));
   return { ...values, out: from(values.out), markdown: from(values.markdown), names };
 }
 
-function intoReadme(table) {
-  const [file, between] = [inRoot('README.md'), /(<!-- results -->\n)[^]*(<!-- \/results -->)/];
+function intoDocs(table) {
+  const [file, between] = [inRoot(RESULTS), /(<!-- results -->\n)[^]*(<!-- \/results -->)/];
   const text = readFileSync(file, 'utf8');
-  if (!between.test(text)) throw new Error('README.md has no place for results: put <!-- results --> and <!-- /results --> on lines of their own');
+  if (!between.test(text)) throw new Error(`${RESULTS} has no place for results: put <!-- results --> and <!-- /results --> on lines of their own`);
   writeFileSync(file, text.replace(between, (_, before, after) => `${before}${table}${after}`));
 }
 
@@ -87,7 +90,7 @@ async function main() {
   say(`\n${asText(table)}`);
   if (asked.out) writeFileSync(asked.out, `${JSON.stringify(figures, null, 2)}\n`);
   if (asked.markdown) writeFileSync(asked.markdown, asMarkdown(table));
-  if (asked.readme) intoReadme(asMarkdown(table));
+  if (asked.docs) intoDocs(asMarkdown(table));
   await life.end(!asked.short && table.some(({ held }) => held === false) ? 1 : 0);
 }
 

@@ -1,4 +1,4 @@
-//! A throttled call, from its key to its settlement. See the readme's "life of a call".
+//! A throttled call, from its key to its settlement. `ARCHITECTURE.md` tells it step by step.
 
 use super::answers::{self, Reply};
 use super::forward::{Forward, UnderWay};

@@ -1,5 +1,5 @@
 // The page in pictures, as PNG files:
-//   node tests/page/screenshots.mjs          those of the README, into docs/
+//   node tests/page/screenshots.mjs          those of the documents, into docs/
 //   node tests/page/screenshots.mjs FOLDER   every state worth looking at
 
 import { mkdir } from "node:fs/promises";
@@ -34,7 +34,7 @@ async function shot(name, { document: make = null, viewport = WIDE, colorScheme 
   console.log(join(folder, `${name}.png`));
 }
 
-async function ofTheReadme() {
+async function ofTheDocuments() {
   const first = { scale: 1, fullPage: false, key: OPERATOR_KEY };
   await shot("page-busy-light", { ...first, document: busy, viewport: { width: 1280, height: 1180 } });
   await shot("page-failing-dark", { ...first, document: failing, viewport: { width: 1280, height: 1440 }, colorScheme: "dark" });
@@ -64,5 +64,5 @@ async function everything() {
   });
 }
 
-await (all ? everything() : ofTheReadme());
+await (all ? everything() : ofTheDocuments());
 await browser.close();

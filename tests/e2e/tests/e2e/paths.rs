@@ -6,7 +6,7 @@ use sluice_vendors::{Spec, Vendor};
 
 tests![
     targets_reach_the_vendor_byte_for_byte,
-    characters_that_the_platform_encodes_are_those_of_the_readme,
+    characters_that_the_platform_encodes_are_those_of_the_guarantees,
     what_is_not_ascii_reaches_the_vendor_percent_encoded,
     paths_that_a_vendor_could_read_as_another_are_refused,
     plain_dots_are_folded_by_the_platform_before_anything_is_decided,
@@ -64,8 +64,8 @@ async fn targets_reach_the_vendor_byte_for_byte(world: &World) {
     assert_eq!(tenant.get(&key, "").await.status, 200);
 }
 
-/// The platform's `fetch` writes a URL as WHATWG's standard has it. The README says which characters that changes.
-async fn characters_that_the_platform_encodes_are_those_of_the_readme(world: &World) {
+/// The platform's `fetch` writes a URL as WHATWG's standard has it. `docs/guarantees.md` says which characters that changes.
+async fn characters_that_the_platform_encodes_are_those_of_the_guarantees(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("raw");
     let key = tenant.simple("generic", &vendor.url(), &json!({"limits": []})).await;
