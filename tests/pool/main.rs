@@ -11,6 +11,8 @@
     reason = "a test fails by panicking, and the world outside the pool is not in integers"
 )]
 
+mod edits;
+
 use sluice::civil::{Reset, Zone, Zones};
 use sluice::pool::{Borrow, Lent, Pool};
 use sluice::refusal::Reason;
