@@ -22,6 +22,22 @@ fn pooled<'a>(world: &'a World, version: usize, conn: &str) -> Option<(&'a Lim, 
     Some((limit, part(*amount, conn.share_ppm)))
 }
 
+/// The number of another connection that was last granted by a version: that version's, or a greater one that the pool may have heard of
+/// since. A pool is told of a new number at once, also by a connection that makes no call under it; so of the versions put since, the last
+/// one that is surely heard counts, and those after it. A lower one binds others from the connection's next call on, as the first does.
+fn declared(world: &World, (tenant, conn): (usize, &str), version: usize, at: i64) -> Option<u64> {
+    let (_, last) = pooled(world, version, conn)?;
+    let (mut put, mut numbers) = (i64::MIN, Vec::new());
+    for (no, held) in world.versions.iter().enumerate().filter(|(_, held)| held.tenant == tenant) {
+        if no >= version && put <= at {
+            numbers.extend(pooled(world, no, conn).map(|(_, number)| (put, number)));
+        }
+        put = held.until;
+    }
+    let heard = numbers.iter().rposition(|(put, _)| *put < at - SPENT).unwrap_or(0);
+    numbers[heard..].iter().map(|(_, number)| *number).max().max(Some(last))
+}
+
 /// What a pool's day holds.
 #[derive(Default)]
 struct Count {
@@ -103,8 +119,7 @@ fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(
             spec.is_some_and(|spec| spec.conns.get(conn).is_some_and(|conn| !conn.observe))
         };
         let others = others.filter(|((_, conn), (version, ..))| held(*version, conn));
-        let least =
-            others.filter_map(|((_, conn), (version, ..))| pooled(world, *version, conn)).map(|(_, most)| most).min();
+        let least = others.filter_map(|(key, (version, ..))| declared(world, *key, *version, sent.granted)).min();
         let most = own.min(least.unwrap_or(own));
         if n > most {
             // Calls of a connection that is only watched are counted, and held back by nothing.
