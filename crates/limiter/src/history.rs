@@ -114,6 +114,11 @@ impl History {
         Some(self.since(from).map(|one| one.bytes).fold(0, u64::saturating_add))
     }
 
+    /// When the last call ended that is known of, or may have ended that is not; none if there never was one.
+    pub fn last(&self) -> Option<i64> {
+        self.stretches.back().map(|one| one.last).max(self.known_from).max(self.bytes_known_from)
+    }
+
     /// Before which moment nothing is known, if there is one.
     pub const fn known_from(&self) -> Option<i64> {
         self.known_from

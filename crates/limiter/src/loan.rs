@@ -19,6 +19,9 @@ const TELL_MS: i64 = 1_000;
 /// others had not spent may have come back.
 const DRY_MS: (i64, i64) = (1_000, 300_000);
 
+/// Until when permits may be spent that may not be spent at all, limiter milliseconds.
+const OVER: i64 = i64::MIN / 4;
+
 /// What a meter holds of its pool. Limiter milliseconds.
 #[derive(Debug, Clone, Default)]
 pub struct Loan {
@@ -30,6 +33,10 @@ pub struct Loan {
     /// Since the last turn.
     spent: u32,
     asked: Option<Asked>,
+    /// What this connection declares the day to hold: the pool's answers go by it.
+    amount: u64,
+    /// That was another number when the turn began which runs: what its answer brings goes back unspent.
+    stale: bool,
     /// Until then the pool need not be asked; when it will have more, Unix milliseconds.
     dry: Option<(i64, i64)>,
     /// How often in a row it was empty.
@@ -67,6 +74,7 @@ impl Loan {
     pub fn new(limit: &Limit, mode: Mode, time: i64) -> Self {
         let amount = if let Kind::Daily { amount, .. } = &limit.kind { *amount } else { 0 };
         Self {
+            amount,
             others: limit.of.saturating_sub(amount),
             watched: mode == Mode::Observe,
             told: i64::MIN / 4,
@@ -81,9 +89,16 @@ impl Loan {
         !self.watched
     }
 
-    /// The same loan under a policy that leaves so much to others.
+    /// The same loan under another policy. Where that declares another number, all that the pool has said was by the one before, also what
+    /// it says in the turn that runs: what it lent goes back unspent, and it is told the new number at once and asked anew. A call that
+    /// went on the old loan would be one that the new number, in force all along, had not let go.
     pub fn for_another(&self, next: &Self) -> Self {
-        Self { others: next.others, watched: next.watched, ..self.clone() }
+        let same = Self { others: next.others, watched: next.watched, ..self.clone() };
+        if self.amount == next.amount {
+            return same;
+        }
+        let stale = self.asked.is_some();
+        Self { amount: next.amount, stale, until: OVER, dry: None, dry_times: 0, declares: true, ..same }
     }
 
     /// Permits in hand.
@@ -245,10 +260,12 @@ impl Throttle {
             return;
         };
         let asked = *asked;
-        (loan.asked, loan.hand, loan.until) = (None, lent.n, asked.at.saturating_add(lent.spend_ms));
+        let stale = std::mem::take(&mut loan.stale);
+        let until = if stale { OVER } else { asked.at.saturating_add(lent.spend_ms) };
+        (loan.asked, loan.hand, loan.until) = (None, lent.n, until);
         loan.owes = loan.owes.saturating_sub(std::mem::take(&mut loan.owing));
-        loan.declares = false;
-        let empty = lent.n == 0 && asked.want > 0;
+        loan.declares = stale;
+        let empty = lent.n == 0 && asked.want > 0 && !stale;
         loan.dry_times = if empty { loan.dry_times.saturating_add(1) } else { 0 };
         let rest = DRY_MS.0.saturating_mul(1 << loan.dry_times.saturating_sub(1).min(16)).min(DRY_MS.1);
         // When it has more by its own word it is asked again; its clock may be behind ours.
@@ -266,7 +283,7 @@ impl Throttle {
     /// When a loan's time is over, an ask is to be repeated, or an empty pool may be asked anew for those that wait.
     pub(super) fn loans_due(&self, time: i64) -> Option<i64> {
         let due = |loan: &Loan| match (&loan.asked, loan.hand) {
-            (None, _) if loan.watched => (loan.owes > 0).then(|| loan.told.saturating_add(TELL_MS)),
+            (None, _) if loan.watched => (loan.owes > 0 || loan.declares).then(|| loan.told.saturating_add(TELL_MS)),
             (Some(asked), _) => asked.again,
             (None, 1..) => Some(loan.until.max(time).saturating_add(1)),
             (None, 0) => loan.dry.map(|(until, _)| until).filter(|until| *until > time && !self.queue.is_empty()),

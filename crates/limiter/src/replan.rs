@@ -22,7 +22,7 @@ use super::window;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Days are no longer than this, milliseconds: 24 hours, and the hour by which clocks are set back.
-const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
+pub(super) const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
 
 /// What becomes of a waiting call under another plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

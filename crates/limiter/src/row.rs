@@ -14,6 +14,7 @@ use super::history::{History, Stretch};
 use super::lanes::{Lane, NONE};
 use super::meter::{Gauge, Meter, Stands};
 use super::past::{Group, Past, PastLane};
+use super::replan::LONGEST_DAY_MS;
 use super::row_before;
 use super::rule::{Limit, Mode};
 use super::state::{AppRule, Now, Plan, Throttle};
@@ -208,6 +209,9 @@ impl Throttle {
     }
 
     /// Ends this life for good: until when its counts matter, Unix milliseconds, and the row that keeps them. None if nothing counts.
+    ///
+    /// They matter for the longest day after the last call at least, whatever the limits were that end here: a connection made anew under
+    /// the name may bring a day that ends at another hour, or a `rolling_day`, and such a one counts these calls.
     pub fn bury(mut self, now: Now<'_>) -> Option<(i64, Vec<u8>)> {
         let time = self.begin(now);
         let mut until = time;
@@ -215,6 +219,10 @@ impl Throttle {
             if self.used(meter, time) > 0 {
                 until = until.max(self.counts_until(meter, time));
             }
+        }
+        let flying = (self.flying() > 0).then(|| time.saturating_add(self.life_ms()));
+        if let Some(last) = self.history.last().max(flying) {
+            until = until.max(last.saturating_add(LONGEST_DAY_MS));
         }
         if until <= time {
             return None;

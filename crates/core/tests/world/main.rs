@@ -6,6 +6,7 @@
 //! ```text
 //! cargo test --test world                                      200,000 calls at the vendor
 //! SLUICE_WORLD_CALLS=10000000 cargo test --test world          the long form
+//! SLUICE_WORLD_FROM=8000 ...                                   seeds from there on
 //! SLUICE_WORLD_SEED=7 cargo test --test world keeps            one seed, to the same byte; its digest is printed
 //! SLUICE_WORLD_KIND="bucket" ...                               which kind of fault is shrunk and told
 //! SLUICE_WORLD_WITHOUT=edits,throttles ...                     what is left out, by the names in `scenario`

@@ -11,7 +11,8 @@ const VENDOR_OFF: i64 = 1_000_000 - 500_000 - 1_000;
 const SPENT: i64 = 4_000_000;
 /// A connection that is only watched tells its pool of its calls every second; one in ten words is lost at most, and said again.
 const HEARD: i64 = 4_000_000;
-/// A connection that has asked for nothing for so long may have left the pool, and its number holds no longer.
+/// A connection that has asked for nothing for so long may have left the pool, and its number holds no longer. Calls that no limit of the
+/// pool's counts ask for nothing: a world's seed 7204.
 const SILENT: i64 = 7 * 86_400 * 1_000_000 - SPENT;
 
 /// The limit of a connection that names the pool.
@@ -22,18 +23,43 @@ fn pooled<'a>(world: &'a World, version: usize, conn: &str) -> Option<(&'a Lim, 
     Some((limit, part(*amount, conn.share_ppm)))
 }
 
+/// The number of another connection that was last granted by a version: that version's, or a greater one that the pool may have heard of
+/// since. A pool is told of a new number at once, also by a connection that makes no call under it; so of the versions put since, the last
+/// one that is surely heard counts, and those after it. A lower one binds others from the connection's next call on, as the first does.
+fn declared(world: &World, (tenant, conn): (usize, &str), version: usize, at: i64) -> Option<u64> {
+    let (_, last) = pooled(world, version, conn)?;
+    let (mut put, mut numbers) = (i64::MIN, Vec::new());
+    for (no, held) in world.versions.iter().enumerate().filter(|(_, held)| held.tenant == tenant) {
+        if no >= version && put <= at {
+            numbers.extend(pooled(world, no, conn).map(|(_, number)| (put, number)));
+        }
+        put = held.until;
+    }
+    let heard = numbers.iter().rposition(|(put, _)| *put < at - SPENT).unwrap_or(0);
+    numbers[heard..].iter().map(|(_, number)| *number).max().max(Some(last))
+}
+
 /// What a pool's day holds.
 #[derive(Default)]
 struct Count {
     n: u64,
-    /// When calls were granted that were only watched, in their order.
+    /// Calls that were only watched.
+    observed: u64,
+    /// When those of them were granted that the pool hears of one after the other, in their order.
     watched: Vec<i64>,
+    /// By connection, calls granted by policies under which the pool did not count them: it hears of them when they join it.
+    joined: BTreeMap<(usize, String), u64>,
 }
 
 impl Count {
-    fn add(&mut self, sent: &Sent, watched: bool) {
+    fn add(&mut self, sent: &Sent, observed: bool, joined: bool) {
         self.n += 1;
-        self.watched.extend(watched.then_some(sent.granted));
+        self.observed += u64::from(observed);
+        if joined {
+            *self.joined.entry((sent.tenant, sent.conn.clone())).or_default() += 1;
+        } else {
+            self.watched.extend(observed.then_some(sent.granted));
+        }
     }
 
     /// Watched calls that the pool may not have heard of when it lent what is spent at that moment.
@@ -62,8 +88,11 @@ pub fn overruns(world: &World, faults: &mut Vec<Fault>) {
 }
 
 fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(&Sent) -> usize) {
-    // The policy that each connection was last granted by, since when, and when.
+    // The policy that each connection was last granted by, since when, and when it last made a call that the pool counts.
     let mut now: BTreeMap<(usize, &str), (usize, i64, i64)> = BTreeMap::new();
+    let is_counted = |sent: &Sent| {
+        pooled(world, sent.version, &sent.conn).is_some_and(|(limit, _)| is_about(&limit.routes, sent.target))
+    };
     let mut counts: BTreeMap<usize, Count> = BTreeMap::new();
     let observed = |sent: &Sent| {
         let spec = world.versions.get(sent.version).and_then(|version| version.spec.as_ref());
@@ -72,14 +101,16 @@ fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(
     for (at, sent) in calls.iter().enumerate() {
         let key = (sent.tenant, sent.conn.as_str());
         let known = now.get(&key).filter(|(version, ..)| *version == sent.version).copied();
-        now.insert(key, (sent.version, known.map_or(sent.granted, |(_, since, _)| since), sent.granted));
+        let asked = now.get(&key).map_or(i64::MIN, |(.., last)| *last);
+        let last = if is_counted(sent) { sent.granted } else { asked };
+        now.insert(key, (sent.version, known.map_or(sent.granted, |(_, since, _)| since), last));
         if known.is_none() {
             counts = BTreeMap::new();
             for other in &calls[..at] {
                 let version = now.get(&(other.tenant, other.conn.as_str())).map(|(version, ..)| *version);
                 let limit = version.and_then(|version| pooled(world, version, &other.conn));
                 if limit.is_some_and(|(limit, _)| is_about(&limit.routes, other.target)) {
-                    counts.entry(day_of(other)).or_default().add(other, observed(other));
+                    counts.entry(day_of(other)).or_default().add(other, observed(other), !is_counted(other));
                 }
             }
         }
@@ -88,10 +119,16 @@ fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(
             continue;
         }
         let count = counts.entry(day_of(sent)).or_default();
-        count.add(sent, observed(sent));
-        // The loan that it goes on was made before the pool had heard of these.
-        let n = count.n - count.unheard(sent.granted);
-        let on_loan = count.n - count.watched.len() as u64;
+        count.add(sent, observed(sent), false);
+        // The loan that it goes on was made before the pool had heard of these: nor of those that another connection has brought with it, by
+        // an edit that made it one of the pool's (a world's seed 5891). Its own edit holds a connection at once.
+        let new = |(tenant, conn): (usize, &str)| {
+            now.get(&(tenant, conn)).is_some_and(|(_, since, _)| *since >= sent.granted - SPENT)
+                && (tenant, conn) != key
+        };
+        let joined: u64 = count.joined.iter().filter(|((tenant, conn), _)| new((*tenant, conn))).map(|(_, n)| *n).sum();
+        let n = (count.n - count.unheard(sent.granted)).saturating_sub(joined);
+        let on_loan = count.n - count.observed;
         let spec = world.versions[sent.version].spec.as_ref().unwrap();
         if spec.conns[&sent.conn].observe {
             continue;
@@ -103,8 +140,7 @@ fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(
             spec.is_some_and(|spec| spec.conns.get(conn).is_some_and(|conn| !conn.observe))
         };
         let others = others.filter(|((_, conn), (version, ..))| held(*version, conn));
-        let least =
-            others.filter_map(|((_, conn), (version, ..))| pooled(world, *version, conn)).map(|(_, most)| most).min();
+        let least = others.filter_map(|(key, (version, ..))| declared(world, *key, *version, sent.granted)).min();
         let most = own.min(least.unwrap_or(own));
         if n > most {
             // Calls of a connection that is only watched are counted, and held back by nothing.

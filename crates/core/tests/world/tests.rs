@@ -35,7 +35,7 @@ type Kinds = BTreeMap<&'static str, (u32, u64, String)>;
 fn the_limiter_keeps_its_word() {
     let one = number("SLUICE_WORLD_SEED");
     let calls = number("SLUICE_WORLD_CALLS").map_or(CALLS, |calls| usize::try_from(calls).unwrap());
-    let first = one.unwrap_or(0);
+    let first = one.or_else(|| number("SLUICE_WORLD_FROM")).unwrap_or(0);
     let (mut seed, mut sent, mut counts, mut kinds) = (first, 0, Counts::default(), Kinds::new());
     while sent < calls && (one.is_none() || seed == first) {
         let (found, summary) = faults(&scenario(seed));

@@ -11,6 +11,8 @@
     reason = "a test fails by panicking, and the world outside the pool is not in integers"
 )]
 
+mod edits;
+
 use sluice_limiter::Denial;
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::pool::{Borrow, Lent, Pool};
