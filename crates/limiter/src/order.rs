@@ -1,4 +1,8 @@
 //! The order in which the lines of one class go: by their apps' shares; and beside that by urgency.
+//!
+//! Virtual time moves on with every grant, also while the limits of a class have no room: calls that other limits count go then. The class
+//! moves on with it as a whole. To move each line on when its call goes would take from those that wait what sets them apart, so that
+//! they would go in the order in which they came, whatever their weights.
 
 #![expect(clippy::arithmetic_side_effects, reason = "one each waiting call, taken away once for each added")]
 
@@ -7,7 +11,7 @@ use std::collections::BTreeSet;
 /// Where a line stands: its first call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The app's tag in virtual time.
+    /// When it starts, in virtual time less what its class has been moved on by.
     pub tag: u64,
     /// Urgency, 0 first.
     pub level: u8,
@@ -30,11 +34,30 @@ impl Place {
 pub struct Order {
     by_share: BTreeSet<Place>,
     by_urgency: BTreeSet<(u8, u64, u64, u32, u32)>,
+    /// What the class has been moved on by, virtual time.
+    moved: u64,
     ready: u64,
     waiting: u64,
 }
 
 impl Order {
+    /// The virtual time at which a tag of this class starts.
+    pub const fn start(&self, tag: u64) -> u64 {
+        tag.saturating_add(self.moved)
+    }
+
+    /// The tag of what starts at a virtual time.
+    pub const fn tag(&self, start: u64) -> u64 {
+        start.saturating_sub(self.moved)
+    }
+
+    /// Virtual time has moved on: none of the class starts before it, and the lines stay as far apart as they are.
+    pub fn move_on(&mut self, virtual_time: u64) {
+        let Some(first) = self.by_share.first() else { return };
+        let behind = virtual_time.saturating_sub(self.start(first.tag));
+        self.moved = self.moved.saturating_add(behind);
+    }
+
     /// A line moves, comes or goes.
     pub fn move_to(&mut self, before: Option<Place>, after: Option<Place>) {
         if before == after {

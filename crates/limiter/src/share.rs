@@ -32,9 +32,14 @@ impl Share {
         Self { tag: self.tag, ..Self::new(weight) }
     }
 
-    /// Its tag: the virtual time at which its last call ended.
-    pub const fn tag(&self) -> u64 {
-        self.tag
+    /// What one call costs it, virtual time.
+    pub const fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// Its last call ended at this virtual time at the earliest.
+    pub fn ends_at_least(&mut self, tag: u64) {
+        self.tag = self.tag.max(tag);
     }
 
     /// It has nothing saved up.
@@ -47,11 +52,11 @@ impl Share {
         self.tag.max(virtual_time)
     }
 
-    /// Whether its urgency still counts, with so many calls waiting.
-    pub fn at_liberty(&self, virtual_time: u64, waiting: u32) -> bool {
+    /// Whether its urgency still counts for a call that starts at `start` by the order of its class, with so many calls waiting.
+    pub fn at_liberty(&self, start: u64, virtual_time: u64, waiting: u32) -> bool {
         // Whole calls ahead and those that wait, without a division: this is asked at every event.
         let Some(ahead) = LIBERTY.checked_sub(u64::from(waiting)) else { return false };
-        self.start(virtual_time) - virtual_time < self.cost.max(1).saturating_mul(ahead + 1)
+        self.start(virtual_time).max(start).saturating_sub(virtual_time) < self.cost.max(1).saturating_mul(ahead + 1)
     }
 
     /// One call goes.
@@ -74,13 +79,13 @@ mod tests {
     #[test]
     fn an_app_with_many_waiting_has_no_liberty() {
         let share = Share::new(1);
-        assert!(share.at_liberty(0, 10) && !share.at_liberty(0, 11));
+        assert!(share.at_liberty(0, 0, 10) && !share.at_liberty(0, 0, 11));
     }
 
     #[test]
     fn an_app_far_ahead_has_no_liberty() {
         let mut share = Share::new(4);
         (0..10).for_each(|_| share.charge(0));
-        assert!(share.at_liberty(0, 0) && !share.at_liberty(0, 1));
+        assert!(share.at_liberty(0, 0, 0) && !share.at_liberty(0, 0, 1));
     }
 }

@@ -8,8 +8,7 @@ use super::index::{Entry, Stage};
 use crate::room::app_number;
 use sluice_limiter::ids::Ids;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 /// Stands for no lane.
 const NONE: u32 = u32::MAX;
@@ -63,8 +62,8 @@ struct Connection {
     /// Jobs that may go.
     waiting: u32,
     lanes: Vec<u32>,
-    /// Lanes about which the throttle is to be told.
-    changed: Vec<u32>,
+    /// Lanes about which the throttle is to be told, the one that has changed first in front: not always all are told at once.
+    changed: VecDeque<u32>,
     /// The lanes of this connection, in the order of the numbers that its throttle gave them.
     by_told: Vec<u32>,
     /// The lane of its list that is told again next.
@@ -270,10 +269,15 @@ impl Lanes {
         }
     }
 
+    /// Whether the throttle is to be told of a lane of a connection.
+    pub fn has_changed(&self, connection: &str) -> bool {
+        self.connections.get(connection).is_some_and(|known| !known.changed.is_empty())
+    }
+
     /// The next lane of a connection that the throttle is to be told of, and whether its jobs are held back.
     pub fn next_changed(&mut self, connection: &str) -> Option<(u32, bool)> {
         let known = self.connections.get_mut(connection)?;
-        let at = known.changed.pop()?;
+        let at = known.changed.pop_front()?;
         if let Some(lane) = self.lanes.get_mut(at as usize) {
             lane.changed = false;
         }
@@ -355,7 +359,7 @@ impl Lanes {
 impl Connection {
     fn change(&mut self, lane: &mut Lane, at: u32) {
         if !std::mem::replace(&mut lane.changed, true) {
-            self.changed.push(at);
+            self.changed.push_back(at);
         }
     }
 }

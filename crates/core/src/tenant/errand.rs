@@ -19,6 +19,20 @@ pub const LONGEST: u32 = 2_097_152;
 /// "simultaneous open connections"), and each may carry 1 MB.
 pub const MOST_AT_ONCE: u32 = 6;
 
+/// While more errands than this have not left, no job asks for a permit. Permits that were asked for without end would grow too old in
+/// the row, come back unsent, be granted again and stand behind the others: where jobs are granted faster than they leave, nearly none
+/// would be sent any more.
+pub const MOST_UNSENT: usize = 50;
+
+/// Jobs ask for so many permits less those of errands that have not left: so they have their share of what comes free at one stroke.
+pub const MOST_ASKED: usize = 100;
+
+/// While a permit that has not left is older than this, no job asks for one: errands leave slowly. Milliseconds.
+pub const SLOW_MS: i64 = 250;
+
+/// A permit older than this does not leave, milliseconds: it takes some time until a Worker looks at it.
+pub const LEAVES_MS: i64 = 750;
+
 /// A permit older than this is not handed on, milliseconds: half of what one lasts, since it is told by two hosts' clocks.
 pub const FRESH_MS: i64 = 1_000;
 

@@ -9,7 +9,7 @@ mod waits;
 
 use super::desk::{Desk, Ticket};
 use super::entry::ForJobs;
-use super::errand::{Errand, FRESH_MS, Fetching, Run};
+use super::errand::{Errand, Fetching, LEAVES_MS, MOST_ASKED, MOST_UNSENT, Run, SLOW_MS};
 use super::gate;
 use super::line::Line;
 use super::protocol::{Bearer, Fetch, Reply};
@@ -41,6 +41,8 @@ pub(super) struct Jobs {
     pub(super) index: Index,
     /// What is to be handed to Workers: small, since what a job sends is read only as it goes.
     pending: VecDeque<Pending>,
+    /// Connections on which jobs have not asked for a permit, since too many errands have not left.
+    held_up: VecDeque<String>,
     /// What is to be buried, since its connection or app has gone, and why.
     doomed: VecDeque<(u128, &'static str)>,
     /// Who waits for a job's end.
@@ -61,6 +63,7 @@ impl Jobs {
         Self {
             index: Index::default(),
             pending: VecDeque::new(),
+            held_up: VecDeque::new(),
             doomed: VecDeque::new(),
             waiting: Waits::default(),
             began: now,
@@ -78,6 +81,19 @@ impl Jobs {
         self.index.set_back(back);
         self.waiting.set_back(back);
         back
+    }
+
+    /// How many jobs of a lane may ask for a permit: none while too many errands have not left, or leave too slowly.
+    fn may_ask(&self, now: i64) -> u32 {
+        let unsent = self.pending.len();
+        let oldest = self.pending.iter().find_map(|pending| match pending {
+            Pending::Run { at, .. } => Some(*at),
+            Pending::Fetch(_) => None,
+        });
+        if unsent > MOST_UNSENT || oldest.is_some_and(|at| now.saturating_sub(at) > SLOW_MS) {
+            return 0;
+        }
+        u32::try_from(MOST_ASKED.saturating_sub(unsent)).unwrap_or(0)
     }
 
     /// Whether there is an errand for a Worker.
@@ -120,8 +136,17 @@ impl Desk {
             while let Some((lane, grant)) = line.throttle.next_job() {
                 jobs.give(line, lane, &grant, host);
             }
+            let may_ask = jobs.may_ask(host.now);
+            if may_ask == 0 {
+                let known = jobs.held_up.iter().any(|known| known == connection);
+                if !known && jobs.index.lanes.has_changed(connection) {
+                    jobs.held_up.push_back(connection.to_owned());
+                }
+                return;
+            }
             let Some((at, held_back)) = jobs.index.lanes.next_changed(connection) else { return };
             let (wanted, urgency, rises) = if held_back { (0, 0, None) } else { jobs.index.wants(at, host.now) };
+            let wanted = wanted.min(may_ask);
             let Some(lane) = jobs.index.lanes.get(at) else { continue };
             let told = match wanted {
                 0 if !lane.is_told() => None,
@@ -137,6 +162,12 @@ impl Desk {
     /// If storage refuses.
     pub fn next_errand(&mut self, host: &mut Host<'_>) -> Result<Option<Errand>, StoreError> {
         while let Some(pending) = self.jobs.pending.pop_front() {
+            // There may be room for others: one connection after the other asks, so that none is passed over.
+            while self.jobs.may_ask(host.now) > 0
+                && let Some(connection) = self.jobs.held_up.pop_front()
+            {
+                self.finish(&connection, host)?;
+            }
             match pending {
                 Pending::Fetch(fetching) => return Ok(Some(Errand::Fetch(fetching))),
                 Pending::Run { id, connection, permit, at } => {
@@ -172,7 +203,7 @@ impl Desk {
         };
         // Back in its lane, unless all goes well.
         self.jobs.index.set(id, Stage::Ready, entry.at);
-        let Some(line) = self.lines.get_mut(connection).filter(|_| host.now.saturating_sub(at) <= FRESH_MS) else {
+        let Some(line) = self.lines.get_mut(connection).filter(|_| host.now.saturating_sub(at) <= LEAVES_MS) else {
             return Ok(None);
         };
         let bearer = line.access.as_ref().map(|access| {

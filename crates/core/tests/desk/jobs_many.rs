@@ -5,8 +5,10 @@ use crate::rig::Rig;
 use serde_json::json;
 use sluice_core::key::Claims;
 use sluice_core::tenant::desk::Answer;
-use sluice_core::tenant::protocol::{Admit, Ask, Fetched, Reply};
+use sluice_core::tenant::errand::{Errand, FRESH_MS, MOST_ASKED, MOST_AT_ONCE};
+use sluice_core::tenant::protocol::{Admit, Ask, Fetched, Ran, Reply};
 use sluice_core::upstream::grant::Issued;
+use sluice_limiter::Outcome;
 use std::collections::BTreeMap;
 
 /// A tenant with so many apps and a connection `crm` of ten calls at once.
@@ -93,4 +95,62 @@ fn a_job_that_has_waited_goes_before_a_call_that_is_as_urgent_as_it_has_become()
     assert!(matches!(rig.ask(Ask::Admit(call)), Answer::Wait(_)));
     rig.answered("crm", permits[0]);
     assert_eq!((runs(&mut rig).len(), rig.desk.next_ready().is_some()), (1, false));
+}
+
+#[test]
+fn jobs_that_the_vendor_takes_faster_than_they_leave_are_sent_all_the_same() {
+    // Eight apps, for each of which a hundred jobs may be at the vendor at once; and six errands on their way, for 24 ms each.
+    let mut rig = Rig::empty();
+    let names: Vec<String> = (0..8).map(|app| format!("app-{app}")).collect();
+    rig.put(&json!({
+        "connections": {"crm": {"vendor": "generic", "base_url": "https://crm.example.com",
+            "limits": [{"name": "slots", "kind": "concurrency", "calls": 5_000}]}},
+        "apps": names.iter().map(|name| (name.clone(), json!({}))).collect::<serde_json::Map<_, _>>(),
+    }));
+    let keys: Vec<Claims> = names.iter().map(|name| rig.app(name)).collect();
+    (0..150).for_each(|_| keys.iter().for_each(|app| keep(&mut rig, app)));
+    let began = rig.now;
+    let mut free = [began; MOST_AT_ONCE as usize];
+    let mut reports = BTreeMap::<(i64, u64), Ran>::new();
+    let (mut sent, mut unsent, mut no) = (0_u32, 0_u32, 0);
+    while sent < 8 * 150 {
+        assert!(rig.now < began + 10_000, "{sent} jobs were sent in ten seconds, and {unsent} came back unsent");
+        rig.go_to(rig.now + 1);
+        while let Some((&due, _)) = reports.first_key_value().filter(|((at, _), _)| *at <= rig.now) {
+            let ran = reports.remove(&due).unwrap();
+            rig.told(Ask::Ran(Box::new(ran)));
+        }
+        let now = rig.now;
+        for free in free.iter_mut().filter(|free| **free <= now) {
+            let Some(Errand::Run(run)) = rig.next_errand() else { break };
+            *free = rig.now + 24;
+            let there = rig.now + 12;
+            let mut report = ran(&run, 200);
+            no += 1;
+            if there - run.granted > FRESH_MS {
+                (report.settle.outcome, report.answer) = (Outcome::Unused, None);
+                unsent += 1;
+                reports.insert((there + 12, no), report);
+            } else {
+                sent += 1;
+                reports.insert((there + 100, no), report);
+            }
+        }
+    }
+    assert_eq!(unsent, 0);
+    assert!(rig.now < began + 5_500, "six at once, for 24 ms each");
+}
+
+#[test]
+fn a_backlog_asks_for_as_many_permits_as_can_leave_soon() {
+    let (mut rig, keys) = setup(3, json!({"type": "bearer", "token": "secret"}));
+    rig.put(&json!({
+        "connections": {"crm": {"vendor": "generic", "base_url": "https://crm.example.com",
+            "limits": [{"name": "slots", "kind": "concurrency", "calls": 1_000}]}},
+        "apps": {"app-0000": {}, "app-0001": {}, "app-0002": {}},
+    }));
+    (0..60).for_each(|_| keys.iter().for_each(|app| keep(&mut rig, app)));
+    let asked = rig.status()["connections"]["crm"]["limits"][0]["used"].as_u64().unwrap();
+    assert!((1..=u64::try_from(MOST_ASKED).unwrap()).contains(&asked), "{asked}");
+    assert_eq!(runs(&mut rig).len(), 180, "all the same, they leave one after another");
 }

@@ -69,6 +69,16 @@ fn tell(kinds: &Kinds) {
     panic!("{}", story(&small, &fault));
 }
 
+/// Stories in which something went wrong once: jobs that came back unsent without end; and apps that kept to no weights, since a third one
+/// was granted calls that no limit counts.
+#[test]
+fn what_went_wrong_once_goes_wrong_no_more() {
+    for seed in [1_760, 4_340] {
+        let found = faults(&generate::scenario(seed)).0;
+        assert!(found.is_empty(), "seed {seed}: {found:?}");
+    }
+}
+
 #[test]
 fn a_seed_is_the_same_to_the_byte() {
     for seed in [3, 5, 8] {
