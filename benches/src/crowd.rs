@@ -3,8 +3,8 @@
 use crate::desk::Utc;
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::{
-    AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS,
-    Settlement, Throttle, ThrottledBy, Unit,
+    AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Limiter, Mode, Now, Outcome, PermitId, Plan, QueueRule,
+    SKEW_MS, Settlement, ThrottledBy, Unit,
 };
 use std::collections::VecDeque;
 
@@ -19,7 +19,7 @@ const MOST_BY_APP: usize = 31;
 
 /// A connection, its apps, and its calls in flight.
 pub struct Crowd {
-    throttle: Throttle,
+    limiter: Limiter,
     plan: Plan,
     now: i64,
     asked: u128,
@@ -79,7 +79,7 @@ impl Crowd {
         for _ in 0..2_000 {
             crowd.now += 1_700;
             (0..1_000).for_each(|app| crowd.call(app));
-            crowd.throttle.row_due();
+            crowd.limiter.snapshot_due();
         }
         crowd
     }
@@ -91,8 +91,8 @@ impl Crowd {
 
     fn new(apps: usize, limits: Vec<Limit>) -> Self {
         let plan = plan(apps, limits);
-        let throttle = Throttle::new(plan.clone(), Now { wall: NOON, zones: &sluice_testkit::utc_zones });
-        Self { throttle, plan, now: NOON, asked: 0, flying: VecDeque::new() }
+        let limiter = Limiter::new(plan.clone(), Now { wall: NOON, zones: &sluice_testkit::utc_zones });
+        Self { limiter, plan, now: NOON, asked: 0, flying: VecDeque::new() }
     }
 
     /// Rows written for each call, where the apps make a hundred calls a second in turn and each call takes 200 ms. The first ten seconds are
@@ -106,7 +106,7 @@ impl Crowd {
                 rows = 0;
             }
             self.now += 10;
-            self.throttle.wake(self.time());
+            self.limiter.wake(self.time());
             rows += self.rows();
             if self.flying.len() == 20 {
                 self.settle(Outcome::Answered);
@@ -121,47 +121,47 @@ impl Crowd {
     /// The vendor throttles a call and says to come back in a minute, which none that waits may wait: all are refused.
     pub fn throttled(&mut self) {
         self.settle(Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: Some(60_000) });
-        self.throttle.row_due();
-        let refused = std::iter::from_fn(|| self.throttle.next_ready()).filter(|(_, end)| end.is_err()).count();
+        self.limiter.snapshot_due();
+        let refused = std::iter::from_fn(|| self.limiter.next_ready()).filter(|(_, end)| end.is_err()).count();
         if refused != WAITING {
             unexpected(&refused);
         }
-        self.throttle.next_wakeup();
+        self.limiter.next_wakeup();
     }
 
     /// A call ends, and so one that waits goes.
     pub fn turn(&mut self) {
         self.now += 1;
         self.settle(Outcome::Answered);
-        self.throttle.row_due();
-        while let Some((_, end)) = self.throttle.next_ready() {
+        self.limiter.snapshot_due();
+        while let Some((_, end)) = self.limiter.next_ready() {
             match end {
                 Ok(grant) => self.flying.push_back(grant.permit),
                 Err(refused) => unexpected(&refused),
             }
         }
         let now = self.time();
-        self.throttle.next_borrow(now);
-        self.throttle.daily_used();
-        self.throttle.next_wakeup();
+        self.limiter.next_borrow(now);
+        self.limiter.daily_used();
+        self.limiter.next_wakeup();
     }
 
     /// The row from which the next life begins.
     pub fn row(&mut self) -> Vec<u8> {
-        self.throttle.require_row();
-        self.throttle.row_due().unwrap_or_default()
+        self.limiter.require_snapshot();
+        self.limiter.snapshot_due().unwrap_or_default()
     }
 
     /// Opens a throttle from the row, as an object that starts anew does.
-    pub fn open(&self, row: &[u8]) -> Throttle {
-        match Throttle::load(self.plan.clone(), row, self.time(), SKEW_MS) {
-            Ok(throttle) => throttle,
+    pub fn open(&self, row: &[u8]) -> Limiter {
+        match Limiter::load(self.plan.clone(), row, self.time(), SKEW_MS) {
+            Ok(limiter) => limiter,
             Err(why) => unexpected(&why),
         }
     }
 
     fn rows(&mut self) -> u32 {
-        u32::from(self.throttle.row_due().is_some())
+        u32::from(self.limiter.snapshot_due().is_some())
     }
 
     /// A call of an app goes and ends.
@@ -185,7 +185,7 @@ impl Crowd {
                 other => unexpected(&other),
             }
         }
-        self.throttle.row_due();
+        self.limiter.snapshot_due();
     }
 
     fn ask(&mut self, app: usize, mask: u32) -> Admission {
@@ -193,13 +193,13 @@ impl Crowd {
         let at = app % self.plan.apps.len();
         let app = self.plan.apps.get(at).map_or("", |app| app.name.as_str());
         let call = Call { app, mask, id: self.asked, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
-        self.throttle.admit(Now { wall: self.now, zones: &sluice_testkit::utc_zones }, call)
+        self.limiter.admit(Now { wall: self.now, zones: &sluice_testkit::utc_zones }, call)
     }
 
     fn settle(&mut self, outcome: Outcome) {
         let Some(permit) = self.flying.pop_front() else { unexpected(&"nothing in flight") };
         let report = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 1_000 };
-        self.throttle.settle(self.time(), report);
+        self.limiter.settle(self.time(), report);
     }
 
     const fn time(&self) -> Now<'static> {

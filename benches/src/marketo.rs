@@ -6,8 +6,8 @@
 
 use sluice_limiter::calendar::{Reset, Zone, Zones};
 use sluice_limiter::{
-    AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, Settlement,
-    Throttle, Unit,
+    AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Limiter, Mode, Now, Outcome, PermitId, Plan, QueueRule,
+    Settlement, Unit,
 };
 use std::collections::VecDeque;
 
@@ -41,7 +41,7 @@ impl Zones for Summer {
 
 /// A connection, and which of its calls are in flight.
 pub struct Connection {
-    throttle: Throttle,
+    limiter: Limiter,
     now: i64,
     asked: u128,
     flying: VecDeque<PermitId>,
@@ -88,8 +88,8 @@ impl Connection {
     }
 
     fn new() -> Self {
-        let throttle = Throttle::new(plan(), Now { wall: NOON, zones: &Summer });
-        Self { throttle, now: NOON, asked: 0, flying: VecDeque::with_capacity(2 * SLOTS), app: OWN, rows: 0 }
+        let limiter = Limiter::new(plan(), Now { wall: NOON, zones: &Summer });
+        Self { limiter, now: NOON, asked: 0, flying: VecDeque::with_capacity(2 * SLOTS), app: OWN, rows: 0 }
     }
 
     fn run(&mut self, bursts: u64, step: fn(&mut Self)) {
@@ -102,7 +102,7 @@ impl Connection {
     /// The first call of a burst, and the rows that it and the last one asked for.
     pub fn begin_burst(&mut self, step: fn(&mut Self)) {
         self.now += PAUSE_MS;
-        self.throttle.wake(self.time());
+        self.limiter.wake(self.time());
         self.store();
         step(self);
         self.store();
@@ -110,7 +110,7 @@ impl Connection {
 
     /// Stores the row that is due, if one is.
     pub fn store(&mut self) {
-        self.rows += u64::from(self.throttle.row_due().is_some());
+        self.rows += u64::from(self.limiter.snapshot_due().is_some());
     }
 
     /// One call is admitted, and one that went before it settled.
@@ -138,7 +138,7 @@ impl Connection {
     /// One call is settled, and so the first that waits goes.
     pub fn serve(&mut self) {
         self.settle();
-        match self.throttle.next_ready() {
+        match self.limiter.next_ready() {
             Some((_, Ok(grant))) => self.flying.push_back(grant.permit),
             other => unexpected(&other),
         }
@@ -151,12 +151,12 @@ impl Connection {
 
     /// Calls that wait.
     pub fn depth(&self) -> usize {
-        self.throttle.queue().depth
+        self.limiter.queue().depth
     }
 
     /// What the shell does after each event, beside what the others here do.
     pub fn next_wakeup(&mut self) -> Option<i64> {
-        self.throttle.next_wakeup()
+        self.limiter.next_wakeup()
     }
 
     fn admit(&mut self) {
@@ -184,14 +184,14 @@ impl Connection {
             wait_ms: None,
             urgency: 3,
         };
-        self.throttle.admit(self.time(), call)
+        self.limiter.admit(self.time(), call)
     }
 
     fn settle(&mut self) {
         let Some(permit) = self.flying.pop_front() else { return unexpected(&"nothing in flight") };
         let outcome = Outcome::Answered;
         let report = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 1_000 };
-        self.throttle.settle(self.time(), report);
+        self.limiter.settle(self.time(), report);
     }
 
     const fn time(&self) -> Now<'static> {

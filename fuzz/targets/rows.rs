@@ -5,10 +5,10 @@ use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use sluice_core::usage::{Flight, Usage};
 use sluice_core::webhook::Message;
 use sluice_limiter::calendar::{Reset, Zone};
-use sluice_limiter::pool::{Borrow, Pool};
+use sluice_limiter::pool::{LoanRequest, Pool};
 use sluice_limiter::{
-    AdaptiveRule, AppRule, Call, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS, Settlement,
-    Throttle, Unit,
+    AdaptiveRule, AppRule, Call, Kind, Limit, Limiter, Mode, Now, Outcome, PermitId, Plan, QueueRule, SKEW_MS,
+    Settlement, Unit,
 };
 
 /// 2026-06-15 12:00 UTC.
@@ -79,7 +79,7 @@ pub fn row(data: &[u8]) {
 
 /// A throttle that loads serves a few calls, and its next row loads too.
 fn throttle(row: &[u8]) {
-    let Ok(mut throttle) = Throttle::load(plan(), row, at(NOON), SKEW_MS) else { return };
+    let Ok(mut limiter) = Limiter::load(plan(), row, at(NOON), SKEW_MS) else { return };
     for n in 0..4_u32 {
         let now = at(NOON + i64::from(n) * 700);
         let call = Call {
@@ -91,16 +91,16 @@ fn throttle(row: &[u8]) {
             wait_ms: Some(3_000),
             urgency: 3,
         };
-        let _ = throttle.admit(now, call);
-        let permit = PermitId { epoch: throttle.epoch(), lane: 0, seq: u64::from(n), slot: 0 };
-        throttle.settle(
+        let _ = limiter.admit(now, call);
+        let permit = PermitId { epoch: limiter.epoch(), lane: 0, seq: u64::from(n), slot: 0 };
+        limiter.settle(
             now,
             Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 10 },
         );
-        let _ = (throttle.next_wakeup(), throttle.next_ready());
-        throttle.wake(now);
-        if let Some(row) = throttle.row_due() {
-            assert!(Throttle::load(plan(), &row, now, SKEW_MS).is_ok(), "its own row does not load");
+        let _ = (limiter.next_wakeup(), limiter.next_ready());
+        limiter.wake(now);
+        if let Some(row) = limiter.snapshot_due() {
+            assert!(Limiter::load(plan(), &row, now, SKEW_MS).is_ok(), "its own row does not load");
         }
     }
 }
@@ -108,7 +108,7 @@ fn throttle(row: &[u8]) {
 fn pool(row: &[u8]) {
     let Ok(mut pool) = Pool::load(row) else { return };
     for turn in 1..4 {
-        let ask = Borrow {
+        let ask = LoanRequest {
             who: "a".to_owned(),
             epoch: 1,
             turn,

@@ -158,7 +158,7 @@ const fn statements(table: Table) -> Statements {
     match table {
         Table::Policy => statements!("policy"),
         Table::Key => statements!("key"),
-        Table::Throttle => statements!("throttle"),
+        Table::Limiter => statements!("throttle"),
         Table::Tenant => statements!("tenant"),
         Table::Tombstone => statements!("tombstone"),
         Table::Access => statements!("access"),

@@ -29,7 +29,7 @@ pub struct Permit {
     pub bearer: Option<Rc<Bearer>>,
     /// The `RateLimit` field.
     pub rate_limit: String,
-    /// The `Sluice-Would` field.
+    /// The `Sluice-ObservedDecision` field.
     pub would: Option<String>,
     /// When it came, Unix ms.
     pub at: i64,

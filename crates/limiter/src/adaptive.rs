@@ -5,7 +5,7 @@
     reason = "parts per million of 32 bits in 64, and a pause is no longer than its longest"
 )]
 
-use super::rule::AdaptiveRule;
+use crate::config::AdaptiveRule;
 use serde::{Deserialize, Serialize};
 
 const WHOLE: u64 = 1_000_000;
@@ -27,7 +27,7 @@ impl Adaptive {
         Self { factor_ppm: rule.max_ppm.max(1), cut_at: i64::MIN, good: 0, paused_until: i64::MIN }
     }
 
-    /// Parts per million of the limits that are in use.
+    /// Split per million of the limits that are in use.
     pub const fn factor(&self) -> u32 {
         self.factor_ppm
     }

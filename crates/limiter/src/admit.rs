@@ -1,17 +1,17 @@
 //! Admission: all limits are checked, then all are taken, with nothing between. Or the call waits, or it is refused and has consumed
 //! nothing.
 
-use super::PermitId;
-use super::lanes::NONE;
-use super::loan::LOAN_WAIT_MS;
-use super::meter::Gauge;
-use super::mutant::{self, Mutant};
-use super::queue::{Ticket, Waiting};
-use super::rule::Mode;
-use super::state::{Now, Parts, SLACK_MS, Throttle};
-use super::stop::has_no_end;
 use crate::Denial;
+use crate::PermitId;
+use crate::config::Mode;
+use crate::counter::CounterState;
+use crate::limiter::{Limiter, Now, SLACK_MS, Split};
+use crate::mutant::{self, Mutant};
+use crate::pauses::has_no_end;
 use crate::places::Admit;
+use crate::pool::loan::LOAN_WAIT_MS;
+use crate::queue::lanes::NONE;
+use crate::queue::{Ticket, Waiting};
 
 /// A call that is late by less than this is looked at again no sooner, milliseconds.
 const CHECK_MS: i64 = 50;
@@ -49,12 +49,12 @@ pub struct Grant {
     /// granted it. Whoever asked takes it from the time that has passed since, and so knows the permit's age.
     pub since_ask_ms: i64,
     /// In observe mode, what would have been done, where that is not to let it go at once.
-    pub would: Option<Would>,
+    pub would: Option<ObservedDecision>,
 }
 
 /// What observe mode would have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Would {
+pub enum ObservedDecision {
     /// Waited at least so long, milliseconds.
     Wait(u64),
     /// Refused.
@@ -77,13 +77,13 @@ pub struct Refused {
 pub enum Admission {
     /// It goes.
     Granted(Grant),
-    /// It waits; the outcome comes through [`Throttle::next_ready`].
+    /// It waits; the outcome comes through [`Limiter::next_ready`].
     Waiting(Ticket),
     /// It does not go.
     Refused(Refused),
 }
 
-impl Throttle {
+impl Limiter {
     /// A call asks to go.
     pub fn admit(&mut self, now: Now<'_>, call: Call<'_>) -> Admission {
         let time = self.begin(now);
@@ -93,7 +93,7 @@ impl Throttle {
         let Some((app, lane)) = self.lane_of(call.app, call.mask) else {
             return Admission::Refused(self.full_table());
         };
-        self.pump(time);
+        self.grant_ready(time);
         let arrived = time.saturating_sub(i64::try_from(call.waited_ms).unwrap_or(0));
         let mut waiting = Waiting {
             app,
@@ -110,7 +110,7 @@ impl Throttle {
         }
         let would = match self.decide(&waiting, time) {
             Decision::Go => None,
-            Decision::Borrow => {
+            Decision::LoanRequest => {
                 // It may wait for a loan, whatever else it may wait.
                 waiting.deadline = waiting.deadline.max(time.saturating_add(LOAN_WAIT_MS));
                 return self.queue_up(waiting, time, time);
@@ -124,8 +124,10 @@ impl Throttle {
             Decision::Refuse(reason) if self.plan.mode == Mode::Enforce => {
                 return Admission::Refused(self.refusal(reason, lane, time));
             }
-            Decision::Wait(bound, _) => Some(Would::Wait(u64::try_from(bound.saturating_sub(time)).unwrap_or(0))),
-            Decision::Refuse(reason) => Some(Would::Refuse(reason)),
+            Decision::Wait(bound, _) => {
+                Some(ObservedDecision::Wait(u64::try_from(bound.saturating_sub(time)).unwrap_or(0)))
+            }
+            Decision::Refuse(reason) => Some(ObservedDecision::Refuse(reason)),
         };
         match self.grant(&waiting, time) {
             Some(grant) => Admission::Granted(Grant { would, ..grant }),
@@ -135,21 +137,21 @@ impl Throttle {
 
     fn queue_up(&mut self, waiting: Waiting, bound: i64, time: i64) -> Admission {
         let check = self.next_check(waiting.deadline, bound, time);
-        let class = self.ledger.lanes.get(waiting.lane).map_or(0, |lane| lane.class);
+        let class = self.leases.lanes.get(waiting.lane).map_or(0, |lane| lane.class);
         let Some(ticket) = self.queue.push(waiting, class, check) else { return Admission::Refused(self.full_table()) };
         self.waits_on(waiting.lane, true);
         Admission::Waiting(ticket)
     }
 
     /// Notes on a lane that one more waits there, or one less.
-    pub(super) fn waits_on(&mut self, lane: u32, more: bool) {
-        if let Some(lane) = self.ledger.lanes.get_mut(lane) {
+    pub(crate) fn waits_on(&mut self, lane: u32, more: bool) {
+        if let Some(lane) = self.leases.lanes.get_mut(lane) {
             lane.waiting = if more { lane.waiting.saturating_add(1) } else { lane.waiting.saturating_sub(1) };
         }
     }
 
     /// Takes a waiting call out of the queue, and its lane's count with it.
-    pub(super) fn leave_queue(&mut self, ticket: Ticket) -> Option<Waiting> {
+    pub(crate) fn leave_queue(&mut self, ticket: Ticket) -> Option<Waiting> {
         let call = self.queue.remove(ticket)?;
         self.waits_on(call.lane, false);
         Some(call)
@@ -172,7 +174,7 @@ impl Throttle {
     pub fn cancel(&mut self, now: Now<'_>, ticket: Ticket) {
         let time = self.begin(now);
         self.leave_queue(ticket);
-        self.pump(time);
+        self.grant_ready(time);
     }
 
     /// The ticket of the call of this id, if it waits.
@@ -186,12 +188,12 @@ impl Throttle {
         u64::try_from(since).unwrap_or(0)
     }
 
-    /// The time that [`Throttle::next_wakeup`] named has come.
+    /// The time that [`Limiter::next_wakeup`] named has come.
     pub fn wake(&mut self, now: Now<'_>) {
         let time = self.begin(now);
-        self.pump(time);
+        self.grant_ready(time);
         while let Some(ticket) = self.queue.due(time) {
-            self.look_again(ticket, time);
+            self.recheck(ticket, time);
         }
         if self.quiet_at().is_some_and(|at| at <= time) {
             self.close(time);
@@ -204,19 +206,19 @@ impl Throttle {
     }
 
     /// Grants whatever waits and fits, in order.
-    pub(super) fn pump(&mut self, time: i64) {
+    pub(crate) fn grant_ready(&mut self, time: i64) {
         if self.paused(time).is_some() {
             return;
         }
         self.queue.unpark_due(time);
-        while self.turns.ahead(time).is_none() {
-            let Parts { queue, mut here } = self.parts(time);
+        while self.pacer.ahead(time).is_none() {
+            let Split { queue, mut here } = self.parts(time);
             let Some(ticket) = queue.next(&mut here) else { return self.end_turns() };
             if queue.get(ticket).is_some_and(|call| call.deadline < time) {
                 self.shed(ticket, Denial::Deadline, time);
                 continue;
             }
-            if self.ledger.is_full() {
+            if self.leases.is_full() {
                 return;
             }
             let Some(call) = self.queue.serve(ticket) else { return };
@@ -229,12 +231,12 @@ impl Throttle {
                 let outcome = granted.ok_or_else(|| self.full_table());
                 self.ready.push_back((ticket, outcome));
             }
-            self.turns.take(time, self.lane_pace(call.lane));
+            self.pacer.take(time, self.lane_pace(call.lane));
         }
     }
 
     /// Limits are only watched from now on: nobody waits any more.
-    pub(super) fn let_all_go(&mut self, time: i64) {
+    pub(crate) fn let_all_go(&mut self, time: i64) {
         for ticket in self.queue.tickets() {
             let Some(call) = self.queue.serve(ticket) else { continue };
             self.waits_on(call.lane, false);
@@ -249,33 +251,33 @@ impl Throttle {
         let held = paused.max(self.turn(time));
         let mut here = self.here(time);
         if held.is_none() && !here.is_full(call.lane) {
-            return if here.sight.ledger.is_full() { Decision::Refuse(Denial::Concurrency) } else { Decision::Go };
+            return if here.view.leases.is_full() { Decision::Refuse(Denial::Concurrency) } else { Decision::Go };
         }
         let mut day: Option<(i64, Denial)> = None;
         let mut rate = Denial::Rate;
         let (mut lacks_loan, mut lacks_more) = (false, held.is_some());
-        for &at in here.sight.meters_of(call.lane) {
-            let Some(meter) = here.meters.get_mut(at as usize) else { continue };
-            if meter.has_room(at, &here.sight) {
+        for &at in here.view.counters_of(call.lane) {
+            let Some(counter) = here.counters.get_mut(at as usize) else { continue };
+            if counter.has_room(at, &here.view) {
                 continue;
             }
-            if meter.awaits_loan(&here.sight) {
+            if counter.awaits_loan(&here.view) {
                 lacks_loan = true;
                 continue;
             }
             lacks_more = true;
-            match meter.day_reason() {
+            match counter.day_reason() {
                 Some(reason) => {
-                    let until = meter.free_at(at, 1, here.sight.factor, &here.sight);
+                    let until = counter.free_at(at, 1, here.view.factor, &here.view);
                     if day.is_none_or(|(other, _)| until > other) {
                         day = Some((until, reason));
                     }
                 }
-                None => rate = meter.rate_reason(),
+                None => rate = counter.rate_reason(),
             }
         }
         if lacks_loan && !lacks_more && self.queue.callers() < MOST_WAITING {
-            return Decision::Borrow;
+            return Decision::LoanRequest;
         }
         if let Some((_, reason)) = day.filter(|(until, _)| *until > call.deadline) {
             return Decision::Refuse(reason);
@@ -293,7 +295,7 @@ impl Throttle {
         if size == 0 || call.deadline <= time {
             return Decision::Refuse(rate);
         }
-        let bound = self.bound(call.app, call.lane, call.urgency, time);
+        let bound = self.estimate(call.app, call.lane, call.urgency, time);
         if bound > call.deadline {
             return Decision::Refuse(Denial::Deadline);
         }
@@ -301,7 +303,7 @@ impl Throttle {
     }
 
     /// A waiting call's check is due: refuse it if its deadline has come, or surely will before its turn.
-    fn look_again(&mut self, ticket: Ticket, time: i64) {
+    fn recheck(&mut self, ticket: Ticket, time: i64) {
         let Some(&call) = self.queue.get(ticket) else { return };
         if call.jobs > 0 {
             return self.look_at_place(ticket, call, time);
@@ -317,7 +319,7 @@ impl Throttle {
     }
 
     /// Looks at every waiting caller's call again: something has put off all of them. Those of one lane are put off until the same moment.
-    pub(super) fn look_at_all(&mut self, time: i64) {
+    pub(crate) fn look_at_all(&mut self, time: i64) {
         let mut known: Option<(u32, i64)> = None;
         for ticket in self.queue.tickets() {
             let Some(&call) = self.queue.get(ticket) else { continue };
@@ -336,13 +338,13 @@ impl Throttle {
 
     /// The least time until a call that waits already is granted: like a newcomer's, but without those before it.
     fn least_wait(&mut self, lane: u32, time: i64) -> i64 {
-        let app = self.ledger.lanes.get(lane).map_or(NONE, |lane| lane.app);
+        let app = self.leases.lanes.get(lane).map_or(NONE, |lane| lane.app);
         let mut bound = self.surely_paused_for(app, time).unwrap_or(time);
         let best = self.best_factor();
         let here = self.here(time);
-        for &at in here.sight.meters_of(lane) {
-            if let Some(meter) = here.meters.get_mut(at as usize) {
-                bound = bound.max(meter.free_at(at, 1, best, &here.sight));
+        for &at in here.view.counters_of(lane) {
+            if let Some(counter) = here.counters.get_mut(at as usize) {
+                bound = bound.max(counter.free_at(at, 1, best, &here.view));
             }
         }
         bound
@@ -350,11 +352,11 @@ impl Throttle {
 
     fn late_reason(&mut self, call: Waiting, time: i64) -> Denial {
         let here = self.here(time);
-        for &at in here.sight.meters_of(call.lane) {
-            let Some(meter) = here.meters.get_mut(at as usize) else { continue };
-            if let Some(reason) = meter.day_reason()
-                && !meter.has_room(at, &here.sight)
-                && meter.free_at(at, 1, here.sight.factor, &here.sight) > call.deadline
+        for &at in here.view.counters_of(call.lane) {
+            let Some(counter) = here.counters.get_mut(at as usize) else { continue };
+            if let Some(reason) = counter.day_reason()
+                && !counter.has_room(at, &here.view)
+                && counter.free_at(at, 1, here.view.factor, &here.view) > call.deadline
             {
                 return reason;
             }
@@ -373,7 +375,7 @@ impl Throttle {
     }
 
     /// Until when a call waits at most that arrived then and says how long it would.
-    pub(super) fn deadline(&self, arrived: i64, asked: Option<u64>) -> i64 {
+    pub(crate) fn deadline(&self, arrived: i64, asked: Option<u64>) -> i64 {
         let most = self.plan.queue.max_wait_ms;
         arrived.saturating_add(i64::try_from(asked.unwrap_or(most).min(most)).unwrap_or(i64::MAX / 4))
     }
@@ -385,38 +387,38 @@ impl Throttle {
     }
 
     /// Takes one from every limit of the call's lane. None, and nothing taken, where no lease can begin.
-    pub(super) fn take(&mut self, call: &Waiting, time: i64) -> Option<Grant> {
-        if self.ledger.is_full() {
+    pub(crate) fn take(&mut self, call: &Waiting, time: i64) -> Option<Grant> {
+        if self.leases.is_full() {
             return None;
         }
         let waited = u64::try_from(time.saturating_sub(call.arrived)).unwrap_or(0);
         let lapses = time.saturating_add(self.life_ms());
         self.spend(call.lane, time);
-        let permit = self.ledger.open(self.epoch, call.lane, time, lapses, call.call, waited)?;
+        let permit = self.leases.open(self.epoch, call.lane, time, lapses, call.call, waited)?;
         if mutant::is(Mutant::CountBySend) {
             self.date_each(call.lane, time);
         }
         let here = self.here(time);
-        for &meter in here.sight.meters_of(call.lane) {
-            if let Some(entry) = here.meters.get_mut(meter as usize) {
-                entry.grant(&here.sight);
+        for &counter in here.view.counters_of(call.lane) {
+            if let Some(entry) = here.counters.get_mut(counter as usize) {
+                entry.grant(&here.view);
             }
         }
         self.note_fullest(call.lane);
         Some(Grant { permit, waited_ms: waited, since_ask_ms: time.saturating_sub(call.asked), would: None })
     }
 
-    pub(super) fn gauge_of(&self, meter: u32) -> Option<&Gauge> {
-        self.meters.get(meter as usize).map(|meter| &meter.gauge)
+    pub(crate) fn gauge_of(&self, counter: u32) -> Option<&CounterState> {
+        self.counters.get(counter as usize).map(|counter| &counter.state)
     }
 
-    pub(super) fn gauge_mut(&mut self, meter: u32) -> Option<&mut Gauge> {
-        self.meters.get_mut(meter as usize).map(|meter| &mut meter.gauge)
+    pub(crate) fn gauge_mut(&mut self, counter: u32) -> Option<&mut CounterState> {
+        self.counters.get_mut(counter as usize).map(|counter| &mut counter.state)
     }
 
     /// The permit that an earlier ask of the same call was granted.
     fn granted_before(&self, call: Call<'_>, time: i64) -> Option<Grant> {
-        let (slot, lease) = self.ledger.of_call(call.id).filter(|_| call.again)?;
+        let (slot, lease) = self.leases.of_call(call.id).filter(|_| call.again)?;
         let permit = PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
         let since_ask_ms = lease.granted.saturating_sub(time);
         Some(Grant { permit, waited_ms: lease.waited, since_ask_ms, would: None })
@@ -453,7 +455,7 @@ impl Throttle {
         Refused { reason: Denial::Concurrency, retry_after_seconds: seconds, violated: Vec::new() }
     }
 
-    /// When [`Throttle::wake`] must next be called, Unix milliseconds: a waiting call may go or must be refused, or the stored row is
+    /// When [`Limiter::wake`] must next be called, Unix milliseconds: a waiting call may go or must be refused, or the stored row is
     /// to be made exact. None: only an event of its own can change anything.
     pub fn next_wakeup(&mut self) -> Option<i64> {
         let time = self.clock.last();
@@ -462,20 +464,20 @@ impl Throttle {
         if !self.queue.is_empty() {
             self.queue.next_check().map(&mut sooner);
             self.queue.next_unpark().map(&mut sooner);
-            self.past.next_known().map(&mut sooner);
-            self.ledger.oldest().map(|lease| lease.lapses).map(&mut sooner);
+            self.prior.next_known().map(&mut sooner);
+            self.leases.oldest().map(|lease| lease.lapses).map(&mut sooner);
             let held = self.held(time);
-            let stuck = held.is_some() || self.ledger.is_full();
+            let stuck = held.is_some() || self.leases.is_full();
             held.map(|until| Self::look_at_held(until, time)).map(&mut sooner);
-            let Parts { queue, here } = self.parts(time);
+            let Split { queue, here } = self.parts(time);
             for class in queue.ready_classes() {
-                let shared = here.sight.ledger.lanes.class(class).map_or(&[][..], |class| &class.shared);
+                let shared = here.view.leases.lanes.class(class).map_or(&[][..], |class| &class.shared);
                 let mut blocked = false;
                 for &at in shared {
-                    let Some(meter) = here.meters.get_mut(at as usize) else { continue };
-                    if !meter.has_room(at, &here.sight) {
+                    let Some(counter) = here.counters.get_mut(at as usize) else { continue };
+                    if !counter.has_room(at, &here.view) {
                         blocked = true;
-                        meter.next_change(at, &here.sight).map(&mut sooner);
+                        counter.next_change(at, &here.view).map(&mut sooner);
                     }
                 }
                 // Time has moved on since anything was granted, as when somebody only looks: what waits here can go.
@@ -491,7 +493,7 @@ impl Throttle {
 enum Decision {
     Go,
     /// It lacks nothing but a permit of a pool's.
-    Borrow,
+    LoanRequest,
     /// At least until then; and the app that gives a place up for it, where none is free.
     Wait(i64, Option<u32>),
     Refuse(Denial),

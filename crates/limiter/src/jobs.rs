@@ -9,10 +9,10 @@
     reason = "taken away where there is one: the place has a job, the urgency is above another; lanes are numbers of a list"
 )]
 
-use super::admit::Grant;
-use super::queue::{Ticket, Waiting};
-use super::rule::Mode;
-use super::state::{Now, Throttle};
+use crate::admit::Grant;
+use crate::config::Mode;
+use crate::limiter::{Limiter, Now};
+use crate::queue::{Ticket, Waiting};
 
 /// A place that waits so long gains a level, milliseconds.
 const LEVEL_MS: i64 = 60_000;
@@ -24,9 +24,9 @@ pub struct Place {
     urgency: u8,
 }
 
-impl Throttle {
+impl Limiter {
     /// So many jobs want to go, of that app, counted by `mask`'s limits; the first of them with that urgency. Said again
-    /// whenever it has changed. Gives the lane, by which [`Throttle::next_job`] names who may go; none for an app that is
+    /// whenever it has changed. Gives the lane, by which [`Limiter::next_job`] names who may go; none for an app that is
     /// not in the plan, or when there are too many lanes.
     pub fn want(&mut self, now: Now<'_>, app: &str, mask: u32, jobs: u32, urgency: u8) -> Option<u32> {
         let time = self.begin(now);
@@ -46,7 +46,7 @@ impl Throttle {
         match self.plan.mode {
             Mode::Enforce => {
                 self.stand(place, urgency);
-                self.pump(time);
+                self.grant_ready(time);
             }
             Mode::Observe => {
                 for _ in 0..jobs {
@@ -85,7 +85,7 @@ impl Throttle {
 
     fn stand(&mut self, place: Waiting, urgency: u8) {
         let check = place.arrived.saturating_add(LEVEL_MS);
-        let class = self.ledger.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        let class = self.leases.lanes.get(place.lane).map_or(0, |lane| lane.class);
         if let Some(ticket) = self.queue.push(place, class, check) {
             self.waits_on(place.lane, true);
             self.set_place(place.lane, Some(Place { ticket, urgency }));
@@ -93,7 +93,7 @@ impl Throttle {
     }
 
     /// A place, taken out of `queue`, may go: one job of it goes, and the others stand behind their peers.
-    pub(super) fn let_job_go(&mut self, place: Waiting, time: i64) {
+    pub(crate) fn let_job_go(&mut self, place: Waiting, time: i64) {
         let Some(Place { urgency, .. }) = self.place_of_jobs(place.lane) else { return };
         self.set_place(place.lane, None);
         // No lease left to have: the jobs are asked after again at the connection's next event.
@@ -105,7 +105,7 @@ impl Throttle {
     }
 
     /// A place that has waited long enough gains a level.
-    pub(super) fn look_at_place(&mut self, ticket: Ticket, place: Waiting, time: i64) {
+    pub(crate) fn look_at_place(&mut self, ticket: Ticket, place: Waiting, time: i64) {
         let rises = place.arrived.saturating_add(LEVEL_MS);
         if time < rises {
             return self.queue.check_again(ticket, rises);
@@ -117,7 +117,7 @@ impl Throttle {
         let Some(known) = self.place_of_jobs(place.lane).filter(|known| known.ticket == ticket) else { return };
         self.leave_queue(ticket);
         let risen = Waiting { urgency: place.urgency - 1, arrived: time, ..place };
-        let class = self.ledger.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        let class = self.leases.lanes.get(place.lane).map_or(0, |lane| lane.class);
         if let Some(ticket) = self.queue.push(risen, class, rises.max(time).saturating_add(LEVEL_MS)) {
             self.waits_on(place.lane, true);
             self.set_place(place.lane, Some(Place { ticket, ..known }));

@@ -1,8 +1,8 @@
-//! The throttle of one connection: a state machine without clock, storage or network.
+//! The limiter of one connection: a state machine without clock, storage or network.
 //!
-//! Events come in with the time: [`Throttle::admit`], [`Throttle::settle`], [`Throttle::cancel`], [`Throttle::wake`]. After each, in
-//! this order: store [`Throttle::row_due`] if there is one, and let nothing leave before it is stored; hand out
-//! [`Throttle::next_ready`] until it is empty; set the timer to [`Throttle::next_wakeup`]. Everything within an event happens without
+//! Events come in with the time: [`Limiter::admit`], [`Limiter::settle`], [`Limiter::cancel`], [`Limiter::wake`]. After each, in
+//! this order: store [`Limiter::snapshot_due`] if there is one, and let nothing leave before it is stored; hand out
+//! [`Limiter::next_ready`] until it is empty; set the timer to [`Limiter::next_wakeup`]. Everything within an event happens without
 //! waiting for anything, which is what makes taking several limits all or nothing.
 
 // What overflows wraps round silently in a shipped build. Tests may calculate as they like: there it panics.
@@ -25,58 +25,48 @@ use serde::{Deserialize, Serialize};
 
 mod adaptive;
 mod admit;
-mod block;
-mod bound;
-mod bucket;
 pub mod calendar;
-mod checks;
 mod clock;
 pub mod codec;
-mod counted;
-mod daily;
+mod config;
+mod counter;
 mod denial;
+mod durable;
+mod estimate;
 mod history;
 pub mod ids;
+mod in_flight;
 mod jobs;
-mod lanes;
-mod ledger;
-mod loan;
-mod meter;
+mod leases;
+mod limiter;
+mod limits;
 mod mutant;
-mod open;
-mod order;
 mod outcome;
-mod past;
+mod pacer;
+mod pauses;
 pub mod places;
 pub mod pool;
 mod queue;
 mod replan;
 mod report;
-mod row;
-mod row_before;
-mod rule;
-mod seats;
 mod settle;
 mod share;
-mod state;
-mod stop;
-mod turns;
-mod window;
+mod vendor_count;
 
 #[cfg(test)]
 mod simulation;
 
 pub use adaptive::longest_pause_ms;
-pub use admit::{Admission, Call, Grant, Refused, Would};
-pub use daily::{Calendar, Daily, Turn};
+pub use admit::{Admission, Call, Grant, ObservedDecision, Refused};
+pub use config::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
 pub use denial::Denial;
+pub use limiter::{AppRule, Limiter, Now, Plan, SKEW_MS, SLACK_MS};
+pub use limits::daily_quota::{Calendar, Daily, Turn};
 pub use outcome::{Counted, Outcome, ThrottledBy};
 pub use queue::Ticket;
 pub use replan::Stays;
 pub use report::{DayReport, Left, LimitReport, QueueReport, kind_name, policy_item};
-pub use rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
 pub use settle::{Settled, Settlement};
-pub use state::{AppRule, Now, Plan, SKEW_MS, SLACK_MS, Throttle};
 
 /// Leave to send once; settled by this id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,26 +3,26 @@
 //! One law holds for every edit: no limit lets more go afterwards than if it had been in force all along. So each limit of the new plan
 //! begins with a count that is no less than what it would have counted. Two things bound that from above, and the lesser is taken:
 //!
-//! - what a limit of the same name and kind had counted, where that counted the same calls or more: the sum where meters of apps become
+//! - what a limit of the same name and kind had counted, where that counted the same calls or more: the sum where counters of apps become
 //!   one, the whole in each where one becomes many; and
-//! - what the connection has sent, whichever limits there were ([`History`](super::history)).
+//! - what the connection has sent, whichever limits there were ([`History`](crate::history)).
 //!
 //! Where neither is known, the limit begins full, and stays so for its window or day whatever a later edit says. What is in flight counts under every limit that may count it.
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls that were made, and places among 32 limits")]
 
-use super::daily::{Calendar, Daily, UNKNOWN, is_unknown, together};
-use super::lanes::{Class, Moved, NONE};
-use super::meter::{Gauge, Meter, Stands, Told};
-use super::queue::{Queue, Ticket, Waiting};
-use super::rule::{Kind, Limit, Mode};
-use super::state::{AppRule, Now, Plan, Throttle, ages, calendars, counts_bytes, days_by_app, windows_by_app};
-use super::turns::Turns;
-use super::window;
+use crate::config::{Kind, Limit, Mode};
+use crate::counter::{Counter, CounterKey, CounterState, VendorCount};
+use crate::limiter::{AppRule, Limiter, Now, Plan, ages, calendars, counts_bytes, days_by_app, windows_by_app};
+use crate::limits::daily_quota::{Calendar, Daily, UNKNOWN, is_unknown, together};
+use crate::limits::rolling_window;
+use crate::pacer::Pacer;
+use crate::queue::lanes::{Class, Moved, NONE};
+use crate::queue::{Queue, Ticket, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Days are no longer than this, milliseconds: 24 hours, and the hour by which clocks are set back.
-pub(super) const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
+pub(crate) const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
 
 /// What becomes of a waiting call under another plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,31 +39,31 @@ struct Old {
     mode: Mode,
     apps: Vec<AppRule>,
     calendars: Vec<Calendar>,
-    meters: Vec<Meter>,
+    counters: Vec<Counter>,
     shared: Vec<u32>,
     own: Vec<Vec<u32>>,
-    before: Vec<Option<Gauge>>,
+    before: Vec<Option<CounterState>>,
 }
 
 impl Old {
-    fn meter(&self, at: u32) -> Option<&Meter> {
-        self.meters.get(at as usize)
+    fn counter(&self, at: u32) -> Option<&Counter> {
+        self.counters.get(at as usize)
     }
 
-    /// The meters of a limit: the one of all apps, or those of each.
-    fn meters_of(&self, limit: usize) -> impl Iterator<Item = (Option<u32>, &Meter)> {
+    /// The counters of a limit: the one of all apps, or those of each.
+    fn counters_of(&self, limit: usize) -> impl Iterator<Item = (Option<u32>, &Counter)> {
         let shared = self.shared.get(limit).map(|at| (None, *at));
         let own = (0..).zip(&self.own).filter_map(move |(app, own)| Some((Some(app), *own.get(limit + 1)?)));
-        shared.into_iter().chain(own).filter_map(|(app, at)| Some((app, self.meter(at)?)))
+        shared.into_iter().chain(own).filter_map(|(app, at)| Some((app, self.counter(at)?)))
     }
 
-    /// The meter of an app's budget.
-    fn budget(&self, app: u32) -> Option<&Meter> {
-        self.meter(*self.own.get(app as usize)?.first()?)
+    /// The counter of an app's budget.
+    fn budget(&self, app: u32) -> Option<&Counter> {
+        self.counter(*self.own.get(app as usize)?.first()?)
     }
 }
 
-impl Throttle {
+impl Limiter {
     /// Puts another plan in force. `stays` tells what becomes of each call that waits: none if it may wait no longer, and then its ticket is
     /// given back. The others keep their tickets and their order. What jobs want is to be said again.
     pub fn replan(
@@ -79,7 +79,7 @@ impl Throttle {
             mode: self.plan.mode,
             apps: std::mem::take(&mut self.apps),
             calendars: std::mem::take(&mut self.calendars),
-            meters: std::mem::take(&mut self.meters),
+            counters: std::mem::take(&mut self.counters),
             shared: std::mem::take(&mut self.shared),
             own: std::mem::take(&mut self.own),
             before: std::mem::take(&mut self.before),
@@ -98,7 +98,7 @@ impl Throttle {
         (self.shared, self.before) = (vec![NONE; plan.limits.len()], vec![None; plan.limits.len()]);
         self.fullest = vec![NONE; plan.limits.len()];
         self.plan = plan;
-        self.ledger.watch_ages(ages(&self.plan.limits));
+        self.leases.watch_ages(ages(&self.plan.limits));
         let waiting = std::mem::replace(&mut self.queue, Queue::new(0, std::iter::empty()));
         let moved = self.take_apps(&old);
         self.begin_counts(&old, &moved, now);
@@ -108,14 +108,14 @@ impl Throttle {
         self.places = Vec::new();
         self.forget_recent();
         if self.plan.mode == Mode::Observe {
-            self.turns = Turns::default();
+            self.pacer = Pacer::default();
         }
         self.close(time);
-        self.require_row();
+        self.require_snapshot();
         if self.plan.mode == Mode::Observe {
             self.let_all_go(time);
         }
-        self.pump(time);
+        self.grant_ready(time);
         self.look_at_all(time);
         gone
     }
@@ -125,16 +125,18 @@ impl Throttle {
         let apps = self.plan.apps.clone();
         self.clear_apps();
         apps.into_iter().for_each(|app| self.add_app(app));
-        let lanes = self.ledger.lanes.iter().filter(|(_, lane)| lane.leases > 0 || lane.waiting > 0);
+        let lanes = self.leases.lanes.iter().filter(|(_, lane)| lane.leases > 0 || lane.waiting > 0);
         let mut used: BTreeSet<u32> = lanes.map(|(_, lane)| lane.app).collect();
-        for meter in &old.meters {
-            let counts = match &meter.gauge {
-                Gauge::Window { window, .. } => window.total() > 0,
-                Gauge::Daily { count, .. } => count.used > 0 || count.before > 0,
-                Gauge::Bucket(bucket) => !bucket.is_full(self.refill.at(self.clock.last(), self.adaptive.factor())),
-                Gauge::Slots { .. } => false,
+        for counter in &old.counters {
+            let counts = match &counter.state {
+                CounterState::Window { window, .. } => window.total() > 0,
+                CounterState::Daily { count, .. } => count.used > 0 || count.before > 0,
+                CounterState::Bucket(bucket) => {
+                    !bucket.is_full(self.refill.at(self.clock.last(), self.adaptive.factor()))
+                }
+                CounterState::Slots { .. } => false,
             };
-            used.extend(meter.app.filter(|_| counts));
+            used.extend(counter.app.filter(|_| counts));
         }
         let mut moved = Vec::with_capacity(old.apps.len());
         for (at, app) in (0..).zip(&old.apps) {
@@ -149,11 +151,11 @@ impl Throttle {
         moved
     }
 
-    /// Every meter begins with what its limit would have counted.
+    /// Every counter begins with what its limit would have counted.
     fn begin_counts(&mut self, old: &Old, moved: &[Option<u32>], now: Now<'_>) {
         for app in 0..u32::try_from(old.apps.len()).unwrap_or(0) {
-            if let (Some(meter), Some(Some(at))) = (old.budget(app), moved.get(app as usize)) {
-                self.begin_budget(meter, *at, old, now);
+            if let (Some(counter), Some(Some(at))) = (old.budget(app), moved.get(app as usize)) {
+                self.begin_budget(counter, *at, old, now);
             }
         }
         for at in 0..self.plan.limits.len().min(32) {
@@ -168,8 +170,8 @@ impl Throttle {
     }
 
     /// An app's count of the connection's own day.
-    fn begin_budget(&mut self, before: &Meter, app: u32, old: &Old, now: Now<'_>) {
-        let Gauge::Daily { count, .. } = &before.gauge else { return };
+    fn begin_budget(&mut self, before: &Counter, app: u32, old: &Old, now: Now<'_>) {
+        let CounterState::Daily { count, .. } = &before.state else { return };
         let same = old.calendars.first().map(Calendar::reset) == self.calendars.first().map(Calendar::reset);
         let count = if same {
             *count
@@ -177,8 +179,8 @@ impl Throttle {
             let known = old.calendars.first().and_then(|days| count_on(days, *count, self.calendars.first()?));
             self.lesser_day(known, self.sent_on(0, false, now))
         };
-        let at = self.meter(Stands::Budget, Some(app));
-        if let Some(Gauge::Daily { count: own, .. }) = self.gauge_mut(at) {
+        let at = self.counter(CounterKey::Budget, Some(app));
+        if let Some(CounterState::Daily { count: own, .. }) = self.gauge_mut(at) {
             *own = count;
         }
     }
@@ -186,17 +188,18 @@ impl Throttle {
     fn begin_shared(&mut self, at: usize, same: Option<usize>, old: &Old, now: Now<'_>) {
         let Some(limit) = self.plan.limits.get(at).cloned() else { return };
         let was = same.and_then(|place| old.limits.get(place));
-        let before = same.and_then(|place| old.meters_of(place).find(|(app, _)| app.is_none())).map(|(_, meter)| meter);
+        let before =
+            same.and_then(|place| old.counters_of(place).find(|(app, _)| app.is_none())).map(|(_, counter)| counter);
         let as_before = was.is_some_and(|was| !was.per_app && reset_of(was) == reset_of(&limit));
         let known = same.and_then(|place| self.sum(at, place, old));
         let sent = self.sent(at, false, now);
         // The vendor's own count may have raised what is known beyond what was sent from here.
-        let mut gauge = match known {
+        let mut state = match known {
             Some(known) if as_before => known,
             known => self.lesser(at, known, sent),
         };
         let mut owes = 0;
-        if let Gauge::Daily { calendar, count, amount, bytes: false } = &mut gauge {
+        if let CounterState::Daily { calendar, count, amount, bytes: false } = &mut state {
             // All apps' counts of the connection's own day are those of any limit on it.
             let sent = if *calendar == 0 { self.budgets() } else { *count };
             if !as_before {
@@ -205,13 +208,13 @@ impl Throttle {
             owes = count.used.min(sent.used);
             owes = if is_unknown(owes) { *amount } else { owes };
         }
-        let meter = self.meter(Stands::Limit(u32::try_from(at).unwrap_or(NONE)), None);
-        let Some(entry) = self.meters.get_mut(meter as usize) else { return };
-        entry.gauge = gauge;
+        let counter = self.counter(CounterKey::Limit(u32::try_from(at).unwrap_or(NONE)), None);
+        let Some(entry) = self.counters.get_mut(counter as usize) else { return };
+        entry.state = state;
         if let Some(before) = before {
             entry.refused = before.refused;
             entry.vendor = before.vendor.filter(|_| as_before);
-            entry.told = before.told.filter(|_| as_before).map(|told| Told::of(told.total, &limit));
+            entry.told = before.told.filter(|_| as_before).map(|told| VendorCount::of(told.total, &limit));
         }
         let same_pool = as_before && was.is_some_and(|was| was.pool == limit.pool);
         match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {
@@ -233,67 +236,67 @@ impl Throttle {
             return self.begin_every_app(at, self.lesser(at, known, sent));
         };
         let as_before = reset_of(was) == reset_of(&limit);
-        let begin = |throttle: &Self, before: &[&Gauge]| match throttle.counted(at, place, before, old) {
+        let begin = |limiter: &Self, before: &[&CounterState]| match limiter.counted(at, place, before, old) {
             Some(known) if as_before => known,
-            known => throttle.lesser(at, known, sent.clone()),
+            known => limiter.lesser(at, known, sent.clone()),
         };
-        // What apps begin with that have no meter yet.
+        // What apps begin with that have no counter yet.
         let template = old.before.get(place).and_then(Option::as_ref);
-        let gauge = begin(self, &template.into_iter().collect::<Vec<_>>());
-        self.begin_every_app(at, gauge);
+        let state = begin(self, &template.into_iter().collect::<Vec<_>>());
+        self.begin_every_app(at, state);
         let number = u32::try_from(at).unwrap_or(NONE);
-        for (app, meter) in old.meters_of(place) {
+        for (app, counter) in old.counters_of(place) {
             let Some(app) = app.and_then(|app| moved.get(app as usize).copied().flatten()) else { continue };
-            let gauge = begin(self, &[&meter.gauge]);
-            let (vendor, refused) = (meter.vendor, meter.refused);
-            let meter = self.meter(Stands::Limit(number), Some(app));
-            if let Some(entry) = self.meters.get_mut(meter as usize) {
-                (entry.gauge, entry.vendor, entry.refused) = (gauge, vendor, refused);
+            let state = begin(self, &[&counter.state]);
+            let (vendor, refused) = (counter.vendor, counter.refused);
+            let counter = self.counter(CounterKey::Limit(number), Some(app));
+            if let Some(entry) = self.counters.get_mut(counter as usize) {
+                (entry.state, entry.vendor, entry.refused) = (state, vendor, refused);
             }
-            self.raise_fullest(number, meter);
+            self.raise_fullest(number, counter);
         }
     }
 
     /// What every app begins with that has counted nothing of its own: no more than it has sent. Apps that have sent something today have
-    /// their meters from now on, so that the status shows them.
-    fn begin_every_app(&mut self, at: usize, gauge: Gauge) {
-        let Some(before) = self.before.get_mut(at).filter(|_| !is_empty(&gauge)) else { return };
-        *before = Some(gauge);
+    /// their counters from now on, so that the status shows them.
+    fn begin_every_app(&mut self, at: usize, state: CounterState) {
+        let Some(before) = self.before.get_mut(at).filter(|_| !is_empty(&state)) else { return };
+        *before = Some(state);
         let limit = u32::try_from(at).unwrap_or(NONE);
         for app in 0..u32::try_from(self.apps.len()).unwrap_or(0) {
             let sent = self.own.get(app as usize).and_then(|own| own.first()).and_then(|at| self.gauge_of(*at));
-            if matches!(sent, Some(Gauge::Daily { count, .. }) if *count != Daily::default()) {
-                let meter = self.meter(Stands::Limit(limit), Some(app));
-                self.raise_fullest(limit, meter);
+            if matches!(sent, Some(CounterState::Daily { count, .. }) if *count != Daily::default()) {
+                let counter = self.counter(CounterKey::Limit(limit), Some(app));
+                self.raise_fullest(limit, counter);
             }
         }
     }
 
-    /// What all meters of an old limit have counted together, as the new limit would have; none if that is not known.
-    fn sum(&self, at: usize, place: usize, old: &Old) -> Option<Gauge> {
-        let gauges: Vec<&Gauge> = old.meters_of(place).map(|(_, meter)| &meter.gauge).collect();
+    /// What all counters of an old limit have counted together, as the new limit would have; none if that is not known.
+    fn sum(&self, at: usize, place: usize, old: &Old) -> Option<CounterState> {
+        let gauges: Vec<&CounterState> = old.counters_of(place).map(|(_, counter)| &counter.state).collect();
         let before = old.before.get(place).and_then(Option::as_ref);
-        // Apps that have no meter have counted nothing since.
-        let gauges: Vec<&Gauge> = if gauges.is_empty() { before.into_iter().collect() } else { gauges };
+        // Apps that have no counter have counted nothing since.
+        let gauges: Vec<&CounterState> = if gauges.is_empty() { before.into_iter().collect() } else { gauges };
         self.counted(at, place, &gauges, old)
     }
 
     /// What gauges of an old limit have counted, as the new limit `at` would have; none if that is not known.
-    fn counted(&self, at: usize, place: usize, gauges: &[&Gauge], old: &Old) -> Option<Gauge> {
+    fn counted(&self, at: usize, place: usize, gauges: &[&CounterState], old: &Old) -> Option<CounterState> {
         let (limit, was) = (self.plan.limits.get(at)?, old.limits.get(place)?);
-        let mut gauge = self.fresh(at, limit.per_app);
+        let mut state = self.fresh(at, limit.per_app);
         let refill = self.refill.at(self.clock.last(), self.adaptive.factor());
         let watched = old.mode == Mode::Observe;
         for before in gauges {
-            match (&mut gauge, before) {
-                (Gauge::Window { window, calls, .. }, Gauge::Window { window: was, calls: kept, .. }) => {
+            match (&mut state, before) {
+                (CounterState::Window { window, calls, .. }, CounterState::Window { window: was, calls: kept, .. }) => {
                     // Where limits were only watched, no more were kept than the limit held.
                     if window.span() > was.span() || (watched && *calls > *kept) {
                         return None;
                     }
                     window.take_over(was);
                 }
-                (Gauge::Bucket(bucket), Gauge::Bucket(was)) => {
+                (CounterState::Bucket(bucket), CounterState::Bucket(was)) => {
                     // Tokens of many buckets came back side by side, and would have come back one after the other.
                     if bucket.is_slower_than(was) || gauges.len() > 1 {
                         return None;
@@ -304,8 +307,8 @@ impl Throttle {
                         .settle(refill, u32::try_from(bucket.burst().saturating_sub(was.burst())).unwrap_or(u32::MAX));
                 }
                 (
-                    Gauge::Daily { calendar, count, bytes, .. },
-                    Gauge::Daily { count: was_count, bytes: was_bytes, .. },
+                    CounterState::Daily { calendar, count, bytes, .. },
+                    CounterState::Daily { count: was_count, bytes: was_bytes, .. },
                 ) => {
                     if bytes != was_bytes {
                         return None;
@@ -315,22 +318,22 @@ impl Throttle {
                     count.used = together(count.used, known.used);
                     count.before = together(count.before, known.before);
                 }
-                (Gauge::Slots { .. }, _) => {}
+                (CounterState::Slots { .. }, _) => {}
                 _ => return None,
             }
         }
-        if let Gauge::Window { window, .. } = &mut gauge {
+        if let CounterState::Window { window, .. } = &mut state {
             window.expire(self.clock.last());
         }
-        Some(gauge)
+        Some(state)
     }
 
     /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
-    fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Option<Gauge> {
-        let mut gauge = self.fresh(at, of_app);
+    fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Option<CounterState> {
+        let mut state = self.fresh(at, of_app);
         let (time, factor) = (self.clock.last(), self.adaptive.factor());
-        match &mut gauge {
-            Gauge::Window { window, .. } => {
+        match &mut state {
+            CounterState::Window { window, .. } => {
                 let from = time.saturating_sub(window.span());
                 if self.history.known_from().is_some_and(|known| known > from) {
                     return None;
@@ -340,7 +343,7 @@ impl Throttle {
                 }
                 window.expire(time);
             }
-            Gauge::Bucket(bucket) => {
+            CounterState::Bucket(bucket) => {
                 let clock = |at: i64| self.refill.at_most(at, factor, self.plan.adaptive.min_ppm);
                 for one in self.history.since(i64::MIN) {
                     bucket.settle(clock(one.last), u32::try_from(one.calls).unwrap_or(u32::MAX));
@@ -351,31 +354,31 @@ impl Throttle {
                 }
                 bucket.forgive(self.refill.at(time, factor));
             }
-            Gauge::Daily { calendar, count, bytes, .. } => *count = self.sent_on(*calendar, *bytes, now)?,
-            Gauge::Slots { .. } => {}
+            CounterState::Daily { calendar, count, bytes, .. } => *count = self.sent_on(*calendar, *bytes, now)?,
+            CounterState::Slots { .. } => {}
         }
-        Some(gauge)
+        Some(state)
     }
 
     /// A gauge of the new limit `at` of whose past not all is known: full until its window or day is over, also under a later policy that
     /// raises it.
-    fn full(&self, at: usize, of_app: bool) -> Gauge {
-        let mut gauge = self.fresh(at, of_app);
-        match &mut gauge {
-            Gauge::Window { window, .. } => {
-                window.push(self.history.known_from().unwrap_or(self.clock.last()), window::UNKNOWN);
+    fn full(&self, at: usize, of_app: bool) -> CounterState {
+        let mut state = self.fresh(at, of_app);
+        match &mut state {
+            CounterState::Window { window, .. } => {
+                window.push(self.history.known_from().unwrap_or(self.clock.last()), rolling_window::UNKNOWN);
             }
-            Gauge::Bucket(bucket) => bucket.drain(self.refill.at(self.clock.last(), self.adaptive.factor())),
-            Gauge::Daily { calendar, count, bytes, .. } => {
+            CounterState::Bucket(bucket) => bucket.drain(self.refill.at(self.clock.last(), self.adaptive.factor())),
+            CounterState::Daily { calendar, count, bytes, .. } => {
                 let opened = self.calendars.get(*calendar).map_or(i64::MAX, Calendar::opened);
                 let ended = self.history.since(self.limiter_time(opened));
                 let ended = ended.map(|one| if *bytes { one.bytes } else { one.calls }).fold(0, u64::saturating_add);
-                let flying = if *bytes { 0 } else { self.flying() };
-                *count = Daily { used: together(UNKNOWN, ended.saturating_add(flying)), before: UNKNOWN };
+                let in_flight = if *bytes { 0 } else { self.in_flight() };
+                *count = Daily { used: together(UNKNOWN, ended.saturating_add(in_flight)), before: UNKNOWN };
             }
-            Gauge::Slots { .. } => {}
+            CounterState::Slots { .. } => {}
         }
-        gauge
+        state
     }
 
     /// What the connection has sent on the day that is open under a calendar, and on the one before while that is: what has ended, and what
@@ -386,16 +389,16 @@ impl Throttle {
             let from = self.limiter_time(wall);
             if bytes { self.history.bytes_since(from) } else { self.history.calls_since(from) }
         };
-        let flying = if bytes { 0 } else { self.flying() };
-        let used = since(days.opened())?.saturating_add(flying);
-        let before = since(days.opened().saturating_sub(LONGEST_DAY_MS)).map(|n| n.saturating_add(flying));
+        let in_flight = if bytes { 0 } else { self.in_flight() };
+        let used = since(days.opened())?.saturating_add(in_flight);
+        let before = since(days.opened().saturating_sub(LONGEST_DAY_MS)).map(|n| n.saturating_add(in_flight));
         // When it is over it holds nobody back, but a later edit may bring a day that opened in it.
         let before = if now.wall < days.before_over() { before? } else { before.unwrap_or(UNKNOWN) };
         Some(Daily { used, before })
     }
 
     /// Of two counts of the new limit `at`, neither of which is too small, the lesser; full where there is none.
-    fn lesser(&self, at: usize, known: Option<Gauge>, sent: Option<Gauge>) -> Gauge {
+    fn lesser(&self, at: usize, known: Option<CounterState>, sent: Option<CounterState>) -> CounterState {
         let of_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
         let (known, sent) = match (known, sent) {
             (Some(known), Some(sent)) => (known, sent),
@@ -403,13 +406,15 @@ impl Throttle {
         };
         let refill = self.refill.at(self.clock.last(), self.adaptive.factor());
         match (&known, &sent) {
-            (Gauge::Window { window: one, .. }, Gauge::Window { window: other, .. }) if other.total() < one.total() => {
+            (CounterState::Window { window: one, .. }, CounterState::Window { window: other, .. })
+                if other.total() < one.total() =>
+            {
                 sent
             }
-            (Gauge::Bucket(one), Gauge::Bucket(other)) if other.debt(refill) < one.debt(refill) => sent,
-            (Gauge::Daily { count: one, calendar, amount, bytes }, Gauge::Daily { count: other, .. }) => {
+            (CounterState::Bucket(one), CounterState::Bucket(other)) if other.debt(refill) < one.debt(refill) => sent,
+            (CounterState::Daily { count: one, calendar, amount, bytes }, CounterState::Daily { count: other, .. }) => {
                 let count = Daily { used: one.used.min(other.used), before: one.before.min(other.before) };
-                Gauge::Daily { calendar: *calendar, count, amount: *amount, bytes: *bytes }
+                CounterState::Daily { calendar: *calendar, count, amount: *amount, bytes: *bytes }
             }
             _ => known,
         }
@@ -426,7 +431,7 @@ impl Throttle {
     fn budgets(&self) -> Daily {
         let mut all = Daily::default();
         for at in self.own.iter().filter_map(|own| own.first()) {
-            if let Some(Gauge::Daily { count, .. }) = self.gauge_of(*at) {
+            if let Some(CounterState::Daily { count, .. }) = self.gauge_of(*at) {
                 all.used = together(all.used, count.used);
                 all.before = together(all.before, count.before);
             }
@@ -444,7 +449,7 @@ impl Throttle {
             };
             (0..).zip(&places).fold(0_u32, |mask, (at, place)| mask | (u32::from(counts(place)) << at))
         };
-        let mut lanes = std::mem::take(&mut self.ledger.lanes);
+        let mut lanes = std::mem::take(&mut self.leases.lanes);
         lanes.iter_mut().for_each(|(_, lane)| lane.waiting = 0);
         let mut classes: Vec<Class> = Vec::new();
         let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
@@ -455,21 +460,21 @@ impl Throttle {
             // Apps with something in flight have kept their place.
             let Some(app) = moved.get(app as usize).copied().flatten() else { continue };
             let mask = mask_of(mask);
-            let (meters, own) = self.meters_under(app, mask);
+            let (counters, own) = self.counters_under(app, mask);
             let class = *numbers.entry(mask).or_insert_with(|| {
                 let shared = self.shared_under(mask);
                 classes.push(Class::new(mask, shared));
                 u32::try_from(classes.len() - 1).unwrap_or(NONE)
             });
-            to.insert(at, Moved { app, mask, class, meters, own });
+            to.insert(at, Moved { app, mask, class, counters, own });
         }
         lanes.rearrange(classes, |at| to.remove(&at));
-        self.ledger.lanes = lanes;
-        let (meters, time) = (self.meters.len(), self.clock.last());
-        self.ledger.recount(meters, time);
-        let mut past = std::mem::take(&mut self.past);
-        past.recount(meters, &self.ledger);
-        self.past = past;
+        self.leases.lanes = lanes;
+        let (counters, time) = (self.counters.len(), self.clock.last());
+        self.leases.recount(counters, time);
+        let mut prior = std::mem::take(&mut self.prior);
+        prior.recount(counters, &self.leases);
+        self.prior = prior;
     }
 
     /// Everybody who waits stands where the plan says.
@@ -486,7 +491,7 @@ impl Throttle {
             let Some(stays) = stays(ticket, name).filter(|_| call.jobs == 0) else { continue };
             let Some(app) = moved.get(call.app as usize).copied().flatten() else { continue };
             let Some(lane) = self.lane(app, stays.mask) else { continue };
-            let class = self.ledger.lanes.get(lane).map_or(0, |lane| lane.class);
+            let class = self.leases.lanes.get(lane).map_or(0, |lane| lane.class);
             self.waits_on(lane, true);
             let deadline = self.deadline(call.arrived, stays.wait_ms).max(time);
             to.insert(ticket.number(), (Waiting { app, lane, deadline, ..call }, class));
@@ -547,11 +552,11 @@ fn count_on(days: &Calendar, count: Daily, other: &Calendar) -> Option<Daily> {
     Some(Daily { used, before: since(other.opened().saturating_sub(LONGEST_DAY_MS)).unwrap_or(UNKNOWN) })
 }
 
-fn is_empty(gauge: &Gauge) -> bool {
-    match gauge {
-        Gauge::Window { window, .. } => window.total() == 0,
-        Gauge::Daily { count, .. } => *count == Daily::default(),
-        Gauge::Bucket(_) => false,
-        Gauge::Slots { .. } => true,
+fn is_empty(state: &CounterState) -> bool {
+    match state {
+        CounterState::Window { window, .. } => window.total() == 0,
+        CounterState::Daily { count, .. } => *count == Daily::default(),
+        CounterState::Bucket(_) => false,
+        CounterState::Slots { .. } => true,
     }
 }

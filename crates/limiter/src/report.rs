@@ -1,14 +1,14 @@
-//! What a connection's throttle shows of itself: for the status document and the `RateLimit` fields.
+//! What a connection's limiter shows of itself: for the status document and the `RateLimit` fields.
 
-#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 meters")]
+#![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 counters")]
 
-use super::PermitId;
-use super::daily::{is_unknown, known};
-use super::lanes::NONE;
-use super::meter::{Gauge, Stands};
-use super::rule::{Kind, Unit};
-use super::state::{Now, Throttle};
-use super::window;
+use crate::PermitId;
+use crate::config::{Kind, Unit};
+use crate::counter::{CounterKey, CounterState};
+use crate::limiter::{Limiter, Now};
+use crate::limits::daily_quota::{is_unknown, known};
+use crate::limits::rolling_window;
+use crate::queue::lanes::NONE;
 
 /// One limit, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Left<'a> {
     pub seconds: Option<u64>,
 }
 
-impl Throttle {
+impl Limiter {
     /// Moves on to now, so that the reports speak of it.
     pub fn tick(&mut self, now: Now<'_>) {
         self.begin(now);
@@ -82,16 +82,16 @@ impl Throttle {
             let place = at as usize;
             let own = self.own.iter().filter_map(|own| own.get(place.saturating_add(1)));
             let all = own.chain(self.shared.get(place)).copied();
-            let meters: Vec<u32> = all.filter(|meter| *meter != NONE).collect();
-            let fullest = meters.into_iter().max_by_key(|meter| self.used(*meter, time));
-            let meter = fullest.unwrap_or(u32::MAX);
-            let (used, reset_at) = (self.used(meter, time), self.reset_at(meter));
+            let counters: Vec<u32> = all.filter(|counter| *counter != NONE).collect();
+            let fullest = counters.into_iter().max_by_key(|counter| self.used(*counter, time));
+            let counter = fullest.unwrap_or(u32::MAX);
+            let (used, reset_at) = (self.used(counter, time), self.reset_at(counter));
             let used = used.max(self.begins_with(place));
-            let of_vendor = self.meters.get(meter as usize);
-            let vendor_used = of_vendor.and_then(|meter| meter.vendor);
-            let vendor_limit = of_vendor.and_then(|meter| meter.told).map(|told| told.total);
+            let of_vendor = self.counters.get(counter as usize);
+            let vendor_used = of_vendor.and_then(|counter| counter.vendor);
+            let vendor_limit = of_vendor.and_then(|counter| counter.told).map(|told| told.total);
             let Some(limit) = self.plan.limits.get(at as usize) else { continue };
-            let capacity = if fullest.is_some() { self.capacity(meter) } else { full(&limit.kind) };
+            let capacity = if fullest.is_some() { self.capacity(counter) } else { full(&limit.kind) };
             reports.push(LimitReport {
                 name: limit.name.clone(),
                 kind: kind_name(&limit.kind),
@@ -110,21 +110,18 @@ impl Throttle {
     /// What any app begins with on a day by app, where that is no less than what it may have sent.
     fn begins_with(&self, limit: usize) -> u64 {
         match self.before.get(limit).and_then(Option::as_ref) {
-            Some(Gauge::Daily { calendar, count, .. }) if *calendar > 0 => count.most(self.before_is_open(*calendar)),
+            Some(CounterState::Daily { calendar, count, .. }) if *calendar > 0 => {
+                count.most(self.before_is_open(*calendar))
+            }
             _ => 0,
         }
     }
 
-    fn reset_at(&self, meter: u32) -> Option<i64> {
-        match self.gauge_of(meter)? {
-            Gauge::Daily { calendar, .. } => Some(self.calendars.get(*calendar)?.over()),
+    fn reset_at(&self, counter: u32) -> Option<i64> {
+        match self.gauge_of(counter)? {
+            CounterState::Daily { calendar, .. } => Some(self.calendars.get(*calendar)?.over()),
             _ => None,
         }
-    }
-
-    /// Calls in flight.
-    pub fn in_flight(&self) -> u64 {
-        self.flying()
     }
 
     /// The queue.
@@ -153,8 +150,8 @@ impl Throttle {
         let days = self.calendars.first()?;
         let budgets =
             self.apps.iter().zip(&self.own).filter_map(|(app, own)| Some((app, self.gauge_of(*own.first()?)?)));
-        let apps = budgets.filter_map(|(app, gauge)| match gauge {
-            Gauge::Daily { count, .. } => Some((app.name.clone(), known(count.used))),
+        let apps = budgets.filter_map(|(app, state)| match state {
+            CounterState::Daily { count, .. } => Some((app.name.clone(), known(count.used))),
             _ => None,
         });
         let day = days.today();
@@ -176,25 +173,27 @@ impl Throttle {
     fn left_on(&mut self, lane: u32, each: &mut impl FnMut(Left<'_>)) {
         let time = self.clock.last();
         let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
+        while let Some(counter) = self.counters_of(lane, place) {
             place += 1;
-            let Some(Stands::Limit(at)) = self.meters.get(meter as usize).map(|meter| meter.stands) else { continue };
-            let used = self.used(meter, time);
-            let remaining = self.capacity(meter).saturating_sub(used);
-            let seconds = if used == 0 { None } else { self.more_in(meter, time) };
+            let Some(CounterKey::Limit(at)) = self.counters.get(counter as usize).map(|counter| counter.key) else {
+                continue;
+            };
+            let used = self.used(counter, time);
+            let remaining = self.capacity(counter).saturating_sub(used);
+            let seconds = if used == 0 { None } else { self.more_in(counter, time) };
             if let Some(limit) = self.plan.limits.get(at as usize) {
                 each(Left { name: &limit.name, remaining, seconds });
             }
         }
     }
 
-    /// Whole seconds until a meter that has counted something counts less.
-    fn more_in(&mut self, meter: u32, time: i64) -> Option<u64> {
-        let at = match self.gauge_of(meter)? {
-            Gauge::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
-            Gauge::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.adaptive.factor())),
-            Gauge::Daily { calendar, .. } => self.limiter_time(self.calendars.get(*calendar)?.over()),
-            Gauge::Slots { .. } => return None,
+    /// Whole seconds until a counter that has counted something counts less.
+    fn more_in(&mut self, counter: u32, time: i64) -> Option<u64> {
+        let at = match self.gauge_of(counter)? {
+            CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
+            CounterState::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.adaptive.factor())),
+            CounterState::Daily { calendar, .. } => self.limiter_time(self.calendars.get(*calendar)?.over()),
+            CounterState::Slots { .. } => return None,
         };
         Some(u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000))
     }
@@ -215,7 +214,7 @@ pub const fn kind_name(kind: &Kind) -> &'static str {
 fn shown(kind: &Kind, used: u64, capacity: u64) -> u64 {
     match kind {
         Kind::Daily { .. } if is_unknown(used) => known(used).max(capacity),
-        Kind::RollingWindow { .. } | Kind::RollingDay { .. } if used >= window::UNKNOWN.into() => capacity,
+        Kind::RollingWindow { .. } | Kind::RollingDay { .. } if used >= rolling_window::UNKNOWN.into() => capacity,
         _ => used,
     }
 }

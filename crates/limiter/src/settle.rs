@@ -1,12 +1,12 @@
 //! Settlement: what became of a permit. Idempotent by id; only an answer dates a call.
 
-use super::PermitId;
-use super::meter::{Gauge, Stands};
-use super::mutant::{self, Mutant};
-use super::outcome::{Outcome, ThrottledBy};
-use super::past::Ended;
-use super::rule::Mode;
-use super::state::{Now, Throttle};
+use crate::PermitId;
+use crate::config::Mode;
+use crate::counter::{CounterKey, CounterState};
+use crate::durable::prior_epochs::Ended;
+use crate::limiter::{Limiter, Now};
+use crate::mutant::{self, Mutant};
+use crate::outcome::{Outcome, ThrottledBy};
 
 /// A vendor that says its day is spent, where no daily limit is declared, is left alone so long, milliseconds.
 const SPENT_PAUSE_MS: u64 = 60_000;
@@ -37,13 +37,13 @@ pub enum Settled {
     Repeat,
 }
 
-impl Throttle {
+impl Limiter {
     /// Takes a report.
     pub fn settle(&mut self, now: Now<'_>, report: Settlement) -> Settled {
         let time = self.begin(now);
         if self.is_of_another_life(report.permit) {
             // This life is superseded, and must not take the report: its write fails, and the other hears of it.
-            self.block.require();
+            self.reservation.require();
             return Settled::Repeat;
         }
         let settled = if report.permit.epoch == self.epoch {
@@ -52,8 +52,8 @@ impl Throttle {
             self.settle_past(&report, time)
         };
         if settled != Settled::Repeat {
-            self.block.touch();
-            self.pump(time);
+            self.reservation.touch();
+            self.grant_ready(time);
         }
         self.close_if_done(time);
         settled
@@ -66,8 +66,8 @@ impl Throttle {
         self.adaptive.restore(&rule, factor_ppm);
         if self.adaptive.factor() != before {
             self.factor_changed(before, time);
-            self.block.touch();
-            self.pump(time);
+            self.reservation.touch();
+            self.grant_ready(time);
         }
         self.close_if_done(time);
     }
@@ -75,20 +75,20 @@ impl Throttle {
     /// Whether a life that began after this one has granted a permit. It may have the same number: that of a life that was superseded
     /// before it had written anything.
     fn is_of_another_life(&self, permit: PermitId) -> bool {
-        let granted = self.ledger.lanes.get(permit.lane).map_or(0, |lane| lane.seq);
+        let granted = self.leases.lanes.get(permit.lane).map_or(0, |lane| lane.seq);
         permit.epoch > self.epoch || (permit.epoch == self.epoch && permit.seq >= granted)
     }
 
     fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
         // The vendor may still be at work: the lease stays in flight until it lapses, or a later report dates it.
         if report.outcome == Outcome::Unknown {
-            let Some((lease, bytes)) = self.ledger.mark(report.permit, report.response_bytes) else {
+            let Some((lease, bytes)) = self.leases.mark(report.permit, report.response_bytes) else {
                 return Settled::Repeat;
             };
             self.count_bytes(lease.lane, bytes, time);
             return if lease.cut { Settled::Repeat } else { Settled::News };
         }
-        let Some(lease) = self.ledger.close(report.permit) else { return self.settle_late(report, time) };
+        let Some(lease) = self.leases.close(report.permit) else { return self.settle_late(report, time) };
         let flight = time.saturating_sub(lease.granted).saturating_mul(16);
         self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);
         if report.outcome == Outcome::Unused {
@@ -105,19 +105,19 @@ impl Throttle {
         if report.outcome == Outcome::Unused {
             return Settled::Repeat;
         }
-        let Some(lease) = self.ledger.forget_late(report.permit.lane, report.permit.seq) else {
+        let Some(lease) = self.leases.forget_late(report.permit.lane, report.permit.seq) else {
             return Settled::Repeat;
         };
         let at = answered_at(report, Some(lease.granted), time);
         let here = self.here(time);
-        for &meter in here.sight.meters_of(lease.lane) {
-            if let Some(entry) = here.meters.get_mut(meter as usize) {
-                entry.date_again(lease.lapses, at, &here.sight);
+        for &counter in here.view.counters_of(lease.lane) {
+            if let Some(entry) = here.counters.get_mut(counter as usize) {
+                entry.date_again(lease.lapses, at, &here.view);
             }
         }
         self.history.push(at, 1, 0);
         self.count_bytes(lease.lane, report.response_bytes.saturating_sub(lease.bytes), time);
-        self.block.touch();
+        self.reservation.touch();
         Settled::Repeat
     }
 
@@ -125,29 +125,29 @@ impl Throttle {
         let PermitId { epoch, lane, seq, .. } = report.permit;
         if report.outcome == Outcome::Unknown {
             let lane_before = lane;
-            let Some(lane) = self.past.holds(epoch, lane, seq) else { return Settled::Repeat };
+            let Some(lane) = self.prior.holds(epoch, lane, seq) else { return Settled::Repeat };
             self.count_bytes(lane, report.response_bytes, time);
-            return if self.past.is_over(epoch, lane_before, seq) { Settled::Repeat } else { Settled::News };
+            return if self.prior.is_over(epoch, lane_before, seq) { Settled::Repeat } else { Settled::News };
         }
-        let flying: Vec<u64> = match self.past.holds(epoch, lane, seq) {
-            Some(lane) => self.ledger.meters(lane).iter().map(|meter| self.past.flying(*meter)).collect(),
+        let in_flight: Vec<u64> = match self.prior.holds(epoch, lane, seq) {
+            Some(lane) => self.leases.counters(lane).iter().map(|counter| self.prior.in_flight(*counter)).collect(),
             None => return Settled::Repeat,
         };
-        let mut landed = Vec::new();
+        let mut settled = Vec::new();
         let first = report.attempt == 1;
-        let ended = self.past.settle(epoch, lane, seq, first, &self.ledger, |meter, n| landed.push((meter, n)));
+        let ended = self.prior.settle(epoch, lane, seq, first, &self.leases, |counter, n| settled.push((counter, n)));
         let Some(Ended { lane, since, ran, late }) = ended else { return Settled::Repeat };
         if late {
             return self.answered_late(report, lane, time);
         }
-        // Fewer of that life's calls are in flight than was thought; those that its lane's meters do not count have ended before, then.
+        // Fewer of that life's calls are in flight than was thought; those that its lane's counters do not count have ended before, then.
         if let Some(at) = ran.filter(|_| !mutant::is(Mutant::LandsUnseen)) {
-            for (meter, n) in landed {
-                self.date(meter, at, n);
+            for (counter, n) in settled {
+                self.date(counter, at, n);
             }
         }
         if report.outcome == Outcome::Unused {
-            self.give_back(lane, Some((since, &flying)));
+            self.give_back(lane, Some((since, &in_flight)));
         } else {
             self.finish(report, lane, (None, 0), time);
         }
@@ -159,7 +159,7 @@ impl Throttle {
         if report.outcome != Outcome::Unused {
             self.date_lane(lane, answered_at(report, None, time));
             self.count_bytes(lane, report.response_bytes, time);
-            self.block.touch();
+            self.reservation.touch();
         }
         Settled::Repeat
     }
@@ -171,7 +171,7 @@ impl Throttle {
         self.count_bytes(lane, report.response_bytes.saturating_sub(bytes), time);
         match report.outcome {
             Outcome::Throttled { by, retry_after_ms } => {
-                self.heed(report.permit, lane, granted, by, retry_after_ms, time)
+                self.on_throttled(report.permit, lane, granted, by, retry_after_ms, time)
             }
             _ => {
                 let (rule, before) = (self.plan.adaptive, self.adaptive.factor());
@@ -190,17 +190,17 @@ impl Throttle {
     }
 
     /// A permit comes back unused. One of an earlier life counts on the days that were open when its row was written; on those that have
-    /// opened since, only if it was among those in flight: `past` tells when the row was, and how many were in flight under each meter.
-    fn give_back(&mut self, lane: u32, past: Option<(i64, &[u64])>) {
-        for place in 0..self.ledger.meters(lane).len() {
-            let Some(meter) = self.meter_of(lane, place) else { continue };
-            let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.gauge_of(meter) else { continue };
+    /// opened since, only if it was among those in flight: `past` tells when the row was, and how many were in flight under each counter.
+    fn give_back(&mut self, lane: u32, prior: Option<(i64, &[u64])>) {
+        for place in 0..self.leases.counters(lane).len() {
+            let Some(counter) = self.counters_of(lane, place) else { continue };
+            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
             let opened = self.calendars.get(*calendar).map_or(i64::MIN, |days| self.limiter_time(days.opened()));
-            let counted = past.is_none_or(|(since, flying)| {
-                since >= opened || flying.get(place).is_some_and(|before| self.past.flying(meter) < *before)
+            let counted = prior.is_none_or(|(since, in_flight)| {
+                since >= opened || in_flight.get(place).is_some_and(|before| self.prior.in_flight(counter) < *before)
             });
-            let Some(entry) = self.meters.get_mut(meter as usize).filter(|_| counted) else { continue };
-            if let Gauge::Daily { count, .. } = &mut entry.gauge {
+            let Some(entry) = self.counters.get_mut(counter as usize).filter(|_| counted) else { continue };
+            if let CounterState::Daily { count, .. } = &mut entry.state {
                 count.give_back();
             }
             if let Some(loan) = &mut entry.loan {
@@ -221,16 +221,16 @@ impl Throttle {
         }
         let here = self.here(time);
         let mut counted = false;
-        for &meter in here.sight.meters_of(lane) {
-            counted |= here.meters.get_mut(meter as usize).is_some_and(|entry| entry.count_bytes(n, &here.sight));
+        for &counter in here.view.counters_of(lane) {
+            counted |= here.counters.get_mut(counter as usize).is_some_and(|entry| entry.count_bytes(n, &here.view));
         }
         if counted {
             self.note_fullest(lane);
-            self.block.require();
+            self.reservation.require();
         }
     }
 
-    fn heed(
+    fn on_throttled(
         &mut self,
         permit: PermitId,
         lane: u32,
@@ -245,20 +245,20 @@ impl Throttle {
         let mut retry_after = retry_after;
         if by == ThrottledBy::Day {
             if self.spend_day(lane) {
-                self.block.require();
+                self.reservation.require();
                 return self.look_at_all(time);
             }
             retry_after = retry_after.or(Some(SPENT_PAUSE_MS));
         }
         let rule = self.plan.adaptive;
         let granted = granted.unwrap_or(i64::MIN);
-        self.turns.begin(time);
+        self.pacer.begin(time);
         let before = self.adaptive.factor();
         let noise = mixed(permit.seq ^ (u64::from(permit.epoch) << 40) ^ (u64::from(permit.lane) << 20));
         let paused = self.adaptive.throttle(&rule, time, granted, retry_after, noise);
         self.factor_changed(before, time);
         if paused {
-            self.block.require();
+            self.reservation.require();
             self.look_at_all(time);
         }
     }
@@ -267,13 +267,13 @@ impl Throttle {
     fn spend_day(&mut self, lane: u32) -> bool {
         let mut found = false;
         let mut place = 0;
-        while let Some(meter) = self.meter_of(lane, place) {
+        while let Some(counter) = self.counters_of(lane, place) {
             place = place.saturating_add(1);
-            let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.gauge_of(meter) else { continue };
+            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
             let before_is_open = self.before_is_open(*calendar);
-            let budget = self.meters.get(meter as usize).is_some_and(|entry| entry.stands == Stands::Budget);
-            let all = self.capacity(meter);
-            if let Some(entry) = self.meters.get_mut(meter as usize)
+            let budget = self.counters.get(counter as usize).is_some_and(|entry| entry.key == CounterKey::Budget);
+            let all = self.capacity(counter);
+            if let Some(entry) = self.counters.get_mut(counter as usize)
                 && let Some(loan) = &entry.loan
             {
                 // The pool's calls are others' too: that it is spent is the vendor's word, not our count.
@@ -281,7 +281,7 @@ impl Throttle {
                 found = true;
                 continue;
             }
-            if let Some(Gauge::Daily { count, amount, .. }) = self.gauge_mut(meter).filter(|_| !budget) {
+            if let Some(CounterState::Daily { count, amount, .. }) = self.gauge_mut(counter).filter(|_| !budget) {
                 let day = if before_is_open { &mut count.before } else { &mut count.used };
                 *day = (*day).max(*amount);
                 found = true;

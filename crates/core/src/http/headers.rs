@@ -157,7 +157,7 @@ pub struct Returning<'a> {
     pub rate_limit_policy: &'a str,
     /// The field `RateLimit`; empty for none.
     pub rate_limit: &'a str,
-    /// The field `Sluice-Would`, in observe mode.
+    /// The field `Sluice-ObservedDecision`, in observe mode.
     pub would: Option<&'a str>,
     /// The caller's `Origin`.
     pub origin: Option<&'a str>,
@@ -225,7 +225,7 @@ pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
         }
     }
     if let Some(would) = call.would {
-        add("Sluice-Would", would.to_owned());
+        add("Sluice-ObservedDecision", would.to_owned());
     }
     cors::allow(&mut out, call.origin);
     cors::guard(&mut out, call.page);

@@ -21,7 +21,7 @@ impl Desk {
     pub(super) fn watch(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         let (Some(policy), Some(line)) = (&self.policy, self.lines.get_mut(connection)) else { return Ok(()) };
         let (rules, now) = (&policy.alerts, host.now);
-        let (queue, day) = (line.throttle.queue(), line.throttle.daily_used());
+        let (queue, day) = (line.limiter.queue(), line.limiter.daily_used());
         let seen = Seen {
             lately: line.usage.lately(LATELY_MINUTES, now),
             day: day.map(|(used, of, _)| (used, of)),
@@ -30,7 +30,7 @@ impl Desk {
         };
         let changes = watch(&mut line.usage.alerts, rules, &seen, now);
         if !changes.is_empty() {
-            line.throttle.require_row();
+            line.limiter.require_snapshot();
         }
         let waits = queue.depth > 0 && queue.oldest_wait_ms < rules.queue_wait_ms;
         let in_ms = i64::try_from(rules.queue_wait_ms.saturating_sub(queue.oldest_wait_ms)).unwrap_or(i64::MAX / 4);
@@ -73,7 +73,7 @@ impl Desk {
         let names: Vec<String> = lines.map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(line) = self.lines.get_mut(&name) {
-                line.throttle.tick(host.time());
+                line.limiter.tick(host.time());
             }
             self.finish(&name, host)?;
         }

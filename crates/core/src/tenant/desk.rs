@@ -174,7 +174,7 @@ impl Desk {
                 self.at(&connection, host, |line, host| line.fetched(report, host))?;
                 Reply::Done
             }
-            Ask::Borrow(ask) => self.lend(&ask, host)?,
+            Ask::LoanRequest(ask) => self.lend(&ask, host)?,
             Ask::Gone(_) => Reply::Done,
             Ask::Status(claims) => match gate::may_look(self, &claims, host.now) {
                 Ok(()) => Reply::Document { status: 200, body: status::document(self, host), warnings: Vec::new() },
@@ -217,10 +217,10 @@ impl Desk {
     /// Done, once all that has happened on a connection is stored. That is a second off at most: then the connection's row follows, or
     /// its next call's does. Should this life end before, whoever waits reports to the next one.
     fn once_stored(&mut self, connection: &str) -> Answer {
-        match self.lines.get_mut(connection).filter(|line| !line.throttle.is_stored()) {
+        match self.lines.get_mut(connection).filter(|line| !line.limiter.is_stored()) {
             Some(line) => {
                 self.next_ticket = self.next_ticket.saturating_add(1);
-                line.throttle.await_row();
+                line.limiter.await_snapshot();
                 line.unstored.push(self.next_ticket);
                 Answer::Wait(Ticket(self.next_ticket))
             }
@@ -291,7 +291,7 @@ impl Desk {
             self.lines.iter_mut().filter_map(|(name, line)| due(line).then(|| name.clone())).collect();
         for connection in names {
             self.at(&connection, host, |line, host| {
-                line.throttle.wake(host.time());
+                line.limiter.wake(host.time());
                 line.save_refusals(host.now);
                 Ok(line.wake_for_token(host))
             })?;
@@ -367,7 +367,7 @@ impl Desk {
         self.watch(connection, host)?;
         let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
         line.store(host)?;
-        if line.throttle.is_stored() {
+        if line.limiter.is_stored() {
             let stored = std::mem::take(&mut line.unstored);
             self.ready.extend(stored.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
         }
@@ -417,7 +417,9 @@ const MOST_TENANTS: usize = 100_000;
 /// a later life may take them.
 fn while_locked(why: &str, ask: &Ask) -> Option<Reply> {
     match ask {
-        Ask::Admin(Admin::PutPolicy(_) | Admin::Delete) | Ask::Directory(_) | Ask::Borrow(_) | Ask::Gone(_) => None,
+        Ask::Admin(Admin::PutPolicy(_) | Admin::Delete) | Ask::Directory(_) | Ask::LoanRequest(_) | Ask::Gone(_) => {
+            None
+        }
         Ask::Settle(_) | Ask::Account(_) | Ask::Ran(_) | Ask::Fetched(_) | Ask::Delivered(_) => Some(Reply::Again),
         _ => Some(refused(Refusal::new(Reason::Setup, why))),
     }

@@ -80,7 +80,7 @@ impl Line {
     /// When this connection next wants to be woken, Unix ms.
     pub(super) fn next_wakeup(&mut self) -> Option<i64> {
         let for_token = self.access.as_ref().and_then(Access::next_wakeup);
-        self.throttle
+        self.limiter
             .next_wakeup()
             .into_iter()
             .chain(for_token)

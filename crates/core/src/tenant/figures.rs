@@ -41,12 +41,12 @@ impl Line {
     /// What is in flight.
     fn in_flight(&self) -> Flight {
         const MINUTE_MS: i64 = 60_000;
-        let (mut open, epoch) = (Vec::<Open>::new(), self.throttle.epoch());
+        let (mut open, epoch) = (Vec::<Open>::new(), self.limiter.epoch());
         // Where each lane's latest entry is. A day begins with a minute.
         let mut latest = Vec::new();
         let (mut unsent, place) = (self.unsent.clone(), |permit: &PermitId| (permit.lane, permit.seq));
         unsent.sort_unstable_by_key(place);
-        self.throttle.for_each_open(&mut |lane, seq, app, granted| {
+        self.limiter.for_each_open(&mut |lane, seq, app, granted| {
             if unsent.binary_search_by_key(&(lane, seq), place).is_ok() {
                 return;
             }
@@ -65,13 +65,13 @@ impl Line {
                 }
             }
         });
-        Flight { open, unsent, counted: self.throttle.cut_off().collect() }
+        Flight { open, unsent, counted: self.limiter.cut_off().collect() }
     }
 
     /// Counts a vendor call, at the first report of its end. `outcome`: what it is taken for.
     pub(super) fn count(&mut self, report: &Settle, outcome: Outcome, settled: Settled, host: &Host<'_>) {
         let PermitId { epoch, .. } = report.permit;
-        let own = epoch == self.throttle.epoch();
+        let own = epoch == self.limiter.epoch();
         if settled != Settled::News
             || !(own || self.usage.hears_of(report.permit, report.outcome == Outcome::Unknown))
             || report.outcome == Outcome::Unused
@@ -89,7 +89,7 @@ impl Line {
             sent_at: host.now.saturating_sub(ago),
             answered_in_ms: (report.status > 0).then(|| sent.ago_ms.saturating_sub(report.since_headers_ms)),
         };
-        self.usage.call(&called, self.throttle.day_reset(), host.zones, host.now);
+        self.usage.call(&called, self.limiter.day_reset(), host.zones, host.now);
     }
 
     /// Counts the calls of whose end nobody will report any more: they were sent, as far as is known.
@@ -103,14 +103,14 @@ impl Line {
             sent_at,
             answered_in_ms: None,
         };
-        while let Some((app, granted)) = self.throttle.next_lapsed() {
+        while let Some((app, granted)) = self.limiter.next_lapsed() {
             let called = Called { app: &app, ..unheard(granted) };
-            self.usage.call(&called, self.throttle.day_reset(), host.zones, host.now);
+            self.usage.call(&called, self.limiter.day_reset(), host.zones, host.now);
         }
-        for open in self.usage.never_heard(|epoch| self.throttle.remembers(epoch)) {
+        for open in self.usage.never_heard(|epoch| self.limiter.remembers(epoch)) {
             for _ in 0..open.left {
                 let called = Called { app: &open.app, ..unheard(open.since) };
-                self.usage.call(&called, self.throttle.day_reset(), host.zones, host.now);
+                self.usage.call(&called, self.limiter.day_reset(), host.zones, host.now);
             }
         }
     }
@@ -129,8 +129,8 @@ impl Line {
         let outcome = Outcome::Unused;
         self.unsent.retain(|unsent| *unsent != permit);
         let settlement = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 0 };
-        let news = self.throttle.settle(host.time(), settlement) == Settled::News;
-        if news && permit.epoch != self.throttle.epoch() {
+        let news = self.limiter.settle(host.time(), settlement) == Settled::News;
+        if news && permit.epoch != self.limiter.epoch() {
             self.usage.hears_of(permit, false);
         }
     }
@@ -138,7 +138,7 @@ impl Line {
     /// Has refusals stored that nothing else has led to a row for.
     pub(super) fn save_refusals(&mut self, now: i64) {
         if self.usage.wants_saving_at().is_some_and(|at| at <= now) {
-            self.throttle.require_row();
+            self.limiter.require_snapshot();
         }
     }
 
@@ -149,14 +149,14 @@ impl Line {
             return;
         }
         let inherited = self.usage.inherited().to_vec();
-        let (usage, reset) = (&mut self.usage, self.throttle.day_reset());
+        let (usage, reset) = (&mut self.usage, self.limiter.day_reset());
         let mut flies = |app: &str, since: i64, n: u64| {
             let day = if own { usage.own_day(reset, host.zones, since) } else { since.div_euclid(DAY_MS) };
             if day == entry.day {
                 entry.add(app, n);
             }
         };
-        self.throttle.for_each_open(&mut |_, _, app, granted| flies(app, granted, 1));
+        self.limiter.for_each_open(&mut |_, _, app, granted| flies(app, granted, 1));
         for open in inherited {
             flies(&open.app, open.since, open.left);
         }
@@ -185,7 +185,7 @@ pub(super) fn told(
         return Ok(refused(refusal));
     }
     for line in desk.lines.values_mut() {
-        line.throttle.tick(host.time());
+        line.limiter.tick(host.time());
         line.count_unheard(host);
     }
     let Figures::Days { errors, week, connection } = figures else {
@@ -199,7 +199,7 @@ pub(super) fn told(
     let body = match connection {
         Some(name) => {
             let Some(line) = desk.lines.get_mut(&name) else { return Ok(refused(gate::unknown(&name))) };
-            let today = line.usage.own_day(line.throttle.day_reset(), host.zones, host.now);
+            let today = line.usage.own_day(line.limiter.day_reset(), host.zones, host.now);
             let mut entries = entries(today, week);
             entries.iter_mut().for_each(|entry| line.report(kind, true, entry, host));
             document(kind, &request, &mut entries)
@@ -263,14 +263,14 @@ fn metrics(desk: &mut Desk) -> String {
     for ((name, places, help), at) in GAUGES.iter().zip(0..) {
         to.family(name, "gauge", help);
         for line in desk.lines.values() {
-            let (throttle, queue) = (&line.throttle, line.throttle.queue());
+            let (limiter, queue) = (&line.limiter, line.limiter.queue());
             let value = match at {
-                0 => throttle.in_flight(),
+                0 => limiter.in_flight(),
                 1 => queue.depth as u64,
                 2 => u64::from(queue.size),
                 3 => queue.oldest_wait_ms,
-                4 => u64::from(throttle.factor_ppm()),
-                _ => u64::from(throttle.paused_until().is_some()),
+                4 => u64::from(limiter.factor_ppm()),
+                _ => u64::from(limiter.paused_until().is_some()),
             };
             to.sample("", &[("connection", &line.name)], value, *places);
         }
@@ -278,7 +278,7 @@ fn metrics(desk: &mut Desk) -> String {
     for ((name, help), at) in LIMITS.iter().zip(0..) {
         to.family(name, "gauge", help);
         for line in desk.lines.values_mut() {
-            for limit in line.throttle.limits() {
+            for limit in line.limiter.limits() {
                 let labels = [("connection", line.name.as_str()), ("limit", &limit.name), ("kind", limit.kind)];
                 to.sample("", &labels, if at == 0 { limit.limit } else { limit.used }, 0);
             }

@@ -133,7 +133,7 @@ impl Desk {
         }
         jobs.index.lanes.repeat_one(connection);
         loop {
-            while let Some((lane, grant)) = line.throttle.next_job() {
+            while let Some((lane, grant)) = line.limiter.next_job() {
                 jobs.give(line, lane, &grant, host);
             }
             let may_ask = jobs.may_ask(host.now);
@@ -150,7 +150,7 @@ impl Desk {
             let Some(lane) = jobs.index.lanes.get(at) else { continue };
             let told = match wanted {
                 0 if !lane.is_told() => None,
-                _ => line.throttle.want(host.time(), &lane.app, lane.mask, wanted, urgency).filter(|_| wanted > 0),
+                _ => line.limiter.want(host.time(), &lane.app, lane.mask, wanted, urgency).filter(|_| wanted > 0),
             };
             jobs.index.lanes.said(at, told, rises.filter(|_| wanted > 0));
         }
@@ -216,7 +216,7 @@ impl Desk {
             None => None,
         };
         let (route, rate_limit) = (line.route(), line.rate_limit(permit));
-        let given_up = host.now.saturating_add(line.throttle.lease_ms()).saturating_add(REPORT_MS);
+        let given_up = host.now.saturating_add(line.limiter.lease_ms()).saturating_add(REPORT_MS);
         let text = id_text(id);
         let Some(mut record) = load(host, id)? else { return Ok(None) };
         let request = host.store.load(Table::JobRequest, &text)?;

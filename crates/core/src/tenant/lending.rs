@@ -4,7 +4,7 @@ use super::desk::{Desk, refused};
 use super::protocol::{Ask, Reply};
 use super::store::{Host, StoreError, Table};
 use crate::refusal::{Reason, Refusal};
-use sluice_limiter::pool::{Borrow, Pool};
+use sluice_limiter::pool::{LoanRequest, Pool};
 
 /// Names of the pools' objects begin with this. No tenant has such a name: a colon is not of one.
 pub const POOL: &str = "pool:";
@@ -22,21 +22,21 @@ pub struct Errant {
 
 impl Desk {
     /// A pool's object lends. What it lends is stored before the answer leaves.
-    pub(super) fn lend(&mut self, ask: &Borrow, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    pub(super) fn lend(&mut self, ask: &LoanRequest, host: &mut Host<'_>) -> Result<Reply, StoreError> {
         if !self.name.starts_with(POOL) {
             return Ok(refused(Refusal::new(Reason::NotFound, "only a pool's object lends")));
         }
         // A pool's object has no connections: its one row stands in their table.
         if self.pool.is_none() {
-            self.pool = Some(match host.store.load(Table::Throttle, "")? {
+            self.pool = Some(match host.store.load(Table::Limiter, "")? {
                 Some(row) => Pool::load(&row).map_err(StoreError)?,
                 None => Pool::new(&ask.reset, host.time()),
             });
         }
         let Some(pool) = &mut self.pool else { return Ok(Reply::Again) };
         let lent = pool.borrow(host.time(), ask);
-        host.store.save(Table::Throttle, "", &pool.row())?;
-        Ok(Reply::Lent(lent))
+        host.store.save(Table::Limiter, "", &pool.row())?;
+        Ok(Reply::LoanGrant(lent))
     }
 
     /// The next ask of a pool's object; to be put at once, several side by side.
@@ -50,11 +50,11 @@ impl Desk {
     /// If storage refuses.
     pub fn lent(&mut self, errant: &Errant, reply: Option<Reply>, host: &mut Host<'_>) -> Result<(), StoreError> {
         let lent = match reply {
-            Some(Reply::Lent(lent)) => Some(lent),
+            Some(Reply::LoanGrant(lent)) => Some(lent),
             _ => None,
         };
         self.at(&errant.connection, host, |line, host| {
-            line.throttle.lent(host.time(), errant.limit, errant.turn, lent);
+            line.limiter.lent(host.time(), errant.limit, errant.turn, lent);
             Ok(Vec::new())
         })
     }
@@ -62,11 +62,11 @@ impl Desk {
     /// Takes down what a connection wants of its pools.
     pub(super) fn collect_loans(&mut self, connection: &str, host: &Host<'_>) {
         let Some(line) = self.lines.get_mut(connection) else { return };
-        while let Some((pool, limit, words)) = line.throttle.next_borrow(host.time()) {
+        while let Some((pool, limit, words)) = line.limiter.next_borrow(host.time()) {
             let (turn, who) = (words.turn, [self.name.as_str(), connection, &words.who].join("/"));
             self.loans.push_back(Errant {
                 object: [POOL, &pool].concat(),
-                ask: Ask::Borrow(Borrow { who, ..words }),
+                ask: Ask::LoanRequest(LoanRequest { who, ..words }),
                 connection: connection.to_owned(),
                 limit,
                 turn,

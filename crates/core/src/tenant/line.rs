@@ -19,8 +19,8 @@ use crate::usage::Usage;
 use sha2::{Digest, Sha256};
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::{
-    Admission, AppRule, Call, Denial, Grant, Kind, Limit, Mode, Outcome, PermitId, Plan, Refused, SKEW_MS, SLACK_MS,
-    Settled, Settlement, Stays, Throttle, ThrottledBy, Ticket, Unit, Would, policy_item,
+    Admission, AppRule, Call, Denial, Grant, Kind, Limit, Limiter, Mode, ObservedDecision, Outcome, PermitId, Plan,
+    Refused, SKEW_MS, SLACK_MS, Settled, Settlement, Stays, ThrottledBy, Ticket, Unit, policy_item,
 };
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 pub struct Line {
     pub(super) name: String,
     pub(super) connection: Connection,
-    pub(super) throttle: Throttle,
+    pub(super) limiter: Limiter,
     /// The calls that wait, by the throttle's tickets.
     waiting: Lookup<Held>,
     /// The throttle's tickets by the desk's.
@@ -97,23 +97,23 @@ impl Line {
     ) -> Result<Option<Self>, StoreError> {
         let Some(connection) = policy.connections.get(name) else { return Ok(None) };
         let plan = plan(connection, &policy.apps);
-        let mut row = host.store.load(Table::Throttle, name)?;
+        let mut row = host.store.load(Table::Limiter, name)?;
         if row.is_none() {
             row = host.store.load(Table::Tombstone, name)?.and_then(|row| Some(row.split_at_checked(8)?.1.to_vec()));
         }
-        let (throttle, usage) = match row {
+        let (limiter, usage) = match row {
             Some(row) => {
                 let (row, usage) = figures::split(&row);
-                (Throttle::load(plan, row, host.time(), SKEW_MS).map_err(StoreError)?, usage)
+                (Limiter::load(plan, row, host.time(), SKEW_MS).map_err(StoreError)?, usage)
             }
-            None => (Throttle::new(plan, host.time()), Usage::default()),
+            None => (Limiter::new(plan, host.time()), Usage::default()),
         };
         let (route, counting) = (route(connection), counting(connection));
         let (targets, bodies) = (sizes(&connection.profile.uri_bytes), sizes(&connection.profile.bodies));
         let mut line = Self {
             name: name.to_owned(),
             connection: connection.clone(),
-            throttle,
+            limiter,
             waiting: Lookup::default(),
             tickets: Lookup::default(),
             access: Access::load((tenant, name), connection, host)?,
@@ -138,7 +138,7 @@ impl Line {
 
     /// The connection is in the policy no more: what it has counted remains, and who waits is to be told.
     pub(super) fn leave(mut self, host: &mut Host<'_>) -> Result<(Usage, Vec<u64>), StoreError> {
-        self.throttle.tick(host.time());
+        self.limiter.tick(host.time());
         self.hand_down(host);
         let usage = std::mem::take(&mut self.usage);
         Ok((usage, self.close(host)?))
@@ -147,7 +147,7 @@ impl Line {
     /// Puts another policy's connection in force, but for its limits: those follow with [`Self::replan`], once it is known who may still
     /// wait. Gives those who waited for an access token, in the order in which they came; they are to ask anew.
     pub(super) fn edit(&mut self, connection: &Connection, host: &mut Host<'_>) -> Result<Vec<Displaced>, StoreError> {
-        self.throttle.tick(host.time());
+        self.limiter.tick(host.time());
         self.count_unheard(host);
         self.usage.forget_day();
         let waiting = self.access.iter_mut().flat_map(Access::take_waiting).map(|waiter| Displaced {
@@ -191,7 +191,7 @@ impl Line {
     ) -> Result<Vec<(u64, Reply)>, StoreError> {
         let plan = plan(&self.connection, &policy.apps);
         let stay = |ticket: Ticket, _: &str| stays.get(&ticket.number())?.as_ref().ok().copied();
-        let gone = self.throttle.replan(plan, host.time(), stay);
+        let gone = self.limiter.replan(plan, host.time(), stay);
         let mut told = Vec::new();
         for ticket in gone {
             let Some(held) = self.waiting.remove(ticket.number()) else { continue };
@@ -210,7 +210,7 @@ impl Line {
     /// The connection is removed with its tenant. What must outlive it is stored, and nothing is removed yet. Gives the tickets of
     /// those who wait.
     pub(super) fn close(self, host: &mut Host<'_>) -> Result<Vec<u64>, StoreError> {
-        bury(&self.name, self.throttle, host)?;
+        bury(&self.name, self.limiter, host)?;
         let for_a_token = self.access.map(|mut access| access.take_waiting()).unwrap_or_default();
         let for_a_token = for_a_token.into_iter().map(|waiter| waiter.desk);
         Ok(self.waiting.into_values().map(|held| held.desk).chain(for_a_token).collect())
@@ -258,10 +258,10 @@ impl Line {
             urgency: admit.urgency,
         };
         let id = call.id;
-        let earlier = if call.again { self.throttle.ticket_of(id) } else { None };
-        let admission = self.throttle.admit(host.time(), call);
+        let earlier = if call.again { self.limiter.ticket_of(id) } else { None };
+        let admission = self.limiter.admit(host.time(), call);
         // The earlier ask of the same call has given its place to this one, unless it is the same place.
-        if let Some(earlier) = earlier.filter(|earlier| self.throttle.ticket_of(id) != Some(*earlier))
+        if let Some(earlier) = earlier.filter(|earlier| self.limiter.ticket_of(id) != Some(*earlier))
             && let Some(held) = self.waiting.remove(earlier.number())
         {
             self.tickets.remove(held.desk);
@@ -287,7 +287,7 @@ impl Line {
     pub(super) fn stops_waiting(&mut self, desk: u64, host: &Host<'_>) -> bool {
         let Some(ticket) = self.tickets.remove(desk) else { return false };
         self.waiting.remove(ticket.number());
-        self.throttle.cancel(host.time(), ticket);
+        self.limiter.cancel(host.time(), ticket);
         true
     }
 
@@ -306,7 +306,7 @@ impl Line {
     /// Takes a report. A vendor that counts a call when it ends has just counted it, however long ago it began to answer.
     pub(super) fn settle(&mut self, report: &Settle, host: &Host<'_>) {
         let own = self.is_routes_own(report, host.now);
-        let before = self.throttle.factor_ppm();
+        let before = self.limiter.factor_ppm();
         let outcome = if own { Outcome::Answered } else { report.outcome };
         if self.settle_as(report, outcome, host) != Settled::News {
             return;
@@ -314,10 +314,10 @@ impl Line {
         let Some(sent) = sent(report, host.now) else { return };
         if own {
             if let Some(factor) = self.blocked.refused_again(&sent, host.now) {
-                self.throttle.restore(host.time(), factor);
+                self.limiter.restore(host.time(), factor);
             }
         } else if is_throttle(report.outcome) {
-            self.blocked.refused(&sent, host.now, (before, self.throttle.factor_ppm()));
+            self.blocked.refused(&sent, host.now, (before, self.limiter.factor_ppm()));
         } else if report.outcome == Outcome::Answered && report.status < 500 {
             self.blocked.passed(&sent, host.now);
         }
@@ -345,9 +345,9 @@ impl Line {
                     counted.limit.clone_from(limit);
                 }
             }
-            self.throttle.told(host.time(), report.permit, since_headers_ms, &counts);
+            self.limiter.on_vendor_count(host.time(), report.permit, since_headers_ms, &counts);
         }
-        let settled = self.throttle.settle(host.time(), settlement);
+        let settled = self.limiter.settle(host.time(), settlement);
         self.count(report, outcome, settled, host);
         settled
     }
@@ -355,7 +355,7 @@ impl Line {
     /// The next waiting call whose end is known, with the desk's ticket.
     pub(super) fn next_ready(&mut self, now: i64) -> Option<(u64, Reply)> {
         loop {
-            let (ticket, outcome) = self.throttle.next_ready()?;
+            let (ticket, outcome) = self.limiter.next_ready()?;
             let Some(Held { desk, admit, .. }) = self.waiting.remove(ticket.number()) else { continue };
             self.tickets.remove(desk);
             let reply = match outcome {
@@ -372,10 +372,10 @@ impl Line {
     /// Stores the throttle's row, if one is due: before anything of this event leaves.
     pub(super) fn store(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.count_unheard(host);
-        match self.throttle.row_due() {
+        match self.limiter.snapshot_due() {
             Some(row) => {
                 let row = self.with_usage(&row);
-                host.store.save(Table::Throttle, &self.name, &row)
+                host.store.save(Table::Limiter, &self.name, &row)
             }
             None => Ok(()),
         }
@@ -385,7 +385,7 @@ impl Line {
     pub(super) fn rate_limit(&mut self, permit: PermitId) -> String {
         let mut items = Vec::with_capacity(4);
         let mut names = Vec::with_capacity(4);
-        self.throttle.left(permit, |left| {
+        self.limiter.left(permit, |left| {
             names.push(left.name.to_owned());
             items.push((left.remaining, left.seconds));
         });
@@ -424,7 +424,7 @@ impl Line {
 
     fn left_for(&mut self, app: &str, mask: u32) -> String {
         let mut kept = Vec::with_capacity(4);
-        self.throttle.left_for(app, mask, |left| kept.push((left.name.to_owned(), left.remaining, left.seconds)));
+        self.limiter.left_for(app, mask, |left| kept.push((left.name.to_owned(), left.remaining, left.seconds)));
         remaining_field(kept.iter().map(|(name, remaining, reset_seconds)| RemainingItem {
             name,
             remaining: *remaining,
@@ -445,7 +445,7 @@ impl Line {
 
     /// Where the vendor's own figures and the policy's differ, what a spent day is about.
     fn of_vendor(&mut self, violated: &[String]) -> String {
-        let limits = self.throttle.limits();
+        let limits = self.limiter.limits();
         let spent = limits.iter().filter(|limit| violated.contains(&limit.name));
         let told = spent.filter_map(|limit| Some((limit, limit.vendor_limit?)));
         let mut said = String::new();
@@ -479,7 +479,7 @@ impl Line {
             Denial::AppBudget => {
                 format!("the app's daily_calls on connection {name} are spent: ask again in {seconds} s")
             }
-            Denial::Paused if self.throttle.paused_until().is_none() => {
+            Denial::Paused if self.limiter.paused_until().is_none() => {
                 format!("an operator has paused connection {name}, or this app on it: ask again in {seconds} s")
             }
             Denial::Paused => {
@@ -517,9 +517,9 @@ fn sent(report: &Settle, now: i64) -> Option<blocked::Sent<'_>> {
 /// Keeps what a removed connection's windows and days still need, until they need it no more. This is stored before anything of the
 /// connection is removed; where its own row is still there, that row holds. For a connection that needs nothing kept an empty
 /// tombstone is stored, so that what else there is of it is removed even if storage refuses meanwhile.
-fn bury(name: &str, throttle: Throttle, host: &mut Host<'_>) -> Result<(), StoreError> {
+fn bury(name: &str, limiter: Limiter, host: &mut Host<'_>) -> Result<(), StoreError> {
     let mut stone = Vec::new();
-    if let Some((until, row)) = throttle.bury(host.time()) {
+    if let Some((until, row)) = limiter.bury(host.time()) {
         stone.extend(until.to_be_bytes());
         stone.extend(row);
     }
@@ -600,9 +600,9 @@ fn sizes(rules: &[SizeLimit]) -> Sizes {
     rules.chunks(MAX_LISTS).map(of).collect()
 }
 
-fn would(would: Would) -> String {
+fn would(would: ObservedDecision) -> String {
     match would {
-        Would::Wait(ms) => format!("wait;ms={ms}"),
-        Would::Refuse(reason) => format!("refuse;reason={}", Reason::from(reason).as_str()),
+        ObservedDecision::Wait(ms) => format!("wait;ms={ms}"),
+        ObservedDecision::Refuse(reason) => format!("refuse;reason={}", Reason::from(reason).as_str()),
     }
 }

@@ -129,7 +129,7 @@ impl Desk {
         let Some(line) = self.lines.get_mut(&connection) else { return Ok(refused(gate::unknown(&connection))) };
         let mut shown = json!({"connection": connection});
         line.show_pauses(&mut shown, host.now);
-        shown.set_some("paused_until", line.throttle.paused_until().map(rfc3339));
+        shown.set_some("paused_until", line.limiter.paused_until().map(rfc3339));
         let only_watched = line.connection.mode == Mode::Observe;
         let warning = "the connection only observes: its calls go on, and say sluice-would";
         let warnings = only_watched.then(|| warning.to_owned()).into_iter().collect();
@@ -154,27 +154,27 @@ impl Line {
         // What another release has written is no reason to admit nothing.
         let kept = row.as_deref().and_then(|row| row.strip_prefix(&[VERSION])).and_then(codec::read::<Vec<Pause>>);
         for pause in kept.unwrap_or_default().into_iter().filter(|pause| pause.stands(host.now)) {
-            self.throttle.stop(host.time(), pause.app.as_deref(), pause.until);
+            self.limiter.stop(host.time(), pause.app.as_deref(), pause.until);
             self.pauses.push(pause);
         }
         Ok(())
     }
 
     fn pause(&mut self, pause: Pause, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.throttle.stop(host.time(), pause.app.as_deref(), pause.until);
+        self.limiter.stop(host.time(), pause.app.as_deref(), pause.until);
         self.pauses.retain(|known| known.app != pause.app && known.stands(host.now));
         // Apps come and go with policies; beyond the bound the oldest pause of one is forgotten.
         let oldest = self.pauses.iter().position(|known| known.app.is_some());
         if let Some(oldest) = oldest.filter(|_| self.pauses.len() >= MOST) {
             let gone = self.pauses.remove(oldest);
-            self.throttle.start(host.time(), gone.app.as_deref());
+            self.limiter.start(host.time(), gone.app.as_deref());
         }
         self.pauses.push(pause);
         self.store_pauses(host)
     }
 
     fn resume(&mut self, app: Option<&str>, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.throttle.start(host.time(), app);
+        self.limiter.start(host.time(), app);
         let before = self.pauses.len();
         self.pauses.retain(|known| app.is_some() && known.app.as_deref() != app);
         if self.pauses.len() == before {

@@ -11,7 +11,7 @@ use crate::key::{Claims, Role};
 use crate::upstream::grant::{Exchange, Failure, Issued};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sluice_limiter::pool::Borrow;
+use sluice_limiter::pool::LoanRequest;
 use sluice_limiter::{Counted, Outcome, PermitId};
 
 /// What a Worker asks of a tenant's object.
@@ -37,7 +37,7 @@ pub enum Ask {
     /// so that a permit already on its way is settled as unused. Heeded by the object's shell, which knows who waits.
     Gone(String),
     /// A connection borrows of a pool, whose object this is.
-    Borrow(Borrow),
+    LoanRequest(LoanRequest),
     /// `GET /status.json`. For the WebSocket the Worker passes the upgrade itself on, to `/live`.
     Status(Claims),
     /// The statistics.

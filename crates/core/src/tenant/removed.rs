@@ -62,10 +62,10 @@ impl Desk {
     /// there is such a row already, a removal or a change of the policy was cut short, and the row holds.
     pub(super) fn take_back(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(line) = self.lines.get_mut(name) else { return Ok(()) };
-        if host.store.load(Table::Throttle, name)?.is_none() {
+        if host.store.load(Table::Limiter, name)?.is_none() {
             line.usage =
                 self.removed.get_mut(name).map(|removed| std::mem::take(&mut removed.usage)).unwrap_or_default();
-            line.throttle.require_row();
+            line.limiter.require_snapshot();
             line.store(host)?;
         }
         self.forget_removed(name, host)?;
@@ -86,7 +86,7 @@ impl Desk {
     pub(super) fn sweep(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         for (name, stone) in host.store.all(Table::Tombstone)? {
             if !self.lines.contains_key(&name) {
-                host.store.remove(Table::Throttle, &name)?;
+                host.store.remove(Table::Limiter, &name)?;
                 host.store.remove(Table::Access, &name)?;
             }
             if kept_until(&stone) <= host.now {

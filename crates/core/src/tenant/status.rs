@@ -49,10 +49,10 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
 
 fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
     let jobs = jobs.lanes.counts(&line.name);
-    let throttle = &mut line.throttle;
-    throttle.tick(host.time());
+    let limiter = &mut line.limiter;
+    limiter.tick(host.time());
     let mut limits = Vec::new();
-    for limit in throttle.limits() {
+    for limit in limiter.limits() {
         let mut item = json!({
             "name": limit.name,
             "kind": limit.kind,
@@ -66,17 +66,17 @@ fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
         item.set_some("vendor_limit", limit.vendor_limit);
         limits.push(item);
     }
-    let queue = throttle.queue();
+    let queue = limiter.queue();
     let mut shown = json!({
         "vendor": line.connection.vendor,
         "mode": line.connection.mode.as_str(),
         "limits": limits,
-        "in_flight": throttle.in_flight(),
+        "in_flight": limiter.in_flight(),
         "queue": { "depth": queue.depth, "size": queue.size, "oldest_wait_ms": queue.oldest_wait_ms },
-        "rate_factor": decimal(throttle.factor_ppm().into(), 6),
+        "rate_factor": decimal(limiter.factor_ppm().into(), 6),
         "jobs": { "queued": jobs.queued, "running": jobs.running, "dead": jobs.dead },
     });
-    shown.set_some("paused_until", throttle.paused_until().map(rfc3339));
+    shown.set_some("paused_until", limiter.paused_until().map(rfc3339));
     line.show_pauses(&mut shown, host.now);
     shown.set_some("daily", daily(line, host.now));
     shown
@@ -84,8 +84,8 @@ fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
 
 /// The day of the first daily limit, and when it will be spent if calls go on as they have today.
 fn daily(line: &mut Line, now: i64) -> Option<Value> {
-    let limit = line.throttle.limits().into_iter().find(|limit| limit.kind == "daily")?;
-    let day = line.throttle.day()?;
+    let limit = line.limiter.limits().into_iter().find(|limit| limit.kind == "daily")?;
+    let day = line.limiter.day()?;
     let mut shown = json!({ "used": limit.used, "limit": limit.limit });
     let passed = now.saturating_sub(day.from);
     if limit.used > 0 && passed > 0 {

@@ -12,7 +12,7 @@ pub enum Table {
     /// Keys, by id.
     Key,
     /// Throttles, by connection.
-    Throttle,
+    Limiter,
     /// Names of tenants, in the one object that lists them.
     Tenant,
     /// What removed connections' windows and days still need, by connection.

@@ -62,7 +62,7 @@ fn put_over(desk: &mut Desk, text: &str, host: &mut Host<'_>) -> Result<Reply, S
 /// is kept for as long as any window is.
 fn keep_all_counts(host: &mut Host<'_>) -> Result<(), StoreError> {
     const LONGEST_MS: i64 = 32 * sluice_limiter::calendar::DAY_MS;
-    for (name, row) in host.store.all(Table::Throttle)? {
+    for (name, row) in host.store.all(Table::Limiter)? {
         let mut stone = host.now.saturating_add(LONGEST_MS).to_be_bytes().to_vec();
         stone.extend_from_slice(figures::split(&row).0);
         host.store.save(Table::Tombstone, &name, &stone)?;
@@ -155,7 +155,7 @@ fn delete(desk: &mut Desk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
             desk.ready.push_back((Ticket(ticket), refused(gate::unknown(&name))));
         }
     }
-    for table in [Table::Throttle, Table::Access, Table::Key, Table::Removed] {
+    for table in [Table::Limiter, Table::Access, Table::Key, Table::Removed] {
         host.store.clear(table)?;
     }
     (desk.keys, desk.removed) = (BTreeMap::new(), BTreeMap::new());

@@ -76,7 +76,7 @@ fn t13_bytes_are_not_taken_for_calls() {
     let permit = rig.try_now("a").unwrap().permit;
     let report =
         Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 1_000_000 };
-    rig.throttle.settle(rig.time(), report);
+    rig.limiter.settle(rig.time(), report);
     let mut rig = edit(rig, plan(vec![bytes(Unit::Calls)]));
     println!("used {:?}", rig.used());
     assert!(rig.try_now("a").is_ok(), "one call was made today, of 50,000: used {:?}", rig.used());
@@ -124,11 +124,11 @@ fn spend_pooled(rig: &mut Rig, pool: &mut Pool) -> usize {
             Admission::Waiting(_) => {}
         }
         let now = rig.time();
-        while let Some((_, limit, words)) = rig.throttle.next_borrow(now) {
+        while let Some((_, limit, words)) = rig.limiter.next_borrow(now) {
             let lent = pool.borrow(now, &words);
-            rig.throttle.lent(now, limit, words.turn, Some(lent));
+            rig.limiter.lent(now, limit, words.turn, Some(lent));
         }
-        while let Some((_, outcome)) = rig.throttle.next_ready() {
+        while let Some((_, outcome)) = rig.limiter.next_ready() {
             if let Ok(grant) = outcome {
                 rig.settle(grant.permit, Outcome::Answered);
                 went += 1;
@@ -191,7 +191,7 @@ fn t21_apps_that_left_long_ago_are_forgotten() {
         rig.go_to(at);
         rig = edit(rig, Plan { apps: apps(day), ..plan(vec![window(10_000, 20), daily(1_000_000, zone("Etc/UTC"))]) });
         let row = rig.rows.last().unwrap();
-        sizes.push((rig.throttle.day().unwrap().apps.len(), row.len()));
+        sizes.push((rig.limiter.day().unwrap().apps.len(), row.len()));
     }
     println!("apps known and bytes of the row, day by day: {:?} … {:?}", sizes[0], sizes[39]);
     assert!(sizes[39].1 < 2 * sizes[2].1, "50 apps at any time, 40 days: {:?} grew to {:?}", sizes[0], sizes[39]);
@@ -211,11 +211,11 @@ fn t22_a_share_of_a_pooled_day_leaves_others_their_part() {
     let mut pool = Pool::new(&zone("Etc/UTC"), rig.time());
     let Admission::Waiting(_) = rig.admit(call("a")) else { panic!() };
     let now = rig.time();
-    while let Some((_, limit, words)) = rig.throttle.next_borrow(now) {
+    while let Some((_, limit, words)) = rig.limiter.next_borrow(now) {
         let lent = pool.borrow(now, &words);
-        rig.throttle.lent(now, limit, words.turn, Some(lent));
+        rig.limiter.lent(now, limit, words.turn, Some(lent));
     }
-    let (_, outcome) = rig.throttle.next_ready().unwrap();
+    let (_, outcome) = rig.limiter.next_ready().unwrap();
     let permit = outcome.unwrap().permit;
     rig.told(permit, 0, 601);
     rig.settle(permit, Outcome::Answered);
@@ -230,7 +230,7 @@ fn t23_a_slot_is_free_after_a_replan_and_a_second_report() {
     let permit = rig.try_now("a").unwrap().permit;
     let mut rig = edit(rig, plan(vec![slots(1)]));
     let report = Settlement { permit, attempt: 2, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 0 };
-    rig.throttle.settle(rig.time(), report);
+    rig.limiter.settle(rig.time(), report);
     assert_eq!(rig.used(), [0]);
     assert!(rig.try_now("a").is_ok());
 }

@@ -22,7 +22,7 @@ fn of_a(rig: &mut Rig, n: usize) -> usize {
         }
     }
     while went.len() < n {
-        let Some(wake) = rig.throttle.next_wakeup() else { break };
+        let Some(wake) = rig.limiter.next_wakeup() else { break };
         for (_, ticket, outcome) in rig.go_to(wake) {
             if let Ok(grant) = outcome {
                 rig.settle(grant.permit, Outcome::Answered);
@@ -49,7 +49,7 @@ fn t06_an_app_that_never_waited_is_not_behind_one_that_was_quiet_because_a_third
         });
         rig.call("x").unwrap();
         if blocked {
-            rig.throttle.want(rig.time(), "x", u32::MAX, 1, 5).unwrap();
+            rig.limiter.want(rig.time(), "x", u32::MAX, 1, 5).unwrap();
         }
         // a makes five calls a second for ten minutes, half of what there is room for; nobody waits but x's job.
         for _ in 0..3_000 {

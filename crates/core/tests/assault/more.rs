@@ -10,7 +10,7 @@ fn t40_a_call_that_the_recovering_rate_will_take_is_not_refused_at_once() {
         let grant = rig.try_now("a").unwrap();
         rig.settle(grant.permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None });
         rig.go_to(NOON + 21_000);
-        assert_eq!(rig.throttle.factor_ppm(), 500_000);
+        assert_eq!(rig.limiter.factor_ppm(), 500_000);
         let permits: Vec<_> = (0..50).map(|_| rig.try_now("a").unwrap().permit).collect();
         let early = if ask_early { Some(rig.admit(call("a"))) } else { None };
         // 200 ms later all are answered, and the factor has risen five times.
@@ -35,10 +35,10 @@ fn t42_wakes_of_a_saturated_bucket() {
         rig.wait("a");
         // The call takes 5 s: nothing can change until then.
         let mut wakes = 0;
-        while let Some(wake) = rig.throttle.next_wakeup().filter(|wake| *wake <= NOON + 5_000) {
+        while let Some(wake) = rig.limiter.next_wakeup().filter(|wake| *wake <= NOON + 5_000) {
             rig.now = wake;
-            rig.throttle.wake(rig.time());
-            rig.throttle.row_due();
+            rig.limiter.wake(rig.time());
+            rig.limiter.snapshot_due();
             wakes += 1;
         }
         println!("{rate}/s, burst {burst}: {wakes} wakes in 5 s while one call is in flight and one waits");
@@ -74,7 +74,7 @@ fn t45_a_refused_waiter_is_not_charged_to_its_app() {
     rig.now = NOON + 1_200;
     rig.settle(permit, Outcome::Answered);
     let mut n = 0;
-    while let Some((_, outcome)) = rig.throttle.next_ready() {
+    while let Some((_, outcome)) = rig.limiter.next_ready() {
         n += usize::from(outcome.is_err());
     }
     println!("{n} refused");
@@ -87,7 +87,7 @@ fn t45_a_refused_waiter_is_not_charged_to_its_app() {
     let mut held = permit;
     for _ in 0..10 {
         rig.settle(held, Outcome::Answered);
-        let (ticket, outcome) = rig.throttle.next_ready().unwrap();
+        let (ticket, outcome) = rig.limiter.next_ready().unwrap();
         held = outcome.unwrap().permit;
         order.push(held.lane);
     }
@@ -134,7 +134,7 @@ fn t60_a_throttle_makes_no_room_in_a_bucket() {
         rig.settle(grant.permit, Outcome::Answered);
         more += 1;
     }
-    println!("factor {}, {more} more at once", rig.throttle.factor_ppm());
+    println!("factor {}, {more} more at once", rig.limiter.factor_ppm());
     assert_eq!(more, 0, "15 went, the vendor throttled, and {more} more go in the same millisecond");
 }
 
@@ -191,9 +191,9 @@ fn t47_retry_after_is_exact_once_all_is_answered() {
         // When it is first admitted, looked for without a trace: by copies.
         let row_at = |rig: &mut Rig, at: i64| {
             rig.go_to(at);
-            rig.throttle.tick(rig.time());
-            let used = rig.throttle.limits().iter().all(|limit| limit.remaining > 0);
-            used && rig.throttle.paused_until().is_none()
+            rig.limiter.tick(rig.time());
+            let used = rig.limiter.limits().iter().all(|limit| limit.remaining > 0);
+            used && rig.limiter.paused_until().is_none()
         };
         if told > 2_000 && row_at(&mut rig, from + told - 2_000) {
             late.push((seed, refused.clone(), shown.clone()));
@@ -231,7 +231,7 @@ fn t49_a_permit_that_lapses_late_is_one_call() {
     let mut rig = Rig::new(plan(vec![window(1, 20)]));
     let permit = rig.try_now("a").unwrap().permit;
     rig.go_to(NOON + 62_000);
-    rig.throttle.tick(rig.time());
+    rig.limiter.tick(rig.time());
     rig.go_to(NOON + 70_000);
     let settled = rig.settle(permit, Outcome::Answered);
     println!("{settled:?}");
@@ -259,7 +259,7 @@ fn t62_bytes_of_an_answer_that_was_cut_off_count() {
             since_headers_ms: 30_000,
             response_bytes: 400_000_000,
         };
-        rig.throttle.settle(rig.time(), report);
+        rig.limiter.settle(rig.time(), report);
         let at = rig.now + 70_000;
         rig.go_to(at);
     }
@@ -286,9 +286,9 @@ fn t64_a_day_that_the_vendor_calls_spent_is_spent_for_calls_that_wait_for_loans(
     let mut rig = Rig::new(plan(vec![pooled]));
     rig.admit(call("a"));
     let now = rig.time();
-    let (_, limit, words) = rig.throttle.next_borrow(now).unwrap();
+    let (_, limit, words) = rig.limiter.next_borrow(now).unwrap();
     // The pool cannot be asked.
-    rig.throttle.lent(now, limit, words.turn, None);
+    rig.limiter.lent(now, limit, words.turn, None);
     let ended = rig.go_to(NOON + 11_000);
     println!("{ended:?}");
     assert_eq!(ended.len(), 1);

@@ -22,7 +22,7 @@ fn t30_a_rolling_day_lets_go_after_a_day_however_often_the_object_leaves_memory(
         }
         // The lone call leaves an exact row.
         let row = rig.rows.last().unwrap().clone();
-        rig.throttle = Throttle::load(day(), &row, rig.time(), SKEW_MS).unwrap();
+        rig.limiter = Limiter::load(day(), &row, rig.time(), SKEW_MS).unwrap();
         if minute % 1_440 == 1_439 {
             used.push(rig.used()[0]);
             println!("day {}: used {}", minute / 1_440 + 1, used.last().unwrap());
@@ -47,19 +47,19 @@ fn t30b_a_month_long_window_of_hourly_calls() {
             );
         }
         let row = rig.rows.last().unwrap().clone();
-        rig.throttle = Throttle::load(month(), &row, rig.time(), SKEW_MS).unwrap();
+        rig.limiter = Limiter::load(month(), &row, rig.time(), SKEW_MS).unwrap();
     }
 }
 
 #[test]
 fn t31_a_permit_that_is_asked_for_again_tells_its_age() {
     let mut rig = Rig::new(plan(vec![window(100, 20)]));
-    let Admission::Granted(first) = rig.throttle.admit(rig.time(), Call { id: 7, ..call("a") }) else { panic!() };
+    let Admission::Granted(first) = rig.limiter.admit(rig.time(), Call { id: 7, ..call("a") }) else { panic!() };
     // The answer is lost; the Worker finds out a minute later and asks again. What it can know of the permit's age is the time
     // since it asked the second time, less since_ask_ms.
     rig.go_to(NOON + 50_000);
     let asked = rig.now;
-    let Admission::Granted(second) = rig.throttle.admit(rig.time(), Call { id: 7, again: true, ..call("a") }) else {
+    let Admission::Granted(second) = rig.limiter.admit(rig.time(), Call { id: 7, again: true, ..call("a") }) else {
         panic!()
     };
     let elapsed = rig.now - asked;
@@ -159,7 +159,7 @@ fn stall_after_a_reset(per_second: i64, latency: i64, killed: bool) -> (i64, Vec
         flying.push_back((rig.now + latency, rig.try_now("a").unwrap().permit));
     }
     let row = rig.rows.last().unwrap().clone();
-    rig.throttle = Throttle::load(make(), &row, rig.time(), SKEW_MS).unwrap();
+    rig.limiter = Limiter::load(make(), &row, rig.time(), SKEW_MS).unwrap();
     let reset = rig.now;
     if !killed {
         for (due, permit) in flying {
@@ -200,18 +200,18 @@ fn t71_a_job_on_an_empty_pool_does_not_ask_it_every_second_until_midnight() {
     let pooled = Limit { pool: Some("shared".into()), ..daily(1, zone("Etc/UTC")) };
     let mut rig = Rig::new(plan(vec![pooled]));
     let mut pool = Pool::new(&zone("Etc/UTC"), rig.time());
-    rig.throttle.want(rig.time(), "a", u32::MAX, 5, 5).unwrap();
+    rig.limiter.want(rig.time(), "a", u32::MAX, 5, 5).unwrap();
     let (mut asks, mut went, mut wakes) = (0, 0, 0);
     while rig.now < NOON + 3_600_000 {
         let now = rig.time();
-        while let Some((_, limit, words)) = rig.throttle.next_borrow(now) {
+        while let Some((_, limit, words)) = rig.limiter.next_borrow(now) {
             let lent = pool.borrow(now, &words);
             asks += 1;
-            rig.throttle.lent(now, limit, words.turn, Some(lent));
+            rig.limiter.lent(now, limit, words.turn, Some(lent));
         }
-        while let Some((_, grant)) = rig.throttle.next_job() {
+        while let Some((_, grant)) = rig.limiter.next_job() {
             went += 1;
-            rig.throttle.settle(
+            rig.limiter.settle(
                 now,
                 Settlement {
                     permit: grant.permit,
@@ -221,12 +221,12 @@ fn t71_a_job_on_an_empty_pool_does_not_ask_it_every_second_until_midnight() {
                     response_bytes: 0,
                 },
             );
-            rig.throttle.want(rig.time(), "a", u32::MAX, 4, 5).unwrap();
+            rig.limiter.want(rig.time(), "a", u32::MAX, 4, 5).unwrap();
         }
-        rig.throttle.row_due();
-        let Some(wake) = rig.throttle.next_wakeup() else { break };
+        rig.limiter.snapshot_due();
+        let Some(wake) = rig.limiter.next_wakeup() else { break };
         rig.now = wake;
-        rig.throttle.wake(rig.time());
+        rig.limiter.wake(rig.time());
         wakes += 1;
     }
     println!(
@@ -237,9 +237,9 @@ fn t71_a_job_on_an_empty_pool_does_not_ask_it_every_second_until_midnight() {
 
 #[test]
 fn t72_a_pools_row() {
-    use sluice_limiter::pool::{Borrow, Pool};
+    use sluice_limiter::pool::{LoanRequest, Pool};
     let mut pool = Pool::new(&zone("Etc/UTC"), Now { wall: NOON, zones: &sluice_testkit::time_zones });
-    let ask = |i: usize, turn| Borrow {
+    let ask = |i: usize, turn| LoanRequest {
         who: format!("tenant-{i:06}/keap-connection/daily"),
         epoch: 3,
         turn,

@@ -15,7 +15,7 @@ fn after_a_throttle(size: u32) -> Rig {
     (0..size).for_each(|_| drop(rig.wait("a")));
     let Admission::Refused(refused) = rig.admit(call("a")) else { panic!("queue is full") };
     assert_eq!(refused.reason, Denial::QueueFull);
-    let until = rig.throttle.paused_until().unwrap();
+    let until = rig.limiter.paused_until().unwrap();
     let ended = rig.go_to(until + 10);
     assert_eq!(ended.len(), 1, "they go one by one");
     rig.settle(ended[0].2.clone().unwrap().permit, Outcome::Answered);
@@ -33,8 +33,8 @@ fn t01_the_queue_keeps_its_size_while_those_that_wait_go_one_by_one() {
             Admission::Granted(_) => {}
         }
     }
-    let depth = rig.throttle.queue().depth;
-    println!("waiting {waiting} refused {refused}, depth {depth} of size {}", rig.throttle.queue().size);
+    let depth = rig.limiter.queue().depth;
+    println!("waiting {waiting} refused {refused}, depth {depth} of size {}", rig.limiter.queue().size);
     assert!(depth <= 5, "queue.size is 5 and {depth} wait");
 }
 
@@ -94,11 +94,11 @@ fn t04_jobs_too_go_one_by_one_after_a_throttle() {
     let mut rig = Rig::new(plan(vec![window(100, 20)]));
     let grant = rig.try_now("a").unwrap();
     rig.settle(grant.permit, throttled(1_000));
-    rig.throttle.want(rig.time(), "a", u32::MAX, 100, 5).unwrap();
-    let until = rig.throttle.paused_until().unwrap();
+    rig.limiter.want(rig.time(), "a", u32::MAX, 100, 5).unwrap();
+    let until = rig.limiter.paused_until().unwrap();
     rig.go_to(until + 5);
     let mut went = 0;
-    while rig.throttle.next_job().is_some() {
+    while rig.limiter.next_job().is_some() {
         went += 1;
     }
     println!("{went} jobs within 5 ms of the pause's end");

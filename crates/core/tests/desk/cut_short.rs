@@ -220,7 +220,7 @@ fn a_removed_connection_is_in_the_old_policy_or_out_of_the_new_one_and_keeps_its
             assert_eq!(story.rig.put(&without(&["crm", "free"])).0, 200, "{when}");
             let left = story.tables_left();
             for name in ["crm", "free"] {
-                for table in [Table::Throttle, Table::Access] {
+                for table in [Table::Limiter, Table::Access] {
                     assert!(!left.contains(&(table as u8, name.to_owned())), "{when}: {left:?}");
                 }
             }

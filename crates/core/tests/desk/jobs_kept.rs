@@ -61,7 +61,7 @@ fn nothing_of_a_jobs_request_answer_or_callback_is_stored_in_clear() {
     report(&mut rig, told);
     for ((table, row), value) in &rig.memory.rows {
         // Statistics have paths, with their ids folded.
-        if *table != Table::Throttle as u8 {
+        if *table != Table::Limiter as u8 {
             assert!(!String::from_utf8_lossy(value).contains("hush"), "{table} {row}");
         }
     }

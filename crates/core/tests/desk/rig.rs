@@ -63,7 +63,7 @@ impl Store for Memory {
 
     fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
         self.writes += 1;
-        self.throttle_rows += u32::from(matches!(table, Table::Throttle));
+        self.throttle_rows += u32::from(matches!(table, Table::Limiter));
         if self.superseded {
             return Err(StoreError("superseded".to_owned()));
         }

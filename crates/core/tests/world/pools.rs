@@ -31,15 +31,15 @@ impl World<'_> {
     pub fn borrow_at(&mut self, loan: Box<Loan>) {
         let pool = self.places.len() - 1;
         assert_eq!(loan.errant.object, self.places[pool].name);
-        let Ask::Borrow(words) = &loan.errant.ask else { panic!("a pool is asked for a loan") };
+        let Ask::LoanRequest(words) = &loan.errant.ask else { panic!("a pool is asked for a loan") };
         let words = words.clone();
         let text = format!("{} (turn {}) wants {} of the pool", words.who, words.turn, words.want);
         self.trace(|| text);
-        let done = self.event(pool, To::Any, |desk, _, host| desk.ask(Ask::Borrow(words), host));
+        let done = self.event(pool, To::Any, |desk, _, host| desk.ask(Ask::LoanRequest(words), host));
         match done {
             Some(done) => {
                 let Answer::Now(reply) = done.value else { panic!("a pool answers at once") };
-                self.say(pool, done.instance, Parcel::Lent(loan, reply));
+                self.say(pool, done.instance, Parcel::LoanGrant(loan, reply));
             }
             None => self.after(SECOND / 50, Event::LentAt(loan, None)),
         }

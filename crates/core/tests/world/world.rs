@@ -68,7 +68,7 @@ pub enum Parcel {
     /// With the grant of a run's permit.
     Errand(Box<Errand>, Option<Grant>),
     RanHeard(usize),
-    Lent(Box<Loan>, sluice_core::tenant::protocol::Reply),
+    LoanGrant(Box<Loan>, sluice_core::tenant::protocol::Reply),
     Put(usize, usize),
 }
 
@@ -280,7 +280,7 @@ impl<'s> World<'s> {
                 }
                 self.after(trip, Event::RanHeard(run, !lost));
             }
-            Parcel::Lent(loan, reply) => self.lent_leaves(loan, alive.then_some(reply)),
+            Parcel::LoanGrant(loan, reply) => self.lent_leaves(loan, alive.then_some(reply)),
             // An administrator whose call was not answered puts it again.
             Parcel::Put(tenant, version) if !alive => {
                 let policy = self.versions[version].spec.clone();

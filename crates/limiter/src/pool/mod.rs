@@ -5,6 +5,8 @@
 //! little, and they end before the day does. Every word may be lost or repeated: a connection's turns are numbered, a repeated turn
 //! is answered as it was, and what is given back refers to the turn before.
 
+pub(crate) mod loan;
+
 use crate::calendar::{Day, Reset};
 use crate::codec;
 use crate::{Calendar, Daily, Now, Turn};
@@ -29,7 +31,7 @@ const LONGEST_MS: i64 = 3_700_000;
 
 /// What a connection asks of its pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Borrow {
+pub struct LoanRequest {
     /// Who: tenant, connection and limit.
     pub who: String,
     /// The life that asks.
@@ -54,7 +56,7 @@ pub struct Borrow {
 
 /// What the pool answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lent {
+pub struct LoanGrant {
     /// Permits; 0 where none are left, or none were asked for.
     pub n: u32,
     /// To be spent within so long of asking, milliseconds.
@@ -132,7 +134,7 @@ impl Pool {
     }
 
     /// A connection asks, and gives back.
-    pub fn borrow(&mut self, now: Now<'_>, ask: &Borrow) -> Lent {
+    pub fn borrow(&mut self, now: Now<'_>, ask: &LoanRequest) -> LoanGrant {
         self.turn(now);
         let place = self.borrowers.iter().position(|borrower| borrower.who == ask.who);
         let mut borrower = match place {
@@ -157,10 +159,10 @@ impl Pool {
         lent
     }
 
-    fn answer(&mut self, now: Now<'_>, ask: &Borrow, borrower: &mut Borrower) -> Lent {
+    fn answer(&mut self, now: Now<'_>, ask: &LoanRequest, borrower: &mut Borrower) -> LoanGrant {
         let same_life = borrower.epoch == ask.epoch;
         if same_life && borrower.turn > ask.turn && now.wall < borrower.at.saturating_add(LATE_MS) {
-            return Lent { n: 0, spend_ms: 0, used: self.count.used, dry_until: 0 };
+            return LoanGrant { n: 0, spend_ms: 0, used: self.count.used, dry_until: 0 };
         }
         if same_life && borrower.turn == ask.turn {
             return self.lent(now, borrower.lent, borrower.until);
@@ -198,13 +200,13 @@ impl Pool {
         self.lent(now, n, ends)
     }
 
-    fn lent(&self, now: Now<'_>, n: u32, until: i64) -> Lent {
+    fn lent(&self, now: Now<'_>, n: u32, until: i64) -> LoanGrant {
         let both = self.before_is_open(now);
         let fullest_before = both && self.count.before > self.count.used;
         let over = if fullest_before { self.days.before_over() } else { self.days.over() };
         // A clock that was set back since would make it last as much longer.
         let spend_ms = until.saturating_sub(now.wall).clamp(0, SPEND_MS);
-        Lent { n, spend_ms, used: self.count.used, dry_until: if n == 0 { over } else { 0 } }
+        LoanGrant { n, spend_ms, used: self.count.used, dry_until: if n == 0 { over } else { 0 } }
     }
 
     /// What is lent is charged to the next day too, if its calls may still be in flight when that opens.
@@ -226,9 +228,9 @@ impl Pool {
         if turn == Turn::Same {
             return;
         }
-        let flying =
+        let in_flight =
             self.recent.iter().filter(|(until, _)| *until > opens).map(|(_, n)| *n).fold(0, u64::saturating_add);
-        self.count.turn(turn, if turn == Turn::Next { flying } else { 0 });
+        self.count.turn(turn, if turn == Turn::Next { in_flight } else { 0 });
         let silent_since = opens.saturating_sub(SILENT_MS);
         self.borrowers.retain(|borrower| borrower.at > silent_since);
     }

@@ -12,8 +12,8 @@ fn utc() -> Reset {
     Reset { minute: 0, zones: vec![Zone::Fixed(0)] }
 }
 
-fn ask(who: &str, turn: u64, want: u32, unused: u32) -> Borrow {
-    Borrow {
+fn ask(who: &str, turn: u64, want: u32, unused: u32) -> LoanRequest {
+    LoanRequest {
         who: who.to_owned(),
         epoch: 1,
         turn,
@@ -60,7 +60,7 @@ fn what_was_not_spent_comes_back_once_and_never_more_than_was_lent() {
 fn what_a_dead_life_had_left_counts_as_spent() {
     let mut pool = Pool::new(&utc(), at(NOON));
     pool.borrow(at(NOON), &ask("a", 1, 2, 0));
-    let next = pool.borrow(at(NOON + 10), &Borrow { epoch: 2, ..ask("a", 1, 1, 2) });
+    let next = pool.borrow(at(NOON + 10), &LoanRequest { epoch: 2, ..ask("a", 1, 1, 2) });
     assert_eq!(next.used, 3);
 }
 
@@ -88,7 +88,7 @@ fn the_smallest_number_declared_holds() {
     for turn in 1..=300 {
         pool.borrow(at(NOON), &ask("a", turn, 1, 0));
     }
-    let low = Borrow { amount: 300, ..ask("b", 1, 1, 0) };
+    let low = LoanRequest { amount: 300, ..ask("b", 1, 1, 0) };
     assert_eq!(pool.borrow(at(NOON), &low).n, 0);
     assert_eq!(pool.borrow(at(NOON), &ask("a", 301, 1, 0)).n, 0);
 }
@@ -99,7 +99,7 @@ fn the_smallest_number_declared_holds() {
 fn the_number_of_a_connection_that_is_silent_over_a_weekend_holds() {
     let day = 86_400_000;
     let mut pool = Pool::new(&utc(), at(NOON));
-    pool.borrow(at(NOON), &Borrow { amount: 300, ..ask("low", 1, 1, 0) });
+    pool.borrow(at(NOON), &LoanRequest { amount: 300, ..ask("low", 1, 1, 0) });
     let mut turn = 0;
     let mut lent_at = |pool: &mut Pool, now: i64| -> u32 {
         let mut lent = 0;
@@ -140,8 +140,8 @@ fn loans_end_at_the_reset_and_what_may_be_in_flight_over_it_counts_on_both_days(
 fn the_vendors_count_raises_the_day_save_around_a_reset() {
     let midnight = NOON + 12 * 3_600_000;
     let mut pool = Pool::new(&utc(), at(NOON));
-    assert_eq!(pool.borrow(at(NOON), &Borrow { vendor: 400, ..ask("a", 1, 1, 0) }).used, 401);
-    assert_eq!(pool.borrow(at(midnight), &Borrow { vendor: 402, ..ask("a", 2, 1, 0) }).used, 1);
+    assert_eq!(pool.borrow(at(NOON), &LoanRequest { vendor: 400, ..ask("a", 1, 1, 0) }).used, 401);
+    assert_eq!(pool.borrow(at(midnight), &LoanRequest { vendor: 402, ..ask("a", 2, 1, 0) }).used, 1);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::setting::{SECOND, Setting, utc};
 use crate::{
-    AdaptiveRule, Admission, AppRule, Call, Grant, Mode, Now, Outcome, PermitId, Plan, QueueRule, Refused, SLACK_MS,
-    Settlement, Throttle, Ticket,
+    AdaptiveRule, Admission, AppRule, Call, Grant, Limiter, Mode, Now, Outcome, PermitId, Plan, QueueRule, Refused,
+    SLACK_MS, Settlement, Ticket,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -59,7 +59,7 @@ struct Caller {
 
 /// One instance of the tenant's object.
 struct Object {
-    throttle: Throttle,
+    limiter: Limiter,
     id: u64,
     offset: i64,
     superseded: bool,
@@ -120,8 +120,8 @@ impl World {
         world
     }
 
-    /// The throttle that a next life would start with now.
-    pub fn reload(&self) -> Throttle {
+    /// The limiter that a next life would start with now.
+    pub fn reload(&self) -> Limiter {
         self.open(self.end / 1_000 + 61_000)
     }
 
@@ -140,15 +140,15 @@ impl World {
             Event::Settle(permit, attempt, outcome, workers) => {
                 if workers == self.workers {
                     let report = Settlement { permit, attempt, outcome, since_headers_ms: 0, response_bytes: 0 };
-                    self.object(|throttle, now| {
-                        throttle.settle(now, report);
+                    self.object(|limiter, now| {
+                        limiter.settle(now, report);
                     });
                 }
             }
             Event::Timer(object, timer) => {
                 let live = |held: &Object| held.id == object && held.timer == timer && !held.dead;
                 if let Some(at) = self.objects.iter().position(live) {
-                    self.touch(at, |throttle, now| throttle.wake(now));
+                    self.touch(at, |limiter, now| limiter.wake(now));
                 }
             }
             Event::Crash => self.crash(),
@@ -187,7 +187,7 @@ impl World {
         let wait_ms = Some(u64::try_from((until - self.now) / 1_000).unwrap_or(0));
         let call = Call { app: &name, mask, id: caller as u128, again, waited_ms: 0, wait_ms, urgency: 3 };
         let mut admission = None;
-        let at = self.object(|throttle, now| admission = Some(throttle.admit(now, call)));
+        let at = self.object(|limiter, now| admission = Some(limiter.admit(now, call)));
         match (at, admission) {
             (Some(at), Some(Admission::Granted(grant))) => self.granted(at, &grant, caller),
             (Some(at), Some(Admission::Waiting(ticket))) => drop(self.objects[at].waiting.insert(ticket, caller)),
@@ -216,13 +216,13 @@ impl World {
             let held = self.objects[at].waiting.iter().find(|(_, held)| **held == caller).map(|(ticket, _)| *ticket);
             if let Some(ticket) = held.filter(|_| !self.objects[at].dead) {
                 self.objects[at].waiting.remove(&ticket);
-                self.touch(at, |throttle, now| throttle.cancel(now, ticket));
+                self.touch(at, |limiter, now| limiter.cancel(now, ticket));
             }
         }
     }
 
     /// Lets the current object, woken or made if need be, handle an event. None if it found itself superseded.
-    fn object(&mut self, event: impl FnOnce(&mut Throttle, Now<'_>)) -> Option<usize> {
+    fn object(&mut self, event: impl FnOnce(&mut Limiter, Now<'_>)) -> Option<usize> {
         let asleep =
             |held: &Object, now: i64| held.waiting.is_empty() && held.timer == 0 && now - held.last_event > 10 * SECOND;
         if let Some(held) =
@@ -238,7 +238,7 @@ impl World {
                 let offset = self.rng.i64(-self.setting.skew / 2 * 1_000..self.setting.skew / 2 * 1_000);
                 self.order += 1;
                 self.objects.push(Object {
-                    throttle: self.open((self.now + self.stepped + offset) / 1_000),
+                    limiter: self.open((self.now + self.stepped + offset) / 1_000),
                     id: self.order,
                     offset,
                     superseded: false,
@@ -254,11 +254,11 @@ impl World {
         self.touch(at, event).then_some(at)
     }
 
-    fn open(&self, wall: i64) -> Throttle {
+    fn open(&self, wall: i64) -> Limiter {
         let now = Now { wall, zones: &sluice_testkit::no_zones };
         match &self.row {
-            Some(row) => Throttle::load(self.plan(), row, now, self.setting.skew).expect("our own row"),
-            None => Throttle::new(self.plan(), now),
+            Some(row) => Limiter::load(self.plan(), row, now, self.setting.skew).expect("our own row"),
+            None => Limiter::new(self.plan(), now),
         }
     }
 
@@ -290,12 +290,12 @@ impl World {
     }
 
     /// One event of one object: store, then hand out, then set the timer. False if its write failed and it is gone.
-    fn touch(&mut self, at: usize, event: impl FnOnce(&mut Throttle, Now<'_>)) -> bool {
+    fn touch(&mut self, at: usize, event: impl FnOnce(&mut Limiter, Now<'_>)) -> bool {
         let held = &mut self.objects[at];
         held.last_event = self.now;
         let wall = (self.now + self.stepped + held.offset) / 1_000;
-        event(&mut held.throttle, Now { wall, zones: &sluice_testkit::no_zones });
-        if let Some(row) = held.throttle.row_due() {
+        event(&mut held.limiter, Now { wall, zones: &sluice_testkit::no_zones });
+        if let Some(row) = held.limiter.snapshot_due() {
             if held.superseded {
                 held.dead = true;
                 let waiting: Vec<usize> = std::mem::take(&mut held.waiting).into_values().collect();
@@ -312,7 +312,7 @@ impl World {
         }
         let held = &mut self.objects[at];
         let mut ready: Vec<(Ticket, Result<Grant, Refused>)> = Vec::new();
-        while let Some(outcome) = held.throttle.next_ready() {
+        while let Some(outcome) = held.limiter.next_ready() {
             ready.push(outcome);
         }
         for (ticket, outcome) in ready {
@@ -323,7 +323,7 @@ impl World {
             }
         }
         let held = &mut self.objects[at];
-        match held.throttle.next_wakeup() {
+        match held.limiter.next_wakeup() {
             Some(wake) => {
                 self.order += 1;
                 held.timer = self.order;

@@ -2,13 +2,13 @@
 //! before the edit though the pool's day was spent by the new number.
 
 use super::{Mode, NOON, at, plan, utc};
-use sluice_limiter::pool::{Borrow, Lent, Pool};
-use sluice_limiter::{Admission, Call, Plan, Throttle};
+use sluice_limiter::pool::{LoanGrant, LoanRequest, Pool};
+use sluice_limiter::{Admission, Call, Limiter, Plan};
 
 /// One connection, and the pool that lends to it. Another connection, that declares 1,000, has used some of its day.
 struct Side {
     now: i64,
-    throttle: Throttle,
+    limiter: Limiter,
     pool: Pool,
     calls: u128,
 }
@@ -16,7 +16,7 @@ struct Side {
 impl Side {
     fn new(amount: u64, used: u64) -> Self {
         let mut pool = Pool::new(&utc(), at(NOON));
-        let words = Borrow {
+        let words = LoanRequest {
             who: "another".to_owned(),
             epoch: 1,
             turn: 1,
@@ -29,24 +29,24 @@ impl Side {
             life_ms: 1_000,
         };
         pool.borrow(at(NOON), &words);
-        Self { now: NOON, throttle: Throttle::new(plan(amount), at(NOON)), pool, calls: 0 }
+        Self { now: NOON, limiter: Limiter::new(plan(amount), at(NOON)), pool, calls: 0 }
     }
 
     fn call(&mut self) -> Admission {
         self.calls += 1;
         let call = Call { app: "a", mask: 1, id: self.calls, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
-        self.throttle.admit(at(self.now), call)
+        self.limiter.admit(at(self.now), call)
     }
 
     /// What the connection asks of its pool, and what that answers: not heard yet.
-    fn ask(&mut self) -> Option<(Borrow, u32, Lent)> {
-        let (_, limit, words) = self.throttle.next_borrow(at(self.now))?;
+    fn ask(&mut self) -> Option<(LoanRequest, u32, LoanGrant)> {
+        let (_, limit, words) = self.limiter.next_borrow(at(self.now))?;
         let lent = self.pool.borrow(at(self.now), &words);
         Some((words, limit, lent))
     }
 
-    fn hear(&mut self, (words, limit, lent): (Borrow, u32, Lent)) {
-        self.throttle.lent(at(self.now), limit, words.turn, Some(lent));
+    fn hear(&mut self, (words, limit, lent): (LoanRequest, u32, LoanGrant)) {
+        self.limiter.lent(at(self.now), limit, words.turn, Some(lent));
     }
 
     /// All that is to be asked of the pool is asked and heard: what it is told to be unspent, in the order of the asks.
@@ -60,12 +60,12 @@ impl Side {
     }
 
     fn edit(&mut self, amount: u64) {
-        self.throttle.replan(plan(amount), at(self.now), |_, _| None);
+        self.limiter.replan(plan(amount), at(self.now), |_, _| None);
     }
 
     /// Calls that the pool's day holds.
     fn used(&mut self) -> u64 {
-        let status = self.throttle.limits();
+        let status = self.limiter.limits();
         status.first().map_or(0, |limit| limit.used)
     }
 
@@ -75,7 +75,7 @@ impl Side {
         let Admission::Waiting(ticket) = side.call() else { panic!("it waits for a loan") };
         let turn = side.ask().unwrap();
         assert_eq!(turn.2.n, 1);
-        side.throttle.cancel(at(side.now), ticket);
+        side.limiter.cancel(at(side.now), ticket);
         side.hear(turn);
         side
     }
@@ -108,7 +108,7 @@ fn nor_is_one_that_was_asked_for_before_and_comes_after() {
     side.edit(99);
     assert!(matches!(side.call(), Admission::Waiting(_)));
     side.hear(turn);
-    assert!(side.throttle.next_ready().is_none_or(|(_, outcome)| outcome.is_err()), "a hundredth call of 99");
+    assert!(side.limiter.next_ready().is_none_or(|(_, outcome)| outcome.is_err()), "a hundredth call of 99");
     assert_eq!(side.settle(), [1], "it goes back");
     assert_eq!(side.used(), 99);
 }
@@ -120,7 +120,7 @@ fn a_pool_hears_of_a_new_number_though_nobody_calls() {
     side.settle();
     for (amount, mode) in [(99, Mode::Enforce), (98, Mode::Enforce), (97, Mode::Observe)] {
         side.now += 5_000;
-        side.throttle.replan(Plan { mode, ..plan(amount) }, at(side.now), |_, _| None);
+        side.limiter.replan(Plan { mode, ..plan(amount) }, at(side.now), |_, _| None);
         let turn = side.ask().unwrap();
         assert_eq!((turn.0.amount, turn.0.want), (amount, 0));
         side.hear(turn);
@@ -133,10 +133,10 @@ fn a_pool_that_was_empty_is_asked_anew_when_the_number_is_raised() {
     let mut side = Side::new(99, 99);
     assert!(matches!(side.call(), Admission::Waiting(_)));
     side.settle();
-    assert!(side.throttle.next_ready().is_some_and(|(_, outcome)| outcome.is_err()), "it is known to be empty");
+    assert!(side.limiter.next_ready().is_some_and(|(_, outcome)| outcome.is_err()), "it is known to be empty");
     assert!(matches!(side.call(), Admission::Refused(_)));
     side.edit(900);
     assert!(matches!(side.call(), Admission::Waiting(_)));
     side.settle();
-    assert!(side.throttle.next_ready().is_some_and(|(_, outcome)| outcome.is_ok()));
+    assert!(side.limiter.next_ready().is_some_and(|(_, outcome)| outcome.is_ok()));
 }

@@ -15,10 +15,10 @@ mod edits;
 
 use sluice_limiter::Denial;
 use sluice_limiter::calendar::{Reset, Zone};
-use sluice_limiter::pool::{Borrow, Lent, Pool};
+use sluice_limiter::pool::{LoanGrant, LoanRequest, Pool};
 use sluice_limiter::{
-    AdaptiveRule, Admission, AppRule, Call, Grant, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule, Refused,
-    SKEW_MS, Settlement, Throttle, Ticket, Unit,
+    AdaptiveRule, Admission, AppRule, Call, Grant, Kind, Limit, Limiter, Mode, Now, Outcome, PermitId, Plan, QueueRule,
+    Refused, SKEW_MS, Settlement, Ticket, Unit,
 };
 use std::collections::BTreeMap;
 
@@ -82,9 +82,9 @@ enum Event {
     Arrive(usize),
     Wake(usize, u64),
     /// An ask at the pool.
-    Ask(usize, u32, Borrow),
+    Ask(usize, u32, LoanRequest),
     /// Its answer, for that life.
-    Answer(usize, u32, u32, u64, Option<Lent>),
+    Answer(usize, u32, u32, u64, Option<LoanGrant>),
     Count(i64),
     Settle(usize, u32, PermitId),
     Kill(usize),
@@ -92,7 +92,7 @@ enum Event {
 }
 
 struct Side {
-    throttle: Throttle,
+    limiter: Limiter,
     row: Option<Vec<u8>>,
     life: u32,
     timer: u64,
@@ -121,7 +121,7 @@ impl World {
     fn run(setting: &Setting, seed: u64) -> Self {
         let start = setting.start;
         let side = || Side {
-            throttle: Throttle::new(plan(setting.amount), at(start)),
+            limiter: Limiter::new(plan(setting.amount), at(start)),
             row: None,
             life: 0,
             timer: 0,
@@ -167,13 +167,13 @@ impl World {
             Event::Arrive(side) => self.arrive(side),
             Event::Wake(side, timer) if self.sides[side].timer == timer => {
                 let now = at(self.now);
-                self.sides[side].throttle.wake(now);
+                self.sides[side].limiter.wake(now);
                 self.finish(side);
             }
             Event::Ask(side, life, words) => self.ask_pool(side, life, &words),
             Event::Answer(side, life, limit, turn, lent) if self.sides[side].life == life => {
                 let now = at(self.now);
-                self.sides[side].throttle.lent(now, limit, turn, lent);
+                self.sides[side].limiter.lent(now, limit, turn, lent);
                 self.finish(side);
             }
             Event::Count(when) => self.counted.push(when),
@@ -188,18 +188,18 @@ impl World {
                     response_bytes: 0,
                 };
                 let now = at(self.now);
-                self.sides[side].throttle.settle(now, report);
+                self.sides[side].limiter.settle(now, report);
                 self.finish(side);
             }
             Event::Kill(side) => {
                 self.killed += 1;
                 let now = at(self.now);
                 let fresh = match &self.sides[side].row {
-                    Some(row) => Throttle::load(plan(self.setting.amount), row, now, SKEW_MS).expect("our own row"),
-                    None => Throttle::new(plan(self.setting.amount), now),
+                    Some(row) => Limiter::load(plan(self.setting.amount), row, now, SKEW_MS).expect("our own row"),
+                    None => Limiter::new(plan(self.setting.amount), now),
                 };
                 let side_ = &mut self.sides[side];
-                (side_.throttle, side_.life, side_.waiting) = (fresh, side_.life + 1, BTreeMap::new());
+                (side_.limiter, side_.life, side_.waiting) = (fresh, side_.life + 1, BTreeMap::new());
                 self.again(self.setting.kill_every, Event::Kill(side));
             }
             Event::KillPool => {
@@ -220,7 +220,7 @@ impl World {
         let wait_ms = self.rng.bool().then_some(0);
         let call = Call { app: "a", mask: 1, id: self.calls, again: false, waited_ms: 0, wait_ms, urgency: 3 };
         let now = at(self.now);
-        let admission = self.sides[side].throttle.admit(now, call);
+        let admission = self.sides[side].limiter.admit(now, call);
         match admission {
             Admission::Granted(grant) => self.granted(side, &grant),
             Admission::Refused(refused) => self.refused(&refused),
@@ -248,21 +248,21 @@ impl World {
     /// What every event ends with: store, hand out, borrow, set the timer.
     fn finish(&mut self, side: usize) {
         let now = at(self.now);
-        if let Some(row) = self.sides[side].throttle.row_due() {
+        if let Some(row) = self.sides[side].limiter.snapshot_due() {
             self.sides[side].row = Some(row);
             self.rows += 1;
         }
-        while let Some((ticket, outcome)) = self.sides[side].throttle.next_ready() {
+        while let Some((ticket, outcome)) = self.sides[side].limiter.next_ready() {
             self.sides[side].waiting.remove(&ticket);
             match outcome {
                 Ok(grant) => self.granted(side, &grant),
                 Err(refused) => self.refused(&refused),
             }
         }
-        while let Some((pool, limit, words)) = self.sides[side].throttle.next_borrow(now) {
+        while let Some((pool, limit, words)) = self.sides[side].limiter.next_borrow(now) {
             assert_eq!((pool.as_str(), limit), ("shared", 0));
             let life = self.sides[side].life;
-            let words = Borrow { who: format!("side-{side}"), ..words };
+            let words = LoanRequest { who: format!("side-{side}"), ..words };
             let trip = self.rng.i64(1..30);
             if self.chance() {
                 self.after(200, Event::Answer(side, life, 0, words.turn, None));
@@ -275,14 +275,14 @@ impl World {
             }
         }
         self.sides[side].timer += 1;
-        if let Some(wake) = self.sides[side].throttle.next_wakeup() {
+        if let Some(wake) = self.sides[side].limiter.next_wakeup() {
             assert!(wake > self.now, "woken for nothing");
             let timer = self.sides[side].timer;
             self.at(wake, Event::Wake(side, timer));
         }
     }
 
-    fn ask_pool(&mut self, side: usize, life: u32, words: &Borrow) {
+    fn ask_pool(&mut self, side: usize, life: u32, words: &LoanRequest) {
         let lent = self.pool.borrow(at(self.now), words);
         self.pool_row = Some(self.pool.row());
         let trip = self.rng.i64(1..30);
@@ -416,49 +416,49 @@ fn a_large_pool_writes_few_rows_and_idle_connections_hold_nothing_back() {
 }
 
 /// Calls of a connection that is only watched, and what it tells its pool of them.
-fn watched(start: i64, calls: u64) -> Throttle {
-    let mut throttle = Throttle::new(Plan { mode: Mode::Observe, ..plan(1_000) }, at(start));
-    (0..calls).for_each(|n| admit(&mut throttle, start, n));
-    throttle
+fn watched(start: i64, calls: u64) -> Limiter {
+    let mut limiter = Limiter::new(Plan { mode: Mode::Observe, ..plan(1_000) }, at(start));
+    (0..calls).for_each(|n| admit(&mut limiter, start, n));
+    limiter
 }
 
-fn admit(throttle: &mut Throttle, now: i64, id: u64) {
+fn admit(limiter: &mut Limiter, now: i64, id: u64) {
     let id = u128::from(id) + 1;
     let call = Call { app: "a", mask: 1, id, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
-    assert!(matches!(throttle.admit(at(now), call), Admission::Granted(_)));
+    assert!(matches!(limiter.admit(at(now), call), Admission::Granted(_)));
 }
 
 /// A world's seed 661 led here. A day opens between a connection's word of its calls and the pool's answer: the answer took away calls of
 /// the new day that the pool had not heard of.
 #[test]
 fn an_answer_of_yesterday_takes_no_calls_of_today_away() {
-    let mut throttle = watched(MIDNIGHT - 1_500, 3);
-    let (_, limit, words) = throttle.next_borrow(at(MIDNIGHT - 1_500)).unwrap();
+    let mut limiter = watched(MIDNIGHT - 1_500, 3);
+    let (_, limit, words) = limiter.next_borrow(at(MIDNIGHT - 1_500)).unwrap();
     assert_eq!(words.owes, 3);
-    throttle.wake(at(MIDNIGHT - 900));
-    (10..15).for_each(|n| admit(&mut throttle, MIDNIGHT - 800, n));
-    let heard = Lent { n: 0, spend_ms: 0, used: 3, dry_until: 0 };
-    throttle.lent(at(MIDNIGHT - 700), limit, words.turn, Some(heard));
-    let (_, _, words) = throttle.next_borrow(at(MIDNIGHT + 500)).unwrap();
+    limiter.wake(at(MIDNIGHT - 900));
+    (10..15).for_each(|n| admit(&mut limiter, MIDNIGHT - 800, n));
+    let heard = LoanGrant { n: 0, spend_ms: 0, used: 3, dry_until: 0 };
+    limiter.lent(at(MIDNIGHT - 700), limit, words.turn, Some(heard));
+    let (_, _, words) = limiter.next_borrow(at(MIDNIGHT + 500)).unwrap();
     assert_eq!(words.owes, 5);
 }
 
 /// The three are still in flight when the day opens, and count on it; the pool was not told of them before.
 #[test]
 fn calls_in_flight_over_a_reset_are_told_to_the_pool_after_it() {
-    let mut throttle = watched(MIDNIGHT - 1_500, 3);
-    let (_, _, words) = throttle.next_borrow(at(MIDNIGHT + 500)).unwrap();
+    let mut limiter = watched(MIDNIGHT - 1_500, 3);
+    let (_, _, words) = limiter.next_borrow(at(MIDNIGHT + 500)).unwrap();
     assert_eq!(words.owes, 3);
 }
 
 /// A connection is no longer watched, and then nobody calls: its pool hears all the same of what was sent last.
 #[test]
 fn what_a_connection_owes_is_told_though_nobody_calls() {
-    let mut throttle = watched(NOON, 3);
-    throttle.replan(plan(1_000), at(NOON), |_, _| None);
-    let (_, limit, words) = throttle.next_borrow(at(NOON)).unwrap();
+    let mut limiter = watched(NOON, 3);
+    limiter.replan(plan(1_000), at(NOON), |_, _| None);
+    let (_, limit, words) = limiter.next_borrow(at(NOON)).unwrap();
     assert_eq!((words.owes, words.want), (3, 0));
-    let heard = Lent { n: 0, spend_ms: 0, used: 3, dry_until: 0 };
-    throttle.lent(at(NOON + 20), limit, words.turn, Some(heard));
-    assert!(throttle.next_borrow(at(NOON + 20)).is_none());
+    let heard = LoanGrant { n: 0, spend_ms: 0, used: 3, dry_until: 0 };
+    limiter.lent(at(NOON + 20), limit, words.turn, Some(heard));
+    assert!(limiter.next_borrow(at(NOON + 20)).is_none());
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::float_arithmetic, reason = "a ratio to be held against a bound")]
 
 use super::rig::{NOON, Rig, call, daily, limit, plan, slots, window, zone};
-use sluice_limiter::{Admission, Call, Kind, Outcome, PermitId, SKEW_MS, Throttle, Unit};
+use sluice_limiter::{Admission, Call, Kind, Limiter, Outcome, PermitId, SKEW_MS, Unit};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -27,7 +27,7 @@ impl Traffic {
             self.answers.pop();
             self.rig.go_to(answered);
             self.rig.settle(self.permits[permit as usize], Outcome::Answered);
-            self.rig.throttle.await_row();
+            self.rig.limiter.await_snapshot();
         }
         self.rig.go_to(at);
     }
@@ -96,7 +96,7 @@ fn a_block_begins_where_the_last_one_was_and_the_smaller_the_longer_ago_that_is(
         traffic.call(1);
         let row = traffic.rig.rows.last().unwrap();
         let mut next =
-            Throttle::load(plan(vec![daily(1_000_000, zone("Etc/UTC"))]), row, traffic.rig.time(), SKEW_MS).unwrap();
+            Limiter::load(plan(vec![daily(1_000_000, zone("Etc/UTC"))]), row, traffic.rig.time(), SKEW_MS).unwrap();
         next.tick(traffic.rig.time());
         next.limits()[0].used - 201
     };
@@ -116,7 +116,7 @@ fn permits_that_a_row_named_for_want_of_a_later_one_are_taken_back_within_a_seco
         rig.call("a").unwrap();
     }
     rig.go_to(rig.now + 1_100);
-    let mut next = Throttle::load(plan(limits), rig.rows.last().unwrap(), rig.time(), SKEW_MS).unwrap();
+    let mut next = Limiter::load(plan(limits), rig.rows.last().unwrap(), rig.time(), SKEW_MS).unwrap();
     next.tick(rig.time());
     assert_eq!(next.limits()[0].used, 4);
 }

@@ -3,7 +3,7 @@
 use crate::rig::{NOON, Rig, call, daily, limit, plan, slots, window, zone};
 use proptest::prelude::*;
 use sluice_limiter::Denial;
-use sluice_limiter::{Counted, Kind, Limit, Now, Outcome, PermitId, SKEW_MS, Throttle};
+use sluice_limiter::{Counted, Kind, Limit, Limiter, Now, Outcome, PermitId, SKEW_MS};
 
 fn at(text: &str) -> i64 {
     text.parse::<jiff::Timestamp>().unwrap().as_millisecond()
@@ -14,8 +14,8 @@ fn day(amount: u64) -> Rig {
 }
 
 fn used(rig: &mut Rig) -> (u64, Option<u64>) {
-    rig.throttle.tick(rig.time());
-    let limits = rig.throttle.limits();
+    rig.limiter.tick(rig.time());
+    let limits = rig.limiter.limits();
     (limits[0].used, limits[0].vendor_used)
 }
 
@@ -145,7 +145,7 @@ fn in_the_next_life_the_vendors_count_is_known() {
     rig.go_to(rig.now + 5_000);
     let row = rig.rows.last().unwrap();
     let now = Now { wall: rig.now, zones: &sluice_testkit::time_zones };
-    let mut next = Throttle::load(plan(vec![daily(1_000, zone("Etc/UTC"))]), row, now, SKEW_MS).unwrap();
+    let mut next = Limiter::load(plan(vec![daily(1_000, zone("Etc/UTC"))]), row, now, SKEW_MS).unwrap();
     next.tick(now);
     assert_eq!((next.limits()[0].used, next.limits()[0].vendor_used), (301, Some(301)));
 }
@@ -196,8 +196,8 @@ impl Model {
 
     fn crash(&mut self) {
         let Some(row) = self.rig.rows.last() else { return };
-        let next = Throttle::load(plan(vec![daily(100_000, zone("Etc/UTC"))]), row, self.rig.time(), SKEW_MS).unwrap();
-        self.rig.throttle = next;
+        let next = Limiter::load(plan(vec![daily(100_000, zone("Etc/UTC"))]), row, self.rig.time(), SKEW_MS).unwrap();
+        self.rig.limiter = next;
         self.crashed = true;
     }
 
@@ -234,8 +234,8 @@ fn call_told_of(rig: &mut Rig, limit: &str, n: u64, total: u64) {
 
 /// Limit in force, used, remaining, and the vendor's own total.
 fn stands(rig: &mut Rig) -> (u64, u64, u64, Option<u64>) {
-    rig.throttle.tick(rig.time());
-    let limits = rig.throttle.limits();
+    rig.limiter.tick(rig.time());
+    let limits = rig.limiter.limits();
     (limits[0].limit, limits[0].used, limits[0].remaining, limits[0].vendor_limit)
 }
 
@@ -344,7 +344,7 @@ fn a_call_that_may_not_wait_asks_as_before() {
 
 #[test]
 fn the_day_that_alerts_look_at_is_that_of_the_first_daily_limit_and_of_the_app_that_has_used_most() {
-    let day = |rig: &mut Rig| rig.throttle.daily_used();
+    let day = |rig: &mut Rig| rig.limiter.daily_used();
     // Midnight, and the second that clocks may differ by.
     let over = NOON + 43_200_000 + 1_000;
     let mut rig =

@@ -91,8 +91,8 @@ fn a_connection_asleep_over_several_resets_wakes_on_the_right_day() {
     rig.call("a").unwrap();
     rig.now = at("2026-06-18T12:00:00Z");
     rig.call("a").unwrap();
-    rig.throttle.tick(rig.time());
-    assert_eq!(rig.throttle.day().unwrap().date, "2026-06-18");
+    rig.limiter.tick(rig.time());
+    assert_eq!(rig.limiter.day().unwrap().date, "2026-06-18");
 }
 
 #[test]

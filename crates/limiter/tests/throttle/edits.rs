@@ -1,7 +1,7 @@
 //! Policy edits do not forget.
 
 use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zone};
-use sluice_limiter::{AppRule, Call, Kind, Limit, Outcome, Plan, Settlement, Throttle, Unit};
+use sluice_limiter::{AppRule, Call, Kind, Limit, Limiter, Outcome, Plan, Settlement, Unit};
 
 const HOUR: i64 = 3_600_000;
 
@@ -105,7 +105,7 @@ fn a_day_that_opened_before_the_one_it_follows_holds_what_was_sent_before_both()
     let rig = edit(rig, Plan { day: zone("Asia/Tokyo"), ..plan(vec![daily(9, zone("Asia/Tokyo"))]) });
     let mut rig = edit(rig, Plan { day: zone("Europe/London"), ..plan(vec![daily(9, zone("Europe/London"))]) });
     assert_eq!(rig.used(), [4]);
-    assert_eq!(rig.throttle.day().unwrap().apps[0], ("a".to_owned(), 4));
+    assert_eq!(rig.limiter.day().unwrap().apps[0], ("a".to_owned(), 4));
 }
 
 /// A world's seed 222. A life died with a call in flight, so not all bytes of the day are known; then the limit came to count other calls.
@@ -120,12 +120,12 @@ fn a_day_of_bytes_of_which_not_all_is_known_shows_no_less_than_what_is() {
     let permit = rig.try_now("a").unwrap().permit;
     let report =
         Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 1_700 };
-    rig.throttle.settle(rig.time(), report);
-    rig.rows.extend(rig.throttle.row_due());
+    rig.limiter.settle(rig.time(), report);
+    rig.rows.extend(rig.limiter.snapshot_due());
     rig.admit(Call { mask: 0, ..call("a") });
     let row = rig.rows.last().unwrap().clone();
-    let next = Throttle::load(bytes(1_000, 7), &row, rig.time(), 0).unwrap();
-    let mut rig = Rig { throttle: next, ..rig };
+    let next = Limiter::load(bytes(1_000, 7), &row, rig.time(), 0).unwrap();
+    let mut rig = Rig { limiter: next, ..rig };
     rig.edit(bytes(1_000, 8));
     assert_eq!(rig.used(), [1_700]);
     rig.edit(bytes(4_000, 9));
@@ -144,7 +144,7 @@ fn an_app_that_leaves_the_policy_keeps_its_count_of_the_day() {
     let only = vec![AppRule { name: "a".to_owned(), weight: 1, daily_calls: None }];
     let mut rig = edit(rig, Plan { apps: only, ..plan(vec![daily(5, zone("Etc/UTC"))]) });
     rig.call("a").unwrap();
-    let mut apps = rig.throttle.day().unwrap().apps;
+    let mut apps = rig.limiter.day().unwrap().apps;
     apps.sort();
     assert_eq!(apps, [("a".to_owned(), 1), ("b".to_owned(), 1)]);
     assert_eq!(rig.used(), [2]);
@@ -165,13 +165,13 @@ fn what_a_removed_connection_still_owes_is_kept_as_long_as_it_matters() {
     let mut rig = Rig::new(plan(vec![window(1, 20)]));
     rig.call("a").unwrap();
     let now = rig.time();
-    let (until, row) = rig.throttle.bury(now).unwrap();
+    let (until, row) = rig.limiter.bury(now).unwrap();
     assert!((NOON + 25 * HOUR..NOON + 25 * HOUR + 10_000).contains(&until), "any day that has begun may count it");
-    let mut next = Throttle::load(plan(vec![window(1, 20)]), &row, now, 0).unwrap();
+    let mut next = Limiter::load(plan(vec![window(1, 20)]), &row, now, 0).unwrap();
     assert_eq!(next.limits()[0].used, 1);
     let untouched = Rig::new(plan(vec![window(1, 20)]));
     let now = untouched.time();
-    assert!(untouched.throttle.bury(now).is_none());
+    assert!(untouched.limiter.bury(now).is_none());
 }
 
 /// A world's seeds 1016 and 5778 led here: of a connection that was removed when its own days and windows were over nothing was kept, and
@@ -184,28 +184,28 @@ fn a_connection_made_anew_counts_on_days_that_it_did_not_have() {
         let permit = rig.try_now("a").unwrap().permit;
         let report =
             Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 1_700 };
-        rig.throttle.settle(rig.time(), report);
+        rig.limiter.settle(rig.time(), report);
         rig
     };
     let mut rig = begun();
     rig.go_to(NOON + 12 * HOUR + 60_000);
     assert_eq!(rig.used(), [0], "nothing that it has still counts");
     let now = rig.time();
-    let (until, row) = rig.throttle.bury(now).expect("it is kept");
+    let (until, row) = rig.limiter.bury(now).expect("it is kept");
     assert!(until > NOON + 18 * HOUR + HOUR / 2, "the day that ends last, in which the call was made, is over by then");
     let kolkata = daily(5, zone("Asia/Kolkata"));
     let bytes = Kind::Daily { amount: 1_000, reset: zone("Asia/Kolkata"), unit: Unit::ResponseBytes };
     let hour = Limit { name: "hour".to_owned(), ..window(5, 3_600) };
     let each = Limit { per_app: true, name: "each".to_owned(), ..kolkata.clone() };
     let anew = plan(vec![kolkata, limit("bytes", bytes), hour, each]);
-    let mut next = Throttle::load(anew, &row, now, 0).unwrap();
+    let mut next = Limiter::load(anew, &row, now, 0).unwrap();
     next.tick(now);
     let used: Vec<u64> = next.limits().iter().map(|limit| limit.used).collect();
     assert_eq!(used, [1, 1_700, 1, 1]);
     let mut rig = begun();
     rig.go_to(NOON + 38 * HOUR);
     let now = rig.time();
-    assert!(rig.throttle.bury(now).is_none(), "no day counts it any more");
+    assert!(rig.limiter.bury(now).is_none(), "no day counts it any more");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use super::rig::{Rig, call, daily, limit, plan, zone};
 use proptest::prelude::*;
 use proptest::sample::select;
 use sluice_limiter::{
-    AdaptiveRule, Admission, AppRule, Call, Counted, Kind, Limit, Mode, Outcome, Plan, QueueRule, SKEW_MS, Settlement,
-    Throttle, ThrottledBy, Unit,
+    AdaptiveRule, Admission, AppRule, Call, Counted, Kind, Limit, Limiter, Mode, Outcome, Plan, QueueRule, SKEW_MS,
+    Settlement, ThrottledBy, Unit,
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -130,8 +130,8 @@ proptest! {
                     let Some(&permit) = permits.first() else { continue };
                     permits.rotate_left(1);
                     let report = Settlement { permit, attempt, outcome, since_headers_ms, response_bytes };
-                    rig.throttle.settle(rig.time(), report);
-                    rig.rows.extend(rig.throttle.row_due());
+                    rig.limiter.settle(rig.time(), report);
+                    rig.rows.extend(rig.limiter.snapshot_due());
                 }
                 Step::Told { n, left } => {
                     let Some(&permit) = permits.first() else { continue };
@@ -140,36 +140,36 @@ proptest! {
                 Step::Pass(ms) => {
                     // At most so many events of a second's pace: a queue's checks could be many.
                     let until = rig.now + ms;
-                    while let Some(wake) = rig.throttle.next_wakeup().filter(|wake| *wake <= until).filter(|_| ms <= 1_000) {
+                    while let Some(wake) = rig.limiter.next_wakeup().filter(|wake| *wake <= until).filter(|_| ms <= 1_000) {
                         rig.now = wake;
-                        rig.throttle.wake(rig.time());
-                        rig.rows.extend(rig.throttle.row_due());
+                        rig.limiter.wake(rig.time());
+                        rig.rows.extend(rig.limiter.snapshot_due());
                     }
                     rig.now = until;
-                    rig.throttle.wake(rig.time());
-                    rig.rows.extend(rig.throttle.row_due());
+                    rig.limiter.wake(rig.time());
+                    rig.rows.extend(rig.limiter.snapshot_due());
                 }
                 Step::Jump(ms) => rig.now += ms,
                 Step::Crash => {
                     let Some(row) = rig.rows.last() else { continue };
-                    rig.throttle = Throttle::load(here.clone(), row, rig.time(), SKEW_MS).unwrap();
+                    rig.limiter = Limiter::load(here.clone(), row, rig.time(), SKEW_MS).unwrap();
                 }
                 Step::Edit => {
                     std::mem::swap(&mut here, &mut other);
                     rig.edit(here.clone());
                 }
             }
-            while let Some((_, outcome)) = rig.throttle.next_ready() {
+            while let Some((_, outcome)) = rig.limiter.next_ready() {
                 permits.extend(outcome.map(|grant| grant.permit));
             }
             rig.used();
-            rig.throttle.queue();
-            rig.throttle.day();
-            rig.throttle.daily_used();
-            rig.throttle.left_for("a", u32::MAX, |_| {});
-            rig.throttle.next_wakeup();
+            rig.limiter.queue();
+            rig.limiter.day();
+            rig.limiter.daily_used();
+            rig.limiter.left_for("a", u32::MAX, |_| {});
+            rig.limiter.next_wakeup();
             let now = rig.time();
-            if let Some((until, _)) = Throttle::load(here.clone(), rig.rows.last().map_or(&[][..], |row| row), now, SKEW_MS).ok().and_then(|next| next.bury(now)) {
+            if let Some((until, _)) = Limiter::load(here.clone(), rig.rows.last().map_or(&[][..], |row| row), now, SKEW_MS).ok().and_then(|next| next.bury(now)) {
                 prop_assert!(until >= now.wall);
             }
         }

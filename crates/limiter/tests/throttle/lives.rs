@@ -1,12 +1,12 @@
 //! What holds over the lives of a connection's state, to the millisecond: each of these was once a rule whose loss no test noticed.
 
 use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zone};
-use sluice_limiter::{Admission, Kind, Outcome, Plan, SKEW_MS, SLACK_MS, Settlement, Throttle, ThrottledBy};
+use sluice_limiter::{Admission, Kind, Limiter, Outcome, Plan, SKEW_MS, SLACK_MS, Settlement, ThrottledBy};
 
 /// The next life begins with the last row; clocks of two hosts may differ.
 fn crash(rig: &mut Rig, plan: Plan) {
     let row = rig.rows.last().unwrap().clone();
-    rig.throttle = Throttle::load(plan, &row, rig.time(), SKEW_MS).unwrap();
+    rig.limiter = Limiter::load(plan, &row, rig.time(), SKEW_MS).unwrap();
 }
 
 /// The first moment from now on, within `most` milliseconds, at which a call goes.
@@ -29,7 +29,7 @@ fn a_call_counts_no_earlier_than_it_was_granted_whatever_its_report_says() {
     // The Worker's clock has run away: the headers came an hour ago.
     let report =
         Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 3_600_000, response_bytes: 0 };
-    rig.throttle.settle(rig.time(), report);
+    rig.limiter.settle(rig.time(), report);
     rig.go_to(NOON + 30_000);
     assert!(rig.try_now("a").is_err(), "granted at 10 s, it counts until 30 s and a millisecond");
     rig.go_to(NOON + 30_001);
@@ -100,10 +100,10 @@ fn the_vendors_count_is_of_its_day() {
     let permit = rig.try_now("a").unwrap().permit;
     rig.told(permit, 0, 70);
     rig.settle(permit, Outcome::Answered);
-    assert_eq!(rig.throttle.limits()[0].vendor_used, Some(70));
+    assert_eq!(rig.limiter.limits()[0].vendor_used, Some(70));
     rig.go_to(NOON + 86_400_000);
-    rig.throttle.tick(rig.time());
-    assert_eq!((rig.throttle.limits()[0].vendor_used, rig.throttle.limits()[0].used), (None, 0));
+    rig.limiter.tick(rig.time());
+    assert_eq!((rig.limiter.limits()[0].vendor_used, rig.limiter.limits()[0].used), (None, 0));
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn what_comes_from_disk_is_held_longer_by_what_clocks_may_differ() {
     let mut rig = Rig::new(plan(vec![slots(9)]));
     let permit = rig.try_now("a").unwrap().permit;
     rig.settle(permit, throttled);
-    let until = rig.throttle.paused_until().unwrap();
+    let until = rig.limiter.paused_until().unwrap();
     crash(&mut rig, plan(vec![slots(9)]));
-    assert_eq!(rig.throttle.paused_until(), Some(until + SKEW_MS));
+    assert_eq!(rig.limiter.paused_until(), Some(until + SKEW_MS));
     // A window.
     let mut rig = Rig::new(plan(vec![window(1, 20)]));
     rig.call("a").unwrap();
@@ -141,7 +141,7 @@ fn what_comes_from_disk_is_held_longer_by_what_clocks_may_differ() {
 fn a_call_that_waits_is_woken_when_an_earlier_life_or_the_oldest_lease_ends() {
     let here = || plan(vec![slots(1)]);
     let patient = |rig: &mut Rig| {
-        rig.throttle.next_ready();
+        rig.limiter.next_ready();
         assert!(matches!(rig.admit(call("b")), Admission::Waiting(_)));
     };
     let slow = || Plan { ceiling_ms: 4_000, ..here() };
@@ -167,7 +167,7 @@ fn a_report_that_a_superseded_life_hears_is_not_taken() {
     let row = first.rows.last().unwrap().clone();
     let mut second = Rig::new(here());
     for rig in [&mut first, &mut second] {
-        rig.throttle = Throttle::load(here(), &row, rig.time(), SKEW_MS).unwrap();
+        rig.limiter = Limiter::load(here(), &row, rig.time(), SKEW_MS).unwrap();
         rig.rows.clear();
     }
     let permit = second.try_now("a").unwrap().permit;
@@ -186,15 +186,15 @@ fn an_answer_after_the_lease_counts_from_the_answer_also_in_the_next_life() {
         let mut rig = Rig::new(here());
         let permit = rig.try_now("a").unwrap().permit;
         rig.go_to(NOON + 10_000);
-        rig.throttle.tick(rig.time());
-        rig.throttle.require_row();
-        rig.rows.extend(rig.throttle.row_due());
+        rig.limiter.tick(rig.time());
+        rig.limiter.require_snapshot();
+        rig.rows.extend(rig.limiter.snapshot_due());
         if reloads {
             crash(&mut rig, here());
         }
         let report =
             Settlement { permit, attempt: 2, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 700 };
-        rig.throttle.settle(rig.time(), report);
+        rig.limiter.settle(rig.time(), report);
         assert_eq!(rig.used()[1], 700, "reloads {reloads}");
         rig.go_to(NOON + 30_000);
         assert!(rig.try_now("a").is_err(), "answered at 10 s, it counts until 30 s and a millisecond");

@@ -4,7 +4,8 @@ use crate::rig::{NOON, Rig, bucket, call, daily, limit, plan, slots, window, zon
 use proptest::prelude::*;
 use sluice_limiter::Denial;
 use sluice_limiter::{
-    Admission, Call, Kind, Limit, Mode, Outcome, Plan, SKEW_MS, Settled, Settlement, Throttle, ThrottledBy, Unit, Would,
+    Admission, Call, Kind, Limit, Limiter, Mode, ObservedDecision, Outcome, Plan, SKEW_MS, Settled, Settlement,
+    ThrottledBy, Unit,
 };
 
 fn any_limits() -> impl Strategy<Value = Vec<Limit>> {
@@ -127,7 +128,7 @@ fn a_window_dates_from_the_headers_and_a_slot_from_the_end_of_the_body() {
     assert_eq!(rig.used(), [1, 1]);
     let report =
         Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 5_000, response_bytes: 0 };
-    rig.throttle.settle(rig.time(), report);
+    rig.limiter.settle(rig.time(), report);
     rig.go_to(NOON + 11_001);
     assert_eq!(rig.used(), [0, 0]);
 }
@@ -136,8 +137,8 @@ fn a_window_dates_from_the_headers_and_a_slot_from_the_end_of_the_body() {
 fn asking_again_with_the_same_id_takes_no_second_permit() {
     let mut rig = Rig::new(plan(vec![window(5, 10)]));
     let ask = |again| Call { id: 7, again, ..call("a") };
-    let Admission::Granted(first) = rig.throttle.admit(rig.time(), ask(false)) else { panic!() };
-    let Admission::Granted(second) = rig.throttle.admit(rig.time(), ask(true)) else { panic!() };
+    let Admission::Granted(first) = rig.limiter.admit(rig.time(), ask(false)) else { panic!() };
+    let Admission::Granted(second) = rig.limiter.admit(rig.time(), ask(true)) else { panic!() };
     assert_eq!(first.permit, second.permit);
     assert_eq!(rig.used(), [1]);
 }
@@ -153,7 +154,7 @@ fn a_throttle_by_the_vendor_cuts_the_rate_and_its_retry_after_pauses_all() {
         assert!((4..=5).contains(&refused.retry_after_seconds));
         rig.wait("a")
     };
-    assert_eq!(rig.throttle.limits()[0].limit, 5);
+    assert_eq!(rig.limiter.limits()[0].limit, 5);
     let ended = rig.go_to(NOON + 10_000);
     let (at, ticket, outcome) = &ended[0];
     assert_eq!((*ticket, outcome.is_ok()), (waiting, true));
@@ -167,7 +168,7 @@ fn a_pause_longer_than_those_who_wait_will_sends_them_away_at_once() {
     rig.wait("a");
     rig.settle(permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: Some(60_000) });
     // The settlement freed a slot, but the vendor wants none.
-    let (_, outcome) = rig.throttle.next_ready().unwrap();
+    let (_, outcome) = rig.limiter.next_ready().unwrap();
     assert_eq!(outcome.unwrap_err().reason, Denial::Paused);
 }
 
@@ -193,7 +194,12 @@ fn observation_lets_all_go_and_says_what_would_have_been() {
     }
     assert_eq!(
         would,
-        [None, Some(Would::Wait(5_001)), Some(Would::Wait(5_001)), Some(Would::Refuse(Denial::DailyQuota))]
+        [
+            None,
+            Some(ObservedDecision::Wait(5_001)),
+            Some(ObservedDecision::Wait(5_001)),
+            Some(ObservedDecision::Refuse(Denial::DailyQuota))
+        ]
     );
     assert_eq!(rig.used(), [1, 4], "of the window's entries only the latest are kept");
 }
@@ -220,11 +226,11 @@ fn bytes_of_answers_count_when_they_are_known_and_are_stored_at_once() {
     let written = rig.rows.len();
     let report =
         Settlement { permit, attempt: 1, outcome: Outcome::Answered, since_headers_ms: 0, response_bytes: 999 };
-    rig.throttle.settle(rig.time(), report);
-    rig.rows.extend(rig.throttle.row_due());
+    rig.limiter.settle(rig.time(), report);
+    rig.rows.extend(rig.limiter.snapshot_due());
     assert_eq!((rig.rows.len(), rig.used()), (written + 1, vec![999]));
     let permit = rig.try_now("a").expect("some is left").permit;
-    rig.throttle.settle(rig.time(), Settlement { permit, response_bytes: 500, ..report });
+    rig.limiter.settle(rig.time(), Settlement { permit, response_bytes: 500, ..report });
     assert_eq!(rig.try_now("a").unwrap_err().reason, Denial::DailyQuota);
 }
 
@@ -244,8 +250,8 @@ fn what_one_app_had_done_before_a_crash_still_counts_when_anothers_late_call_end
     }
     // This one is not stored any more, so its call is not made.
     made -= 1;
-    let throttle = Throttle::load(plan(vec![each]), &row, rig.time(), SKEW_MS).unwrap();
-    let mut rig = Rig { throttle, ..rig };
+    let limiter = Limiter::load(plan(vec![each]), &row, rig.time(), SKEW_MS).unwrap();
+    let mut rig = Rig { limiter, ..rig };
     rig.go_to(rig.now + 4_000);
     rig.settle(late, Outcome::Answered);
     let free = (0..).take_while(|_| rig.try_now("a").is_ok()).count();

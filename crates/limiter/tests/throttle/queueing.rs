@@ -23,7 +23,7 @@ fn of_130_calls_at_15_a_second_15_go_at_once_100_wait_and_15_are_refused() {
     let mut last = 0;
     let mut granted = 0;
     while granted < 100 {
-        let wake = rig.throttle.next_wakeup().unwrap();
+        let wake = rig.limiter.next_wakeup().unwrap();
         for (at, _, outcome) in rig.go_to(wake) {
             rig.settle(outcome.unwrap().permit, Outcome::Answered);
             (last, granted) = (at, granted + 1);
@@ -76,11 +76,11 @@ fn a_caller_that_goes_frees_its_place_and_is_not_granted() {
     let permit = rig.try_now("a").unwrap().permit;
     let ticket = rig.wait("a");
     assert!(matches!(rig.admit(call("a")), Admission::Refused(refused) if refused.reason == Denial::QueueFull));
-    rig.throttle.cancel(rig.time(), ticket);
+    rig.limiter.cancel(rig.time(), ticket);
     let other = rig.wait("b");
     rig.settle(permit, Outcome::Answered);
-    assert_eq!(rig.throttle.next_ready().map(|(ticket, _)| ticket), Some(other));
-    assert!(rig.throttle.next_ready().is_none());
+    assert_eq!(rig.limiter.next_ready().map(|(ticket, _)| ticket), Some(other));
+    assert!(rig.limiter.next_ready().is_none());
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn each_of_seven_quiet_apps_is_among_the_next_eight_though_the_noisy_one_claims_
         let mut next = Vec::new();
         for _ in 0..8 {
             rig.settle(permit, Outcome::Answered);
-            let (ticket, granted) = rig.throttle.next_ready().unwrap();
+            let (ticket, granted) = rig.limiter.next_ready().unwrap();
             permit = granted.unwrap().permit;
             next.push(of[&ticket]);
         }
@@ -152,7 +152,7 @@ fn looking_at_the_figures_does_not_stop_the_queue() {
         let ticket = rig.wait("a");
         rig.now = NOON + 6_000;
         rig.used();
-        let wake = rig.throttle.next_wakeup().unwrap();
+        let wake = rig.limiter.next_wakeup().unwrap();
         assert!(wake <= NOON + 6_001, "to be woken only in {} ms", wake - rig.now);
         assert!(rig.go_to(NOON + 6_001).iter().any(|(_, ended, outcome)| *ended == ticket && outcome.is_ok()));
     }
@@ -174,7 +174,7 @@ fn after_a_throttle_those_that_wait_go_one_by_one_and_none_is_lost() {
         }
         let mut at = Vec::new();
         while at.len() < stands {
-            let wake = rig.throttle.next_wakeup().expect("somebody waits");
+            let wake = rig.limiter.next_wakeup().expect("somebody waits");
             for (when, _, outcome) in rig.go_to(wake) {
                 rig.settle(outcome.unwrap().permit, Outcome::Answered);
                 at.push(when);
@@ -197,11 +197,11 @@ fn ten_thousand_that_wait_go_one_by_one_in_the_order_they_came() {
     for (served, ticket) in tickets.iter().enumerate() {
         rig.now += 10;
         rig.settle(flying, Outcome::Answered);
-        let (next, outcome) = rig.throttle.next_ready().unwrap();
+        let (next, outcome) = rig.limiter.next_ready().unwrap();
         assert_eq!(next, *ticket, "number {served}");
         flying = outcome.unwrap().permit;
-        assert!(rig.throttle.next_ready().is_none());
-        assert_eq!(rig.throttle.queue().depth, 9_999 - served);
+        assert!(rig.limiter.next_ready().is_none());
+        assert_eq!(rig.limiter.queue().depth, 9_999 - served);
     }
 }
 
@@ -221,11 +221,11 @@ fn the_queue_tells_the_longest_wait_whoever_leaves_and_however_urgent_they_are()
     // Since 1.0, 2.0, 0.5 and 3.5 s.
     let mut longest = Vec::new();
     for gone in [0, 2, 1, 3] {
-        longest.push(rig.throttle.queue().oldest_wait_ms);
-        rig.throttle.cancel(rig.time(), tickets[gone]);
+        longest.push(rig.limiter.queue().oldest_wait_ms);
+        rig.limiter.cancel(rig.time(), tickets[gone]);
     }
     assert_eq!(longest, [3_500, 3_500, 2_000, 500]);
-    assert_eq!(rig.throttle.queue().oldest_wait_ms, 0);
+    assert_eq!(rig.limiter.queue().oldest_wait_ms, 0);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::{
-    AdaptiveRule, Admission, AppRule, Call, Counted, Grant, Kind, Limit, Mode, Now, Outcome, PermitId, Plan, QueueRule,
-    Refused, Settled, Settlement, Stays, Throttle, Ticket, Unit,
+    AdaptiveRule, Admission, AppRule, Call, Counted, Grant, Kind, Limit, Limiter, Mode, Now, Outcome, PermitId, Plan,
+    QueueRule, Refused, Settled, Settlement, Stays, Ticket, Unit,
 };
 
 /// 2026-06-15 12:00 UTC.
@@ -11,7 +11,7 @@ pub const NOON: i64 = 1_781_524_800_000;
 
 pub struct Rig {
     pub now: i64,
-    pub throttle: Throttle,
+    pub limiter: Limiter,
     pub rows: Vec<Vec<u8>>,
     pub next: u128,
 }
@@ -22,8 +22,8 @@ impl Rig {
     }
 
     pub fn at(plan: Plan, now: i64) -> Self {
-        let throttle = Throttle::new(plan, Now { wall: now, zones: &sluice_testkit::time_zones });
-        Self { now, throttle, rows: Vec::new(), next: 0 }
+        let limiter = Limiter::new(plan, Now { wall: now, zones: &sluice_testkit::time_zones });
+        Self { now, limiter, rows: Vec::new(), next: 0 }
     }
 
     pub fn time(&self) -> Now<'static> {
@@ -32,8 +32,8 @@ impl Rig {
 
     pub fn admit(&mut self, call: Call<'_>) -> Admission {
         self.next += 1;
-        let admission = self.throttle.admit(self.time(), Call { id: self.next, ..call });
-        self.rows.extend(self.throttle.row_due());
+        let admission = self.limiter.admit(self.time(), Call { id: self.next, ..call });
+        self.rows.extend(self.limiter.snapshot_due());
         admission
     }
 
@@ -41,8 +41,8 @@ impl Rig {
     pub fn edit(&mut self, plan: Plan) {
         let now = self.time();
         let stays = |_: Ticket, _: &str| Some(Stays { mask: u32::MAX, wait_ms: None });
-        self.throttle.replan(plan, now, stays);
-        self.rows.extend(self.throttle.row_due());
+        self.limiter.replan(plan, now, stays);
+        self.rows.extend(self.limiter.snapshot_due());
     }
 
     /// Asks without waiting.
@@ -63,8 +63,8 @@ impl Rig {
 
     pub fn settle(&mut self, permit: PermitId, outcome: Outcome) -> Settled {
         let report = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 0 };
-        let settled = self.throttle.settle(self.time(), report);
-        self.rows.extend(self.throttle.row_due());
+        let settled = self.limiter.settle(self.time(), report);
+        self.rows.extend(self.limiter.snapshot_due());
         settled
     }
 
@@ -74,8 +74,8 @@ impl Rig {
     }
 
     pub fn told_of(&mut self, permit: PermitId, since_headers_ms: u64, counted: Counted) {
-        self.throttle.told(self.time(), permit, since_headers_ms, &[counted]);
-        self.rows.extend(self.throttle.row_due());
+        self.limiter.on_vendor_count(self.time(), permit, since_headers_ms, &[counted]);
+        self.rows.extend(self.limiter.snapshot_due());
     }
 
     /// One call, answered at once.
@@ -89,22 +89,22 @@ impl Rig {
     pub fn go_to(&mut self, at: i64) -> Vec<(i64, Ticket, Result<Grant, Refused>)> {
         let mut ended = Vec::new();
         loop {
-            while let Some((ticket, outcome)) = self.throttle.next_ready() {
+            while let Some((ticket, outcome)) = self.limiter.next_ready() {
                 ended.push((self.now, ticket, outcome));
             }
-            let Some(wake) = self.throttle.next_wakeup().filter(|wake| *wake <= at) else { break };
+            let Some(wake) = self.limiter.next_wakeup().filter(|wake| *wake <= at) else { break };
             assert!(wake > self.now, "woken for nothing");
             self.now = wake;
-            self.throttle.wake(self.time());
-            self.rows.extend(self.throttle.row_due());
+            self.limiter.wake(self.time());
+            self.rows.extend(self.limiter.snapshot_due());
         }
         self.now = at;
         ended
     }
 
     pub fn used(&mut self) -> Vec<u64> {
-        self.throttle.tick(self.time());
-        self.throttle.limits().iter().map(|limit| limit.used).collect()
+        self.limiter.tick(self.time());
+        self.limiter.limits().iter().map(|limit| limit.used).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stored row: its format is pinned, and what it brings back is never less than what was.
 
 use crate::rig::{NOON, Rig, bucket, daily, limit, plan, slots, window, zone};
-use sluice_limiter::{Now, Outcome, SKEW_MS, Throttle};
+use sluice_limiter::{Limiter, Now, Outcome, SKEW_MS};
 use std::fmt::Write;
 
 fn hex(bytes: &[u8]) -> String {
@@ -40,7 +40,7 @@ fn rows_that_this_build_and_earlier_ones_wrote_are_read() {
 fn is_read(row: &str) {
     let now = Now { wall: NOON + 900, zones: &sluice_testkit::time_zones };
     let limits = plan(vec![window(9, 20), bucket(15, 15), daily(50, zone("America/Chicago")), slots(4)]);
-    let mut next = Throttle::load(limits, &bytes(row), now, SKEW_MS).unwrap();
+    let mut next = Limiter::load(limits, &bytes(row), now, SKEW_MS).unwrap();
     let used: Vec<u64> = next.limits().iter().map(|limit| limit.used).collect();
     assert!(used[0] >= 4 && used[1] >= 3 && used[2] >= 31 && used[3] >= 3, "{used:?}");
     assert_eq!(next.limits()[2].vendor_used, Some(30));
@@ -50,7 +50,7 @@ fn is_read(row: &str) {
 fn a_row_of_version_1_is_read_and_knows_no_vendor_counts() {
     let now = Now { wall: NOON + 900, zones: &sluice_testkit::time_zones };
     let limits = plan(vec![window(9, 20), bucket(15, 15), daily(50, zone("America/Chicago")), slots(4)]);
-    let mut next = Throttle::load(limits, &bytes(VERSION_1), now, SKEW_MS).unwrap();
+    let mut next = Limiter::load(limits, &bytes(VERSION_1), now, SKEW_MS).unwrap();
     let limits = next.limits();
     assert!(limits[0].used >= 4 && limits[2].used >= 4 && limits[3].used >= 3, "{limits:?}");
     assert!(limits.iter().all(|limit| limit.vendor_used.is_none()));
@@ -62,12 +62,12 @@ fn a_row_of_version_1_is_read_and_knows_no_vendor_counts() {
 fn a_limit_of_whose_past_not_all_is_known_stays_full_for_its_window_or_day_however_it_is_raised() {
     let other = |n| plan(vec![limit("w", window(n, 40).kind), limit("d", daily(n, zone("Asia/Tokyo")).kind)]);
     let time = Now { wall: NOON + 900, zones: &sluice_testkit::time_zones };
-    let throttle = Throttle::load(other(5), &bytes(VERSION_2), time, SKEW_MS).unwrap();
-    let mut rig = Rig { now: NOON + 900, throttle, rows: Vec::new(), next: 100 };
+    let limiter = Limiter::load(other(5), &bytes(VERSION_2), time, SKEW_MS).unwrap();
+    let mut rig = Rig { now: NOON + 900, limiter, rows: Vec::new(), next: 100 };
     assert_eq!(rig.used(), [5, 5]);
     rig.edit(other(50));
     assert_eq!(rig.used(), [50, 50]);
-    assert_eq!(rig.throttle.daily_used().map(|(used, limit, _)| (used, limit)), Some((50, 50)));
+    assert_eq!(rig.limiter.daily_used().map(|(used, limit, _)| (used, limit)), Some((50, 50)));
     assert_eq!(rig.try_now("a").unwrap_err().violated, ["w", "d"]);
     rig.go_to(NOON + 200_000);
     assert_eq!((rig.used()[0], rig.try_now("a").unwrap_err().violated), (0, vec!["d".to_owned()]));
@@ -82,7 +82,7 @@ fn rows_that_are_cut_off_or_altered_are_refused_or_read_but_never_a_panic() {
 
 fn survives(row: &[u8]) {
     let load = |row: &[u8]| {
-        drop(Throttle::load(
+        drop(Limiter::load(
             plan(vec![window(9, 20)]),
             row,
             Now { wall: NOON, zones: &sluice_testkit::time_zones },
@@ -101,7 +101,7 @@ fn survives(row: &[u8]) {
 
 #[test]
 fn a_row_of_a_later_version_is_refused_by_name() {
-    let fault = Throttle::load(plan(vec![]), &[9, 1, 2], Now { wall: NOON, zones: &sluice_testkit::time_zones }, 0)
+    let fault = Limiter::load(plan(vec![]), &[9, 1, 2], Now { wall: NOON, zones: &sluice_testkit::time_zones }, 0)
         .err()
         .unwrap();
     assert_eq!(fault, "the stored row has version 9, this build reads 1 to 3");

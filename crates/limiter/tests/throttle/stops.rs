@@ -2,16 +2,16 @@
 
 use crate::rig::{NOON, Rig, bucket, call, plan, slots, window};
 use sluice_limiter::Denial;
-use sluice_limiter::{Admission, AppRule, Call, Mode, Now, Outcome, Plan, Throttle, ThrottledBy, Would};
+use sluice_limiter::{Admission, AppRule, Call, Limiter, Mode, Now, ObservedDecision, Outcome, Plan, ThrottledBy};
 
 impl Rig {
     fn stop(&mut self, app: Option<&str>, seconds: Option<i64>) {
         let until = seconds.map(|seconds| self.now + seconds * 1_000);
-        self.throttle.stop(self.time(), app, until);
+        self.limiter.stop(self.time(), app, until);
     }
 
     fn start(&mut self, app: Option<&str>) {
-        self.throttle.start(self.time(), app);
+        self.limiter.start(self.time(), app);
     }
 }
 
@@ -39,7 +39,7 @@ fn a_stop_beyond_what_the_queue_allows_refuses_those_who_wait_at_once() {
     rig.call("a").unwrap();
     let waiting = rig.wait("a");
     rig.stop(None, Some(600));
-    let (ticket, outcome) = rig.throttle.next_ready().unwrap();
+    let (ticket, outcome) = rig.limiter.next_ready().unwrap();
     assert_eq!(ticket, waiting);
     let refused = outcome.unwrap_err();
     assert_eq!((refused.reason, refused.retry_after_seconds), (Denial::Paused, 600));
@@ -104,15 +104,15 @@ fn a_queue_without_places_refuses_under_a_stop_at_once() {
 fn answer_until(rig: &mut Rig, at: i64) -> Vec<u32> {
     let mut lanes = Vec::new();
     loop {
-        while let Some((_, outcome)) = rig.throttle.next_ready() {
+        while let Some((_, outcome)) = rig.limiter.next_ready() {
             if let Ok(grant) = outcome {
                 lanes.push(grant.permit.lane);
                 rig.settle(grant.permit, Outcome::Answered);
             }
         }
-        let Some(wake) = rig.throttle.next_wakeup().filter(|wake| *wake <= at) else { break };
+        let Some(wake) = rig.limiter.next_wakeup().filter(|wake| *wake <= at) else { break };
         rig.now = wake;
-        rig.throttle.wake(rig.time());
+        rig.limiter.wake(rig.time());
     }
     rig.now = at;
     lanes
@@ -127,7 +127,7 @@ fn one_app_that_is_stopped_holds_up_no_other_and_saves_nothing_up() {
     (0..30).for_each(|_| _ = rig.wait("b"));
     let went = answer_until(&mut rig, NOON + 2_050);
     assert!((19..=20).contains(&went.len()), "the other app has the whole rate: {}", went.len());
-    assert!(of_a.iter().all(|ticket| rig.throttle.waited(*ticket) > 0), "they wait still");
+    assert!(of_a.iter().all(|ticket| rig.limiter.waited(*ticket) > 0), "they wait still");
     // From now on they share: what the one did not use is not made good.
     rig.start(Some("a"));
     let went = answer_until(&mut rig, NOON + 3_050);
@@ -183,11 +183,11 @@ fn starting_the_connection_ends_a_pause_that_the_vendor_asked_for_also_in_the_ne
     rig.settle(grant.permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms });
     assert_eq!(rig.try_now("a").unwrap_err().reason, Denial::Paused);
     rig.start(None);
-    rig.rows.extend(rig.throttle.row_due());
-    assert_eq!(rig.throttle.paused_until(), None);
+    rig.rows.extend(rig.limiter.snapshot_due());
+    assert_eq!(rig.limiter.paused_until(), None);
     rig.call("a").unwrap();
     let row = rig.rows.last().unwrap().clone();
-    let next = Throttle::load(
+    let next = Limiter::load(
         plan(vec![window(1_000, 60)]),
         &row,
         Now { wall: rig.now, zones: &sluice_testkit::time_zones },
@@ -211,7 +211,7 @@ fn an_edit_ends_no_stop_whichever_apps_come_and_go() {
     assert_eq!(rig.try_now("c").unwrap_err().reason, Denial::Paused);
     // The app comes back under another number, and is stopped still.
     rig.edit(with(&["c", "b", "a"]));
-    rig.throttle.start(rig.time(), Some("a"));
+    rig.limiter.start(rig.time(), Some("a"));
     assert!(rig.go_to(NOON + 2).is_empty());
     rig.stop(None, Some(1));
     let ended = rig.go_to(NOON + 2_000);
@@ -226,23 +226,23 @@ fn what_is_only_watched_is_not_stopped_and_says_that_it_would_be() {
     rig.stop(None, None);
     for wait_ms in [None, Some(0)] {
         let Admission::Granted(grant) = rig.admit(Call { wait_ms, ..call("a") }) else { panic!("it is stopped") };
-        assert_eq!(grant.would, Some(Would::Refuse(Denial::Paused)));
+        assert_eq!(grant.would, Some(ObservedDecision::Refuse(Denial::Paused)));
     }
-    assert_eq!(rig.throttle.want(rig.time(), "a", u32::MAX, 2, 5), Some(0));
-    assert_eq!(std::iter::from_fn(|| rig.throttle.next_job()).count(), 2);
+    assert_eq!(rig.limiter.want(rig.time(), "a", u32::MAX, 2, 5), Some(0));
+    assert_eq!(std::iter::from_fn(|| rig.limiter.next_job()).count(), 2);
 }
 
 #[test]
 fn jobs_rest_under_a_stop_and_go_when_it_ends() {
     let mut rig = many();
     rig.stop(Some("a"), Some(30));
-    rig.throttle.want(rig.time(), "a", u32::MAX, 2, 5).unwrap();
-    rig.throttle.want(rig.time(), "b", u32::MAX, 1, 5).unwrap();
-    assert_eq!(std::iter::from_fn(|| rig.throttle.next_job()).count(), 1, "the other app's goes");
+    rig.limiter.want(rig.time(), "a", u32::MAX, 2, 5).unwrap();
+    rig.limiter.want(rig.time(), "b", u32::MAX, 1, 5).unwrap();
+    assert_eq!(std::iter::from_fn(|| rig.limiter.next_job()).count(), 1, "the other app's goes");
     rig.go_to(NOON + 29_999);
-    assert_eq!(rig.throttle.next_job(), None);
+    assert_eq!(rig.limiter.next_job(), None);
     rig.go_to(NOON + 30_000);
-    assert_eq!(std::iter::from_fn(|| rig.throttle.next_job()).count(), 2);
+    assert_eq!(std::iter::from_fn(|| rig.limiter.next_job()).count(), 2);
 }
 
 #[test]
@@ -250,19 +250,19 @@ fn jobs_under_a_stop_without_an_end_wake_nobody_more_than_once_an_hour() {
     for app in [None, Some("a")] {
         let mut rig = many();
         rig.stop(app, None);
-        rig.throttle.want(rig.time(), "a", u32::MAX, 2, 0).unwrap();
+        rig.limiter.want(rig.time(), "a", u32::MAX, 2, 0).unwrap();
         rig.go_to(NOON + 1_000);
         let mut woken = 0;
-        while let Some(at) = rig.throttle.next_wakeup().filter(|at| *at <= NOON + 6 * 3_600_000) {
+        while let Some(at) = rig.limiter.next_wakeup().filter(|at| *at <= NOON + 6 * 3_600_000) {
             rig.now = at;
-            rig.throttle.wake(rig.time());
+            rig.limiter.wake(rig.time());
             woken += 1;
         }
         // Once a minute while their urgency rises to the most urgent; then by the hour.
         assert!(woken <= 20, "{app:?}: woken {woken} times in six hours");
-        assert_eq!(rig.throttle.next_job(), None);
+        assert_eq!(rig.limiter.next_job(), None);
         rig.start(app);
-        assert_eq!(std::iter::from_fn(|| rig.throttle.next_job()).count(), 2);
+        assert_eq!(std::iter::from_fn(|| rig.limiter.next_job()).count(), 2);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 use crate::upstream::Profile;
 use serde::{Deserialize, Serialize};
 use sluice_limiter::PermitId;
-use sluice_limiter::pool::Lent;
+use sluice_limiter::pool::LoanGrant;
 
 /// What the object answers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,8 +22,8 @@ pub enum Reply {
     Stands,
     /// [`super::Ask::Describe`].
     Route(Box<Route>),
-    /// [`super::Ask::Borrow`].
-    Lent(Lent),
+    /// [`super::Ask::LoanRequest`].
+    LoanGrant(LoanGrant),
     /// The id of a job that is kept.
     Kept(String),
     /// A job's answer.
@@ -78,7 +78,7 @@ pub struct Go {
     pub mark: u64,
     /// The `RateLimit` field.
     pub rate_limit: String,
-    /// `Sluice-Would`, in observe mode, where the call would not have gone at once.
+    /// `Sluice-ObservedDecision`, in observe mode, where the call would not have gone at once.
     pub would: Option<String>,
 }
 

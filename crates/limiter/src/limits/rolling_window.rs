@@ -3,7 +3,7 @@
 //! Take the calls that the vendor counts within one window of its own, and of them the one granted last. Every other was counted
 //! less than a window before it, so was settled less than a window before that grant, or not yet: it still counted here, and the
 //! grant fitted. So no window is overrun, wherever between send and settlement the vendor counts. This file keeps the settled
-//! ones; those in flight are the ledger's.
+//! ones; those in flight are the leases's.
 
 #![expect(clippy::arithmetic_side_effects, reason = "the total is the entries' sum, each of which is 32 bits")]
 

@@ -1,6 +1,6 @@
 //! Who has been granted what and has not yet said how it ended: the leases in flight, by lane.
 //!
-//! The count in flight under each meter is kept here and nowhere else, by the only two functions that begin and end a lease; so is the
+//! The count in flight under each counter is kept here and nowhere else, by the only two functions that begin and end a lease; so is the
 //! count of those in flight for longer than a limit says, for limits that count no others.
 
 #![expect(
@@ -8,10 +8,10 @@
     reason = "one each call in flight, taken away once for each added; a number of 64 bits each call"
 )]
 
-use super::PermitId;
-use super::lanes::{Lanes, NONE};
-use super::past::LATE_MS;
+use crate::PermitId;
+use crate::durable::prior_epochs::LATE_MS;
 use crate::ids::Ids;
+use crate::queue::lanes::{Lanes, NONE};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
@@ -59,7 +59,7 @@ struct Ageing {
 
 /// All leases of one connection, and its lanes.
 #[derive(Debug, Clone)]
-pub struct Ledger {
+pub struct Leases {
     /// The lanes.
     pub lanes: Lanes,
     slots: Vec<Slot>,
@@ -68,9 +68,9 @@ pub struct Ledger {
     newest: u32,
     len: usize,
     ids: Ids,
-    /// In flight, by meter.
-    flying: Vec<u32>,
-    /// In flight for longer than the meter's limit says, by meter.
+    /// In flight, by counter.
+    in_flight: Vec<u32>,
+    /// In flight for longer than the counter's limit says, by counter.
     aged: Vec<u32>,
     ageing: Vec<Ageing>,
     /// Leases that lapsed, by lane and number: until when they are remembered.
@@ -78,7 +78,7 @@ pub struct Ledger {
     late_until: VecDeque<(i64, u32, u64)>,
 }
 
-impl Default for Ledger {
+impl Default for Leases {
     fn default() -> Self {
         Self {
             lanes: Lanes::default(),
@@ -88,7 +88,7 @@ impl Default for Ledger {
             newest: NONE,
             len: 0,
             ids: Ids::default(),
-            flying: Vec::new(),
+            in_flight: Vec::new(),
             aged: Vec::new(),
             ageing: Vec::new(),
             late: BTreeMap::new(),
@@ -97,24 +97,24 @@ impl Default for Ledger {
     }
 }
 
-impl Ledger {
+impl Leases {
     /// The limits of the plan that count calls in flight for longer than so many milliseconds. To be said before any lease begins, or
     /// before [`Self::recount`].
     pub fn watch_ages(&mut self, limits: impl Iterator<Item = (u32, i64)>) {
         self.ageing = limits.map(|(limit, after_ms)| Ageing { limit, after_ms, until: i64::MIN, next: NONE }).collect();
     }
 
-    /// There are so many meters.
-    pub fn fit(&mut self, meters: usize) {
-        if self.flying.len() < meters {
-            self.flying.resize(meters, 0);
-            self.aged.resize(meters, 0);
+    /// There are so many counters.
+    pub fn fit(&mut self, counters: usize) {
+        if self.in_flight.len() < counters {
+            self.in_flight.resize(counters, 0);
+            self.aged.resize(counters, 0);
         }
     }
 
-    /// Counts anew what is in flight: the lanes' meters are others.
-    pub fn recount(&mut self, meters: usize, time: i64) {
-        (self.flying, self.aged) = (vec![0; meters], vec![0; meters]);
+    /// Counts anew what is in flight: the lanes' counters are others.
+    pub fn recount(&mut self, counters: usize, time: i64) {
+        (self.in_flight, self.aged) = (vec![0; counters], vec![0; counters]);
         let lanes: Vec<u32> = self.leases().map(|(_, lease)| lease.lane).collect();
         for lane in lanes {
             self.count(lane, true);
@@ -139,30 +139,30 @@ impl Ledger {
         self.len == 0
     }
 
-    /// Leases in flight that a meter counts.
-    pub fn flying(&self, meter: u32) -> u64 {
-        self.flying.get(meter as usize).copied().map_or(0, u64::from)
+    /// Leases in flight that a counter counts.
+    pub fn in_flight(&self, counter: u32) -> u64 {
+        self.in_flight.get(counter as usize).copied().map_or(0, u64::from)
     }
 
-    /// Of these, those in flight for longer than the meter's limit says.
-    pub fn aged(&self, meter: u32) -> u64 {
-        self.aged.get(meter as usize).copied().map_or(0, u64::from)
+    /// Of these, those in flight for longer than the counter's limit says.
+    pub fn aged(&self, counter: u32) -> u64 {
+        self.aged.get(counter as usize).copied().map_or(0, u64::from)
     }
 
-    /// Whether a meter counts a lane's calls.
-    pub fn counts(&self, lane: u32, meter: u32) -> bool {
-        self.lanes.get(lane).is_some_and(|lane| lane.meters.contains(&meter))
+    /// Whether a counter counts a lane's calls.
+    pub fn counts(&self, lane: u32, counter: u32) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| lane.counters.contains(&counter))
     }
 
-    /// The meters that count a lane's calls.
-    pub fn meters(&self, lane: u32) -> &[u32] {
-        self.lanes.get(lane).map_or(&[], |lane| &lane.meters)
+    /// The counters that count a lane's calls.
+    pub fn counters(&self, lane: u32) -> &[u32] {
+        self.lanes.get(lane).map_or(&[], |lane| &lane.counters)
     }
 
     fn count(&mut self, lane: u32, more: bool) {
-        let meters = self.lanes.get(lane).map_or(&[][..], |lane| &lane.meters);
-        for &meter in meters {
-            if let Some(count) = self.flying.get_mut(meter as usize) {
+        let counters = self.lanes.get(lane).map_or(&[][..], |lane| &lane.counters);
+        for &counter in counters {
+            if let Some(count) = self.in_flight.get_mut(counter as usize) {
                 *count = if more { *count + 1 } else { count.saturating_sub(1) };
             }
         }
@@ -297,8 +297,8 @@ impl Ledger {
         let Some(lane) = self.lanes.get(lane).filter(|lane| lane.mask & (1 << limit) != 0) else { return };
         // The first is the app's budget; the limits follow in the plan's order.
         let before = lane.mask & ((1_u32 << limit) - 1);
-        let meter = lane.meters.get(before.count_ones() as usize + 1).copied();
-        if let Some(count) = meter.and_then(|meter| self.aged.get_mut(meter as usize)) {
+        let counter = lane.counters.get(before.count_ones() as usize + 1).copied();
+        if let Some(count) = counter.and_then(|counter| self.aged.get_mut(counter as usize)) {
             *count = if more { *count + 1 } else { count.saturating_sub(1) };
         }
     }
@@ -360,14 +360,14 @@ impl Ledger {
         })
     }
 
-    /// Leases granted after a moment that a meter counts.
-    pub fn granted_after(&self, at: i64, meter: u32) -> u64 {
+    /// Leases granted after a moment that a counter counts.
+    pub fn granted_after(&self, at: i64, counter: u32) -> u64 {
         let mut next = self.newest;
         let mut n = 0;
         while let Some(slot) = self.slots.get(next as usize)
             && let Some(lease) = slot.lease.filter(|lease| lease.granted > at)
         {
-            n += u64::from(self.counts(lease.lane, meter));
+            n += u64::from(self.counts(lease.lane, counter));
             next = slot.older;
         }
         n
@@ -379,110 +379,110 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ledger() -> (Ledger, u32, u32) {
-        let mut ledger = Ledger::default();
-        ledger.fit(2);
-        let both = ledger.lanes.add_class(0b11, vec![0, 1]);
-        let first = ledger.lanes.add_class(0b01, vec![0]);
-        let one = ledger.lanes.add(0, 0b11, both, vec![0, 1], vec![]).unwrap();
-        let other = ledger.lanes.add(1, 0b01, first, vec![0], vec![]).unwrap();
-        (ledger, one, other)
+    fn leases() -> (Leases, u32, u32) {
+        let mut leases = Leases::default();
+        leases.fit(2);
+        let both = leases.lanes.add_class(0b11, vec![0, 1]);
+        let first = leases.lanes.add_class(0b01, vec![0]);
+        let one = leases.lanes.add(0, 0b11, both, vec![0, 1], vec![]).unwrap();
+        let other = leases.lanes.add(1, 0b01, first, vec![0], vec![]).unwrap();
+        (leases, one, other)
     }
 
     #[test]
     fn each_meter_counts_the_lanes_it_stands_for() {
-        let (mut ledger, one, other) = ledger();
-        let permit = ledger.open(1, one, 10, 100, 7, 0).unwrap();
-        ledger.open(1, other, 11, 100, 8, 0).unwrap();
-        assert_eq!((ledger.flying(0), ledger.flying(1)), (2, 1));
-        ledger.close(permit).unwrap();
-        assert_eq!((ledger.flying(0), ledger.flying(1)), (1, 0));
+        let (mut leases, one, other) = leases();
+        let permit = leases.open(1, one, 10, 100, 7, 0).unwrap();
+        leases.open(1, other, 11, 100, 8, 0).unwrap();
+        assert_eq!((leases.in_flight(0), leases.in_flight(1)), (2, 1));
+        leases.close(permit).unwrap();
+        assert_eq!((leases.in_flight(0), leases.in_flight(1)), (1, 0));
     }
 
     #[test]
     fn a_lease_ends_once_even_when_its_place_is_taken_again() {
-        let (mut ledger, one, _) = ledger();
-        let first = ledger.open(1, one, 10, 100, 7, 0).unwrap();
-        assert!(ledger.close(first).is_some());
-        let second = ledger.open(1, one, 20, 110, 8, 0).unwrap();
+        let (mut leases, one, _) = leases();
+        let first = leases.open(1, one, 10, 100, 7, 0).unwrap();
+        assert!(leases.close(first).is_some());
+        let second = leases.open(1, one, 20, 110, 8, 0).unwrap();
         assert_eq!(first.slot, second.slot);
-        assert!(ledger.close(first).is_none());
-        assert_eq!(ledger.flying(0), 1);
+        assert!(leases.close(first).is_none());
+        assert_eq!(leases.in_flight(0), 1);
     }
 
     #[test]
     fn leases_are_kept_in_the_order_of_their_grants() {
-        let (mut ledger, one, other) = ledger();
+        let (mut leases, one, other) = leases();
         let ids: Vec<_> =
-            (0..6).map(|i| ledger.open(1, if i % 2 == 0 { one } else { other }, i, 100, 0, 0).unwrap()).collect();
+            (0..6).map(|i| leases.open(1, if i % 2 == 0 { one } else { other }, i, 100, 0, 0).unwrap()).collect();
         for gone in [0, 3, 5] {
-            ledger.close(ids[gone]).unwrap();
+            leases.close(ids[gone]).unwrap();
         }
-        ledger.open(1, one, 9, 100, 0, 0).unwrap();
-        assert_eq!(ledger.leases().map(|(_, lease)| lease.granted).collect::<Vec<_>>(), [1, 2, 4, 9]);
-        assert_eq!(ledger.oldest().unwrap().granted, 1);
-        assert_eq!((ledger.granted_after(2, 0), ledger.granted_after(2, 1)), (2, 2));
+        leases.open(1, one, 9, 100, 0, 0).unwrap();
+        assert_eq!(leases.leases().map(|(_, lease)| lease.granted).collect::<Vec<_>>(), [1, 2, 4, 9]);
+        assert_eq!(leases.oldest().unwrap().granted, 1);
+        assert_eq!((leases.granted_after(2, 0), leases.granted_after(2, 1)), (2, 2));
     }
 
     #[test]
     fn a_lease_is_found_by_its_call_until_it_ends() {
-        let (mut ledger, one, _) = ledger();
-        let ids: Vec<_> = (0..100).map(|call| ledger.open(1, one, 5, 100, call, 0).unwrap()).collect();
-        assert_eq!(ledger.of_call(77).map(|(slot, lease)| (slot, lease.seq)), Some((ids[77].slot, 77)));
-        ledger.close(ids[77]);
-        assert_eq!(ledger.of_call(77), None);
+        let (mut leases, one, _) = leases();
+        let ids: Vec<_> = (0..100).map(|call| leases.open(1, one, 5, 100, call, 0).unwrap()).collect();
+        assert_eq!(leases.of_call(77).map(|(slot, lease)| (slot, lease.seq)), Some((ids[77].slot, 77)));
+        leases.close(ids[77]);
+        assert_eq!(leases.of_call(77), None);
     }
 
     #[test]
     fn a_call_counts_as_old_once_it_has_run_so_long_and_until_it_ends() {
-        let mut ledger = Ledger::default();
-        ledger.fit(3);
-        ledger.watch_ages([(1, 100)].into_iter());
-        let class = ledger.lanes.add_class(0b11, vec![0, 1]);
-        let lane = ledger.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
-        let ids: Vec<_> = (0..4).map(|at| ledger.open(1, lane, at * 10, 1_000, 0, 0).unwrap()).collect();
+        let mut leases = Leases::default();
+        leases.fit(3);
+        leases.watch_ages([(1, 100)].into_iter());
+        let class = leases.lanes.add_class(0b11, vec![0, 1]);
+        let lane = leases.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+        let ids: Vec<_> = (0..4).map(|at| leases.open(1, lane, at * 10, 1_000, 0, 0).unwrap()).collect();
         let mut seen = |time, closes: Option<usize>| {
-            closes.map(|at| ledger.close(ids[at]).unwrap());
-            ledger.age(time);
-            (ledger.aged(1), ledger.aged(0))
+            closes.map(|at| leases.close(ids[at]).unwrap());
+            leases.age(time);
+            (leases.aged(1), leases.aged(0))
         };
         assert_eq!(seen(99, None), (0, 0));
         assert_eq!(seen(100, None), (1, 0));
         assert_eq!(seen(119, Some(2)), (2, 0));
         assert_eq!(seen(120, Some(0)), (1, 0));
         assert_eq!(seen(500, None), (2, 0));
-        ledger.recount(3, 500);
-        assert_eq!((ledger.flying(0), ledger.aged(1)), (2, 2));
+        leases.recount(3, 500);
+        assert_eq!((leases.in_flight(0), leases.aged(1)), (2, 2));
     }
 
     proptest! {
         /// Calls begin, end and grow old in any order; which limits there are may change.
         #[test]
         fn as_many_are_old_as_have_run_for_so_long(steps in prop::collection::vec((0_u8..5, 0_usize..9, 0_i64..60), 1..200)) {
-            let mut ledger = Ledger::default();
-            ledger.fit(3);
-            ledger.watch_ages([(1, 100)].into_iter());
-            let class = ledger.lanes.add_class(0b11, vec![0, 1]);
-            let lane = ledger.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+            let mut leases = Leases::default();
+            leases.fit(3);
+            leases.watch_ages([(1, 100)].into_iter());
+            let class = leases.lanes.add_class(0b11, vec![0, 1]);
+            let lane = leases.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
             let (mut time, mut after, mut running) = (0, 100, Vec::new());
             for (step, which, wait) in steps {
                 time += wait;
-                ledger.age(time);
+                leases.age(time);
                 match step {
-                    0..=1 => running.push((time, ledger.open(1, lane, time, 100_000, 0, 0).unwrap())),
+                    0..=1 => running.push((time, leases.open(1, lane, time, 100_000, 0, 0).unwrap())),
                     2..=3 if !running.is_empty() => {
                         let (_, permit) = running.remove(which % running.len());
-                        ledger.close(permit).unwrap();
+                        leases.close(permit).unwrap();
                     }
                     4 => {
                         after = [50, 100, 150][which % 3];
-                        ledger.watch_ages([(1, after)].into_iter());
-                        ledger.recount(3, time);
+                        leases.watch_ages([(1, after)].into_iter());
+                        leases.recount(3, time);
                     }
                     _ => {}
                 }
                 let old = running.iter().filter(|(granted, _)| granted + after <= time).count() as u64;
-                prop_assert_eq!((ledger.flying(1), ledger.aged(1)), (running.len() as u64, old));
+                prop_assert_eq!((leases.in_flight(1), leases.aged(1)), (running.len() as u64, old));
             }
         }
     }

@@ -3,8 +3,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and permits that a row has named")]
 
-use super::ledger::Ledger;
-use super::mutant::{self, Mutant};
+use crate::leases::Leases;
+use crate::mutant::{self, Mutant};
 use serde::{Deserialize, Serialize};
 
 /// A call that is taken for ended may yet be answered within this time, milliseconds: then it is dated anew.
@@ -12,7 +12,7 @@ pub const LATE_MS: i64 = 600_000;
 
 /// The ids one earlier life left on one lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PastLane {
+pub struct PriorLane {
     /// The lane's number in that life.
     pub old: u32,
     /// The lane's number in this one.
@@ -25,7 +25,7 @@ pub struct PastLane {
 
 /// What one earlier life left. Limiter milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
+pub struct PriorEpoch {
     /// That life.
     pub epoch: u32,
     /// At most so many of the ids are in flight. Only a first attempt to settle lowers it: the earlier life cannot have seen that one.
@@ -43,10 +43,10 @@ pub struct Group {
     /// When the row was written: days that have opened since count of these ids only those in flight.
     pub since: i64,
     /// The ids.
-    pub lanes: Vec<PastLane>,
+    pub lanes: Vec<PriorLane>,
 }
 
-impl Group {
+impl PriorEpoch {
     /// The lane in this life of an id that is still open.
     fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> Option<u32> {
         let lane = self.lanes.iter().find(|lane| self.epoch == epoch && lane.old == old_lane)?;
@@ -55,28 +55,28 @@ impl Group {
     }
 }
 
-/// Ids under one meter.
+/// Ids under one counter.
 #[derive(Debug, Clone, Copy, Default)]
 struct Ids {
     leases: u32,
     spares: u32,
 }
 
-/// A group, and its ids by meter.
+/// A group, and its ids by counter.
 #[derive(Debug, Clone)]
 struct Held {
-    group: Group,
+    group: PriorEpoch,
     ids: Vec<Ids>,
 }
 
 impl Held {
-    fn new(group: Group, meters: usize, ledger: &Ledger) -> Self {
-        let mut ids = vec![Ids::default(); meters];
+    fn new(group: PriorEpoch, counters: usize, leases: &Leases) -> Self {
+        let mut ids = vec![Ids::default(); counters];
         for lane in &group.lanes {
-            let (leases, spares) = (count(&lane.leases), count(&lane.spares));
-            for &meter in ledger.meters(lane.lane) {
-                if let Some(ids) = ids.get_mut(meter as usize) {
-                    ids.leases = ids.leases.saturating_add(leases);
+            let (held, spares) = (count(&lane.leases), count(&lane.spares));
+            for &counter in leases.counters(lane.lane) {
+                if let Some(ids) = ids.get_mut(counter as usize) {
+                    ids.leases = ids.leases.saturating_add(held);
                     ids.spares = ids.spares.saturating_add(spares);
                 }
             }
@@ -84,21 +84,21 @@ impl Held {
         Self { group, ids }
     }
 
-    /// Ids under a meter that were given out, at most.
-    fn given(&self, meter: u32) -> u64 {
+    /// Ids under a counter that were given out, at most.
+    fn given(&self, counter: u32) -> u64 {
         if self.group.over {
             return 0;
         }
-        let ids = self.ids.get(meter as usize).copied().unwrap_or_default();
+        let ids = self.ids.get(counter as usize).copied().unwrap_or_default();
         u64::from(ids.leases) + u64::from(ids.spares.min(self.group.spare))
     }
 
-    fn flying(&self, meter: u32) -> u64 {
-        self.given(meter).min(u64::from(self.group.fly))
+    fn in_flight(&self, counter: u32) -> u64 {
+        self.given(counter).min(u64::from(self.group.fly))
     }
 
-    fn landed(&self, meter: u32) -> u64 {
-        self.given(meter).saturating_sub(u64::from(self.group.fly))
+    fn settled(&self, counter: u32) -> u64 {
+        self.given(counter).saturating_sub(u64::from(self.group.fly))
     }
 
     /// In flight at most, in all.
@@ -129,11 +129,11 @@ pub struct Ended {
     pub late: bool,
 }
 
-/// Calls of an earlier life that have ended at some time not known before `at`, by meter.
-pub struct Landed {
+/// Calls of an earlier life that have ended at some time not known before `at`, by counter.
+pub struct SettledPrior {
     /// When they are counted as settled.
     pub at: i64,
-    /// Meter, and how many.
+    /// Counter, and how many.
     pub calls: Vec<(u32, u32)>,
     /// In all.
     pub total: u32,
@@ -143,45 +143,45 @@ pub struct Landed {
 
 /// All that earlier lives left. Each crash adds one group, which counts until the vendor must be done, and is gone ten minutes later.
 #[derive(Debug, Clone, Default)]
-pub struct Past {
+pub struct PriorEpochs {
     groups: Vec<Held>,
 }
 
-impl Past {
+impl PriorEpochs {
     /// Takes over what a row says.
-    pub fn new(groups: Vec<Group>, meters: usize, ledger: &Ledger) -> Self {
-        Self { groups: groups.into_iter().map(|group| Held::new(group, meters, ledger)).collect() }
+    pub fn new(groups: Vec<PriorEpoch>, counters: usize, leases: &Leases) -> Self {
+        Self { groups: groups.into_iter().map(|group| Held::new(group, counters, leases)).collect() }
     }
 
-    /// The lanes' meters are others: counts their ids anew.
-    pub fn recount(&mut self, meters: usize, ledger: &Ledger) {
+    /// The lanes' counters are others: counts their ids anew.
+    pub fn recount(&mut self, counters: usize, leases: &Leases) {
         let groups = std::mem::take(&mut self.groups);
-        *self = Self::new(groups.into_iter().map(|held| held.group).collect(), meters, ledger);
+        *self = Self::new(groups.into_iter().map(|held| held.group).collect(), counters, leases);
     }
 
     /// The groups.
-    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+    pub fn groups(&self) -> impl Iterator<Item = &PriorEpoch> {
         self.groups.iter().map(|held| &held.group)
     }
 
-    /// In flight at most, under one meter: what concurrency and a new day count.
+    /// In flight at most, under one counter: what concurrency and a new day count.
     #[inline]
-    pub fn flying(&self, meter: u32) -> u64 {
+    pub fn in_flight(&self, counter: u32) -> u64 {
         // Most often nothing is left of them, and this is asked at every event.
         if self.groups.is_empty() {
             return 0;
         }
-        self.groups.iter().map(|held| held.flying(meter)).sum()
+        self.groups.iter().map(|held| held.in_flight(counter)).sum()
     }
 
     /// What windows and buckets count beside what they hold: in flight, or settled at a time not yet known.
     #[inline]
-    pub fn unsettled(&self, meter: u32) -> u64 {
+    pub fn unsettled(&self, counter: u32) -> u64 {
         if self.groups.is_empty() {
             return 0;
         }
-        let open = |held: &Held| if held.group.ran { 0 } else { held.landed(meter) };
-        self.groups.iter().map(|held| held.flying(meter) + open(held)).sum()
+        let open = |held: &Held| if held.group.ran { 0 } else { held.settled(counter) };
+        self.groups.iter().map(|held| held.in_flight(counter) + open(held)).sum()
     }
 
     /// In flight at most, in all.
@@ -201,15 +201,15 @@ impl Past {
     }
 
     /// Takes a settled id out, and says what that shows; none where it was settled before the row was written. `landed` hears of each
-    /// meter of which calls of that life turn out to have ended before: fewer of its calls are in flight than was thought.
+    /// counter of which calls of that life turn out to have ended before: fewer of its calls are in flight than was thought.
     pub fn settle(
         &mut self,
         epoch: u32,
         old_lane: u32,
         seq: u64,
         first_attempt: bool,
-        ledger: &Ledger,
-        mut landed: impl FnMut(u32, u32),
+        leases: &Leases,
+        mut settled: impl FnMut(u32, u32),
     ) -> Option<Ended> {
         let held = self.groups.iter_mut().find(|held| held.group.holds(epoch, old_lane, seq).is_some())?;
         let lane = held.group.lanes.iter_mut().find(|lane| lane.old == old_lane)?;
@@ -226,9 +226,9 @@ impl Past {
         if !was_lease {
             held.group.spare = held.group.spare.saturating_sub(1);
         }
-        let meters = ledger.meters(lane);
-        for &meter in meters {
-            if let Some(ids) = held.ids.get_mut(meter as usize) {
+        let counters = leases.counters(lane);
+        for &counter in counters {
+            if let Some(ids) = held.ids.get_mut(counter as usize) {
                 let n = if was_lease { &mut ids.leases } else { &mut ids.spares };
                 *n = n.saturating_sub(1);
             }
@@ -236,11 +236,11 @@ impl Past {
         let late = held.group.over;
         let ran = (held.group.ran && !late).then_some(held.group.run_until);
         if ran.is_some() && held.group.fly < fly {
-            for (meter, ids) in (0..).zip(&held.ids).filter(|(meter, _)| !meters.contains(meter)) {
+            for (counter, ids) in (0..).zip(&held.ids).filter(|(counter, _)| !counters.contains(counter)) {
                 let before = u64::from(ids.leases) + u64::from(ids.spares.min(spare));
-                let more = held.landed(meter).saturating_sub(before.saturating_sub(u64::from(fly)));
+                let more = held.settled(counter).saturating_sub(before.saturating_sub(u64::from(fly)));
                 if more > 0 {
-                    landed(meter, u32::try_from(more).unwrap_or(u32::MAX));
+                    settled(counter, u32::try_from(more).unwrap_or(u32::MAX));
                 }
             }
         }
@@ -258,35 +258,35 @@ impl Past {
     }
 
     /// The next group one of whose times has come by `now`: which of its calls are to be counted as settled then.
-    pub fn advance(&mut self, now: i64) -> Option<Landed> {
+    pub fn advance(&mut self, now: i64) -> Option<SettledPrior> {
         let due = |held: &Held| match &held.group {
-            Group { over: true, fly_until, .. } => fly_until.saturating_add(LATE_MS) <= now,
-            Group { ran: true, fly_until, .. } => *fly_until <= now,
-            Group { run_until, .. } => *run_until <= now,
+            PriorEpoch { over: true, fly_until, .. } => fly_until.saturating_add(LATE_MS) <= now,
+            PriorEpoch { ran: true, fly_until, .. } => *fly_until <= now,
+            PriorEpoch { run_until, .. } => *run_until <= now,
         };
         let at = self.groups.iter().position(due)?;
         let calls = |held: &Held, n: &dyn Fn(u32) -> u64| {
-            let each = (0..u32::try_from(held.ids.len()).unwrap_or(0)).map(|meter| (meter, n(meter)));
-            each.filter(|(_, n)| *n > 0).map(|(meter, n)| (meter, u32::try_from(n).unwrap_or(u32::MAX))).collect()
+            let each = (0..u32::try_from(held.ids.len()).unwrap_or(0)).map(|counter| (counter, n(counter)));
+            each.filter(|(_, n)| *n > 0).map(|(counter, n)| (counter, u32::try_from(n).unwrap_or(u32::MAX))).collect()
         };
         let whole = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         if self.groups.get(at)?.group.over {
             let held = self.groups.remove(at);
             let lanes = held.group.lanes.iter().map(|lane| lane.lane).collect();
-            return Some(Landed { at: held.group.fly_until, calls: Vec::new(), total: 0, lanes });
+            return Some(SettledPrior { at: held.group.fly_until, calls: Vec::new(), total: 0, lanes });
         }
         let held = self.groups.get_mut(at)?;
         if held.group.ran {
-            let (calls, total) = (calls(held, &|meter| held.flying(meter)), whole(held.len()));
+            let (calls, total) = (calls(held, &|counter| held.in_flight(counter)), whole(held.len()));
             held.group.over = true;
-            return Some(Landed { at: held.group.fly_until, calls, total, lanes: Vec::new() });
+            return Some(SettledPrior { at: held.group.fly_until, calls, total, lanes: Vec::new() });
         }
         held.group.ran = true;
         let held = self.groups.get(at)?;
         let given: u64 = held.group.lanes.iter().map(|lane| lane.leases.len() as u64).sum::<u64>()
             + u64::from(held.group.spare).min(held.group.lanes.iter().map(|lane| lane.spares.len() as u64).sum());
-        let calls = calls(held, &|meter| held.landed(meter));
-        Some(Landed {
+        let calls = calls(held, &|counter| held.settled(counter));
+        Some(SettledPrior {
             at: held.group.run_until,
             calls,
             total: whole(given.saturating_sub(held.len())),

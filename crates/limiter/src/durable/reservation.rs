@@ -10,15 +10,15 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and spare permits that are at most 256 a row")]
 
-use super::meter::Gauge;
-use super::mutant::{self, Mutant};
-use super::rule::Kind;
-use super::state::Throttle;
+use crate::config::Kind;
+use crate::counter::CounterState;
+use crate::limiter::Limiter;
+use crate::mutant::{self, Mutant};
 
 /// A block lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
 const BLOCK_MS: i64 = 1_000;
 /// Spare permits of one row over all lanes: what a crash can over-count a day by.
-pub(super) const MOST_SPARE: u64 = 256;
+pub(crate) const MOST_RESERVED: u64 = 256;
 /// Lanes that a row names spare permits for: each takes some bytes of it.
 const MOST_NAMED: usize = 2_048;
 /// At least so long lies between two rows that only tidy up, milliseconds.
@@ -27,7 +27,7 @@ const LONG_AGO: i64 = i64::MIN / 4;
 
 /// The block in force, and whether the stored row still tells the truth. Limiter milliseconds.
 #[derive(Debug, Clone)]
-pub struct Block {
+pub struct Reservation {
     until: i64,
     ceiling: u64,
     /// Spare permits that the row named, over all lanes.
@@ -48,7 +48,7 @@ pub struct Block {
     last_close: i64,
 }
 
-impl Block {
+impl Reservation {
     /// No block: the first grant writes.
     pub const fn new() -> Self {
         Self {
@@ -103,85 +103,88 @@ impl Block {
     }
 }
 
-impl Throttle {
+impl Limiter {
     /// Charges a grant on a lane to the block, or requires a row that holds it.
-    pub(super) fn spend(&mut self, lane: u32, time: i64) {
-        let flying = self.flying();
-        self.block.exact = false;
-        self.block.last_grant = time;
-        self.block.peak = self.block.peak.max(flying + 1);
-        let in_time = time <= self.block.until || mutant::is(Mutant::NoEnd);
-        let covered = !self.block.due && in_time && flying < self.block.ceiling && self.block.left > 0;
-        self.block.used = self.block.used.saturating_add(1);
-        if let Some(lane) = self.ledger.lanes.get_mut(lane) {
+    pub(crate) fn spend(&mut self, lane: u32, time: i64) {
+        let in_flight = self.in_flight();
+        self.reservation.exact = false;
+        self.reservation.last_grant = time;
+        self.reservation.peak = self.reservation.peak.max(in_flight + 1);
+        let in_time = time <= self.reservation.until || mutant::is(Mutant::NoEnd);
+        let covered =
+            !self.reservation.due && in_time && in_flight < self.reservation.ceiling && self.reservation.left > 0;
+        self.reservation.used = self.reservation.used.saturating_add(1);
+        if let Some(lane) = self.leases.lanes.get_mut(lane) {
             lane.used = lane.used.saturating_add(1);
             if covered && lane.spare > 0 {
                 lane.spare -= 1;
-                self.block.left -= 1;
+                self.reservation.left -= 1;
                 return;
             }
         }
-        self.block.due = true;
-        self.block.opening = true;
+        self.reservation.due = true;
+        self.reservation.opening = true;
     }
 
     /// Has the state stored at the end of this event, whatever else happens in it.
-    pub const fn require_row(&mut self) {
-        self.block.require();
+    pub const fn require_snapshot(&mut self) {
+        self.reservation.require();
     }
 
     /// The row to be stored before anything of this event leaves, if one is due. It opens a new block, where a grant needs one or the
     /// one before is not over.
-    pub fn row_due(&mut self) -> Option<Vec<u8>> {
-        if !self.block.due {
+    pub fn snapshot_due(&mut self) -> Option<Vec<u8>> {
+        if !self.reservation.due {
             return None;
         }
         let time = self.clock.last();
-        let live = time <= self.block.until;
-        let opening = std::mem::take(&mut self.block.opening) || live;
-        if std::mem::take(&mut self.block.closing) || !opening {
-            self.close_block(time);
+        let live = time <= self.reservation.until;
+        let opening = std::mem::take(&mut self.reservation.opening) || live;
+        if std::mem::take(&mut self.reservation.closing) || !opening {
+            self.close_reservation(time);
         } else {
-            self.open_block(live, time);
+            self.open_reservation(live, time);
         }
         Some(self.store(time))
     }
 
     /// No spare permits. How many the last block used stays known: the next one begins there.
-    fn close_block(&mut self, time: i64) {
-        self.ledger.lanes.iter_mut().for_each(|(_, lane)| lane.spare = 0);
-        (self.block.size, self.block.left) = (0, 0);
-        self.block.ceiling = self.flying();
-        self.block.peak = self.block.ceiling;
-        self.block.until = time.saturating_sub(1);
+    fn close_reservation(&mut self, time: i64) {
+        self.leases.lanes.iter_mut().for_each(|(_, lane)| lane.spare = 0);
+        (self.reservation.size, self.reservation.left) = (0, 0);
+        self.reservation.ceiling = self.in_flight();
+        self.reservation.peak = self.reservation.ceiling;
+        self.reservation.until = time.saturating_sub(1);
     }
 
-    fn open_block(&mut self, live: bool, time: i64) {
-        self.ledger.lanes.drop_old(time);
-        let ran_out = live && self.block.left == 0 && self.block.size > 0;
-        let mut left =
-            self.forecast(live, ran_out, (self.block.used, self.block.left, self.block.size), time).min(MOST_SPARE);
+    fn open_reservation(&mut self, live: bool, time: i64) {
+        self.leases.lanes.drop_old(time);
+        let ran_out = live && self.reservation.left == 0 && self.reservation.size > 0;
+        let mut left = self
+            .forecast(live, ran_out, (self.reservation.used, self.reservation.left, self.reservation.size), time)
+            .min(MOST_RESERVED);
         // What all calls share bounds the block, whichever lanes they are of.
         let (mut named, mut wanted) = (0, Vec::new());
-        let lanes: Vec<u32> = self.ledger.lanes.iter().map(|(at, _)| at).collect();
-        for meter in self.common_meters() {
-            left = left.min(self.most_spare(meter, time));
+        let lanes: Vec<u32> = self.leases.lanes.iter().map(|(at, _)| at).collect();
+        for counter in self.common_counters() {
+            left = left.min(self.most_reserved(counter, time));
         }
         // What each limit has left of what it holds, over all of its lanes, once it has been looked at. One that holds no fewer than the
         // block bounds nothing.
-        let mut room: Vec<Option<u64>> = vec![None; self.meters.len()];
+        let mut room: Vec<Option<u64>> = vec![None; self.counters.len()];
         for &at in &lanes {
-            let spare = if named < MOST_NAMED { self.next_spare(at, live, left, time) } else { 0 };
+            let spare = if named < MOST_NAMED { self.next_reserved(at, live, left, time) } else { 0 };
             let mut spare = spare.min(left);
             if spare > 0 {
-                let meters = self.ledger.meters(at);
-                for &meter in meters {
-                    let Some(room) = room.get_mut(meter as usize) else { continue };
-                    let held = || Some(self.most_spare(meter, time)).filter(|held| *held < left).unwrap_or(u64::MAX);
+                let counters = self.leases.counters(at);
+                for &counter in counters {
+                    let Some(room) = room.get_mut(counter as usize) else { continue };
+                    let held =
+                        || Some(self.most_reserved(counter, time)).filter(|held| *held < left).unwrap_or(u64::MAX);
                     spare = spare.min(*room.get_or_insert_with(held));
                 }
-                for meter in meters {
-                    if let Some(Some(room)) = room.get_mut(*meter as usize)
+                for counter in counters {
+                    if let Some(Some(room)) = room.get_mut(*counter as usize)
                         && *room < u64::MAX
                     {
                         *room -= spare;
@@ -192,23 +195,23 @@ impl Throttle {
             wanted.push(spare);
         }
         for (&at, &spare) in lanes.iter().zip(&wanted) {
-            if let Some(lane) = self.ledger.lanes.get_mut(at) {
+            if let Some(lane) = self.leases.lanes.get_mut(at) {
                 lane.spare = u32::try_from(spare).unwrap_or(0);
                 lane.last_spare = lane.spare;
                 lane.used = 0;
             }
         }
-        let flying = self.flying();
+        let in_flight = self.in_flight();
         let all: u64 = wanted.iter().sum();
-        self.block.size = left.min(all);
-        (self.block.left, self.block.used) = (self.block.size, 0);
+        self.reservation.size = left.min(all);
+        (self.reservation.left, self.reservation.used) = (self.reservation.size, 0);
         // Room for one more than there were, so that a crash leaves few in doubt; for a quarter more and two where that did not do.
-        let narrow = live && flying > self.block.ceiling;
-        let room = if narrow { self.block.peak * 5 / 4 + 2 } else { self.block.peak + 1 };
-        self.block.ceiling = room.min(self.slots_of_all()).clamp(flying, flying + self.block.size);
-        self.block.peak = flying;
+        let narrow = live && in_flight > self.reservation.ceiling;
+        let room = if narrow { self.reservation.peak * 5 / 4 + 2 } else { self.reservation.peak + 1 };
+        self.reservation.ceiling = room.min(self.slots_of_all()).clamp(in_flight, in_flight + self.reservation.size);
+        self.reservation.peak = in_flight;
         let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
-        self.block.until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
+        self.reservation.until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
     }
 
     /// How many permits will be wanted until the next row, by how many were `used` since the last one, which had named `size`, of which so
@@ -222,34 +225,34 @@ impl Throttle {
         if live && left > 0 {
             return left.max(size);
         }
-        let over = self.block.until.max(self.block.last_close);
+        let over = self.reservation.until.max(self.reservation.last_close);
         let seconds = time.saturating_sub(over).max(0) / 1_000;
         u32::try_from(seconds).ok().and_then(|halvings| (spared * 5 / 4).checked_shr(halvings)).unwrap_or(0)
     }
 
     /// Spare permits of a lane in a block of so many: what it will want by itself; one where others call too, if it has called of late
     /// or waits, so that of many lanes that each call now and then none needs a row of its own.
-    fn next_spare(&self, lane: u32, live: bool, block: u64, time: i64) -> u64 {
+    fn next_reserved(&self, lane: u32, live: bool, reservation: u64, time: i64) -> u64 {
         /// A lane that has called within this time may call again, milliseconds.
         const LATELY_MS: i64 = 60_000;
-        let Some(entry) = self.ledger.lanes.get(lane) else { return 0 };
+        let Some(entry) = self.leases.lanes.get(lane) else { return 0 };
         let (used, spare, last) = (u64::from(entry.used), u64::from(entry.spare), u64::from(entry.last_spare));
         let ran_out = live && spare == 0 && used > 0;
         let wanted = self.forecast(live, ran_out, (used, spare, last), time);
         let lately = time.saturating_sub(entry.last_grant) <= LATELY_MS || entry.waiting > 0;
-        let others = self.block.used > used && lately;
-        wanted.max(u64::from(others)).min(block)
+        let others = self.reservation.used > used && lately;
+        wanted.max(u64::from(others)).min(reservation)
     }
 
-    /// The meters that count every call.
-    fn common_meters(&self) -> Vec<u32> {
-        let masks = self.ledger.lanes.classes().map(|(_, class)| class.mask);
+    /// The counters that count every call.
+    fn common_counters(&self) -> Vec<u32> {
+        let masks = self.leases.lanes.classes().map(|(_, class)| class.mask);
         self.shared_under(masks.fold(u32::MAX, |all, mask| all & mask))
     }
 
     /// The slots of a concurrency limit that counts every lane: no more can be in flight.
     fn slots_of_all(&self) -> u64 {
-        let of_all = |at: usize| self.ledger.lanes.classes().all(|(_, class)| class.mask & (1 << at) != 0);
+        let of_all = |at: usize| self.leases.lanes.classes().all(|(_, class)| class.mask & (1 << at) != 0);
         let limits = self.plan.limits.iter().enumerate().filter(|(at, limit)| !limit.per_app && of_all(*at));
         let slots = limits.filter_map(|(_, limit)| match limit.kind {
             Kind::Concurrency { calls, after_ms: 0 } => Some(calls),
@@ -258,72 +261,72 @@ impl Throttle {
         slots.min().unwrap_or(u64::MAX)
     }
 
-    /// The most that a meter can grant in a block: of a day or a budget a quarter of what is left, so that a crash costs it no
+    /// The most that a counter can grant in a block: of a day or a budget a quarter of what is left, so that a crash costs it no
     /// more; of a window what is free and what will be before the block ends.
-    fn most_spare(&self, meter: u32, time: i64) -> u64 {
-        let Some(entry) = self.meters.get(meter as usize) else { return 0 };
+    fn most_reserved(&self, counter: u32, time: i64) -> u64 {
+        let Some(entry) = self.counters.get(counter as usize) else { return 0 };
         if let Some(loan) = entry.loan.as_ref().filter(|loan| loan.is_kept()) {
             // What a crash counts that never was is what it loses of the loan.
             return u64::from(loan.hand());
         }
-        match Some(&entry.gauge) {
-            Some(Gauge::Daily { calendar, count, amount, bytes: false }) => {
+        match Some(&entry.state) {
+            Some(CounterState::Daily { calendar, count, amount, bytes: false }) => {
                 amount.saturating_sub(count.most(self.before_is_open(*calendar))) / 4
             }
-            Some(Gauge::Window { window, calls, scaled: false }) => {
-                calls.saturating_sub(window.total() + self.ledger.flying(meter)) / 4
+            Some(CounterState::Window { window, calls, scaled: false }) => {
+                calls.saturating_sub(window.total() + self.leases.in_flight(counter)) / 4
             }
-            Some(Gauge::Window { window, .. }) if window.span() > BLOCK_MS => {
-                let counted = window.total() + self.ledger.flying(meter) + self.past.unsettled(meter);
+            Some(CounterState::Window { window, .. }) if window.span() > BLOCK_MS => {
+                let counted = window.total() + self.leases.in_flight(counter) + self.prior.unsettled(counter);
                 let freed = window.expiring_by(time.saturating_add(BLOCK_MS));
-                (self.capacity(meter) + freed).saturating_sub(counted)
+                (self.capacity(counter) + freed).saturating_sub(counted)
             }
             _ => u64::MAX,
         }
     }
 
     fn store(&mut self, time: i64) -> Vec<u8> {
-        self.block.due = false;
-        self.block.exact = true;
-        self.block.awaited = false;
-        self.block.last_write = time;
+        self.reservation.due = false;
+        self.reservation.exact = true;
+        self.reservation.awaited = false;
+        self.reservation.last_write = time;
         self.row()
     }
 
     /// A row without spare permits, which tells exactly what is: at an end of work, so that no life begins with doubts.
-    pub(super) fn close(&mut self, time: i64) {
-        self.block.last_close = time;
-        self.block.closing = true;
-        self.block.due = true;
+    pub(crate) fn close(&mut self, time: i64) {
+        self.reservation.last_close = time;
+        self.reservation.closing = true;
+        self.reservation.due = true;
     }
 
     /// After a settlement that leaves nothing in flight: close, unless there are spare permits or were, or it was done just now. A lone
     /// call so leaves an exact row at once; where more come, the next block's row does, or the one after a quiet second.
-    pub(super) fn close_if_done(&mut self, time: i64) {
-        if !self.ledger.is_empty() || self.queue.callers() > 0 || self.block.exact || self.block.size > 0 {
+    pub(crate) fn close_if_done(&mut self, time: i64) {
+        if !self.leases.is_empty() || self.queue.callers() > 0 || self.reservation.exact || self.reservation.size > 0 {
             return;
         }
-        if time.saturating_sub(self.block.last_close) >= QUIET_MS {
+        if time.saturating_sub(self.reservation.last_close) >= QUIET_MS {
             self.close(time);
         }
     }
 
     /// When to close for want of grants; none while the row is exact, or calls wait and nobody for the row.
-    pub(super) fn quiet_at(&self) -> Option<i64> {
-        let wanted = self.queue.callers() == 0 || self.block.awaited;
+    pub(crate) fn quiet_at(&self) -> Option<i64> {
+        let wanted = self.queue.callers() == 0 || self.reservation.awaited;
         // A row that tells all still leaves doubts, if it names permits that nobody is going to use.
-        let exact = self.block.exact && (self.block.size == 0 || !self.ledger.is_empty());
-        let due = wanted && !exact && !self.block.due;
-        due.then(|| self.block.last_grant.max(self.block.last_write).saturating_add(QUIET_MS))
+        let exact = self.reservation.exact && (self.reservation.size == 0 || !self.leases.is_empty());
+        let due = wanted && !exact && !self.reservation.due;
+        due.then(|| self.reservation.last_grant.max(self.reservation.last_write).saturating_add(QUIET_MS))
     }
 
     /// Somebody waits until all that has happened is stored.
-    pub const fn await_row(&mut self) {
-        self.block.awaited = true;
+    pub const fn await_snapshot(&mut self) {
+        self.reservation.awaited = true;
     }
 
     /// Whether the stored row tells all that has happened.
     pub const fn is_stored(&self) -> bool {
-        self.block.exact
+        self.reservation.exact
     }
 }

@@ -6,20 +6,20 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "spare permits that are at most 256 a lane, and ages")]
 
-use super::adaptive::Adaptive;
-use super::block::MOST_SPARE;
-use super::clock::Clock;
-use super::daily::{Calendar, Daily};
-use super::history::{History, Stretch};
-use super::lanes::{Lane, NONE};
-use super::meter::{Gauge, Meter, Stands};
-use super::past::{Group, Past, PastLane};
-use super::replan::LONGEST_DAY_MS;
-use super::row_before;
-use super::rule::{Limit, Mode};
-use super::state::{AppRule, Now, Plan, Throttle};
+use crate::adaptive::Adaptive;
 use crate::calendar::{Day, Reset};
+use crate::clock::Clock;
 use crate::codec;
+use crate::config::{Limit, Mode};
+use crate::counter::{Counter, CounterKey, CounterState};
+use crate::durable::prior_epochs::{PriorEpoch, PriorEpochs, PriorLane};
+use crate::durable::reservation::MOST_RESERVED;
+use crate::durable::snapshot_before;
+use crate::history::{History, Stretch};
+use crate::limiter::{AppRule, Limiter, Now, Plan};
+use crate::limits::daily_quota::{Calendar, Daily};
+use crate::queue::lanes::{Lane, NONE};
+use crate::replan::LONGEST_DAY_MS;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ const BUDGET: u32 = u32::MAX;
 
 /// What is stored of a connection. Times are limiter milliseconds.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub epoch: u32,
     pub offset: i64,
     pub time: i64,
@@ -46,10 +46,10 @@ pub(super) struct Row {
     pub until: i64,
     /// Permits that may still be given out, over all lanes.
     pub spare: u32,
-    pub meters: Vec<RowMeter>,
+    pub counters: Vec<RowMeter>,
     /// What limits by app begin with: the limit, and the count.
-    pub before: Vec<(u32, RowGauge)>,
-    pub groups: Vec<Group>,
+    pub before: Vec<(u32, StoredCounterState)>,
+    pub groups: Vec<PriorEpoch>,
     pub adaptive: Adaptive,
     pub history: Vec<Stretch>,
     pub known_from: Option<i64>,
@@ -57,7 +57,7 @@ pub(super) struct Row {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct RowLane {
+pub(crate) struct RowLane {
     /// Its number, which its permits' ids carry.
     pub lane: u32,
     /// A number in `apps`.
@@ -69,12 +69,12 @@ pub(super) struct RowLane {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct RowMeter {
+pub(crate) struct RowMeter {
     /// The limit's place in the plan; or a budget's mark.
     pub limit: u32,
     /// A number in `apps`.
     pub app: Option<u32>,
-    pub gauge: RowGauge,
+    pub state: StoredCounterState,
     /// The vendor's own count.
     pub vendor: Option<u64>,
     /// What its pool has not been told of.
@@ -82,7 +82,7 @@ pub(super) struct RowMeter {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) enum RowGauge {
+pub(crate) enum StoredCounterState {
     /// Until when settled calls count, as what each adds to the one before, from `time` on; and how many.
     Window(Vec<(i64, u32)>),
     /// What is owed, in halves.
@@ -91,41 +91,41 @@ pub(super) enum RowGauge {
     Daily(u64, u64),
 }
 
-impl Throttle {
+impl Limiter {
     /// Everything, to be stored.
-    pub(super) fn row(&mut self) -> Vec<u8> {
+    pub(crate) fn row(&mut self) -> Vec<u8> {
         let time = self.clock.last();
         let mut apps = Names::new(self.apps.len());
         let mut leases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-        for (_, lease) in self.ledger.leases() {
+        for (_, lease) in self.leases.leases() {
             leases.entry(lease.lane).or_default().push(lease.seq);
         }
         // Those of earlier lives' permits too: the next life knows them by app and limits.
         let late = self.late_group(time);
-        let past: BTreeSet<u32> =
-            self.past.lanes().chain(late.iter().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))).collect();
+        let prior: BTreeSet<u32> =
+            self.prior.lanes().chain(late.iter().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))).collect();
         let mut lanes = Vec::new();
-        for (at, lane) in self.ledger.lanes.iter() {
+        for (at, lane) in self.leases.lanes.iter() {
             let mut leases = leases.remove(&at).unwrap_or_default();
-            if lane.spare > 0 || !leases.is_empty() || past.contains(&at) {
+            if lane.spare > 0 || !leases.is_empty() || prior.contains(&at) {
                 leases.sort_unstable();
                 lanes.push(row_lane(at, lane, apps.number(lane.app), leases));
             }
         }
         let refill = self.refill.at(time, self.adaptive.factor());
-        let stored = |gauge: &Gauge| row_gauge(gauge, time, refill);
-        let mut meters = Vec::new();
-        for meter in &self.meters {
-            let owes = meter.loan.as_ref().map_or(0, |loan| loan.owes);
-            if let Some(gauge) = stored(&meter.gauge)
-                && (meter.vendor.is_some() || owes > 0 || !is_nothing(&gauge))
+        let stored = |state: &CounterState| row_gauge(state, time, refill);
+        let mut counters = Vec::new();
+        for counter in &self.counters {
+            let owes = counter.loan.as_ref().map_or(0, |loan| loan.owes);
+            if let Some(state) = stored(&counter.state)
+                && (counter.vendor.is_some() || owes > 0 || !is_nothing(&state))
             {
-                let limit = if let Stands::Limit(at) = meter.stands { at } else { BUDGET };
-                let app = meter.app.map(|app| apps.number(app));
-                meters.push(RowMeter { limit, app, gauge, vendor: meter.vendor, owes });
+                let limit = if let CounterKey::Limit(at) = counter.key { at } else { BUDGET };
+                let app = counter.app.map(|app| apps.number(app));
+                counters.push(RowMeter { limit, app, state, vendor: counter.vendor, owes });
             }
         }
-        let before = (0..).zip(&self.before).filter_map(|(at, gauge)| Some((at, stored(gauge.as_ref()?)?)));
+        let before = (0..).zip(&self.before).filter_map(|(at, state)| Some((at, stored(state.as_ref()?)?)));
         let row = Row {
             epoch: self.epoch,
             offset: self.clock.offset(),
@@ -136,12 +136,12 @@ impl Throttle {
             limits: self.plan.limits.clone(),
             calendars: self.calendars.iter().map(|days| (days.reset().clone(), days.today().clone())).collect(),
             lanes,
-            ceiling: self.block.ceiling().max(self.ledger.len() as u64),
-            until: self.block.until().max(time),
-            spare: u32::try_from(self.block.left()).unwrap_or(u32::MAX),
-            meters,
-            before: before.filter(|(_, gauge)| !is_nothing(gauge)).collect(),
-            groups: self.past.groups().cloned().chain(late).collect(),
+            ceiling: self.reservation.ceiling().max(self.leases.len() as u64),
+            until: self.reservation.until().max(time),
+            spare: u32::try_from(self.reservation.left()).unwrap_or(u32::MAX),
+            counters,
+            before: before.filter(|(_, state)| !is_nothing(state)).collect(),
+            groups: self.prior.groups().cloned().chain(late).collect(),
             adaptive: self.adaptive,
             history: self.history.stored(time),
             known_from: self.history.known_from(),
@@ -152,15 +152,15 @@ impl Throttle {
     }
 
     /// This life's leases that have lapsed and may yet be answered.
-    fn late_group(&self, time: i64) -> Option<Group> {
-        let mut lanes: Vec<PastLane> = Vec::new();
-        for (lane, seq) in self.ledger.late() {
+    fn late_group(&self, time: i64) -> Option<PriorEpoch> {
+        let mut lanes: Vec<PriorLane> = Vec::new();
+        for (lane, seq) in self.leases.late() {
             match lanes.last_mut().filter(|known| known.lane == lane) {
                 Some(known) => known.leases.push(seq),
-                None => lanes.push(PastLane { old: lane, lane, leases: vec![seq], spares: Vec::new() }),
+                None => lanes.push(PriorLane { old: lane, lane, leases: vec![seq], spares: Vec::new() }),
             }
         }
-        let group = Group {
+        let group = PriorEpoch {
             epoch: self.epoch,
             fly: 0,
             spare: 0,
@@ -171,7 +171,7 @@ impl Throttle {
             since: time,
             lanes: Vec::new(),
         };
-        (!lanes.is_empty()).then_some(Group { lanes, ..group })
+        (!lanes.is_empty()).then_some(PriorEpoch { lanes, ..group })
     }
 
     /// The next life, from the last row of the one before. What comes from disk is held `skew` milliseconds longer. If the plan has other
@@ -183,11 +183,11 @@ impl Throttle {
         let (version, body) = row.split_first().ok_or("the stored row is empty")?;
         let row: Row = match *version {
             VERSION => codec::read(body).ok_or("the stored row does not parse")?,
-            1 | 2 => row_before::read(*version, body, &plan).ok_or("the stored row does not parse")?,
+            1 | 2 => snapshot_before::read(*version, body, &plan).ok_or("the stored row does not parse")?,
             _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
         };
         // Each is looked at by itself: a torn count must not fill the memory.
-        if row.lanes.iter().any(|lane| u64::from(lane.spare) > MOST_SPARE) || row.limits.len() > 32 {
+        if row.lanes.iter().any(|lane| u64::from(lane.spare) > MOST_RESERVED) || row.limits.len() > 32 {
             return Err("the stored row has more spare permits, or more limits, than a connection ever has".to_owned());
         }
         let edited = row.mode != plan.mode
@@ -200,7 +200,7 @@ impl Throttle {
         };
         let mut next = Self::bare(plan, Clock::resume(row.offset, row.time, now.wall), now);
         next.epoch = row.epoch.saturating_add(1);
-        Heir { next: &mut next, row: &row, apps: Vec::new(), skew }.inherit();
+        Restore { next: &mut next, row: &row, apps: Vec::new(), skew }.inherit();
         next.begin(now);
         if let Some(plan) = wanted {
             next.replan(plan, now, |_, _| None);
@@ -215,37 +215,37 @@ impl Throttle {
     pub fn bury(mut self, now: Now<'_>) -> Option<(i64, Vec<u8>)> {
         let time = self.begin(now);
         let mut until = time;
-        for meter in 0..u32::try_from(self.meters.len()).unwrap_or(0) {
-            if self.used(meter, time) > 0 {
-                until = until.max(self.counts_until(meter, time));
+        for counter in 0..u32::try_from(self.counters.len()).unwrap_or(0) {
+            if self.used(counter, time) > 0 {
+                until = until.max(self.counts_until(counter, time));
             }
         }
-        let flying = (self.flying() > 0).then(|| time.saturating_add(self.life_ms()));
-        if let Some(last) = self.history.last().max(flying) {
+        let in_flight = (self.in_flight() > 0).then(|| time.saturating_add(self.life_ms()));
+        if let Some(last) = self.history.last().max(in_flight) {
             until = until.max(last.saturating_add(LONGEST_DAY_MS));
         }
         if until <= time {
             return None;
         }
         self.close(time);
-        let row = self.row_due().unwrap_or_default();
-        Some((now.wall.saturating_add(until.saturating_sub(time)).saturating_add(2 * super::SKEW_MS), row))
+        let row = self.snapshot_due().unwrap_or_default();
+        Some((now.wall.saturating_add(until.saturating_sub(time)).saturating_add(2 * crate::SKEW_MS), row))
     }
 
-    /// When nothing that a meter counts now can count any more.
-    fn counts_until(&self, meter: u32, time: i64) -> i64 {
-        let landed = time.saturating_add(if self.flying() > 0 { self.life_ms() } else { 0 });
-        match self.gauge_of(meter) {
-            Some(Gauge::Window { window, .. }) => landed.saturating_add(window.span()),
-            Some(Gauge::Daily { calendar, .. }) => {
+    /// When nothing that a counter counts now can count any more.
+    fn counts_until(&self, counter: u32, time: i64) -> i64 {
+        let settled = time.saturating_add(if self.in_flight() > 0 { self.life_ms() } else { 0 });
+        match self.gauge_of(counter) {
+            Some(CounterState::Window { window, .. }) => settled.saturating_add(window.span()),
+            Some(CounterState::Daily { calendar, .. }) => {
                 let over = self.calendars.get(*calendar).map_or(time, |days| self.limiter_time(days.over()));
-                over.max(landed)
+                over.max(settled)
             }
-            Some(Gauge::Bucket(bucket)) => {
+            Some(CounterState::Bucket(bucket)) => {
                 let (factor, burst) = (self.adaptive.factor(), bucket.burst());
-                landed.saturating_add(bucket.wait_ms(self.refill.at(time, factor), burst, burst, factor))
+                settled.saturating_add(bucket.wait_ms(self.refill.at(time, factor), burst, burst, factor))
             }
-            _ => landed,
+            _ => settled,
         }
     }
 }
@@ -281,45 +281,45 @@ fn row_lane(at: u32, lane: &Lane, app: u32, leases: Vec<u64>) -> RowLane {
     RowLane { lane: at, app, mask: lane.mask, seq: lane.seq, spare: lane.spare, leases }
 }
 
-fn row_gauge(gauge: &Gauge, time: i64, refill: i128) -> Option<RowGauge> {
-    Some(match gauge {
-        Gauge::Window { window, .. } => {
+fn row_gauge(state: &CounterState, time: i64, refill: i128) -> Option<StoredCounterState> {
+    Some(match state {
+        CounterState::Window { window, .. } => {
             let mut last = time;
             let step = |(until, n): (i64, u32)| (until - std::mem::replace(&mut last, until), n);
-            RowGauge::Window(window.entries().map(step).collect())
+            StoredCounterState::Window(window.entries().map(step).collect())
         }
-        Gauge::Bucket(bucket) => {
+        CounterState::Bucket(bucket) => {
             let (high, low) = bucket.debt(refill);
-            RowGauge::Bucket(high, low)
+            StoredCounterState::Bucket(high, low)
         }
-        Gauge::Daily { count, .. } => RowGauge::Daily(count.used, count.before),
-        Gauge::Slots { .. } => return None,
+        CounterState::Daily { count, .. } => StoredCounterState::Daily(count.used, count.before),
+        CounterState::Slots { .. } => return None,
     })
 }
 
-const fn is_nothing(gauge: &RowGauge) -> bool {
-    match gauge {
-        RowGauge::Window(entries) => entries.is_empty(),
-        RowGauge::Bucket(high, low) => *high == 0 && *low == 0,
-        RowGauge::Daily(used, before) => *used == 0 && *before == 0,
+const fn is_nothing(state: &StoredCounterState) -> bool {
+    match state {
+        StoredCounterState::Window(entries) => entries.is_empty(),
+        StoredCounterState::Bucket(high, low) => *high == 0 && *low == 0,
+        StoredCounterState::Daily(used, before) => *used == 0 && *before == 0,
     }
 }
 
 /// Carries one life over into the next, which has the same limits.
-struct Heir<'a> {
-    next: &'a mut Throttle,
+struct Restore<'a> {
+    next: &'a mut Limiter,
     row: &'a Row,
     /// Where the row's apps stand in the next life's table.
     apps: Vec<Option<u32>>,
     skew: i64,
 }
 
-impl Heir<'_> {
+impl Restore<'_> {
     fn inherit(&mut self) {
         let (next, row) = (&mut *self.next, self.row);
         next.adaptive = row.adaptive.resume(&next.plan.adaptive, self.skew);
         // What was owed comes back from now on, and the clocks' difference later.
-        next.refill = super::bucket::Refill::new(row.time.saturating_add(self.skew));
+        next.refill = crate::limits::token_bucket::Refill::new(row.time.saturating_add(self.skew));
         next.history = History::resume(row.history.clone(), row.known_from, row.bytes_known_from, self.skew);
         for (reset, day) in &row.calendars {
             if let Some(days) = next.calendars.iter_mut().find(|days| days.reset() == reset) {
@@ -336,7 +336,7 @@ impl Heir<'_> {
         }
         self.apps = row.apps.iter().map(|name| next.app(name)).collect();
         self.counts();
-        self.spare_permits();
+        self.reserved_permits();
         self.permits();
     }
 
@@ -345,61 +345,65 @@ impl Heir<'_> {
     }
 
     fn counts(&mut self) {
-        for (at, gauge) in &self.row.before {
+        for (at, state) in &self.row.before {
             let mut fresh = self.next.fresh(*at as usize, true);
-            self.resume(&mut fresh, gauge);
+            self.resume(&mut fresh, state);
             if let Some(before) = self.next.before.get_mut(*at as usize) {
                 *before = Some(fresh);
             }
         }
         self.next.add_shared();
         // The pool has heard of it in an earlier life.
-        self.next.meters.iter_mut().filter_map(|meter| meter.loan.as_mut()).for_each(|loan| loan.declares = false);
+        self.next
+            .counters
+            .iter_mut()
+            .filter_map(|counter| counter.loan.as_mut())
+            .for_each(|loan| loan.declares = false);
         // Budgets first: what an app has sent bounds what it begins with under others.
-        let (budgets, others): (Vec<_>, Vec<_>) = self.row.meters.iter().partition(|meter| meter.limit == BUDGET);
+        let (budgets, others): (Vec<_>, Vec<_>) = self.row.counters.iter().partition(|counter| counter.limit == BUDGET);
         for old in budgets.into_iter().chain(others) {
             let app = match old.app.map(|app| self.app(app)) {
                 Some(None) => continue,
                 Some(app) => app,
                 None => None,
             };
-            let stands = if old.limit == BUDGET { Stands::Budget } else { Stands::Limit(old.limit) };
+            let key = if old.limit == BUDGET { CounterKey::Budget } else { CounterKey::Limit(old.limit) };
             let by_app = self.next.plan.limits.get(old.limit as usize).map(|limit| limit.per_app);
-            if by_app.unwrap_or(stands == Stands::Budget) != app.is_some() {
+            if by_app.unwrap_or(key == CounterKey::Budget) != app.is_some() {
                 continue;
             }
-            let at = self.next.meter(stands, app);
+            let at = self.next.counter(key, app);
             let of_limit =
-                if let Stands::Limit(at) = stands { Some(self.next.fresh(at as usize, app.is_some())) } else { None };
-            let Some(Meter { gauge, .. }) = self.next.meters.get(at as usize) else { continue };
-            let mut gauge = of_limit.unwrap_or_else(|| gauge.clone());
-            self.resume(&mut gauge, &old.gauge);
-            if let Some(meter) = self.next.meters.get_mut(at as usize) {
-                (meter.gauge, meter.vendor) = (gauge, old.vendor);
-                if let Some(loan) = &mut meter.loan {
+                if let CounterKey::Limit(at) = key { Some(self.next.fresh(at as usize, app.is_some())) } else { None };
+            let Some(Counter { state, .. }) = self.next.counters.get(at as usize) else { continue };
+            let mut state = of_limit.unwrap_or_else(|| state.clone());
+            self.resume(&mut state, &old.state);
+            if let Some(counter) = self.next.counters.get_mut(at as usize) {
+                (counter.state, counter.vendor) = (state, old.vendor);
+                if let Some(loan) = &mut counter.loan {
                     loan.owes = old.owes;
                 }
             }
-            if let (Stands::Limit(limit), true) = (stands, app.is_some()) {
+            if let (CounterKey::Limit(limit), true) = (key, app.is_some()) {
                 self.next.raise_fullest(limit, at);
             }
         }
     }
 
-    fn resume(&self, gauge: &mut Gauge, old: &RowGauge) {
-        match (gauge, old) {
-            (Gauge::Window { window, .. }, RowGauge::Window(entries)) => {
+    fn resume(&self, state: &mut CounterState, old: &StoredCounterState) {
+        match (state, old) {
+            (CounterState::Window { window, .. }, StoredCounterState::Window(entries)) => {
                 let mut until = self.row.time.saturating_add(self.skew);
                 for (step, n) in entries {
                     until = until.saturating_add(*step);
                     window.hold(until, *n);
                 }
             }
-            (Gauge::Bucket(bucket), RowGauge::Bucket(high, low)) => {
+            (CounterState::Bucket(bucket), StoredCounterState::Bucket(high, low)) => {
                 // The clock by which tokens come back begins with the row.
                 bucket.resume((*high, *low), 0);
             }
-            (Gauge::Daily { count, .. }, RowGauge::Daily(used, before)) => {
+            (CounterState::Daily { count, .. }, StoredCounterState::Daily(used, before)) => {
                 *count = Daily { used: *used, before: *before };
             }
             _ => {}
@@ -407,21 +411,23 @@ impl Heir<'_> {
     }
 
     /// Spare permits may have been given out: they count on the days that were open when the row was written.
-    fn spare_permits(&mut self) {
+    fn reserved_permits(&mut self) {
         let mut spares: BTreeMap<u32, u64> = BTreeMap::new();
         for old in &self.row.lanes {
             let Some(lane) = self.lane(old).filter(|_| old.spare > 0) else { continue };
-            for &meter in self.next.ledger.meters(lane) {
-                let spare = spares.entry(meter).or_default();
+            for &counter in self.next.leases.counters(lane) {
+                let spare = spares.entry(counter).or_default();
                 *spare = spare.saturating_add(u64::from(old.spare));
             }
         }
-        for (meter, spare) in spares {
-            let Some(Gauge::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(meter) else { continue };
+        for (counter, spare) in spares {
+            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(counter) else {
+                continue;
+            };
             let both = self.next.calendars.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
             let spare = spare.min(u64::from(self.row.spare));
-            let Some(entry) = self.next.meters.get_mut(meter as usize) else { continue };
-            if let Gauge::Daily { count, .. } = &mut entry.gauge {
+            let Some(entry) = self.next.counters.get_mut(counter as usize) else { continue };
+            if let CounterState::Daily { count, .. } = &mut entry.state {
                 count.count(spare, both);
             }
             if let Some(loan) = entry.loan.as_mut().filter(|loan| !loan.is_kept()) {
@@ -443,29 +449,31 @@ impl Heir<'_> {
             self.row.lanes.iter().filter_map(|old| Some((old.lane, self.lane(old)?))).collect();
         let mut groups = Vec::new();
         for group in &self.row.groups {
-            let moved =
-                group.lanes.iter().filter_map(|past| Some(PastLane { lane: *lanes.get(&past.lane)?, ..past.clone() }));
-            groups.push(Group {
+            let moved = group
+                .lanes
+                .iter()
+                .filter_map(|prior| Some(PriorLane { lane: *lanes.get(&prior.lane)?, ..prior.clone() }));
+            groups.push(PriorEpoch {
                 lanes: moved.collect(),
                 run_until: group.run_until.saturating_add(self.skew),
                 fly_until: group.fly_until.saturating_add(self.skew),
                 ..group.clone()
             });
         }
-        let mut past = Vec::new();
+        let mut prior = Vec::new();
         for old in self.row.lanes.iter().filter(|old| old.spare > 0 || !old.leases.is_empty()) {
             let spares = (old.seq..old.seq.saturating_add(u64::from(old.spare))).collect();
             if let Some(lane) = lanes.get(&old.lane) {
-                past.push(PastLane { old: old.lane, lane: *lane, leases: old.leases.clone(), spares });
+                prior.push(PriorLane { old: old.lane, lane: *lane, leases: old.leases.clone(), spares });
             }
         }
-        let leases: u64 = past.iter().map(|lane| lane.leases.len() as u64).sum();
-        let named: u64 = past.iter().map(|lane| lane.spares.len() as u64).sum();
+        let leases: u64 = prior.iter().map(|lane| lane.leases.len() as u64).sum();
+        let named: u64 = prior.iter().map(|lane| lane.spares.len() as u64).sum();
         let spare = named.min(u64::from(self.row.spare));
         if leases + spare > 0 {
             let life = self.row.life.max(self.next.life_ms());
             let ends = self.row.until.saturating_add(self.skew);
-            groups.push(Group {
+            groups.push(PriorEpoch {
                 epoch: self.row.epoch,
                 fly: u32::try_from(self.row.ceiling.min(leases + spare)).unwrap_or(u32::MAX),
                 spare: u32::try_from(spare).unwrap_or(u32::MAX),
@@ -474,16 +482,16 @@ impl Heir<'_> {
                 ran: false,
                 over: false,
                 since: self.row.time,
-                lanes: past,
+                lanes: prior,
             });
             // Bytes of these may have come back, and the life that heard of it is gone.
             self.next.history.lose_bytes(ends.max(now));
         }
-        let meters = self.next.meters.len();
-        self.next.past = Past::new(groups, meters, &self.next.ledger);
+        let counters = self.next.counters.len();
+        self.next.prior = PriorEpochs::new(groups, counters, &self.next.leases);
         // They keep their places as long as that life is remembered.
-        for lane in self.next.past.lanes().collect::<Vec<_>>() {
-            self.next.ledger.lanes.pin(lane, true);
+        for lane in self.next.prior.lanes().collect::<Vec<_>>() {
+            self.next.leases.lanes.pin(lane, true);
         }
     }
 }

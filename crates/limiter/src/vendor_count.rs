@@ -10,18 +10,18 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
-use super::PermitId;
-use super::meter::{Gauge, Told};
-use super::outcome::Counted;
-use super::rule::Limit;
-use super::state::{Now, Throttle};
+use crate::PermitId;
+use crate::config::Limit;
+use crate::counter::{CounterState, VendorCount};
+use crate::limiter::{Limiter, Now};
+use crate::outcome::Counted;
 
-impl Throttle {
+impl Limiter {
     /// What a call's answer told of the vendor's counts. To be said before the call is settled; of a permit that has ended, or that
     /// an earlier life granted, nothing is learned, since it is not known on which day it was counted.
-    pub fn told(&mut self, now: Now<'_>, permit: PermitId, since_headers_ms: u64, counts: &[Counted]) {
+    pub fn on_vendor_count(&mut self, now: Now<'_>, permit: PermitId, since_headers_ms: u64, counts: &[Counted]) {
         let time = self.begin(now);
-        let Some(lease) = self.ledger.find(permit).filter(|_| permit.epoch == self.epoch) else { return };
+        let Some(lease) = self.leases.find(permit).filter(|_| permit.epoch == self.epoch) else { return };
         let since = i64::try_from(since_headers_ms).unwrap_or(i64::MAX / 4);
         let at = time.saturating_sub(since).max(lease.granted);
         let mut full = false;
@@ -29,9 +29,9 @@ impl Throttle {
             let named = |limit: &Limit| limit.name == counted.limit && !limit.per_app;
             for limit in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
                 if self.plan.limits.get(limit as usize).is_some_and(named) {
-                    let Some(&meter) = self.shared.get(limit as usize) else { continue };
-                    self.rise(meter, limit, counted, (lease.granted, at));
-                    full |= !self.has_room(meter, time);
+                    let Some(&counter) = self.shared.get(limit as usize) else { continue };
+                    self.raise_used(counter, limit, counted, (lease.granted, at));
+                    full |= !self.has_room(counter, time);
                 }
             }
         }
@@ -40,42 +40,44 @@ impl Throttle {
         }
     }
 
-    /// Raises a day's meter to the vendor's count in an answer to a call granted, and answered, then.
-    fn rise(&mut self, meter: u32, limit: u32, counted: &Counted, (granted, at): (i64, i64)) {
-        self.hear_total(meter, limit, counted.total, granted);
-        let capacity = self.capacity(meter);
+    /// Raises a day's counter to the vendor's count in an answer to a call granted, and answered, then.
+    fn raise_used(&mut self, counter: u32, limit: u32, counted: &Counted, (granted, at): (i64, i64)) {
+        self.hear_total(counter, limit, counted.total, granted);
+        let capacity = self.capacity(counter);
         let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of);
         let of = counted.total.map_or(of, |total| total.min(of)).max(capacity);
         let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
         // What `share` leaves to others is theirs to use.
-        let after = if at >= self.clock.last() { 0 } else { self.ledger.granted_after(at, meter) };
+        let after = if at >= self.clock.last() { 0 } else { self.leases.granted_after(at, counter) };
         let floor = vendor.saturating_add(after).saturating_sub(of.saturating_sub(capacity));
-        let held = self.ledger.flying(meter) + self.past.unsettled(meter);
+        let held = self.leases.in_flight(counter) + self.prior.unsettled(counter);
         let (time, wall) = (self.clock.last(), self.wall);
         let sent = wall.saturating_sub(time.saturating_sub(granted));
         let of_today = |calendar: usize| self.calendars.get(calendar).is_some_and(|days| sent >= days.before_over());
-        let (today, before) = match self.gauge_of(meter) {
-            Some(Gauge::Daily { calendar, bytes: false, .. }) => (of_today(*calendar), self.before_is_open(*calendar)),
-            Some(Gauge::Window { scaled: false, .. }) => (true, false),
+        let (today, before) = match self.gauge_of(counter) {
+            Some(CounterState::Daily { calendar, bytes: false, .. }) => {
+                (of_today(*calendar), self.before_is_open(*calendar))
+            }
+            Some(CounterState::Window { scaled: false, .. }) => (true, false),
             _ => return,
         };
-        let Some(entry) = self.meters.get_mut(meter as usize) else { return };
+        let Some(entry) = self.counters.get_mut(counter as usize) else { return };
         let lent = entry.is_lent();
-        let risen = match &mut entry.gauge {
+        let risen = match &mut entry.state {
             // What is counted here is what this connection has spent; the pool hears of the vendor's count.
-            Gauge::Daily { .. } if lent => {
+            CounterState::Daily { .. } if lent => {
                 if today {
                     entry.vendor = entry.vendor.max(Some(vendor));
                 }
                 0
             }
-            Gauge::Daily { count, .. } if today => {
+            CounterState::Daily { count, .. } if today => {
                 entry.vendor = entry.vendor.max(Some(vendor));
                 raise(&mut count.used, floor)
             }
             // The vendor may have counted it on the day before, and then that day's count would be taken for this one's.
-            Gauge::Daily { count, .. } if before => raise(&mut count.before, floor),
-            Gauge::Window { window, .. } => {
+            CounterState::Daily { count, .. } if before => raise(&mut count.before, floor),
+            CounterState::Window { window, .. } => {
                 entry.vendor = Some(vendor);
                 // Full is full: what a vendor counts beyond the limit need not run out of it.
                 let risen = floor.min(capacity).saturating_sub(window.total().saturating_add(held));
@@ -86,28 +88,28 @@ impl Throttle {
         };
         // What is lost in a crash the next answer tells again; a hundredth of a day is worth a row.
         if risen > 0 && risen >= capacity / 100 {
-            self.block.require();
+            self.reservation.require();
         } else {
-            self.block.touch();
+            self.reservation.touch();
         }
     }
 }
 
-impl Throttle {
+impl Limiter {
     /// Takes the vendor's own total in an answer to a call granted then. That of a day that has ended is not the next one's.
-    fn hear_total(&mut self, meter: u32, limit: u32, total: Option<u64>, granted: i64) {
+    fn hear_total(&mut self, counter: u32, limit: u32, total: Option<u64>, granted: i64) {
         let Some(total) = total.filter(|total| *total > 0) else { return };
         let sent = self.wall.saturating_sub(self.clock.last().saturating_sub(granted));
-        let of_today = match self.gauge_of(meter) {
-            Some(Gauge::Daily { calendar, bytes: false, .. }) => {
+        let of_today = match self.gauge_of(counter) {
+            Some(CounterState::Daily { calendar, bytes: false, .. }) => {
                 self.calendars.get(*calendar).is_some_and(|days| sent >= days.before_over())
             }
-            Some(Gauge::Window { scaled: false, .. }) => true,
+            Some(CounterState::Window { scaled: false, .. }) => true,
             _ => false,
         };
         let Some(rule) = self.plan.limits.get(limit as usize).filter(|_| of_today) else { return };
-        let told = Some(Told::of(total, rule));
-        let Some(entry) = self.meters.get_mut(meter as usize).filter(|entry| entry.told != told) else { return };
+        let told = Some(VendorCount::of(total, rule));
+        let Some(entry) = self.counters.get_mut(counter as usize).filter(|entry| entry.told != told) else { return };
         entry.told = told;
         self.queue.unpark_all();
     }

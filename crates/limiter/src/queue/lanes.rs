@@ -16,20 +16,20 @@ use std::collections::BTreeMap;
 pub const MOST_LANES: usize = 8_192;
 /// A lane of which nothing was granted for so long gives its place up, milliseconds.
 const IDLE_MS: i64 = 600_000;
-/// No lane, no meter.
+/// No lane, no counter.
 pub const NONE: u32 = u32::MAX;
 
 /// One app's calls under one set of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
-    /// The app, in the throttle's table; [`NONE`] while the place is free.
+    /// The app, in the limiter's table; [`NONE`] while the place is free.
     pub app: u32,
     /// Bit i: limit i of the plan counts these calls.
     pub mask: u32,
     /// The class of lanes that wait for the same shared limits.
     pub class: u32,
-    /// The meters that count them: the app's budget, then those of the limits, in the plan's order.
-    pub meters: Vec<u32>,
+    /// The counters that count them: the app's budget, then those of the limits, in the plan's order.
+    pub counters: Vec<u32>,
     /// Of these, those that count this app alone.
     pub own: Vec<u32>,
     /// The number that the next permit of this lane gets.
@@ -60,9 +60,9 @@ impl Lane {
 pub struct Class {
     /// Bit i: limit i of the plan counts these calls.
     pub mask: u32,
-    /// The meters that count all of their calls.
+    /// The counters that count all of their calls.
     pub shared: Vec<u32>,
-    /// The meter that had no room last: it is looked at first.
+    /// The counter that had no room last: it is looked at first.
     pub tight: Cell<u32>,
     /// The event in which it was found full: grants only take room, so it stays so until the next.
     pub full_in: Cell<u64>,
@@ -141,12 +141,12 @@ impl Lanes {
     }
 
     /// A new lane; none when the table is full.
-    pub fn add(&mut self, app: u32, mask: u32, class: u32, meters: Vec<u32>, own: Vec<u32>) -> Option<u32> {
+    pub fn add(&mut self, app: u32, mask: u32, class: u32, counters: Vec<u32>, own: Vec<u32>) -> Option<u32> {
         let lane = |seq| Lane {
             app,
             mask,
             class,
-            meters,
+            counters,
             own,
             seq,
             spare: 0,
@@ -180,7 +180,7 @@ impl Lanes {
                     self.by_key.remove(&(lane.app, lane.mask));
                 }
                 lane.app = NONE;
-                lane.meters = Vec::new();
+                lane.counters = Vec::new();
                 lane.own = Vec::new();
                 self.free.push(at);
             }
@@ -216,7 +216,7 @@ impl Lanes {
             };
             self.by_key.insert((moved.app, moved.mask), at);
             (lane.app, lane.mask, lane.class) = (moved.app, moved.mask, moved.class);
-            (lane.meters, lane.own) = (moved.meters, moved.own);
+            (lane.counters, lane.own) = (moved.counters, moved.own);
         }
     }
 }
@@ -226,7 +226,7 @@ pub struct Moved {
     pub app: u32,
     pub mask: u32,
     pub class: u32,
-    pub meters: Vec<u32>,
+    pub counters: Vec<u32>,
     pub own: Vec<u32>,
 }
 

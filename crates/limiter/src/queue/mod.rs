@@ -9,11 +9,16 @@
     reason = "one each waiting call, taken away once for each added; at most 8 levels"
 )]
 
-use super::checks::Checks;
-use super::order::{Order, Place};
-use super::seats::{NONE, Seats};
-use super::share::Share;
+mod call_table;
+pub(crate) mod lanes;
+mod order;
+pub(crate) mod rechecks;
+
 use crate::places::{Admit, Places};
+use crate::queue::call_table::{CallTable, NONE};
+use crate::queue::order::{Order, Place};
+use crate::queue::rechecks::Rechecks;
+use crate::share::Share;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// RFC 9218: urgency is 0 to 7.
@@ -23,12 +28,12 @@ const LAST: u8 = 7;
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
-    pub(super) slot: u32,
-    pub(super) serial: u64,
+    pub(crate) slot: u32,
+    pub(crate) serial: u64,
 }
 
 impl Ticket {
-    /// Of this throttle's tickets, no other has it.
+    /// Of this limiter's tickets, no other has it.
     pub const fn number(self) -> u64 {
         self.serial
     }
@@ -37,7 +42,7 @@ impl Ticket {
 /// A call that waits. Limiter milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// Its app, in the throttle's table.
+    /// Its app, in the limiter's table.
     pub app: u32,
     /// Its lane.
     pub lane: u32,
@@ -82,7 +87,7 @@ const EMPTY: Level = Level { head: NONE, tail: NONE, len: 0 };
 
 /// Calls of one lane that wait.
 #[derive(Debug, Clone)]
-struct Line {
+struct LaneQueue {
     lane: u32,
     class: u32,
     len: u32,
@@ -97,12 +102,12 @@ struct Line {
     place: Option<Place>,
 }
 
-impl Line {
+impl LaneQueue {
     const fn new(lane: u32, class: u32, tag: u64) -> Self {
         Self { lane, class, len: 0, filled: 0, levels: [EMPTY; LEVELS], parked: None, tag, place: None }
     }
 
-    /// The level of its first call, and that call's seat.
+    /// The level of its first call, and that call's entry.
     fn first(&self) -> Option<(u8, u32)> {
         let level = u8::try_from(self.filled.trailing_zeros()).ok().filter(|_| self.filled > 0)?;
         Some((level, self.levels.get(usize::from(level))?.head))
@@ -114,13 +119,13 @@ struct App {
     share: Share,
     weight: u32,
     waiting: u32,
-    lines: Vec<Line>,
+    lines: Vec<LaneQueue>,
 }
 
 /// The queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    seats: Seats,
+    entries: CallTable,
     apps: Vec<App>,
     orders: BTreeMap<u32, Order>,
     /// Classes in which somebody waits who is not parked.
@@ -130,7 +135,7 @@ pub struct Queue {
     len: usize,
     /// The places that callers hold, by app.
     callers: Places<u32>,
-    checks: Checks,
+    checks: Rechecks,
 }
 
 impl Queue {
@@ -138,7 +143,7 @@ impl Queue {
     pub fn new(size: u32, weights: impl Iterator<Item = u32>) -> Self {
         let apps = weights.map(|weight| App { share: Share::new(weight), weight, waiting: 0, lines: Vec::new() });
         Self {
-            seats: Seats::default(),
+            entries: CallTable::default(),
             apps: apps.collect(),
             orders: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -146,7 +151,7 @@ impl Queue {
             virtual_time: 0,
             len: 0,
             callers: Places::new(size),
-            checks: Checks::default(),
+            checks: Rechecks::default(),
         }
     }
 
@@ -180,7 +185,7 @@ impl Queue {
     pub fn last_of(&self, app: u32) -> Option<Ticket> {
         let lines = &self.apps.get(app as usize)?.lines;
         let levels = lines.iter().flat_map(|line| (0_u8..).zip(&line.levels));
-        let last = levels.filter_map(|(level, list)| Some((level, self.seats.last_caller(list.tail)?)));
+        let last = levels.filter_map(|(level, list)| Some((level, self.entries.last_caller(list.tail)?)));
         last.max_by_key(|(level, ticket)| (*level, ticket.serial)).map(|(_, ticket)| ticket)
     }
 
@@ -190,7 +195,7 @@ impl Queue {
         let app = self.apps.get_mut(call.app as usize)?;
         let level = usize::from(call.urgency);
         let tail = app.lines.iter().find(|line| line.lane == call.lane).and_then(|line| line.levels.get(level));
-        let ticket = self.seats.sit(call, tail.map_or(NONE, |level| level.tail))?;
+        let ticket = self.entries.insert(call, tail.map_or(NONE, |level| level.tail))?;
         self.line_up(ticket.slot, &call, class);
         if call.jobs == 0 {
             let weight = self.apps.get(call.app as usize).map_or(1, |app| app.weight);
@@ -210,7 +215,7 @@ impl Queue {
         app.waiting = app.waiting.saturating_add(call.calls());
         let at = app.lines.iter().position(|line| line.lane == call.lane).unwrap_or_else(|| {
             let tag = self.orders.entry(class).or_default().tag(app.share.start(self.virtual_time));
-            app.lines.push(Line::new(call.lane, class, tag));
+            app.lines.push(LaneQueue::new(call.lane, class, tag));
             app.lines.len() - 1
         });
         let Some(line) = app.lines.get_mut(at) else { return };
@@ -238,8 +243,8 @@ impl Queue {
         let Some(entry) = self.apps.get_mut(app as usize) else { return };
         let Some(line) = entry.lines.get_mut(at) else { return };
         let first = line.first().filter(|_| line.parked.is_none());
-        let place = first.and_then(|(level, seat)| {
-            let serial = self.seats.ticket(seat)?.serial;
+        let place = first.and_then(|(level, entry)| {
+            let serial = self.entries.ticket(entry)?.serial;
             Some(Place { tag: line.tag, level, serial, app, lane: line.lane })
         });
         let (before, class) = (std::mem::replace(&mut line.place, place), line.class);
@@ -260,7 +265,7 @@ impl Queue {
 
     /// A place of jobs stands for another number of them.
     pub fn stand_for(&mut self, ticket: Ticket, jobs: u32) {
-        let Some(call) = self.seats.get_mut(ticket).filter(|call| call.jobs > 0 && jobs > 0) else { return };
+        let Some(call) = self.entries.get_mut(ticket).filter(|call| call.jobs > 0 && jobs > 0) else { return };
         let before = std::mem::replace(&mut call.jobs, jobs);
         if let Some(app) = self.apps.get_mut(call.app as usize) {
             app.waiting = app.waiting.saturating_sub(before).saturating_add(jobs);
@@ -269,19 +274,19 @@ impl Queue {
 
     /// The call that holds a ticket.
     pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
-        self.seats.get(ticket)
+        self.entries.get(ticket)
     }
 
     /// A waiting call asks again: it may wait until then.
     pub fn ask_again(&mut self, ticket: Ticket, asked: i64, deadline: i64) {
-        if let Some(call) = self.seats.get_mut(ticket) {
+        if let Some(call) = self.entries.get_mut(ticket) {
             (call.asked, call.deadline) = (asked, deadline);
         }
     }
 
     /// The ticket of the call of this id, if it waits.
     pub fn find(&self, id: u128) -> Option<Ticket> {
-        self.seats.find(id)
+        self.entries.find(id)
     }
 
     /// Takes a call out, wherever it stands.
@@ -335,9 +340,9 @@ impl Queue {
         }
     }
 
-    /// Takes a call out of its seat and its line; and the line's place among its app's.
+    /// Takes a call out of its entry and its line; and the line's place among its app's.
     fn take_out(&mut self, ticket: Ticket) -> Option<(Waiting, usize)> {
-        let (call, before, behind) = self.seats.leave(ticket)?;
+        let (call, before, behind) = self.entries.remove(ticket)?;
         let app = self.apps.get_mut(call.app as usize)?;
         app.waiting = app.waiting.saturating_sub(call.calls());
         let at = app.lines.iter().position(|line| line.lane == call.lane)?;
@@ -446,7 +451,7 @@ impl Queue {
     fn first_ticket(&self, place: &Place) -> Option<Ticket> {
         let app = self.apps.get(place.app as usize)?;
         let line = app.lines.iter().find(|line| line.lane == place.lane)?;
-        self.seats.ticket(line.first()?.1)
+        self.entries.ticket(line.first()?.1)
     }
 
     fn park(&mut self, place: &Place, until: i64) {
@@ -546,32 +551,32 @@ impl Queue {
 
     /// The tickets of those whose callers wait, oldest first.
     pub fn tickets(&self) -> Vec<Ticket> {
-        self.seats.callers().collect()
+        self.entries.callers().collect()
     }
 
     /// Since when the caller that has waited longest waits.
     pub fn oldest(&self) -> Option<i64> {
-        self.seats.oldest()
+        self.entries.oldest()
     }
 
     /// Looks at a ticket again at `at`.
     pub fn check_again(&mut self, ticket: Ticket, at: i64) {
-        self.checks.add(ticket, at, self.len, |ticket| self.seats.get(ticket).is_some());
+        self.checks.add(ticket, at, self.len, |ticket| self.entries.get(ticket).is_some());
     }
 
     /// The next ticket to look at, if its time has come.
     pub fn due(&mut self, now: i64) -> Option<Ticket> {
-        self.checks.due(now, |ticket| self.seats.get(ticket).is_some())
+        self.checks.due(now, |ticket| self.entries.get(ticket).is_some())
     }
 
     /// When the next ticket must be looked at.
     pub fn next_check(&mut self) -> Option<i64> {
-        self.checks.next(|ticket| self.seats.get(ticket).is_some())
+        self.checks.next(|ticket| self.entries.get(ticket).is_some())
     }
 
     /// Everybody who waits, in the order in which they came.
     pub fn everybody(&self) -> Vec<(Ticket, Waiting)> {
-        self.seats.all()
+        self.entries.all()
     }
 
     /// Gives everybody the place that another policy says, in the order in which they came; they keep their tickets. `apps`: for each app of
@@ -592,10 +597,10 @@ impl Queue {
         (self.orders, self.ready, self.parked) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         self.callers = Places::new(size);
         let mut gone = Vec::new();
-        for ticket in self.seats.detach() {
-            let Some(before) = self.seats.get(ticket).copied() else { continue };
+        for ticket in self.entries.detach() {
+            let Some(before) = self.entries.get(ticket).copied() else { continue };
             let Some((after, class)) = call(ticket, &before) else {
-                self.seats.leave(ticket);
+                self.entries.remove(ticket);
                 self.len -= 1;
                 gone.push(ticket);
                 continue;
@@ -604,7 +609,7 @@ impl Queue {
             let line = app.and_then(|app| app.lines.iter().find(|line| line.lane == after.lane));
             let tail =
                 line.and_then(|line| line.levels.get(usize::from(after.urgency))).map_or(NONE, |level| level.tail);
-            self.seats.move_to(ticket, after, tail);
+            self.entries.move_to(ticket, after, tail);
             self.line_up(ticket.slot, &after, class);
             if after.jobs == 0 {
                 let weight = self.apps.get(after.app as usize).map_or(1, |app| app.weight);

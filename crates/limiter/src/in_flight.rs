@@ -1,13 +1,13 @@
-//! What the statistics ask of a throttle: which permits are in flight, and of which nothing will be heard any more.
+//! What the statistics ask of a limiter: which permits are in flight, and of which nothing will be heard any more.
 
-use super::PermitId;
-use super::daily::{is_unknown, known};
-use super::meter::{Gauge, Stands};
-use super::rule::Kind;
-use super::state::Throttle;
+use crate::PermitId;
 use crate::calendar::Reset;
+use crate::config::Kind;
+use crate::counter::{CounterKey, CounterState};
+use crate::limiter::Limiter;
+use crate::limits::daily_quota::{is_unknown, known};
 
-impl Throttle {
+impl Limiter {
     /// This life's number, as in the permits it grants.
     pub const fn epoch(&self) -> u32 {
         self.epoch
@@ -15,7 +15,7 @@ impl Throttle {
 
     /// Whether permits of an earlier life may still be in flight.
     pub fn remembers(&self, epoch: u32) -> bool {
-        self.past.groups().any(|group| group.epoch == epoch && !group.over)
+        self.prior.groups().any(|group| group.epoch == epoch && !group.over)
     }
 
     /// The reset of the connection's own day.
@@ -29,51 +29,51 @@ impl Throttle {
         let time = self.clock.last();
         let at = self.plan.limits.iter().position(|limit| matches!(limit.kind, Kind::Daily { .. }))?;
         let per_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
-        let meter = *if per_app { self.fullest.get(at) } else { self.shared.get(at) }?;
-        let over = match self.gauge_of(meter)? {
-            Gauge::Daily { calendar, .. } => self.calendars.get(*calendar).map_or(i64::MAX, |days| days.over()),
+        let counter = *if per_app { self.fullest.get(at) } else { self.shared.get(at) }?;
+        let over = match self.gauge_of(counter)? {
+            CounterState::Daily { calendar, .. } => self.calendars.get(*calendar).map_or(i64::MAX, |days| days.over()),
             _ => i64::MAX,
         };
-        let (used, limit) = (self.used(meter, time), self.capacity(meter));
+        let (used, limit) = (self.used(counter, time), self.capacity(counter));
         Some((if is_unknown(used) { known(used).max(limit) } else { used }, limit, over))
     }
 
     /// Something was counted on a lane: its app may be the one that has used most of a day by app.
-    pub(super) fn note_fullest(&mut self, lane: u32) {
+    pub(crate) fn note_fullest(&mut self, lane: u32) {
         if !self.days_by_app {
             return;
         }
-        for place in 0..self.ledger.lanes.get(lane).map_or(0, |lane| lane.own.len()) {
-            let meter = self.ledger.lanes.get(lane).and_then(|lane| lane.own.get(place).copied());
-            let stands = meter.and_then(|meter| Some((meter, self.meters.get(meter as usize)?.stands)));
-            if let Some((meter, Stands::Limit(limit))) = stands {
-                self.raise_fullest(limit, meter);
+        for place in 0..self.leases.lanes.get(lane).map_or(0, |lane| lane.own.len()) {
+            let counter = self.leases.lanes.get(lane).and_then(|lane| lane.own.get(place).copied());
+            let key = counter.and_then(|counter| Some((counter, self.counters.get(counter as usize)?.key)));
+            if let Some((counter, CounterKey::Limit(limit))) = key {
+                self.raise_fullest(limit, counter);
             }
         }
     }
 
-    /// A meter of a limit by app has risen: it may be the fullest of that day.
-    pub(super) fn raise_fullest(&mut self, limit: u32, meter: u32) {
-        let used = |meter: u32| match self.meters.get(meter as usize).map(|meter| &meter.gauge) {
-            Some(Gauge::Daily { count, .. }) => Some(count.used),
+    /// A counter of a limit by app has risen: it may be the fullest of that day.
+    pub(crate) fn raise_fullest(&mut self, limit: u32, counter: u32) {
+        let used = |counter: u32| match self.counters.get(counter as usize).map(|counter| &counter.state) {
+            Some(CounterState::Daily { count, .. }) => Some(count.used),
             _ => None,
         };
-        if let Some(most) = self.fullest.get_mut(limit as usize).filter(|most| used(meter) > used(**most)) {
-            *most = meter;
+        if let Some(most) = self.fullest.get_mut(limit as usize).filter(|most| used(counter) > used(**most)) {
+            *most = counter;
         }
     }
 
     /// Permits of this life in flight whose end nobody has reported, in the order of their grants: lane, number, app, and when they
     /// were granted, Unix milliseconds.
     pub fn for_each_open(&self, each: &mut dyn FnMut(u32, u64, &str, i64)) {
-        for (_, lease) in self.ledger.leases().filter(|(_, lease)| !lease.cut) {
+        for (_, lease) in self.leases.leases().filter(|(_, lease)| !lease.cut) {
             each(lease.lane, lease.seq, self.app_of(lease.lane), self.wall_time(lease.granted));
         }
     }
 
     /// Permits of this life in flight that were reported as of unknown outcome.
     pub fn cut_off(&self) -> impl Iterator<Item = PermitId> + '_ {
-        let cut = self.ledger.leases().filter(|(_, lease)| lease.cut);
+        let cut = self.leases.leases().filter(|(_, lease)| lease.cut);
         cut.map(|(slot, lease)| PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot })
     }
 
@@ -84,7 +84,7 @@ impl Throttle {
     }
 
     fn app_of(&self, lane: u32) -> &str {
-        let app = self.ledger.lanes.get(lane).and_then(|lane| self.apps.get(lane.app as usize));
+        let app = self.leases.lanes.get(lane).and_then(|lane| self.apps.get(lane.app as usize));
         app.map_or("", |app| app.name.as_str())
     }
 

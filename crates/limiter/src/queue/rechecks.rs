@@ -2,15 +2,15 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "the length of a list in memory")]
 
-use super::queue::Ticket;
+use crate::queue::Ticket;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// The times, soonest first. Limiter milliseconds.
 #[derive(Debug, Clone, Default)]
-pub struct Checks(BinaryHeap<Reverse<(i64, Ticket)>>);
+pub struct Rechecks(BinaryHeap<Reverse<(i64, Ticket)>>);
 
-impl Checks {
+impl Rechecks {
     /// A ticket is to be looked at then. `waits` tells whether a ticket is still held, `len` how many are.
     pub fn add(&mut self, ticket: Ticket, at: i64, len: usize, waits: impl Fn(Ticket) -> bool) {
         // Tickets that have gone leave their checks behind: at most as many as wait, and a few.

@@ -1,27 +1,27 @@
-//! The state of one connection's throttle, and what every event does first: move the days, the past and the leases on to now.
+//! The state of one connection's limiter, and what every event does first: move the days, the past and the leases on to now.
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
-use super::adaptive::Adaptive;
-use super::block::Block;
-use super::bucket::{Bucket, Refill};
-use super::clock::Clock;
-use super::daily::{Calendar, Daily, Turn};
-use super::history::History;
-use super::jobs::Place;
-use super::lanes::NONE;
-use super::ledger::Ledger;
-use super::loan::Loan;
-use super::meter::{Gauge, Meter, Sight, Stands, Together};
-use super::mutant::{self, Mutant};
-use super::past::Past;
-use super::queue::{Queue, Room, Ticket};
-use super::rule::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
-use super::stop::Stops;
-use super::turns::Turns;
-use super::window::{MOST_ENTRIES, Window};
-use super::{Grant, Refused};
+use crate::adaptive::Adaptive;
 use crate::calendar::{Reset, Zones};
+use crate::clock::Clock;
+use crate::config::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
+use crate::counter::{Counter, CounterKey, CounterState, Together, View};
+use crate::durable::prior_epochs::PriorEpochs;
+use crate::durable::reservation::Reservation;
+use crate::history::History;
+use crate::jobs::Place;
+use crate::leases::Leases;
+use crate::limits::daily_quota::{Calendar, Daily, Turn};
+use crate::limits::rolling_window::{MOST_ENTRIES, Window};
+use crate::limits::token_bucket::{Bucket, Refill};
+use crate::mutant::{self, Mutant};
+use crate::pacer::Pacer;
+use crate::pauses::Pauses;
+use crate::pool::loan::Loan;
+use crate::queue::lanes::NONE;
+use crate::queue::{Queue, Room, Ticket};
+use crate::{Grant, Refused};
 use std::collections::VecDeque;
 
 /// The hosts' clocks differ by less than this, milliseconds: what comes from disk is held so much longer.
@@ -29,7 +29,7 @@ pub const SKEW_MS: i64 = 1_000;
 /// A permit older than this at the Worker is handed back unused, milliseconds.
 pub const SLACK_MS: i64 = 2_000;
 /// Milliseconds of a `rolling_day`.
-pub(super) const DAY_MS: u64 = 86_400_000;
+pub(crate) const DAY_MS: u64 = 86_400_000;
 /// Entries that all windows of apps' own keep at most together; each keeps [`LEAST_ENTRIES`] in any case. At 16 bytes each, 1 MB.
 const OWN_ENTRIES: usize = 65_536;
 /// See [`OWN_ENTRIES`]: with 1,000 apps and 31 limits by app a call may count a quarter of its window too long.
@@ -74,140 +74,140 @@ pub struct Now<'a> {
     pub zones: &'a dyn Zones,
 }
 
-/// What waits, and the limits it waits for: see [`Throttle::parts`].
-pub(super) struct Parts<'a> {
+/// What waits, and the limits it waits for: see [`Limiter::parts`].
+pub(crate) struct Split<'a> {
     pub queue: &'a mut Queue,
-    pub here: Here<'a>,
+    pub here: CountersView<'a>,
 }
 
-/// The meters, and what these depend on.
-pub(super) struct Here<'a> {
-    pub meters: &'a mut [Meter],
-    pub sight: Sight<'a>,
-    stops: &'a Stops,
+/// The counters, and what these depend on.
+pub(crate) struct CountersView<'a> {
+    pub counters: &'a mut [Counter],
+    pub view: View<'a>,
+    pauses: &'a Pauses,
 }
 
-impl Here<'_> {
-    /// Whether one more call fits under a meter.
-    pub fn has_room(&mut self, meter: u32) -> bool {
-        self.meters.get_mut(meter as usize).is_some_and(|entry| entry.has_room(meter, &self.sight))
+impl CountersView<'_> {
+    /// Whether one more call fits under a counter.
+    pub fn has_room(&mut self, counter: u32) -> bool {
+        self.counters.get_mut(counter as usize).is_some_and(|entry| entry.has_room(counter, &self.view))
     }
 
     /// Whether a lane's next call has to wait.
     pub fn is_full(&mut self, lane: u32) -> bool {
-        let class = self.sight.ledger.lanes.get(lane).map_or(NONE, |lane| lane.class);
+        let class = self.view.leases.lanes.get(lane).map_or(NONE, |lane| lane.class);
         !self.is_open(class) || self.own_full(lane).is_some()
     }
 
     fn own_full(&mut self, lane: u32) -> Option<u32> {
-        let own = self.sight.ledger.lanes.get(lane).map_or(&[][..], |lane| &lane.own);
-        own.iter().copied().find(|&meter| !self.has_room(meter))
+        let own = self.view.leases.lanes.get(lane).map_or(&[][..], |lane| &lane.own);
+        own.iter().copied().find(|&counter| !self.has_room(counter))
     }
 }
 
-impl Room for Here<'_> {
+impl Room for CountersView<'_> {
     fn is_open(&mut self, class: u32) -> bool {
-        let Some(class) = self.sight.ledger.lanes.class(class) else { return true };
-        if class.full_in.get() == self.sight.event {
+        let Some(class) = self.view.leases.lanes.class(class) else { return true };
+        if class.full_in.get() == self.view.event {
             return false;
         }
         let tight = class.tight.get();
         if class.shared.is_empty() || self.has_room(tight) {
-            let Some(found) = class.shared.iter().copied().find(|&meter| meter != tight && !self.has_room(meter))
+            let Some(found) = class.shared.iter().copied().find(|&counter| counter != tight && !self.has_room(counter))
             else {
                 return true;
             };
             class.tight.set(found);
         }
-        class.full_in.set(self.sight.event);
+        class.full_in.set(self.view.event);
         false
     }
 
     fn blocked_until(&mut self, lane: u32) -> Option<i64> {
-        let app = self.sight.ledger.lanes.get(lane).map_or(NONE, |lane| lane.app);
-        if let Some(until) = self.stops.look_at(app, self.sight.time) {
+        let app = self.view.leases.lanes.get(lane).map_or(NONE, |lane| lane.app);
+        if let Some(until) = self.pauses.look_at(app, self.view.time) {
             return Some(until);
         }
-        let meter = self.own_full(lane)?;
-        let entry = self.meters.get_mut(meter as usize)?;
-        Some(entry.next_change(meter, &self.sight).unwrap_or(i64::MAX))
+        let counter = self.own_full(lane)?;
+        let entry = self.counters.get_mut(counter as usize)?;
+        Some(entry.next_change(counter, &self.view).unwrap_or(i64::MAX))
     }
 }
 
 /// One connection's throttle.
-pub struct Throttle {
-    pub(super) plan: Plan,
-    pub(super) clock: Clock,
-    pub(super) wall: i64,
+pub struct Limiter {
+    pub(crate) plan: Plan,
+    pub(crate) clock: Clock,
+    pub(crate) wall: i64,
     /// Events so far.
     event: u64,
-    pub(super) epoch: u32,
+    pub(crate) epoch: u32,
     /// The plan's apps, then those that only have counts left.
-    pub(super) apps: Vec<AppRule>,
+    pub(crate) apps: Vec<AppRule>,
     /// Their places by name.
     by_name: Vec<u32>,
     /// App, mask and lane of the last call: most often the next one's too.
     recent: (u32, u32, u32),
     /// Some limit counts bytes.
-    pub(super) counts_bytes: bool,
+    pub(crate) counts_bytes: bool,
     /// The first is the connection's own day.
-    pub(super) calendars: Vec<Calendar>,
-    pub(super) meters: Vec<Meter>,
-    /// The meter of each limit that counts all apps' calls together.
-    pub(super) shared: Vec<u32>,
-    /// The meters of each app: its budget's, then for each limit its own; [`NONE`] where there is none yet.
-    pub(super) own: Vec<Vec<u32>>,
+    pub(crate) calendars: Vec<Calendar>,
+    pub(crate) counters: Vec<Counter>,
+    /// The counter of each limit that counts all apps' calls together.
+    pub(crate) shared: Vec<u32>,
+    /// The counters of each app: its budget's, then for each limit its own; [`NONE`] where there is none yet.
+    pub(crate) own: Vec<Vec<u32>>,
     /// For limits by app: what was counted before they were, and begins every app's count. None for most.
-    pub(super) before: Vec<Option<Gauge>>,
+    pub(crate) before: Vec<Option<CounterState>>,
     /// Some limit is a day by app.
-    pub(super) days_by_app: bool,
+    pub(crate) days_by_app: bool,
     /// How many limits are windows by app.
-    pub(super) windows_by_app: usize,
-    /// The meter of the app that has used most of a day by app, by limit; [`NONE`] before the first call.
-    pub(super) fullest: Vec<u32>,
-    pub(super) history: History,
-    pub(super) refill: Refill,
-    pub(super) ledger: Ledger,
-    pub(super) past: Past,
-    pub(super) queue: Queue,
-    pub(super) adaptive: Adaptive,
-    pub(super) turns: Turns,
+    pub(crate) windows_by_app: usize,
+    /// The counter of the app that has used most of a day by app, by limit; [`NONE`] before the first call.
+    pub(crate) fullest: Vec<u32>,
+    pub(crate) history: History,
+    pub(crate) refill: Refill,
+    pub(crate) leases: Leases,
+    pub(crate) prior: PriorEpochs,
+    pub(crate) queue: Queue,
+    pub(crate) adaptive: Adaptive,
+    pub(crate) pacer: Pacer,
     /// What an operator has stopped.
-    pub(super) stops: Stops,
-    pub(super) block: Block,
-    pub(super) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
+    pub(crate) pauses: Pauses,
+    pub(crate) reservation: Reservation,
+    pub(crate) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
     /// Where jobs stand in the queue, by lane; and those that may go.
-    pub(super) places: Vec<Option<Place>>,
-    pub(super) job_ready: VecDeque<(u32, Grant)>,
+    pub(crate) places: Vec<Option<Place>>,
+    pub(crate) job_ready: VecDeque<(u32, Grant)>,
     /// Calls refused of late though their limits had room: those refused together are told successive times.
-    pub(super) refused: Together,
+    pub(crate) refused: Together,
     /// Permits that lapsed unreported, until the statistics have asked for them: lane, and when granted.
-    pub(super) lapsed: VecDeque<(u32, i64)>,
+    pub(crate) lapsed: VecDeque<(u32, i64)>,
     /// Mean time from grant to settlement, sixteenths of a millisecond.
-    pub(super) mean_flight: i64,
+    pub(crate) mean_flight: i64,
 }
 
-impl Throttle {
-    /// A throttle without history.
+impl Limiter {
+    /// A limiter without history.
     pub fn new(plan: Plan, now: Now<'_>) -> Self {
-        let mut throttle = Self::bare(plan, Clock::new(now.wall), now);
-        let apps = throttle.plan.apps.clone();
-        apps.into_iter().for_each(|app| throttle.add_app(app));
-        throttle.add_shared();
-        throttle
+        let mut limiter = Self::bare(plan, Clock::new(now.wall), now);
+        let apps = limiter.plan.apps.clone();
+        apps.into_iter().for_each(|app| limiter.add_app(app));
+        limiter.add_shared();
+        limiter
     }
 
-    /// A throttle with calendars, and with neither apps nor meters.
-    pub(super) fn bare(plan: Plan, clock: Clock, now: Now<'_>) -> Self {
+    /// A limiter with calendars, and with neither apps nor counters.
+    pub(crate) fn bare(plan: Plan, clock: Clock, now: Now<'_>) -> Self {
         let calendars = calendars(&plan, now);
         let limits = plan.limits.len();
-        let mut ledger = Ledger::default();
-        ledger.watch_ages(ages(&plan.limits));
+        let mut leases = Leases::default();
+        leases.watch_ages(ages(&plan.limits));
         Self {
             queue: Queue::new(plan.queue.size, std::iter::empty()),
             adaptive: Adaptive::new(&plan.adaptive),
-            turns: Turns::default(),
-            stops: Stops::default(),
+            pacer: Pacer::default(),
+            pauses: Pauses::default(),
             clock,
             wall: now.wall,
             event: 0,
@@ -217,7 +217,7 @@ impl Throttle {
             recent: (NONE, 0, 0),
             counts_bytes: counts_bytes(&plan.limits),
             calendars,
-            meters: Vec::new(),
+            counters: Vec::new(),
             shared: vec![NONE; limits],
             own: Vec::new(),
             before: vec![None; limits],
@@ -226,9 +226,9 @@ impl Throttle {
             fullest: vec![NONE; limits],
             history: History::default(),
             refill: Refill::new(clock.last()),
-            ledger,
-            past: Past::default(),
-            block: Block::new(),
+            leases,
+            prior: PriorEpochs::default(),
+            reservation: Reservation::new(),
             ready: VecDeque::new(),
             places: Vec::new(),
             job_ready: VecDeque::new(),
@@ -239,31 +239,31 @@ impl Throttle {
         }
     }
 
-    /// The meters of limits that count all apps' calls together.
-    pub(super) fn add_shared(&mut self) {
+    /// The counters of limits that count all apps' calls together.
+    pub(crate) fn add_shared(&mut self) {
         for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0).min(32) {
             if self.plan.limits.get(at as usize).is_some_and(|limit| !limit.per_app) {
-                self.meter(Stands::Limit(at), None);
+                self.counter(CounterKey::Limit(at), None);
             }
         }
     }
 
     /// Adds to the table of apps.
-    pub(super) fn add_app(&mut self, app: AppRule) {
+    pub(crate) fn add_app(&mut self, app: AppRule) {
         if let (Err(at), Ok(place)) = (self.place_of(&app.name), u32::try_from(self.apps.len())) {
             self.by_name.insert(at, place);
         }
         self.queue.add_app(app.weight);
-        self.stops.add_app(&app.name);
+        self.pauses.add_app(&app.name);
         self.apps.push(app);
         self.own.push(Vec::new());
     }
 
     /// An app's place in the table, by its name, and the lane of its calls that the limits in `mask` count.
-    pub(super) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(u32, u32)> {
+    pub(crate) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(u32, u32)> {
         let (app, counted, lane) = self.recent;
-        let stands = self.ledger.lanes.get(lane).is_some_and(|lane| lane.app == app && lane.mask == mask);
-        if counted == mask && stands && self.apps.get(app as usize).is_some_and(|app| app.name == name) {
+        let key = self.leases.lanes.get(lane).is_some_and(|lane| lane.app == app && lane.mask == mask);
+        if counted == mask && key && self.apps.get(app as usize).is_some_and(|app| app.name == name) {
             return Some((app, lane));
         }
         let app = *self.by_name.get(self.place_of(name).ok()?)?;
@@ -277,70 +277,73 @@ impl Throttle {
     }
 
     /// Empties the table of apps.
-    pub(super) fn clear_apps(&mut self) {
+    pub(crate) fn clear_apps(&mut self) {
         (self.apps, self.by_name, self.own) = (Vec::new(), Vec::new(), Vec::new());
-        self.stops.clear_apps();
+        self.pauses.clear_apps();
         self.forget_recent();
     }
 
     /// Lanes and apps may have other numbers.
-    pub(super) fn forget_recent(&mut self) {
+    pub(crate) fn forget_recent(&mut self) {
         self.recent = (NONE, 0, 0);
     }
 
     /// An app's place in the table.
-    pub(super) fn app(&self, name: &str) -> Option<u32> {
+    pub(crate) fn app(&self, name: &str) -> Option<u32> {
         self.by_name.get(self.place_of(name).ok()?).copied()
     }
 
-    /// What waits, the meters, and what these depend on, to be used together.
-    pub(super) fn parts(&mut self, time: i64) -> Parts<'_> {
+    /// What waits, the counters, and what these depend on, to be used together.
+    pub(crate) fn parts(&mut self, time: i64) -> Split<'_> {
         let observe = self.plan.mode == Mode::Observe;
-        let sight = Sight {
+        let view = View {
             time,
             event: self.event,
             wall: self.wall,
             factor: self.adaptive.factor(),
             refill: self.refill,
             observe,
-            ledger: &self.ledger,
-            past: &self.past,
+            leases: &self.leases,
+            prior: &self.prior,
             calendars: &self.calendars,
         };
-        Parts { queue: &mut self.queue, here: Here { meters: &mut self.meters, sight, stops: &self.stops } }
+        Split {
+            queue: &mut self.queue,
+            here: CountersView { counters: &mut self.counters, view, pauses: &self.pauses },
+        }
     }
 
-    /// The meters, and what these depend on.
-    pub(super) fn here(&mut self, time: i64) -> Here<'_> {
+    /// The counters, and what these depend on.
+    pub(crate) fn here(&mut self, time: i64) -> CountersView<'_> {
         self.parts(time).here
     }
 
     /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
     /// day. Gives limiter time.
-    pub(super) fn begin(&mut self, now: Now<'_>) -> i64 {
+    pub(crate) fn begin(&mut self, now: Now<'_>) -> i64 {
         let time = self.clock.read(now.wall);
         self.wall = now.wall;
         self.event += 1;
         if self.calendars.iter().any(|days| days.opens_next() <= now.wall) {
             self.turn_days(now, time);
         }
-        while let Some(landed) = self.past.advance(time) {
-            for (meter, n) in landed.calls {
-                self.date(meter, landed.at, n);
+        while let Some(settled) = self.prior.advance(time) {
+            for (counter, n) in settled.calls {
+                self.date(counter, settled.at, n);
             }
-            self.history.push(landed.at, landed.total, 0);
-            landed.lanes.into_iter().for_each(|lane| self.ledger.lanes.pin(lane, false));
+            self.history.push(settled.at, settled.total, 0);
+            settled.lanes.into_iter().for_each(|lane| self.leases.lanes.pin(lane, false));
             self.queue.unpark_all();
-            self.block.touch();
+            self.reservation.touch();
         }
-        while let Some(lease) = self.ledger.lapse(self.epoch, time) {
-            if !lease.cut && self.lapsed.len() < super::ledger::MOST_LEASES {
+        while let Some(lease) = self.leases.lapse(self.epoch, time) {
+            if !lease.cut && self.lapsed.len() < crate::leases::MOST_LEASES {
                 self.lapsed.push_back((lease.lane, lease.granted));
             }
             self.date_lane(lease.lane, lease.lapses);
-            self.block.touch();
+            self.reservation.touch();
         }
-        self.ledger.age(time);
+        self.leases.age(time);
         time
     }
 
@@ -349,45 +352,45 @@ impl Throttle {
             let turn = self.calendars.get_mut(at).map_or(Turn::Same, |calendar| calendar.turn(now.zones, now.wall));
             if turn != Turn::Same {
                 self.open_day(at, turn);
-                self.block.end(time);
+                self.reservation.end(time);
             }
         }
     }
 
     fn open_day(&mut self, calendar: usize, turn: Turn) {
-        for (at, meter) in (0..).zip(&mut self.meters) {
-            let Gauge::Daily { calendar: kept, count, bytes, .. } = &mut meter.gauge else { continue };
+        for (at, counter) in (0..).zip(&mut self.counters) {
+            let CounterState::Daily { calendar: kept, count, bytes, .. } = &mut counter.state else { continue };
             if *kept == calendar {
-                let flying = self.ledger.flying(at) + self.past.flying(at);
+                let in_flight = self.leases.in_flight(at) + self.prior.in_flight(at);
                 let counted = !*bytes && !mutant::is(Mutant::OneSided);
-                count.turn(turn, if counted { flying } else { 0 });
-                (meter.vendor, meter.told) = (None, None);
-                if let Some(loan) = &mut meter.loan {
-                    loan.open_day(flying);
+                count.turn(turn, if counted { in_flight } else { 0 });
+                (counter.vendor, counter.told) = (None, None);
+                if let Some(loan) = &mut counter.loan {
+                    loan.open_day(in_flight);
                 }
             }
         }
-        for gauge in self.before.iter_mut().flatten() {
-            if let Gauge::Daily { calendar: kept, count, .. } = gauge
+        for state in self.before.iter_mut().flatten() {
+            if let CounterState::Daily { calendar: kept, count, .. } = state
                 && *kept == calendar
             {
                 count.turn(turn, 0);
             }
         }
         self.queue.unpark_all();
-        self.block.touch();
+        self.reservation.touch();
     }
 
-    /// `n` calls under a meter were settled at `at`.
-    pub(super) fn date(&mut self, meter: u32, at: i64, n: u32) {
-        let Here { meters, sight, .. } = self.here(self.clock.last());
-        if let Some(entry) = meters.get_mut(meter as usize) {
-            entry.date(at, n, &sight);
+    /// `n` calls under a counter were settled at `at`.
+    pub(crate) fn date(&mut self, counter: u32, at: i64, n: u32) {
+        let CountersView { counters, view, .. } = self.here(self.clock.last());
+        if let Some(entry) = counters.get_mut(counter as usize) {
+            entry.date(at, n, &view);
         }
     }
 
     /// A call on a lane was settled at `at`.
-    pub(super) fn date_lane(&mut self, lane: u32, at: i64) {
+    pub(crate) fn date_lane(&mut self, lane: u32, at: i64) {
         if !mutant::is(Mutant::CountBySend) {
             self.date_each(lane, at);
         }
@@ -396,81 +399,81 @@ impl Throttle {
     }
 
     /// Limits of the lane's app may have room again.
-    pub(super) fn unpark_app_of(&mut self, lane: u32) {
-        if let Some(lane) = self.ledger.lanes.get(lane) {
+    pub(crate) fn unpark_app_of(&mut self, lane: u32) {
+        if let Some(lane) = self.leases.lanes.get(lane) {
             self.queue.unpark(lane.app);
         }
     }
 
-    /// All meters of a lane count a call as settled at `at`.
-    pub(super) fn date_each(&mut self, lane: u32, at: i64) {
-        let Here { meters, sight, .. } = self.here(self.clock.last());
-        for &meter in sight.meters_of(lane) {
-            if let Some(entry) = meters.get_mut(meter as usize) {
-                entry.date(at, 1, &sight);
+    /// All counters of a lane count a call as settled at `at`.
+    pub(crate) fn date_each(&mut self, lane: u32, at: i64) {
+        let CountersView { counters, view, .. } = self.here(self.clock.last());
+        for &counter in view.counters_of(lane) {
+            if let Some(entry) = counters.get_mut(counter as usize) {
+                entry.date(at, 1, &view);
             }
         }
     }
 
-    /// The `place`-th meter of a lane.
-    pub(super) fn meter_of(&self, lane: u32, place: usize) -> Option<u32> {
-        self.ledger.lanes.get(lane)?.meters.get(place).copied()
+    /// The `place`-th counter of a lane.
+    pub(crate) fn counters_of(&self, lane: u32, place: usize) -> Option<u32> {
+        self.leases.lanes.get(lane)?.counters.get(place).copied()
     }
 
     /// The lane of an app's calls that the limits in `mask` count; made at the first call. None when the table is full.
-    pub(super) fn lane(&mut self, app: u32, mask: u32) -> Option<u32> {
-        if let Some(lane) = self.ledger.lanes.find(app, mask) {
+    pub(crate) fn lane(&mut self, app: u32, mask: u32) -> Option<u32> {
+        if let Some(lane) = self.leases.lanes.find(app, mask) {
             return Some(lane);
         }
-        if !self.ledger.lanes.make_room(self.clock.last()) {
+        if !self.leases.lanes.make_room(self.clock.last()) {
             return None;
         }
-        let (meters, own) = self.meters_under(app, mask);
+        let (counters, own) = self.counters_under(app, mask);
         let class = self.class(mask);
-        self.ledger.lanes.add(app, mask, class, meters, own)
+        self.leases.lanes.add(app, mask, class, counters, own)
     }
 
-    /// The meters of an app's calls that the limits in `mask` count: all, and those that count this app alone.
-    pub(super) fn meters_under(&mut self, app: u32, mask: u32) -> (Vec<u32>, Vec<u32>) {
-        let budget = self.meter(Stands::Budget, Some(app));
-        let (mut meters, mut own) = (vec![budget], vec![budget]);
+    /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone.
+    pub(crate) fn counters_under(&mut self, app: u32, mask: u32) -> (Vec<u32>, Vec<u32>) {
+        let budget = self.counter(CounterKey::Budget, Some(app));
+        let (mut counters, mut own) = (vec![budget], vec![budget]);
         for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0).min(32) {
             let Some(limit) = self.plan.limits.get(at as usize).filter(|_| mask & (1 << at) != 0) else { continue };
             let per_app = limit.per_app;
-            let meter = self.meter(Stands::Limit(at), per_app.then_some(app));
-            meters.push(meter);
+            let counter = self.counter(CounterKey::Limit(at), per_app.then_some(app));
+            counters.push(counter);
             if per_app {
-                own.push(meter);
+                own.push(counter);
             }
         }
-        (meters, own)
+        (counters, own)
     }
 
     fn class(&mut self, mask: u32) -> u32 {
-        if let Some(class) = self.ledger.lanes.find_class(mask) {
+        if let Some(class) = self.leases.lanes.find_class(mask) {
             return class;
         }
         let shared = self.shared_under(mask);
-        self.ledger.lanes.add_class(mask, shared)
+        self.leases.lanes.add_class(mask, shared)
     }
 
-    /// The meters that count all calls that the limits in `mask` count.
-    pub(super) fn shared_under(&self, mask: u32) -> Vec<u32> {
-        let counts = |(at, meter): &(u32, &u32)| mask & (1 << at) != 0 && **meter != NONE;
-        (0..32).zip(&self.shared).filter(counts).map(|(_, meter)| *meter).collect()
+    /// The counters that count all calls that the limits in `mask` count.
+    pub(crate) fn shared_under(&self, mask: u32) -> Vec<u32> {
+        let counts = |(at, counter): &(u32, &u32)| mask & (1 << at) != 0 && **counter != NONE;
+        (0..32).zip(&self.shared).filter(counts).map(|(_, counter)| *counter).collect()
     }
 
-    /// The meter of a limit, or of one app under it; made when first needed.
-    pub(super) fn meter(&mut self, stands: Stands, app: Option<u32>) -> u32 {
-        let place = match stands {
-            Stands::Limit(at) => at as usize,
-            Stands::Budget => 0,
+    /// The counter of a limit, or of one app under it; made when first needed.
+    pub(crate) fn counter(&mut self, key: CounterKey, app: Option<u32>) -> u32 {
+        let place = match key {
+            CounterKey::Limit(at) => at as usize,
+            CounterKey::Budget => 0,
         };
-        let next = u32::try_from(self.meters.len()).unwrap_or(NONE);
+        let next = u32::try_from(self.counters.len()).unwrap_or(NONE);
         let known = match app {
             None => self.shared.get_mut(place),
             Some(app) => self.own.get_mut(app as usize).and_then(|own| {
-                let place = if stands == Stands::Budget { 0 } else { place + 1 };
+                let place = if key == CounterKey::Budget { 0 } else { place + 1 };
                 if own.len() <= place {
                     own.resize(place + 1, NONE);
                 }
@@ -482,33 +485,33 @@ impl Throttle {
             return *known;
         }
         *known = next;
-        let limit = match stands {
-            Stands::Limit(at) => self.plan.limits.get(at as usize),
-            Stands::Budget => None,
+        let limit = match key {
+            CounterKey::Limit(at) => self.plan.limits.get(at as usize),
+            CounterKey::Budget => None,
         };
         let loan = limit
             .filter(|limit| limit.pool.is_some())
             .map(|limit| Box::new(Loan::new(limit, self.plan.mode, self.clock.last())));
-        let gauge = self.gauge(stands, app);
-        self.meters.push(Meter { stands, app, gauge, vendor: None, told: None, loan, refused: Together::default() });
-        self.ledger.fit(self.meters.len());
+        let state = self.state(key, app);
+        self.counters.push(Counter { key, app, state, vendor: None, told: None, loan, refused: Together::default() });
+        self.leases.fit(self.counters.len());
         next
     }
 
     /// What an app's count begins with under a limit by app: what was counted before that limit was, and no more than the app has sent.
-    fn begun(&self, at: usize, app: u32) -> Option<Gauge> {
-        let mut gauge = self.before.get(at)?.clone()?;
-        if let Gauge::Daily { calendar, count, bytes: false, .. } = &mut gauge {
+    fn begun(&self, at: usize, app: u32) -> Option<CounterState> {
+        let mut state = self.before.get(at)?.clone()?;
+        if let CounterState::Daily { calendar, count, bytes: false, .. } = &mut state {
             let budget = self.own.get(app as usize).and_then(|own| own.first());
-            match budget.and_then(|at| self.meters.get(*at as usize)).map(|meter| &meter.gauge) {
-                Some(Gauge::Daily { calendar: own, count: sent, .. }) if own == calendar => {
+            match budget.and_then(|at| self.counters.get(*at as usize)).map(|counter| &counter.state) {
+                Some(CounterState::Daily { calendar: own, count: sent, .. }) if own == calendar => {
                     (count.used, count.before) = (count.used.min(sent.used), count.before.min(sent.before));
                 }
                 None if *calendar == 0 => *count = Daily::default(),
                 _ => {}
             }
         }
-        Some(gauge)
+        Some(state)
     }
 
     /// Entries that a window by app keeps.
@@ -517,65 +520,65 @@ impl Throttle {
         (OWN_ENTRIES / all).clamp(LEAST_ENTRIES, MOST_ENTRIES)
     }
 
-    fn gauge(&self, stands: Stands, app: Option<u32>) -> Gauge {
-        let Stands::Limit(at) = stands else {
+    fn state(&self, key: CounterKey, app: Option<u32>) -> CounterState {
+        let CounterKey::Limit(at) = key else {
             let budget = app.and_then(|app| self.apps.get(app as usize)).and_then(|app| app.daily_calls);
             let amount = budget.unwrap_or(u64::MAX);
-            return Gauge::Daily { calendar: 0, count: Daily::default(), amount, bytes: false };
+            return CounterState::Daily { calendar: 0, count: Daily::default(), amount, bytes: false };
         };
         let begun = app.and_then(|app| self.begun(at as usize, app));
         begun.unwrap_or_else(|| self.fresh(at as usize, app.is_some()))
     }
 
     /// The gauge of a limit that has counted nothing.
-    pub(super) fn fresh(&self, at: usize, of_app: bool) -> Gauge {
+    pub(crate) fn fresh(&self, at: usize, of_app: bool) -> CounterState {
         let most = if of_app { self.own_entries() } else { MOST_ENTRIES };
         let none = Kind::Concurrency { calls: u64::MAX, after_ms: 0 };
         match self.plan.limits.get(at).map_or(&none, |limit| &limit.kind) {
-            Kind::TokenBucket { rate_micro, burst } => Gauge::Bucket(Bucket::new(*rate_micro, *burst)),
+            Kind::TokenBucket { rate_micro, burst } => CounterState::Bucket(Bucket::new(*rate_micro, *burst)),
             Kind::RollingWindow { calls, window_ms, guard_ms } => {
                 let window = Window::new(*calls, *window_ms, *guard_ms, most);
-                Gauge::Window { window, calls: *calls, scaled: true }
+                CounterState::Window { window, calls: *calls, scaled: true }
             }
             Kind::RollingDay { calls } => {
-                Gauge::Window { window: Window::new(*calls, DAY_MS, 0, most), calls: *calls, scaled: false }
+                CounterState::Window { window: Window::new(*calls, DAY_MS, 0, most), calls: *calls, scaled: false }
             }
             Kind::Daily { amount, reset, unit } => {
                 let calendar = self.calendars.iter().position(|calendar| calendar.reset() == reset).unwrap_or(0);
                 let bytes = *unit == Unit::ResponseBytes;
-                Gauge::Daily { calendar, count: Daily::default(), amount: *amount, bytes }
+                CounterState::Daily { calendar, count: Daily::default(), amount: *amount, bytes }
             }
             Kind::Concurrency { calls, after_ms } => {
-                Gauge::Slots { calls: *calls, after_ms: i64::try_from(*after_ms).unwrap_or(i64::MAX / 4) }
+                CounterState::Slots { calls: *calls, after_ms: i64::try_from(*after_ms).unwrap_or(i64::MAX / 4) }
             }
         }
     }
 
     /// Whether the day before is still open under a calendar.
-    pub(super) fn before_is_open(&self, calendar: usize) -> bool {
+    pub(crate) fn before_is_open(&self, calendar: usize) -> bool {
         self.calendars
             .get(calendar)
             .is_some_and(|calendar| self.wall < calendar.before_over() && !mutant::is(Mutant::OneSided))
     }
 
     /// The limiter time of a moment on the wall clock.
-    pub(super) fn limiter_time(&self, wall: i64) -> i64 {
+    pub(crate) fn limiter_time(&self, wall: i64) -> i64 {
         self.clock.last().saturating_add(wall.saturating_sub(self.wall))
     }
 
     /// How long a lease lasts: until the vendor can no longer be at work on the call.
-    pub(super) fn life_ms(&self) -> i64 {
+    pub(crate) fn life_ms(&self) -> i64 {
         SLACK_MS.saturating_add(i64::try_from(self.plan.ceiling_ms).unwrap_or(i64::MAX / 4))
     }
 
-    /// In flight in all, as far as is known.
-    pub(super) fn flying(&self) -> u64 {
-        self.ledger.len() as u64 + self.past.len()
+    /// How many calls are in flight in all, as far as is known.
+    pub fn in_flight(&self) -> u64 {
+        self.leases.len() as u64 + self.prior.len()
     }
 }
 
 /// The days of a plan: first the connection's own, then those of its limits.
-pub(super) fn calendars(plan: &Plan, now: Now<'_>) -> Vec<Calendar> {
+pub(crate) fn calendars(plan: &Plan, now: Now<'_>) -> Vec<Calendar> {
     let mut calendars = vec![Calendar::new(&plan.day, now.zones, now.wall)];
     for limit in &plan.limits {
         if let Kind::Daily { reset, .. } = &limit.kind
@@ -588,7 +591,7 @@ pub(super) fn calendars(plan: &Plan, now: Now<'_>) -> Vec<Calendar> {
 }
 
 /// Limits that count calls in flight for longer than so many milliseconds: their places, and that time.
-pub(super) fn ages(limits: &[Limit]) -> impl Iterator<Item = (u32, i64)> + '_ {
+pub(crate) fn ages(limits: &[Limit]) -> impl Iterator<Item = (u32, i64)> + '_ {
     (0..32).zip(limits).filter_map(|(at, limit)| match limit.kind {
         Kind::Concurrency { after_ms, .. } if after_ms > 0 => {
             Some((at, i64::try_from(after_ms).unwrap_or(i64::MAX / 4)))
@@ -597,15 +600,15 @@ pub(super) fn ages(limits: &[Limit]) -> impl Iterator<Item = (u32, i64)> + '_ {
     })
 }
 
-pub(super) fn counts_bytes(limits: &[Limit]) -> bool {
+pub(crate) fn counts_bytes(limits: &[Limit]) -> bool {
     limits.iter().any(|limit| matches!(limit.kind, Kind::Daily { unit: Unit::ResponseBytes, .. }))
 }
 
-pub(super) fn days_by_app(limits: &[Limit]) -> bool {
+pub(crate) fn days_by_app(limits: &[Limit]) -> bool {
     limits.iter().any(|limit| limit.per_app && matches!(limit.kind, Kind::Daily { .. }))
 }
 
-pub(super) fn windows_by_app(limits: &[Limit]) -> usize {
+pub(crate) fn windows_by_app(limits: &[Limit]) -> usize {
     let is_window = |limit: &&Limit| matches!(limit.kind, Kind::RollingWindow { .. } | Kind::RollingDay { .. });
     limits.iter().filter(|limit| limit.per_app).filter(is_window).count()
 }

@@ -1,19 +1,19 @@
 //! After a throttle those that wait go one by one, at the pace of the rate. A pause's end, or a window that comes free at one
 //! stroke, would let them go all at once, at a vendor that has just said that it is asked too much.
 
-use super::state::Throttle;
+use crate::limiter::Limiter;
 
 /// A wake-up that comes late may be caught up with by so much, milliseconds: timers are late by some.
 const CATCH_UP_MS: i64 = 50;
 
 /// Whose turn it is. Not stored: after a restart the limits alone hold.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Turns {
+pub struct Pacer {
     /// Since the vendor's throttle, until the rate has recovered: when the next one may go, limiter milliseconds.
     next: Option<i64>,
 }
 
-impl Turns {
+impl Pacer {
     /// The vendor has throttled: from now on one by one.
     pub fn begin(&mut self, time: i64) {
         self.next = self.next.or(Some(time));
@@ -30,21 +30,21 @@ impl Turns {
     }
 }
 
-impl Throttle {
+impl Limiter {
     /// Until when nobody goes, if that lies ahead: the vendor's pause or an operator's, or the turn of the first of those that wait.
-    pub(super) fn held(&self, time: i64) -> Option<i64> {
+    pub(crate) fn held(&self, time: i64) -> Option<i64> {
         self.paused(time).max(self.turn(time))
     }
 
     /// The turn of the first of those that wait, if that lies ahead.
-    pub(super) fn turn(&self, time: i64) -> Option<i64> {
-        self.turns.ahead(time).filter(|_| self.queue.has_ready())
+    pub(crate) fn turn(&self, time: i64) -> Option<i64> {
+        self.pacer.ahead(time).filter(|_| self.queue.has_ready())
     }
 
     /// Nobody waits who could go: if the rate has recovered too, the throttle is forgotten.
-    pub(super) fn end_turns(&mut self) {
+    pub(crate) fn end_turns(&mut self) {
         if self.adaptive.factor() >= self.plan.adaptive.max_ppm {
-            self.turns = Turns::default();
+            self.pacer = Pacer::default();
         }
     }
 }

@@ -4,13 +4,13 @@
 //! A call that lacks nothing but a loan waits for it, whatever else it may wait. What is left of a loan when its time is over goes
 //! back with the next turn. A loan lives in memory alone: a life that ends unnoticed spends no more of it.
 
-use super::meter::Meter;
-use super::rule::{Kind, Limit, Mode};
-use super::state::{Now, Parts, Throttle};
-use crate::pool::{Borrow, Lent};
+use crate::config::{Kind, Limit, Mode};
+use crate::counter::Counter;
+use crate::limiter::{Limiter, Now, Split};
+use crate::pool::{LoanGrant, LoanRequest};
 
 /// A call waits so long for a loan at least, milliseconds: then its pool cannot be asked.
-pub(super) const LOAN_WAIT_MS: i64 = 2_000;
+pub(crate) const LOAN_WAIT_MS: i64 = 2_000;
 /// An ask that failed is repeated after, milliseconds.
 const AGAIN_MS: i64 = 250;
 /// A pool is told of the calls of a connection that is only watched at most so often, milliseconds.
@@ -22,7 +22,7 @@ const DRY_MS: (i64, i64) = (1_000, 300_000);
 /// Until when permits may be spent that may not be spent at all, limiter milliseconds.
 const OVER: i64 = i64::MIN / 4;
 
-/// What a meter holds of its pool. Limiter milliseconds.
+/// What a counter holds of its pool. Limiter milliseconds.
 #[derive(Debug, Clone, Default)]
 pub struct Loan {
     /// Permits in hand.
@@ -112,9 +112,9 @@ impl Loan {
     }
 
     /// A new day has opened, and nothing of it is known. Of the calls that the pool has not heard of yet, those in flight are of it.
-    pub fn open_day(&mut self, flying: u64) {
+    pub fn open_day(&mut self, in_flight: u64) {
         (self.seen, self.dry, self.dry_times) = (0, None, 0);
-        self.owes = self.owes.min(flying);
+        self.owes = self.owes.min(in_flight);
         // An answer that comes now must not take away what the new day owes.
         self.owing = self.owing.min(self.owes);
     }
@@ -148,36 +148,36 @@ impl Loan {
     }
 }
 
-impl Throttle {
-    fn loan(&self, meter: u32) -> Option<&Loan> {
-        self.meters.get(meter as usize)?.loan.as_deref()
+impl Limiter {
+    fn loan(&self, counter: u32) -> Option<&Loan> {
+        self.counters.get(counter as usize)?.loan.as_deref()
     }
 
-    fn loan_mut(&mut self, meter: u32) -> Option<&mut Loan> {
-        self.meters.get_mut(meter as usize)?.loan.as_deref_mut()
+    fn loan_mut(&mut self, counter: u32) -> Option<&mut Loan> {
+        self.counters.get_mut(counter as usize)?.loan.as_deref_mut()
     }
 
-    /// The meters of limits that are a pool's: a pool is for all apps.
+    /// The counters of limits that are a pool's: a pool is for all apps.
     fn pooled(&self) -> impl Iterator<Item = (u32, &Loan)> {
-        (0..).zip(&self.shared).filter_map(|(limit, meter)| Some((limit, self.loan(*meter)?)))
+        (0..).zip(&self.shared).filter_map(|(limit, counter)| Some((limit, self.loan(*counter)?)))
     }
 
     /// What is next to be asked of a pool: its name, the limit's place in the plan, and the words. The answer goes to
-    /// [`Throttle::lent`]. To be called after every event until there is none.
-    pub fn next_borrow(&mut self, now: Now<'_>) -> Option<(String, u32, Borrow)> {
+    /// [`Limiter::lent`]. To be called after every event until there is none.
+    pub fn next_borrow(&mut self, now: Now<'_>) -> Option<(String, u32, LoanRequest)> {
         if self.plan.limits.iter().all(|limit| limit.pool.is_none()) {
             return None;
         }
         let time = self.begin(now);
         for limit in self.pooled().map(|(limit, _)| limit).collect::<Vec<u32>>() {
-            let Some(&meter) = self.shared.get(limit as usize) else { continue };
-            let Some((turn, asked)) = self.turn_due(meter, time) else { continue };
+            let Some(&counter) = self.shared.get(limit as usize) else { continue };
+            let Some((turn, asked)) = self.turn_due(counter, time) else { continue };
             let (epoch, life_ms) = (self.epoch, self.life_ms());
-            let vendor = self.meters.get(meter as usize).and_then(Meter::vendor_of_pool).unwrap_or(0);
-            let owes = self.loan(meter).map_or(0, |loan| loan.owing);
+            let vendor = self.counters.get(counter as usize).and_then(Counter::vendor_of_pool).unwrap_or(0);
+            let owes = self.loan(counter).map_or(0, |loan| loan.owing);
             let Some(rule) = self.plan.limits.get(limit as usize) else { continue };
             let (Kind::Daily { amount, reset, .. }, Some(pool)) = (&rule.kind, &rule.pool) else { continue };
-            let words = Borrow {
+            let words = LoanRequest {
                 who: rule.name.clone(),
                 epoch,
                 turn,
@@ -194,10 +194,10 @@ impl Throttle {
         None
     }
 
-    /// Begins a meter's next turn, or repeats one that was not heard, if either is due.
-    fn turn_due(&mut self, meter: u32, time: i64) -> Option<(u64, Asked)> {
-        let wanted = self.wanted(meter, time);
-        let loan = self.loan_mut(meter)?;
+    /// Begins a counter's next turn, or repeats one that was not heard, if either is due.
+    fn turn_due(&mut self, counter: u32, time: i64) -> Option<(u64, Asked)> {
+        let wanted = self.wanted(counter, time);
+        let loan = self.loan_mut(counter)?;
         if let Some(asked) = &mut loan.asked {
             asked.again.take_if(|at| *at <= time)?;
             return Some((loan.turn, *asked));
@@ -226,19 +226,19 @@ impl Throttle {
         Some((loan.turn, asked))
     }
 
-    /// Waiting calls that lack nothing but a loan under a meter, as far as is known.
-    fn wanted(&mut self, meter: u32, time: i64) -> u32 {
-        if self.paused(time).is_some() || self.loan(meter).is_none() {
+    /// Waiting calls that lack nothing but a loan under a counter, as far as is known.
+    fn wanted(&mut self, counter: u32, time: i64) -> u32 {
+        if self.paused(time).is_some() || self.loan(counter).is_none() {
             return 0;
         }
-        let Parts { queue, mut here } = self.parts(time);
+        let Split { queue, mut here } = self.parts(time);
         let mut wanted: u64 = 0;
         for class in queue.ready_classes().collect::<Vec<_>>() {
-            let shared = here.sight.ledger.lanes.class(class).map_or(&[][..], |class| &class.shared);
-            let mut fits = shared.contains(&meter);
-            for &other in shared.iter().filter(|other| **other != meter) {
-                let Some(entry) = here.meters.get_mut(other as usize) else { continue };
-                fits = fits && (entry.has_room(other, &here.sight) || entry.awaits_loan(&here.sight));
+            let shared = here.view.leases.lanes.class(class).map_or(&[][..], |class| &class.shared);
+            let mut fits = shared.contains(&counter);
+            for &other in shared.iter().filter(|other| **other != counter) {
+                let Some(entry) = here.counters.get_mut(other as usize) else { continue };
+                fits = fits && (entry.has_room(other, &here.view) || entry.awaits_loan(&here.view));
             }
             if fits {
                 wanted = wanted.saturating_add(queue.ready_in(class, &mut here));
@@ -248,13 +248,13 @@ impl Throttle {
     }
 
     /// The pool's answer to a turn; none if there was none.
-    pub fn lent(&mut self, now: Now<'_>, limit: u32, turn: u64, answer: Option<Lent>) {
+    pub fn lent(&mut self, now: Now<'_>, limit: u32, turn: u64, answer: Option<LoanGrant>) {
         let time = self.begin(now);
-        let Some(&meter) = self.shared.get(limit as usize) else { return };
+        let Some(&counter) = self.shared.get(limit as usize) else { return };
         let more_in = answer.map_or(0, |lent| lent.dry_until.saturating_sub(now.wall));
-        let Some(loan) = self.loan_mut(meter).filter(|loan| loan.turn == turn) else { return };
+        let Some(loan) = self.loan_mut(counter).filter(|loan| loan.turn == turn) else { return };
         let Some(asked) = loan.asked.as_mut() else { return };
-        let taken_for_late = |lent: &Lent| lent.n == 0 && lent.dry_until == 0 && asked.want > 0;
+        let taken_for_late = |lent: &LoanGrant| lent.n == 0 && lent.dry_until == 0 && asked.want > 0;
         let Some(lent) = answer.filter(|lent| !taken_for_late(lent)) else {
             asked.again = Some(time.saturating_add(AGAIN_MS));
             return;
@@ -273,15 +273,15 @@ impl Throttle {
         loan.dry = empty.then(|| (time.saturating_add(rest), lent.dry_until));
         // While the day before is open, it may be that day's count.
         loan.seen = lent.used.saturating_sub(u64::from(lent.n));
-        self.block.touch();
-        self.pump(time);
+        self.reservation.touch();
+        self.grant_ready(time);
         if empty {
             self.look_at_all(time);
         }
     }
 
     /// When a loan's time is over, an ask is to be repeated, or an empty pool may be asked anew for those that wait.
-    pub(super) fn loans_due(&self, time: i64) -> Option<i64> {
+    pub(crate) fn loans_due(&self, time: i64) -> Option<i64> {
         let due = |loan: &Loan| match (&loan.asked, loan.hand) {
             (None, _) if loan.watched => (loan.owes > 0 || loan.declares).then(|| loan.told.saturating_add(TELL_MS)),
             (Some(asked), _) => asked.again,

@@ -1,13 +1,13 @@
 //! Token bucket, as the virtual scheduling form of the generic cell rate algorithm (ITU-T I.371), with tokens in flight frozen.
 //!
 //! The plain algorithm at grant does not protect a vendor behind a network that jitters: two calls granted a token apart arrive
-//! together. Here a token comes back only from the settlement on: until then the call may still be on its way.
+//! together. CountersView a token comes back only from the settlement on: until then the call may still be on its way.
 
 #![expect(clippy::arithmetic_side_effects, reason = "products of 64 bits by 32 and by 20 in 128")]
 
 /// Microseconds of a millisecond, so that intervals need no fraction.
 const MICROS: i128 = 1_000;
-/// Parts per million of the whole.
+/// Split per million of the whole.
 const WHOLE: i128 = 1_000_000;
 
 /// The time in which tokens come back: it runs at the rate factor's speed. A rate that changes so changes how fast tokens come back, and
@@ -72,28 +72,28 @@ impl Bucket {
     }
 
     /// Milliseconds until one more may be granted, were the `flying` ones settled now. `after`: and so many more before it.
-    pub fn wait_ms(&self, refill: i128, flying: u64, after: u64, factor: u32) -> i64 {
-        let taken = i128::from(flying) + i128::from(after) + 1 - i128::from(self.burst);
+    pub fn wait_ms(&self, refill: i128, in_flight: u64, after: u64, factor: u32) -> i64 {
+        let taken = i128::from(in_flight) + i128::from(after) + 1 - i128::from(self.burst);
         let missing = (self.owed(refill) + taken * self.token).max(0);
         let step = i128::from(factor.max(1)) * MICROS;
         i64::try_from((missing + step - 1) / step).unwrap_or(i64::MAX / 4)
     }
 
     /// The same by time alone, while nothing is settled: tokens in flight do not come back. None if only a settlement can make room.
-    pub fn wait_by_time_ms(&self, refill: i128, flying: u64, factor: u32) -> Option<i64> {
-        (i128::from(flying) < i128::from(self.burst)).then(|| self.wait_ms(refill, flying, 0, factor))
+    pub fn wait_by_time_ms(&self, refill: i128, in_flight: u64, factor: u32) -> Option<i64> {
+        (i128::from(in_flight) < i128::from(self.burst)).then(|| self.wait_ms(refill, in_flight, 0, factor))
     }
 
     /// Whether one more fits with `flying` in flight. Its long arithmetic is kept apart from what other limits need.
     #[inline(never)]
-    pub fn has_room(&self, refill: i128, flying: u64) -> bool {
-        self.owed(refill) + (i128::from(flying) + 1) * self.token <= i128::from(self.burst) * self.token
+    pub fn has_room(&self, refill: i128, in_flight: u64) -> bool {
+        self.owed(refill) + (i128::from(in_flight) + 1) * self.token <= i128::from(self.burst) * self.token
     }
 
     /// Whole tokens left with `flying` in flight.
-    pub fn left(&self, refill: i128, flying: u64) -> u64 {
+    pub fn left(&self, refill: i128, in_flight: u64) -> u64 {
         let spent = (self.owed(refill) + self.token - 1) / self.token;
-        u64::try_from((i128::from(self.burst) - i128::from(flying) - spent).max(0)).unwrap_or(0)
+        u64::try_from((i128::from(self.burst) - i128::from(in_flight) - spent).max(0)).unwrap_or(0)
     }
 
     /// `n` calls were settled at that reading.
@@ -199,13 +199,13 @@ mod tests {
     fn the_wait_ends_in_the_first_millisecond_with_room() {
         for rate in [300_000, 1_000_000, 7_000_000, 15_000_000] {
             for burst in 1..5 {
-                for flying in 0..burst {
+                for in_flight in 0..burst {
                     let (mut bucket, refill) = (Bucket::new(rate, burst), Refill::new(0));
                     bucket.settle(refill.at(1_000, 700_000), 3);
-                    let wait = bucket.wait_ms(refill.at(1_000, 700_000), flying, 0, 700_000);
+                    let wait = bucket.wait_ms(refill.at(1_000, 700_000), in_flight, 0, 700_000);
                     // What is in flight settles now at the earliest.
                     let mut settled = bucket;
-                    settled.settle(refill.at(1_000, 700_000), u32::try_from(flying).unwrap());
+                    settled.settle(refill.at(1_000, 700_000), u32::try_from(in_flight).unwrap());
                     assert!(settled.has_room(refill.at(1_000 + wait, 700_000), 0));
                     assert!(wait == 0 || !settled.has_room(refill.at(999 + wait, 700_000), 0));
                 }

@@ -1,11 +1,11 @@
 //! What an operator has stopped: the connection, or apps of it, until a moment or until it is started again. The vendor's own pauses are
-//! [`Adaptive`](super::adaptive::Adaptive)'s.
+//! [`Adaptive`](crate::adaptive::Adaptive)'s.
 //!
 //! A stop with an end is like a vendor's pause: whoever would wait beyond it is refused at once, with the exact time. One without an end
-//! may be over any moment: calls wait for that as long as they may, and are refused then. Stops are not in the throttle's row: whoever
+//! may be over any moment: calls wait for that as long as they may, and are refused then. Pauses are not in the limiter's row: whoever
 //! orders them stores them, and says them again to the next life.
 
-use super::state::{Now, Throttle};
+use crate::limiter::{Limiter, Now};
 use std::collections::BTreeMap;
 
 /// The end of a stop that has none.
@@ -20,20 +20,20 @@ const LATER_MS: i64 = 60_000;
 
 /// The stops of one connection. Limiter milliseconds.
 #[derive(Debug, Clone)]
-pub struct Stops {
+pub struct Pauses {
     all: i64,
     named: BTreeMap<String, i64>,
-    /// By the place in the throttle's table of apps.
+    /// By the place in the limiter's table of apps.
     apps: Vec<i64>,
 }
 
-impl Default for Stops {
+impl Default for Pauses {
     fn default() -> Self {
         Self { all: NONE, named: BTreeMap::new(), apps: Vec::new() }
     }
 }
 
-impl Stops {
+impl Pauses {
     /// Another app, at the end of the table.
     pub fn add_app(&mut self, name: &str) {
         self.apps.push(self.named.get(name).copied().unwrap_or(NONE));
@@ -84,19 +84,19 @@ fn known(until: Option<i64>) -> Option<i64> {
     until.filter(|until| !has_no_end(*until))
 }
 
-impl Throttle {
-    /// Stops the connection, or one app of it, until then, Unix milliseconds; none: until [`Self::start`]. Whoever waits and may not wait
+impl Limiter {
+    /// Pauses the connection, or one app of it, until then, Unix milliseconds; none: until [`Self::start`]. Whoever waits and may not wait
     /// so long is refused.
     pub fn stop(&mut self, now: Now<'_>, app: Option<&str>, until: Option<i64>) {
         let time = self.begin(now);
         let until = until.map_or(NEVER, |until| self.limiter_time(until).min(NEVER.saturating_sub(1)));
         let place = app.and_then(|app| self.app(app));
-        self.stops.set(app.map(|app| (app, place)), until);
+        self.pauses.set(app.map(|app| (app, place)), until);
         if let Some(place) = place {
             self.queue.unpark(place);
         }
         // Those that may not go are parked.
-        self.pump(time);
+        self.grant_ready(time);
         self.look_at_all(time);
     }
 
@@ -107,46 +107,46 @@ impl Throttle {
         match app {
             Some(app) => {
                 let place = self.app(app);
-                self.stops.set(Some((app, place)), NONE);
+                self.pauses.set(Some((app, place)), NONE);
                 if let Some(place) = place {
                     self.queue.unpark(place);
                 }
             }
             None => {
-                (self.stops.all, self.stops.named) = (NONE, BTreeMap::new());
-                self.stops.apps.fill(NONE);
+                (self.pauses.all, self.pauses.named) = (NONE, BTreeMap::new());
+                self.pauses.apps.fill(NONE);
                 if self.adaptive.lift() {
-                    self.require_row();
+                    self.require_snapshot();
                 }
                 self.queue.unpark_all();
             }
         }
-        self.pump(time);
+        self.grant_ready(time);
     }
 
     /// Until when no call goes, if that lies ahead: by the vendor's word, or an operator's.
-    pub(super) fn paused(&self, time: i64) -> Option<i64> {
-        self.adaptive.paused(time).max(self.stops.of_all(time))
+    pub(crate) fn paused(&self, time: i64) -> Option<i64> {
+        self.adaptive.paused(time).max(self.pauses.of_all(time))
     }
 
     /// The same of one app's calls.
-    pub(super) fn paused_for(&self, app: u32, time: i64) -> Option<i64> {
-        self.paused(time).max(self.stops.of_app(app, time))
+    pub(crate) fn paused_for(&self, app: u32, time: i64) -> Option<i64> {
+        self.paused(time).max(self.pauses.of_app(app, time))
     }
 
     /// Until when no call of an app goes, whatever happens: an end that nobody knows may be now.
-    pub(super) fn surely_paused_for(&self, app: u32, time: i64) -> Option<i64> {
-        let stopped = known(self.stops.of_all(time)).max(known(self.stops.of_app(app, time)));
+    pub(crate) fn surely_paused_for(&self, app: u32, time: i64) -> Option<i64> {
+        let stopped = known(self.pauses.of_all(time)).max(known(self.pauses.of_app(app, time)));
         self.adaptive.paused(time).max(stopped)
     }
 
     /// When a call of an app that is paused until then may be told to come again: the end; or where nobody knows it, a while on.
-    pub(super) fn come_again(until: i64, time: i64) -> i64 {
+    pub(crate) fn come_again(until: i64, time: i64) -> i64 {
         if has_no_end(until) { time.saturating_add(LATER_MS) } else { until }
     }
 
     /// When something is to be looked at that is held until then.
-    pub(super) fn look_at_held(until: i64, time: i64) -> i64 {
+    pub(crate) fn look_at_held(until: i64, time: i64) -> i64 {
         if has_no_end(until) { time.saturating_add(AGAIN_MS) } else { until }
     }
 }

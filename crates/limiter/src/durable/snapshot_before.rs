@@ -1,13 +1,13 @@
 //! Rows of versions 1 and 2, as earlier builds wrote them. They name the limits only by name and kind, so the plan's limit of that name
 //! says the rest; and they know nothing of the past but when the last call had ended.
 
-use super::adaptive::Adaptive;
-use super::past::{Group, PastLane};
-use super::row::{Row, RowGauge, RowLane, RowMeter};
-use super::rule::{Kind, Limit};
-use super::state::Plan;
+use crate::adaptive::Adaptive;
 use crate::calendar::{Day, Reset};
 use crate::codec;
+use crate::config::{Kind, Limit};
+use crate::durable::prior_epochs::{PriorEpoch, PriorLane};
+use crate::durable::snapshot::{Row, RowLane, RowMeter, StoredCounterState};
+use crate::limiter::Plan;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -23,11 +23,11 @@ struct Before {
     lanes: Vec<LaneBefore>,
     ceiling: u64,
     until: i64,
-    meters: Vec<MeterBefore>,
-    groups: Vec<GroupBefore>,
+    counters: Vec<CounterBefore>,
+    groups: Vec<PriorEpochBefore>,
     adaptive: Adaptive,
     last_settled: i64,
-    /// The vendor's own counts: a meter's place in `meters`, and the figure.
+    /// The vendor's own counts: a counter's place in `counters`, and the figure.
     vendor: Vec<(u32, u64)>,
 }
 
@@ -41,14 +41,14 @@ struct LaneBefore {
 }
 
 #[derive(Serialize, Deserialize)]
-struct MeterBefore {
+struct CounterBefore {
     limit: u32,
     app: Option<u32>,
-    gauge: GaugeBefore,
+    state: CounterStateBefore,
 }
 
 #[derive(Serialize, Deserialize)]
-enum GaugeBefore {
+enum CounterStateBefore {
     /// The span, and settlements as ages at `time` with their counts.
     Window(i64, Vec<(i64, u32)>),
     /// Theoretical arrival time, microseconds.
@@ -59,24 +59,24 @@ enum GaugeBefore {
 }
 
 #[derive(Serialize, Deserialize)]
-struct PastLaneBefore {
+struct PriorLaneBefore {
     old: u32,
     lane: u32,
     ids: Vec<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct GroupBefore {
+struct PriorEpochBefore {
     epoch: u32,
     fly: u32,
     run_until: i64,
     fly_until: i64,
     ran: bool,
-    lanes: Vec<PastLaneBefore>,
+    lanes: Vec<PriorLaneBefore>,
 }
 
 /// A row of version 1 or 2, as one of today. Version 1 had no vendor counts: it is a row of version 2 with the last list left out.
-pub(super) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
+pub(crate) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
     let mut body = body.to_vec();
     if version == 1 {
         body.push(0);
@@ -87,9 +87,15 @@ pub(super) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
     let limits: Vec<Limit> =
         (0..).zip(&row.limits).map(|(at, (name, kind))| limit(&row, plan, at, name, *kind)).collect();
     let spare = row.lanes.iter().map(|lane| lane.spare).fold(0, u32::saturating_add);
-    let meters = (0..).zip(&row.meters).filter_map(|(at, meter)| {
+    let counters = (0..).zip(&row.counters).filter_map(|(at, counter)| {
         let vendor = row.vendor.iter().find(|(place, _)| *place == at).map(|(_, n)| *n);
-        Some(RowMeter { limit: meter.limit, app: meter.app, gauge: gauge(&meter.gauge, row.time)?, vendor, owes: 0 })
+        Some(RowMeter {
+            limit: counter.limit,
+            app: counter.app,
+            state: state(&counter.state, row.time)?,
+            vendor,
+            owes: 0,
+        })
     });
     Some(Row {
         epoch: row.epoch,
@@ -98,7 +104,7 @@ pub(super) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
         wall: row.wall,
         life: row.life,
         mode: plan.mode,
-        meters: meters.collect(),
+        counters: counters.collect(),
         limits,
         calendars: row.calendars,
         apps: row.apps,
@@ -131,20 +137,20 @@ fn limit(row: &Before, plan: &Plan, at: u32, name: &str, kind: u8) -> Limit {
         let none = Kind::Concurrency { calls: u64::MAX, after_ms: 0 };
         return Limit { name: name.to_owned(), kind: none, of: 0, per_app: false, pool: None, routes: 0 };
     };
-    let meters = || row.meters.iter().filter(move |meter| meter.limit == at);
+    let counters = || row.counters.iter().filter(move |counter| counter.limit == at);
     let mut limit = known.clone();
-    if meters().next().is_some() {
-        limit.per_app = meters().any(|meter| meter.app.is_some());
+    if counters().next().is_some() {
+        limit.per_app = counters().any(|counter| counter.app.is_some());
     }
-    for meter in meters() {
-        match (&mut limit.kind, &meter.gauge) {
-            (Kind::RollingWindow { window_ms, guard_ms, .. }, GaugeBefore::Window(span, _)) => {
+    for counter in counters() {
+        match (&mut limit.kind, &counter.state) {
+            (Kind::RollingWindow { window_ms, guard_ms, .. }, CounterStateBefore::Window(span, _)) => {
                 let before = u64::try_from(span.saturating_sub(1)).unwrap_or(0);
                 if window_ms.saturating_add(*guard_ms) != before {
                     (*window_ms, *guard_ms) = (before, 0);
                 }
             }
-            (Kind::Daily { reset, .. }, GaugeBefore::Daily(calendar, ..)) => {
+            (Kind::Daily { reset, .. }, CounterStateBefore::Daily(calendar, ..)) => {
                 if let Some((before, _)) = row.calendars.get(*calendar as usize) {
                     reset.clone_from(before);
                 }
@@ -155,24 +161,24 @@ fn limit(row: &Before, plan: &Plan, at: u32, name: &str, kind: u8) -> Limit {
     limit
 }
 
-fn gauge(before: &GaugeBefore, time: i64) -> Option<RowGauge> {
+fn state(before: &CounterStateBefore, time: i64) -> Option<StoredCounterState> {
     Some(match before {
-        GaugeBefore::Window(span, ages) => {
+        CounterStateBefore::Window(span, ages) => {
             let mut last = time;
             let step = |(age, n): &(i64, u32)| {
                 let until = time.saturating_sub(*age).saturating_add(*span);
                 (until.saturating_sub(std::mem::replace(&mut last, until)), *n)
             };
-            RowGauge::Window(ages.iter().map(step).collect())
+            StoredCounterState::Window(ages.iter().map(step).collect())
         }
-        GaugeBefore::Bucket(tat) => {
+        CounterStateBefore::Bucket(tat) => {
             let owed =
                 u128::from(u64::try_from(tat.saturating_sub(time.saturating_mul(1_000))).unwrap_or(0)) * 1_000_000;
             let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
-            RowGauge::Bucket(half(owed >> 64), half(owed))
+            StoredCounterState::Bucket(half(owed >> 64), half(owed))
         }
-        GaugeBefore::Daily(_, used, before) => RowGauge::Daily(*used, *before),
-        GaugeBefore::Slots => return None,
+        CounterStateBefore::Daily(_, used, before) => StoredCounterState::Daily(*used, *before),
+        CounterStateBefore::Slots => return None,
     })
 }
 
@@ -182,10 +188,10 @@ fn lane_of(lane: u32, before: LaneBefore) -> RowLane {
     RowLane { lane, app, mask, seq, spare, leases }
 }
 
-fn group_of(before: GroupBefore, time: i64) -> Group {
-    let GroupBefore { epoch, fly, run_until, fly_until, ran, lanes } = before;
-    let lane = |PastLaneBefore { old, lane, ids }| PastLane { old, lane, leases: ids, spares: Vec::new() };
-    Group {
+fn group_of(before: PriorEpochBefore, time: i64) -> PriorEpoch {
+    let PriorEpochBefore { epoch, fly, run_until, fly_until, ran, lanes } = before;
+    let lane = |PriorLaneBefore { old, lane, ids }| PriorLane { old, lane, leases: ids, spares: Vec::new() };
+    PriorEpoch {
         epoch,
         fly,
         spare: 0,

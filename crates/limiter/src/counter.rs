@@ -5,22 +5,22 @@
     reason = "counts of calls that were made, and a product of 64 bits by 32 in 128"
 )]
 
-use super::bucket::{Bucket, Refill};
-use super::daily::{Calendar, Daily};
-use super::ledger::Ledger;
-use super::loan::Loan;
-use super::mutant::{self, Mutant};
-use super::past::Past;
-use super::rule::{Kind, Limit};
-use super::window::Window;
 use crate::Denial;
+use crate::config::{Kind, Limit};
+use crate::durable::prior_epochs::PriorEpochs;
+use crate::leases::Leases;
+use crate::limits::daily_quota::{Calendar, Daily};
+use crate::limits::rolling_window::Window;
+use crate::limits::token_bucket::{Bucket, Refill};
+use crate::mutant::{self, Mutant};
+use crate::pool::loan::Loan;
 
-/// Parts per million of the whole.
+/// Split per million of the whole.
 const WHOLE: u64 = 1_000_000;
 
-/// What a meter stands for.
+/// What a counter stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stands {
+pub enum CounterKey {
     /// Limit i of the plan.
     Limit(u32),
     /// An app's `daily_calls`, or, without a budget, just its count of the day.
@@ -29,14 +29,14 @@ pub enum Stands {
 
 /// One counter of one limit: the connection's, or one app's.
 #[derive(Debug, Clone)]
-pub struct Meter {
-    pub stands: Stands,
+pub struct Counter {
+    pub key: CounterKey,
     pub app: Option<u32>,
-    pub gauge: Gauge,
+    pub state: CounterState,
     /// What the vendor says it has counted: of a day, the most that it has said on it.
     pub vendor: Option<u64>,
     /// Of how many it says that it has counted them: of a day, or of any 24 hours.
-    pub told: Option<Told>,
+    pub told: Option<VendorCount>,
     /// Where it is a pool's, what that has lent.
     pub loan: Option<Box<Loan>>,
     /// Calls that it has refused of late.
@@ -45,14 +45,14 @@ pub struct Meter {
 
 /// The vendor's own total, which holds where it is lower than the policy's figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
+pub struct VendorCount {
     /// As the vendor tells it.
     pub total: u64,
     /// The limit's share of it, at least 1.
     most: u64,
 }
 
-impl Told {
+impl VendorCount {
     /// That total under a limit, which has a share of what there is.
     pub fn of(total: u64, limit: &Limit) -> Self {
         let amount = match &limit.kind {
@@ -65,7 +65,7 @@ impl Told {
     }
 
     /// A figure of the policy's, or this where it is lower.
-    fn bound(told: Option<Self>, figure: u64) -> u64 {
+    fn estimate(told: Option<Self>, figure: u64) -> u64 {
         told.map_or(figure, |told| told.most.min(figure))
     }
 }
@@ -95,20 +95,20 @@ impl Together {
     }
 }
 
-/// How a meter counts.
+/// How a counter counts.
 #[derive(Debug, Clone)]
-pub enum Gauge {
+pub enum CounterState {
     Window { window: Window, calls: u64, scaled: bool },
     Bucket(Bucket),
     Daily { calendar: usize, count: Daily, amount: u64, bytes: bool },
     Slots { calls: u64, after_ms: i64 },
 }
 
-/// What meters depend on beside themselves, at one moment.
-pub struct Sight<'a> {
+/// What counters depend on beside themselves, at one moment.
+pub struct View<'a> {
     /// Limiter milliseconds.
     pub time: i64,
-    /// Which event of the throttle's life it is, from 1.
+    /// Which event of the limiter's life it is, from 1.
     pub event: u64,
     /// The same moment, Unix milliseconds.
     pub wall: i64,
@@ -118,15 +118,15 @@ pub struct Sight<'a> {
     pub refill: Refill,
     /// Limits are only watched.
     pub observe: bool,
-    pub ledger: &'a Ledger,
-    pub past: &'a Past,
+    pub leases: &'a Leases,
+    pub prior: &'a PriorEpochs,
     pub calendars: &'a [Calendar],
 }
 
-impl Sight<'_> {
-    /// The meters that count a lane's calls.
-    pub fn meters_of(&self, lane: u32) -> &[u32] {
-        self.ledger.meters(lane)
+impl View<'_> {
+    /// The counters that count a lane's calls.
+    pub fn counters_of(&self, lane: u32) -> &[u32] {
+        self.leases.counters(lane)
     }
 
     /// Whether the day before is still open under a calendar.
@@ -140,9 +140,9 @@ impl Sight<'_> {
         self.time.saturating_add(wall.saturating_sub(self.wall))
     }
 
-    /// Calls in flight, or settled at a time not yet known, that a meter counts.
-    fn unsettled(&self, meter: u32) -> u64 {
-        self.ledger.flying(meter) + self.past.unsettled(meter)
+    /// Calls in flight, or settled at a time not yet known, that a counter counts.
+    fn unsettled(&self, counter: u32) -> u64 {
+        self.leases.in_flight(counter) + self.prior.unsettled(counter)
     }
 
     /// The reading of the time in which tokens come back, now.
@@ -151,52 +151,52 @@ impl Sight<'_> {
     }
 
     /// Calls in flight that a concurrency limit counts.
-    pub fn in_slots(&self, meter: u32, after_ms: i64) -> u64 {
+    pub fn in_slots(&self, counter: u32, after_ms: i64) -> u64 {
         // Which calls of earlier lives are old is not known.
-        let own = if after_ms == 0 { self.ledger.flying(meter) } else { self.ledger.aged(meter) };
-        self.past.flying(meter) + own
+        let own = if after_ms == 0 { self.leases.in_flight(counter) } else { self.leases.aged(counter) };
+        self.prior.in_flight(counter) + own
     }
 }
 
-impl Meter {
-    /// Whether one more call fits; `at` is the meter's own number.
-    pub fn has_room(&mut self, at: u32, sight: &Sight<'_>) -> bool {
-        if let Some(in_hand) = self.in_hand(sight.time) {
+impl Counter {
+    /// Whether one more call fits; `at` is the counter's own number.
+    pub fn has_room(&mut self, at: u32, view: &View<'_>) -> bool {
+        if let Some(in_hand) = self.in_hand(view.time) {
             return in_hand;
         }
         let told = self.told;
-        match &mut self.gauge {
-            Gauge::Window { window, calls, scaled } => {
-                window.expire(sight.time);
-                let unsettled = if mutant::is(Mutant::CountBySend) { 0 } else { sight.unsettled(at) };
-                window.total() + unsettled < Told::bound(told, scale(*calls, *scaled, sight.factor))
+        match &mut self.state {
+            CounterState::Window { window, calls, scaled } => {
+                window.expire(view.time);
+                let unsettled = if mutant::is(Mutant::CountBySend) { 0 } else { view.unsettled(at) };
+                window.total() + unsettled < VendorCount::estimate(told, scale(*calls, *scaled, view.factor))
             }
-            Gauge::Bucket(bucket) => bucket.has_room(sight.refilled(), sight.unsettled(at)),
-            Gauge::Daily { calendar, count, amount, .. } => {
-                let amount = Told::bound(told, *amount);
-                count.used < amount && (count.before < amount || !sight.before_is_open(*calendar))
+            CounterState::Bucket(bucket) => bucket.has_room(view.refilled(), view.unsettled(at)),
+            CounterState::Daily { calendar, count, amount, .. } => {
+                let amount = VendorCount::estimate(told, *amount);
+                count.used < amount && (count.before < amount || !view.before_is_open(*calendar))
             }
-            Gauge::Slots { calls, after_ms } => sight.in_slots(at, *after_ms) < scale(*calls, true, sight.factor),
+            CounterState::Slots { calls, after_ms } => view.in_slots(at, *after_ms) < scale(*calls, true, view.factor),
         }
     }
 
     /// The least limiter time at which the `nth` (from 1) more call fits, under a rate factor.
-    pub fn free_at(&mut self, at: u32, nth: u64, factor: u32, sight: &Sight<'_>) -> i64 {
-        let time = sight.time;
+    pub fn free_at(&mut self, at: u32, nth: u64, factor: u32, view: &View<'_>) -> i64 {
+        let time = view.time;
         if self.is_lent() {
-            return self.pool_has_more_at(sight).unwrap_or(time);
+            return self.pool_has_more_at(view).unwrap_or(time);
         }
         let told = self.told;
-        match &mut self.gauge {
-            Gauge::Window { window, calls, scaled } => {
+        match &mut self.state {
+            CounterState::Window { window, calls, scaled } => {
                 window.expire(time);
-                let capacity = Told::bound(told, scale(*calls, *scaled, factor));
+                let capacity = VendorCount::estimate(told, scale(*calls, *scaled, factor));
                 let (rounds, place) = if nth <= capacity {
                     (0, nth)
                 } else {
                     ((nth - 1) / capacity.max(1), (nth - 1) % capacity.max(1) + 1)
                 };
-                let counted = window.total() + sight.unsettled(at);
+                let counted = window.total() + view.unsettled(at);
                 let first = if counted + place <= capacity {
                     time
                 } else {
@@ -204,122 +204,124 @@ impl Meter {
                 };
                 first.saturating_add(window.span().saturating_mul(i64::try_from(rounds).unwrap_or(i64::MAX)))
             }
-            Gauge::Bucket(bucket) => {
-                time.saturating_add(bucket.wait_ms(sight.refilled(), sight.unsettled(at), nth - 1, factor))
+            CounterState::Bucket(bucket) => {
+                time.saturating_add(bucket.wait_ms(view.refilled(), view.unsettled(at), nth - 1, factor))
             }
-            Gauge::Daily { calendar, count, amount, .. } => {
-                let Some(days) = sight.calendars.get(*calendar) else { return time };
-                let fits = |used: u64| used.saturating_add(nth) <= Told::bound(told, *amount);
+            CounterState::Daily { calendar, count, amount, .. } => {
+                let Some(days) = view.calendars.get(*calendar) else { return time };
+                let fits = |used: u64| used.saturating_add(nth) <= VendorCount::estimate(told, *amount);
                 if !fits(count.used) {
-                    sight.limiter_time(days.over())
-                } else if sight.before_is_open(*calendar) && !fits(count.before) {
-                    sight.limiter_time(days.before_over())
+                    view.limiter_time(days.over())
+                } else if view.before_is_open(*calendar) && !fits(count.before) {
+                    view.limiter_time(days.before_over())
                 } else {
                     time
                 }
             }
-            Gauge::Slots { .. } => time,
+            CounterState::Slots { .. } => time,
         }
     }
 
     /// When something next frees room, once it is full, by time alone; none if only a settlement can.
-    pub fn next_change(&mut self, at: u32, sight: &Sight<'_>) -> Option<i64> {
-        let later = sight.time.saturating_add(1);
+    pub fn next_change(&mut self, at: u32, view: &View<'_>) -> Option<i64> {
+        let later = view.time.saturating_add(1);
         if self.is_lent() {
-            return self.pool_has_more_at(sight).map(|at| at.max(later));
+            return self.pool_has_more_at(view).map(|at| at.max(later));
         }
-        let next = match &self.gauge {
-            Gauge::Window { window, .. } => window.release(1)?,
-            Gauge::Bucket(bucket) => {
-                let wait = bucket.wait_by_time_ms(sight.refilled(), sight.unsettled(at), sight.factor)?;
-                sight.time.saturating_add(wait)
+        let next = match &self.state {
+            CounterState::Window { window, .. } => window.release(1)?,
+            CounterState::Bucket(bucket) => {
+                let wait = bucket.wait_by_time_ms(view.refilled(), view.unsettled(at), view.factor)?;
+                view.time.saturating_add(wait)
             }
-            Gauge::Daily { .. } => self.free_at(at, 1, sight.factor, sight),
-            Gauge::Slots { .. } => return None,
+            CounterState::Daily { .. } => self.free_at(at, 1, view.factor, view),
+            CounterState::Slots { .. } => return None,
         };
         Some(next.max(later))
     }
 
     /// What it counts now: calls, or bytes.
-    pub fn used(&mut self, at: u32, sight: &Sight<'_>) -> u64 {
-        match &mut self.gauge {
-            Gauge::Window { window, .. } => {
-                window.expire(sight.time);
-                window.total() + sight.unsettled(at)
+    pub fn used(&mut self, at: u32, view: &View<'_>) -> u64 {
+        match &mut self.state {
+            CounterState::Window { window, .. } => {
+                window.expire(view.time);
+                window.total() + view.unsettled(at)
             }
-            Gauge::Bucket(bucket) => {
-                let (full, left) = (bucket.burst(), bucket.left(sight.refilled(), sight.unsettled(at)));
+            CounterState::Bucket(bucket) => {
+                let (full, left) = (bucket.burst(), bucket.left(view.refilled(), view.unsettled(at)));
                 full - left.min(full)
             }
-            Gauge::Daily { calendar, count, .. } => {
-                let own = count.most(sight.before_is_open(*calendar));
+            CounterState::Daily { calendar, count, .. } => {
+                let own = count.most(view.before_is_open(*calendar));
                 self.loan.as_ref().map_or(own, |loan| own.max(loan.pool_used()))
             }
-            Gauge::Slots { after_ms, .. } => sight.in_slots(at, *after_ms),
+            CounterState::Slots { after_ms, .. } => view.in_slots(at, *after_ms),
         }
     }
 
     /// Its figure in force under a rate factor.
     pub fn capacity(&self, factor: u32) -> u64 {
-        match &self.gauge {
-            Gauge::Window { calls, scaled, .. } => Told::bound(self.told, scale(*calls, *scaled, factor)),
-            Gauge::Bucket(bucket) => bucket.burst(),
-            Gauge::Daily { amount, .. } => Told::bound(self.told, *amount),
-            Gauge::Slots { calls, .. } => scale(*calls, true, factor),
+        match &self.state {
+            CounterState::Window { calls, scaled, .. } => {
+                VendorCount::estimate(self.told, scale(*calls, *scaled, factor))
+            }
+            CounterState::Bucket(bucket) => bucket.burst(),
+            CounterState::Daily { amount, .. } => VendorCount::estimate(self.told, *amount),
+            CounterState::Slots { calls, .. } => scale(*calls, true, factor),
         }
     }
 
     /// Milliseconds a call, at its rate under a factor; none where it has no rate that follows the vendor's throttles.
     pub fn pace(&self, factor: u32) -> Option<i64> {
-        match &self.gauge {
-            Gauge::Window { window, calls, scaled: true } => {
+        match &self.state {
+            CounterState::Window { window, calls, scaled: true } => {
                 Some(window.span() / i64::try_from(scale(*calls, true, factor)).unwrap_or(i64::MAX))
             }
-            Gauge::Bucket(bucket) => Some(bucket.pace_ms(factor)),
+            CounterState::Bucket(bucket) => Some(bucket.pace_ms(factor)),
             _ => None,
         }
     }
 
     /// What refuses on a spent day, if it does.
     pub fn day_reason(&self) -> Option<Denial> {
-        match (&self.gauge, self.stands) {
-            (Gauge::Daily { .. }, Stands::Budget) => Some(Denial::AppBudget),
-            (Gauge::Daily { .. } | Gauge::Window { scaled: false, .. }, _) => Some(Denial::DailyQuota),
+        match (&self.state, self.key) {
+            (CounterState::Daily { .. }, CounterKey::Budget) => Some(Denial::AppBudget),
+            (CounterState::Daily { .. } | CounterState::Window { scaled: false, .. }, _) => Some(Denial::DailyQuota),
             _ => None,
         }
     }
 
     /// Why, being full, it holds up a call that may not wait.
     pub const fn rate_reason(&self) -> Denial {
-        match self.gauge {
-            Gauge::Slots { .. } => Denial::Concurrency,
+        match self.state {
+            CounterState::Slots { .. } => Denial::Concurrency,
             _ => Denial::Rate,
         }
     }
 
     /// A call is granted: a day counts it from now on.
-    pub fn grant(&mut self, sight: &Sight<'_>) {
+    pub fn grant(&mut self, view: &View<'_>) {
         if let Some(loan) = &mut self.loan {
             loan.spend();
         }
-        if let Gauge::Daily { calendar, count, bytes: false, .. } = &mut self.gauge {
-            count.count(1, sight.before_is_open(*calendar));
+        if let CounterState::Daily { calendar, count, bytes: false, .. } = &mut self.state {
+            count.count(1, view.before_is_open(*calendar));
         }
     }
 
     /// `n` calls were settled at `at`.
-    pub fn date(&mut self, at: i64, n: u32, sight: &Sight<'_>) {
-        match &mut self.gauge {
-            Gauge::Window { window, calls, .. } => {
+    pub fn date(&mut self, at: i64, n: u32, view: &View<'_>) {
+        match &mut self.state {
+            CounterState::Window { window, calls, .. } => {
                 window.push(at, n);
-                if sight.observe {
+                if view.observe {
                     window.keep_latest(*calls);
                 }
             }
-            Gauge::Bucket(bucket) if n > 0 => {
-                bucket.settle(sight.refill.at(at, sight.factor), n);
-                if sight.observe {
-                    bucket.forgive(sight.refilled());
+            CounterState::Bucket(bucket) if n > 0 => {
+                bucket.settle(view.refill.at(at, view.factor), n);
+                if view.observe {
+                    bucket.forgive(view.refilled());
                 }
             }
             _ => {}
@@ -327,26 +329,26 @@ impl Meter {
     }
 
     /// One call that was dated at `before` is dated later after all: its lease had lapsed, and then it was answered.
-    pub fn date_again(&mut self, before: i64, at: i64, sight: &Sight<'_>) {
-        if let Gauge::Window { window, .. } = &mut self.gauge {
-            window.expire(sight.time);
+    pub fn date_again(&mut self, before: i64, at: i64, view: &View<'_>) {
+        if let CounterState::Window { window, .. } = &mut self.state {
+            window.expire(view.time);
             window.take_back(before);
         }
-        self.date(at, 1, sight);
+        self.date(at, 1, view);
     }
 
     /// So many bytes came back. Whether it counts them.
-    pub fn count_bytes(&mut self, n: u64, sight: &Sight<'_>) -> bool {
-        match &mut self.gauge {
-            Gauge::Daily { calendar, count, bytes: true, .. } => {
-                count.count(n, sight.before_is_open(*calendar));
+    pub fn count_bytes(&mut self, n: u64, view: &View<'_>) -> bool {
+        match &mut self.state {
+            CounterState::Daily { calendar, count, bytes: true, .. } => {
+                count.count(n, view.before_is_open(*calendar));
                 true
             }
             _ => false,
         }
     }
 
-    /// Whether there is a permit in hand; none where the meter is no pool's.
+    /// Whether there is a permit in hand; none where the counter is no pool's.
     pub fn in_hand(&self, time: i64) -> Option<bool> {
         let loan = self.loan.as_ref().filter(|loan| loan.is_kept())?;
         Some(loan.in_hand(time) && !self.loaned_day_is_spent())
@@ -359,8 +361,8 @@ impl Meter {
 
     /// The vendor itself says that the day is spent: more than what `share` leaves to others, and all of ours.
     fn loaned_day_is_spent(&self) -> bool {
-        let Gauge::Daily { amount, .. } = &self.gauge else { return false };
-        self.vendor_of_pool().is_some_and(|n| n >= Told::bound(self.told, *amount))
+        let CounterState::Daily { amount, .. } = &self.state else { return false };
+        self.vendor_of_pool().is_some_and(|n| n >= VendorCount::estimate(self.told, *amount))
     }
 
     /// The vendor's count of a pool's day, less what `share` leaves to others.
@@ -370,20 +372,20 @@ impl Meter {
     }
 
     /// The call lacks nothing that is known to be wanting: only a loan, whose pool is not known to be empty.
-    pub fn awaits_loan(&self, sight: &Sight<'_>) -> bool {
-        self.in_hand(sight.time) == Some(false) && self.pool_has_more_at(sight).is_none_or(|at| at <= sight.time)
+    pub fn awaits_loan(&self, view: &View<'_>) -> bool {
+        self.in_hand(view.time) == Some(false) && self.pool_has_more_at(view).is_none_or(|at| at <= view.time)
     }
 
     /// When its pool, which is empty, has more. None where it is no pool's, or not known to be empty.
-    pub fn pool_has_more_at(&self, sight: &Sight<'_>) -> Option<i64> {
+    pub fn pool_has_more_at(&self, view: &View<'_>) -> Option<i64> {
         let loan = self.loan.as_ref()?;
-        if let Gauge::Daily { calendar, .. } = &self.gauge
+        if let CounterState::Daily { calendar, .. } = &self.state
             && self.loaned_day_is_spent()
         {
-            return sight.calendars.get(*calendar).map(|days| sight.limiter_time(days.over()));
+            return view.calendars.get(*calendar).map(|days| view.limiter_time(days.over()));
         }
-        let (until, more) = loan.dry_at(sight.time)?;
-        Some(sight.limiter_time(more).max(until))
+        let (until, more) = loan.dry_at(view.time)?;
+        Some(view.limiter_time(more).max(until))
     }
 }
 

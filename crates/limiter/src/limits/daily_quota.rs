@@ -1,4 +1,4 @@
-//! Daily limits: one calendar for each kind of reset, one count for each meter.
+//! Daily limits: one calendar for each kind of reset, one count for each counter.
 //!
 //! A reset is an interval: the vendor's clock and ours differ, and the vendor's zone may be uncertain. At its earliest instant the new
 //! day opens with everything in flight counted in it; until its latest, each grant must fit, and counts, on both days.
@@ -113,7 +113,7 @@ fn day_at(reset: &Reset, zones: &dyn Zones, at: i64) -> Day {
     })
 }
 
-/// What one meter has counted on the day that is open and the one before it.
+/// What one counter has counted on the day that is open and the one before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Daily {
     /// Today.
@@ -124,9 +124,9 @@ pub struct Daily {
 
 impl Daily {
     /// A new day opened, with so many in flight.
-    pub const fn turn(&mut self, turn: Turn, flying: u64) {
+    pub const fn turn(&mut self, turn: Turn, in_flight: u64) {
         self.before = if matches!(turn, Turn::Next) { self.used } else { 0 };
-        self.used = flying;
+        self.used = in_flight;
     }
 
     /// Counts `n` on each day that is open.
