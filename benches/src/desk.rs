@@ -1,12 +1,14 @@
 //! A tenant's desk over rows in memory, on a virtual clock: what an object does, less the platform.
 
 use serde_json::{Value, json};
-use sluice_core::job::{Bytes, Request};
-use sluice_core::key::{Claims, Master, open};
-use sluice_core::tenant::desk::{Answer, Desk, Ticket};
-use sluice_core::tenant::errand::{Errand, Run};
-use sluice_core::tenant::protocol::{Admin, Admit, Ask, BodyLength, Go, Keep, NewKey, Ran, Reply, Sent, Settle};
+use sluice_core::jobs::{Bytes, Request};
+use sluice_core::keys::{Claims, Master, open};
+use sluice_core::protocol::{
+    Admin, Admit, Ask, BodyLength, Granted, NewKey, Reply, RunReport, Sent, Settle, SubmitJob,
+};
+use sluice_core::tenant::state::{Answer, TenantState, Ticket};
 use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
+use sluice_core::tenant::task::{Run, Task};
 use sluice_limiter::calendar::Zones;
 use sluice_limiter::{Outcome, PermitId};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -58,7 +60,7 @@ impl Store for Rows {
 pub struct Tenant {
     now: i64,
     rows: Rows,
-    desk: Option<Desk>,
+    desk: Option<TenantState>,
     settings: Settings,
     /// A key of each app.
     claims: Vec<Claims>,
@@ -104,7 +106,7 @@ impl Tenant {
             answered: HashSet::new(),
             limits: limits.clone(),
         };
-        tenant.desk = tenant.host(|host| Desk::open("acme", host)).ok();
+        tenant.desk = tenant.host(|host| TenantState::open("acme", host)).ok();
         let names = names(apps);
         tenant.ask(Ask::Admin(Admin::PutPolicy(policy(&names, &limits, 600))));
         let seconds = u64::try_from(tenant.now / 1_000).unwrap_or(0);
@@ -160,7 +162,7 @@ impl Tenant {
     pub fn refuse(&mut self) {
         self.asked += 1;
         let admit = Admit { wait_ms: Some(0), ..self.admit(self.asked) };
-        if !matches!(self.ask(Ask::Admit(admit)), Answer::Now(Reply::No(_))) {
+        if !matches!(self.ask(Ask::Admit(admit)), Answer::Now(Reply::Refused(_))) {
             unreachable("a call went that has no slot");
         }
         self.after();
@@ -199,7 +201,7 @@ impl Tenant {
         let admit = Admit { again, ..self.admit(call) };
         match self.ask(Ask::Admit(admit)) {
             Answer::Wait(ticket) => self.waiting.push_back(ticket),
-            Answer::Now(Reply::Go(go)) => self.flying.push_back(go.permit),
+            Answer::Now(Reply::Permit(go)) => self.flying.push_back(go.permit),
             Answer::Now(_) => {}
         }
         self.after();
@@ -237,7 +239,7 @@ impl Tenant {
         };
         let admit = Admit { urgency: 5, ..self.admit(self.asked) };
         let key = Some(format!("key {}", self.asked));
-        self.ask(Ask::Keep(Box::new(Keep { admit, request, made: self.now, key, wait_ms: 0 })));
+        self.ask(Ask::SubmitJob(Box::new(SubmitJob { admit, request, made: self.now, key, wait_ms: 0 })));
         self.after();
     }
 
@@ -245,7 +247,7 @@ impl Tenant {
     pub fn job(&mut self) {
         self.keep();
         let Some(run) = self.running.pop_front() else { return };
-        let ran = Ran {
+        let ran = RunReport {
             settle: settled(run.permit),
             job: run.job,
             run: run.run,
@@ -255,7 +257,7 @@ impl Tenant {
             rejected: 0,
             answer: None,
         };
-        self.ask(Ask::Ran(Box::new(ran)));
+        self.ask(Ask::RunReport(Box::new(ran)));
         self.after();
     }
 
@@ -293,7 +295,7 @@ impl Tenant {
                 let ready = desk.next_ready();
                 (ready, desk.next_errand(host).ok().flatten())
             });
-            if let Some(Errand::Run(run)) = run {
+            if let Some(Task::Run(run)) = run {
                 self.running.push_back(*run);
             } else if ready.is_none() {
                 break;
@@ -303,7 +305,7 @@ impl Tenant {
                 while self.waiting.front().is_some_and(|first| self.answered.remove(first)) {
                     self.waiting.pop_front();
                 }
-                if let Reply::Go(Go { permit, .. }) = reply {
+                if let Reply::Permit(Granted { permit, .. }) = reply {
                     self.flying.push_back(permit);
                 }
             }
@@ -334,7 +336,7 @@ impl Tenant {
         })
     }
 
-    fn host_and_desk<T>(&mut self, act: impl FnOnce(&mut Desk, &mut Host<'_>) -> T) -> T {
+    fn host_and_desk<T>(&mut self, act: impl FnOnce(&mut TenantState, &mut Host<'_>) -> T) -> T {
         let Some(mut desk) = self.desk.take() else { unreachable("the desk did not open") };
         let done = self.host(|host| act(&mut desk, host));
         self.desk = Some(desk);

@@ -4,7 +4,7 @@ use sluice_core::http::{
     Address, LONGEST_RETRY_AFTER_MS, Placed, Prefer, Sending, accepts_problem, is_preflight, outgoing, outgoing_query,
     parse_target, retry_after_ms, rewritten_location, urgency,
 };
-use sluice_core::key;
+use sluice_core::keys;
 use sluice_core::upstream::token;
 
 /// Unix ms, some day in 2026.
@@ -74,11 +74,11 @@ pub fn headers(data: &[u8]) {
         for date in [None, Some(value.as_str())] {
             assert!(retry_after_ms(value, date, NOW).is_none_or(|ms| ms <= LONGEST_RETRY_AFTER_MS), "«{value}»");
         }
-        let _ = (accepts_problem(Some(value)), key::in_protocols(value));
+        let _ = (accepts_problem(Some(value)), keys::in_protocols(value));
     }
     let _ = is_preflight("OPTIONS", &fields);
     let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let found = key::search(super::master(), pairs, query, query);
+    let found = keys::search(super::master(), pairs, query, query);
     let _ = token::read(&fields, Some(query), query.as_bytes(), &found);
     let taken = &found.taken;
     let sending = Sending {
@@ -93,10 +93,10 @@ pub fn headers(data: &[u8]) {
         let lower = name.to_ascii_lowercase();
         let kept = ["sluice-", "cf-", "x-forwarded-", "sec-"].iter().any(|prefix| lower.starts_with(prefix));
         assert!(!kept && lower != "cookie", "{name} goes to the vendor");
-        assert!(key::seek(super::master(), value.as_bytes()).is_empty(), "a key in {name} goes to the vendor");
+        assert!(keys::seek(super::master(), value.as_bytes()).is_empty(), "a key in {name} goes to the vendor");
     }
     if let Some(sent) = outgoing_query(Some(query), &Placed::default(), taken) {
-        assert!(key::seek(super::master(), sent.as_bytes()).is_empty(), "a key in «{sent}» goes to the vendor");
+        assert!(keys::seek(super::master(), sent.as_bytes()).is_empty(), "a key in «{sent}» goes to the vendor");
     }
 }
 

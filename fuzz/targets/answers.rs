@@ -1,7 +1,7 @@
 //! What vendors answer.
 
 use sluice_core::http::LONGEST_RETRY_AFTER_MS;
-use sluice_core::upstream::body::{HEAD_BYTES, Peek, counts_over};
+use sluice_core::upstream::body::{BodySniffer, HEAD_BYTES, counts_over};
 use sluice_core::upstream::outcome::{Answered, classify, vendor_counts};
 use sluice_core::upstream::{Profile, grant};
 
@@ -15,7 +15,7 @@ pub fn body(data: &[u8]) {
     let encoding = ENCODINGS[usize::from(*encoding) % ENCODINGS.len()];
     for status in [200, 400, 429] {
         let read = |size: usize| {
-            let mut peek = Peek::new(&profile.reading, status, encoding)?;
+            let mut peek = BodySniffer::new(&profile.reading, status, encoding)?;
             for chunk in body.chunks(size) {
                 peek.feed(chunk);
             }

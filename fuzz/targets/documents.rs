@@ -2,7 +2,7 @@
 
 use sluice_core::http::Lines;
 use sluice_core::json::{self, Value};
-use sluice_core::key::Master;
+use sluice_core::keys::Master;
 use sluice_core::policy::{Context, Policy};
 use sluice_core::upstream::Profile;
 use sluice_limiter::calendar::Zones;

@@ -1,7 +1,7 @@
 //! Keys, stamps and sealed values: what nobody without the master key can make.
 
-use sluice_core::key::{self, Claims, Master, Role};
-use sluice_core::seal::{self, Place};
+use sluice_core::keys::{self, Claims, Master, Role};
+use sluice_core::sealed::{self, Place};
 use std::sync::OnceLock;
 
 const NOW: u64 = 1_781_524_800;
@@ -25,8 +25,8 @@ fn made() -> &'static Made {
             expires: None,
         };
         let key = claims.sign(&master).expect("a key");
-        let stamp = key::stamp(&master, i64::try_from(NOW).unwrap_or(0) * 1_000, b"body");
-        let sealed = seal::seal(&master, [7; 12], &PLACE, "hush").expect("sealed");
+        let stamp = keys::stamp(&master, i64::try_from(NOW).unwrap_or(0) * 1_000, b"body");
+        let sealed = sealed::seal(&master, [7; 12], &PLACE, "hush").expect("sealed");
         Made { master, key, stamp, sealed }
     })
 }
@@ -42,8 +42,8 @@ pub fn master() -> &'static Master {
 /// says how, the next eight which; what follows is the text, with the key in its middle.
 pub fn seek(data: &[u8]) {
     let Made { master, key, .. } = made();
-    for stands in key::seek(master, data) {
-        assert!(key::open(master, &stands.key, NOW).is_ok(), "what is found is a key");
+    for stands in keys::seek(master, data) {
+        assert!(keys::open(master, &stands.key, NOW).is_ok(), "what is found is a key");
         assert!(stands.from < stands.to && stands.to <= data.len());
     }
     let Some((how, rest)) = data.split_first() else { return };
@@ -60,11 +60,11 @@ pub fn seek(data: &[u8]) {
     let escaped: String = key.bytes().enumerate().map(escaped).collect();
     let (before, behind) = text.split_at(text.len() / 2);
     let whole = [before, escaped.as_bytes(), behind].concat();
-    let found = key::seek(master, &whole);
+    let found = keys::seek(master, &whole);
     assert!(found.iter().any(|stands| stands.key == *key), "a key is hidden by what stands around it: {escaped}");
     if let Ok(text) = std::str::from_utf8(&whole) {
-        let shown = key::without(text, &found);
-        assert!(key::seek(master, shown.as_bytes()).is_empty(), "a key is left in {shown}");
+        let shown = keys::without(text, &found);
+        assert!(keys::seek(master, shown.as_bytes()).is_empty(), "a key is left in {shown}");
     }
 }
 
@@ -72,23 +72,23 @@ pub fn seek(data: &[u8]) {
 pub fn key(data: &[u8]) {
     let Made { master, key, stamp, sealed } = made();
     for text in [super::text(data).to_owned(), changed(key, data)] {
-        assert!(key::open(master, &text, NOW).is_err() || text == *key, "a forged key holds: {text}");
+        assert!(keys::open(master, &text, NOW).is_err() || text == *key, "a forged key holds: {text}");
     }
     for text in [super::text(data).to_owned(), changed(stamp, data)] {
-        let holds = key::is_stamp(master, &text, i64::try_from(NOW).unwrap_or(0) * 1_000)
-            && key::is_stamped(master, &text, b"body");
+        let holds = keys::is_stamp(master, &text, i64::try_from(NOW).unwrap_or(0) * 1_000)
+            && keys::is_stamped(master, &text, b"body");
         assert!(!holds || text == *stamp, "a forged stamp holds: {text}");
     }
     for text in [super::text(data).to_owned(), changed(sealed, data)] {
-        assert!(seal::open(master, &PLACE, &text).is_err() || text == *sealed, "a forged secret opens: {text}");
+        assert!(sealed::open(master, &PLACE, &text).is_err() || text == *sealed, "a forged secret opens: {text}");
     }
     let _ = (
-        key::is_name(super::text(data)),
-        sluice_core::job::parse_id(super::text(data)),
-        sluice_core::webhook::parse_id(super::text(data)),
+        keys::is_name(super::text(data)),
+        sluice_core::jobs::parse_id(super::text(data)),
+        sluice_core::webhooks::parse_id(super::text(data)),
     );
-    if let Some(id) = sluice_core::job::parse_id(super::text(data)) {
-        assert_eq!(sluice_core::job::id_text(id), super::text(data));
+    if let Some(id) = sluice_core::jobs::parse_id(super::text(data)) {
+        assert_eq!(sluice_core::jobs::id_text(id), super::text(data));
     }
 }
 

@@ -39,6 +39,6 @@ fn text(data: &[u8]) -> &str {
 }
 
 /// The master key of what is fuzzed.
-fn master() -> &'static sluice_core::key::Master {
+fn master() -> &'static sluice_core::keys::Master {
     keys::master()
 }

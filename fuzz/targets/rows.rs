@@ -1,9 +1,9 @@
 //! Stored rows: nobody outside writes them, but a torn or foreign one must not end the object that loads it.
 
-use sluice_core::job::record::{Answer, Record, from_row, to_row};
-use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
+use sluice_core::jobs::record::{Answer, Record, from_row, to_row};
+use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
 use sluice_core::usage::{Flight, Usage};
-use sluice_core::webhook::Message;
+use sluice_core::webhooks::Message;
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::pool::{LoanRequest, Pool};
 use sluice_limiter::{

@@ -5,9 +5,9 @@ use crate::platform::{self, State, Timer};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use js_sys::Array;
-use sluice_core::key::Claims;
-use sluice_core::room::{app_number, may_watch};
-use sluice_core::tenant::protocol::{Reply, from_wire, to_wire};
+use sluice_core::backlog_share::{app_number, may_watch};
+use sluice_core::keys::Claims;
+use sluice_core::protocol::{Reply, from_wire, to_wire};
 use std::cell::{Cell, RefCell};
 use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
@@ -78,14 +78,14 @@ impl Live {
         let note = request.headers().get("Sluice-Claims")?.unwrap_or_default();
         let reply = match claims(&note) {
             Some(claims) => status(claims),
-            None => Reply::Again,
+            None => Reply::Retry,
         };
         let document = match reply {
             Reply::Document { status: 200, body, .. } => body,
             reply => return Ok(platform::answer_bytes(200, &to_wire(&reply))),
         };
         if !has_place(state, &note) {
-            return Ok(platform::answer_bytes(200, &to_wire(&Reply::Again)));
+            return Ok(platform::answer_bytes(200, &to_wire(&Reply::Retry)));
         }
         let now = platform::now();
         // Its first document counts as a push, so that none follows too soon; or it comes with the one that is due.

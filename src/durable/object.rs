@@ -8,13 +8,13 @@ use crate::platform::{self, Intl, State, Timer, Watch};
 use futures_channel::oneshot;
 use js_sys::futures::JsFuture;
 use js_sys::{Reflect, Uint8Array};
-use sluice_core::key::{Claims, Master, stamp};
-use sluice_core::tenant::desk::{Answer, Desk, Ticket};
-use sluice_core::tenant::errand::MOST_AT_ONCE;
-use sluice_core::tenant::lending::Errant;
+use sluice_core::keys::{Claims, Master, stamp};
+use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
 use sluice_core::tenant::loaded::Loaded;
-use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
+use sluice_core::tenant::pool_requests::PoolRequest;
+use sluice_core::tenant::state::{Answer, TenantState, Ticket};
 use sluice_core::tenant::store::{Host, Settings, StoreError};
+use sluice_core::tenant::task::MOST_AT_ONCE;
 use sluice_core::tenant::waiters::Waiters;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -62,7 +62,7 @@ struct Inner {
     name: String,
     /// The name has come with an ask.
     called: bool,
-    desk: Option<(Desk, Sqlite)>,
+    tenant: Option<(TenantState, Sqlite)>,
     /// An event has begun and not ended: found set, it ended in a panic, and left the desk who knows how.
     busy: bool,
     waiting: Waiting,
@@ -119,7 +119,7 @@ impl Tenant {
         let weak = Rc::downgrade(&shell);
         shell.live.calls_back(move || {
             if let Some(shell) = weak.upgrade() {
-                shell.live.push(&shell.state, |keys| shell.event(|desk, _, host| Ok(desk.seen_by(keys, host))));
+                shell.live.push(&shell.state, |keys| shell.event(|tenant, _, host| Ok(tenant.seen_by(keys, host))));
             }
         });
         Self { shell: AssertUnwindSafe(shell) }
@@ -196,7 +196,7 @@ impl Shell {
             })
         });
         // Dropped untold only when the same call has asked again, and then nobody hears this answer.
-        answer(&told.await.unwrap_or(Reply::Again))
+        answer(&told.await.unwrap_or(Reply::Retry))
     }
 
     /// Puts to the desk what came over the wire; if that is no ask, the answer says so.
@@ -215,16 +215,16 @@ impl Shell {
                 return Said::Now(Reply::Done);
             }
             Ask::Admit(admit) => Some(number(&admit.call)),
-            Ask::Keep(keep) => Some(number(&keep.admit.call)),
+            Ask::SubmitJob(keep) => Some(number(&keep.admit.call)),
             _ => None,
         };
         let can_go = call.is_some();
-        let said = self.event(|desk, waiting, host| {
+        let said = self.event(|tenant, waiting, host| {
             #[cfg(feature = "panic-trigger")]
             if let Ask::Admit(admit) = &ask {
                 crate::edge::panic_if_asked(&admit.path, "/panic-trigger-object");
             }
-            Ok(match desk.ask(ask, host)? {
+            Ok(match tenant.ask(ask, host)? {
                 Answer::Now(reply) => Said::Now(reply),
                 Answer::Wait(ticket) => {
                     let (tell, told) = oneshot::channel();
@@ -233,7 +233,7 @@ impl Shell {
                 }
             })
         });
-        said.unwrap_or(Said::Now(Reply::Again))
+        said.unwrap_or(Said::Now(Reply::Retry))
     }
 
     /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and comes back unused.
@@ -246,10 +246,10 @@ impl Shell {
 
     /// A waiting call gives up its place.
     fn give_up(self: &Rc<Self>, ticket: Ticket) {
-        self.event(|desk, waiting, host| match waiting.remove(ticket) {
+        self.event(|tenant, waiting, host| match waiting.remove(ticket) {
             Some(tell) => {
                 let _ = tell.send(Reply::Done);
-                desk.cancel(ticket, host)
+                tenant.cancel(ticket, host)
             }
             None => Ok(()),
         });
@@ -258,14 +258,14 @@ impl Shell {
     /// The timer has fired. Whether the desk could be woken.
     fn woken(self: &Rc<Self>) -> bool {
         self.inner.borrow_mut().wake_at = None;
-        self.event(|desk, _, host| desk.wake(host)).is_some()
+        self.event(|tenant, _, host| tenant.wake(host)).is_some()
     }
 
     /// The status document for this key, or why not.
     fn status(self: &Rc<Self>, claims: Claims) -> Reply {
         match self.take(Ask::Status(claims)) {
             Said::Now(reply) => reply,
-            Said::Later(..) => Reply::Again,
+            Said::Later(..) => Reply::Retry,
         }
     }
 
@@ -274,7 +274,7 @@ impl Shell {
     /// in memory may not be what is stored, and whoever waits is to ask again.
     fn event<T>(
         self: &Rc<Self>,
-        act: impl FnOnce(&mut Desk, &mut Waiting, &mut Host) -> Result<T, StoreError>,
+        act: impl FnOnce(&mut TenantState, &mut Waiting, &mut Host) -> Result<T, StoreError>,
     ) -> Option<T> {
         let mut inner = self.inner.borrow_mut();
         if std::mem::replace(&mut inner.busy, true) {
@@ -289,15 +289,15 @@ impl Shell {
         inner.busy = false;
         inner.set_timer();
         inner.set_alarm(&self.state);
-        let errands = inner.desk.as_ref().is_some_and(|(desk, _)| desk.has_errands());
+        let errands = inner.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_errands());
         if errands && inner.handing < MOST_AT_ONCE {
             inner.handing = inner.handing.saturating_add(1);
             let _ = platform::spawn(Rc::clone(self).hand_over());
         }
-        while let Some(errant) = inner.desk.as_mut().and_then(|(desk, _)| desk.next_loan()) {
+        while let Some(errant) = inner.tenant.as_mut().and_then(|(tenant, _)| tenant.next_loan()) {
             let _ = platform::spawn(Rc::clone(self).borrow(errant));
         }
-        if inner.desk.is_some() && !std::mem::replace(&mut inner.listed, true) {
+        if inner.tenant.is_some() && !std::mem::replace(&mut inner.listed, true) {
             let stays = |other: &Weak<Self>| other.upgrade().is_some_and(|other| other.stays());
             LOADED.with_borrow_mut(|loaded| loaded.add(Rc::downgrade(self), stays));
         }
@@ -316,13 +316,13 @@ impl Shell {
             && inner.heard_at < before
             && inner.wake_at.is_none_or(|at| at < before);
         if rests {
-            (inner.desk, inner.listed) = (None, false);
+            (inner.tenant, inner.listed) = (None, false);
         }
         !rests
     }
 
     /// Asks a pool's object.
-    async fn borrow(self: Rc<Self>, errant: Errant) {
+    async fn borrow(self: Rc<Self>, errant: PoolRequest) {
         let place = platform::place(&self.objects, &errant.object);
         let words = to_wire(&errant.ask);
         let said = match place.and_then(|place| platform::ask(&self.objects, &place, &words, false, None, None)) {
@@ -330,19 +330,19 @@ impl Shell {
             Err(_) => None,
         };
         let reply = said.and_then(|said| from_wire(&Uint8Array::new(&said).to_vec()));
-        self.event(|desk, _, host| desk.lent(&errant, reply, host));
+        self.event(|tenant, _, host| tenant.lent(&errant, reply, host));
     }
 
     /// Hands errands over, one after another, until there are none. Several of these run at once.
     async fn hand_over(self: Rc<Self>) {
-        while let Some(errand) = self.event(|desk, _, host| desk.next_errand(host)).flatten() {
+        while let Some(errand) = self.event(|tenant, _, host| tenant.next_errand(host)).flatten() {
             let (body, now) = (to_wire(&errand), platform::now());
             let stamp = self.settings.as_ref().map(|settings| stamp(&settings.master, now, &body)).unwrap_or_default();
             match platform::post(&self.this_worker, &stamp, &body).await {
                 // Taken; or nobody can say, and then the errand's own report will, or the want of one.
                 0 | 202 => {}
                 _ => {
-                    self.event(|desk, _, host| desk.errand_refused(errand, host));
+                    self.event(|tenant, _, host| tenant.errand_refused(errand, host));
                 }
             }
         }
@@ -356,21 +356,22 @@ impl Inner {
         &mut self,
         state: &State,
         settings: &Settings,
-        act: impl FnOnce(&mut Desk, &mut Waiting, &mut Host) -> Result<T, StoreError>,
+        act: impl FnOnce(&mut TenantState, &mut Waiting, &mut Host) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let now = platform::now();
         let random: &dyn Fn(&mut [u8]) = &platform::random;
-        if self.desk.is_none() {
+        if self.tenant.is_none() {
             let mut store = Sqlite::open(platform::sql_of(state))?;
-            let desk = Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
-            desk.name().clone_into(&mut self.name);
-            self.desk = Some((desk, store));
+            let tenant =
+                TenantState::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
+            tenant.name().clone_into(&mut self.name);
+            self.tenant = Some((tenant, store));
         }
-        let Some((desk, store)) = &mut self.desk else {
+        let Some((tenant, store)) = &mut self.tenant else {
             return Err(StoreError("the desk did not open".to_owned()));
         };
-        let done = act(desk, &mut self.waiting, &mut Host { now, store, zones: &Intl, random, settings })?;
-        while let Some((ticket, reply)) = desk.next_ready() {
+        let done = act(tenant, &mut self.waiting, &mut Host { now, store, zones: &Intl, random, settings })?;
+        while let Some((ticket, reply)) = tenant.next_ready() {
             if let Some(tell) = self.waiting.remove(ticket) {
                 // Nobody listens only if the caller has gone in this very event; its permit then lapses.
                 let _ = tell.send(reply);
@@ -391,15 +392,15 @@ impl Inner {
         let name = place.strip_prefix("http://object/").unwrap_or_default();
         if self.name != name {
             name.clone_into(&mut self.name);
-            self.desk = None;
+            self.tenant = None;
         }
     }
 
     fn forget(&mut self, fault: &str) {
         platform::log(&sluice_core::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
-        self.desk = None;
+        self.tenant = None;
         for tell in std::mem::take(&mut self.waiting).into_all() {
-            let _ = tell.send(Reply::Again);
+            let _ = tell.send(Reply::Retry);
         }
     }
 
@@ -408,7 +409,7 @@ impl Inner {
     fn set_timer(&mut self) {
         let now = platform::now();
         let waited_for = !self.waiting.is_empty();
-        let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_wakeup());
+        let at = self.tenant.as_mut().and_then(|(tenant, _)| tenant.next_wakeup());
         let at = at.filter(|at| waited_for || *at < now.saturating_add(FAR_MS));
         // A timer that rings too soon is set on when it has rung: to set it on at each call takes longer than all of the desk's part.
         let soon_enough = self.wake_at.zip(at).is_some_and(|(set, at)| set <= at);
@@ -427,7 +428,7 @@ impl Inner {
     /// cost a row written.
     fn set_alarm(&mut self, state: &State) {
         let soonest = platform::now().saturating_add(ALARM_MS);
-        let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_alarm()).map(|at| at.max(soonest));
+        let at = self.tenant.as_mut().and_then(|(tenant, _)| tenant.next_alarm()).map(|at| at.max(soonest));
         if let Some(at) = at.filter(|at| self.alarm_at.is_none_or(|set| *at < set)) {
             self.alarm_at = Some(at);
             platform::set_alarm(&state.storage(), at);

@@ -161,13 +161,13 @@ const fn statements(table: Table) -> Statements {
         Table::Limiter => statements!("throttle"),
         Table::Tenant => statements!("tenant"),
         Table::Tombstone => statements!("tombstone"),
-        Table::Access => statements!("access"),
+        Table::TokenCache => statements!("access"),
         Table::Job => statements!("job"),
         Table::JobRequest => statements!("job_request"),
         Table::JobAnswer => statements!("job_answer"),
         Table::Webhook => statements!("webhook"),
         Table::WebhookBody => statements!("webhook_body"),
-        Table::Removed => statements!("removed"),
+        Table::Retained => statements!("removed"),
     }
 }
 

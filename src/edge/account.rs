@@ -5,8 +5,8 @@ use super::installation::Installation;
 use super::settle::Report;
 use super::tenants;
 use crate::platform;
-use sluice_core::gather::{GATHER_MS, Gatherings, Turn};
-use sluice_core::tenant::protocol::{Ask, Reply};
+use sluice_core::batcher::{GATHER_MS, Gatherings, Turn};
+use sluice_core::protocol::{Ask, Reply};
 use std::cell::{Cell, RefCell};
 
 /// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is followed by the next. A
@@ -41,7 +41,7 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
         return;
     }
     for pause in PAUSES_MS {
-        if heard(here, &whose.0, &Ask::Account(reports.iter_mut().map(Report::tell).collect())).await {
+        if heard(here, &whose.0, &Ask::SettleBatch(reports.iter_mut().map(Report::tell).collect())).await {
             return;
         }
         platform::pause(pause, None).await;

@@ -8,9 +8,9 @@ use super::{allows, log};
 use crate::platform;
 use sluice_core::http::{AdminAddress, Answer};
 use sluice_core::json;
-use sluice_core::key::{Guesses, Source, is_name};
+use sluice_core::keys::{Guesses, Source, is_name};
+use sluice_core::protocol::{self, Admin, Ask, Directory, NewKey};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{self, Admin, Ask, Directory, NewKey};
 use sluice_core::upstream::Profile;
 use std::cell::RefCell;
 use web_sys::Request;
@@ -154,5 +154,5 @@ async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol
 
 async fn exists(here: &Installation, tenant: &str) -> Result<bool, Refusal> {
     let asked = tenants::ask(here, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
-    Ok(!matches!(asked.reply, protocol::Reply::No(no) if no.refusal.reason == Reason::NotFound))
+    Ok(!matches!(asked.reply, protocol::Reply::Refused(no) if no.refusal.reason == Reason::NotFound))
 }

@@ -4,8 +4,8 @@ use super::incoming::Incoming;
 use super::tenants;
 use crate::platform;
 use sluice_core::http::{self, Answer};
+use sluice_core::protocol::{self, No};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{self, No};
 use sluice_core::upstream::Dialect;
 use sluice_core::upstream::dialect::{self, Saying};
 use wasm_bindgen::JsValue;
@@ -72,7 +72,7 @@ pub fn said(reply: protocol::Reply) -> Reply {
             let answer = http::problem_with_errors(&refusal, &faults);
             Reply::Own(answer.with("Sluice-Reason", refusal.reason.as_str()))
         }
-        protocol::Reply::No(no) => no.refusal.into(),
+        protocol::Reply::Refused(no) => no.refusal.into(),
         _ => tenants::unavailable().into(),
     }
 }

@@ -7,8 +7,8 @@ use super::permit::{self, Permit};
 use super::record::Record;
 use super::{settle, upload};
 use crate::platform;
-use sluice_core::retry::{Next, Tried, next, place_of};
-use sluice_core::tenant::protocol::Admit;
+use sluice_core::protocol::Admit;
+use sluice_core::retry::{Next, RetryContext, next, place_of};
 use wasm_bindgen::JsValue;
 
 /// Why a call is sent again.
@@ -98,7 +98,7 @@ fn again(
         return Some(Again::Renew);
     }
     let (call, route) = (sending.call, &permit.route);
-    let tried = Tried {
+    let tried = RetryContext {
         profile: &route.profile,
         method: &admit.method,
         path: sending.vendor.route_path(),

@@ -10,9 +10,9 @@ use super::{account, attempts, inspect, is_own_page, keep, known, lost, settle, 
 use crate::platform::{self, Context, Deferred};
 use js_sys::Promise;
 use sluice_core::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
-use sluice_core::key::{self, Claims, PREFIX, Place, Role, Search};
+use sluice_core::keys::{self, Claims, PREFIX, Place, Role, Search};
+use sluice_core::protocol::{Admit, No};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{Admit, No};
 use sluice_core::upstream::places;
 use sluice_core::upstream::token::may_be_token_path;
 use std::rc::Rc;
@@ -102,7 +102,7 @@ impl Drop for Give {
 /// What a key says, if it holds; `at` is Unix ms.
 pub fn open_key(keys: &Keys, key: &str, at: i64) -> Result<Claims, Refusal> {
     let seconds = u64::try_from(at).unwrap_or_default() / 1_000;
-    key::open(&keys.master, key, seconds).map_err(|fault| Refusal::new(Reason::Key, fault.to_string()))
+    keys::open(&keys.master, key, seconds).map_err(|fault| Refusal::new(Reason::Key, fault.to_string()))
 }
 
 impl Call {
@@ -181,9 +181,9 @@ impl Call {
             return Err(Stop::Said(None, Answer::json(200, bytes.to_string())));
         }
         let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let search = key::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
+        let search = keys::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
         // The object, the statistics and the log get the path without the keys that stand in it.
-        let path = key::without(vendor.path, &search.path);
+        let path = keys::without(vendor.path, &search.path);
         let shown = VendorTarget { path: &path, ..vendor };
         let about = inspect::About { call: self, keys, vendor: &vendor, search: &search };
         let token_path = may_be_token_path(vendor.path);

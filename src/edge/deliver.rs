@@ -4,9 +4,9 @@ use super::exchange::{Posted, report};
 use super::installation::Installation;
 use crate::platform;
 use sluice_core::json::ToJson;
-use sluice_core::tenant::errand::Delivery;
-use sluice_core::tenant::protocol::{Ask, Delivered};
-use sluice_core::webhook::TIMEOUT_MS;
+use sluice_core::protocol::{Ask, DeliveryReport};
+use sluice_core::tenant::task::Delivery;
+use sluice_core::webhooks::TIMEOUT_MS;
 
 /// Posts a message and reports what came of it. A redirect is not followed, and no body is read.
 pub async fn deliver(here: &Installation, delivery: Delivery) {
@@ -34,7 +34,7 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
             "status": status, "error": error});
         super::log(&line);
     }
-    let ask = Ask::Delivered(Delivered { id, attempt, status, error, retry_after_ms });
+    let ask = Ask::DeliveryReport(DeliveryReport { id, attempt, status, error, retry_after_ms });
     if !report(here, &tenant, &ask).await {
         let line = sluice_core::json!({"level": "error", "tenant": tenant,
             "fault": "a callback was sent, and the tenant's object could not be told what came of it; it is sent again"});

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use js_sys::Uint8Array;
 use sluice_core::http::retry_after_ms;
 use sluice_core::json::{Items, ToJson};
-use sluice_core::tenant::protocol::{Ask, Fetch, Fetched};
+use sluice_core::protocol::{Ask, Fetch, TokenReport};
 use sluice_core::upstream::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, read};
 use wasm_bindgen::JsCast;
 
@@ -26,7 +26,7 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
         super::log(&line);
     }
     let Fetch { whose, began, .. } = fetch;
-    let ask = Ask::Fetched(Fetched { connection: connection.to_owned(), whose, began, result });
+    let ask = Ask::TokenReport(TokenReport { connection: connection.to_owned(), whose, began, result });
     if report(here, tenant, &ask).await {
         return;
     }

@@ -17,14 +17,14 @@ use sluice_core::http::{
     Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
     returned, value,
 };
-use sluice_core::key::{Place, Taken};
+use sluice_core::keys::{Place, Taken};
 use sluice_core::policy::Credential;
+use sluice_core::protocol::No;
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::No;
-use sluice_core::upstream::body::{HEAD_BYTES, Peek, Said};
+use sluice_core::upstream::body::{BodyFacts, BodySniffer, HEAD_BYTES};
 use sluice_core::upstream::credential::also_placed;
 use sluice_core::upstream::outcome::{
-    Answered, Unanswered, Verdict, accept_encoding, classify, unanswered, vendor_counts,
+    Answered, Classification, Unanswered, accept_encoding, classify, unanswered, vendor_counts,
 };
 use sluice_core::upstream::places::{Swap, Swapped, misplaced};
 use sluice_core::upstream::{Profile, credential};
@@ -104,7 +104,7 @@ pub struct Attempt {
     /// How it ends, if all of the answer comes.
     end: End,
     /// What it means; none if nothing was sent.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Classification>,
     /// When the headers came or were given up, Unix ms.
     pub at: i64,
     /// The credential that was put in: whatever is made of the answer shows nothing of it.
@@ -366,8 +366,8 @@ fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool)
 }
 
 /// What the body says, for vendors that say something there: read from its head, before it is passed on.
-async fn read(sent: &Sent, profile: &Profile, Head(_, status, _, headers): &Head) -> Option<Said> {
-    let mut peek = Peek::new(&profile.reading, *status, value(headers, "content-encoding"))?;
+async fn read(sent: &Sent, profile: &Profile, Head(_, status, _, headers): &Head) -> Option<BodyFacts> {
+    let mut peek = BodySniffer::new(&profile.reading, *status, value(headers, "content-encoding"))?;
     while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
         let most = u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX);
         if peek.feed(&chunk.subarray(0, most).to_vec()) {

@@ -2,9 +2,9 @@
 
 use crate::platform;
 use sluice_core::http::{Lines, encoded, is_navigation, value};
-use sluice_core::job;
+use sluice_core::jobs;
+use sluice_core::protocol::BodyLength;
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::BodyLength;
 use wasm_bindgen::JsValue;
 use web_sys::Request;
 
@@ -32,7 +32,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// A job's request, as it was kept.
-    pub fn kept(at: i64, request: &job::Request) -> Self {
+    pub fn kept(at: i64, request: &jobs::Request) -> Self {
         Self {
             at,
             method: request.method.clone(),

@@ -1,7 +1,7 @@
 //! What an installation is set up with, read once for each isolate.
 
 use js_sys::Reflect;
-use sluice_core::key::{AdminTokens, Master};
+use sluice_core::keys::{AdminTokens, Master};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;

@@ -7,11 +7,11 @@ use super::installation::{Installation, Keys};
 use super::status::own_key;
 use super::{allows, is_own_page, keep, lost, tenants};
 use sluice_core::http::{Address, Answer, Target};
-use sluice_core::job::State;
+use sluice_core::jobs::State;
 use sluice_core::json::{self, Value};
-use sluice_core::key::is_name;
+use sluice_core::keys::is_name;
+use sluice_core::protocol::{self, Ask, Filter, JobsAsk, JobsWhat};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{self, Ask, Filter, JobsAsk, JobsWhat};
 
 /// Jobs of a list that does not say how many.
 const LISTED: u32 = 100;

@@ -8,11 +8,11 @@ use super::{permit, tenants, upload};
 use crate::platform;
 use js_sys::Uint8Array;
 use sluice_core::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
-use sluice_core::job::{self, Bytes, Request};
-use sluice_core::key::{Taken, without_parameters};
+use sluice_core::jobs::{self, Bytes, Request};
+use sluice_core::keys::{Taken, without_parameters};
 use sluice_core::policy::Credential;
+use sluice_core::protocol::{self, Admit, Ask, BodyLength, Route, SubmitJob};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{self, Admit, Ask, BodyLength, Keep, Route};
 use sluice_core::upstream::credential::{placed, placed_token};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -60,16 +60,16 @@ pub async fn keep(
     };
     let key = incoming.header("idempotency-key").map(str::to_owned);
     let (tenant, id) = (admit.claims.tenant.clone(), admit.call.clone());
-    let ask = Ask::Keep(Box::new(Keep { admit, request, made: incoming.at, key, wait_ms }));
+    let ask = Ask::SubmitJob(Box::new(SubmitJob { admit, request, made: incoming.at, key, wait_ms }));
     for _ in 0..TRIES {
         let Some(asked) = tenants::ask_once(&call.here, &tenant, &ask, Some((&call.request, &id))).await else {
             continue;
         };
         return match asked.reply {
-            protocol::Reply::Kept(id) => Ok(Stop::Kept(Reply::Own(kept(call, target, &id)), 202)),
+            protocol::Reply::Queued(id) => Ok(Stop::Kept(Reply::Own(kept(call, target, &id)), 202)),
             protocol::Reply::Answer(answer) => Ok(Stop::Kept(answered(&answer, incoming), answer.status)),
-            protocol::Reply::No(no) => Err(Stop::Refused(Box::new(no))),
-            protocol::Reply::Again => continue,
+            protocol::Reply::Refused(no) => Err(Stop::Refused(Box::new(no))),
+            protocol::Reply::Retry => continue,
             _ if asked.gone => Err(Stop::Gone),
             _ => Err(permit::unexpected().into()),
         };
@@ -78,7 +78,7 @@ pub async fn keep(
 }
 
 /// The answer of a job, as its vendor gave it.
-pub fn answered(answer: &job::Answer, asked: &Incoming) -> Reply {
+pub fn answered(answer: &jobs::Answer, asked: &Incoming) -> Reply {
     let mut headers = answer.headers.clone();
     headers.retain(|(name, _)| !http::is_order(&name.to_ascii_lowercase(), asked.is_page()));
     http::allow(&mut headers, asked.origin());

@@ -7,9 +7,9 @@
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::tenants::{self, DIRECTORY};
-use sluice_core::key::{self, KeyFault};
+use sluice_core::keys::{self, KeyFault};
+use sluice_core::protocol::{Ask, Directory, Reply};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{Ask, Directory, Reply};
 use std::cell::RefCell;
 
 /// How long what a tenant's object said is believed, milliseconds.
@@ -53,9 +53,9 @@ pub async fn explain(here: &Installation, keys: &Keys, incoming: &Incoming, refu
 fn claimed(keys: &Keys, incoming: &Incoming) -> Option<String> {
     let headers = incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (path, query) = incoming.url.split_once('?').unwrap_or((&incoming.url, ""));
-    let found = key::search(&keys.master, headers, path, query).caller?;
-    match key::open(&keys.master, &found.key, 0) {
-        Err(KeyFault::Forged) => key::claimed_tenant(&found.key),
+    let found = keys::search(&keys.master, headers, path, query).caller?;
+    match keys::open(&keys.master, &found.key, 0) {
+        Err(KeyFault::Forged) => keys::claimed_tenant(&found.key),
         _ => None,
     }
 }
@@ -94,7 +94,7 @@ async fn ask(here: &Installation, tenant: &str) -> Option<String> {
         return None;
     }
     match tenants::ask(here, tenant, &Ask::Readable).await.ok()?.reply {
-        Reply::No(no) if no.refusal.reason == Reason::Setup => Some(no.refusal.detail),
+        Reply::Refused(no) if no.refusal.reason == Reason::Setup => Some(no.refusal.detail),
         _ => None,
     }
 }

@@ -39,7 +39,7 @@ use js_sys::Promise;
 use sluice_core::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
 use sluice_core::json::Value;
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::errand::STAMP;
+use sluice_core::tenant::task::STAMP;
 use std::pin::Pin;
 use std::rc::Rc;
 use wasm_bindgen::prelude::*;

@@ -7,9 +7,9 @@ use super::installation::{Installation, Keys};
 use super::status::own_key;
 use super::{admin, allows, lost, tenants};
 use sluice_core::http::{Address, Target};
-use sluice_core::key::{Claims, Role};
+use sluice_core::keys::{Claims, Role};
+use sluice_core::protocol::{Ask, Operate, OperateAsk, Order};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{Ask, Operate, OperateAsk, Order};
 use web_sys::Request;
 
 /// `POST /connections/{name}/pause` and `…/resume`.

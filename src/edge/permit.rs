@@ -4,8 +4,8 @@ use super::call::{Call, Stop};
 use super::tenants::{self, Asked};
 use super::{exchange, known, settle};
 use crate::platform;
+use sluice_core::protocol::{Admit, Ask, Bearer, Granted, Reply, Route, Sent};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route, Sent};
 use sluice_core::upstream::methods;
 use sluice_core::usage::fold;
 use sluice_limiter::PermitId;
@@ -75,16 +75,16 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
         };
         let (tenant, connection) = (admit.claims.tenant.as_str(), admit.connection.as_str());
         let go = match asked.reply {
-            Reply::Go(go) => go,
+            Reply::Permit(go) => go,
             // Also for a caller that has gone: others may wait for the token.
             Reply::Fetch(fetch) => {
                 Box::pin(exchange::fetch(&call.here, tenant, connection, *fetch)).await;
                 again(admit, deadline, platform::now());
                 continue;
             }
-            Reply::Stands => return Ok(None),
+            Reply::TokenStands => return Ok(None),
             _ if asked.gone => return Err(Stop::Gone),
-            Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
+            Reply::Refused(no) => return Err(Stop::Refused(Box::new(no))),
             _ => {
                 again(admit, deadline, asked.at);
                 continue;
@@ -143,7 +143,7 @@ fn left(deadline: Option<i64>, now: i64) -> Option<u64> {
 }
 
 /// The route that the permit is for: sent along, or known by its version.
-fn route(tenant: &str, connection: &str, go: &Go) -> Option<Rc<Route>> {
+fn route(tenant: &str, connection: &str, go: &Granted) -> Option<Rc<Route>> {
     if let Some(route) = &go.route {
         let route = Rc::new(Route::clone(route));
         known::remember(tenant, connection, Rc::clone(&route));
@@ -153,7 +153,7 @@ fn route(tenant: &str, connection: &str, go: &Go) -> Option<Rc<Route>> {
 }
 
 /// The access token that the permit is for: sent along, or known by its mark.
-fn bearer(tenant: &str, connection: &str, go: &Go) -> Option<Rc<Bearer>> {
+fn bearer(tenant: &str, connection: &str, go: &Granted) -> Option<Rc<Bearer>> {
     if let Some(bearer) = &go.bearer {
         let bearer = Rc::new(bearer.clone());
         known::remember_bearer(tenant, connection, Rc::clone(&bearer));

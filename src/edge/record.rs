@@ -8,7 +8,7 @@ use super::settle::End;
 use crate::platform;
 use sluice_core::http::VendorTarget;
 use sluice_core::json;
-use sluice_core::key::{Claims, PREFIX};
+use sluice_core::keys::{Claims, PREFIX};
 use sluice_core::refusal::{Reason, Refusal};
 
 /// A path as the log has it: a key that was put into it by mistake stays out.

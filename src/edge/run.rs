@@ -18,12 +18,12 @@ use super::tenants::{self, Asked};
 use crate::platform;
 use js_sys::{Array, Uint8Array};
 use sluice_core::http::{Address, Prefer, Target, VendorTarget, parse_target};
-use sluice_core::job::{Answer, Bytes};
+use sluice_core::jobs::{Answer, Bytes};
 use sluice_core::json::Items;
-use sluice_core::key::{Claims, Role, Taken};
-use sluice_core::tenant::errand::{FRESH_MS, Run};
-use sluice_core::tenant::protocol::{Ask, Ran, Reply, Sent};
-use sluice_core::upstream::outcome::Verdict;
+use sluice_core::keys::{Claims, Role, Taken};
+use sluice_core::protocol::{Ask, Reply, RunReport, Sent};
+use sluice_core::tenant::task::{FRESH_MS, Run};
+use sluice_core::upstream::outcome::Classification;
 use sluice_core::upstream::profile::Executed;
 use sluice_core::usage::fold;
 use std::rc::Rc;
@@ -39,7 +39,7 @@ const PAUSES_MS: [f64; 7] = [50.0, 100.0, 200.0, 400.0, 800.0, 1_600.0, 0.0];
 /// What came of the call.
 struct Came {
     end: End,
-    verdict: Option<Verdict>,
+    verdict: Option<Classification>,
     answer: Option<Answer>,
 }
 
@@ -89,7 +89,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
         _ => 0,
     };
     let verdict = came.verdict;
-    let mut ran = Ran {
+    let mut ran = RunReport {
         settle: settled(&call, &permit, &came.end, 1),
         job,
         run: number,
@@ -104,7 +104,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
         answer: came.answer,
     };
     for (attempt, pause) in (2..).zip(PAUSES_MS) {
-        let ask = Ask::Ran(Box::new(ran.clone()));
+        let ask = Ask::RunReport(Box::new(ran.clone()));
         if let Some(Asked { reply: Reply::Done, .. }) = tenants::ask_once(&here, &tenant, &ask, None).await {
             return;
         }
@@ -150,7 +150,7 @@ async fn make(
     let whole = end.headers_at.is_some() && verdict.as_ref().is_some_and(|verdict| verdict.outcome == end.outcome);
     let verdict = verdict.map(|verdict| match whole {
         true => verdict,
-        false => Verdict { executed: Executed::Maybe, transient: true, ..verdict },
+        false => Classification { executed: Executed::Maybe, transient: true, ..verdict },
     });
     Came { end, verdict, answer: answer.filter(|_| whole) }
 }

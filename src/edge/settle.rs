@@ -6,9 +6,9 @@ use super::permit::Permit;
 use super::record::logged;
 use crate::platform;
 use sluice_core::http::{Address, parse_target};
-use sluice_core::key;
+use sluice_core::keys;
 use sluice_core::policy::MAX_BYTES;
-use sluice_core::tenant::protocol::{Ask, Sent, Settle};
+use sluice_core::protocol::{Ask, Sent, Settle};
 use sluice_limiter::{Counted, Outcome, PermitId};
 use std::cell::RefCell;
 
@@ -150,8 +150,8 @@ fn log_throttle(call: &Call, permit: &Permit, end: &End) {
         _ => None,
     });
     let path = path.zip(call.here.keys.as_ref().ok()).map(|(path, keys)| {
-        let in_path = key::seek(&keys.master, path.as_bytes());
-        logged(&key::without(path, &in_path))
+        let in_path = keys::seek(&keys.master, path.as_bytes());
+        logged(&keys::without(path, &in_path))
     });
     let Sent { app, method, nth, .. } = &permit.sent;
     let line = sluice_core::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,

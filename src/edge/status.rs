@@ -10,9 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use js_sys::Uint8Array;
 use sluice_core::http::{Address, Answer, Target};
-use sluice_core::key::{self, Claims, PREFIX, Role};
+use sluice_core::keys::{self, Claims, PREFIX, Role};
+use sluice_core::protocol::{self, Ask, Figures, from_wire, to_wire};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{self, Ask, Figures, from_wire, to_wire};
 use wasm_bindgen::JsCast;
 use web_sys::Response;
 
@@ -79,7 +79,7 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
     }
     // A browser can set no header on a WebSocket, but can offer the key as a protocol.
     let offered = incoming.header("sec-websocket-protocol");
-    let in_protocols = offered.and_then(key::in_protocols);
+    let in_protocols = offered.and_then(keys::in_protocols);
     let found = in_protocols.map_or_else(|| own_key(incoming), Ok);
     let claims = match found.and_then(|key| open_key(keys, key, incoming.at)) {
         Ok(claims) => claims,

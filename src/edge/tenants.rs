@@ -4,8 +4,8 @@ use super::installation::Installation;
 use crate::platform::{self, Place};
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Uint8Array};
+use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use wasm_bindgen::{JsCast, JsValue};
@@ -48,7 +48,7 @@ pub fn ask_once(
     let (request, call) = caller.unzip();
     let gone = call.map(|call| to_wire(&Ask::Gone(call.to_owned())));
     // What every call asks holds no secret; in what others ask there may be some.
-    let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
+    let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::SettleBatch(_));
     let asked = platform::now();
     let said =
         of_object(here, tenant, |place| platform::ask(&here.tenants, place, &body, short, request, gone.as_deref()));
@@ -84,7 +84,7 @@ fn of_object<T>(here: &Installation, tenant: &str, act: impl FnOnce(&Place) -> R
 pub async fn ask(here: &Installation, tenant: &str, ask: &Ask) -> Result<Asked, Refusal> {
     for _ in 0..TRIES {
         match ask_once(here, tenant, ask, None).await {
-            Some(Asked { reply: Reply::Again, .. }) | None => {}
+            Some(Asked { reply: Reply::Retry, .. }) | None => {}
             Some(asked) => return Ok(asked),
         }
     }

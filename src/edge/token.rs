@@ -6,9 +6,9 @@ use super::call::{Stop, open_key};
 use super::inspect::{About, Seen};
 use super::tenants;
 use sluice_core::http::{Answer, Target, VendorTarget};
-use sluice_core::key::Role;
+use sluice_core::keys::Role;
+use sluice_core::protocol::{Ask, Reply};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{Ask, Reply};
 use sluice_core::upstream::Dialect;
 use sluice_core::upstream::dialect::{self, Saying};
 use sluice_core::upstream::places::misplaced;
@@ -55,7 +55,7 @@ async fn answer(
     let admit = call.admit(claims.clone(), true, target, shown);
     let route = match tenants::ask(&call.here, &claims.tenant, &Ask::Describe(admit)).await?.reply {
         Reply::Route(route) => route,
-        Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
+        Reply::Refused(no) => return Err(Stop::Refused(Box::new(no))),
         _ => return Err(tenants::unavailable().into()),
     };
     let method = call.incoming.method.as_str();
@@ -82,7 +82,7 @@ async fn answer(
         // About a token of the vendor's own, by a client that would authenticate with a key there.
         AboutToken::Revoke | AboutToken::Introspect => {
             let by_form = about.search.caller.as_ref().is_none_or(|found| found.key != key);
-            return if by_form { Err(misplaced(sluice_core::key::Place::Body).into()) } else { Ok(None) };
+            return if by_form { Err(misplaced(sluice_core::keys::Place::Body).into()) } else { Ok(None) };
         }
     }))
 }

@@ -6,8 +6,8 @@ use super::{known, permit, tenants};
 use crate::platform;
 use js_sys::Uint8Array;
 use sluice_core::http::VendorTarget;
+use sluice_core::protocol::{Admit, Ask, BodyLength, Reply, Route};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
 use sluice_core::upstream::batch::too_many;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
@@ -176,7 +176,7 @@ pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
             known::remember(&admit.claims.tenant, &admit.connection, Rc::clone(&route));
             Ok(route)
         }
-        Reply::No(no) => Err(Stop::Refused(Box::new(no))),
+        Reply::Refused(no) => Err(Stop::Refused(Box::new(no))),
         _ => Err(permit::unexpected().into()),
     }
 }

@@ -3,18 +3,19 @@
 //! The modules, in the order in which a call meets them:
 //!
 //! - [`http`]: the request as it came: target, headers, preferences.
-//! - [`key`]: the key that a caller shows, read and checked before anything is stored or woken.
+//! - [`keys`]: the key that a caller shows, read and checked before anything is stored or woken.
 //! - [`tenant`]: the state of one tenant, which decides on each of its calls.
+//! - [`protocol`]: the messages between a Worker and a tenant's object.
 //! - [`policy`]: what a tenant may do, as written and as used.
-//! - [`seal`]: secrets as they are stored.
+//! - [`sealed`]: secrets as they are stored.
 //! - [`upstream`]: what is known of vendors: what an answer means, how a refusal is said. Profiles are data.
 //! - [`retry`]: whether and when a call is sent again.
 //! - [`refusal`]: every answer that Sluice makes in the vendor's place.
-//! - [`gather`]: settlements that end at nearly the same time, sent in one request.
-//! - [`job`]: calls that nobody waits for: kept, run, shown.
-//! - [`webhook`]: messages to the tenant's own systems, and how often each is tried.
+//! - [`batcher`]: settlements that end at nearly the same time, sent in one request.
+//! - [`jobs`]: calls that nobody waits for: kept, run, shown.
+//! - [`webhooks`]: messages to the tenant's own systems, and how often each is tried.
 //! - [`usage`]: who called how often, and how the calls ended.
-//! - [`room`]: how much of what is kept for long one app may take.
+//! - [`backlog_share`]: how much of what is kept for long one app may take.
 //! - [`json`], [`codec`]: the textual and the binary form of data.
 //! - [`lookup`]: values by their numbers.
 
@@ -34,20 +35,21 @@
     )
 )]
 
-pub mod gather;
+pub mod backlog_share;
+pub mod batcher;
 pub mod http;
-pub mod job;
+pub mod jobs;
 pub mod json;
-pub mod key;
+pub mod keys;
 pub mod lookup;
 pub mod policy;
+pub mod protocol;
 pub mod refusal;
 pub mod retry;
-pub mod room;
-pub mod seal;
+pub mod sealed;
 pub mod tenant;
 pub mod upstream;
 pub mod usage;
-pub mod webhook;
+pub mod webhooks;
 
 pub use sluice_limiter::codec;

@@ -12,7 +12,7 @@ use super::prefer::Prefer;
 use super::ratelimit::prefixed;
 use super::redirect::{rewritten, rewritten_links};
 use super::{cookies, cors};
-use crate::key::Taken;
+use crate::keys::Taken;
 
 /// Of one hop alone (RFC 9110, section 7.6.1), and those that only proxies read.
 const HOP_BY_HOP: [&str; 10] = [

@@ -2,11 +2,11 @@
 //! The edge reads both once and hands plain strings over; nothing here knows JavaScript, a clock or a vendor.
 
 mod answer;
-mod changes;
 mod cookies;
 mod cors;
-mod dots;
+mod dot_segments;
 pub mod form;
+mod header_diff;
 mod headers;
 mod lines;
 mod mask;
@@ -18,11 +18,11 @@ mod problem;
 mod ratelimit;
 mod redirect;
 mod retry_after;
-mod target;
+mod route;
 
 pub use answer::{Answer, Headers, accepts_problem, as_init, value};
-pub use changes::changes;
 pub use cors::{allow, guard, is_navigation, is_order, is_preflight, preflight};
+pub use header_diff::changes;
 pub use headers::{Placed, Returning, Sending, outgoing, outgoing_query, returned};
 pub use lines::Lines;
 pub use mask::Mask;
@@ -33,4 +33,4 @@ pub use problem::{problem, problem_with_errors};
 pub use ratelimit::{PolicyItem, RemainingItem, policy_field, prefixed, remaining_field};
 pub use redirect::{rewritten as rewritten_location, rewritten_links};
 pub use retry_after::{LONGEST_RETRY_AFTER_MS, retry_after_ms, wait_in_body_ms};
-pub use target::{Address, AdminAddress, Target, VendorTarget, encoded, parse_target};
+pub use route::{Address, AdminAddress, Target, VendorTarget, encoded, parse_target};

@@ -1,6 +1,6 @@
 //! Requests that have crossed the network in clear. No key is taken from one: whoever listens has it already.
 
-use super::target::{Address, Target};
+use super::route::{Address, Target};
 
 /// How long a browser remembers to come by https alone, seconds: a year.
 pub const STRICT_TRANSPORT: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");

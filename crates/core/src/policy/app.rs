@@ -1,7 +1,7 @@
 //! A calling integration.
 
+use super::document::Node;
 use super::limits::MAX_CALLS;
-use super::read::At;
 use super::routes::Routes;
 use crate::json;
 use crate::json::Value;
@@ -42,7 +42,7 @@ impl App {
         app
     }
 
-    pub(super) fn read(at: &At<'_>, connections: &[&str]) -> Option<Self> {
+    pub(super) fn read(at: &Node<'_>, connections: &[&str]) -> Option<Self> {
         let fields = at.object(&["weight", "daily_calls", "origins", "routes", "connections"])?;
         let weight = fields.get("weight").map_or(Some(1), |at| u32::try_from(at.integer(1..=1_000)?).ok());
         let daily_calls = fields.get("daily_calls").map(|at| at.integer(1..=MAX_CALLS));
@@ -59,10 +59,10 @@ impl App {
     }
 }
 
-fn read_connections(at: &At<'_>, known: &[&str]) -> Option<Vec<String>> {
+fn read_connections(at: &Node<'_>, known: &[&str]) -> Option<Vec<String>> {
     let mut own = Vec::new();
     for item in at.list(super::MAX_CONNECTIONS)? {
-        let Some(name) = item.text(crate::key::MAX_NAME_BYTES) else { continue };
+        let Some(name) = item.text(crate::keys::MAX_NAME_BYTES) else { continue };
         if known.contains(&name) {
             own.push(name.to_owned());
         } else {
@@ -74,7 +74,7 @@ fn read_connections(at: &At<'_>, known: &[&str]) -> Option<Vec<String>> {
     Some(own)
 }
 
-fn read_origins(at: &At<'_>) -> Option<Vec<String>> {
+fn read_origins(at: &Node<'_>) -> Option<Vec<String>> {
     let mut origins = Vec::new();
     for item in at.list(MAX_ORIGINS)? {
         let Some(text) = item.text(MAX_ORIGIN_BYTES) else { continue };

@@ -1,10 +1,10 @@
 //! A tenant's account at a vendor.
 
-use super::credential::{Around, Credential};
+use super::credential::{Credential, CredentialContext};
+use super::document::{Faults, Fields, Node};
 use super::limits::{self, LimitRule};
-use super::read::{At, Faults, Fields};
 use super::routes::Routes;
-use super::{Context, address};
+use super::{Context, url};
 use crate::json;
 use crate::json::{Value, decimal};
 use crate::upstream::Profile;
@@ -113,7 +113,7 @@ const FIELDS: [&str; 11] = [
 
 /// Reads a connection. Each part is read whether or not an earlier one could be, so that every fault is noted.
 pub(super) fn read(
-    at: &At<'_>,
+    at: &Node<'_>,
     context: &Context<'_>,
     previous: Option<&Connection>,
     warnings: &Faults,
@@ -140,7 +140,7 @@ pub(super) fn read(
     let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
     let mode = fields.get("mode").map_or(Some(Mode::Enforce), |at| at.word(&modes));
     let credential = fields.get("credential").map_or(Some(Credential::Passthrough), |at| {
-        let around = Around {
+        let around = CredentialContext {
             previous: previous.map(|previous| &previous.credential),
             same_hosts: same_hosts(&at, base_url.as_deref(), previous),
             token_endpoint: profile.is_none_or(|profile| profile.token_endpoint.is_some()),
@@ -180,7 +180,7 @@ struct Vendor {
 fn read_vendor(fields: &Fields<'_>) -> Option<Vendor> {
     let name = fields.required("vendor").and_then(|at| {
         let text = at.text(MAX_VENDOR_BYTES)?;
-        if crate::key::is_name(text) {
+        if crate::keys::is_name(text) {
             Some((text.to_owned(), at))
         } else {
             at.fault("a vendor's name is 1 to 63 characters of a-z, 0-9 and -, and does not begin with -")
@@ -205,14 +205,14 @@ fn read_vendor(fields: &Fields<'_>) -> Option<Vendor> {
 fn read_base_url(fields: &Fields<'_>, profile: Option<&Profile>, allow_loopback: bool) -> Option<String> {
     let written = fields.get("base_url");
     let (at, text) = match (&written, profile.map(|profile| profile.base_url.as_deref())) {
-        (Some(at), _) => (at, at.text(address::MAX_ADDRESS_BYTES)?),
+        (Some(at), _) => (at, at.text(url::MAX_ADDRESS_BYTES)?),
         (None, None) => return None,
         (None, Some(Some(known))) => (&fields.at, known),
         (None, Some(None)) => {
             return fields.at.missing("base_url", "is required: this vendor has no address that is the same for all");
         }
     };
-    match address::check(text, allow_loopback) {
+    match url::check(text, allow_loopback) {
         Ok(_) => Some(text.strip_suffix('/').unwrap_or(text).to_owned()),
         Err(detail) => at.fault(detail),
     }
@@ -220,7 +220,7 @@ fn read_base_url(fields: &Fields<'_>, profile: Option<&Profile>, allow_loopback:
 
 /// The limits of a connection that names none: its profile's.
 fn own_limits(
-    at: &At<'_>,
+    at: &Node<'_>,
     vendor: &Vendor,
     credential: Option<&Credential>,
     context: &Context<'_>,
@@ -244,7 +244,7 @@ fn own_limits(
 
 /// Whether the connection's secrets would go where the previous one's went: to the host of `base_url`, and to that of the
 /// token endpoint, which is the vendor's own unless the credential names another. What cannot be read has its own fault already.
-fn same_hosts(credential: &At<'_>, base_url: Option<&str>, previous: Option<&Connection>) -> bool {
+fn same_hosts(credential: &Node<'_>, base_url: Option<&str>, previous: Option<&Connection>) -> bool {
     let (Some(base_url), Some(previous)) = (base_url, previous) else { return true };
     let written = match credential.node {
         Value::Object(fields) => fields.iter().find(|(name, _)| name == "token_url").map(|(_, node)| node),
@@ -259,10 +259,10 @@ fn same_hosts(credential: &At<'_>, base_url: Option<&str>, previous: Option<&Con
 }
 
 fn same_origin(one: &str, other: &str) -> bool {
-    matches!((address::check(one, true), address::check(other, true)), (Ok(one), Ok(other)) if one.same_origin(&other))
+    matches!((url::check(one, true), url::check(other, true)), (Ok(one), Ok(other)) if one.same_origin(&other))
 }
 
-fn at_share(at: &At<'_>, written: &[LimitRule], share_ppm: u32, warnings: &Faults) -> Vec<(Limit, Routes)> {
+fn at_share(at: &Node<'_>, written: &[LimitRule], share_ppm: u32, warnings: &Faults) -> Vec<(Limit, Routes)> {
     let mut in_force = Vec::new();
     for (index, rule) in written.iter().enumerate() {
         let (limit, raised) = rule.at_share(share_ppm);
@@ -279,7 +279,7 @@ fn at_share(at: &At<'_>, written: &[LimitRule], share_ppm: u32, warnings: &Fault
 
 const QUEUE: QueueRule = QueueRule { size: 100, max_wait_ms: 10_000 };
 
-fn read_queue(at: &At<'_>) -> Option<QueueRule> {
+fn read_queue(at: &Node<'_>) -> Option<QueueRule> {
     let fields = at.object(&["size", "max_wait_seconds"])?;
     let size = fields.get("size").map_or(Some(QUEUE.size), |at| u32::try_from(at.integer(0..=MAX_QUEUE)?).ok());
     let wait = fields.get("max_wait_seconds").map_or(Some(QUEUE.max_wait_ms), |at| at.number(3, 0..=MAX_WAIT_MS));
@@ -296,7 +296,7 @@ const ADAPTIVE: AdaptiveRule = AdaptiveRule {
     max_pause_ms: 3_600_000,
 };
 
-fn read_adaptive(at: &At<'_>) -> Option<AdaptiveRule> {
+fn read_adaptive(at: &Node<'_>) -> Option<AdaptiveRule> {
     let fields =
         at.object(&["min", "max", "backoff", "recovery", "successes", "pause_seconds", "max_pause_seconds"])?;
     let factor = |name, low: u64, high: u64, default: u32| match fields.get(name) {
@@ -327,7 +327,7 @@ fn read_adaptive(at: &At<'_>) -> Option<AdaptiveRule> {
     })
 }
 
-fn read_retry(at: &At<'_>) -> Option<u32> {
+fn read_retry(at: &Node<'_>) -> Option<u32> {
     let fields = at.object(&["attempts"])?;
     fields.get("attempts").map_or(Some(3), |at| u32::try_from(at.integer(1..=MAX_ATTEMPTS)?).ok())
 }

@@ -1,7 +1,7 @@
 //! What is put in the key's place on the way to the vendor.
 
-use super::address;
-use super::read::{At, one_of};
+use super::document::{Node, one_of};
+use super::url;
 use crate::json;
 use crate::json::Value;
 use crate::upstream::profile::names;
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Credential {
 
 /// What a field may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum FieldFormat {
     /// Visible ASCII and inner spaces: it goes into a header.
     Header,
     /// A header's name.
@@ -105,56 +105,56 @@ enum Form {
 
 struct Field {
     name: &'static str,
-    form: Form,
+    form: FieldFormat,
     required: bool,
     secret: bool,
 }
 
-const fn plain(name: &'static str, form: Form) -> Field {
+const fn plain(name: &'static str, form: FieldFormat) -> Field {
     Field { name, form, required: true, secret: false }
 }
 
-const fn secret(name: &'static str, form: Form) -> Field {
+const fn secret(name: &'static str, form: FieldFormat) -> Field {
     Field { name, form, required: true, secret: true }
 }
 
-const fn optional(name: &'static str, form: Form) -> Field {
+const fn optional(name: &'static str, form: FieldFormat) -> Field {
     Field { name, form, required: false, secret: false }
 }
 
 /// The types and their fields.
 const TYPES: [(&str, &[Field]); 8] = [
     ("passthrough", &[]),
-    ("bearer", &[secret("token", Form::Header)]),
-    ("basic", &[plain("username", Form::User), secret("password", Form::MayBeEmpty)]),
-    ("header", &[plain("name", Form::HeaderName), secret("value", Form::Header)]),
-    ("query", &[plain("name", Form::Text), secret("value", Form::Text)]),
+    ("bearer", &[secret("token", FieldFormat::Header)]),
+    ("basic", &[plain("username", FieldFormat::User), secret("password", FieldFormat::MayBeEmpty)]),
+    ("header", &[plain("name", FieldFormat::HeaderName), secret("value", FieldFormat::Header)]),
+    ("query", &[plain("name", FieldFormat::Text), secret("value", FieldFormat::Text)]),
     (
         "client_credentials",
         &[
-            plain("client_id", Form::Text),
-            secret("client_secret", Form::Text),
-            optional("token_url", Form::Url),
-            optional("scope", Form::Text),
+            plain("client_id", FieldFormat::Text),
+            secret("client_secret", FieldFormat::Text),
+            optional("token_url", FieldFormat::Url),
+            optional("scope", FieldFormat::Text),
         ],
     ),
     (
         "refresh_token",
         &[
-            plain("client_id", Form::Text),
-            secret("client_secret", Form::Text),
-            secret("refresh_token", Form::Text),
-            plain("token_url", Form::Url),
+            plain("client_id", FieldFormat::Text),
+            secret("client_secret", FieldFormat::Text),
+            secret("refresh_token", FieldFormat::Text),
+            plain("token_url", FieldFormat::Url),
         ],
     ),
     (
         "jwt_bearer",
         &[
-            plain("issuer", Form::Text),
-            secret("private_key", Form::Pem),
-            plain("audience", Form::Text),
-            optional("subject", Form::Text),
-            optional("scope", Form::Text),
+            plain("issuer", FieldFormat::Text),
+            secret("private_key", FieldFormat::Pem),
+            plain("audience", FieldFormat::Text),
+            optional("subject", FieldFormat::Text),
+            optional("scope", FieldFormat::Text),
         ],
     ),
 ];
@@ -163,7 +163,7 @@ const TYPES: [(&str, &[Field]); 8] = [
 const MAX_FIELD_BYTES: usize = 8_192;
 
 /// What a credential is read against.
-pub(super) struct Around<'a> {
+pub(super) struct CredentialContext<'a> {
     /// The connection's credential so far, where `"***"` may stand for its secrets.
     pub previous: Option<&'a Credential>,
     /// The tokens' and calls' hosts are those to which `previous` was given.
@@ -295,7 +295,7 @@ impl Credential {
         }
     }
 
-    pub(super) fn read(at: &At<'_>, around: &Around<'_>) -> Option<Self> {
+    pub(super) fn read(at: &Node<'_>, around: &CredentialContext<'_>) -> Option<Self> {
         let fields = at.fields()?;
         let words = TYPES.each_ref().map(|(name, _)| (*name, *name));
         let kind = fields.required("type")?.word(&words)?;
@@ -325,8 +325,8 @@ fn fields_of(kind: &str) -> &'static [Field] {
     TYPES.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, fields)| fields)
 }
 
-fn read_field(at: &At<'_>, kind: &str, field: &Field, around: &Around<'_>) -> Option<String> {
-    if matches!(at.node, Value::String(text) if text == MASK) && (field.secret || field.form == Form::User) {
+fn read_field(at: &Node<'_>, kind: &str, field: &Field, around: &CredentialContext<'_>) -> Option<String> {
+    if matches!(at.node, Value::String(text) if text == MASK) && (field.secret || field.form == FieldFormat::User) {
         let stored = around.previous.and_then(|previous| previous.secret(kind, field.name));
         return match stored {
             Some(_) if !around.same_hosts => {
@@ -336,31 +336,31 @@ fn read_field(at: &At<'_>, kind: &str, field: &Field, around: &Around<'_>) -> Op
             None => at.fault("there is no stored secret for *** to keep; send the secret itself"),
         };
     }
-    let text = if field.form == Form::Pem { at.lines(2 * MAX_FIELD_BYTES) } else { at.text(MAX_FIELD_BYTES) }?;
-    let may_be_empty = matches!(field.form, Form::MayBeEmpty | Form::User);
+    let text = if field.form == FieldFormat::Pem { at.lines(2 * MAX_FIELD_BYTES) } else { at.text(MAX_FIELD_BYTES) }?;
+    let may_be_empty = matches!(field.form, FieldFormat::MayBeEmpty | FieldFormat::User);
     if text.is_empty() && !may_be_empty {
         return at.fault("must not be empty");
     }
     // An assertion goes to its audience where the profile knows no other place for it.
-    let form = if field.name == "audience" && !around.token_endpoint { Form::Url } else { field.form };
+    let form = if field.name == "audience" && !around.token_endpoint { FieldFormat::Url } else { field.form };
     match form {
-        Form::Header if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.trim() != text => {
+        FieldFormat::Header if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.trim() != text => {
             at.fault("goes into a header: visible ASCII characters only, no space at either end")
         }
-        Form::HeaderName => check_header_name(at, text),
-        Form::User if text.contains(':') => at.fault("a user name has no colon: Basic authentication ends it there"),
-        Form::Url => match address::check(text, around.allow_loopback) {
+        FieldFormat::HeaderName => check_header_name(at, text),
+        FieldFormat::User if text.contains(':') => at.fault("a user name has no colon: Basic authentication ends it there"),
+        FieldFormat::Url => match url::check(text, around.allow_loopback) {
             Ok(_) => Some(text.to_owned()),
             Err(detail) => at.fault(detail),
         },
-        Form::Pem if !is_pem(text) => {
+        FieldFormat::Pem if !is_pem(text) => {
             at.fault("must be an unencrypted private key in PEM, from -----BEGIN PRIVATE KEY----- to its END, with real line ends")
         }
         _ => Some(text.to_owned()),
     }
 }
 
-fn check_header_name(at: &At<'_>, text: &str) -> Option<String> {
+fn check_header_name(at: &Node<'_>, text: &str) -> Option<String> {
     if !names::is_header_name(text) {
         return at.fault("must be the name of a header: up to 128 letters, digits and -");
     }

@@ -1,6 +1,6 @@
 //! What becomes of jobs that wait.
 
-use super::read::At;
+use super::document::Node;
 use crate::json;
 use crate::json::{Value, decimal};
 
@@ -25,7 +25,7 @@ impl JobsRule {
         json!({"expire_seconds": decimal(self.expire_ms, 3)})
     }
 
-    pub(super) fn read(at: &At<'_>) -> Option<Self> {
+    pub(super) fn read(at: &Node<'_>) -> Option<Self> {
         let fields = at.object(&["expire_seconds"])?;
         let default = Self::default();
         let expire =

@@ -2,7 +2,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "products of 64 and 32 bits in 128; offsets are below a day")]
 
-use super::read::{At, Fields};
+use super::document::{Fields, Node};
 use super::routes::Routes;
 use crate::json;
 use crate::json::{Value, decimal};
@@ -121,7 +121,7 @@ fn zones_json(zones: &[Zone]) -> Value {
 }
 
 /// Reads a connection's `limits`. Every fault is noted; what is returned leaves out what could not be read.
-pub(super) fn read(at: &At<'_>, zones: &dyn Zones) -> Option<Vec<LimitRule>> {
+pub(super) fn read(at: &Node<'_>, zones: &dyn Zones) -> Option<Vec<LimitRule>> {
     let mut rules: Vec<LimitRule> = Vec::new();
     for item in at.list(MAX_LIMITS)? {
         let Some(rule) = read_one(&item, zones) else { continue };
@@ -142,7 +142,7 @@ const KINDS: [(&str, &[&str]); 5] = [
     ("concurrency", &["calls", "after_seconds"]),
 ];
 
-fn read_one(at: &At<'_>, zones: &dyn Zones) -> Option<LimitRule> {
+fn read_one(at: &Node<'_>, zones: &dyn Zones) -> Option<LimitRule> {
     let (kind, own) = read_kind(at)?;
     let known = ["name", "kind", "routes", "per"].iter().chain(own).copied().collect::<Vec<_>>();
     let fields = at.object(&known)?;
@@ -170,7 +170,7 @@ fn read_one(at: &At<'_>, zones: &dyn Zones) -> Option<LimitRule> {
 }
 
 /// The kind is looked up first: which other fields are known depends on it.
-fn read_kind(at: &At<'_>) -> Option<(&'static str, &'static [&'static str])> {
+fn read_kind(at: &Node<'_>) -> Option<(&'static str, &'static [&'static str])> {
     let Value::Object(fields) = at.node else {
         at.object(&[])?;
         return None;
@@ -182,7 +182,7 @@ fn read_kind(at: &At<'_>) -> Option<(&'static str, &'static [&'static str])> {
     at.object(&everything)?.get("kind")?.word(&KINDS.map(|kind| (kind.0, kind)))
 }
 
-fn read_name(at: &At<'_>) -> Option<String> {
+fn read_name(at: &Node<'_>) -> Option<String> {
     let text = at.text(63)?;
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(inner) {
@@ -192,7 +192,7 @@ fn read_name(at: &At<'_>) -> Option<String> {
     }
 }
 
-fn read_pool(at: &At<'_>, fields: &Fields<'_>) -> Option<String> {
+fn read_pool(at: &Node<'_>, fields: &Fields<'_>) -> Option<String> {
     if fields.get("per").is_some() {
         at.fault::<()>("a pool is for all apps of all its tenants; leave out per");
     }
@@ -200,7 +200,7 @@ fn read_pool(at: &At<'_>, fields: &Fields<'_>) -> Option<String> {
         at.fault::<()>("a pool counts calls; leave out unit");
     }
     let text = at.text(63)?;
-    if crate::key::is_name(text) {
+    if crate::keys::is_name(text) {
         Some(text.to_owned())
     } else {
         at.fault("a pool's name is 1 to 63 characters of a-z, 0-9 and -, and does not begin with -")
@@ -246,7 +246,7 @@ fn read_daily(fields: &Fields<'_>, zones: &dyn Zones) -> Option<Kind> {
     Some(Kind::Daily { amount: amount?, reset: Reset { minute: minute?, zones: list? }, unit: unit? })
 }
 
-fn read_zones(at: &At<'_>, zones: &dyn Zones) -> Option<Vec<Zone>> {
+fn read_zones(at: &Node<'_>, zones: &dyn Zones) -> Option<Vec<Zone>> {
     if let Value::String(_) = at.node {
         return Some(vec![read_zone(at, zones)?]);
     }
@@ -269,7 +269,7 @@ fn read_zones(at: &At<'_>, zones: &dyn Zones) -> Option<Vec<Zone>> {
     Some(list)
 }
 
-fn read_zone(at: &At<'_>, zones: &dyn Zones) -> Option<Zone> {
+fn read_zone(at: &Node<'_>, zones: &dyn Zones) -> Option<Zone> {
     let zone = match Zone::parse(at.text(64)?) {
         Ok(zone) => zone,
         Err(detail) => return at.fault(detail),

@@ -26,35 +26,35 @@
 //! Decimals have up to six places (`timeout_seconds` and other times three); `share`, factors and ratios are kept in
 //! parts per million, rates in millionths of a call a second, times in milliseconds.
 
-mod address;
+mod alerts;
 mod app;
 mod connection;
 mod credential;
+mod document;
 mod jobs;
 mod limits;
 mod matcher;
-mod notify;
-mod read;
 mod reading;
 mod routes;
 mod stored;
+mod url;
 mod warnings;
 
-pub use address::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host, check_with_query};
+pub use alerts::{Alerts, Callbacks};
 pub use app::{App, MAX_ORIGINS};
 pub use connection::Connection;
 pub use credential::{Credential, MASK};
+pub use document::{Fault, MAX_FAULTS};
 pub use jobs::JobsRule;
 pub use limits::{LimitRule, MAX_BYTES, MAX_CALLS, MAX_LIMITS, MAX_WINDOW_MS};
 pub use matcher::{MAX_LISTS, Matcher};
-pub use notify::{Alerts, Callbacks};
-pub use read::{Fault, MAX_FAULTS};
 pub use routes::{MAX_ROUTE_BYTES, MAX_ROUTES, Routes};
 pub use stored::StoredFault;
+pub use url::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host, check_with_query};
 
 use crate::json;
 use crate::json::Value;
-use read::{At, Faults, Fields};
+use document::{Faults, Fields, Node};
 use sluice_limiter::calendar::Zones;
 use std::collections::BTreeMap;
 
@@ -113,7 +113,7 @@ impl Policy {
     /// The same from a document.
     fn of(document: &Value, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let (faults, warnings) = (Faults::default(), Faults::default());
-        let policy = read(&At::root(document, &faults), context, &warnings);
+        let policy = read(&Node::root(document, &faults), context, &warnings);
         match (policy, faults.into_vec()) {
             (Some(policy), faults) if faults.is_empty() => {
                 warnings::note(&policy, &warnings);
@@ -156,7 +156,7 @@ fn credential_pointer(connection: &str, field: &str) -> String {
     format!("/connections/{connection}/credential/{field}")
 }
 
-fn read(at: &At<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Policy> {
+fn read(at: &Node<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Policy> {
     let fields = at.object(&["connections", "apps", "callbacks", "alerts", "jobs"])?;
     let connections = read_named(&fields, "connections", MAX_CONNECTIONS, |name, at| {
         let previous = context.previous.and_then(|policy| policy.connections.get(name));
@@ -188,7 +188,7 @@ fn read_named<T>(
     fields: &Fields<'_>,
     name: &str,
     most: usize,
-    read: impl Fn(&str, &At<'_>) -> Option<T>,
+    read: impl Fn(&str, &Node<'_>) -> Option<T>,
 ) -> Option<BTreeMap<String, T>> {
     let Some(at) = fields.get(name) else { return Some(BTreeMap::new()) };
     // All are read before any that failed ends it: every fault is to be noted.

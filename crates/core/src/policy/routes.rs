@@ -5,7 +5,7 @@
 //! is allowed only if every reading is, and counts on a limit if any reading does, so no spelling gets a call past
 //! either. The cautious side also takes upper and lower case of ASCII letters for the same.
 
-use super::read::At;
+use super::document::Node;
 use super::reading::Reading;
 use sha2::{Digest, Sha256};
 
@@ -91,7 +91,7 @@ impl Routes {
         digest.finalize().first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1)
     }
 
-    pub(super) fn read(at: &At<'_>) -> Option<Self> {
+    pub(super) fn read(at: &Node<'_>) -> Option<Self> {
         let items = at.list(MAX_ROUTES)?;
         if items.is_empty() {
             return at.fault("must name at least one route; leave it out for all calls");

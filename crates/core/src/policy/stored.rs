@@ -6,9 +6,9 @@
 use super::{CALLBACK_SECRET, Context, Fault, Policy, credential_pointer};
 use crate::json;
 use crate::json::Value;
-use crate::key::Master;
+use crate::keys::Master;
 use crate::policy::Credential;
-use crate::seal::{self, NONCE_BYTES, Place, SealFault};
+use crate::sealed::{self, NONCE_BYTES, Place, SealFault};
 
 /// The version of the stored form.
 const VERSION: u64 = 1;
@@ -17,7 +17,7 @@ const VERSION: u64 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredFault {
     /// It is not a stored policy, or of a version that this one does not know.
-    Form,
+    FieldFormat,
     /// A secret does not open.
     Seal(SealFault),
     /// It is no longer valid: a setting or a built-in vendor it relied on has gone.
@@ -27,7 +27,7 @@ pub enum StoredFault {
 impl std::fmt::Display for StoredFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Form => {
+            Self::FieldFormat => {
                 f.write_str("the stored policy is of a form this version does not know; write the policy again")
             }
             Self::Seal(fault) => fault.fmt(f),
@@ -52,7 +52,7 @@ impl Policy {
         let document = self.to_json(&mut |field, secret| {
             let mut nonce = [0; NONCE_BYTES];
             random(&mut nonce);
-            seal::seal(master, nonce, &Place { tenant, field }, secret).unwrap_or_else(|fault| {
+            sealed::seal(master, nonce, &Place { tenant, field }, secret).unwrap_or_else(|fault| {
                 failed = Some(fault);
                 String::new()
             })
@@ -66,22 +66,22 @@ impl Policy {
     /// # Errors
     /// Why it cannot be read.
     pub fn from_stored(text: &str, tenant: &str, master: &Master, allow_loopback: bool) -> Result<Self, StoredFault> {
-        let mut stored = json::read(text).map_err(|_| StoredFault::Form)?;
+        let mut stored = json::read(text).map_err(|_| StoredFault::FieldFormat)?;
         if stored.get("version").and_then(Value::as_u64) != Some(VERSION) {
-            return Err(StoredFault::Form);
+            return Err(StoredFault::FieldFormat);
         }
-        let mut document = stored.get_mut("policy").map(Value::take).ok_or(StoredFault::Form)?;
+        let mut document = stored.get_mut("policy").map(Value::take).ok_or(StoredFault::FieldFormat)?;
         let mut failed = None;
         let mut open = |field: &str, sealed: &str| {
-            seal::open(master, &Place { tenant, field }, sealed).unwrap_or_else(|fault| {
+            sealed::open(master, &Place { tenant, field }, sealed).unwrap_or_else(|fault| {
                 failed = Some(fault);
                 String::new()
             })
         };
         if let Some(Value::Object(connections)) = document.get_mut("connections") {
             for (name, connection) in connections {
-                let stored = connection.get_mut("credential").ok_or(StoredFault::Form)?;
-                let credential = Credential::written(stored).ok_or(StoredFault::Form)?;
+                let stored = connection.get_mut("credential").ok_or(StoredFault::FieldFormat)?;
+                let credential = Credential::written(stored).ok_or(StoredFault::FieldFormat)?;
                 *stored = credential.to_json(|field, sealed| open(&credential_pointer(name, field), sealed));
             }
         }

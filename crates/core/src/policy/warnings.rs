@@ -1,8 +1,8 @@
 //! What is valid in a policy and likely not meant. A warning refuses nothing; it has a fault's form.
 
 use super::connection::Connection;
-use super::read::Faults;
-use super::{Credential, Policy, address};
+use super::document::Faults;
+use super::{Credential, Policy, url};
 use crate::upstream::profile::Account;
 use sluice_limiter::{Kind, Limit, Unit};
 
@@ -53,7 +53,7 @@ pub(super) fn note(policy: &Policy, warnings: &Faults) {
 
 /// A path in `base_url` with which the profile's routes begin too: then callers leave it out, and no route matches what they ask for.
 fn base_url(name: &str, connection: &Connection, warnings: &Faults) {
-    let Ok(address) = address::check(&connection.base_url, true) else { return };
+    let Ok(address) = url::check(&connection.base_url, true) else { return };
     let path = address.path.trim_end_matches('/');
     let profile = &connection.profile;
     let limits = profile.limits.iter().filter_map(|limit| limit.get("routes")?.as_array());
@@ -138,7 +138,7 @@ fn same_account(one: &Connection, other: &Connection) -> bool {
     if one.vendor != other.vendor || one.inline || other.inline {
         return false;
     }
-    let (Ok(here), Ok(there)) = (address::check(&one.base_url, true), address::check(&other.base_url, true)) else {
+    let (Ok(here), Ok(there)) = (url::check(&one.base_url, true), url::check(&other.base_url, true)) else {
         return false;
     };
     here.same_origin(&there)

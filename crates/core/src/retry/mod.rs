@@ -6,7 +6,7 @@ pub use spread::{place_of, spread};
 
 use crate::upstream::Profile;
 use crate::upstream::methods;
-use crate::upstream::outcome::{Verdict, may_repeat};
+use crate::upstream::outcome::{Classification, may_repeat};
 use crate::upstream::profile::Executed;
 use sluice_limiter::{Outcome, ThrottledBy, longest_pause_ms};
 
@@ -18,7 +18,7 @@ const MOST_DOUBLINGS: u32 = 8;
 
 /// A call that has been sent, as far as it matters to sending it again.
 #[derive(Debug, Clone, Copy)]
-pub struct Tried<'a> {
+pub struct RetryContext<'a> {
     /// The vendor.
     pub profile: &'a Profile,
     /// The methods that the vendor may read, as [`methods`] writes them.
@@ -47,12 +47,12 @@ pub enum Next {
     /// Ask for another permit after so many milliseconds from the answer, not before.
     After(u64),
     /// Nothing: this was the last.
-    Stop(Because),
+    Stop(StopReason),
 }
 
 /// Why a call is not sent again. The first that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Because {
+pub enum StopReason {
     /// It went well, or would not go better.
     Final,
     /// It may have been executed, and must not be twice.
@@ -64,23 +64,23 @@ pub enum Because {
 }
 
 /// Decides on a call from what became of its last try.
-pub fn next(tried: &Tried<'_>, verdict: &Verdict) -> Next {
+pub fn next(tried: &RetryContext<'_>, verdict: &Classification) -> Next {
     // A spent day does not come back while a caller waits. A job waits for it in admission.
     let by_day = tried.unattended && matches!(verdict.outcome, Outcome::Throttled { by: ThrottledBy::Day, .. });
     let executed_not = verdict.executed == Executed::No;
     let may_help = verdict.transient || by_day && executed_not;
     if !may_help {
-        return Next::Stop(Because::Final);
+        return Next::Stop(StopReason::Final);
     }
     if !executed_not && !may_be_executed_twice(tried, verdict) {
-        return Next::Stop(Because::OutcomeUnknown);
+        return Next::Stop(StopReason::OutcomeUnknown);
     }
     if tried.made >= tried.most {
-        return Next::Stop(Because::Spent);
+        return Next::Stop(StopReason::Spent);
     }
     let after = wait_ms(tried, verdict.retry_after_ms);
     if tried.left_ms.is_some_and(|left| after > left) {
-        return Next::Stop(Because::Late);
+        return Next::Stop(StopReason::Late);
     }
     Next::After(after)
 }
@@ -88,7 +88,7 @@ pub fn next(tried: &Tried<'_>, verdict: &Verdict) -> Next {
 /// A caller that waits can judge for itself whether PUT or DELETE is to be repeated after a time-out: what it meant to
 /// replace may have changed since, and a second DELETE answers 404. A job has nobody to ask, so that HTTP's own word
 /// counts (RFC 9110, section 9.2.2).
-fn may_be_executed_twice(tried: &Tried<'_>, verdict: &Verdict) -> bool {
+fn may_be_executed_twice(tried: &RetryContext<'_>, verdict: &Classification) -> bool {
     let idempotent = tried.unattended
         && tried.profile.safe_methods
         && methods::effective(tried.method)
@@ -98,7 +98,7 @@ fn may_be_executed_twice(tried: &Tried<'_>, verdict: &Verdict) -> bool {
 
 /// The vendor's own time where it names one, as far as the policy lets it, and then the jitter of a backoff: those told the same time would come back
 /// together. By then the connection's pause has ended too, which would let them all go at one moment.
-fn wait_ms(tried: &Tried<'_>, retry_after_ms: Option<u64>) -> u64 {
+fn wait_ms(tried: &RetryContext<'_>, retry_after_ms: Option<u64>) -> u64 {
     let doublings = tried.made.saturating_sub(1).min(MOST_DOUBLINGS);
     let jitter = spread(tried.random, FIRST_BACKOFF_MS << doublings);
     retry_after_ms.map_or(0, |asked| longest_pause_ms(asked, tried.max_pause_ms)).saturating_add(jitter)

@@ -1,6 +1,6 @@
 //! Alerts at the desk: looked at after each event of a connection, and where time alone changes a figure, when that has passed.
 
-use super::desk::Desk;
+use super::state::TenantState;
 use super::store::{Host, StoreError};
 use crate::usage::{LATELY_MINUTES, Seen, watch};
 
@@ -9,14 +9,14 @@ const AGAIN_MS: i64 = 60_000;
 
 /// When a connection's alerts are looked at though nothing happens there, Unix milliseconds.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Looks {
+pub(super) struct AlertSchedule {
     /// By the alarm, to clear what is raised: the object may sleep until then.
     pub(super) at: Option<i64>,
     /// By the timer, when the first in the queue will have waited too long: the object is awake as long as calls wait.
     pub(super) at_queue: Option<i64>,
 }
 
-impl Desk {
+impl TenantState {
     /// Raises and clears a connection's alerts. What has changed is stored with the event.
     pub(super) fn watch(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         let (Some(policy), Some(line)) = (&self.policy, self.lines.get_mut(connection)) else { return Ok(()) };
@@ -67,7 +67,7 @@ impl Desk {
     fn finish_each(
         &mut self,
         host: &mut Host<'_>,
-        which: fn(&super::line::Line, i64) -> bool,
+        which: fn(&super::connection_state::ConnectionState, i64) -> bool,
     ) -> Result<(), StoreError> {
         let lines = self.lines.iter().filter(|(_, line)| which(line, host.now));
         let names: Vec<String> = lines.map(|(name, _)| name.clone()).collect();

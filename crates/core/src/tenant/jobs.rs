@@ -7,17 +7,17 @@ mod load;
 mod see;
 mod waits;
 
-use super::desk::{Desk, Ticket};
-use super::entry::ForJobs;
-use super::errand::{Errand, Fetching, LEAVES_MS, MOST_ASKED, MOST_UNSENT, Run, SLOW_MS};
-use super::gate;
-use super::line::Line;
-use super::protocol::{Bearer, Fetch, Reply};
+use super::authorize;
+use super::connection_state::ConnectionState;
+use super::state::{TenantState, Ticket};
 use super::store::{Host, StoreError, Table};
-use crate::job::index::{DEAD_MS, DONE_MS, Index, Stage};
-use crate::job::record::MOST_ATTEMPTS;
-use crate::job::sealed::{Path, Sealer};
-use crate::job::{Answer, Attempt, Record, Request, State, id_text, parse_id};
+use super::task::{Fetching, LEAVES_MS, MOST_ASKED, MOST_UNSENT, Run, SLOW_MS, Task};
+use super::token_gate::ForJobs;
+use crate::jobs::index::{DEAD_MS, DONE_MS, Index, Stage};
+use crate::jobs::record::MOST_ATTEMPTS;
+use crate::jobs::sealed::{Path, Sealer};
+use crate::jobs::{Answer, Attempt, Record, Request, State, id_text, parse_id};
+use crate::protocol::{Bearer, Fetch, Reply};
 use sluice_limiter::{Grant, PermitId};
 use std::collections::VecDeque;
 use waits::Waits;
@@ -107,7 +107,7 @@ impl Jobs {
     }
 }
 
-impl Desk {
+impl TenantState {
     /// Jobs and callbacks wait as long as they had to when the clock is set back.
     pub(super) fn heed_clock(&mut self, now: i64) {
         let back = self.jobs.heed_clock(now);
@@ -160,7 +160,7 @@ impl Desk {
     ///
     /// # Errors
     /// If storage refuses.
-    pub fn next_errand(&mut self, host: &mut Host<'_>) -> Result<Option<Errand>, StoreError> {
+    pub fn next_errand(&mut self, host: &mut Host<'_>) -> Result<Option<Task>, StoreError> {
         while let Some(pending) = self.jobs.pending.pop_front() {
             // There may be room for others: one connection after the other asks, so that none is passed over.
             while self.jobs.may_ask(host.now) > 0
@@ -169,7 +169,7 @@ impl Desk {
                 self.finish(&connection, host)?;
             }
             match pending {
-                Pending::Fetch(fetching) => return Ok(Some(Errand::Fetch(fetching))),
+                Pending::Fetch(fetching) => return Ok(Some(Task::Fetch(fetching))),
                 Pending::Run { id, connection, permit, at } => {
                     let run = self.start(id, &connection, permit, at, host)?;
                     // They leave in the order in which they came.
@@ -179,7 +179,7 @@ impl Desk {
                         line.unsent.remove(at);
                     }
                     if let Some(run) = run {
-                        return Ok(Some(Errand::Run(Box::new(run))));
+                        return Ok(Some(Task::Run(Box::new(run))));
                     }
                     self.hand_back(&connection, permit, host)?;
                 }
@@ -225,7 +225,7 @@ impl Desk {
             self.bury_job(id, record, "request", host)?;
             return Ok(None);
         };
-        if let Some(why) = gate::bars_job(self, &record, &record.path.open(&self.sealer(host), &text)) {
+        if let Some(why) = authorize::bars_job(self, &record, &record.path.open(&self.sealer(host), &text)) {
             self.bury_job(id, record, why, host)?;
             return Ok(None);
         }
@@ -259,20 +259,21 @@ impl Desk {
     ///
     /// # Errors
     /// If storage refuses.
-    pub fn errand_refused(&mut self, errand: Errand, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub fn errand_refused(&mut self, errand: Task, host: &mut Host<'_>) -> Result<(), StoreError> {
         match errand {
-            Errand::Fetch(fetching) => {
+            Task::Fetch(fetching) => {
                 let Fetching { connection, fetch, .. } = *fetching;
                 let result = Err(crate::upstream::grant::Failure::Lost);
-                let report = super::protocol::Fetched { connection, whose: fetch.whose, began: fetch.began, result };
+                let report =
+                    crate::protocol::TokenReport { connection, whose: fetch.whose, began: fetch.began, result };
                 let connection = report.connection.clone();
                 self.at(&connection, host, |line, host| line.fetched(report, host))
             }
-            Errand::Deliver(delivery) => {
+            Task::Deliver(delivery) => {
                 self.delivery_refused(&delivery, host.now);
                 Ok(())
             }
-            Errand::Run(run) => {
+            Task::Run(run) => {
                 self.not_sent(&run.job, run.run, host)?;
                 self.hand_back(&run.connection, run.permit, host)
             }
@@ -331,7 +332,7 @@ impl Desk {
             self.finish(&connection, host)?;
         }
         while let Some((ticket, id)) = self.jobs.waiting.next_late(host.now) {
-            self.ready.push_back((ticket, Reply::Kept(id_text(id))));
+            self.ready.push_back((ticket, Reply::Queued(id_text(id))));
         }
         Ok(())
     }
@@ -439,7 +440,7 @@ impl Desk {
             // What was cut is not passed off as the answer.
             let reply = match answer.filter(|answer| !answer.truncated) {
                 Some(answer) => Reply::Answer(Box::new(answer.clone())),
-                None => Reply::Kept(id_text(id)),
+                None => Reply::Queued(id_text(id)),
             };
             self.ready.push_back((ticket, reply));
         }
@@ -455,7 +456,7 @@ impl Desk {
 
 impl Jobs {
     /// Whether jobs of a connection may ask to go, as far as an access token is concerned.
-    fn has_token(&mut self, line: &mut Line, now: i64) -> bool {
+    fn has_token(&mut self, line: &mut ConnectionState, now: i64) -> bool {
         match line.token_for_jobs(now, 0) {
             ForJobs::Ready => true,
             ForJobs::Wait | ForJobs::Stands => false,
@@ -467,13 +468,13 @@ impl Jobs {
     }
 
     /// Has an access token fetched.
-    fn fetch(&mut self, line: &Line, fetch: Fetch) {
+    fn fetch(&mut self, line: &ConnectionState, fetch: Fetch) {
         let (tenant, connection) = (line.tenant.clone(), line.name.clone());
         self.pending.push_back(Pending::Fetch(Box::new(Fetching { tenant, connection, fetch })));
     }
 
     /// Gives a permit to the first job of a lane; or back.
-    fn give(&mut self, line: &mut Line, told: u32, grant: &Grant, host: &Host<'_>) {
+    fn give(&mut self, line: &mut ConnectionState, told: u32, grant: &Grant, host: &Host<'_>) {
         let lane = self.index.lanes.of_told(&line.name, told);
         let Some(entry) = lane.and_then(|lane| self.index.first(lane)) else {
             return line.hand_back(grant.permit, host);

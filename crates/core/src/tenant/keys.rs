@@ -1,11 +1,11 @@
 //! The keys of a tenant, as stored: never the key itself, only what it may do. A key works while its id is listed.
 
-use super::desk::{Desk, refused};
-use super::protocol::{NewKey, Reply};
+use super::state::{TenantState, refused};
 use super::store::{Host, StoreError, Table};
 use crate::json;
 use crate::json::Value;
-use crate::key::{Claims, Role};
+use crate::keys::{Claims, Role};
+use crate::protocol::{NewKey, Reply};
 use crate::refusal::{Reason, Refusal};
 use sluice_limiter::calendar::rfc3339;
 use std::collections::BTreeMap;
@@ -87,14 +87,14 @@ pub(super) fn load(host: &Host<'_>) -> Result<BTreeMap<String, KeyRow>, StoreErr
 }
 
 /// Issues a key.
-pub(super) fn create(desk: &mut Desk, new: NewKey, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+pub(super) fn create(tenant: &mut TenantState, new: NewKey, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     let invalid = |pointer: &str, detail: String| Ok(Reply::Invalid(vec![(pointer.to_owned(), detail)]));
     match (new.role, &new.app) {
         (Role::App, None) => {
             return invalid("/app", "is missing: name the app of the policy that will carry the key".to_owned());
         }
         (Role::App, Some(app)) => {
-            if !desk.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(app)) {
+            if !tenant.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(app)) {
                 return invalid("/app", "is not an app of the tenant's policy".to_owned());
             }
         }
@@ -105,13 +105,17 @@ pub(super) fn create(desk: &mut Desk, new: NewKey, host: &mut Host<'_>) -> Resul
     if new.expires_in_seconds == Some(0) {
         return invalid("/expires_in_seconds", "must be at least 1".to_owned());
     }
-    let expired: Vec<String> =
-        desk.keys.iter().filter(|(_, row)| row.expires.is_some_and(|at| at <= now)).map(|(id, _)| id.clone()).collect();
+    let expired: Vec<String> = tenant
+        .keys
+        .iter()
+        .filter(|(_, row)| row.expires.is_some_and(|at| at <= now))
+        .map(|(id, _)| id.clone())
+        .collect();
     for id in expired {
         host.store.remove(Table::Key, &id)?;
-        desk.keys.remove(&id);
+        tenant.keys.remove(&id);
     }
-    if desk.keys.len() >= MOST_KEYS {
+    if tenant.keys.len() >= MOST_KEYS {
         return invalid("", format!("the tenant has {MOST_KEYS} keys, the most it may have: revoke some"));
     }
     let mut bytes = [0; 8];
@@ -127,7 +131,7 @@ pub(super) fn create(desk: &mut Desk, new: NewKey, host: &mut Host<'_>) -> Resul
         expires: new.expires_in_seconds.map(|seconds| now.saturating_add(seconds)),
     };
     let claims = Claims {
-        tenant: desk.name.clone(),
+        tenant: tenant.name.clone(),
         id: id.clone(),
         role: row.role,
         app: row.app.clone(),
@@ -139,19 +143,19 @@ pub(super) fn create(desk: &mut Desk, new: NewKey, host: &mut Host<'_>) -> Resul
     host.store.save(Table::Key, &id, row.stored().as_bytes())?;
     let mut shown = show(&id, &row);
     shown.set("key", key);
-    desk.keys.insert(id, row);
+    tenant.keys.insert(id, row);
     Ok(Reply::Document { status: 201, body: shown.to_string(), warnings: Vec::new() })
 }
 
 /// Lists the keys.
-pub(super) fn list(desk: &Desk) -> Reply {
-    let items: Vec<Value> = desk.keys.iter().map(|(id, row)| show(id, row)).collect();
+pub(super) fn list(tenant: &TenantState) -> Reply {
+    let items: Vec<Value> = tenant.keys.iter().map(|(id, row)| show(id, row)).collect();
     Reply::Document { status: 200, body: json!({ "items": items }).to_string(), warnings: Vec::new() }
 }
 
 /// Revokes a key, at once.
-pub(super) fn revoke(desk: &mut Desk, id: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
-    if desk.keys.remove(id).is_none() {
+pub(super) fn revoke(tenant: &mut TenantState, id: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    if tenant.keys.remove(id).is_none() {
         return Ok(refused(Refusal::new(Reason::NotFound, format!("the tenant has no key with the id {id}"))));
     }
     host.store.remove(Table::Key, id)?;

@@ -1,24 +1,23 @@
 //! The state of one tenant, which its Durable Object holds: it alone decides on the tenant's calls.
 
-pub mod access;
+mod admin;
 mod alerts;
+mod authorize;
 mod blocked;
-pub mod desk;
-mod entry;
-pub mod errand;
-mod figures;
-mod gate;
-mod hooks;
+mod connection_state;
 mod jobs;
 mod keys;
-pub mod lending;
-mod line;
 pub mod loaded;
 mod pauses;
-pub mod protocol;
-mod removed;
+pub mod pool_requests;
 mod reseal;
+mod retained;
+pub mod state;
+mod stats;
 mod status;
 pub mod store;
-mod tenure;
+pub mod task;
+pub mod token_cache;
+mod token_gate;
 pub mod waiters;
+mod webhooks;

@@ -1,15 +1,15 @@
 //! What an operator has paused: connections, or apps on one, kept in a row of their own for each connection, so that no
 //! change of the policy ends a pause, and no restart.
 
-use super::desk::{Desk, refused};
-use super::gate;
-use super::line::Line;
-use super::protocol::{Operate, OperateAsk, Order, Reply};
+use super::authorize;
+use super::connection_state::ConnectionState;
+use super::state::{TenantState, refused};
 use super::store::{Host, StoreError, Table};
 use crate::codec;
 use crate::json;
 use crate::json::Value;
 use crate::policy::MAX_APPS;
+use crate::protocol::{Operate, OperateAsk, Order, Reply};
 use serde::{Deserialize, Serialize};
 use sluice_limiter::Mode;
 use sluice_limiter::calendar::rfc3339;
@@ -100,15 +100,15 @@ impl Operate {
     }
 }
 
-impl Desk {
+impl TenantState {
     /// Pauses or resumes a connection, or one app of it, for an operator's key.
     pub(super) fn operate(&mut self, ask: OperateAsk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
         let OperateAsk { claims, connection, what: Operate { app, order } } = ask;
-        if let Err(refusal) = gate::may_operate(self, &claims, host.now) {
+        if let Err(refusal) = authorize::may_operate(self, &claims, host.now) {
             return Ok(refused(refusal));
         }
         if !self.lines.contains_key(&connection) {
-            return Ok(refused(gate::unknown(&connection)));
+            return Ok(refused(authorize::unknown(&connection)));
         }
         let known = |app: &String| self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(app));
         if app.as_ref().is_some_and(|app| !known(app)) {
@@ -126,7 +126,7 @@ impl Desk {
             }
             Ok(Vec::new())
         })?;
-        let Some(line) = self.lines.get_mut(&connection) else { return Ok(refused(gate::unknown(&connection))) };
+        let Some(line) = self.lines.get_mut(&connection) else { return Ok(refused(authorize::unknown(&connection))) };
         let mut shown = json!({"connection": connection});
         line.show_pauses(&mut shown, host.now);
         shown.set_some("paused_until", line.limiter.paused_until().map(rfc3339));
@@ -147,7 +147,7 @@ impl Desk {
     }
 }
 
-impl Line {
+impl ConnectionState {
     /// Takes up the pauses that earlier lives were told of.
     pub(super) fn load_pauses(&mut self, host: &Host<'_>) -> Result<(), StoreError> {
         let row = host.store.load(Table::Policy, &row_id(&self.name))?;

@@ -2,16 +2,16 @@
 //! tokens as the tenant is loaded, and what jobs and callbacks have stored in small steps after that. Once it is done it is noted, so that
 //! the next life does not look again.
 
-use super::desk::Desk;
-use super::line::Line;
+use super::connection_state::ConnectionState;
+use super::state::TenantState;
 use super::store::{Host, StoreError, Table};
-use crate::job::record::{Answer, Record, Request, from_row, to_row};
-use crate::job::sealed::{Path, Sealer};
-use crate::key::SEAL_ID_BYTES;
+use crate::jobs::record::{Answer, Record, Request, from_row, to_row};
+use crate::jobs::sealed::{Path, Sealer};
+use crate::keys::SEAL_ID_BYTES;
 use crate::policy::Policy;
-use crate::seal::{self, NONCE_BYTES};
-use crate::webhook::Message;
-use crate::webhook::record::{open_body, open_to, seal_body, seal_to};
+use crate::sealed::{self, NONCE_BYTES};
+use crate::webhooks::Message;
+use crate::webhooks::record::{open_body, open_to, seal_body, seal_to};
 
 /// Tables of rows that are looked at one by one.
 const TABLES: [Table; 5] = [Table::Job, Table::JobRequest, Table::JobAnswer, Table::Webhook, Table::WebhookBody];
@@ -35,7 +35,7 @@ pub(super) struct Reseal {
     pub(super) at: i64,
 }
 
-impl Desk {
+impl TenantState {
     /// Begins, where there is something to be sealed anew: the policy at once.
     pub(super) fn begin_reseal(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(current) = rotated(host) else { return Ok(()) };
@@ -63,7 +63,7 @@ impl Desk {
             None => (reseal.table, reseal.after) = (reseal.table.saturating_add(1), String::new()),
         }
         for (id, row) in rows {
-            if seal::is_stale(&host.settings.master, &row)
+            if sealed::is_stale(&host.settings.master, &row)
                 && let Some(row) = anew(table, &id, &row, &self.name, host)
             {
                 host.store.save(table, &id, &row)?;
@@ -73,14 +73,14 @@ impl Desk {
     }
 }
 
-impl Line {
+impl ConnectionState {
     /// Seals the access token anew, if it is still there to be sealed.
     pub(super) fn reseal_access(&self, host: &mut Host<'_>) -> Result<(), StoreError> {
         if rotated(host).is_none() || !self.access.as_ref().is_some_and(|access| access.holds_something()) {
             return Ok(());
         }
-        match host.store.load(Table::Access, &self.name)? {
-            Some(row) if seal::is_stale(&host.settings.master, &row) => self.store_access(host),
+        match host.store.load(Table::TokenCache, &self.name)? {
+            Some(row) if sealed::is_stale(&host.settings.master, &row) => self.store_access(host),
             _ => Ok(()),
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn reseal_policy(
     tenant: &str,
     host: &mut Host<'_>,
 ) -> Result<(), StoreError> {
-    if rotated(host).is_none() || !seal::is_stale(&host.settings.master, stored.as_bytes()) {
+    if rotated(host).is_none() || !sealed::is_stale(&host.settings.master, stored.as_bytes()) {
         return Ok(());
     }
     let stored = policy.to_stored(tenant, &host.settings.master, host.random);

@@ -2,29 +2,29 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a product of two 64-bit counts in 128 bits")]
 
-use super::desk::Desk;
-use super::line::Line;
+use super::connection_state::ConnectionState;
+use super::state::TenantState;
 use super::store::Host;
-use crate::job::Index;
+use crate::jobs::Index;
 use crate::json;
 use crate::json::{Value, decimal};
 use crate::usage::text;
 use sluice_limiter::calendar::rfc3339;
 
 /// The document, as of now.
-pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
+pub(super) fn document(tenant: &mut TenantState, host: &Host<'_>) -> String {
     let mut to = String::from("{\"tenant\":");
-    text(&desk.name, &mut to);
+    text(&tenant.name, &mut to);
     to.push_str(",\"at\":");
     text(&rfc3339(host.now), &mut to);
     to.push_str(",\"connections\":{");
-    for (at, (name, line)) in desk.lines.iter_mut().enumerate() {
+    for (at, (name, line)) in tenant.lines.iter_mut().enumerate() {
         if at > 0 {
             to.push(',');
         }
         text(name, &mut to);
         to.push(':');
-        to.push_str(&connection(line, &desk.jobs.index, host).to_string());
+        to.push_str(&connection(line, &tenant.jobs.index, host).to_string());
         // One more field, written as it is counted.
         to.pop();
         to.push_str(",\"last_hour\":");
@@ -33,7 +33,7 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
     }
     to.push_str("},\"alerts\":[");
     let mut first = true;
-    for (name, line) in &desk.lines {
+    for (name, line) in &tenant.lines {
         for alert in &line.usage.alerts {
             if !std::mem::take(&mut first) {
                 to.push(',');
@@ -42,12 +42,12 @@ pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
         }
     }
     to.push_str("],\"callbacks\":");
-    to.push_str(&desk.hook_counts().to_string());
+    to.push_str(&tenant.hook_counts().to_string());
     to.push('}');
     to
 }
 
-fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
+fn connection(line: &mut ConnectionState, jobs: &Index, host: &Host<'_>) -> Value {
     let jobs = jobs.lanes.counts(&line.name);
     let limiter = &mut line.limiter;
     limiter.tick(host.time());
@@ -83,7 +83,7 @@ fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
 }
 
 /// The day of the first daily limit, and when it will be spent if calls go on as they have today.
-fn daily(line: &mut Line, now: i64) -> Option<Value> {
+fn daily(line: &mut ConnectionState, now: i64) -> Option<Value> {
     let limit = line.limiter.limits().into_iter().find(|limit| limit.kind == "daily")?;
     let day = line.limiter.day()?;
     let mut shown = json!({ "used": limit.used, "limit": limit.limit });

@@ -1,6 +1,6 @@
 //! What the desk needs of its surroundings: storage, clock, zones, randomness, settings.
 
-use crate::key::Master;
+use crate::keys::Master;
 use sluice_limiter::Now;
 use sluice_limiter::calendar::Zones;
 
@@ -18,7 +18,7 @@ pub enum Table {
     /// What removed connections' windows and days still need, by connection.
     Tombstone,
     /// Access tokens and rotated refresh tokens, sealed, by connection.
-    Access,
+    TokenCache,
     /// Jobs, by id: where each stands.
     Job,
     /// What jobs send, by id, with what may be secret in it sealed.
@@ -30,7 +30,7 @@ pub enum Table {
     /// Their payloads, by id.
     WebhookBody,
     /// What connections have counted that are no longer in the policy, by name.
-    Removed,
+    Retained,
 }
 
 /// Storage refused: this object is superseded, or its storage is broken. It must forget what it holds in memory.

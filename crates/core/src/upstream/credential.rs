@@ -3,7 +3,7 @@
 use super::methods;
 use super::profile::{AlsoIn, Profile, TokenPlace};
 use crate::http::{Mask, Placed};
-use crate::key::Taken;
+use crate::keys::Taken;
 use crate::policy::{Credential, Routes};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -6,7 +6,7 @@
     reason = "positions and lengths in a text, which is shorter than the address space"
 )]
 
-use super::body::Said;
+use super::body::BodyFacts;
 use super::profile::{CountPlace, Executed, Meaning, Profile, Rule, TotalPlace, VendorCount};
 use crate::http::{retry_after_ms, value, wait_in_body_ms};
 use sluice_limiter::{Counted, Outcome, ThrottledBy};
@@ -19,14 +19,14 @@ pub struct Answered<'a> {
     /// The headers.
     pub headers: &'a [(String, String)],
     /// What its body says, where that was read.
-    pub said: Option<&'a Said>,
+    pub said: Option<&'a BodyFacts>,
     /// Unix time, milliseconds.
     pub now: i64,
 }
 
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Classification {
     /// For the throttle.
     pub outcome: Outcome,
     /// For the statistics: the code in the body, else the status, else `timeout` or `unreachable`; none for a good answer.
@@ -51,7 +51,7 @@ pub enum Unanswered {
 }
 
 /// Reads an answer.
-pub fn classify(profile: &Profile, answer: &Answered) -> Verdict {
+pub fn classify(profile: &Profile, answer: &Answered) -> Classification {
     let rule = profile.answers.iter().find(|rule| applies(rule, answer));
     let date = value(answer.headers, "date");
     let asked = value(answer.headers, "retry-after").and_then(|field| retry_after_ms(field, date, answer.now));
@@ -73,7 +73,7 @@ pub fn classify(profile: &Profile, answer: &Answered) -> Verdict {
         Meaning::Good | Meaning::Final | Meaning::Transient | Meaning::Expired => Outcome::Answered,
     };
     let code = || answer.said.and_then(|said| said.code.clone()).unwrap_or_else(|| answer.status.to_string());
-    Verdict {
+    Classification {
         outcome,
         error_code: (means != Meaning::Good).then(code),
         executed: rule.and_then(|rule| rule.executed).unwrap_or_else(|| executed(means, answer.status)),
@@ -84,12 +84,12 @@ pub fn classify(profile: &Profile, answer: &Answered) -> Verdict {
 }
 
 /// What becomes of a call that has no answer: the vendor may still be at work.
-pub fn unanswered(why: Unanswered) -> Verdict {
+pub fn unanswered(why: Unanswered) -> Classification {
     let code = match why {
         Unanswered::Timeout => "timeout",
         Unanswered::Unreachable => "unreachable",
     };
-    Verdict {
+    Classification {
         outcome: Outcome::Unknown,
         error_code: Some(code.to_owned()),
         executed: Executed::Maybe,
@@ -100,7 +100,13 @@ pub fn unanswered(why: Unanswered) -> Verdict {
 }
 
 /// Whether a call may be made again after this end: it might help, and does no harm. `idempotency_key`: it carries one.
-pub fn may_repeat(profile: &Profile, method: &str, path: &str, idempotency_key: bool, verdict: &Verdict) -> bool {
+pub fn may_repeat(
+    profile: &Profile,
+    method: &str,
+    path: &str,
+    idempotency_key: bool,
+    verdict: &Classification,
+) -> bool {
     verdict.transient
         && (verdict.executed == Executed::No
             || profile.is_repeatable(method, path)

@@ -3,7 +3,7 @@
 
 use super::profile::{KeyPlace, Profile, TokenPlace};
 use crate::json;
-use crate::key::{Place, Search, Stands, is_usual};
+use crate::keys::{Place, Search, Stands, is_usual};
 use crate::policy::{Credential, Routes};
 use crate::refusal::{Reason, Refusal};
 

@@ -4,7 +4,7 @@
 use super::profile::{TokenEndpoint, TokenShape};
 use crate::http::{Answer, form, value};
 use crate::json;
-use crate::key::{PREFIX, Place, Search};
+use crate::keys::{PREFIX, Place, Search};
 
 /// Whether a path may be a token endpoint's: it is then worth reading the body before it is known who calls. Which one the
 /// connection has is known only once the key is.
@@ -125,7 +125,7 @@ pub fn revoked(method: &str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::{Master, search};
+    use crate::keys::{Master, search};
     use crate::upstream::Profile;
     use crate::upstream::profile::AboutToken;
     use serde_json::{Value, json};

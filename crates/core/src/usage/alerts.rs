@@ -3,8 +3,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by a million in 128; half a limit and 1")]
 
+use super::codec::{Pack, Unpack};
 use super::exposition::decimal;
-use super::pack::{Pack, Unpack};
 use super::report::text;
 use crate::policy;
 use sluice_limiter::calendar::rfc3339;

@@ -19,27 +19,27 @@
 )]
 
 mod alerts;
+mod codec;
+mod counter_table;
+mod endpoint;
 mod exposition;
-mod fold;
 mod metrics;
-mod pack;
-mod recount;
+mod recovery;
 mod report;
 mod stored;
-mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use alerts::{Alert, Change, LATELY_MINUTES, Seen, watch};
+pub use endpoint::fold;
 pub use exposition::Exposition;
-pub use fold::fold;
 pub use metrics::Counter;
-pub use recount::{Flight, Open};
+pub use recovery::{Flight, Open};
 pub use report::{Entry, Kind, document, entries, text};
 
 use crate::refusal::Reason;
+use counter_table::{Names, Tally};
 use sluice_limiter::calendar::{DAY_MS, Day, Reset, Zones};
-use tally::{Names, Tally};
 
 /// Apps counted by name: as many as a policy may have.
 pub const MOST_APPS: usize = crate::policy::MAX_APPS;
@@ -172,12 +172,12 @@ impl Usage {
                 name.push_str(path);
                 self.endpoints.place(&name, MOST_ENDPOINTS)
             }
-            _ => tally::OTHER,
+            _ => counter_table::OTHER,
         };
         if let Some(minute) = self.minute(now) {
             minute.calls.add(endpoint, 1);
             minute.throttled.add(endpoint, u64::from(call.throttled));
-            minute.nth.add(u16::try_from(call.nth.max(1)).unwrap_or(tally::OTHER), 1);
+            minute.nth.add(u16::try_from(call.nth.max(1)).unwrap_or(counter_table::OTHER), 1);
         }
     }
 
@@ -187,7 +187,7 @@ impl Usage {
             minute.refused = minute.refused.saturating_add(1);
         }
         let place = REASONS.iter().position(|known| *known == reason).unwrap_or(REASONS.len());
-        self.refused_ever.add(u16::try_from(place).unwrap_or(tally::OTHER), 1);
+        self.refused_ever.add(u16::try_from(place).unwrap_or(counter_table::OTHER), 1);
         self.unsaved.get_or_insert(now);
     }
 

@@ -5,8 +5,8 @@
     reason = "minutes and days of Unix time, below 2^48; a product of 64 bits by a million in 128"
 )]
 
+use super::counter_table::{OTHER, Tally};
 use super::exposition::decimal;
-use super::tally::{OTHER, Tally};
 use super::{Count, DAYS, HOUR, MINUTE_MS, Usage, day};
 use sluice_limiter::calendar::{DAY_MS, utc_date};
 use std::fmt::Write;

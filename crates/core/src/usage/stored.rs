@@ -1,8 +1,8 @@
 //! The stored form of the counts. It goes with the throttle's row, so that counting costs no row of its own.
 
-use super::pack::{Pack, Unpack};
+use super::codec::{Pack, Unpack};
 use super::{Count, Flight, Minute, Usage};
-use super::{alerts, recount};
+use super::{alerts, recovery};
 
 /// Version 1 knew no single permits.
 const VERSION: u64 = 2;
@@ -36,7 +36,7 @@ impl Usage {
             to.num(count);
         }
         alerts::write(&self.alerts, &mut to);
-        recount::write(&self.inherited, flight, &mut to);
+        recovery::write(&self.inherited, flight, &mut to);
         to.0
     }
 
@@ -63,7 +63,7 @@ impl Usage {
         usage.waits = (from.num()?, from.num()?);
         usage.answers = (from.num()?, from.num()?);
         usage.alerts = alerts::read(&mut from)?;
-        usage.inherited = recount::read(&mut from, version == VERSION)?;
+        usage.inherited = recovery::read(&mut from, version == VERSION)?;
         from.0.is_empty().then_some(usage)
     }
 }

@@ -10,14 +10,14 @@
     clippy::disallowed_methods
 )]
 
-#[path = "../../../limiter/tests/throttle/rig.rs"]
-mod rig;
+#[path = "../../../limiter/tests/limiter/harness.rs"]
+mod harness;
 
-mod desk;
-#[path = "../desk/rig.rs"]
-mod desk_rig;
 mod edits;
 mod fair;
 mod more;
+mod tenant;
+#[path = "../tenant/harness.rs"]
+mod tenant_harness;
 mod time;
 mod turns;

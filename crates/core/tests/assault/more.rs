@@ -1,4 +1,4 @@
-use crate::rig::*;
+use crate::harness::*;
 use sluice_core::refusal::Reason;
 use sluice_limiter::*;
 
@@ -6,17 +6,17 @@ use sluice_limiter::*;
 fn t40_a_call_that_the_recovering_rate_will_take_is_not_refused_at_once() {
     // 100 in 20 s; the factor was cut to a half, and recovers with each ten good answers.
     let run = |ask_early: bool| {
-        let mut rig = Rig::new(plan(vec![window(100, 20)]));
-        let grant = rig.try_now("a").unwrap();
-        rig.settle(grant.permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None });
-        rig.go_to(NOON + 21_000);
-        assert_eq!(rig.limiter.factor_ppm(), 500_000);
-        let permits: Vec<_> = (0..50).map(|_| rig.try_now("a").unwrap().permit).collect();
-        let early = if ask_early { Some(rig.admit(call("a"))) } else { None };
+        let mut harness = Harness::new(plan(vec![window(100, 20)]));
+        let grant = harness.try_now("a").unwrap();
+        harness.settle(grant.permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None });
+        harness.go_to(NOON + 21_000);
+        assert_eq!(harness.limiter.factor_ppm(), 500_000);
+        let permits: Vec<_> = (0..50).map(|_| harness.try_now("a").unwrap().permit).collect();
+        let early = if ask_early { Some(harness.admit(call("a"))) } else { None };
         // 200 ms later all are answered, and the factor has risen five times.
-        rig.go_to(NOON + 21_200);
-        permits.into_iter().for_each(|permit| drop(rig.settle(permit, Outcome::Answered)));
-        (early, rig.try_now("a").is_ok())
+        harness.go_to(NOON + 21_200);
+        permits.into_iter().for_each(|permit| drop(harness.settle(permit, Outcome::Answered)));
+        (early, harness.try_now("a").is_ok())
     };
     let (_, room) = run(false);
     assert!(room, "0.2 s later there is room");
@@ -30,15 +30,15 @@ fn t40_a_call_that_the_recovering_rate_will_take_is_not_refused_at_once() {
 #[test]
 fn t42_wakes_of_a_saturated_bucket() {
     for (rate, burst) in [(10, 1), (100, 1), (1_000, 1)] {
-        let mut rig = Rig::new(plan(vec![bucket(rate, burst)]));
-        let permit = rig.try_now("a").unwrap().permit;
-        rig.wait("a");
+        let mut harness = Harness::new(plan(vec![bucket(rate, burst)]));
+        let permit = harness.try_now("a").unwrap().permit;
+        harness.wait("a");
         // The call takes 5 s: nothing can change until then.
         let mut wakes = 0;
-        while let Some(wake) = rig.limiter.next_wakeup().filter(|wake| *wake <= NOON + 5_000) {
-            rig.now = wake;
-            rig.limiter.wake(rig.time());
-            rig.limiter.snapshot_due();
+        while let Some(wake) = harness.limiter.next_wakeup().filter(|wake| *wake <= NOON + 5_000) {
+            harness.now = wake;
+            harness.limiter.wake(harness.time());
+            harness.limiter.snapshot_due();
             wakes += 1;
         }
         println!("{rate}/s, burst {burst}: {wakes} wakes in 5 s while one call is in flight and one waits");
@@ -48,46 +48,47 @@ fn t42_wakes_of_a_saturated_bucket() {
 #[test]
 fn t43_a_window_that_was_filled_and_told_counts_down_to_nothing() {
     // A vendor whose header says an absurd figure.
-    let mut rig = Rig::new(plan(vec![limit("daily", Kind::RollingDay { calls: 1_000_000 })]));
+    let mut harness = Harness::new(plan(vec![limit("daily", Kind::RollingDay { calls: 1_000_000 })]));
     for _ in 0..3 {
-        let Admission::Granted(grant) = rig.admit(call("a")) else { break };
-        rig.told(grant.permit, 0, u64::MAX);
-        rig.settle(grant.permit, Outcome::Answered);
-        let used = rig.used()[0];
+        let Admission::Granted(grant) = harness.admit(call("a")) else { break };
+        harness.told(grant.permit, 0, u64::MAX);
+        harness.settle(grant.permit, Outcome::Answered);
+        let used = harness.used()[0];
         println!("used {used}");
     }
     // A second life, so that it may be told twice in one bucket.
-    rig.go_to(NOON + 3 * 86_400_000);
-    println!("three days later used {}", rig.used()[0]);
-    assert_eq!(rig.used()[0], 0);
+    harness.go_to(NOON + 3 * 86_400_000);
+    println!("three days later used {}", harness.used()[0]);
+    assert_eq!(harness.used()[0], 0);
 }
 
 #[test]
 fn t45_a_refused_waiter_is_not_charged_to_its_app() {
     // a's calls time out in the queue at the moment there is room; b's then go first by as many.
-    let mut rig = Rig::new(Plan { queue: QueueRule { size: 100, max_wait_ms: 10_000 }, ..plan(vec![slots(1)]) });
-    let permit = rig.try_now("b").unwrap().permit;
+    let mut harness =
+        Harness::new(Plan { queue: QueueRule { size: 100, max_wait_ms: 10_000 }, ..plan(vec![slots(1)]) });
+    let permit = harness.try_now("b").unwrap().permit;
     for _ in 0..20 {
-        rig.admit(Call { wait_ms: Some(1_000), ..call("a") });
+        harness.admit(Call { wait_ms: Some(1_000), ..call("a") });
     }
     // The timer is late: the slot comes free after the deadline and before the wake.
-    rig.now = NOON + 1_200;
-    rig.settle(permit, Outcome::Answered);
+    harness.now = NOON + 1_200;
+    harness.settle(permit, Outcome::Answered);
     let mut n = 0;
-    while let Some((_, outcome)) = rig.limiter.next_ready() {
+    while let Some((_, outcome)) = harness.limiter.next_ready() {
         n += usize::from(outcome.is_err());
     }
     println!("{n} refused");
-    let permit = rig.try_now("b").unwrap().permit;
+    let permit = harness.try_now("b").unwrap().permit;
     for _ in 0..10 {
-        rig.wait("a");
-        rig.wait("b");
+        harness.wait("a");
+        harness.wait("b");
     }
     let mut order = Vec::new();
     let mut held = permit;
     for _ in 0..10 {
-        rig.settle(held, Outcome::Answered);
-        let (ticket, outcome) = rig.limiter.next_ready().unwrap();
+        harness.settle(held, Outcome::Answered);
+        let (ticket, outcome) = harness.limiter.next_ready().unwrap();
         held = outcome.unwrap().permit;
         order.push(held.lane);
     }
@@ -122,19 +123,19 @@ fn t46_retry_after_in_http_dates_is_by_the_vendors_own_clock() {
 
 #[test]
 fn t60_a_throttle_makes_no_room_in_a_bucket() {
-    let mut rig = Rig::new(plan(vec![bucket(15, 15)]));
-    let permits: Vec<_> = (0..15).map(|_| rig.try_now("a").unwrap().permit).collect();
-    assert!(rig.try_now("a").is_err(), "15 at once is what Aprimo takes");
+    let mut harness = Harness::new(plan(vec![bucket(15, 15)]));
+    let permits: Vec<_> = (0..15).map(|_| harness.try_now("a").unwrap().permit).collect();
+    assert!(harness.try_now("a").is_err(), "15 at once is what Aprimo takes");
     let mut permits = permits.into_iter();
     let last = permits.next().unwrap();
-    permits.for_each(|permit| drop(rig.settle(permit, Outcome::Answered)));
-    rig.settle(last, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None });
+    permits.for_each(|permit| drop(harness.settle(permit, Outcome::Answered)));
+    harness.settle(last, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None });
     let mut more = 0;
-    while let Ok(grant) = rig.try_now("a") {
-        rig.settle(grant.permit, Outcome::Answered);
+    while let Ok(grant) = harness.try_now("a") {
+        harness.settle(grant.permit, Outcome::Answered);
         more += 1;
     }
-    println!("factor {}, {more} more at once", rig.limiter.factor_ppm());
+    println!("factor {}, {more} more at once", harness.limiter.factor_ppm());
     assert_eq!(more, 0, "15 went, the vendor throttled, and {more} more go in the same millisecond");
 }
 
@@ -165,14 +166,14 @@ fn t47_retry_after_is_exact_once_all_is_answered() {
             });
         }
         let shown = format!("{limits:?}");
-        let mut rig = Rig::new(plan(limits));
+        let mut harness = Harness::new(plan(limits));
         for _ in 0..pick(&mut s, 200) {
-            let at = rig.now + pick(&mut s, 700) as i64;
-            rig.go_to(at);
-            if let Ok(grant) = rig.try_now("a") {
+            let at = harness.now + pick(&mut s, 700) as i64;
+            harness.go_to(at);
+            if let Ok(grant) = harness.try_now("a") {
                 let throttled = pick(&mut s, 60) == 0;
                 let retry_after_ms = if pick(&mut s, 2) == 0 { None } else { Some(pick(&mut s, 20_000)) };
-                rig.settle(
+                harness.settle(
                     grant.permit,
                     if throttled {
                         Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms }
@@ -182,24 +183,24 @@ fn t47_retry_after_is_exact_once_all_is_answered() {
                 );
             }
         }
-        let at = rig.now + 1_500;
-        rig.go_to(at);
-        let Err(refused) = rig.try_now("a") else { continue };
+        let at = harness.now + 1_500;
+        harness.go_to(at);
+        let Err(refused) = harness.try_now("a") else { continue };
         tried += 1;
         let told = i64::try_from(refused.retry_after_seconds).unwrap() * 1_000;
-        let from = rig.now;
+        let from = harness.now;
         // When it is first admitted, looked for without a trace: by copies.
-        let row_at = |rig: &mut Rig, at: i64| {
-            rig.go_to(at);
-            rig.limiter.tick(rig.time());
-            let used = rig.limiter.limits().iter().all(|limit| limit.remaining > 0);
-            used && rig.limiter.paused_until().is_none()
+        let row_at = |harness: &mut Harness, at: i64| {
+            harness.go_to(at);
+            harness.limiter.tick(harness.time());
+            let used = harness.limiter.limits().iter().all(|limit| limit.remaining > 0);
+            used && harness.limiter.paused_until().is_none()
         };
-        if told > 2_000 && row_at(&mut rig, from + told - 2_000) {
+        if told > 2_000 && row_at(&mut harness, from + told - 2_000) {
             late.push((seed, refused.clone(), shown.clone()));
         }
-        rig.go_to(from + told);
-        if rig.try_now("a").is_err() {
+        harness.go_to(from + told);
+        if harness.try_now("a").is_err() {
             early.push((seed, refused, shown));
         }
     }
@@ -211,34 +212,34 @@ fn t47_retry_after_is_exact_once_all_is_answered() {
 
 #[test]
 fn t48_a_full_table_refuses_without_writing() {
-    let mut rig = Rig::new(plan(vec![]));
+    let mut harness = Harness::new(plan(vec![]));
     for _ in 0..20_000 {
-        rig.try_now("a").unwrap();
+        harness.try_now("a").unwrap();
     }
-    let rows = rig.rows.len();
+    let rows = harness.rows.len();
     for _ in 0..500 {
-        rig.now += 5;
-        assert!(rig.try_now("a").is_err());
+        harness.now += 5;
+        assert!(harness.try_now("a").is_err());
     }
-    let written = rig.rows.len() - rows;
-    println!("500 refused asks wrote {written} rows of {} bytes", rig.rows.last().unwrap().len());
+    let written = harness.rows.len() - rows;
+    println!("500 refused asks wrote {written} rows of {} bytes", harness.rows.last().unwrap().len());
     assert!(written <= 5, "a refused call consumes nothing; {written} rows");
 }
 
 #[test]
 fn t49_a_permit_that_lapses_late_is_one_call() {
     // The answer comes after the lease: the vendor was slower than its ceiling. The window must still not forget it earlier than it can know.
-    let mut rig = Rig::new(plan(vec![window(1, 20)]));
-    let permit = rig.try_now("a").unwrap().permit;
-    rig.go_to(NOON + 62_000);
-    rig.limiter.tick(rig.time());
-    rig.go_to(NOON + 70_000);
-    let settled = rig.settle(permit, Outcome::Answered);
+    let mut harness = Harness::new(plan(vec![window(1, 20)]));
+    let permit = harness.try_now("a").unwrap().permit;
+    harness.go_to(NOON + 62_000);
+    harness.limiter.tick(harness.time());
+    harness.go_to(NOON + 70_000);
+    let settled = harness.settle(permit, Outcome::Answered);
     println!("{settled:?}");
-    rig.go_to(NOON + 62_000 + 20_001);
+    harness.go_to(NOON + 62_000 + 20_001);
     // limiter.md: own epoch, not known: a repeat: ignore (after expiry: re-date to r + W).
     assert!(
-        rig.try_now("a").is_err(),
+        harness.try_now("a").is_err(),
         "the answer came at 70 s, so the vendor may have counted until then; the window lets another go at 82 s"
     );
 }
@@ -247,10 +248,10 @@ fn t49_a_permit_that_lapses_late_is_one_call() {
 fn t62_bytes_of_an_answer_that_was_cut_off_count() {
     let bytes =
         limit("extract", Kind::Daily { amount: 500_000_000, reset: zone("Etc/UTC"), unit: Unit::ResponseBytes });
-    let mut rig = Rig::new(plan(vec![bytes]));
+    let mut harness = Harness::new(plan(vec![bytes]));
     for _ in 0..3 {
         // The third time none is left.
-        let Ok(Grant { permit, .. }) = rig.try_now("a") else { break };
+        let Ok(Grant { permit, .. }) = harness.try_now("a") else { break };
         // 400 MB came, then the caller went or the time-out ran out: src/edge/forward.rs, Ending::end.
         let report = Settlement {
             permit,
@@ -259,37 +260,41 @@ fn t62_bytes_of_an_answer_that_was_cut_off_count() {
             since_headers_ms: 30_000,
             response_bytes: 400_000_000,
         };
-        rig.limiter.settle(rig.time(), report);
-        let at = rig.now + 70_000;
-        rig.go_to(at);
+        harness.limiter.settle(harness.time(), report);
+        let at = harness.now + 70_000;
+        harness.go_to(at);
     }
-    assert!(rig.used()[0] >= 500_000_000, "1.2 GB came back of 500 MB a day, and {} bytes are counted", rig.used()[0]);
+    assert!(
+        harness.used()[0] >= 500_000_000,
+        "1.2 GB came back of 500 MB a day, and {} bytes are counted",
+        harness.used()[0]
+    );
 }
 
 #[test]
 fn t63_a_window_that_only_observe_filled_by_flight() {
     // In observe mode 100 are in flight of a limit of 10; then it is enforced: none may go until they have ended and left the window.
-    let mut rig = Rig::new(Plan { mode: Mode::Observe, ..plan(vec![window(10, 20)]) });
-    let permits: Vec<_> = (0..100).map(|_| rig.try_now("a").unwrap().permit).collect();
-    rig.edit(plan(vec![window(10, 20)]));
+    let mut harness = Harness::new(Plan { mode: Mode::Observe, ..plan(vec![window(10, 20)]) });
+    let permits: Vec<_> = (0..100).map(|_| harness.try_now("a").unwrap().permit).collect();
+    harness.edit(plan(vec![window(10, 20)]));
     for permit in permits {
-        rig.settle(permit, Outcome::Answered);
+        harness.settle(permit, Outcome::Answered);
     }
-    assert!(rig.try_now("a").is_err());
-    rig.go_to(NOON + 20_002);
-    assert!(rig.try_now("a").is_ok());
+    assert!(harness.try_now("a").is_err());
+    harness.go_to(NOON + 20_002);
+    assert!(harness.try_now("a").is_ok());
 }
 
 #[test]
 fn t64_a_day_that_the_vendor_calls_spent_is_spent_for_calls_that_wait_for_loans() {
     let pooled = Limit { pool: Some("shared".into()), ..daily(20, zone("Etc/UTC")) };
-    let mut rig = Rig::new(plan(vec![pooled]));
-    rig.admit(call("a"));
-    let now = rig.time();
-    let (_, limit, words) = rig.limiter.next_borrow(now).unwrap();
+    let mut harness = Harness::new(plan(vec![pooled]));
+    harness.admit(call("a"));
+    let now = harness.time();
+    let (_, limit, words) = harness.limiter.next_borrow(now).unwrap();
     // The pool cannot be asked.
-    rig.limiter.lent(now, limit, words.turn, None);
-    let ended = rig.go_to(NOON + 11_000);
+    harness.limiter.lent(now, limit, words.turn, None);
+    let ended = harness.go_to(NOON + 11_000);
     println!("{ended:?}");
     assert_eq!(ended.len(), 1);
 }

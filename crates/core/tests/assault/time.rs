@@ -1,5 +1,5 @@
 //! Lives, clocks, ages.
-use crate::rig::*;
+use crate::harness::*;
 use sluice_core::refusal::Reason;
 use sluice_limiter::*;
 
@@ -7,11 +7,11 @@ use sluice_limiter::*;
 fn t30_a_rolling_day_lets_go_after_a_day_however_often_the_object_leaves_memory() {
     // A limit of 10,000 in any 24 hours. One call a minute: 1,440 a day. The object sleeps between them, and is loaded for each.
     let day = || plan(vec![limit("day", Kind::RollingDay { calls: 10_000 })]);
-    let mut rig = Rig::new(day());
+    let mut harness = Harness::new(day());
     let mut used = Vec::new();
     for minute in 0..10_080_i64 {
-        rig.now = NOON + minute * 60_000;
-        match rig.call("a") {
+        harness.now = NOON + minute * 60_000;
+        match harness.call("a") {
             Ok(()) => {}
             Err(refused) => panic!(
                 "day {}: refused as {:?} for {} s at one call a minute",
@@ -21,10 +21,10 @@ fn t30_a_rolling_day_lets_go_after_a_day_however_often_the_object_leaves_memory(
             ),
         }
         // The lone call leaves an exact row.
-        let row = rig.rows.last().unwrap().clone();
-        rig.limiter = Limiter::load(day(), &row, rig.time(), SKEW_MS).unwrap();
+        let row = harness.rows.last().unwrap().clone();
+        harness.limiter = Limiter::load(day(), &row, harness.time(), SKEW_MS).unwrap();
         if minute % 1_440 == 1_439 {
-            used.push(rig.used()[0]);
+            used.push(harness.used()[0]);
             println!("day {}: used {}", minute / 1_440 + 1, used.last().unwrap());
         }
     }
@@ -35,10 +35,10 @@ fn t30_a_rolling_day_lets_go_after_a_day_however_often_the_object_leaves_memory(
 fn t30b_a_month_long_window_of_hourly_calls() {
     let month =
         || plan(vec![limit("month", Kind::RollingWindow { calls: 3_000, window_ms: 31 * 86_400_000, guard_ms: 0 })]);
-    let mut rig = Rig::new(month());
+    let mut harness = Harness::new(month());
     for hour in 0..24 * 31 * 5_i64 {
-        rig.now = NOON + hour * 3_600_000;
-        if let Err(refused) = rig.call("a") {
+        harness.now = NOON + hour * 3_600_000;
+        if let Err(refused) = harness.call("a") {
             panic!(
                 "after {} days: refused {:?} for {} s, at 744 calls a month of 3,000",
                 hour / 24,
@@ -46,29 +46,32 @@ fn t30b_a_month_long_window_of_hourly_calls() {
                 refused.retry_after_seconds
             );
         }
-        let row = rig.rows.last().unwrap().clone();
-        rig.limiter = Limiter::load(month(), &row, rig.time(), SKEW_MS).unwrap();
+        let row = harness.rows.last().unwrap().clone();
+        harness.limiter = Limiter::load(month(), &row, harness.time(), SKEW_MS).unwrap();
     }
 }
 
 #[test]
 fn t31_a_permit_that_is_asked_for_again_tells_its_age() {
-    let mut rig = Rig::new(plan(vec![window(100, 20)]));
-    let Admission::Granted(first) = rig.limiter.admit(rig.time(), Call { id: 7, ..call("a") }) else { panic!() };
-    // The answer is lost; the Worker finds out a minute later and asks again. What it can know of the permit's age is the time
-    // since it asked the second time, less since_ask_ms.
-    rig.go_to(NOON + 50_000);
-    let asked = rig.now;
-    let Admission::Granted(second) = rig.limiter.admit(rig.time(), Call { id: 7, again: true, ..call("a") }) else {
+    let mut harness = Harness::new(plan(vec![window(100, 20)]));
+    let Admission::Granted(first) = harness.limiter.admit(harness.time(), Call { id: 7, ..call("a") }) else {
         panic!()
     };
-    let elapsed = rig.now - asked;
+    // The answer is lost; the Worker finds out a minute later and asks again. What it can know of the permit's age is the time
+    // since it asked the second time, less since_ask_ms.
+    harness.go_to(NOON + 50_000);
+    let asked = harness.now;
+    let Admission::Granted(second) = harness.limiter.admit(harness.time(), Call { id: 7, again: true, ..call("a") })
+    else {
+        panic!()
+    };
+    let elapsed = harness.now - asked;
     let age = elapsed - second.since_ask_ms;
-    let truth = if second.permit == first.permit { rig.now - NOON } else { 0 };
+    let truth = if second.permit == first.permit { harness.now - NOON } else { 0 };
     assert!(
         truth <= SLACK_MS || age > SLACK_MS,
         "the permit is {truth} ms old, and the Worker takes it for {age} ms old; its lease ends {} ms on",
-        NOON + 62_000 - rig.now
+        NOON + 62_000 - harness.now
     );
 }
 
@@ -78,12 +81,12 @@ fn t33_lanes_are_bounded_but_do_not_refuse_for_ever() {
     let apps: Vec<AppRule> =
         (0..1_000).map(|i| AppRule { name: format!("app-{i}"), weight: 1, daily_calls: None }).collect();
     let limits: Vec<Limit> = (0..9).map(|i| Limit { name: format!("l{i}"), ..window(1_000_000, 1) }).collect();
-    let mut rig = Rig::new(Plan { apps: apps.clone(), ..plan(limits) });
+    let mut harness = Harness::new(Plan { apps: apps.clone(), ..plan(limits) });
     let mut refused = None;
     'all: for mask in 0..9_u32 {
         for app in &apps {
-            match rig.admit(Call { mask: 1 << mask, wait_ms: Some(0), ..call(&app.name) }) {
-                Admission::Granted(grant) => drop(rig.settle(grant.permit, Outcome::Answered)),
+            match harness.admit(Call { mask: 1 << mask, wait_ms: Some(0), ..call(&app.name) }) {
+                Admission::Granted(grant) => drop(harness.settle(grant.permit, Outcome::Answered)),
                 Admission::Refused(why) => {
                     refused = Some((mask, app.name.clone(), why));
                     break 'all;
@@ -95,9 +98,9 @@ fn t33_lanes_are_bounded_but_do_not_refuse_for_ever() {
     let Some((mask, app, why)) = refused else { return };
     println!("first refused: {app} under mask {mask}: {why:?}");
     // A day later, with nothing else going on, in the same life.
-    let at = rig.now + 86_400_000;
-    rig.go_to(at);
-    let later = rig.admit(Call { mask: 1 << mask, wait_ms: Some(0), ..call(&app) });
+    let at = harness.now + 86_400_000;
+    harness.go_to(at);
+    let later = harness.admit(Call { mask: 1 << mask, wait_ms: Some(0), ..call(&app) });
     assert!(matches!(later, Admission::Granted(_)), "a day later, nothing in flight: {later:?}");
 }
 
@@ -106,7 +109,7 @@ fn t34_rows_a_call_with_many_apps() {
     for (apps, seconds) in [(1_usize, 60_i64), (10, 60), (50, 60), (100, 60), (500, 60), (1_000, 60)] {
         let names: Vec<AppRule> =
             (0..apps).map(|i| AppRule { name: format!("app-{i}"), weight: 1, daily_calls: None }).collect();
-        let mut rig = Rig::new(Plan {
+        let mut harness = Harness::new(Plan {
             apps: names.clone(),
             ..plan(vec![window(100_000, 20), daily(10_000_000, zone("Etc/UTC"))])
         });
@@ -115,24 +118,24 @@ fn t34_rows_a_call_with_many_apps() {
         let mut warm = 0;
         for n in 0..seconds * 100 {
             let at = NOON + n * 10;
-            rig.go_to(at);
-            while flying.front().is_some_and(|(due, _)| *due <= rig.now) {
+            harness.go_to(at);
+            while flying.front().is_some_and(|(due, _)| *due <= harness.now) {
                 let (_, permit) = flying.pop_front().unwrap();
-                rig.settle(permit, Outcome::Answered);
+                harness.settle(permit, Outcome::Answered);
             }
             let app = &names[(n as usize * 7) % apps].name;
-            flying.push_back((rig.now + 200, rig.try_now(app).unwrap().permit));
+            flying.push_back((harness.now + 200, harness.try_now(app).unwrap().permit));
             calls += 1;
             if n == 1_000 {
-                warm = rig.rows.len();
+                warm = harness.rows.len();
                 calls = 0;
             }
         }
-        let rows = rig.rows.len() - warm;
+        let rows = harness.rows.len() - warm;
         println!(
             "{apps} apps, 100 calls/s together: {:.3} rows a call, {} bytes a row",
             rows as f64 / calls as f64,
-            rig.rows.last().unwrap().len()
+            harness.rows.last().unwrap().len()
         );
     }
 }
@@ -148,32 +151,32 @@ fn stall_after_a_reset(per_second: i64, latency: i64, killed: bool) -> (i64, Vec
             limit("long-running", Kind::Concurrency { calls: 25, after_ms: 20_000 }),
         ])
     };
-    let mut rig = Rig::new(make());
+    let mut harness = Harness::new(make());
     let mut flying = std::collections::VecDeque::new();
     for n in 0..per_second * 8 {
-        rig.go_to(NOON + n * 1_000 / per_second);
-        while flying.front().is_some_and(|(due, _)| *due <= rig.now) {
+        harness.go_to(NOON + n * 1_000 / per_second);
+        while flying.front().is_some_and(|(due, _)| *due <= harness.now) {
             let (_, permit) = flying.pop_front().unwrap();
-            rig.settle(permit, Outcome::Answered);
+            harness.settle(permit, Outcome::Answered);
         }
-        flying.push_back((rig.now + latency, rig.try_now("a").unwrap().permit));
+        flying.push_back((harness.now + latency, harness.try_now("a").unwrap().permit));
     }
-    let row = rig.rows.last().unwrap().clone();
-    rig.limiter = Limiter::load(make(), &row, rig.time(), SKEW_MS).unwrap();
-    let reset = rig.now;
+    let row = harness.rows.last().unwrap().clone();
+    harness.limiter = Limiter::load(make(), &row, harness.time(), SKEW_MS).unwrap();
+    let reset = harness.now;
     if !killed {
         for (due, permit) in flying {
-            rig.go_to(due.max(rig.now));
-            rig.settle(permit, Outcome::Answered);
+            harness.go_to(due.max(harness.now));
+            harness.settle(permit, Outcome::Answered);
         }
     }
-    let used = rig.used();
-    let mut at = rig.now;
-    while rig.try_now("a").is_err() && at < reset + 1_000_000 {
+    let used = harness.used();
+    let mut at = harness.now;
+    while harness.try_now("a").is_err() && at < reset + 1_000_000 {
         at += 250;
-        rig.go_to(at);
+        harness.go_to(at);
     }
-    (rig.now - reset, used)
+    (harness.now - reset, used)
 }
 
 #[test]
@@ -198,20 +201,20 @@ fn t70_a_deploy_does_not_stop_salesforce_for_ten_minutes() {
 fn t71_a_job_on_an_empty_pool_does_not_ask_it_every_second_until_midnight() {
     use sluice_limiter::pool::Pool;
     let pooled = Limit { pool: Some("shared".into()), ..daily(1, zone("Etc/UTC")) };
-    let mut rig = Rig::new(plan(vec![pooled]));
-    let mut pool = Pool::new(&zone("Etc/UTC"), rig.time());
-    rig.limiter.want(rig.time(), "a", u32::MAX, 5, 5).unwrap();
+    let mut harness = Harness::new(plan(vec![pooled]));
+    let mut pool = Pool::new(&zone("Etc/UTC"), harness.time());
+    harness.limiter.want(harness.time(), "a", u32::MAX, 5, 5).unwrap();
     let (mut asks, mut went, mut wakes) = (0, 0, 0);
-    while rig.now < NOON + 3_600_000 {
-        let now = rig.time();
-        while let Some((_, limit, words)) = rig.limiter.next_borrow(now) {
+    while harness.now < NOON + 3_600_000 {
+        let now = harness.time();
+        while let Some((_, limit, words)) = harness.limiter.next_borrow(now) {
             let lent = pool.borrow(now, &words);
             asks += 1;
-            rig.limiter.lent(now, limit, words.turn, Some(lent));
+            harness.limiter.lent(now, limit, words.turn, Some(lent));
         }
-        while let Some((_, grant)) = rig.limiter.next_job() {
+        while let Some((_, grant)) = harness.limiter.next_job() {
             went += 1;
-            rig.limiter.settle(
+            harness.limiter.settle(
                 now,
                 Settlement {
                     permit: grant.permit,
@@ -221,12 +224,12 @@ fn t71_a_job_on_an_empty_pool_does_not_ask_it_every_second_until_midnight() {
                     response_bytes: 0,
                 },
             );
-            rig.limiter.want(rig.time(), "a", u32::MAX, 4, 5).unwrap();
+            harness.limiter.want(harness.time(), "a", u32::MAX, 4, 5).unwrap();
         }
-        rig.limiter.snapshot_due();
-        let Some(wake) = rig.limiter.next_wakeup() else { break };
-        rig.now = wake;
-        rig.limiter.wake(rig.time());
+        harness.limiter.snapshot_due();
+        let Some(wake) = harness.limiter.next_wakeup() else { break };
+        harness.now = wake;
+        harness.limiter.wake(harness.time());
         wakes += 1;
     }
     println!(

@@ -9,10 +9,10 @@ use super::tell::{End, Report, settle};
 use super::vendor::course;
 use super::work::{Grant, admit};
 use super::world::{Event, ISOLATES, Parcel, World};
-use sluice_core::job::{Bytes, Request};
-use sluice_core::tenant::desk::Answer;
-use sluice_core::tenant::errand::{Errand, FRESH_MS};
-use sluice_core::tenant::protocol::{Ask, Keep, Ran, Reply};
+use sluice_core::jobs::{Bytes, Request};
+use sluice_core::protocol::{Ask, Reply, RunReport, SubmitJob};
+use sluice_core::tenant::state::Answer;
+use sluice_core::tenant::task::{FRESH_MS, Task};
 use sluice_limiter::Outcome;
 
 /// A call that was left to Sluice.
@@ -40,7 +40,7 @@ pub struct Run {
     isolate: usize,
     generation: u32,
     offset: i64,
-    ran: Ran,
+    ran: RunReport,
     report: Report,
     tells: u32,
     ended: bool,
@@ -87,13 +87,13 @@ impl World<'_> {
             body: Bytes::default(),
             callback: None,
         };
-        let keep = Keep { admit, request, made, key: None, wait_ms: 0 };
+        let keep = SubmitJob { admit, request, made, key: None, wait_ms: 0 };
         // Asked for again until its caller knows.
         let again = self.dice.from(SECOND, 4 * SECOND);
         self.after(again, Event::KeepAt(job));
-        let done = self.event(place, To::Any, |desk, _, host| desk.ask(Ask::Keep(Box::new(keep)), host));
+        let done = self.event(place, To::Any, |tenant, _, host| tenant.ask(Ask::SubmitJob(Box::new(keep)), host));
         let Some(done) = done else { return };
-        if let Answer::Now(Reply::Kept(id)) = &done.value {
+        if let Answer::Now(Reply::Queued(id)) = &done.value {
             self.jobs[job].id = Some(id.clone());
             self.say(place, done.instance, Parcel::Kept(job));
             self.trace(|| format!("job {job} is kept as {id}"));
@@ -113,21 +113,21 @@ impl World<'_> {
     }
 
     /// The object hands errands over one after another, several of these at once; this one's last was taken, or comes back.
-    pub fn taken(&mut self, place: usize, instance: u64, back: Option<Box<Errand>>) {
-        let done = self.event(place, To::Instance(instance), |desk, _, host| {
+    pub fn taken(&mut self, place: usize, instance: u64, back: Option<Box<Task>>) {
+        let done = self.event(place, To::Instance(instance), |tenant, _, host| {
             if let Some(errand) = back {
-                desk.errand_refused(*errand, host)?;
+                tenant.errand_refused(*errand, host)?;
             }
-            desk.next_errand(host)
+            tenant.next_errand(host)
         });
         let Some(done) = done else { return };
         match done.value {
             Some(errand) => {
                 let grant = match &errand {
-                    Errand::Run(run) => Some(self.job_grant(place, instance, run.granted)),
+                    Task::Run(run) => Some(self.job_grant(place, instance, run.granted)),
                     _ => None,
                 };
-                self.say(place, instance, Parcel::Errand(Box::new(errand), grant));
+                self.say(place, instance, Parcel::Task(Box::new(errand), grant));
             }
             None => {
                 if let Some(held) = self.places[place].instances.iter_mut().find(|held| held.id == instance) {
@@ -138,7 +138,7 @@ impl World<'_> {
         self.hand_out(place, done.instance, done.ready);
     }
 
-    pub fn errand_at(&mut self, place: usize, instance: u64, errand: Errand, grant: Option<Grant>) {
+    pub fn errand_at(&mut self, place: usize, instance: u64, errand: Task, grant: Option<Grant>) {
         let trip = self.trip();
         let unheard = !self.quiet && self.dice.in_thousand(self.s.faults.lost_words);
         if unheard && self.dice.half() {
@@ -146,12 +146,12 @@ impl World<'_> {
         }
         self.after(trip, Event::Taken(place, instance, None));
         match errand {
-            Errand::Run(run) if !unheard => self.begin_run(place, *run, grant.unwrap()),
+            Task::Run(run) if !unheard => self.begin_run(place, *run, grant.unwrap()),
             _ => {}
         }
     }
 
-    fn begin_run(&mut self, place: usize, run: sluice_core::tenant::errand::Run, grant: Grant) {
+    fn begin_run(&mut self, place: usize, run: sluice_core::tenant::task::Run, grant: Grant) {
         // Its number is the end of its id. A job that storage refused to keep whole may run before it is left again.
         let job = usize::from_str_radix(&run.job[16..], 16).unwrap_or(usize::MAX);
         if job >= self.jobs.len() || self.jobs[job].tenant != place {
@@ -189,7 +189,7 @@ impl World<'_> {
             };
             self.jobs[job].runs.push(executed == Some(false));
         }
-        let ran = Ran {
+        let ran = RunReport {
             settle: settle(&conn, &app, target, run.run, &report, worker_ms),
             job: run.job.clone(),
             run: run.run,
@@ -248,15 +248,15 @@ impl World<'_> {
         self.after(leg, Event::RanAt(run, Box::new(ran)));
     }
 
-    pub fn ran_at(&mut self, run: usize, ran: Ran) {
+    pub fn ran_at(&mut self, run: usize, ran: RunReport) {
         let (place, sent) = (self.runs[run].place, self.runs[run].report.sent);
         self.trace(|| format!("run {run} is told of: {:?} {:?}", ran.settle.permit, ran.settle.outcome));
         let bytes = ran.settle.response_bytes > 0;
         let conn = ran.settle.connection.clone();
-        let done = self.event(place, To::Any, |desk, waiting, host| {
-            let answer = desk.ask(Ask::Ran(Box::new(ran)), host)?;
+        let done = self.event(place, To::Any, |tenant, waiting, host| {
+            let answer = tenant.ask(Ask::RunReport(Box::new(ran)), host)?;
             if let Answer::Wait(ticket) = &answer {
-                waiting.insert(*ticket, Waiter::Ran { run });
+                waiting.insert(*ticket, Waiter::RunReport { run });
             }
             Ok(answer)
         });

@@ -4,9 +4,9 @@ use super::fair::Fair;
 use super::place::OFF;
 use super::spec::Conn;
 use super::world::World;
+use sluice_core::protocol::Reply;
 use sluice_core::refusal::Reason;
-use sluice_core::tenant::desk::Ticket;
-use sluice_core::tenant::protocol::Reply;
+use sluice_core::tenant::state::Ticket;
 use std::collections::BTreeMap;
 
 /// A timer may be late by this, and clocks are cut down to milliseconds.
@@ -56,7 +56,7 @@ impl World<'_> {
         let _ = wait_ms;
         let Some(conn) = self.conn_at(place, instance, call) else { return };
         let (observe, pool) = (conn.observe, conn.has_pool());
-        if let Reply::No(no) = reply
+        if let Reply::Refused(no) = reply
             && observe
             && !pool
             && is_throttling(no.refusal.reason)
@@ -106,7 +106,7 @@ impl World<'_> {
     pub fn watch_end(&mut self, instance: u64, ticket: Ticket, call: usize, reply: &Reply) {
         let Some(wait) = self.watch.waits.remove(&(instance, ticket.0)) else { return };
         let place = self.calls[call].tenant;
-        if !matches!(reply, Reply::Go(_)) {
+        if !matches!(reply, Reply::Permit(_)) {
             self.fair_end(instance, call);
         }
         self.check_deadline(place, instance, &wait);

@@ -1,7 +1,7 @@
 //! The limiter's world: a simulation of all that a policy can say and all that platform, vendors and callers do, on a virtual clock, from
 //! printed seeds; and an oracle that shares no code with the limiter.
 //!
-//! What decides is what decides in production: a `Desk` for each tenant, and one for a pool, over storage with output gates.
+//! What decides is what decides in production: a `TenantState` for each tenant, and one for a pool, over storage with output gates.
 //!
 //! ```text
 //! cargo test --test world                                      200,000 calls at the vendor

@@ -5,10 +5,10 @@ use super::moments::{Moment, Moments};
 use super::scenario::SECOND;
 use super::storage::{Batch, Disk, Op, Rows, View};
 use super::world::{Event, Parcel, World};
-use sluice_core::tenant::desk::{Desk, Ticket};
-use sluice_core::tenant::errand::MOST_AT_ONCE;
-use sluice_core::tenant::protocol::Reply;
+use sluice_core::protocol::Reply;
+use sluice_core::tenant::state::{TenantState, Ticket};
 use sluice_core::tenant::store::{Host, StoreError};
+use sluice_core::tenant::task::MOST_AT_ONCE;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -34,13 +34,13 @@ pub struct Place {
 pub enum Waiter {
     Call { call: usize, no: u32 },
     Told { call: usize, account: bool, no: u32 },
-    Ran { run: usize },
+    RunReport { run: usize },
 }
 
 /// One instance of an object.
 pub struct Instance {
     pub id: u64,
-    pub desk: Desk,
+    pub tenant: TenantState,
     pub rows: Rows,
     /// Its clock less true time.
     pub offset: i64,
@@ -108,7 +108,7 @@ impl World<'_> {
         &mut self,
         place: usize,
         to: To,
-        act: impl FnOnce(&mut Desk, &mut BTreeMap<Ticket, Waiter>, &mut Host<'_>) -> Result<T, StoreError>,
+        act: impl FnOnce(&mut TenantState, &mut BTreeMap<Ticket, Waiter>, &mut Host<'_>) -> Result<T, StoreError>,
     ) -> Option<Done<T>> {
         let at = self.instance(place, to)?;
         let mut held = self.places[place].instances.swap_remove(at);
@@ -134,9 +134,9 @@ impl World<'_> {
             random: &random,
             settings: &self.settings,
         };
-        let done = act(&mut held.desk, &mut held.waiting, &mut host);
+        let done = act(&mut held.tenant, &mut held.waiting, &mut host);
         if done.is_ok() {
-            while let Some((ticket, reply)) = held.desk.next_ready() {
+            while let Some((ticket, reply)) = held.tenant.next_ready() {
                 if let Some(waiter) = held.waiting.remove(&ticket) {
                     ready.push((waiter, ticket, reply));
                 }
@@ -146,13 +146,13 @@ impl World<'_> {
         let instance = held.id;
         match done {
             Ok(value) => {
-                let errands = held.desk.has_errands() && held.handing < MOST_AT_ONCE;
+                let errands = held.tenant.has_errands() && held.handing < MOST_AT_ONCE;
                 if errands {
                     held.handing += 1;
                 }
                 self.set_timers(place, &mut held);
                 let mut loans = Vec::new();
-                while let Some(errant) = held.desk.next_loan() {
+                while let Some(errant) = held.tenant.next_loan() {
                     loans.push(errant);
                 }
                 self.places[place].instances.push(held);
@@ -202,7 +202,7 @@ impl World<'_> {
                 match waiter {
                     Waiter::Call { call, no } => Event::Heard(call, no, super::work::Heard::Nothing),
                     Waiter::Told { call, account, no } => Event::Told(call, account, no, false),
-                    Waiter::Ran { run } => Event::RanHeard(run, false),
+                    Waiter::RunReport { run } => Event::RanHeard(run, false),
                 },
             );
         }
@@ -224,7 +224,7 @@ impl World<'_> {
         };
         if let Some(at) = self.places[place].current() {
             let held = &self.places[place].instances[at];
-            let unnamed = held.desk.name() != self.places[place].name;
+            let unnamed = held.tenant.name() != self.places[place].name;
             if !asleep(held) && !unnamed {
                 return Some(at);
             }
@@ -258,12 +258,12 @@ impl World<'_> {
             random: &random,
             settings: &self.settings,
         };
-        let opened = Desk::open(name, &mut host);
+        let opened = TenantState::open(name, &mut host);
         self.order += 1;
         let id = self.order;
         let version = self.places[place].version(&rows);
-        let desk = match opened {
-            Ok(desk) => desk,
+        let tenant = match opened {
+            Ok(tenant) => tenant,
             Err(fault) => {
                 if fault.0 != "the storage refuses" {
                     let text = format!("{}: {}", self.places[place].name, fault.0);
@@ -275,7 +275,7 @@ impl World<'_> {
         };
         let mut held = Instance {
             id,
-            desk,
+            tenant,
             rows,
             offset,
             superseded: false,

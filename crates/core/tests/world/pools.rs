@@ -3,19 +3,19 @@
 use super::place::To;
 use super::scenario::SECOND;
 use super::world::{Event, Parcel, World};
-use sluice_core::tenant::desk::Answer;
-use sluice_core::tenant::lending::Errant;
-use sluice_core::tenant::protocol::{Ask, Reply};
+use sluice_core::protocol::{Ask, Reply};
+use sluice_core::tenant::pool_requests::PoolRequest;
+use sluice_core::tenant::state::Answer;
 
 /// An ask of a pool on its way, with who asked.
 pub struct Loan {
     pub place: usize,
     pub instance: u64,
-    pub errant: Errant,
+    pub errant: PoolRequest,
 }
 
 impl World<'_> {
-    pub fn borrow(&mut self, place: usize, instance: u64, errant: Errant) {
+    pub fn borrow(&mut self, place: usize, instance: u64, errant: PoolRequest) {
         self.journal.counts.loans += 1;
         let loan = Box::new(Loan { place, instance, errant });
         if !self.quiet && self.dice.in_thousand(self.s.faults.pool_lost) {
@@ -35,7 +35,7 @@ impl World<'_> {
         let words = words.clone();
         let text = format!("{} (turn {}) wants {} of the pool", words.who, words.turn, words.want);
         self.trace(|| text);
-        let done = self.event(pool, To::Any, |desk, _, host| desk.ask(Ask::LoanRequest(words), host));
+        let done = self.event(pool, To::Any, |tenant, _, host| tenant.ask(Ask::LoanRequest(words), host));
         match done {
             Some(done) => {
                 let Answer::Now(reply) = done.value else { panic!("a pool answers at once") };
@@ -56,7 +56,9 @@ impl World<'_> {
         let Loan { place, instance, errant } = *loan;
         let text = format!("{reply:?} for instance {instance}");
         self.trace(|| text);
-        if let Some(done) = self.event(place, To::Instance(instance), |desk, _, host| desk.lent(&errant, reply, host)) {
+        if let Some(done) =
+            self.event(place, To::Instance(instance), |tenant, _, host| tenant.lent(&errant, reply, host))
+        {
             self.hand_out(place, done.instance, done.ready);
         }
     }

@@ -8,10 +8,10 @@ use super::spec::{Conn, Kind, Spec, TARGETS, is_about};
 use super::work::Said;
 use super::world::World;
 use serde_json::Value;
-use sluice_core::key::{Role, open};
+use sluice_core::keys::{Role, open};
+use sluice_core::protocol::{Admin, Ask, JobsAsk, JobsWhat, NewKey, Reply};
 use sluice_core::refusal::Reason;
-use sluice_core::tenant::desk::Answer;
-use sluice_core::tenant::protocol::{Admin, Ask, JobsAsk, JobsWhat, NewKey, Reply};
+use sluice_core::tenant::state::Answer;
 
 const DAY: i64 = 86_400 * SECOND;
 
@@ -53,7 +53,7 @@ impl World<'_> {
     }
 
     fn status(&mut self, tenant: usize, conn: &str) -> Option<Value> {
-        let done = self.event(tenant, To::Current, |desk, _, host| Ok(desk.status(host)))?;
+        let done = self.event(tenant, To::Current, |tenant, _, host| Ok(tenant.status(host)))?;
         self.hand_out(tenant, done.instance, done.ready);
         let status: Value = serde_json::from_str(&done.value).unwrap();
         Some(status["connections"][conn].clone())
@@ -134,7 +134,7 @@ impl World<'_> {
             return;
         }
         for _ in 0..60 {
-            if self.probe(tenant, name, app, target, false) != Said::Go {
+            if self.probe(tenant, name, app, target, false) != Said::Granted {
                 break;
             }
         }
@@ -151,12 +151,12 @@ impl World<'_> {
         self.trace(|| format!("the probe is told to come again in {seconds} s"));
         self.go_on(refused + i64::try_from(seconds).unwrap() * SECOND);
         let mut said = self.probe(tenant, name, app, target, false);
-        if said != Said::Go && self.life(tenant) != life {
+        if said != Said::Granted && self.life(tenant) != life {
             // Another host answers, whose clock may be a second behind, and that holds what it has loaded a second longer.
             self.go_on(self.now + 2 * SECOND + SECOND / 5);
             said = self.probe(tenant, name, app, target, false);
         }
-        if said != Said::Go && !self.journal.is_over() {
+        if said != Said::Granted && !self.journal.is_over() {
             let text = format!(
                 "a call of {app} on {name} was refused ({reason:?}) and told to come again in {seconds} s; nothing else happened, and then: {said:?}"
             );
@@ -208,7 +208,7 @@ impl World<'_> {
             let Some(target) = Self::targets(spec, app).first().copied() else { continue };
             self.go_on(self.now + 2 * DAY);
             let said = self.probe(tenant, name, app, target, true);
-            if said != Said::Go && !self.journal.is_over() {
+            if said != Said::Granted && !self.journal.is_over() {
                 let text = format!(
                     "two days after anything else a call of {app} on {name} does not go: {said:?}; limits {:?}",
                     conn.limits.iter().map(|limit| limit.json().to_string()).collect::<Vec<_>>()
@@ -224,9 +224,9 @@ impl World<'_> {
         let ids: Vec<String> = self.jobs.iter().filter(|job| known(job)).filter_map(|job| job.id.clone()).collect();
         let seconds = u64::try_from(self.now / SECOND).unwrap();
         let master = self.settings.master.clone();
-        let done = self.event(tenant, To::Current, |desk, _, host| {
+        let done = self.event(tenant, To::Current, |tenant, _, host| {
             let new = NewKey { role: Role::Operator, app: None, expires_in_seconds: None };
-            let Answer::Now(Reply::Document { body, .. }) = desk.ask(Ask::Admin(Admin::CreateKey(new)), host)? else {
+            let Answer::Now(Reply::Document { body, .. }) = tenant.ask(Ask::Admin(Admin::CreateKey(new)), host)? else {
                 return Ok(Vec::new());
             };
             let body: Value = serde_json::from_str(&body).unwrap();
@@ -236,7 +236,7 @@ impl World<'_> {
                 let what = JobsWhat::Show(id.clone());
                 let ask = JobsAsk { claims: claims.clone(), page: false, origin: None, own_origin: false, what };
                 if !matches!(
-                    desk.ask(Ask::Jobs(Box::new(ask)), host)?,
+                    tenant.ask(Ask::Jobs(Box::new(ask)), host)?,
                     Answer::Now(Reply::Document { status: 200, .. })
                 ) {
                     missing.push(id);

@@ -4,8 +4,8 @@ use super::place::{To, Waiter};
 use super::scenario::SECOND;
 use super::spec::TARGETS;
 use super::world::{Event, Parcel, Telling, World};
-use sluice_core::tenant::desk::Answer;
-use sluice_core::tenant::protocol::{Ask, Sent as Told, Settle};
+use sluice_core::protocol::{Ask, Sent as Told, Settle};
+use sluice_core::tenant::state::Answer;
 use sluice_limiter::{Counted, Outcome, PermitId};
 
 /// What is to be said of one permit.
@@ -158,9 +158,10 @@ impl World<'_> {
             self.trace(|| text);
         }
         let conn = self.calls[call].conn.clone();
-        let done = self.event(place, To::Any, |desk, waiting, host| {
-            let ask = if account { Ask::Account(reports) } else { Ask::Settle(reports.into_iter().next().unwrap()) };
-            let answer = desk.ask(ask, host)?;
+        let done = self.event(place, To::Any, |tenant, waiting, host| {
+            let ask =
+                if account { Ask::SettleBatch(reports) } else { Ask::Settle(reports.into_iter().next().unwrap()) };
+            let answer = tenant.ask(ask, host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.insert(*ticket, Waiter::Told { call, account, no });
             }

@@ -12,7 +12,7 @@ const SOONEST_ALARM: i64 = 10 * SECOND;
 impl World<'_> {
     pub fn set_timers(&mut self, place: usize, held: &mut Instance) {
         let wall = self.wall(held.offset);
-        let wake = held.desk.next_wakeup();
+        let wake = held.tenant.next_wakeup();
         let wake = wake.filter(|at| !held.waiting.is_empty() || *at < wall.saturating_add(FAR_MS));
         match wake {
             Some(wake) if held.timer.is_none_or(|(set, _)| set > wake) => {
@@ -25,7 +25,7 @@ impl World<'_> {
             Some(_) => {}
             None => held.timer = None,
         }
-        if let Some(alarm) = held.desk.next_alarm() {
+        if let Some(alarm) = held.tenant.next_alarm() {
             let due = (alarm.saturating_mul(1_000)).saturating_add(self.back - held.offset);
             let due = due.max(self.now + SOONEST_ALARM);
             if self.places[place].alarm.is_none_or(|(set, _)| due < set) {
@@ -69,7 +69,7 @@ impl World<'_> {
     }
 
     fn woken(&mut self, place: usize, to: To) {
-        if let Some(done) = self.event(place, to, |desk, _, host| desk.wake(host)) {
+        if let Some(done) = self.event(place, to, |tenant, _, host| tenant.wake(host)) {
             self.hand_out(place, done.instance, done.ready);
         }
     }

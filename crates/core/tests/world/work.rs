@@ -5,9 +5,9 @@ use super::scenario::SECOND;
 use super::spec::TARGETS;
 use super::tell::{End, Report};
 use super::world::{Event, ISOLATES, Parcel, World};
+use sluice_core::protocol::{Admit, Ask, BodyLength, Granted, Reply};
 use sluice_core::refusal::Reason;
-use sluice_core::tenant::desk::Answer;
-use sluice_core::tenant::protocol::{Admit, Ask, BodyLength, Go, Reply};
+use sluice_core::tenant::state::Answer;
 use sluice_limiter::PermitId;
 
 /// How often a Worker asks for one permit.
@@ -52,14 +52,14 @@ pub struct Call {
 pub enum Said {
     Nothing,
     Waits,
-    Go,
+    Granted,
     No(Reason, Option<u64>),
 }
 
 /// What a Worker hears of its ask.
 pub enum Heard {
     /// To go: the permit, when after its ask it was granted, for how long it is good, and which grant it is.
-    Go { permit: PermitId, since_ask_ms: i64, slack_ms: i64, grant: Grant },
+    Granted { permit: PermitId, since_ask_ms: i64, slack_ms: i64, grant: Grant },
     /// Refused, and not to be asked for again.
     No,
     /// No answer, or none that helps: it asks again.
@@ -76,7 +76,7 @@ pub struct Grant {
 }
 
 /// What had passed at the object between this ask and the grant, milliseconds, as its reply says.
-const fn since_ask_ms(go: &Go) -> i64 {
+const fn since_ask_ms(go: &Granted) -> i64 {
     go.since_ask_ms
 }
 
@@ -193,8 +193,8 @@ impl World<'_> {
         if admit.again {
             self.trace(|| format!("call {call} asks again"));
         }
-        let Some(done) = self.event(place, To::Any, |desk, waiting, host| {
-            let answer = desk.ask(Ask::Admit(admit), host)?;
+        let Some(done) = self.event(place, To::Any, |tenant, waiting, host| {
+            let answer = tenant.ask(Ask::Admit(admit), host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.retain(|_, other| !matches!(other, Waiter::Call { call: other, .. } if *other == call));
                 waiting.insert(*ticket, Waiter::Call { call, no });
@@ -243,7 +243,7 @@ impl World<'_> {
         &mut self,
         place: usize,
         instance: u64,
-        ready: Vec<(Waiter, sluice_core::tenant::desk::Ticket, Reply)>,
+        ready: Vec<(Waiter, sluice_core::tenant::state::Ticket, Reply)>,
     ) {
         for (waiter, ticket, reply) in ready {
             match waiter {
@@ -252,7 +252,7 @@ impl World<'_> {
                     self.answer(place, instance, call, no, reply);
                 }
                 Waiter::Told { call, account, no } => self.say(place, instance, Parcel::Told(call, account, no)),
-                Waiter::Ran { run } => self.say(place, instance, Parcel::RanHeard(run)),
+                Waiter::RunReport { run } => self.say(place, instance, Parcel::RanHeard(run)),
             }
         }
         self.fair_check(instance);
@@ -260,8 +260,8 @@ impl World<'_> {
 
     fn answer(&mut self, place: usize, instance: u64, call: usize, no: u32, reply: Reply) {
         let heard = match reply {
-            Reply::Go(go) => {
-                self.calls[call].said = Said::Go;
+            Reply::Permit(go) => {
+                self.calls[call].said = Said::Granted;
                 let grant = self.granted(place, instance, call, &go);
                 let (app, target) = (self.calls[call].app.clone(), self.calls[call].target);
                 self.trace(|| {
@@ -273,14 +273,14 @@ impl World<'_> {
                         since_ask_ms(&go)
                     )
                 });
-                Heard::Go {
+                Heard::Granted {
                     permit: go.permit,
                     since_ask_ms: since_ask_ms(&go),
                     slack_ms: i64::try_from(go.slack_ms).unwrap(),
                     grant,
                 }
             }
-            Reply::No(no) => {
+            Reply::Refused(no) => {
                 self.journal.counts.refused += 1;
                 self.calls[call].said = Said::No(no.refusal.reason, no.refusal.retry_after_seconds);
                 let app = self.calls[call].app.clone();
@@ -300,7 +300,7 @@ impl World<'_> {
     }
 
     /// Takes down a grant; that of a permit asked for again is the first one.
-    fn granted(&mut self, place: usize, instance: u64, call: usize, go: &Go) -> Grant {
+    fn granted(&mut self, place: usize, instance: u64, call: usize, go: &Granted) -> Grant {
         let key = (instance, call, (go.permit.epoch, go.permit.lane, go.permit.seq));
         if let Some(known) = self.grants.get(&key) {
             return *known;
@@ -318,7 +318,7 @@ impl World<'_> {
             return;
         }
         match heard {
-            Heard::Go { permit, since_ask_ms, slack_ms, grant } => {
+            Heard::Granted { permit, since_ask_ms, slack_ms, grant } => {
                 let asked_ms = (self.calls[call].asked_at + self.calls[call].offset).div_euclid(1_000);
                 let elapsed_ms = self.worker_ms(call) - asked_ms;
                 if age_ms(elapsed_ms, since_ask_ms) > slack_ms || self.calls[call].gone {
@@ -359,9 +359,9 @@ impl World<'_> {
         let Some((instance, ticket)) = found else { return };
         self.trace(|| format!("call {call} gives up ticket {} at {instance}", ticket.0));
         self.watch_cancel(instance, ticket);
-        let done = self.event(place, To::Instance(instance), |desk, waiting, host| {
+        let done = self.event(place, To::Instance(instance), |tenant, waiting, host| {
             waiting.remove(&ticket);
-            desk.cancel(ticket, host)
+            tenant.cancel(ticket, host)
         });
         if let Some(done) = done {
             self.hand_out(place, done.instance, done.ready);
@@ -372,7 +372,7 @@ impl World<'_> {
 }
 
 pub fn admit(
-    claims: sluice_core::key::Claims,
+    claims: sluice_core::keys::Claims,
     conn: &str,
     target: usize,
     number: u128,

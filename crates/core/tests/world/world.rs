@@ -9,10 +9,10 @@ use super::pools::Loan;
 use super::scenario::{SECOND, Scenario};
 use super::spec::Spec;
 use super::work::{Call, Grant, Heard};
-use sluice_core::key::{Claims, Master};
-use sluice_core::tenant::errand::Errand;
-use sluice_core::tenant::protocol::{Ran, Settle};
+use sluice_core::keys::{Claims, Master};
+use sluice_core::protocol::{RunReport, Settle};
 use sluice_core::tenant::store::Settings;
+use sluice_core::tenant::task::Task;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -51,13 +51,13 @@ pub enum Event {
     Step,
     Edit(usize, usize),
     KeepAt(usize),
-    ErrandAt(usize, u64, Box<Errand>, Option<Grant>),
-    Taken(usize, u64, Option<Box<Errand>>),
+    ErrandAt(usize, u64, Box<Task>, Option<Grant>),
+    Taken(usize, u64, Option<Box<Task>>),
     RunEnded(usize),
-    RanAt(usize, Box<Ran>),
+    RanAt(usize, Box<RunReport>),
     RanHeard(usize, bool),
     BorrowAt(Box<Loan>),
-    LentAt(Box<Loan>, Option<sluice_core::tenant::protocol::Reply>),
+    LentAt(Box<Loan>, Option<sluice_core::protocol::Reply>),
 }
 
 /// What leaves an instance.
@@ -66,9 +66,9 @@ pub enum Parcel {
     Told(usize, bool, u32),
     Kept(usize),
     /// With the grant of a run's permit.
-    Errand(Box<Errand>, Option<Grant>),
+    Task(Box<Task>, Option<Grant>),
     RanHeard(usize),
-    LoanGrant(Box<Loan>, sluice_core::tenant::protocol::Reply),
+    LoanGrant(Box<Loan>, sluice_core::protocol::Reply),
     Put(usize, usize),
 }
 
@@ -272,7 +272,7 @@ impl<'s> World<'s> {
                 self.after(trip, Event::Told(call, account, no, !lost));
             }
             Parcel::Kept(job) if alive => self.kept(job),
-            Parcel::Errand(errand, grant) if alive => self.after(trip, Event::ErrandAt(place, instance, errand, grant)),
+            Parcel::Task(errand, grant) if alive => self.after(trip, Event::ErrandAt(place, instance, errand, grant)),
             Parcel::RanHeard(run) => {
                 let lost = !alive || !self.quiet && self.dice.in_thousand(self.s.faults.repeated);
                 if alive {
@@ -290,7 +290,7 @@ impl<'s> World<'s> {
                     self.put(tenant, policy);
                 }
             }
-            Parcel::Kept(_) | Parcel::Errand(..) | Parcel::Put(..) => {}
+            Parcel::Kept(_) | Parcel::Task(..) | Parcel::Put(..) => {}
         }
     }
 

@@ -4,10 +4,10 @@ use super::place::{OFF, To};
 use super::scenario::SECOND;
 use super::spec::Spec;
 use super::world::{Event, ISOLATES, Parcel, Version, World};
-use sluice_core::key::Role;
-use sluice_core::key::open;
-use sluice_core::tenant::desk::Answer;
-use sluice_core::tenant::protocol::{Admin, Ask, NewKey, Reply};
+use sluice_core::keys::Role;
+use sluice_core::keys::open;
+use sluice_core::protocol::{Admin, Ask, NewKey, Reply};
+use sluice_core::tenant::state::Answer;
 
 impl World<'_> {
     pub fn goes_wrong(&mut self, event: Event) {
@@ -115,11 +115,11 @@ impl World<'_> {
         self.versions.push(Version { tenant, spec: policy.clone(), until: i64::MAX });
         let text = policy.as_ref().map(|spec| self.s.written(spec).text());
         self.trace(|| format!("version {no} of tenant {tenant} is put: {}", text.as_deref().unwrap_or("removed")));
-        let done = self.event(tenant, To::Current, |desk, _, host| {
+        let done = self.event(tenant, To::Current, |tenant, _, host| {
             let mut made = Vec::new();
             match &text {
-                None => drop(desk.ask(Ask::Admin(Admin::Delete), host)?),
-                Some(text) => match desk.ask(Ask::Admin(Admin::PutPolicy(text.clone())), host)? {
+                None => drop(tenant.ask(Ask::Admin(Admin::Delete), host)?),
+                Some(text) => match tenant.ask(Ask::Admin(Admin::PutPolicy(text.clone())), host)? {
                     Answer::Now(Reply::Document { .. }) => {}
                     other => panic!("a policy of the generator's is refused: {other:?}\n{text}"),
                 },
@@ -127,7 +127,7 @@ impl World<'_> {
             for app in lacking {
                 let new = NewKey { role: Role::App, app: Some(app.clone()), expires_in_seconds: None };
                 if let Answer::Now(Reply::Document { status: 201, body, .. }) =
-                    desk.ask(Ask::Admin(Admin::CreateKey(new)), host)?
+                    tenant.ask(Ask::Admin(Admin::CreateKey(new)), host)?
                 {
                     made.push((app, body));
                 }

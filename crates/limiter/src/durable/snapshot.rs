@@ -1,6 +1,6 @@
 //! The stored form: one row a connection, from which the next life knows all that this one may have granted.
 //!
-//! The first byte is the version; the rest is its [binary form](codec), in which the fields' order is the format. `tests/throttle/row.rs` pins it.
+//! The first byte is the version; the rest is its [binary form](codec), in which the fields' order is the format. `tests/limiter/row.rs` pins it.
 //! A row holds the limits that it was written under: a life that begins under others begins with theirs, and then takes the policy's edit
 //! as any other.
 

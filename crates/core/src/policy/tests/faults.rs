@@ -339,7 +339,7 @@ fn a_credential_of_many_unknown_fields_is_looked_at_once_for_each() {
                 .chain(unknown)
                 .collect();
         let policy = with(json!({"credential": credential}));
-        super::super::read::compared::during(|| assert_eq!(pointers(parse(&policy)).len(), fields.min(1_000)))
+        super::super::document::compared::during(|| assert_eq!(pointers(parse(&policy)).len(), fields.min(1_000)))
     };
     let (few, many) = (compared(500), compared(5_000));
     assert!(many <= 10 * few, "{few} names were compared for 500 fields, and {many} for 5,000");

@@ -161,7 +161,7 @@ proptest! {
     #[test]
     fn what_is_stored_is_read_back(value in any_policy()) {
         let (own, _) = parse(&value).map_err(|faults| TestCaseError::fail(format!("{faults:?}")))?;
-        let master = crate::key::Master::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("a master key");
+        let master = crate::keys::Master::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").expect("a master key");
         let stored = own.to_stored("acme", &master, &|bytes| bytes.fill(1)).expect("stored");
         prop_assert_eq!(Policy::from_stored(&stored, "acme", &master, false), Ok(own));
     }

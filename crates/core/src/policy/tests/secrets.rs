@@ -1,6 +1,6 @@
 use super::*;
-use crate::key::Master;
-use crate::seal::SealFault;
+use crate::keys::Master;
+use crate::sealed::SealFault;
 use base64::Engine;
 
 const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\nMzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu\n-----END PRIVATE KEY-----\n";
@@ -141,12 +141,12 @@ fn a_stored_policy_opens_for_its_tenant_and_its_master_alone() {
     };
     assert_eq!(fault(&stored, "evil", 1), StoredFault::Seal(SealFault::Broken));
     assert_eq!(fault(&stored, "acme", 2), StoredFault::Seal(SealFault::UnknownKey));
-    assert_eq!(fault("{}", "acme", 1), StoredFault::Form);
-    assert_eq!(fault("", "acme", 1), StoredFault::Form);
-    assert_eq!(fault(r#"{"version":2,"policy":{}}"#, "acme", 1), StoredFault::Form);
+    assert_eq!(fault("{}", "acme", 1), StoredFault::FieldFormat);
+    assert_eq!(fault("", "acme", 1), StoredFault::FieldFormat);
+    assert_eq!(fault(r#"{"version":2,"policy":{}}"#, "acme", 1), StoredFault::FieldFormat);
     assert_eq!(
         fault(r#"{"version":1,"policy":{"connections":{"c":{"vendor":"hubspot"}}}}"#, "acme", 1),
-        StoredFault::Form
+        StoredFault::FieldFormat
     );
     let gone = fault(
         r#"{"version":1,"policy":{"connections":{"c":{"vendor":"gone","credential":{"type":"passthrough"}}}}}"#,

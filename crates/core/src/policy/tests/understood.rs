@@ -180,6 +180,6 @@ fn connections_of_one_oauth_client_of_keap_are_in_one_pool() {
     let one = pool("one").expect("a pool");
     assert_eq!(pool("one").as_ref(), Some(&one));
     assert_ne!(pool("other"), Some(one.clone()));
-    assert!(crate::key::is_name(&one) && !one.contains("one"), "{one}");
+    assert!(crate::keys::is_name(&one) && !one.contains("one"), "{one}");
     assert_eq!(limits(&json!({"vendor": "keap-oauth"}))[0].pool, None, "its client is not known");
 }

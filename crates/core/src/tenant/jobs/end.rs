@@ -1,22 +1,22 @@
 //! What comes of a run, and what follows on it.
 
-use super::{Desk, load};
-use crate::job::index::Stage;
-use crate::job::{Answer, Bytes, Record, State, id_text, parse_id};
-use crate::retry::{self, Because, Next, Tried};
-use crate::tenant::entry::ForJobs;
-use crate::tenant::protocol::Ran;
+use super::{TenantState, load};
+use crate::jobs::index::Stage;
+use crate::jobs::{Answer, Bytes, Record, State, id_text, parse_id};
+use crate::protocol::RunReport;
+use crate::retry::{self, Next, RetryContext, StopReason};
 use crate::tenant::store::{Host, StoreError, Table};
-use crate::upstream::outcome::{Unanswered, Verdict, unanswered};
+use crate::tenant::token_gate::ForJobs;
+use crate::upstream::outcome::{Classification, Unanswered, unanswered};
 use crate::upstream::profile::Executed;
 use sluice_limiter::Outcome;
 
 /// A dead letter's error where it may have been executed, and must not be twice.
 const UNKNOWN: &str = "outcome-unknown";
 
-impl Desk {
+impl TenantState {
     /// Takes a Worker's report of a run. A repeated one, or one of a run that is over, changes nothing.
-    pub(in crate::tenant) fn ran(&mut self, ran: Ran, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub(in crate::tenant) fn ran(&mut self, ran: RunReport, host: &mut Host<'_>) -> Result<(), StoreError> {
         if ran.settle.outcome == Outcome::Unused {
             return self.not_sent(&ran.job, ran.run, host);
         }
@@ -35,7 +35,7 @@ impl Desk {
         }
         // A route that is refused each time is not asked a third time.
         let own = self.lines.get(&record.connection).is_some_and(|line| line.is_routes_own(&ran.settle, host.now));
-        let verdict = Verdict {
+        let verdict = Classification {
             outcome: ran.settle.outcome,
             error_code: ran.settle.error_code.clone(),
             executed: match ran.executed {
@@ -90,18 +90,18 @@ impl Desk {
         &mut self,
         id: u128,
         mut record: Record,
-        verdict: &Verdict,
+        verdict: &Classification,
         answer: Option<Answer>,
         host: &mut Host<'_>,
     ) -> Result<(), StoreError> {
         record.token_refused = false;
         let next = match self.lines.get(&record.connection) {
-            _ if verdict.error_code.is_none() => Next::Stop(Because::Final),
+            _ if verdict.error_code.is_none() => Next::Stop(StopReason::Final),
             Some(line) => {
                 let mut random = [0; 8];
                 (host.random)(&mut random);
                 let path = record.path.open(&self.sealer(host), &id_text(id));
-                let tried = Tried {
+                let tried = RetryContext {
                     profile: &line.connection.profile,
                     method: &record.method,
                     path: &path,
@@ -115,7 +115,7 @@ impl Desk {
                 };
                 retry::next(&tried, verdict)
             }
-            None => Next::Stop(Because::Late),
+            None => Next::Stop(StopReason::Late),
         };
         let why = match next {
             Next::After(ms) => {
@@ -124,11 +124,11 @@ impl Desk {
                 return self.store_job(id, &mut record, host);
             }
             Next::Stop(_) if verdict.error_code.is_none() => None,
-            Next::Stop(Because::Final) => Some("refused"),
-            Next::Stop(Because::OutcomeUnknown) => Some(UNKNOWN),
-            Next::Stop(Because::Spent) => Some("attempts-spent"),
+            Next::Stop(StopReason::Final) => Some("refused"),
+            Next::Stop(StopReason::OutcomeUnknown) => Some(UNKNOWN),
+            Next::Stop(StopReason::Spent) => Some("attempts-spent"),
             // It would be tried again, and its connection is no longer there.
-            Next::Stop(Because::Late) => Some("connection"),
+            Next::Stop(StopReason::Late) => Some("connection"),
         };
         record.state = if why.is_some() { State::Dead } else { State::Done };
         record.error = why.map(str::to_owned);

@@ -1,13 +1,13 @@
 //! Taking a job in.
 
 use super::{back, load, stage};
-use crate::job::index::{DONE_MS, Entry, Stage};
-use crate::job::sealed::Path;
-use crate::job::{Record, State, digest, id_text, job_id};
+use crate::jobs::index::{DONE_MS, Entry, Stage};
+use crate::jobs::sealed::Path;
+use crate::jobs::{Record, State, digest, id_text, job_id};
+use crate::protocol::{Reply, SubmitJob};
 use crate::refusal::{Reason, Refusal};
-use crate::tenant::desk::{Answer, Desk, Ticket, refused};
-use crate::tenant::gate;
-use crate::tenant::protocol::{Keep, Reply};
+use crate::tenant::authorize;
+use crate::tenant::state::{Answer, TenantState, Ticket, refused};
 use crate::tenant::store::{Host, StoreError, Table};
 
 /// Callers that wait for their jobs at once. Each is a future in the object; beyond, the job's address is told at once.
@@ -16,10 +16,10 @@ const MOST_WAITING: usize = 1_000;
 /// Until asked again, a tenant that has no room for a job: nobody knows when there will be.
 const FULL_SECONDS: u64 = 60;
 
-impl Desk {
+impl TenantState {
     /// Takes a job in: stored before its caller hears of it. Told is its id, or, if it ends in the time that the caller
     /// will wait, its answer.
-    pub(in crate::tenant) fn keep(&mut self, keep: Keep, host: &mut Host<'_>) -> Result<Answer, StoreError> {
+    pub(in crate::tenant) fn keep(&mut self, keep: SubmitJob, host: &mut Host<'_>) -> Result<Answer, StoreError> {
         let wait_ms = keep.wait_ms;
         let connection = keep.admit.connection.clone();
         let id = match self.take_in(keep, host)? {
@@ -30,7 +30,7 @@ impl Desk {
         let ticket = Ticket(self.next_ticket);
         if wait_ms == 0 || self.jobs.waiting.len() >= MOST_WAITING {
             self.finish(&connection, host)?;
-            return Ok(Answer::Now(Reply::Kept(id_text(id))));
+            return Ok(Answer::Now(Reply::Queued(id_text(id))));
         }
         let until = host.now.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX / 4));
         self.jobs.waiting.add(ticket, id, until);
@@ -43,9 +43,9 @@ impl Desk {
         Ok(Answer::Wait(ticket))
     }
 
-    fn take_in(&mut self, keep: Keep, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
-        let Keep { admit, request, key, made, .. } = keep;
-        if let Err(refusal) = gate::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
+    fn take_in(&mut self, keep: SubmitJob, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
+        let SubmitJob { admit, request, key, made, .. } = keep;
+        if let Err(refusal) = authorize::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
             return Ok(Err(refusal));
         }
         let id = job_id(made, u128::from_str_radix(&admit.call, 16).unwrap_or_default());
@@ -89,7 +89,7 @@ impl Desk {
             return Ok(Err(Refusal { retry_after_seconds: Some(FULL_SECONDS), ..refusal }));
         }
         let Some(mask) = self.lines.get(&admit.connection).map(|line| line.mask(&admit.method, &admit.path)) else {
-            return Ok(Err(gate::unknown(&admit.connection)));
+            return Ok(Err(authorize::unknown(&admit.connection)));
         };
         let record = Record {
             app,

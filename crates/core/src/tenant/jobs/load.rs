@@ -1,13 +1,13 @@
 //! Jobs over the object's lives and the policy's changes.
 
-use super::{Desk, Jobs, Pending};
-use crate::job::{Record, State, id_text, parse_id};
+use super::{Jobs, Pending, TenantState};
+use crate::jobs::{Record, State, id_text, parse_id};
 use crate::tenant::store::{Host, StoreError, Table};
 
 /// Rows read at once: a path may be some kilobytes long.
 const PAGE: u32 = 500;
 
-impl Desk {
+impl TenantState {
     /// Reads what is stored of all jobs, and puts those to rest whose connection or app is no longer in the policy.
     pub(in crate::tenant) fn load_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.jobs.index = Default::default();
@@ -71,7 +71,7 @@ impl Desk {
     /// The tenant is removed.
     pub(in crate::tenant) fn remove_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         for ticket in std::mem::take(&mut self.jobs.waiting).into_tickets() {
-            self.ready.push_back((ticket, crate::tenant::protocol::Reply::Again));
+            self.ready.push_back((ticket, crate::protocol::Reply::Retry));
         }
         for table in [Table::JobRequest, Table::JobAnswer, Table::Job] {
             host.store.clear(table)?;

@@ -1,20 +1,20 @@
 //! Jobs as they are seen, replayed and deleted from outside.
 
-use super::{Desk, load};
-use crate::job::index::{Entry, Stage};
-use crate::job::lanes::Lane;
-use crate::job::show::{self, Much};
-use crate::job::{Answer, Record, State, id_text, parse_id};
+use super::{TenantState, load};
+use crate::backlog_share::app_number;
+use crate::jobs::index::{Entry, Stage};
+use crate::jobs::lanes::Lane;
+use crate::jobs::show::{self, Much};
+use crate::jobs::{Answer, Record, State, id_text, parse_id};
 use crate::json;
 use crate::json::Value;
-use crate::key::Role;
+use crate::keys::Role;
+use crate::protocol::{Filter, JobsAsk, JobsWhat, Reply};
 use crate::refusal::{Reason, Refusal};
-use crate::room::app_number;
-use crate::tenant::desk::refused;
-use crate::tenant::gate;
-use crate::tenant::hooks::live_hook;
-use crate::tenant::protocol::{Filter, JobsAsk, JobsWhat, Reply};
+use crate::tenant::authorize;
+use crate::tenant::state::refused;
 use crate::tenant::store::{Host, StoreError, Table};
+use crate::tenant::webhooks::live_hook;
 
 /// Jobs that one event replays or deletes; for more, the Worker asks again.
 const MOST_CHANGED: usize = 200;
@@ -22,10 +22,10 @@ const MOST_CHANGED: usize = 200;
 /// Most jobs of one list.
 const MOST_LISTED: u32 = 1_000;
 
-impl Desk {
+impl TenantState {
     /// Answers an ask about jobs.
     pub(in crate::tenant) fn see_jobs(&mut self, ask: JobsAsk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
-        if let Err(refusal) = gate::may_see_jobs(self, &ask, host.now) {
+        if let Err(refusal) = authorize::may_see_jobs(self, &ask, host.now) {
             return Ok(refused(refusal));
         }
         let app = ask.claims.app;
@@ -41,7 +41,7 @@ impl Desk {
             JobsWhat::ReplayAll(after) => return self.replay_all(after.as_deref(), host),
             JobsWhat::DeleteAll(of, after) => return self.delete_all(of, after.as_deref(), host),
         };
-        if let Some(hook) = crate::webhook::parse_id(id) {
+        if let Some(hook) = crate::webhooks::parse_id(id) {
             return self.see_hook(hook, app.as_deref(), bodies, &ask.what, host);
         }
         let known = parse_id(id).filter(|id| self.jobs.index.get(*id).is_some());
@@ -60,7 +60,7 @@ impl Desk {
             JobsWhat::Replay(_) => {
                 let connection = record.connection.clone();
                 if !self.lines.contains_key(&connection) {
-                    return Ok(refused(gate::unknown(&connection)));
+                    return Ok(refused(authorize::unknown(&connection)));
                 }
                 let record = self.replay(id, record, host)?;
                 self.finish(&connection, host)?;
@@ -294,14 +294,14 @@ impl Found {
     fn text(&self) -> String {
         match *self {
             Self::Job(id) => id_text(id),
-            Self::Hook(id) => crate::webhook::id_text(id),
+            Self::Hook(id) => crate::webhooks::id_text(id),
         }
     }
 }
 
 /// The id before which a list goes on; all for none.
 fn cursor(after: Option<&str>) -> Result<Option<u128>, Box<Reply>> {
-    let id = after.map(|after| parse_id(after).or_else(|| crate::webhook::parse_id(after)));
+    let id = after.map(|after| parse_id(after).or_else(|| crate::webhooks::parse_id(after)));
     match id {
         Some(None) => Err(Box::new(no(Reason::Request, "after is the id of a job: take it from next"))),
         Some(id) => Ok(id),

@@ -22,7 +22,7 @@ const LONGEST_CODE: usize = 64;
 
 /// What a body says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct BodyFacts {
     /// It says that the call went well.
     pub good: bool,
     /// It says in so many words that it did not, or its form holds errors.
@@ -40,7 +40,7 @@ pub struct Said {
 }
 
 /// A reader of a body's head. Feed it what comes until it is done, then take what was said.
-pub struct Peek {
+pub struct BodySniffer {
     decoder: Decoder,
     scan: Scan,
     reading: Reading,
@@ -53,7 +53,7 @@ pub struct Peek {
     done: bool,
 }
 
-impl Peek {
+impl BodySniffer {
     /// A reader for an answer of this status and this `Content-Encoding`; none when the body tells nothing that matters, and then
     /// nothing is to be held up. Of what form the body is, its first bytes tell.
     pub fn new(reading: &Reading, status: u16, content_encoding: Option<&str>) -> Option<Self> {
@@ -105,7 +105,7 @@ impl Peek {
     }
 
     /// What the body has said so far.
-    pub fn said(&self) -> Said {
+    pub fn said(&self) -> BodyFacts {
         let mut said = said(&self.reading, &self.scan);
         let Some(head) = &self.head else { return said };
         if said.code.is_none() && xml::is_one(head) {
@@ -159,7 +159,7 @@ fn text(scan: &Scan, index: usize) -> Option<&str> {
     }
 }
 
-fn said(reading: &Reading, scan: &Scan) -> Said {
+fn said(reading: &Reading, scan: &Scan) -> BodyFacts {
     let mut good = false;
     let mut bad = false;
     for (index, (_, expected)) in reading.good.iter().enumerate() {
@@ -178,11 +178,11 @@ fn said(reading: &Reading, scan: &Scan) -> Said {
     let counts =
         (first_count..first_count + reading.counts.len()).map(|at| text(scan, at).map(str::to_owned)).collect();
     if good {
-        return Said { good, counts, ..Said::default() };
+        return BodyFacts { good, counts, ..BodyFacts::default() };
     }
     let first_of = |mut places: std::ops::Range<usize>| places.find_map(|index| text(scan, index));
     let code = first_of(first_code..message);
-    Said {
+    BodyFacts {
         good,
         bad: bad || code.is_some(),
         code: code.map(printable),

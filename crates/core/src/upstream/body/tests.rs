@@ -9,12 +9,12 @@ fn marketo() -> Reading {
     Profile::built_in("marketo").unwrap().reading
 }
 
-fn peek(reading: &Reading, status: u16) -> Peek {
-    Peek::new(reading, status, None).unwrap()
+fn peek(reading: &Reading, status: u16) -> BodySniffer {
+    BodySniffer::new(reading, status, None).unwrap()
 }
 
 /// What is said, and after how many bytes.
-fn read(text: &str) -> (Said, usize) {
+fn read(text: &str) -> (BodyFacts, usize) {
     let mut peek = peek(&marketo(), 200);
     let needed = text.bytes().take_while(|byte| !peek.feed(&[*byte])).count();
     (peek.said(), needed.saturating_add(1).min(text.len()))
@@ -73,7 +73,7 @@ fn codes_of_single_records_are_not_the_calls() {
 #[test]
 fn what_is_not_json_says_nothing_and_is_let_go_at_once() {
     let (said, needed) = read("id,email\n1,a@b.c\n");
-    assert_eq!((said, needed), (Said::default(), 1));
+    assert_eq!((said, needed), (BodyFacts::default(), 1));
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn a_head_is_looked_at_to_a_bound() {
     let blanks = vec![b' '; 1_000];
     let fed = (0..100).take_while(|_| !peek.feed(&blanks)).count();
     assert_eq!(fed, HEAD_BYTES / 1_000);
-    assert_eq!(peek.said(), Said::default());
+    assert_eq!(peek.said(), BodyFacts::default());
     assert!(peek.feed(RATE.as_bytes()), "what comes after is not looked at");
-    assert_eq!(peek.said(), Said::default());
+    assert_eq!(peek.said(), BodyFacts::default());
 }
 
 #[test]
@@ -96,11 +96,11 @@ fn a_code_is_kept_as_statistics_can_hold_it() {
 
 #[test]
 fn bodies_that_tell_nothing_are_not_held_up() {
-    assert!(Peek::new(&marketo(), 204, None).is_none());
-    assert!(Peek::new(&Profile::built_in("generic").unwrap().reading, 500, None).is_none());
+    assert!(BodySniffer::new(&marketo(), 204, None).is_none());
+    assert!(BodySniffer::new(&Profile::built_in("generic").unwrap().reading, 500, None).is_none());
     let hubspot = Profile::built_in("hubspot").unwrap().reading;
-    assert!(Peek::new(&hubspot, 200, None).is_none());
-    assert!(Peek::new(&hubspot, 429, None).is_some());
+    assert!(BodySniffer::new(&hubspot, 200, None).is_none());
+    assert!(BodySniffer::new(&hubspot, 429, None).is_some());
 }
 
 #[test]
@@ -108,15 +108,15 @@ fn a_body_of_another_form_is_let_go_at_its_first_byte() {
     for start in ["i", "<", "%", "\u{1b}", "\0"] {
         let mut peek = peek(&marketo(), 200);
         assert!(peek.feed(start.as_bytes()), "{start:?}");
-        assert_eq!(peek.said(), Said::default());
+        assert_eq!(peek.said(), BodyFacts::default());
     }
 }
 
 /// What a body of that status says to that vendor's reader, the same in pieces of each size.
-fn of_vendor(vendor: &str, status: u16, body: &str) -> Said {
+fn of_vendor(vendor: &str, status: u16, body: &str) -> BodyFacts {
     let reading = Profile::built_in(vendor).unwrap().reading;
     let read = |size: usize| {
-        let mut peek = Peek::new(&reading, status, Some("UTF-8")).unwrap();
+        let mut peek = BodySniffer::new(&reading, status, Some("UTF-8")).unwrap();
         body.as_bytes().chunks(size).for_each(|piece| {
             peek.feed(piece);
         });
@@ -158,14 +158,14 @@ fn words_are_found_in_the_head_of_a_body_of_any_form() {
         ("{\"error\":{\"text\":\"Slow down\"}}", &["slow down"]),
         ("all is well", &[]),
     ] {
-        let mut peek = Peek::new(&reading, 400, None).unwrap();
+        let mut peek = BodySniffer::new(&reading, 400, None).unwrap();
         body.as_bytes().chunks(3).for_each(|piece| {
             peek.feed(piece);
         });
         assert_eq!(peek.said().words, expected, "{body}");
     }
-    assert!(Peek::new(&reading, 200, None).is_none(), "words are looked for where a call went wrong");
-    let mut peek = Peek::new(&reading, 400, None).unwrap();
+    assert!(BodySniffer::new(&reading, 200, None).is_none(), "words are looked for where a call went wrong");
+    let mut peek = BodySniffer::new(&reading, 400, None).unwrap();
     peek.feed("x".repeat(HEAD_BYTES).as_bytes());
     assert!(peek.feed(b"slow down"), "the head ends");
     assert!(peek.said().words.is_empty());
@@ -180,8 +180,8 @@ fn hubspots_policy_is_its_code() {
     assert_eq!(said.message.as_deref(), Some("You have reached your daily limit."));
 }
 
-fn said_in_pieces(bytes: &[u8], encoding: Option<&str>, sizes: &[usize]) -> Said {
-    let mut peek = Peek::new(&marketo(), 200, encoding).unwrap();
+fn said_in_pieces(bytes: &[u8], encoding: Option<&str>, sizes: &[usize]) -> BodyFacts {
+    let mut peek = BodySniffer::new(&marketo(), 200, encoding).unwrap();
     let mut rest = bytes;
     let mut sizes = sizes.iter().cycle();
     while !rest.is_empty() {

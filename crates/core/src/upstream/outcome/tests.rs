@@ -1,21 +1,21 @@
 use super::*;
 use crate::http::LONGEST_RETRY_AFTER_MS;
 use crate::json;
-use crate::upstream::body::Peek;
+use crate::upstream::body::BodySniffer;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const THEN: i64 = 784_111_777_000;
 
-fn judged(vendor: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Verdict {
+fn judged(vendor: &str, status: u16, headers: &[(&str, &str)], body: &str) -> Classification {
     judge(&Profile::built_in(vendor).unwrap(), status, headers, body)
 }
 
-fn judge(profile: &Profile, status: u16, headers: &[(&str, &str)], body: &str) -> Verdict {
+fn judge(profile: &Profile, status: u16, headers: &[(&str, &str)], body: &str) -> Classification {
     let mut headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     if !body.is_empty() && value(&headers, "content-type").is_none() {
         headers.push(("Content-Type".into(), "application/json".into()));
     }
-    let peek = Peek::new(&profile.reading, status, value(&headers, "content-encoding"));
+    let peek = BodySniffer::new(&profile.reading, status, value(&headers, "content-encoding"));
     let said = peek.filter(|_| !body.is_empty()).map(|mut peek| {
         peek.feed(body.as_bytes());
         peek.said()
@@ -23,7 +23,7 @@ fn judge(profile: &Profile, status: u16, headers: &[(&str, &str)], body: &str) -
     classify(profile, &Answered { status, headers: &headers, said: said.as_ref(), now: THEN })
 }
 
-fn marketo(code: &str, message: &str) -> Verdict {
+fn marketo(code: &str, message: &str) -> Classification {
     let body = json!({"requestId": "a", "success": false, "errors": [{"code": code, "message": message}]});
     judged("marketo", 200, &[], &body.to_string())
 }
@@ -293,7 +293,7 @@ fn bodies_are_limited_by_route() {
     assert_eq!(Profile::built_in("generic").unwrap().body_limit("POST", "/x"), None);
 }
 
-fn salesforce(status: u16, code: &str, message: &str) -> Verdict {
+fn salesforce(status: u16, code: &str, message: &str) -> Classification {
     judged("salesforce", status, &[], &json!([{"message": message, "errorCode": code}]).to_string())
 }
 
@@ -402,7 +402,7 @@ fn googles_hourly_quotas_are_left_alone_and_a_wait_that_is_told_is_kept_to() {
 }
 
 /// A SOAP fault as Salesforce says it.
-fn fault(code: &str, words: &str) -> Verdict {
+fn fault(code: &str, words: &str) -> Classification {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\">\
          <soapenv:Body><soapenv:Fault><faultcode>{code}</faultcode><faultstring>{words}</faultstring></soapenv:Fault></soapenv:Body></soapenv:Envelope>"
@@ -559,7 +559,7 @@ fn keaps_fields_of_several_are_read_at_the_day() {
 fn googles_counts_are_in_the_body_where_asked_for_and_hold_nothing_up_long() {
     let profile = Profile::built_in("ga4-data").unwrap();
     let told = |body: &str| {
-        let mut peek = Peek::new(&profile.reading, 200, None).unwrap();
+        let mut peek = BodySniffer::new(&profile.reading, 200, None).unwrap();
         let done = peek.feed(body.as_bytes());
         let said = peek.said();
         (vendor_counts(&profile, &Answered { status: 200, headers: &[], said: Some(&said), now: 0 }), done)

@@ -1,5 +1,5 @@
 use super::*;
-use crate::key::{Claims, Master, Role, search, seek};
+use crate::keys::{Claims, Master, Role, search, seek};
 
 fn master() -> Master {
     Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap()

@@ -1,0 +1,177 @@
+//! What Sluice itself says to the tenant: outcomes of jobs, alerts.
+
+use super::credential::MASK;
+use super::document::{Faults, Node};
+use super::{CALLBACK_SECRET, url};
+use crate::json;
+use crate::json::{Value, decimal};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+/// Most hosts that may be called back.
+const MAX_HOSTS: usize = 100;
+
+/// Most thresholds of a day's use.
+const MAX_THRESHOLDS: usize = 10;
+
+const PPM: u64 = 1_000_000;
+
+/// Where outcomes of jobs may be sent, and how they are signed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Callbacks {
+    /// The signing secret: `whsec_` and base64, as in the Standard Webhooks specification.
+    pub secret: String,
+    /// Hosts, each with a port where only that one is meant.
+    pub hosts: Vec<String>,
+}
+
+impl std::fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Callbacks").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+impl Callbacks {
+    /// Whether an outcome may be sent there: a valid address on one of the hosts.
+    pub fn admit(&self, url: &str, allow_loopback: bool) -> bool {
+        let Ok(address) = url::check_with_query(url, allow_loopback) else { return false };
+        self.hosts.iter().any(|host| {
+            let (name, port) = host.split_once(':').map_or((host.as_str(), None), |(name, port)| (name, Some(port)));
+            let port_of = |scheme| if scheme == "https" { 443 } else { 80 };
+            let own_port = address.port.unwrap_or(port_of(address.scheme)).to_string();
+            name.eq_ignore_ascii_case(address.host) && port.is_none_or(|port| port == own_port)
+        })
+    }
+
+    pub(super) fn to_json(&self, shown: &str) -> Value {
+        json!({"secret": shown, "hosts": self.hosts})
+    }
+
+    pub(super) fn read(
+        at: &Node<'_>,
+        previous: Option<&Self>,
+        allow_loopback: bool,
+        warnings: &Faults,
+    ) -> Option<Self> {
+        let fields = at.object(&["secret", "hosts"])?;
+        let secret = fields.required("secret").and_then(|at| read_secret(&at, previous, warnings));
+        let hosts = fields.get("hosts").map_or(Some(Vec::new()), |at| read_hosts(&at, allow_loopback));
+        Some(Self { secret: secret?, hosts: hosts? })
+    }
+}
+
+fn read_secret(at: &Node<'_>, previous: Option<&Callbacks>, warnings: &Faults) -> Option<String> {
+    let text = at.text(128)?;
+    if text == MASK {
+        let stored = previous.map(|previous| previous.secret.clone());
+        return stored.or_else(|| at.fault("there is no stored secret for *** to keep; send the secret itself"));
+    }
+    let base64 = text.strip_prefix("whsec_");
+    let bytes = base64.and_then(|text| STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok());
+    match bytes.as_ref().map(Vec::len) {
+        Some(24..=64) => Some(text.to_owned()),
+        Some(1..24) => {
+            warnings.note(CALLBACK_SECRET, "is shorter than the 24 bytes that Standard Webhooks asks for");
+            Some(text.to_owned())
+        }
+        _ => at
+            .fault("must be whsec_ and the base64 of 24 to 64 random bytes, as in the Standard Webhooks specification"),
+    }
+}
+
+fn read_hosts(at: &Node<'_>, allow_loopback: bool) -> Option<Vec<String>> {
+    let mut hosts = Vec::new();
+    for item in at.list(MAX_HOSTS)? {
+        let Some(text) = item.text(260) else { continue };
+        let loopback = allow_loopback && url::check_with_query(&format!("http://{text}"), true).is_ok();
+        let whole = !text.contains(['/', '?']);
+        match url::check_with_query(&format!("https://{text}"), allow_loopback) {
+            _ if loopback && whole => hosts.push(text.to_owned()),
+            Ok(_) if whole => hosts.push(text.to_owned()),
+            Ok(_) => item.fault::<()>("must be a host, with a port if need be, and nothing else").unwrap_or_default(),
+            Err(detail) => item.fault::<()>(detail).unwrap_or_default(),
+        }
+    }
+    Some(hosts)
+}
+
+/// When the tenant is alerted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alerts {
+    /// Where alerts are sent.
+    pub callback: Option<String>,
+    /// The vendor's throttles over calls in the last hour, parts per million.
+    pub throttled_ppm: u32,
+    /// Parts of a day's quota used, parts per million, ascending.
+    pub daily_used_ppm: Vec<u32>,
+    /// The oldest call's wait in the queue, milliseconds.
+    pub queue_wait_ms: u64,
+    /// Dead letters of a connection.
+    pub dead_letters: u64,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            callback: None,
+            throttled_ppm: 50_000,
+            daily_used_ppm: vec![800_000, 950_000],
+            queue_wait_ms: 60_000,
+            dead_letters: 1,
+        }
+    }
+}
+
+impl Alerts {
+    pub(super) fn to_json(&self) -> Value {
+        let mut alerts = Value::object();
+        alerts.set_some("callback", self.callback.as_ref());
+        alerts.set("throttled_ratio", decimal(self.throttled_ppm.into(), 6));
+        alerts.set("daily_used", self.daily_used_ppm.iter().map(|part| decimal((*part).into(), 6)).collect::<Value>());
+        alerts.set("queue_wait_seconds", decimal(self.queue_wait_ms, 3));
+        alerts.set("dead_letters", self.dead_letters);
+        alerts
+    }
+
+    pub(super) fn read(at: &Node<'_>, allow_loopback: bool, signed: bool, warnings: &Faults) -> Option<Self> {
+        let fields = at.object(&["callback", "throttled_ratio", "daily_used", "queue_wait_seconds", "dead_letters"])?;
+        let default = Self::default();
+        let callback = fields.get("callback").map(|at| {
+            let text = at.text(url::MAX_ADDRESS_BYTES)?;
+            if !signed {
+                warnings.note(&at.pointer, "without callbacks.secret alerts are sent unsigned");
+            }
+            match url::check_with_query(text, allow_loopback) {
+                Ok(_) => Some(text.to_owned()),
+                Err(detail) => at.fault(detail),
+            }
+        });
+        let ratio = fields.get("throttled_ratio").map_or(Some(default.throttled_ppm), |at| read_part(&at));
+        let used = fields.get("daily_used").map_or(Some(default.daily_used_ppm), |at| read_parts(&at));
+        let wait =
+            fields.get("queue_wait_seconds").map_or(Some(default.queue_wait_ms), |at| at.number(3, 1..=86_400_000));
+        let dead = fields.get("dead_letters").map_or(Some(default.dead_letters), |at| at.integer(1..=1_000_000));
+        Some(Self {
+            callback: callback.map_or(Some(None), |url| url.map(Some))?,
+            throttled_ppm: ratio?,
+            daily_used_ppm: used?,
+            queue_wait_ms: wait?,
+            dead_letters: dead?,
+        })
+    }
+}
+
+fn read_part(at: &Node<'_>) -> Option<u32> {
+    u32::try_from(at.number(6, 1..=PPM)?).ok()
+}
+
+fn read_parts(at: &Node<'_>) -> Option<Vec<u32>> {
+    let Value::Array(_) = at.node else {
+        return at.fault("must be a list of parts of the day's quota, such as [0.8, 0.95]");
+    };
+    let parts: Vec<Option<u32>> = at.list(MAX_THRESHOLDS)?.iter().map(read_part).collect();
+    let mut parts = parts.into_iter().collect::<Option<Vec<_>>>()?;
+    parts.sort_unstable();
+    parts.dedup();
+    Some(parts)
+}

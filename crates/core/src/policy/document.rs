@@ -1,0 +1,290 @@
+//! Reading a document whole: whatever is wrong is noted with its place, and the reading goes on.
+
+use crate::json::{Value, decimal, scaled};
+use std::cell::Cell;
+use std::ops::RangeInclusive;
+
+/// Most faults that are reported. A document of a megabyte could have a hundred thousand.
+pub const MAX_FAULTS: usize = 1_000;
+
+/// One thing wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What, and what it should be. Never quotes a value: it could be a secret.
+    pub detail: String,
+}
+
+impl Fault {
+    /// About the document as a whole.
+    pub(super) fn whole(detail: impl Into<String>) -> Self {
+        Self { pointer: String::new(), detail: detail.into() }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.pointer, self.detail)
+    }
+}
+
+/// The faults found so far.
+#[derive(Default)]
+pub(super) struct Faults(Cell<Vec<Fault>>);
+
+impl Faults {
+    pub(super) fn note(&self, pointer: &str, detail: impl Into<String>) {
+        let mut faults = self.0.take();
+        if faults.len() < MAX_FAULTS {
+            faults.push(Fault { pointer: pointer.to_owned(), detail: detail.into() });
+        }
+        self.0.set(faults);
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Fault> {
+        self.0.into_inner()
+    }
+}
+
+/// A value and its place in the document.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) node: &'a Value,
+    pub(super) pointer: String,
+    faults: &'a Faults,
+}
+
+impl<'a> Node<'a> {
+    pub(super) const fn root(node: &'a Value, faults: &'a Faults) -> Self {
+        Self { node, pointer: String::new(), faults }
+    }
+
+    /// Notes a fault here; none, so that a reader can end with it.
+    pub(super) fn fault<T>(&self, detail: impl Into<String>) -> Option<T> {
+        self.faults.note(&self.pointer, detail);
+        None
+    }
+
+    /// Notes a fault at a field of this object that is not there.
+    pub(super) fn missing<T>(&self, field: &str, detail: impl Into<String>) -> Option<T> {
+        self.faults.note(&self.below(field), detail);
+        None
+    }
+
+    fn wrong<T>(&self, expected: &str) -> Option<T> {
+        self.fault(format!("must be {expected}, not {}", self.node.what()))
+    }
+
+    fn below(&self, name: &str) -> String {
+        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
+    }
+
+    fn child(&self, name: &str, node: &'a Value) -> Self {
+        Self { node, pointer: self.below(name), faults: self.faults }
+    }
+
+    /// A string of up to `most` bytes, without control characters.
+    pub(super) fn text(&self, most: usize) -> Option<&'a str> {
+        let Value::String(text) = self.node else { return self.wrong("a string") };
+        if text.len() > most {
+            return self.fault(format!("must be at most {most} bytes long"));
+        }
+        if text.chars().any(char::is_control) {
+            return self.fault("must not have control characters");
+        }
+        Some(text)
+    }
+
+    /// As [`Self::text`], but control characters are let through: line ends in a private key.
+    pub(super) fn lines(&self, most: usize) -> Option<&'a str> {
+        let Value::String(text) = self.node else { return self.wrong("a string") };
+        if text.len() > most { self.fault(format!("must be at most {most} bytes long")) } else { Some(text) }
+    }
+
+    /// The whole value for a reader of another kind, once no name in it is there twice.
+    pub(super) fn value(&self) -> &'a Value {
+        self.note_repeated();
+        self.node
+    }
+
+    fn note_repeated(&self) {
+        match self.node {
+            Value::Object(_) => {
+                self.entries().into_iter().flatten().for_each(|(_, entry)| entry.note_repeated());
+            }
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                items.for_each(|(index, item)| self.child(&index.to_string(), item).note_repeated());
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes a fault that a reader of another kind has found, at a pointer from here.
+    pub(super) fn fault_below(&self, pointer: &str, detail: &str) {
+        self.faults.note(&format!("{}{pointer}", self.pointer), detail);
+    }
+
+    /// The same place, for another value: one that stands in for what is written.
+    pub(super) fn standing_in<'b>(&'b self, below: &str, node: &'b Value) -> Node<'b> {
+        Node { node, pointer: format!("{}{below}", self.pointer), faults: self.faults }
+    }
+
+    /// One of several words.
+    pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        let found = match self.node {
+            Value::String(text) => words.iter().find(|(word, _)| word == text),
+            _ => None,
+        };
+        match found {
+            Some((_, meaning)) => Some(*meaning),
+            None => self.fault(format!("must be {}", one_of(words.iter().map(|(word, _)| *word)))),
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        self.number(0, range)
+    }
+
+    /// A number with up to `places` decimals, in units of the last; so is the range.
+    pub(super) fn number(&self, places: usize, range: RangeInclusive<u64>) -> Option<u64> {
+        let amount = match self.node {
+            Value::Number(text) => scaled(text, places),
+            _ => None,
+        };
+        if let Some(amount) = amount.filter(|amount| range.contains(amount)) {
+            return Some(amount);
+        }
+        let (low, high) = (decimal(*range.start(), places), decimal(*range.end(), places));
+        self.fault(if places == 0 {
+            format!("must be a whole number from {low} to {high}")
+        } else {
+            format!("must be a number from {low} to {high}, with at most {places} decimals")
+        })
+    }
+
+    /// A list of up to `most` items.
+    pub(super) fn list(&self, most: usize) -> Option<Vec<Node<'a>>> {
+        let Value::Array(items) = self.node else { return self.wrong("a list") };
+        if items.len() > most {
+            return self.fault(format!("must have at most {most} items"));
+        }
+        Some(items.iter().enumerate().map(|(index, item)| self.child(&index.to_string(), item)).collect())
+    }
+
+    /// An object with fields of these names and no others.
+    pub(super) fn object(&self, known: &[&str]) -> Option<Fields<'a>> {
+        let fields = self.fields()?;
+        fields.only(known);
+        Some(fields)
+    }
+
+    /// An object, whatever its fields: for one whose fields depend on what is in it. [`Fields::only`] is to follow.
+    pub(super) fn fields(&self) -> Option<Fields<'a>> {
+        Some(Fields { at: self.clone(), fields: self.entries()? })
+    }
+
+    /// An object of up to `most` entries under names of the reader's choice: `[a-z0-9][a-z0-9-]{0,62}`. An entry under
+    /// another name is noted and left out.
+    pub(super) fn named(&self, most: usize) -> Option<Vec<(&'a str, Node<'a>)>> {
+        let mut entries = self.entries()?;
+        if entries.len() > most {
+            return self.fault(format!("must have at most {most} entries"));
+        }
+        entries.retain(|(name, entry)| {
+            let fits = crate::keys::is_name(name);
+            if !fits {
+                entry.fault::<()>(
+                    "a name is 1 to 63 characters of a-z, 0-9 and -, and does not begin with -; choose another",
+                );
+            }
+            fits
+        });
+        Some(entries)
+    }
+
+    /// An object's entries, each name once.
+    fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
+        let Value::Object(fields) = self.node else { return self.wrong("an object") };
+        let mut names: Vec<(&str, usize)> = Vec::with_capacity(fields.len());
+        for (at, (name, _)) in fields.iter().enumerate() {
+            names.push((name, at));
+        }
+        names.sort_unstable();
+        let mut entries = Vec::with_capacity(fields.len());
+        for (at, (name, node)) in fields.iter().enumerate() {
+            let entry = self.child(name, node);
+            let first = names.partition_point(|(other, _)| *other < name.as_str());
+            if names.get(first) == Some(&(name, at)) {
+                entries.push((name.as_str(), entry));
+            } else {
+                entry.fault::<()>("the name is there twice; remove one");
+            }
+        }
+        Some(entries)
+    }
+}
+
+/// An object's fields.
+pub(super) struct Fields<'a> {
+    pub(super) at: Node<'a>,
+    fields: Vec<(&'a str, Node<'a>)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Notes a fault at every field of another name.
+    pub(super) fn only(&self, known: &[&str]) {
+        for (name, field) in &self.fields {
+            let is_known = known.iter().any(|known| {
+                #[cfg(test)]
+                compared::one();
+                known == name
+            });
+            if !is_known {
+                field.fault::<()>(format!("unknown field; known here are {}", known.join(", ")));
+            }
+        }
+    }
+
+    /// The field of that name.
+    pub(super) fn get(&self, name: &str) -> Option<Node<'a>> {
+        self.fields.iter().find(|(field, _)| *field == name).map(|(_, at)| at.clone())
+    }
+
+    /// The same, and a fault where there is none.
+    pub(super) fn required(&self, name: &str) -> Option<Node<'a>> {
+        self.get(name).or_else(|| self.at.missing(name, "is required"))
+    }
+}
+
+/// `a, b or c`.
+pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.collect();
+    match words.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// How many names were compared on this thread: so tests see how the work grows.
+#[cfg(test)]
+pub(super) mod compared {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COMPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(in crate::policy) fn one() {
+        COMPARED.set(COMPARED.get() + 1);
+    }
+
+    /// How many `work` has compared.
+    pub(in crate::policy) fn during(work: impl FnOnce()) -> usize {
+        let before = COMPARED.get();
+        work();
+        COMPARED.get() - before
+    }
+}

@@ -1,0 +1,171 @@
+//! A tenant's beginning, changes and end: what an administrator does.
+
+use super::connection_state::{ConnectionState, Displaced};
+use super::state::{Answer, NAME, TenantState, Ticket, refused};
+use super::store::{Host, StoreError, Table};
+use super::{authorize, keys, stats};
+use crate::json;
+use crate::json::Value;
+use crate::policy::{Context, Policy, Warning};
+use crate::protocol::{Admin, Admit, Reply};
+use crate::refusal::{Reason, Refusal};
+use std::collections::BTreeMap;
+
+/// Handles an administrator's call.
+pub(super) fn administer(tenant: &mut TenantState, admin: Admin, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let known = tenant.policy.is_some();
+    match admin {
+        Admin::PutPolicy(text) if tenant.locked.is_some() => put_over(tenant, &text, host),
+        Admin::PutPolicy(text) => put(tenant, &text, host),
+        Admin::Delete if tenant.locked.is_some() => {
+            keep_all_counts(host)?;
+            delete(tenant, host)
+        }
+        // Of a removal that storage has cut short at its last step the name alone is left.
+        Admin::Delete if !known && host.store.load(Table::Policy, NAME)?.is_some() => delete(tenant, host),
+        _ if !known => Ok(refused(Refusal::new(Reason::NotFound, format!("there is no tenant {}", tenant.name)))),
+        Admin::GetPolicy => Ok(match &tenant.policy {
+            Some(policy) => document(200, policy, &[]),
+            None => Reply::Retry,
+        }),
+        Admin::Delete => delete(tenant, host),
+        Admin::CreateKey(new) => keys::create(tenant, new, host),
+        Admin::ListKeys => Ok(keys::list(tenant)),
+        Admin::RevokeKey(id) => keys::revoke(tenant, &id, host),
+    }
+}
+
+/// The policy as understood, with what is likely not meant in it: in the document, and for those who look at fields alone there too.
+fn document(status: u16, policy: &Policy, warnings: &[Warning]) -> Reply {
+    let mut body = policy.understood();
+    if !warnings.is_empty() {
+        let shown = |warning: &Warning| json!({"pointer": warning.pointer, "detail": warning.detail});
+        body.set("warnings", warnings.iter().map(shown).collect::<Value>());
+    }
+    let warnings = warnings.iter().map(ToString::to_string).collect();
+    Reply::Document { status, body: body.to_string(), warnings }
+}
+
+/// Puts a policy in the place of one that cannot be read. What else is stored of the tenant is then taken up again.
+fn put_over(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let reply = put(tenant, text, host)?;
+    Ok(match reply {
+        Reply::Document { body, warnings, .. } => {
+            *tenant = TenantState::open(&tenant.name.clone(), host)?;
+            Reply::Document { status: 200, body, warnings }
+        }
+        other => other,
+    })
+}
+
+/// Keeps what all connections have counted, as that of removed ones is kept. Until when it counts is in a policy that cannot be read: it
+/// is kept for as long as any window is.
+fn keep_all_counts(host: &mut Host<'_>) -> Result<(), StoreError> {
+    const LONGEST_MS: i64 = 32 * sluice_limiter::calendar::DAY_MS;
+    for (name, row) in host.store.all(Table::Limiter)? {
+        let mut stone = host.now.saturating_add(LONGEST_MS).to_be_bytes().to_vec();
+        stone.extend_from_slice(stats::split(&row).0);
+        host.store.save(Table::Tombstone, &name, &stone)?;
+    }
+    Ok(())
+}
+
+/// Puts a policy in force: for the next call, and for those that wait. An invalid one changes nothing.
+fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    let context =
+        Context { zones: host.zones, allow_loopback: host.settings.allow_loopback, previous: tenant.policy.as_ref() };
+    let (policy, warnings) = match Policy::parse(text, &context) {
+        Ok(read) => read,
+        Err(faults) => {
+            return Ok(Reply::Invalid(faults.into_iter().map(|fault| (fault.pointer, fault.detail)).collect()));
+        }
+    };
+    let stored = match policy.to_stored(&tenant.name, &host.settings.master, host.random) {
+        Ok(stored) => stored,
+        Err(fault) => return Ok(Reply::Invalid(vec![(String::new(), fault.to_string())])),
+    };
+    // Storage may refuse at any of these steps: what is stored by then is the old policy or the new one, with no count less. So what is
+    // kept of connections that leave is stored before the policy that has them no more.
+    let lines = std::mem::take(&mut tenant.lines).into_iter();
+    let (staying, leaving): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| policy.connections.contains_key(name));
+    for (name, mut line) in leaving {
+        tenant.tell_stored(&mut line);
+        let (usage, who) = line.leave(host)?;
+        tenant.ready.extend(who.into_iter().map(|ticket| (Ticket(ticket), refused(authorize::unknown(&name)))));
+        tenant.keep_removed(name, usage, host)?;
+    }
+    if host.store.load(Table::Policy, NAME)?.is_none() {
+        host.store.save(Table::Policy, NAME, tenant.name.as_bytes())?;
+    }
+    host.store.save(Table::Policy, "", stored.as_bytes())?;
+    let mut waiting = Vec::new();
+    for (name, mut line) in staying {
+        tenant.tell_stored(&mut line);
+        if let Some(connection) = policy.connections.get(&name) {
+            waiting.extend(line.edit(connection, host)?);
+        }
+        tenant.lines.insert(name, line);
+    }
+    let status = if tenant.policy.is_some() { 200 } else { 201 };
+    let reply = document(status, &policy, &warnings);
+    tenant.policy = Some(policy.clone());
+    for name in tenant.lines.keys().cloned().collect::<Vec<_>>() {
+        let check = |admit: &Admit| authorize::check(tenant, admit, host.now).and_then(|line| line.fits(admit));
+        let Some(stays) = tenant.lines.get(&name).map(|line| line.who_stays(check)) else { continue };
+        let Some(line) = tenant.lines.get_mut(&name) else { continue };
+        let told = line.replan(&policy, stays, host)?;
+        tenant.ready.extend(told.into_iter().map(|(ticket, reply)| (Ticket(ticket), reply)));
+    }
+    for name in policy.connections.keys() {
+        if tenant.lines.contains_key(name) {
+            continue;
+        }
+        if let Some(line) = ConnectionState::open((&tenant.name, name), &policy, host)? {
+            tenant.lines.insert(name.clone(), line);
+            tenant.take_back(name, host)?;
+        }
+    }
+    tenant.sweep(host)?;
+    tenant.replan_jobs(host)?;
+    for Displaced { tenant: ticket, admit, waited_ms } in waiting {
+        let ticket = Ticket(ticket);
+        let checked = authorize::check(tenant, &admit, host.now).and_then(|line| line.fits(&admit));
+        let answer = match checked {
+            Ok(()) => tenant.put(admit, ticket, waited_ms, host)?,
+            Err(refusal) => Answer::Now(refused(refusal)),
+        };
+        if let Answer::Now(reply) = answer {
+            tenant.ready.push_back((ticket, reply));
+        }
+    }
+    for name in policy.connections.keys() {
+        tenant.finish(name, host)?;
+    }
+    tenant.plan_alarm(host)?;
+    Ok(reply)
+}
+
+/// Removes the tenant: policy, keys and counts, save what its running windows and days still need. That is stored first, and the
+/// policy goes last: a removal that storage cuts short loses no count, and is finished by asking again.
+fn delete(tenant: &mut TenantState, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    for (name, mut line) in std::mem::take(&mut tenant.lines) {
+        let reported = std::mem::take(&mut line.unstored);
+        tenant.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
+        for ticket in line.close(host)? {
+            tenant.ready.push_back((Ticket(ticket), refused(authorize::unknown(&name))));
+        }
+    }
+    for table in [Table::Limiter, Table::TokenCache, Table::Key, Table::Retained] {
+        host.store.clear(table)?;
+    }
+    (tenant.keys, tenant.removed) = (BTreeMap::new(), BTreeMap::new());
+    tenant.remove_jobs(host)?;
+    tenant.remove_hooks(host)?;
+    TenantState::remove_pauses(host)?;
+    tenant.sweep(host)?;
+    host.store.remove(Table::Policy, "")?;
+    host.store.remove(Table::Policy, NAME)?;
+    (tenant.policy, tenant.locked) = (None, None);
+    tenant.plan_alarm(host)?;
+    Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
+}

@@ -1,0 +1,111 @@
+//! Calls that wait for the access token of their connection. Where the places are taken, apps share them by weight.
+
+use crate::backlog_share::app_number;
+use crate::lookup::Lookup;
+use crate::protocol;
+use sluice_limiter::places::{Admit, Places};
+use std::collections::BTreeMap;
+
+/// Calls of a connection that may wait for a token at once. Each is a future in the object.
+pub(super) const MOST_WAITING: u32 = 1_000;
+
+/// A call that waits for a token.
+#[derive(Clone)]
+pub(in crate::tenant) struct Waiter {
+    /// The desk's ticket.
+    pub tenant: u64,
+    /// What it asked.
+    pub admit: Box<protocol::Admit>,
+    /// Since when it waits, Unix ms.
+    pub since: i64,
+    /// The weight of the app that waits, by which places are shared.
+    pub weight: u32,
+}
+
+impl Waiter {
+    fn app(&self) -> u64 {
+        app_number(self.admit.claims.app.as_deref().unwrap_or_default())
+    }
+}
+
+/// All that wait.
+#[derive(Clone)]
+pub(super) struct Waiting {
+    places: Places<u64>,
+    /// By the desk's tickets.
+    waiters: Lookup<Waiter>,
+    /// The tickets of each app in the order in which they came, and some that wait no more.
+    apps: BTreeMap<u64, Vec<u64>>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { places: Places::new(MOST_WAITING), waiters: Lookup::default(), apps: BTreeMap::new() }
+    }
+}
+
+impl Waiting {
+    /// Nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// A call waits. Gives the one that waits no more in its place, if there is one.
+    ///
+    /// # Errors
+    /// If no place is left for it.
+    pub(super) fn add(&mut self, waiter: Waiter) -> Result<Option<Waiter>, Waiter> {
+        let app = waiter.app();
+        let instead = match self.places.admit(&app, waiter.weight) {
+            Admit::Free => None,
+            Admit::Instead(other) => self.remove_last(other),
+            Admit::Full => return Err(waiter),
+        };
+        self.places.take(app, waiter.weight);
+        match self.apps.get_mut(&app) {
+            Some(tickets) => tickets.push(waiter.tenant),
+            None => drop(self.apps.insert(app, vec![waiter.tenant])),
+        }
+        self.waiters.insert(waiter.tenant, waiter);
+        Ok(instead)
+    }
+
+    /// A call waits no more.
+    pub(super) fn remove(&mut self, tenant: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(tenant)?;
+        let app = waiter.app();
+        self.places.leave(&app);
+        match self.places.held(&app) as usize {
+            0 => drop(self.apps.remove(&app)),
+            held => {
+                // Those that are left behind are at most as many as wait, and a few.
+                if let Some(tickets) = self.apps.get_mut(&app).filter(|tickets| tickets.len() / 2 > held.max(16)) {
+                    tickets.retain(|ticket| self.waiters.get(*ticket).is_some());
+                }
+            }
+        }
+        Some(waiter)
+    }
+
+    fn remove_last(&mut self, app: u64) -> Option<Waiter> {
+        loop {
+            let last = self.apps.get_mut(&app)?.pop()?;
+            if self.waiters.get(last).is_some() {
+                return self.remove(last);
+            }
+        }
+    }
+
+    /// The tickets that are remembered, of calls that wait and of others.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.apps.values().map(Vec::len).sum()
+    }
+
+    /// Takes out all that wait, the first first: the desk's tickets count up.
+    pub(super) fn take(&mut self) -> Vec<Waiter> {
+        let mut all: Vec<Waiter> = std::mem::take(self).waiters.into_values().collect();
+        all.sort_unstable_by_key(|waiter| waiter.tenant);
+        all
+    }
+}

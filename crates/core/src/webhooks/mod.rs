@@ -1,0 +1,121 @@
+//! Callbacks by the Standard Webhooks specification: what is said, how it is signed, and what follows on an answer. [`book`]
+//! is what is held in memory of those that are not delivered, [`record`] what is stored; the tenant's desk sends them.
+
+#![expect(clippy::arithmetic_side_effects, reason = "a rest of at most some hours")]
+
+pub mod book;
+pub mod record;
+
+pub use book::Outbox;
+pub use record::Message;
+
+use crate::jobs::show::{self, Much};
+use crate::jobs::{self, Answer, Record};
+use crate::json;
+use crate::json::Value;
+use crate::keys::hmac;
+use crate::retry::spread;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sluice_limiter::calendar::rfc3339;
+
+/// Bytes of a payload: the specification advises less than 20 kB.
+pub const MOST_PAYLOAD: usize = 20_000;
+
+/// From send to the answer's headers, milliseconds: the specification's 15 to 30 s.
+pub const TIMEOUT_MS: u32 = 15_000;
+
+/// Rests before each attempt, milliseconds: the specification's schedule, over three days.
+const SCHEDULE_MS: [u64; 10] =
+    [0, 5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 50_400_000, 72_000_000, 86_400_000];
+
+/// What a message's id begins with.
+const ID: &str = "msg_";
+
+/// A message's id as it is written. It has no dot, which parts it from the time in what is signed.
+pub fn id_text(id: u128) -> String {
+    [ID, &jobs::id_text(id)].concat()
+}
+
+/// An id as it was written; none for anything else.
+pub fn parse_id(text: &str) -> Option<u128> {
+    jobs::parse_id(text.strip_prefix(ID)?)
+}
+
+/// The field `webhook-signature`; none if the secret is none of the specification's. `seconds`: Unix time of the attempt.
+pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> {
+    let secret = secret.strip_prefix("whsec_")?;
+    let key = STANDARD.decode(secret).or_else(|_| STANDARD_NO_PAD.decode(secret)).ok()?;
+    let mac = hmac(&key, [id, ".", &seconds.to_string(), ".", body].concat().as_bytes());
+    Some(["v1,", &STANDARD.encode(mac)].concat())
+}
+
+/// Tells the receivers of messages apart by scheme, host and port: 32-bit FNV-1a. Two that fall together share what each may
+/// have on its way, and nothing else.
+pub fn receiver(url: &str) -> u32 {
+    let origin = url.splitn(4, '/').take(3).flat_map(str::bytes);
+    origin.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// What follows on an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It is delivered.
+    DeliveryReport,
+    /// Again, after so many milliseconds.
+    After(u64),
+    /// It is a dead letter, with this error.
+    Dead(&'static str),
+}
+
+/// What follows on an answer with that status (0: none came) after so many `attempts`. `random`: over all of `u64`.
+pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64) -> Next {
+    match status {
+        200..=299 => return Next::DeliveryReport,
+        410 => return Next::Dead("gone"),
+        _ => {}
+    }
+    match SCHEDULE_MS.get(attempts as usize) {
+        // A tenth more or less, so that what failed together does not come back together.
+        Some(rest) => {
+            Next::After((rest - rest / 10).saturating_add(spread(random, rest / 5)).max(retry_after_ms.unwrap_or(0)))
+        }
+        None => Next::Dead("attempts-spent"),
+    }
+}
+
+/// The outcome of a job, whose path is that one, as it is said: its type, and the payload. What would make that too long is left out: first the body of
+/// the vendor's answer, then the answer, then all but what names the job.
+pub fn outcome(
+    tenant: &str,
+    id: &str,
+    record: &Record,
+    path: &str,
+    answer: Option<&Answer>,
+    now: i64,
+) -> (String, String) {
+    let kind = ["job.", record.state.as_str()].concat();
+    let payload = |mut data: Value| {
+        data.set("tenant", tenant);
+        json!({"type": kind, "timestamp": rfc3339(now), "data": data}).to_string()
+    };
+    // A body takes at least its own bytes.
+    let short = answer.is_none_or(|answer| answer.body.0.len() <= MOST_PAYLOAD);
+    for (answer, much) in [(answer, Much::Whole), (answer, Much::NoBody), (None, Much::NoBody)] {
+        if much == Much::Whole && !short {
+            continue;
+        }
+        let whole = payload(show::document(id, record, path, answer, much, now));
+        if whole.len() <= MOST_PAYLOAD {
+            return (kind, whole);
+        }
+    }
+    let mut data =
+        json!({"id": id, "state": record.state.as_str(), "connection": record.connection, "app": record.app});
+    data.set_some("error", record.error.as_ref());
+    let whole = payload(data);
+    (kind, whole)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! The desk: what a tenant's object decides, with storage in memory and time as an argument.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
+
+mod alerts;
+mod calls;
+mod cut_short;
+mod figures;
+mod harness;
+mod hooks;
+mod jobs;
+mod jobs_attack;
+mod jobs_kept;
+mod jobs_many;
+mod jobs_seen;
+mod masters;
+mod pauses;
+mod tenure;
+mod tokens;
+mod usage_reconciliation;

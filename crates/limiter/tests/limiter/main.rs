@@ -1,0 +1,14 @@
+//! The throttle by its public face: what it promises, each promise a test, on a virtual clock.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "a test may fail")]
+
+mod blocks;
+mod counts;
+mod days;
+mod edits;
+mod extremes;
+mod harness;
+mod lives;
+mod promises;
+mod queueing;
+mod row;
+mod stops;
