@@ -17,7 +17,7 @@ import { inRoot } from './lib/places.mjs';
 import { endTogether } from './lib/processes.mjs';
 import { findRust } from './lib/rust.mjs';
 import { fail, say, step } from './lib/say.mjs';
-import { buildVendors } from './lib/vendors.mjs';
+import { buildVendors } from './lib/mock-upstreams.mjs';
 import { setUp } from './setup.mjs';
 
 const USAGE = `npm run bench -- [SECTION]… [--out FILE] [--markdown FILE] [--docs] [--short]

@@ -2,7 +2,7 @@
 // price list below. The rows are those that SQLite reports in workerd, the requests and the time those of the object itself.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { kill } from '../lib/processes.mjs';
-import { startVendors } from '../lib/vendors.mjs';
+import { startVendors } from '../lib/mock-upstreams.mjs';
 import { startMetered, unthrottled } from './sluice.mjs';
 
 /**

@@ -3,7 +3,7 @@
 import { createInterface } from 'node:readline';
 import { inRoot } from '../lib/places.mjs';
 import { kill, start } from '../lib/processes.mjs';
-import { startVendors } from '../lib/vendors.mjs';
+import { startVendors } from '../lib/mock-upstreams.mjs';
 import { percentile } from './numbers.mjs';
 import { startRedis } from './peers.mjs';
 import { startSluice } from './sluice.mjs';

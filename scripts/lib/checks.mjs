@@ -15,12 +15,12 @@ import { WASM } from './std.mjs';
 import { audit } from './audit.mjs';
 import { buildFuzzer, fuzz, targets } from './fuzz.mjs';
 import { torture } from './torture.mjs';
-import { buildVendors } from './vendors.mjs';
+import { buildVendors } from './mock-upstreams.mjs';
 import { buildWasm, gzipBytes, PANICKING, SHIPPED, unwinds } from './wasm.mjs';
 
 const WASM_LIMIT_BYTES = 1_000_000;
 const NATIVE_LIMIT_SECONDS = 60;
-const NATIVE = ['-p', 'sluice-limiter', '-p', 'sluice-core', '-p', 'sluice-vendors', '-p', 'sluice-load'];
+const NATIVE = ['-p', 'sluice-limiter', '-p', 'sluice-core', '-p', 'sluice-mock-upstreams', '-p', 'sluice-load'];
 
 /**
  * The checks. One that returns `{skipped: why}` was not made, and the summary says so. `after` names what it needs. `long` ones

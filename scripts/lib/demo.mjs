@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { administration } from './admin.mjs';
 import { readText } from './places.mjs';
 import { say, step } from './say.mjs';
-import { buildVendors, startVendors } from './vendors.mjs';
+import { buildVendors, startVendors } from './mock-upstreams.mjs';
 
 const TENANT = 'demo';
 const APPS = {

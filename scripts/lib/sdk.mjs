@@ -10,7 +10,7 @@ import { cache, inRoot } from './places.mjs';
 import { ask, kill, must, run } from './processes.mjs';
 import { step } from './say.mjs';
 import { hashOf, isFresh, keepStamp } from './stamp.mjs';
-import { startVendors } from './vendors.mjs';
+import { startVendors } from './mock-upstreams.mjs';
 
 const TESTS = 'tests/sdk';
 const PYTHON = [3, 10];

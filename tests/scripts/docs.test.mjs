@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/places.mjs';
 
 const markdown = (folder) => readdirSync(inRoot(folder)).filter((name) => name.endsWith('.md')).map((name) => join(folder, name));
-const documents = [...markdown('.'), ...markdown('docs'), 'tests/vendors/README.md'];
+const documents = [...markdown('.'), ...markdown('docs'), 'tests/mock-upstreams/README.md'];
 const read = (name) => readFileSync(inRoot(name), 'utf8');
 const prose = (text) => text.replace(/^```[^]*?^```/gm, '');
 

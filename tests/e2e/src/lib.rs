@@ -1,5 +1,5 @@
 //! The harness of the end-to-end tests: Sluice as `npm start` runs it, in workerd, driven over real HTTP by hand-written
-//! callers, against the mock vendors of `sluice-vendors`.
+//! callers, against the mock vendors of `sluice-mock-upstreams`.
 //!
 //! Everything here panics with a sentence when it cannot go on: it only ever runs in a test.
 

@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::client::Ask;
 use crate::tenant::Tenant;
-use sluice_vendors::{Handle, Latency};
+use sluice_mock_upstreams::{Handle, Latency};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};

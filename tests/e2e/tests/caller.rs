@@ -1,10 +1,10 @@
 //! The callers themselves, against a mock vendor: a test is worth what its caller sees.
 
 use sluice_e2e::{Ask, load, secrets};
-use sluice_vendors::{Fault, FaultRule, Spec, Vendor, pattern};
+use sluice_mock_upstreams::{Fault, FaultRule, Spec, Vendor, pattern};
 use std::time::Duration;
 
-fn vendor() -> sluice_vendors::Handle {
+fn vendor() -> sluice_mock_upstreams::Handle {
     Vendor::start(Spec::new("generic").limits(vec![])).unwrap()
 }
 

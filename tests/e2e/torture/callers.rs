@@ -3,7 +3,7 @@
 use crate::plan::{Call, Leaves};
 use crate::stage::{MAX_WAIT_MS, SEATS, Stage, tenant_of};
 use sluice_e2e::{Ask, Open};
-use sluice_vendors::pattern;
+use sluice_mock_upstreams::pattern;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use crate::plan::{Leaves, Seconds};
 use crate::stage::{GUARD_MS, SEATS, Stage, TENANTS, TIMEOUT_MS, VENDORS, WINDOW_MS, tenant_of};
 use serde_json::Value;
 use sluice_e2e::Instance;
-use sluice_vendors::{Call as Journalled, Verdict};
+use sluice_mock_upstreams::{Call as Journalled, Verdict};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

@@ -157,7 +157,7 @@ fn late(planned: u64, now: u64) -> String {
 fn well(stage: &Stage, vendor: usize) {
     let made_well = stage.vendors[vendor].change(|spec| {
         spec.faults = Vec::new();
-        spec.latency = sluice_vendors::Latency::Uniform { min_ms: 20, max_ms: 200 };
+        spec.latency = sluice_mock_upstreams::Latency::Uniform { min_ms: 20, max_ms: 200 };
     });
     made_well.expect("a vendor that is well");
 }

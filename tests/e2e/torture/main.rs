@@ -111,7 +111,7 @@ async fn torture(asked: &Asked, plan: Plan) -> Vec<Fault> {
     let pool = asked.seconds * 2;
     let stage = Stage::set(&instance, pool).await;
     let (to, began) = (instance.address(), Instant::now());
-    let clocks: Vec<u64> = stage.vendors.iter().map(sluice_vendors::Handle::now_us).collect();
+    let clocks: Vec<u64> = stage.vendors.iter().map(sluice_mock_upstreams::Handle::now_us).collect();
     let calling = async {
         let mut under_way = JoinSet::new();
         for call in plan.calls {

@@ -1,8 +1,8 @@
 //! What is going to happen, all of it drawn from the seed before anything does: the same seed, the same plan.
 
 use crate::stage::{APPS, GUARD_MS, SEATS, TENANTS, VENDORS, WINDOW_MS};
-use sluice_vendors::chance::Chance;
-use sluice_vendors::{Fault, FaultRule, Latency};
+use sluice_mock_upstreams::chance::Chance;
+use sluice_mock_upstreams::{Fault, FaultRule, Latency};
 use std::fmt;
 
 /// A run.
@@ -215,7 +215,7 @@ fn ill(draw: &mut Draw) -> Ill {
 
 impl Ill {
     /// What of a vendor's spec it changes.
-    pub fn befall(&self, spec: &mut sluice_vendors::Spec) {
+    pub fn befall(&self, spec: &mut sluice_mock_upstreams::Spec) {
         match self {
             Self::Slow(min_ms, max_ms) => spec.latency = Latency::Uniform { min_ms: *min_ms, max_ms: *max_ms },
             Self::Faulty(rule) => spec.faults = vec![rule.clone()],

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Instance, Tenant};
-use sluice_vendors::{CountAt, Handle, Kind, Limit, Spec, Vendor};
+use sluice_mock_upstreams::{CountAt, Handle, Kind, Limit, Spec, Vendor};
 
 /// A connection: whose, its vendor, and how many calls a second come for it in the mean.
 #[derive(Debug)]

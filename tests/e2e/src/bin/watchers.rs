@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Tenant, secrets};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;

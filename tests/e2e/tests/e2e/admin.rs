@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, World};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 
 tests![
     only_the_administrators_token_administers,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::load::{Patient, at_once};
 use sluice_e2e::{Answer, Ask, Tenant, World};
-use sluice_vendors::{Fault, FaultRule, Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Handle, Spec, Vendor};
 use std::time::Duration;
 use tokio::time::sleep;
 

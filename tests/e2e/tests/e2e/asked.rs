@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Instance, Start};
 use sluice_e2e::{Ask, Tenant, World, load};
-use sluice_vendors::{Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Handle, Spec, Vendor};
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

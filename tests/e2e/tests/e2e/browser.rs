@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, World};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 
 tests![
     a_preflight_is_204_for_any_origin_and_touches_nothing,
@@ -111,8 +111,8 @@ async fn a_key_without_origins_does_not_work_from_a_page(world: &World) {
 async fn the_vendors_own_cors_headers_are_dropped(world: &World) {
     let raw = "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n\
                Access-Control-Max-Age: 60\r\nVary: Accept\r\nContent-Length: 2\r\n\r\nok";
-    let fault = sluice_vendors::Fault::Raw { text: raw.to_owned() };
-    let vendor = Vendor::start(Spec::new("generic").fault(sluice_vendors::FaultRule::always(fault))).unwrap();
+    let fault = sluice_mock_upstreams::Fault::Raw { text: raw.to_owned() };
+    let vendor = Vendor::start(Spec::new("generic").fault(sluice_mock_upstreams::FaultRule::always(fault))).unwrap();
     let tenant = world.tenant("cors");
     let connection = json!({"vendor": "generic", "base_url": vendor.url()});
     tenant.policy(&json!({"connections": {"c": connection}, "apps": {"page": {"origins": [HOME]}, "app": {}}})).await;

@@ -4,8 +4,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use sluice_e2e::instance::{Start, tests_build};
 use sluice_e2e::{Ask, Tenant, World};
-use sluice_vendors::pattern::Check;
-use sluice_vendors::{Spec, Vendor, wire::hex};
+use sluice_mock_upstreams::pattern::Check;
+use sluice_mock_upstreams::{Spec, Vendor, wire::hex};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -91,7 +91,7 @@ async fn bodies_of_50_mb_take_less_than_2_mb_of_wasm_memory(_: &World) {
             assert_eq!((check.bytes(), check.wrong_at), (50 * MB, None), "{profile} {framing}");
         }
         if profile == "generic" {
-            let body = sluice_vendors::pattern::whole(50 * MB);
+            let body = sluice_mock_upstreams::pattern::whole(50 * MB);
             let sum = hex(&Sha256::digest(&body));
             let echo = tenant.send(&Ask::post("/v/c/echo", body).key(&key)).await.echo();
             assert_eq!(echo.0["body_sha256"].as_str(), Some(sum.as_str()));
@@ -140,7 +140,7 @@ async fn bodies_are_identical_compressed_or_not_whoever_the_vendor_is(world: &Wo
                 "br" => continue,
                 _ => plain.clone_from(&answer.body),
             }
-            assert_eq!(plain, sluice_vendors::pattern::whole(300_000), "{profile} {encoding}");
+            assert_eq!(plain, sluice_mock_upstreams::pattern::whole(300_000), "{profile} {encoding}");
         }
     }
 }
@@ -205,7 +205,7 @@ async fn request_bodies_arrive_as_sent(world: &World) {
     let tenant = world.tenant("bodies");
     let key = tenant.simple("generic", &vendor.url(), &json!({})).await;
     for bytes in [0, 5, 900_000, 6_000_000] {
-        let body = sluice_vendors::pattern::whole(bytes);
+        let body = sluice_mock_upstreams::pattern::whole(bytes);
         let sum = hex(&Sha256::digest(&body));
         let echo = tenant.send(&Ask::post("/v/c/echo", body.clone()).key(&key)).await.echo();
         assert_eq!((echo.0["body_bytes"].as_u64(), echo.0["body_sha256"].as_str()), (Some(bytes), Some(sum.as_str())));
@@ -213,7 +213,7 @@ async fn request_bodies_arrive_as_sent(world: &World) {
         let echo = tenant.send(&Ask::post("/v/c/echo", Vec::new()).chunked(body).key(&key)).await.echo();
         assert_eq!(echo.0["body_sha256"].as_str(), Some(sum.as_str()), "{bytes} bytes in chunks");
     }
-    let packed = sluice_vendors::common::gzip(&sluice_vendors::pattern::whole(100_000));
+    let packed = sluice_mock_upstreams::common::gzip(&sluice_mock_upstreams::pattern::whole(100_000));
     let sum = hex(&Sha256::digest(&packed));
     let ask = Ask::post("/v/c/echo", packed).key(&key).with("Content-Encoding", "gzip");
     let echo = tenant.send(&ask).await.echo();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Tenant, World, secrets};
-use sluice_vendors::{Fault, FaultRule, Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Handle, Spec, Vendor};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, Tenant, World, load, tenant::limit};
-use sluice_vendors::{Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Handle, Spec, Vendor};
 
 tests![calls_made_elsewhere_are_seen_where_the_vendor_tells_its_count, keaps_account_is_counted_beside_its_key];
 

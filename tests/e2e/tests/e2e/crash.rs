@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluice_e2e::instance::{Start, panicking_build};
 use sluice_e2e::{Ask, Tenant, World, load, tenant::limit};
-use sluice_vendors::{Calls, CountAt, Handle, Kind, Limit, Spec, Vendor};
+use sluice_mock_upstreams::{Calls, CountAt, Handle, Kind, Limit, Spec, Vendor};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -145,7 +145,7 @@ async fn again(start: Start) -> sluice_e2e::Instance {
     tokio::task::spawn_blocking(|| start.run()).await.unwrap()
 }
 
-fn first_after(calls: &sluice_vendors::Calls, us: u64) -> u64 {
+fn first_after(calls: &sluice_mock_upstreams::Calls, us: u64) -> u64 {
     calls.0.iter().map(|c| c.arrived_us).find(|at| *at > us).expect("a call after the restart")
 }
 

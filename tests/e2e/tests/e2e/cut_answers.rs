@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, tenant::limit};
-use sluice_vendors::{Fault, FaultRule, Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Handle, Spec, Vendor};
 
 tests![
     bytes_that_came_before_a_timeout_count,

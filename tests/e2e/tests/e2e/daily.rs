@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};
-use sluice_vendors::{Latency, Spec, Vendor};
+use sluice_mock_upstreams::{Latency, Spec, Vendor};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Clock, Instance, Open, Tenant, World, clock, tenant::limit};
-use sluice_vendors::{Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Handle, Spec, Vendor};
 use std::time::Duration;
 use tokio::time::sleep;
 

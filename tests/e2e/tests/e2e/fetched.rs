@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Answer, Ask, Tenant, World, load, secrets, tenant::limit};
-use sluice_vendors::{Fault, FaultRule, Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Handle, Spec, Vendor};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;

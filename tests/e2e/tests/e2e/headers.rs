@@ -3,7 +3,7 @@
 use serde_json::json;
 use sfv::{BareItem, ListEntry, Parser};
 use sluice_e2e::{Ask, World};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 
 tests![
     only_what_the_vendor_should_see_is_forwarded,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, tests_build};
 use sluice_e2e::{Ask, Tenant, World, load, tenant::limit};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Tenant, World, secrets};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 
 tests![
     a_rotated_master_key_seals_all_anew_so_that_the_older_one_may_be_dropped,

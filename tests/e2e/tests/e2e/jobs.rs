@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Answer, Ask, Tenant, World};
-use sluice_vendors::{Calls, CountAt, Fault, FaultRule, Kind, Latency, Limit, Spec, Vendor};
+use sluice_mock_upstreams::{Calls, CountAt, Fault, FaultRule, Kind, Latency, Limit, Spec, Vendor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::task::JoinSet;

@@ -4,7 +4,7 @@ use crate::jobs::{ended, id_of, job, kept};
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Tenant, World, secrets};
-use sluice_vendors::{Fault, FaultRule, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Spec, Vendor};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};

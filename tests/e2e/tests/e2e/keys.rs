@@ -4,7 +4,7 @@ use base64::Engine;
 use serde_json::json;
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Tenant, World};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 use std::time::Duration;
 use tokio::time::sleep;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World, load, tenant::limit};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 
 tests![
     hubspots_search_goes_at_its_own_pace_beside_other_calls,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, tenant::limit};
-use sluice_vendors::{Fault, FaultRule, Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Handle, Spec, Vendor};
 
 tests![
     an_app_needs_leave_for_every_method_that_the_vendor_may_read,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World, secrets, tenant::limit};
-use sluice_vendors::{Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Handle, Spec, Vendor};
 
 tests![
     a_key_where_the_vendor_would_get_it_is_refused_and_nothing_is_sent,

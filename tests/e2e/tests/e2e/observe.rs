@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{World, tenant::limit};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 use std::time::Duration;
 
 tests![in_observe_mode_calls_pass_and_hear_what_would_have_been, enforcing_again_knows_what_was_observed];

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 
 tests![
     targets_reach_the_vendor_byte_for_byte,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World};
-use sluice_vendors::{Fault, FaultRule, Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Handle, Spec, Vendor};
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;

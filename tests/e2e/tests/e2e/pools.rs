@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Tenant, World, load, tenant::limit};
-use sluice_vendors::{Handle, Kind, Limit, Spec, Vendor};
+use sluice_mock_upstreams::{Handle, Kind, Limit, Spec, Vendor};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -15,7 +15,7 @@ tests![
     a_wait_within_the_deadline_ends_in_the_vendors_answer,
 ];
 
-async fn tenant(world: &World, vendor: &str, limits: Value) -> (sluice_vendors::Handle, Tenant, String) {
+async fn tenant(world: &World, vendor: &str, limits: Value) -> (sluice_mock_upstreams::Handle, Tenant, String) {
     let running = Vendor::start(Spec::new(vendor).limits(vec![])).unwrap();
     let tenant = world.tenant(&format!("says-{vendor}"));
     let key = tenant.simple(vendor, &running.url(), &json!({"limits": limits, "share": 1})).await;
@@ -41,8 +41,8 @@ async fn second(tenant: &Tenant, key: &str) -> Answer {
 }
 
 /// The answer to a call while another is at the vendor.
-async fn beside(vendor: &sluice_vendors::Handle, tenant: &Tenant, key: &str) -> Answer {
-    vendor.change(|spec| spec.latency = sluice_vendors::Latency::Fixed { ms: 1500 }).unwrap();
+async fn beside(vendor: &sluice_mock_upstreams::Handle, tenant: &Tenant, key: &str) -> Answer {
+    vendor.change(|spec| spec.latency = sluice_mock_upstreams::Latency::Fixed { ms: 1500 }).unwrap();
     let (_, answer) = tokio::join!(tenant.get(key, "/echo"), async {
         while vendor.in_service() == 0 {
             sleep(Duration::from_millis(20)).await;

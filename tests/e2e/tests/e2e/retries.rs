@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Open, Tenant, World, load};
-use sluice_vendors::{Fault, FaultRule, Handle, Kind, Limit, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Handle, Kind, Limit, Spec, Vendor};
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -161,7 +161,7 @@ async fn a_write_that_was_not_executed_is_repeated_whole(world: &World) {
 async fn a_long_body_is_sent_once_and_arrives_whole_however_it_is_framed(world: &World) {
     let vendor = failing(FaultRule::first(2, THROTTLE));
     let (tenant, key) = to(world, &vendor, &json!({})).await;
-    let long = sluice_vendors::pattern::whole(3_000_000);
+    let long = sluice_mock_upstreams::pattern::whole(3_000_000);
     let framings = [Ask::post("/v/c/echo", long.clone()), Ask::new("POST", "/v/c/echo").chunked(long.clone())];
     for ask in &framings {
         let answer = tenant.send(&ask.clone().key(&key)).await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Answer, Tenant, World, load};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,7 +18,7 @@ async fn limited(
     world: &World,
     name: &str,
     limit: serde_json::Value,
-    vendor: &sluice_vendors::Handle,
+    vendor: &sluice_mock_upstreams::Handle,
 ) -> (Tenant, String) {
     let tenant = world.tenant(name);
     let more = json!({"limits": [limit], "queue": {"size": 100, "max_wait_seconds": 10}});
@@ -26,7 +26,7 @@ async fn limited(
     (tenant, key)
 }
 
-fn unlimited() -> sluice_vendors::Handle {
+fn unlimited() -> sluice_mock_upstreams::Handle {
     Vendor::start(Spec::new("generic").limits(vec![])).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, load};
-use sluice_vendors::{CountAt, Kind, Limit, Spec, Vendor};
+use sluice_mock_upstreams::{CountAt, Kind, Limit, Spec, Vendor};
 use std::time::Duration;
 
 tests![a_rolling_window_is_used_to_93_percent_and_never_overrun, ten_slots_are_kept_full_and_never_overrun];

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, Open, Tenant, World, tenant::limit};
-use sluice_vendors::{Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Handle, Spec, Vendor};
 use std::time::Duration;
 
 tests![

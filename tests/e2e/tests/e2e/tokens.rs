@@ -3,7 +3,7 @@
 use base64::Engine;
 use serde_json::json;
 use sluice_e2e::{Answer, Ask, Tenant, World};
-use sluice_vendors::{Handle, Spec, Vendor};
+use sluice_mock_upstreams::{Handle, Spec, Vendor};
 
 tests![
     marketos_clients_buy_a_token_with_the_key,

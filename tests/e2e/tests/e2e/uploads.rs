@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluice_e2e::instance::Start;
 use sluice_e2e::{Ask, Open, Tenant, World, secrets};
-use sluice_vendors::{Fault, FaultRule, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Spec, Vendor};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

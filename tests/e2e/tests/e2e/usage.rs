@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, panicking_build};
 use sluice_e2e::{Ask, Tenant, World};
-use sluice_vendors::{Calls, Fault, FaultRule, Spec, Vendor};
+use sluice_mock_upstreams::{Calls, Fault, FaultRule, Spec, Vendor};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -69,7 +69,7 @@ async fn usage_and_errors_equal_the_vendors_log(world: &World) {
     while tenant.status(&key).await["connections"]["other"]["in_flight"] != 0 {}
 
     let log = vendor.calls();
-    let by_code = |calls: &[sluice_vendors::Call]| {
+    let by_code = |calls: &[sluice_mock_upstreams::Call]| {
         let mut by = BTreeMap::new();
         for call in calls.iter().filter(|call| call.status >= 400) {
             *by.entry(call.status.to_string()).or_insert(0_u64) += 1;

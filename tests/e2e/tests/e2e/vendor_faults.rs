@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};
-use sluice_vendors::{Fault, FaultRule, Spec, Vendor};
+use sluice_mock_upstreams::{Fault, FaultRule, Spec, Vendor};
 use std::time::Duration;
 
 tests![
@@ -120,7 +120,11 @@ async fn answers_of_the_vendor_that_make_no_sense_pass_as_they_are(world: &World
         let vendor = Vendor::start(Spec::new(profile).fault(FaultRule::always(fault))).unwrap();
         let key = tenant.simple(profile, &vendor.url(), &json!({})).await;
         let answer = tenant.get(&key, "/x").await;
-        assert!(answer.whole && answer.body == sluice_vendors::pattern::whole(5 << 20), "{} bytes", answer.body.len());
+        assert!(
+            answer.whole && answer.body == sluice_mock_upstreams::pattern::whole(5 << 20),
+            "{} bytes",
+            answer.body.len()
+        );
         // Of a vendor without the fault: with it the answer would have a body after all, and what is read of that is chance.
         let vendor = Vendor::start(Spec::new(profile)).unwrap();
         let key = tenant.simple(profile, &vendor.url(), &json!({})).await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World};
-use sluice_vendors::{Calls, Handle, Kind, Limit, Spec, Vendor};
+use sluice_mock_upstreams::{Calls, Handle, Kind, Limit, Spec, Vendor};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

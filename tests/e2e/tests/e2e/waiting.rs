@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, tests_build};
 use sluice_e2e::{Ask, Tenant, World};
-use sluice_vendors::{Spec, Vendor};
+use sluice_mock_upstreams::{Spec, Vendor};
 use tokio::task::JoinSet;
 
 tests![a_call_that_waits_holds_less_than_5_kb_of_wasm_memory];

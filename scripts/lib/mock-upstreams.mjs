@@ -6,7 +6,7 @@ import { must, start } from './processes.mjs';
 
 export async function buildVendors(rust) {
   const env = { ...(rust?.env ?? process.env), CARGO_TARGET_DIR: target };
-  await must('cargo', ['build', '-p', 'sluice-vendors'], { cwd: inRoot(), env });
+  await must('cargo', ['build', '-p', 'sluice-mock-upstreams'], { cwd: inRoot(), env });
 }
 
 /**
@@ -15,7 +15,7 @@ export async function buildVendors(rust) {
  */
 export async function startVendors(names = [], options = []) {
   const args = [...names.flatMap((name) => ['--vendor', name]), ...options];
-  const child = start(join(target, 'debug/sluice-vendors'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = start(join(target, 'debug/sluice-mock-upstreams'), args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise((_, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => reject(new Error(`the mock vendors ended (${signal ?? code})`)));

@@ -1,7 +1,7 @@
 //! Whole calls, over a stream in memory and tokio's paused clock where time matters, over TCP where resets do.
 
-use sluice_vendors::journal::Verdict;
-use sluice_vendors::{CountAt, Fault, FaultRule, Kind, Limit, Spec, Vendor, server};
+use sluice_mock_upstreams::journal::Verdict;
+use sluice_mock_upstreams::{CountAt, Fault, FaultRule, Kind, Limit, Spec, Vendor, server};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -40,7 +40,7 @@ async fn a_window_is_kept_by_arrival_however_long_the_answers_take() {
 
 #[tokio::test(start_paused = true)]
 async fn counting_at_completion_refuses_what_completes_too_soon() {
-    let spec = marketo(1).latency(sluice_vendors::Latency::Fixed { ms: 1000 }).count_at(CountAt::Completion);
+    let spec = marketo(1).latency(sluice_mock_upstreams::Latency::Fixed { ms: 1000 }).count_at(CountAt::Completion);
     let bench = server::Bench::new(spec).unwrap();
     let target = get("/rest/v1/leads.json");
     assert!(ask(&bench, &target).await.contains("true"));
@@ -71,7 +71,7 @@ async fn a_slot_is_held_to_the_last_byte_and_freed_when_the_caller_goes() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_goes_while_the_vendor_works_frees_its_slot() {
     let spec = Spec::new("marketo").limits(vec![Limit::new("concurrent", Kind::concurrency(1))]);
-    let bench = server::Bench::new(spec.latency(sluice_vendors::Latency::Fixed { ms: 60_000 })).unwrap();
+    let bench = server::Bench::new(spec.latency(sluice_mock_upstreams::Latency::Fixed { ms: 60_000 })).unwrap();
     let mut first = bench.connect();
     first.write_all(get("/echo").as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -83,7 +83,7 @@ async fn a_caller_that_goes_while_the_vendor_works_frees_its_slot() {
 
 #[tokio::test(start_paused = true)]
 async fn a_vendor_that_works_on_counts_and_holds_the_slot_of_a_caller_that_has_gone() {
-    let spec = marketo(10).latency(sluice_vendors::Latency::Fixed { ms: 60_000 }).count_at(CountAt::Completion);
+    let spec = marketo(10).latency(sluice_mock_upstreams::Latency::Fixed { ms: 60_000 }).count_at(CountAt::Completion);
     let bench = server::Bench::new(Spec { works_on: true, ..spec }).unwrap();
     let mut first = bench.connect();
     first.write_all(get("/echo").as_bytes()).await.unwrap();

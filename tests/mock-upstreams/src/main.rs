@@ -1,8 +1,8 @@
-//! `sluice-vendors`: mock vendors on 127.0.0.1. Prints `vendor NAME URL` for each and then `ready`; ends when its standard
+//! `sluice-mock-upstreams`: mock vendors on 127.0.0.1. Prints `vendor NAME URL` for each and then `ready`; ends when its standard
 //! input closes or the process it was told to watch has gone, so that nothing is left behind.
 
 use clap::Parser;
-use sluice_vendors::{CountAt, FaultRule, Handle, Kind, Latency, Spec, Vendor, control, vendors};
+use sluice_mock_upstreams::{CountAt, FaultRule, Handle, Kind, Latency, Spec, Vendor, control, vendors};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            eprintln!("sluice-vendors: {fault}");
+            eprintln!("sluice-mock-upstreams: {fault}");
             ExitCode::FAILURE
         }
     }
