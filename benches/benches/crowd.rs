@@ -7,8 +7,8 @@ use allocation_counter::measure;
 use criterion::measurement::{Measurement, WallTime};
 use serde_json::json;
 use sluice_bench::crowd::Crowd;
-use sluice_bench::desk::Tenant;
 use sluice_bench::estimates::tell;
+use sluice_bench::tenant::Tenant;
 use std::hint::black_box;
 use std::time::Duration;
 

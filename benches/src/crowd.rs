@@ -1,6 +1,5 @@
 //! A connection that a thousand apps use, on a virtual clock: events that could take longer the more apps there are.
 
-use crate::desk::Utc;
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::{
     AdaptiveRule, Admission, AppRule, Call, Kind, Limit, Limiter, Mode, Now, Outcome, PermitId, Plan, QueueRule,

@@ -1,4 +1,4 @@
-//! A tenant's desk over rows in memory, on a virtual clock: what an object does, less the platform.
+//! A tenant's state over rows in memory, on a virtual clock: what an object does, less the platform.
 
 use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Request};
@@ -9,7 +9,6 @@ use sluice_core::protocol::{
 use sluice_core::tenant::state::{Answer, TenantState, Ticket};
 use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice_core::tenant::task::{Run, Task};
-use sluice_limiter::calendar::Zones;
 use sluice_limiter::{Outcome, PermitId};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -60,7 +59,7 @@ impl Store for Rows {
 pub struct Tenant {
     now: i64,
     rows: Rows,
-    desk: Option<TenantState>,
+    state: Option<TenantState>,
     settings: Settings,
     /// A key of each app.
     claims: Vec<Claims>,
@@ -95,7 +94,7 @@ impl Tenant {
         let mut tenant = Self {
             now: NOON,
             rows: Rows::default(),
-            desk: None,
+            state: None,
             settings: Settings { allow_loopback: false, master },
             claims: Vec::new(),
             asked: 0,
@@ -106,7 +105,7 @@ impl Tenant {
             answered: HashSet::new(),
             limits: limits.clone(),
         };
-        tenant.desk = tenant.host(|host| TenantState::open("acme", host)).ok();
+        tenant.state = tenant.host(|host| TenantState::open("acme", host)).ok();
         let names = names(apps);
         tenant.ask(Ask::Admin(Admin::PutPolicy(policy(&names, &limits, 600))));
         let seconds = u64::try_from(tenant.now / 1_000).unwrap_or(0);
@@ -218,7 +217,7 @@ impl Tenant {
     pub fn leave(&mut self) {
         while let Some(ticket) = self.waiting.swap_remove_back(self.waiting.len() / 2) {
             if !self.answered.remove(&ticket) {
-                self.host_and_desk(|desk, host| desk.cancel(ticket, host).ok());
+                self.host_and_state(|state, host| state.cancel(ticket, host).ok());
                 break;
             }
         }
@@ -291,9 +290,9 @@ impl Tenant {
     /// What the object does after each event.
     fn after(&mut self) {
         loop {
-            let (ready, run) = self.host_and_desk(|desk, host| {
-                let ready = desk.next_ready();
-                (ready, desk.next_errand(host).ok().flatten())
+            let (ready, run) = self.host_and_state(|state, host| {
+                let ready = state.next_ready();
+                (ready, state.next_errand(host).ok().flatten())
             });
             if let Some(Task::Run(run)) = run {
                 self.running.push_back(*run);
@@ -310,15 +309,15 @@ impl Tenant {
                 }
             }
         }
-        self.host_and_desk(|desk, _| {
-            std::hint::black_box(desk.next_wakeup());
-            std::hint::black_box(desk.next_alarm());
+        self.host_and_state(|state, _| {
+            std::hint::black_box(state.next_wakeup());
+            std::hint::black_box(state.next_alarm());
         });
     }
 
     fn ask(&mut self, ask: Ask) -> Answer {
         self.now += STEP_MS;
-        self.host_and_desk(|desk, host| desk.ask(ask, host)).unwrap_or_else(|fault| unreachable(&fault.0))
+        self.host_and_state(|state, host| state.ask(ask, host)).unwrap_or_else(|fault| unreachable(&fault.0))
     }
 
     fn host<T>(&mut self, act: impl FnOnce(&mut Host<'_>) -> T) -> T {
@@ -336,10 +335,10 @@ impl Tenant {
         })
     }
 
-    fn host_and_desk<T>(&mut self, act: impl FnOnce(&mut TenantState, &mut Host<'_>) -> T) -> T {
-        let Some(mut desk) = self.desk.take() else { unreachable("the desk did not open") };
-        let done = self.host(|host| act(&mut desk, host));
-        self.desk = Some(desk);
+    fn host_and_state<T>(&mut self, act: impl FnOnce(&mut TenantState, &mut Host<'_>) -> T) -> T {
+        let Some(mut state) = self.state.take() else { unreachable("the tenant did not open") };
+        let done = self.host(|host| act(&mut state, host));
+        self.state = Some(state);
         done
     }
 }

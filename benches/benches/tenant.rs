@@ -1,12 +1,12 @@
-//! A tenant's desk while ten and while ten thousand calls wait, or jobs: how long each takes, and what memory.
+//! A tenant's state while ten and while ten thousand calls wait, or jobs: how long each takes, and what memory.
 //!
-//! `cargo bench -p sluice-bench --bench desk`; as with `core`, `SLUICE_BENCH_JSON=FILE` takes the figures.
+//! `cargo bench -p sluice-bench --bench tenant`; as with `core`, `SLUICE_BENCH_JSON=FILE` takes the figures.
 
 use allocation_counter::measure;
 use criterion::{BenchmarkId, Criterion};
 use serde_json::{Value, json};
-use sluice_bench::desk::Tenant;
 use sluice_bench::estimates::{Estimates, tell};
+use sluice_bench::tenant::Tenant;
 use std::time::Duration;
 
 /// How many wait.
