@@ -1,6 +1,8 @@
 //! JSON, written: without blanks, and on one line.
 
 use super::Value;
+use serde::ser::{Error, Serialize, Serializer};
+use serde_json::value::RawValue;
 use std::fmt::{Display, Formatter};
 
 /// What has a JSON value.
@@ -90,75 +92,25 @@ impl FromIterator<Self> for Value {
 
 impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let mut text = String::new();
-        write(self, &mut text);
-        f.write_str(&text)
+        f.write_str(&serde_json::to_string(self).map_err(|_| std::fmt::Error)?)
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(truth) => serializer.serialize_bool(*truth),
+            Self::Number(text) => RawValue::from_string(text.clone()).map_err(S::Error::custom)?.serialize(serializer),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Object(fields) => serializer.collect_map(fields.iter().map(|(name, value)| (name, value))),
+        }
     }
 }
 
 /// The text of an object of strings. Each name is there once.
 pub fn members(members: &[(String, String)]) -> String {
-    let mut text =
-        String::with_capacity(members.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum());
-    let mut mark = '{';
-    for (name, value) in members {
-        text.push(mark);
-        mark = ',';
-        write_string(name, &mut text);
-        text.push(':');
-        write_string(value, &mut text);
-    }
-    text.push_str(if mark == '{' { "{}" } else { "}" });
-    text
-}
-
-fn write(value: &Value, to: &mut String) {
-    match value {
-        Value::Null => to.push_str("null"),
-        Value::Bool(true) => to.push_str("true"),
-        Value::Bool(false) => to.push_str("false"),
-        Value::Number(text) => to.push_str(text),
-        Value::String(text) => write_string(text, to),
-        Value::Array(items) => {
-            let mut mark = '[';
-            for item in items {
-                to.push(mark);
-                mark = ',';
-                write(item, to);
-            }
-            to.push_str(if mark == '[' { "[]" } else { "]" });
-        }
-        Value::Object(fields) => {
-            let mut mark = '{';
-            for (name, value) in fields {
-                to.push(mark);
-                mark = ',';
-                write_string(name, to);
-                to.push(':');
-                write(value, to);
-            }
-            to.push_str(if mark == '{' { "{}" } else { "}" });
-        }
-    }
-}
-
-fn write_string(text: &str, to: &mut String) {
-    to.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => to.push_str("\\\""),
-            '\\' => to.push_str("\\\\"),
-            '\n' => to.push_str("\\n"),
-            '\r' => to.push_str("\\r"),
-            '\t' => to.push_str("\\t"),
-            '\0'..='\x1f' => {
-                to.push_str("\\u00");
-                for digit in [u32::from(character) >> 4, u32::from(character) & 15] {
-                    to.push(char::from_digit(digit, 16).unwrap_or('0'));
-                }
-            }
-            _ => to.push(character),
-        }
-    }
-    to.push('"');
+    Value::Object(members.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect())
+        .to_string()
 }
