@@ -3,12 +3,12 @@
 #![allow(dead_code)] // The reader is the crate's own; here only whether it succeeds matters.
 #![allow(missing_docs)]
 
+#[path = "src/document.rs"]
+mod document;
 #[path = "src/upstream/profile/facts.rs"]
 mod facts;
 #[path = "src/upstream/profile/fields.rs"]
 mod fields;
-#[path = "src/json/mod.rs"]
-mod json;
 #[path = "src/upstream/profile/names.rs"]
 mod names;
 #[path = "src/upstream/profile/read.rs"]
@@ -24,7 +24,7 @@ const FOLDER: &str = "src/upstream/profiles";
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed={FOLDER}");
     println!("cargo::rerun-if-changed=src/upstream/profile");
-    println!("cargo::rerun-if-changed=src/json");
+    println!("cargo::rerun-if-changed=src/document.rs");
     match table::table(FOLDER) {
         Ok(table) => {
             let out = std::env::var_os("OUT_DIR").unwrap_or_default();

@@ -15,7 +15,7 @@
 //! - [`webhook`]: messages to the tenant's own systems, and how often each is tried.
 //! - [`usage`]: who called how often, and how the calls ended.
 //! - [`room`]: how much of what is kept for long one app may take.
-//! - [`json`], [`codec`]: the textual and the binary form of data.
+//! - [`document`], [`codec`]: the textual form of policies and profiles, the binary form of data.
 //! - [`lookup`]: values by their numbers.
 
 // What overflows wraps round silently in a shipped build. Tests may calculate as they like: there it panics.
@@ -34,10 +34,10 @@
     )
 )]
 
+pub mod document;
 pub mod gather;
 pub mod http;
 pub mod job;
-pub mod json;
 pub mod key;
 pub mod lookup;
 pub mod policy;

@@ -21,6 +21,7 @@ pub use seek::{Stands, seek, without};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Make calls.
     App,

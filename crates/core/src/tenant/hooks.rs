@@ -5,7 +5,7 @@
 
 mod see;
 
-pub(super) use see::live_hook;
+pub(super) use see::{HookCounts, live_hook};
 
 use super::desk::Desk;
 use super::errand::{Delivery, Errand};

@@ -3,95 +3,150 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a product of two 64-bit counts in 128 bits")]
 
 use super::desk::Desk;
+use super::hooks::HookCounts;
 use super::line::Line;
+use super::pauses::PauseDocument;
 use super::store::Host;
+use crate::document::{Decimal, text};
 use crate::job::Index;
-use crate::json;
-use crate::json::{Value, decimal};
-use crate::usage::text;
+use crate::usage::{AlertDocument, LastHour};
+use serde::Serialize;
+use sluice_limiter::LimitReport;
 use sluice_limiter::calendar::rfc3339;
+use std::collections::BTreeMap;
 
 /// The document, as of now.
 pub(super) fn document(desk: &mut Desk, host: &Host<'_>) -> String {
-    let mut to = String::from("{\"tenant\":");
-    text(&desk.name, &mut to);
-    to.push_str(",\"at\":");
-    text(&rfc3339(host.now), &mut to);
-    to.push_str(",\"connections\":{");
-    for (at, (name, line)) in desk.lines.iter_mut().enumerate() {
-        if at > 0 {
-            to.push(',');
-        }
-        text(name, &mut to);
-        to.push(':');
-        to.push_str(&connection(line, &desk.jobs.index, host).to_string());
-        // One more field, written as it is counted.
-        to.pop();
-        to.push_str(",\"last_hour\":");
-        line.usage.last_hour(host.now, &mut to);
-        to.push('}');
-    }
-    to.push_str("},\"alerts\":[");
-    let mut first = true;
-    for (name, line) in &desk.lines {
-        for alert in &line.usage.alerts {
-            if !std::mem::take(&mut first) {
-                to.push(',');
-            }
-            alert.json(name, &mut to);
-        }
-    }
-    to.push_str("],\"callbacks\":");
-    to.push_str(&desk.hook_counts().to_string());
-    to.push('}');
-    to
-}
-
-fn connection(line: &mut Line, jobs: &Index, host: &Host<'_>) -> Value {
-    let jobs = jobs.lanes.counts(&line.name);
-    let throttle = &mut line.throttle;
-    throttle.tick(host.time());
     let mut limits = Vec::new();
-    for limit in throttle.limits() {
-        let mut item = json!({
-            "name": limit.name,
-            "kind": limit.kind,
-            "limit": limit.limit,
-            "of": limit.of,
-            "used": limit.used,
-            "remaining": limit.remaining,
-        });
-        item.set_some("reset_at", limit.reset_at.map(rfc3339));
-        item.set_some("vendor_used", limit.vendor_used);
-        item.set_some("vendor_limit", limit.vendor_limit);
-        limits.push(item);
+    for line in desk.lines.values_mut() {
+        line.throttle.tick(host.time());
+        limits.push(line.throttle.limits());
     }
-    let queue = throttle.queue();
-    let mut shown = json!({
-        "vendor": line.connection.vendor,
-        "mode": line.connection.mode.as_str(),
-        "limits": limits,
-        "in_flight": throttle.in_flight(),
-        "queue": { "depth": queue.depth, "size": queue.size, "oldest_wait_ms": queue.oldest_wait_ms },
-        "rate_factor": decimal(throttle.factor_ppm().into(), 6),
-        "jobs": { "queued": jobs.queued, "running": jobs.running, "dead": jobs.dead },
-    });
-    shown.set_some("paused_until", throttle.paused_until().map(rfc3339));
-    line.show_pauses(&mut shown, host.now);
-    shown.set_some("daily", daily(line, host.now));
-    shown
+    let lines = desk.lines.iter().zip(limits);
+    let connections =
+        lines.map(|((name, line), limits)| (name.as_str(), connection(line, limits, &desk.jobs.index, host.now)));
+    let alerts = desk.lines.iter().flat_map(|(name, line)| line.usage.alerts.iter().map(|alert| alert.document(name)));
+    text(&StatusDocument {
+        tenant: &desk.name,
+        at: rfc3339(host.now),
+        connections: connections.collect(),
+        alerts: alerts.collect(),
+        callbacks: desk.hook_counts(),
+    })
 }
 
-/// The day of the first daily limit, and when it will be spent if calls go on as they have today.
-fn daily(line: &mut Line, now: i64) -> Option<Value> {
-    let limit = line.throttle.limits().into_iter().find(|limit| limit.kind == "daily")?;
+#[derive(Serialize)]
+struct StatusDocument<'a> {
+    tenant: &'a str,
+    at: String,
+    connections: BTreeMap<&'a str, ConnectionDocument<'a>>,
+    alerts: Vec<AlertDocument<'a>>,
+    callbacks: HookCounts,
+}
+
+#[derive(Serialize)]
+struct ConnectionDocument<'a> {
+    vendor: &'a str,
+    mode: &'static str,
+    limits: Vec<LimitDocument>,
+    in_flight: u64,
+    queue: QueueDocument,
+    rate_factor: Decimal,
+    jobs: JobsDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<PauseDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pauses: Vec<PauseDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily: Option<DailyDocument>,
+    last_hour: LastHour<'a>,
+}
+
+#[derive(Serialize)]
+struct LimitDocument {
+    name: String,
+    kind: &'static str,
+    limit: u64,
+    of: u64,
+    used: u64,
+    remaining: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor_used: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor_limit: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct QueueDocument {
+    depth: usize,
+    size: u32,
+    oldest_wait_ms: u64,
+}
+
+#[derive(Serialize)]
+struct JobsDocument {
+    queued: u32,
+    running: u32,
+    dead: u32,
+}
+
+/// The day of the first daily limit, and when it will be spent if calls go on as they have that day.
+#[derive(Serialize)]
+struct DailyDocument {
+    used: u64,
+    limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projected_exhaustion_at: Option<String>,
+}
+
+fn connection<'a>(line: &'a Line, limits: Vec<LimitReport>, jobs: &Index, now: i64) -> ConnectionDocument<'a> {
+    let jobs = jobs.lanes.counts(&line.name);
+    let throttle = &line.throttle;
+    let queue = throttle.queue();
+    let (paused, pauses) = line.shown_pauses(now);
+    ConnectionDocument {
+        vendor: &line.connection.vendor,
+        mode: line.connection.mode.as_str(),
+        in_flight: throttle.in_flight(),
+        queue: QueueDocument { depth: queue.depth, size: queue.size, oldest_wait_ms: queue.oldest_wait_ms },
+        rate_factor: Decimal(throttle.factor_ppm().into(), 6),
+        jobs: JobsDocument { queued: jobs.queued, running: jobs.running, dead: jobs.dead },
+        paused_until: throttle.paused_until().map(rfc3339),
+        paused,
+        pauses,
+        daily: daily(line, &limits, now),
+        last_hour: line.usage.last_hour(now),
+        limits: limits.into_iter().map(limit).collect(),
+    }
+}
+
+fn limit(limit: LimitReport) -> LimitDocument {
+    LimitDocument {
+        name: limit.name,
+        kind: limit.kind,
+        limit: limit.limit,
+        of: limit.of,
+        used: limit.used,
+        remaining: limit.remaining,
+        reset_at: limit.reset_at.map(rfc3339),
+        vendor_used: limit.vendor_used,
+        vendor_limit: limit.vendor_limit,
+    }
+}
+
+fn daily(line: &Line, limits: &[LimitReport], now: i64) -> Option<DailyDocument> {
+    let limit = limits.iter().find(|limit| limit.kind == "daily")?;
     let day = line.throttle.day()?;
-    let mut shown = json!({ "used": limit.used, "limit": limit.limit });
     let passed = now.saturating_sub(day.from);
+    let mut shown = DailyDocument { used: limit.used, limit: limit.limit, projected_exhaustion_at: None };
     if limit.used > 0 && passed > 0 {
         let left = i128::from(limit.remaining) * i128::from(passed) / i128::from(limit.used);
         let at = now.saturating_add(i64::try_from(left).unwrap_or(i64::MAX));
-        shown.set_some("projected_exhaustion_at", (at < day.to).then(|| rfc3339(at)));
+        shown.projected_exhaustion_at = (at < day.to).then(|| rfc3339(at));
     }
     Some(shown)
 }

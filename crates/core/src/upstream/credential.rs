@@ -118,6 +118,8 @@ pub(super) fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Node;
+    use serde_json::json;
 
     fn generic() -> Profile {
         Profile::built_in("generic").unwrap()
@@ -148,12 +150,12 @@ mod tests {
 
     #[test]
     fn a_token_goes_where_the_profile_says() {
-        let with = |place| Profile::inline(&crate::json!({"token_in": place})).unwrap();
-        let own = with(crate::json!({"header": "X-Token", "prefix": "Key "}));
+        let with = |place: serde_json::Value| Profile::inline(&Node::of(&json!({"token_in": place}))).unwrap();
+        let own = with(json!({"header": "X-Token", "prefix": "Key "}));
         assert_eq!(in_header(placed_token("t", &own)), ("X-Token".into(), "Key t".into()));
-        let bare = with(crate::json!({"header": "X-Token"}));
+        let bare = with(json!({"header": "X-Token"}));
         assert_eq!(in_header(placed_token("t", &bare)), ("X-Token".into(), "t".into()));
-        let query = with(crate::json!({"query": "api_secret"}));
+        let query = with(json!({"query": "api_secret"}));
         assert_eq!(placed_token("t+", &query).query, Some(("api_secret".into(), "t%2B".into())));
     }
 

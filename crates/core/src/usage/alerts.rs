@@ -3,10 +3,11 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by a million in 128; half a limit and 1")]
 
-use super::exposition::decimal;
 use super::pack::{Pack, Unpack};
-use super::report::text;
+use crate::document::Decimal;
 use crate::policy;
+use crate::webhook::payload;
+use serde::Serialize;
 use sluice_limiter::calendar::rfc3339;
 
 /// Minutes over which throttles are set against calls.
@@ -17,7 +18,7 @@ pub const LATELY_MINUTES: i64 = 5;
 const LEAST_CALLS: u64 = 20;
 
 /// What is alerted to: name, and decimal places of its value and limit.
-const KINDS: [(&str, u32); 4] =
+const KINDS: [(&str, usize); 4] =
     [("throttled_ratio", 6), ("daily_used", 6), ("queue_wait_seconds", 3), ("dead_letters", 0)];
 
 /// An alert that has been raised.
@@ -110,43 +111,48 @@ impl Alert {
     }
 
     /// Its limit, as a policy writes it.
-    pub fn limit(&self, to: &mut String) {
-        decimal(self.limit, self.places(), to);
+    pub fn limit(&self) -> Decimal {
+        Decimal(self.limit, self.places())
     }
 
-    fn places(&self) -> u32 {
+    fn places(&self) -> usize {
         KINDS.get(usize::from(self.kind)).map_or(0, |(_, places)| *places)
     }
 
     /// As in the status.
-    pub fn json(&self, connection: &str, to: &mut String) {
-        to.push_str("{\"kind\":");
-        text(self.kind(), to);
-        to.push_str(",\"connection\":");
-        text(connection, to);
-        to.push_str(",\"since\":");
-        text(&rfc3339(self.since), to);
-        to.push_str(",\"value\":");
-        decimal(self.value, self.places(), to);
-        to.push_str(",\"limit\":");
-        self.limit(to);
-        to.push('}');
+    pub fn document<'a>(&self, connection: &'a str) -> AlertDocument<'a> {
+        AlertDocument {
+            kind: self.kind(),
+            connection,
+            since: rfc3339(self.since),
+            value: Decimal(self.value, self.places()),
+            limit: self.limit(),
+        }
     }
+}
+
+/// An alert, as it is shown.
+#[derive(Serialize)]
+pub struct AlertDocument<'a> {
+    kind: &'static str,
+    connection: &'a str,
+    since: String,
+    value: Decimal,
+    limit: Decimal,
+}
+
+/// What is said of an alert to the tenant's own systems.
+#[derive(Serialize)]
+struct Said<'a> {
+    tenant: &'a str,
+    alert: AlertDocument<'a>,
 }
 
 impl Change {
     /// The webhook's body: type, timestamp and data, as Standard Webhooks has it.
     pub fn body(&self, tenant: &str, connection: &str, now: i64) -> String {
-        let mut to = String::from("{\"type\":");
-        text(if self.raised { "alert.raised" } else { "alert.cleared" }, &mut to);
-        to.push_str(",\"timestamp\":");
-        text(&rfc3339(now), &mut to);
-        to.push_str(",\"data\":{\"tenant\":");
-        text(tenant, &mut to);
-        to.push_str(",\"alert\":");
-        self.alert.json(connection, &mut to);
-        to.push_str("}}");
-        to
+        let kind = if self.raised { "alert.raised" } else { "alert.cleared" };
+        payload(kind, now, Said { tenant, alert: self.alert.document(connection) })
     }
 }
 

@@ -30,12 +30,12 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use alerts::{Alert, Change, LATELY_MINUTES, Seen, watch};
+pub use alerts::{Alert, AlertDocument, Change, LATELY_MINUTES, Seen, watch};
 pub use exposition::Exposition;
 pub use fold::fold;
 pub use metrics::Counter;
 pub use recount::{Flight, Open};
-pub use report::{Entry, Kind, document, entries, text};
+pub use report::{Entry, Kind, LastHour, document, entries};
 
 use crate::refusal::Reason;
 use sluice_limiter::calendar::{DAY_MS, Day, Reset, Zones};

@@ -40,9 +40,7 @@ impl Usage {
     }
 
     fn hour(&self, now: i64) -> Value {
-        let mut text = String::new();
-        self.last_hour(now, &mut text);
-        serde_json::from_str(&text).unwrap()
+        serde_json::from_str(&crate::document::text(&self.last_hour(now))).unwrap()
     }
 }
 

@@ -1,8 +1,6 @@
 //! Messages as they are seen, replayed and deleted from outside.
 
 use super::load;
-use crate::json;
-use crate::json::Value;
 use crate::refusal::{Reason, Refusal};
 use crate::room::app_number;
 use crate::tenant::desk::{Desk, refused};
@@ -10,6 +8,8 @@ use crate::tenant::protocol::Reply;
 use crate::tenant::store::{Host, StoreError, Table};
 use crate::webhook::record::open_body;
 use crate::webhook::{Message, id_text};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 impl Desk {
     /// A message for those who may see it; none if it is not there, or another app's.
@@ -34,8 +34,8 @@ impl Desk {
         let text = id_text(id);
         let mut shown = message.document(&text, host.now);
         let body = if bodies { host.store.load(Table::WebhookBody, &text)? } else { None };
-        shown.set_some("body", body.and_then(|body| open_body(&self.sealer(host), &text, &body)));
-        Ok(shown)
+        shown.body = body.and_then(|body| open_body(&self.sealer(host), &text, &body));
+        Ok(json!(shown))
     }
 
     /// A dead letter is to be sent again, with all its attempts before it.
@@ -71,10 +71,17 @@ impl Desk {
     }
 
     /// For the status.
-    pub(in crate::tenant) fn hook_counts(&self) -> Value {
+    pub(in crate::tenant) fn hook_counts(&self) -> HookCounts {
         let (queued, dead) = self.hooks.counts();
-        json!({ "queued": queued as u64, "dead": dead as u64 })
+        HookCounts { queued, dead }
     }
+}
+
+/// How many messages wait, and how many are dead letters.
+#[derive(Serialize)]
+pub(in crate::tenant) struct HookCounts {
+    queued: usize,
+    dead: usize,
 }
 
 /// 409: a message that is yet to be delivered.

@@ -151,7 +151,7 @@ fn a_soap_fault_is_read_as_json_is() {
 #[test]
 fn words_are_found_in_the_head_of_a_body_of_any_form() {
     let value = serde_json::json!({"answers": [{"text": ["Over Quota", "slow down"], "means": "rate"}]});
-    let reading = Profile::inline(&crate::json::Value::of(&value)).unwrap().reading;
+    let reading = Profile::inline(&crate::document::Node::of(&value)).unwrap().reading;
     for (body, expected) in [
         ("<html><h1>OVER QUOTA</h1>", &["over quota"][..]),
         ("please slow down, you are over quota", &["over quota", "slow down"]),

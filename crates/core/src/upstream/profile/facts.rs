@@ -1,6 +1,6 @@
 //! What is known of a vendor. Shared with the build script, so it names nothing outside this folder.
 
-use crate::json::Value;
+use crate::document::Node;
 
 /// A vendor, as data: a file in `src/upstream/profiles/`, or a connection's inline `profile`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Profile {
     /// Where its calls go when the connection does not say; without a trailing slash.
     pub base_url: Option<String>,
     /// Its limits, in the form of a policy's `limits`, before any share.
-    pub limits: Vec<Value>,
+    pub limits: Vec<Node>,
     /// The part of its limits that a connection takes when it does not say, parts per million.
     pub share_ppm: u32,
     /// From send to last byte, seconds, when the connection does not say.

@@ -1,20 +1,20 @@
 //! Reading a JSON object field by field: whatever is wrong is noted with its pointer, and the reading goes on.
 
-use crate::json::{Value, scaled};
+use crate::document::{Node, scaled};
 
 /// A JSON pointer, and what is wrong there: one lower-case sentence.
 pub type Fault = (String, String);
 
 /// An object's fields.
 pub(super) struct Fields<'a, 'f> {
-    object: &'a Value,
+    object: &'a Node,
     pointer: String,
     faults: &'f mut Vec<Fault>,
 }
 
 impl<'a, 'f> Fields<'a, 'f> {
     /// The fields of an object that has none but the known ones.
-    pub(super) fn of(value: &'a Value, pointer: &str, known: &[&str], faults: &'f mut Vec<Fault>) -> Self {
+    pub(super) fn of(value: &'a Node, pointer: &str, known: &[&str], faults: &'f mut Vec<Fault>) -> Self {
         let fields = value.as_object();
         if fields.is_none() {
             faults.push((pointer.to_owned(), "must be an object".to_owned()));
@@ -39,7 +39,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.faults.push((self.below(field), detail.to_owned()));
     }
 
-    pub(super) fn value(&self, field: &str) -> Option<&'a Value> {
+    pub(super) fn value(&self, field: &str) -> Option<&'a Node> {
         self.object.get(field).filter(|value| !value.is_null())
     }
 
@@ -48,7 +48,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.value(field).is_some()
     }
 
-    fn read<T>(&mut self, field: &str, expected: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+    fn read<T>(&mut self, field: &str, expected: &str, read: impl FnOnce(&'a Node) -> Option<T>) -> Option<T> {
         let value = self.value(field)?;
         let found = read(value);
         if found.is_none() {
@@ -59,7 +59,7 @@ impl<'a, 'f> Fields<'a, 'f> {
 
     /// A string that is not empty.
     pub(super) fn text(&mut self, field: &str) -> Option<String> {
-        let read = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let read = |value: &Node| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         self.read(field, "a string that is not empty", read)
     }
 
@@ -72,7 +72,7 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     pub(super) fn flag(&mut self, field: &str, default: bool) -> bool {
-        self.read(field, "true or false", Value::as_bool).unwrap_or(default)
+        self.read(field, "true or false", Node::as_bool).unwrap_or(default)
     }
 
     /// A whole number from `least` to `most`.
@@ -92,15 +92,15 @@ impl<'a, 'f> Fields<'a, 'f> {
         let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let expected = format!("one of {}", known.join(", "));
         let read =
-            |value: &Value| words.iter().find(|(word, _)| value.as_str() == Some(word)).map(|(_, meaning)| *meaning);
+            |value: &Node| words.iter().find(|(word, _)| value.as_str() == Some(word)).map(|(_, meaning)| *meaning);
         self.read(field, &expected, read)
     }
 
     /// A number from 0 to 1 with up to six decimals, as parts per million. Read from its text: no binary fraction has
     /// 0.1 in it.
     pub(super) fn part(&mut self, field: &str) -> Option<u32> {
-        let read = |value: &Value| {
-            let Value::Number(text) = value else { return None };
+        let read = |value: &Node| {
+            let Node::Number(text) = value else { return None };
             let ppm = u32::try_from(scaled(text, 6)?).ok()?;
             (1..=1_000_000).contains(&ppm).then_some(ppm)
         };
@@ -111,12 +111,12 @@ impl<'a, 'f> Fields<'a, 'f> {
     pub(super) fn list<T>(
         &mut self,
         field: &str,
-        mut read: impl FnMut(&'a Value, &str, &mut Vec<Fault>) -> Option<T>,
+        mut read: impl FnMut(&'a Node, &str, &mut Vec<Fault>) -> Option<T>,
     ) -> Vec<T> {
         let Some(value) = self.value(field) else { return Vec::new() };
         let pointer = self.below(field);
         match value {
-            Value::Array(items) => {
+            Node::Array(items) => {
                 let items = items.iter().enumerate();
                 items.filter_map(|(index, item)| read(item, &format!("{pointer}/{index}"), self.faults)).collect()
             }

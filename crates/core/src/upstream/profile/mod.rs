@@ -9,7 +9,7 @@ mod routes;
 #[cfg(test)]
 mod table;
 
-use crate::json::{self, Value};
+use crate::document::{self, Node};
 pub use facts::{
     Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
     Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
@@ -29,15 +29,15 @@ impl Profile {
     pub fn built_in(name: &str) -> Option<Self> {
         let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
         // The build has read it already, so it parses.
-        read::read(name, &json::read(text).ok()?).ok()
+        read::read(name, &serde_json::from_str(text).ok()?).ok()
     }
 
     /// An inline profile.
     ///
     /// # Errors
     /// All faults, each with its JSON pointer from the profile's root.
-    pub fn inline(value: &Value) -> Result<Self, Vec<Fault>> {
-        Ok(Self { text: Some(value.to_string()), ..read::read(INLINE, value)? })
+    pub fn inline(value: &Node) -> Result<Self, Vec<Fault>> {
+        Ok(Self { text: Some(document::text(value)), ..read::read(INLINE, value)? })
     }
 
     /// The names of the built-in profiles.
@@ -85,7 +85,7 @@ impl<'de> Deserialize<'de> for Profile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let profile = match Written::deserialize(deserializer)? {
             Written::BuiltIn(name) => Self::built_in(&name),
-            Written::Inline(text) => json::read(&text).ok().and_then(|value| Self::inline(&value).ok()),
+            Written::Inline(text) => serde_json::from_str(&text).ok().and_then(|value| Self::inline(&value).ok()),
         };
         profile.ok_or_else(|| D::Error::custom("this release has no such profile"))
     }
