@@ -40,6 +40,7 @@ pub mod http;
 pub mod job;
 pub mod key;
 pub mod lookup;
+mod percent;
 pub mod policy;
 pub mod refusal;
 pub mod retry;

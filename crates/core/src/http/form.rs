@@ -2,10 +2,11 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "positions and lengths in a text, which is shorter than the address space, and digits' values"
+    reason = "positions and lengths in a text, which is shorter than the address space"
 )]
 
 use super::answer::value;
+use crate::percent;
 
 /// The longest name of a field that is read, bytes.
 const LONGEST_NAME: usize = 256;
@@ -41,27 +42,8 @@ pub fn each(text: &[u8], mut take: impl FnMut(&str, &str)) {
 
 /// A parameter's name or value, decoded as in forms. A `%` that encodes nothing stands for itself.
 pub fn decoded(text: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        let escaped = match (first, after) {
-            (b'%', [high, low, more @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let code = digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-                code.map(|code| (code, more))
-            }
-            _ => None,
-        };
-        match escaped {
-            Some((byte, more)) => {
-                bytes.push(byte);
-                rest = more;
-            }
-            None => bytes.push(if first == b'+' { b' ' } else { first }),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let blanks: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent::decoded(&blanks)
 }
 
 /// The parts of a multipart form that have a name, each with the first line of what it holds.

@@ -1,11 +1,11 @@
 //! The other side of a token endpoint: what is sent there for a connection's own credential, and what the answer says.
 //! Nothing here is counted against the vendor's limits: token endpoints have none of a call's (Marketo says so outright).
 
-use super::credential::{decoded, encoded};
 use super::pem::pkcs8;
 use super::profile::Profile;
 use crate::document::text;
 use crate::http::Mask;
+use crate::percent::{decoded, encoded};
 use crate::policy::Credential;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -344,7 +344,7 @@ impl Exchange {
         // A user name in it may be a secret.
         let plain =
             address.len() <= LONGEST_ADDRESS && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
-        let sent = self.form.split('&').filter_map(|field| Some(decoded(field.split_once('=')?.1)));
+        let sent = self.form.split('&').filter_map(|field| Some(decoded(field.split_once('=')?.1.as_bytes())));
         let mask = Mask::new(sent.chain(self.basic.clone()), None);
         (plain && mask.text(address).is_none()).then(|| address.to_owned())
     }

@@ -2,10 +2,10 @@
 //! than passed on with it.
 
 use super::profile::{KeyPlace, Profile, TokenPlace};
-use crate::document;
 use crate::key::{Place, Search, Stands, is_usual};
 use crate::policy::{Credential, Routes};
 use crate::refusal::{Reason, Refusal};
+use crate::{document, percent};
 use serde_json::Value;
 
 /// A request with keys in it, and where it would go.
@@ -57,7 +57,7 @@ impl Swap {
         match self {
             Self::Path(stands) => {
                 let before = path.get(..stands.from).unwrap_or_default();
-                Swapped { path: format!("{before}{}", super::credential::encoded(token)), body: None }
+                Swapped { path: format!("{before}{}", percent::encoded(token)), body: None }
             }
             Self::Json(stands) => {
                 let text = document::text(&token);
