@@ -3,11 +3,11 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by a million in 128; half a limit and 1")]
 
-use super::pack::{Pack, Unpack};
+use super::stored;
 use crate::document::Decimal;
 use crate::policy;
 use crate::webhook::payload;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sluice_limiter::calendar::rfc3339;
 
 /// Minutes over which throttles are set against calls.
@@ -22,13 +22,14 @@ const KINDS: [(&str, usize); 4] =
     [("throttled_ratio", 6), ("daily_used", 6), ("queue_wait_seconds", 3), ("dead_letters", 0)];
 
 /// An alert that has been raised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// Its kind's place in the table.
     kind: u8,
     /// What it was raised at: parts per million, milliseconds, or a number.
     limit: u64,
     /// When, Unix milliseconds.
+    #[serde(with = "stored::unsigned")]
     pub since: i64,
     /// The figure, as last looked at.
     value: u64,
@@ -115,6 +116,12 @@ impl Alert {
         Decimal(self.limit, self.places())
     }
 
+    /// Kind, limit and value as they are stored.
+    #[cfg(test)]
+    pub(super) const fn figures(&self) -> (u8, u64, u64) {
+        (self.kind, self.limit, self.value)
+    }
+
     fn places(&self) -> usize {
         KINDS.get(usize::from(self.kind)).map_or(0, |(_, places)| *places)
     }
@@ -156,28 +163,10 @@ impl Change {
     }
 }
 
-pub(super) fn write(alerts: &[Alert], to: &mut Pack) {
-    to.num(alerts.len() as u64);
-    for alert in alerts {
-        to.num(alert.kind.into());
-        to.num(alert.limit);
-        to.int(alert.since);
-        to.num(alert.value);
-    }
-}
-
-pub(super) fn read(from: &mut Unpack<'_>) -> Option<Vec<Alert>> {
-    let mut alerts = Vec::new();
-    for _ in 0..from.num()? {
-        let kind = u8::try_from(from.num()?).ok()?;
-        alerts.push(Alert { kind, limit: from.num()?, since: from.int()?, value: from.num()? });
-    }
-    Some(alerts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec;
     use serde_json::{Value, json};
 
     fn changes(raised: &mut Vec<Alert>, seen: Seen, now: i64) -> Vec<(&'static str, bool)> {
@@ -235,9 +224,7 @@ mod tests {
         let mut raised = Vec::new();
         let day = Seen { day: Some((90, 100)), ..Seen::default() };
         changes(&mut raised, day, 1);
-        let mut pack = Pack::default();
-        write(&raised, &mut pack);
-        assert_eq!(read(&mut Unpack(&pack.0)), Some(raised.clone()));
+        assert_eq!(codec::read::<Vec<Alert>>(&codec::write(Vec::new(), &raised)), Some(raised.clone()));
         let rules = policy::Alerts { daily_used_ppm: vec![850_000], ..policy::Alerts::default() };
         let changes = watch(&mut raised, &rules, &day, 2);
         assert_eq!(changes.iter().map(|change| change.raised).collect::<Vec<_>>(), [false, true]);
