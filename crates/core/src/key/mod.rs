@@ -31,21 +31,6 @@ pub enum Role {
     Operator,
 }
 
-impl Role {
-    const NAMES: [(&'static str, Self); 3] =
-        [("app", Self::App), ("viewer", Self::Viewer), ("operator", Self::Operator)];
-
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
-    }
-
-    /// The role of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
-    }
-}
-
 /// What a key says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {

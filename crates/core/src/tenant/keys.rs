@@ -35,7 +35,7 @@ impl NewKey {
         for (name, value) in body.as_object().ok_or("it must be an object")? {
             let fits = match name.as_str() {
                 "role" => {
-                    role = value.as_str().and_then(Role::named);
+                    role = Role::deserialize(value).ok();
                     role.is_some()
                 }
                 "app" => {
