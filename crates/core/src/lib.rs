@@ -34,7 +34,6 @@
     )
 )]
 
-pub mod document;
 pub mod gather;
 pub mod http;
 pub mod job;
@@ -52,3 +51,4 @@ pub mod usage;
 pub mod webhook;
 
 pub use sluice_limiter::codec;
+pub use sluice_profile::document;

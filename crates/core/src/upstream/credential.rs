@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_token_goes_where_the_profile_says() {
-        let with = |place: serde_json::Value| Profile::inline(&Node::of(&json!({"token_in": place}))).unwrap();
+        let with = |place: serde_json::Value| Profile::inline(&Node::from(&json!({"token_in": place}))).unwrap();
         let own = with(json!({"header": "X-Token", "prefix": "Key "}));
         assert_eq!(in_header(placed_token("t", &own)), ("X-Token".into(), "Key t".into()));
         let bare = with(json!({"header": "X-Token"}));

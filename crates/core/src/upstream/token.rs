@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn issue(vendor: &str, lives: Option<u64>) -> Value {
-        let endpoint = Profile::built_in(vendor).unwrap().token_endpoint.unwrap();
+        let endpoint = Profile::built_in(vendor).unwrap().token_endpoint.clone().unwrap();
         let token = Issued {
             key: "slk_k",
             key_lives_seconds: lives,
@@ -214,7 +214,7 @@ mod tests {
     fn the_token_endpoints_paths_are_worth_a_look() {
         for name in Profile::names() {
             let profile = Profile::built_in(name).unwrap();
-            let Some(endpoint) = profile.token_endpoint else { continue };
+            let Some(endpoint) = &profile.token_endpoint else { continue };
             let routes = endpoint.paths.iter().chain(&endpoint.revoke).chain(&endpoint.introspect);
             for path in routes.map(|route| route.rsplit(' ').next().unwrap()).chain([endpoint.path.as_str()]) {
                 assert!(may_be_token_path(&path.replace('*', "x")), "{name}: {path}");

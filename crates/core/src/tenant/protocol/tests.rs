@@ -23,7 +23,7 @@ fn route(profile: Profile, credential: Option<Credential>) -> Route {
 #[test]
 fn a_route_crosses_the_wire_with_a_built_in_profile_or_one_of_the_tenants_own() {
     let own =
-        Profile::inline(&Node::of(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]}))).unwrap();
+        Profile::inline(&Node::from(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]}))).unwrap();
     for profile in [Profile::built_in("marketo").unwrap(), own] {
         for credential in [Some(Credential::Passthrough), Some(Credential::Bearer { token: "t".to_owned() }), None] {
             let sent = route(profile.clone(), credential);

@@ -206,7 +206,7 @@ fn no_answer_is_unknown_with_its_own_code() {
 fn a_call_is_repeated_only_where_that_does_no_harm() {
     let plain = Profile::built_in("generic").unwrap();
     let honours =
-        Profile::inline(&Node::of(&json!({"idempotency_key": true, "repeatable": ["POST /search"]}))).unwrap();
+        Profile::inline(&Node::from(&json!({"idempotency_key": true, "repeatable": ["POST /search"]}))).unwrap();
     let lost = unanswered(Unanswered::Timeout);
     assert!(may_repeat(&plain, "GET", "/x", false, &lost));
     assert!(!may_repeat(&plain, "POST", "/x", true, &lost), "a key that the vendor does not honour");
@@ -216,14 +216,14 @@ fn a_call_is_repeated_only_where_that_does_no_harm() {
     assert!(may_repeat(&honours, "POST", "/search", false, &lost));
     assert!(may_repeat(&plain, "POST", "/x", false, &judged("generic", 429, &[], "")), "refused is not executed");
     assert!(!may_repeat(&honours, "POST", "/SEARCH", false, &lost), "another path to a vendor that tells case apart");
-    let unsafe_reads = Profile::inline(&Node::of(&json!({"safe_methods": false}))).unwrap();
+    let unsafe_reads = Profile::inline(&Node::from(&json!({"safe_methods": false}))).unwrap();
     assert!(!may_repeat(&unsafe_reads, "GET", "/collect", false, &lost));
     assert!(!may_repeat(&plain, "GET", "/x", false, &judged("generic", 404, &[], "")), "nothing would change");
 }
 
 #[test]
 fn the_first_rule_that_matches_counts_and_rules_see_headers_words_and_form() {
-    let profile = Profile::inline(&Node::of(&json!({
+    let profile = Profile::inline(&Node::from(&json!({
         "reading": {"codes": ["/code"], "message": "/message"},
         "answers": [
             {"status": 403, "json": false, "means": "concurrency"},
@@ -479,7 +479,7 @@ fn no_label_hides_a_throttle() {
 
 #[test]
 fn a_rule_finds_its_words_in_the_head_of_any_body() {
-    let profile = Profile::inline(&Node::of(&json!({
+    let profile = Profile::inline(&Node::from(&json!({
         "answers": [{"status": [500, 503], "text": ["Over Capacity"], "means": "rate", "executed": "no"}]
     })));
     let profile = profile.unwrap();

@@ -3,7 +3,7 @@ use crate::codec;
 use serde_json::{Value, json};
 
 fn faults(profile: &Value) -> Vec<Fault> {
-    Profile::inline(&Node::of(profile)).expect_err("a fault")
+    Profile::inline(&Node::from(profile)).expect_err("a fault")
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn the_briefs_figures_are_the_defaults() {
     assert_eq!(json!(marketo.limits[0]), json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":20}));
     assert_eq!(json!(marketo.limits[1])["calls"], 50_000);
     assert_eq!(json!(marketo.limits[2])["calls"], 10);
-    assert_eq!(marketo.token_endpoint.unwrap().path, "/identity/oauth/token");
+    assert_eq!(marketo.token_endpoint.as_ref().unwrap().path, "/identity/oauth/token");
     let hubspot = Profile::built_in("hubspot").unwrap();
     assert_eq!(hubspot.base_url.as_deref(), Some("https://api.hubapi.com"));
     assert_eq!(json!(hubspot.limits[0]), json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":10}));
@@ -49,7 +49,7 @@ fn the_briefs_figures_are_the_defaults() {
 fn a_built_in_profile_travels_by_name_and_an_inline_one_whole() {
     let marketo = Profile::built_in("marketo").unwrap();
     assert_eq!(codec::write(Vec::new(), &marketo), b"\x00\x07marketo");
-    let inline = Profile::inline(&Node::of(
+    let inline = Profile::inline(&Node::from(
         &json!({"title": "Mine", "share": 0.25, "answers": [{"status": 420, "means": "rate"}]}),
     ))
     .unwrap();
@@ -118,7 +118,7 @@ fn every_fault_is_told_with_its_pointer() {
 #[test]
 fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
     for name in ["X-Token", "x_sfdc.session", "Authorization"] {
-        assert!(Profile::inline(&Node::of(&json!({"token_in": {"header": name}}))).is_ok(), "{name}");
+        assert!(Profile::inline(&Node::from(&json!({"token_in": {"header": name}}))).is_ok(), "{name}");
     }
     let long = "x".repeat(129);
     for name in ["X Token", "X-Token:", "X-T\r\nHost", "Tökén", "(x)", long.as_str()] {
@@ -143,7 +143,7 @@ fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
         assert_eq!(faults(&json!({"key_in": {"header": name}}))[0].0, "/key_in/header", "{name}");
         // What an answer is read by is sent nowhere.
         let read = json!({"answers": [{"header": name, "means": "day"}]});
-        assert!(Profile::inline(&Node::of(&read)).is_ok(), "{name}");
+        assert!(Profile::inline(&Node::from(&read)).is_ok(), "{name}");
     }
     for prefix in ["Key\r\nX: ", "Schlüssel ", " Key"] {
         let found = faults(&json!({"token_in": {"header": "X-Token", "prefix": prefix}}));
@@ -171,7 +171,7 @@ fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
         assert_eq!(faults(&json!({"repeatable": [path]}))[0].0, "/repeatable/0", "{path:?}");
     }
     for path in ["/", "/oauth/v2.0/token", "/a..b/...", "/a%20b", "/a//b;c"] {
-        assert!(Profile::inline(&Node::of(&json!({"token_endpoint": {"path": path}}))).is_ok(), "{path:?}");
+        assert!(Profile::inline(&Node::from(&json!({"token_endpoint": {"path": path}}))).is_ok(), "{path:?}");
     }
 }
 
@@ -225,8 +225,10 @@ fn every_route_of_a_built_in_profile_is_one_to_the_policy_too() {
     for name in Profile::names() {
         let profile = Profile::built_in(name).unwrap();
         let routes = profile.bodies.iter().flat_map(|limit| limit.routes.clone());
-        let routes: Vec<_> =
-            routes.chain(profile.repeatable).chain(profile.cache.into_iter().map(|cache| cache.route)).collect();
+        let routes: Vec<_> = routes
+            .chain(profile.repeatable.clone())
+            .chain(profile.cache.iter().map(|cache| cache.route.clone()))
+            .collect();
         assert_eq!(Routes::of(&routes).written().len(), routes.len(), "{name}: {routes:?}");
     }
 }

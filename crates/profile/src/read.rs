@@ -1,17 +1,17 @@
-//! A profile's JSON, read. Shared with the build script, which fails the build on a profile that this does not read.
+//! A profile's JSON, read.
 
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "positions and lengths in a text, which is shorter than the address space"
 )]
 
-use super::facts::{
-    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
+use crate::document::Node;
+use crate::facts::{
+    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Facts, Items, KeyPlace, Meaning, MethodPlace,
     Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
 };
-use super::fields::{Fault, Fields};
-use super::names;
-use crate::document::Node;
+use crate::fields::{Fault, Fields};
+use crate::names;
 
 /// Every field that a profile may have.
 const FIELDS: [&str; 25] = [
@@ -55,13 +55,13 @@ const LARGEST: u64 = 1 << 40;
 ///
 /// # Errors
 /// The faults, each with its JSON pointer.
-pub fn read(name: &str, value: &Node) -> Result<Profile, Vec<Fault>> {
+pub fn read(name: &str, value: &Node) -> Result<Facts, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut fields = Fields::of(value, "", &FIELDS, &mut faults);
     // For the reader of the file alone: where its figures come from.
     fields.texts("notes", "a list of strings", |_| true);
     let timeout_seconds = fields.seconds("timeout_seconds", TIMEOUT_SECONDS);
-    let mut profile = Profile {
+    let mut profile = Facts {
         name: name.to_owned(),
         title: fields.text("title").unwrap_or_else(|| name.to_owned()),
         account: fields
@@ -186,20 +186,6 @@ fn count(value: &Node, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<
             (fields.required("header"), fields.required("value"))
         }),
     })
-}
-
-impl Dialect {
-    /// The dialects by the names that profiles give them.
-    pub(super) const NAMES: [(&'static str, Self); 8] = [
-        ("generic", Self::Generic),
-        ("marketo", Self::Marketo),
-        ("hubspot", Self::HubSpot),
-        ("salesforce", Self::Salesforce),
-        ("aprimo", Self::Aprimo),
-        ("mailchimp", Self::Mailchimp),
-        ("keap", Self::Keap),
-        ("google", Self::Google),
-    ];
 }
 
 fn base_url(fields: &mut Fields) -> Option<String> {

@@ -1,13 +1,6 @@
 use super::{Decimal, Node, scaled, text};
 use proptest::prelude::*;
 
-impl Node {
-    /// The same document, for tests that write it in Rust.
-    pub(crate) fn of(known: &serde_json::Value) -> Self {
-        serde::Deserialize::deserialize(known).unwrap()
-    }
-}
-
 fn read(text: &str) -> Result<Node, serde_json::Error> {
     serde_json::from_str(text)
 }
@@ -17,19 +10,7 @@ const MAX_DEPTH: usize = 127;
 
 /// As `serde_json`'s own tree has it.
 fn oracle(text: &str) -> Option<Node> {
-    fn own(value: &serde_json::Value) -> Node {
-        match value {
-            serde_json::Value::Null => Node::Null,
-            serde_json::Value::Bool(truth) => Node::Bool(*truth),
-            serde_json::Value::Number(number) => Node::Number(number.to_string()),
-            serde_json::Value::String(text) => Node::String(text.clone()),
-            serde_json::Value::Array(items) => Node::Array(items.iter().map(own).collect()),
-            serde_json::Value::Object(fields) => {
-                Node::Object(fields.iter().map(|(name, value)| (name.clone(), own(value))).collect())
-            }
-        }
-    }
-    serde_json::from_str::<serde_json::Value>(text).ok().as_ref().map(own)
+    serde_json::from_str::<serde_json::Value>(text).ok().as_ref().map(Node::from)
 }
 
 /// The fields of every object in the order of their names, of a repeated one the last.

@@ -1,9 +1,7 @@
 //! A JSON document as policies and profiles are read from: one tree that keeps the order of fields, repeated names, so that
 //! they can be reported, and numbers as decimal text, from which they become integers. `serde_json` reads and writes it.
-//!
-//! The build script has this module too.
 
-#![allow(
+#![expect(
     clippy::arithmetic_side_effects,
     reason = "positions and lengths in a text, which is shorter than the address space"
 )]
@@ -143,6 +141,24 @@ impl Node {
     }
 }
 
+/// The same document, of one that is written in Rust.
+impl From<&serde_json::Value> for Node {
+    fn from(known: &serde_json::Value) -> Self {
+        match known {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(truth) => Self::Bool(*truth),
+            serde_json::Value::Number(number) => Self::Number(
+                number.as_f64().filter(|_| number.is_f64()).map_or_else(|| number.to_string(), |n| n.to_string()),
+            ),
+            serde_json::Value::String(text) => Self::String(text.clone()),
+            serde_json::Value::Array(items) => Self::Array(items.iter().map(Self::from).collect()),
+            serde_json::Value::Object(fields) => {
+                Self::Object(fields.iter().map(|(name, value)| (name.clone(), value.into())).collect())
+            }
+        }
+    }
+}
+
 impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -219,5 +235,4 @@ impl<'de> Visitor<'de> for Tree {
 }
 
 #[cfg(test)]
-#[path = "document/tests.rs"]
 mod tests;

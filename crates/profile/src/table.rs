@@ -1,10 +1,13 @@
-//! The folder of built-in profiles, made into Rust. The build script's own; the crate has it for its tests alone.
+//! The folder of built-in profiles, made into Rust by the core's build script.
 
-use super::document::{self, Node};
-use super::read::read;
+use crate::document::{self, Node};
+use crate::read::read;
 use std::fmt::Write;
 
-/// The table of built-in profiles, as Rust; or every fault of every file.
+/// The table of built-in profiles in that folder, as Rust.
+///
+/// # Errors
+/// Every fault of every file, each with its file and field.
 pub fn table(folder: &str) -> Result<String, Vec<String>> {
     let mut faults = Vec::new();
     let mut rows = String::new();
