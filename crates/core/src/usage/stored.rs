@@ -58,7 +58,6 @@ pub(super) mod unsigned {
     use serde::de::Error;
     use serde::{Deserializer, Serializer};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     pub fn serialize<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
         u64::try_from(*number).unwrap_or(0).serialize(serializer)
     }
