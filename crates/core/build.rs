@@ -1,21 +1,6 @@
 //! Reads every vendor's profile while building, so that one that does not parse fails the build, naming file and field.
 
-#![allow(dead_code)] // The reader is the crate's own; here only whether it succeeds matters.
-#![allow(missing_docs)]
-
-#[path = "src/upstream/profile/facts.rs"]
-mod facts;
-#[path = "src/upstream/profile/fields.rs"]
-mod fields;
-#[path = "src/json/mod.rs"]
-mod json;
-#[path = "src/upstream/profile/names.rs"]
-mod names;
-#[path = "src/upstream/profile/read.rs"]
-mod read;
-#[path = "src/upstream/profile/table.rs"]
-mod table;
-
+use sluice_profile::table::table;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,9 +8,7 @@ const FOLDER: &str = "src/upstream/profiles";
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed={FOLDER}");
-    println!("cargo::rerun-if-changed=src/upstream/profile");
-    println!("cargo::rerun-if-changed=src/json");
-    match table::table(FOLDER) {
+    match table(FOLDER) {
         Ok(table) => {
             let out = std::env::var_os("OUT_DIR").unwrap_or_default();
             match std::fs::write(Path::new(&out).join("profiles.rs"), table) {

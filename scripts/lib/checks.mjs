@@ -20,7 +20,7 @@ import { buildWasm, gzipBytes, PANICKING, SHIPPED, unwinds } from './wasm.mjs';
 
 const WASM_LIMIT_BYTES = 1_000_000;
 const NATIVE_LIMIT_SECONDS = 60;
-const NATIVE = ['-p', 'sluice-limiter', '-p', 'sluice-core', '-p', 'sluice-mock-upstreams', '-p', 'sluice-load'];
+const NATIVE = ['-p', 'sluice-limiter', '-p', 'sluice-profile', '-p', 'sluice-core', '-p', 'sluice-mock-upstreams', '-p', 'sluice-load'];
 
 /**
  * The checks. One that returns `{skipped: why}` was not made, and the summary says so. `after` names what it needs. `long` ones

@@ -397,7 +397,7 @@ impl Inner {
     }
 
     fn forget(&mut self, fault: &str) {
-        platform::log(&sluice_core::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
+        platform::log(&serde_json::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
         self.tenant = None;
         for tell in std::mem::take(&mut self.waiting).into_all() {
             let _ = tell.send(Reply::Retry);

@@ -46,7 +46,7 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
         }
         platform::pause(pause, None).await;
     }
-    let line = sluice_core::json!({"level": "error", "tenant": whose.0, "connection": whose.1, "settlements": reports.len() as u64,
+    let line = serde_json::json!({"level": "error", "tenant": whose.0, "connection": whose.1, "settlements": reports.len(),
         "fault": "settlements were not heard; their permits' leases stand in for them"});
     super::log(&line);
 }

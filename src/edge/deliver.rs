@@ -3,7 +3,8 @@
 use super::exchange::{Posted, report};
 use super::installation::Installation;
 use crate::platform;
-use sluice_core::json::ToJson;
+use serde_json::json;
+use sluice_core::document::text;
 use sluice_core::protocol::{Ask, DeliveryReport};
 use sluice_core::tenant::task::Delivery;
 use sluice_core::webhooks::TIMEOUT_MS;
@@ -19,7 +20,7 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
         ("webhook-timestamp", seconds.as_str()),
     ];
     headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
-    let headers = headers.to_json().to_string();
+    let headers = text(&headers);
     let said = platform::post_form(&url, &headers, &body, 0.0, f64::from(TIMEOUT_MS)).await.as_string();
     let posted = said.as_deref().and_then(Posted::of).unwrap_or_default();
     let status = posted.status;
@@ -30,13 +31,13 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
     };
     if !matches!(status, 200..=299) {
         // Not where to: a secret may be in it.
-        let line = sluice_core::json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
+        let line = json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
             "status": status, "error": error});
         super::log(&line);
     }
     let ask = Ask::DeliveryReport(DeliveryReport { id, attempt, status, error, retry_after_ms });
     if !report(here, &tenant, &ask).await {
-        let line = sluice_core::json!({"level": "error", "tenant": tenant,
+        let line = json!({"level": "error", "tenant": tenant,
             "fault": "a callback was sent, and the tenant's object could not be told what came of it; it is sent again"});
         super::log(&line);
     }

@@ -7,8 +7,10 @@ use crate::platform;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use js_sys::Uint8Array;
+use serde::Deserialize;
+use serde_json::json;
+use sluice_core::document::text;
 use sluice_core::http::retry_after_ms;
-use sluice_core::json::{Items, ToJson};
 use sluice_core::protocol::{Ask, Fetch, TokenReport};
 use sluice_core::upstream::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, read};
 use wasm_bindgen::JsCast;
@@ -21,7 +23,7 @@ const PAUSES_MS: [f64; 4] = [200.0, 400.0, 800.0, 1_600.0];
 pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: Fetch) {
     let result = exchange(&fetch.exchange).await;
     if let Err(failure) = &result {
-        let line = sluice_core::json!({"level": "warn", "tenant": tenant, "connection": connection,
+        let line = json!({"level": "warn", "tenant": tenant, "connection": connection,
             "fault": failure.brief(connection)});
         super::log(&line);
     }
@@ -30,7 +32,7 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
     if report(here, tenant, &ask).await {
         return;
     }
-    let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,
+    let line = json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a token was fetched, and the tenant's object could not be told of it"});
     super::log(&line);
 }
@@ -46,8 +48,8 @@ pub async fn report(here: &Installation, tenant: &str, ask: &Ask) -> bool {
     false
 }
 
-/// What came of something that was posted.
-#[derive(Default)]
+/// What came of something that was posted, as the platform says it: a list of these.
+#[derive(Default, Deserialize)]
 pub struct Posted {
     /// The status of the answer, or 0 where none came.
     pub status: u16,
@@ -64,9 +66,7 @@ pub struct Posted {
 impl Posted {
     /// As the platform says it.
     pub fn of(text: &str) -> Option<Self> {
-        let mut items = Items::of(text)?;
-        let status = u16::try_from(items.number()?).ok()?;
-        Some(Self { status, about: items.text()?, date: items.text()?, body: items.text()?, location: items.text()? })
+        serde_json::from_str(text).ok()
     }
 
     /// How long the receiver wants to be left alone, milliseconds.
@@ -87,7 +87,7 @@ async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
     let mut headers = vec![("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")];
     let basic = request.basic.as_ref().map(|pair| format!("Basic {pair}"));
     headers.extend(basic.as_deref().map(|basic| ("Authorization", basic)));
-    let headers = headers.to_json().to_string();
+    let headers = text(&headers);
     let (most, ms) = (LONGEST_ANSWER as f64, request.timeout_ms as f64);
     let said = platform::post_form(&request.url, &headers, &form, most, ms).await.as_string();
     let posted = said.as_deref().and_then(Posted::of).ok_or(Failure::Senseless)?;

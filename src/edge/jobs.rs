@@ -6,9 +6,9 @@ use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::status::own_key;
 use super::{allows, is_own_page, keep, lost, tenants};
+use serde_json::{Value, json};
 use sluice_core::http::{Address, Answer, Target};
 use sluice_core::jobs::State;
-use sluice_core::json::{self, Value};
 use sluice_core::keys::is_name;
 use sluice_core::protocol::{self, Ask, Filter, JobsAsk, JobsWhat};
 use sluice_core::refusal::{Reason, Refusal};
@@ -65,7 +65,7 @@ async fn in_slices(here: &Installation, tenant: &str, mut ask: JobsAsk, counted:
             Err(refusal) => return refusal.into(),
         };
         let told = match &reply {
-            protocol::Reply::Document { body, .. } => json::read(body).ok(),
+            protocol::Reply::Document { body, .. } => serde_json::from_str::<Value>(body).ok(),
             _ => None,
         };
         let (protocol::Reply::Document { status, .. }, Some(told)) = (&reply, told) else {
@@ -75,9 +75,7 @@ async fn in_slices(here: &Installation, tenant: &str, mut ask: JobsAsk, counted:
         match (told.get("next").and_then(Value::as_str), &mut ask.what) {
             (Some(next), JobsWhat::ReplayAll(after) | JobsWhat::DeleteAll(_, after)) => *after = Some(next.to_owned()),
             _ => {
-                let mut told = Value::object();
-                told.set(counted, all);
-                return Reply::Own(Answer::json(*status, told.to_string()));
+                return Reply::Own(Answer::json(*status, json!({ counted: all }).to_string()));
             }
         }
     }

@@ -95,7 +95,7 @@ pub fn answered(answer: &jobs::Answer, asked: &Incoming) -> Reply {
 fn kept(call: &Call, target: &Target, id: &str) -> Answer {
     // Where a host names the connection, Sluice's own addresses are on another.
     let origin = call.here.host_suffix.as_ref().map(|_| target.sluice_origin()).unwrap_or_default();
-    let body = sluice_core::json!({ "id": id }).to_string();
+    let body = serde_json::json!({ "id": id }).to_string();
     Answer::json(202, body)
         .with("Location", format!("{origin}/jobs/{id}"))
         .with("Preference-Applied", "respond-async")

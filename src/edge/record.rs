@@ -6,8 +6,9 @@ use super::forward::{Tally, UnderWay};
 use super::incoming::Incoming;
 use super::settle::End;
 use crate::platform;
+use serde::Serialize;
+use sluice_core::document::text;
 use sluice_core::http::VendorTarget;
-use sluice_core::json;
 use sluice_core::keys::{Claims, PREFIX};
 use sluice_core::refusal::{Reason, Refusal};
 
@@ -24,19 +25,31 @@ pub fn logged(path: &str) -> String {
 }
 
 /// What is logged of a call.
+#[derive(Serialize)]
 pub struct Record {
     call: String,
     method: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     queue_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     vendor_ms: Option<u64>,
     response_bytes: u64,
 }
@@ -108,19 +121,6 @@ impl Record {
 
     /// Writes the line.
     pub fn write(&self) {
-        let mut line = json!({"call": self.call, "method": self.method});
-        line.set_some("tenant", self.tenant.as_ref());
-        line.set_some("app", self.app.as_ref());
-        line.set_some("connection", self.connection.as_ref());
-        line.set_some("path", self.path.as_ref());
-        line.set_some("status", self.status);
-        line.set_some("reason", self.reason);
-        line.set_some("outcome", self.outcome);
-        line.set_some("error_code", self.error_code.as_ref());
-        line.set_some("attempts", self.attempts);
-        line.set_some("queue_ms", self.queue_ms);
-        line.set_some("vendor_ms", self.vendor_ms);
-        line.set("response_bytes", self.response_bytes);
-        platform::log(&line.to_string());
+        platform::log(&text(self));
     }
 }

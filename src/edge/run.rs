@@ -19,7 +19,6 @@ use crate::platform;
 use js_sys::{Array, Uint8Array};
 use sluice_core::http::{Address, Prefer, Target, VendorTarget, parse_target};
 use sluice_core::jobs::{Answer, Bytes};
-use sluice_core::json::Items;
 use sluice_core::keys::{Claims, Role, Taken};
 use sluice_core::protocol::{Ask, Reply, RunReport, Sent};
 use sluice_core::tenant::task::{FRESH_MS, Run};
@@ -111,7 +110,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
         platform::pause(pause, None).await;
         ran.settle = settled(&call, &permit, &came.end, attempt);
     }
-    let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,
+    let line = serde_json::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a job's run was not heard of; the end of its permit's lease stands in for it"});
     super::log(&line);
 }
@@ -166,7 +165,7 @@ fn kept(parts: JsValue) -> Option<Answer> {
 }
 
 fn pairs(list: &str) -> Option<Vec<(String, String)>> {
-    Items::of(&format!("[{list}]"))?.pairs()
+    serde_json::from_str(list).ok()
 }
 
 fn permit(run: &Run, path: &str, now: i64) -> Permit {

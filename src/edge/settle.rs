@@ -154,7 +154,7 @@ fn log_throttle(call: &Call, permit: &Permit, end: &End) {
         logged(&keys::without(path, &in_path))
     });
     let Sent { app, method, nth, .. } = &permit.sent;
-    let line = sluice_core::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,
+    let line = serde_json::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,
         "connection": permit.connection, "app": app, "method": method, "path": path.unwrap_or_default(),
         "attempt": nth, "error_code": end.error_code, "fault": "throttled by the vendor"});
     super::log(&line);

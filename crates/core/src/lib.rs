@@ -16,7 +16,7 @@
 //! - [`webhooks`]: messages to the tenant's own systems, and how often each is tried.
 //! - [`usage`]: who called how often, and how the calls ended.
 //! - [`backlog_share`]: how much of what is kept for long one app may take.
-//! - [`json`], [`codec`]: the textual and the binary form of data.
+//! - [`document`], [`codec`]: the textual form of policies and profiles, the binary form of data.
 //! - [`lookup`]: values by their numbers.
 
 // What overflows wraps round silently in a shipped build. Tests may calculate as they like: there it panics.
@@ -39,9 +39,9 @@ pub mod backlog_share;
 pub mod batcher;
 pub mod http;
 pub mod jobs;
-pub mod json;
 pub mod keys;
 pub mod lookup;
+mod percent;
 pub mod policy;
 pub mod protocol;
 pub mod refusal;
@@ -53,3 +53,4 @@ pub mod usage;
 pub mod webhooks;
 
 pub use sluice_limiter::codec;
+pub use sluice_profile::document;

@@ -1,8 +1,7 @@
 //! Dot segments, in any dress. A vendor, or something before it, may decode a path more often than we do, and then
 //! `/a/%252e%252e/b` is another path than the one that `routes` allowed.
 
-#![expect(clippy::arithmetic_side_effects, reason = "at most four hexadecimal digits")]
-
+use crate::percent;
 use std::borrow::Cow;
 
 /// How often a path is decoded before it counts as hiding something. Honest clients encode once, proxies once more.
@@ -66,16 +65,10 @@ fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// The code after a `%`, and how many bytes say it.
 fn escape(after: &[u8]) -> Option<(u32, usize)> {
-    let hex = |digits: &[u8]| {
-        let mut code = 0;
-        for &digit in digits {
-            code = code * 16 + char::from(digit).to_digit(16)?;
-        }
-        Some(code)
-    };
+    let pair = |high: &u8, low: &u8| percent::pair(*high, *low);
     match after {
-        [b'u' | b'U', a, b, c, d, ..] => hex(&[*a, *b, *c, *d]).map(|code| (code, 5)),
-        [a, b, ..] => hex(&[*a, *b]).map(|code| (code, 2)),
+        [b'u' | b'U', a, b, c, d, ..] => Some((u16::from_be_bytes([pair(a, b)?, pair(c, d)?]).into(), 5)),
+        [a, b, ..] => Some((pair(a, b)?.into(), 2)),
         _ => None,
     }
 }

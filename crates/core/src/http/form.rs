@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::arithmetic_side_effects,
-    reason = "positions and lengths in a text, which is shorter than the address space, and digits' values"
+    reason = "positions and lengths in a text, which is shorter than the address space"
 )]
 
 use super::answer::value;
@@ -29,39 +29,10 @@ pub fn fields(headers: &[(String, String)], body: &[u8], mut take: impl FnMut(&s
 /// The parameters of a query or an urlencoded form, one after the other; also where some vendors separate them with `;`.
 pub fn each(text: &[u8], mut take: impl FnMut(&str, &str)) {
     for parameter in text.split(|byte| matches!(byte, b'&' | b';')) {
-        let (name, value) = match parameter.iter().position(|byte| *byte == b'=') {
-            Some(at) => (parameter.get(..at).unwrap_or_default(), parameter.get(at + 1..).unwrap_or_default()),
-            None => (parameter, &[][..]),
-        };
-        if name.len() <= LONGEST_NAME {
-            take(&decoded(name), &decoded(value));
+        for (name, value) in form_urlencoded::parse(parameter).filter(|(name, _)| name.len() <= LONGEST_NAME) {
+            take(&name, &value);
         }
     }
-}
-
-/// A parameter's name or value, decoded as in forms. A `%` that encodes nothing stands for itself.
-pub fn decoded(text: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        let escaped = match (first, after) {
-            (b'%', [high, low, more @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let code = digit(high).zip(digit(low)).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-                code.map(|code| (code, more))
-            }
-            _ => None,
-        };
-        match escaped {
-            Some((byte, more)) => {
-                bytes.push(byte);
-                rest = more;
-            }
-            None => bytes.push(if first == b'+' { b' ' } else { first }),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The parts of a multipart form that have a name, each with the first line of what it holds.
@@ -111,7 +82,7 @@ mod tests {
     fn a_form_is_read_as_vendors_read_it() {
         let form = "application/x-www-form-urlencoded; charset=utf-8";
         assert_eq!(read(form, "a=b+c&%5Fd=%65;e&=f"), pairs(&[("a", "b c"), ("_d", "e"), ("e", ""), ("", "f")]));
-        assert_eq!(decoded(b"a+b%20c%zz%4"), "a b c%zz%4");
+        assert_eq!(read(form, "a+b%20c%zz%4"), pairs(&[("a b c%zz%4", "")]));
         assert!(read("application/json", "a=b").is_empty());
     }
 

@@ -9,6 +9,7 @@
     reason = "positions and lengths in a text, which is shorter than the address space"
 )]
 
+use crate::percent;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::cell::OnceCell;
@@ -305,7 +306,7 @@ fn written(text: &[u8], at: usize, byte: u8, ends: &mut Vec<usize>) {
             }
         }
         b'\\' => match text.get(at + 1) {
-            Some(b'u') if hex(text, at + 2, 4) == Some(u32::from(byte)) => add(at + 6),
+            Some(b'u') if unicode(text.get(at + 2..).unwrap_or_default()) == Some(byte) => add(at + 6),
             Some(next) if *next == byte && b"\"\\/".contains(next) => add(at + 2),
             _ => {}
         },
@@ -320,16 +321,16 @@ fn decoded(text: &[u8], at: usize, times: usize) -> Option<(u8, usize)> {
     let digits = || {
         let (high, end) = decoded(text, after, before)?;
         let (low, end) = decoded(text, end, before)?;
-        Some((hex(&[high, low], 0, 2)?, end))
+        Some((percent::pair(high, low)?, end))
     };
-    match if first == b'%' { digits() } else { None } {
-        Some((byte, end)) => Some((u8::try_from(byte).ok()?, end)),
-        None => Some((first, after)),
-    }
+    let escaped = if first == b'%' { digits() } else { None };
+    Some(escaped.unwrap_or((first, after)))
 }
 
-fn hex(text: &[u8], at: usize, digits: usize) -> Option<u32> {
-    text.get(at..at + digits)?.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
+/// The byte that four hexadecimal digits say.
+fn unicode(text: &[u8]) -> Option<u8> {
+    let [b'0', b'0', high, low, ..] = text else { return None };
+    percent::pair(*high, *low)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Problem documents (RFC 9457), with the types and the extension of draft-ietf-httpapi-ratelimit-headers.
 
 use super::answer::Answer;
-use crate::json;
-use crate::json::Value;
+use crate::document::text;
 use crate::refusal::{Reason, Refusal};
+use serde::Serialize;
 
 /// The problem document of a refusal, without the headers that every refusal has.
 pub fn problem(refusal: &Refusal) -> Answer {
@@ -13,21 +13,36 @@ pub fn problem(refusal: &Refusal) -> Answer {
 /// The same with `errors[]`: faults by JSON pointer, for a policy that is not valid.
 pub fn problem_with_errors(refusal: &Refusal, errors: &[(String, String)]) -> Answer {
     let (kind, title) = kind_and_title(refusal.reason);
-    let mut document = json!({
-        "type": kind,
-        "title": title,
-        "status": refusal.reason.status(),
-        "detail": refusal.detail,
-        "reason": refusal.reason.as_str(),
-    });
-    if !refusal.violated.is_empty() {
-        document.set("violated-policies", &refusal.violated);
-    }
-    if !errors.is_empty() {
-        let fault = |(pointer, detail): &(String, String)| json!({"pointer": pointer, "detail": detail});
-        document.set("errors", errors.iter().map(fault).collect::<Value>());
-    }
-    Answer::typed(refusal.reason.status(), "application/problem+json", document.to_string())
+    let document = Problem {
+        kind,
+        title,
+        status: refusal.reason.status(),
+        detail: &refusal.detail,
+        reason: refusal.reason.as_str(),
+        violated: &refusal.violated,
+        errors: errors.iter().map(|(pointer, detail)| Fault { pointer, detail }).collect(),
+    };
+    Answer::typed(refusal.reason.status(), "application/problem+json", text(&document))
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    reason: &'static str,
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[String]>::is_empty")]
+    violated: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault<'a>>,
+}
+
+#[derive(Serialize)]
+struct Fault<'a> {
+    pointer: &'a str,
+    detail: &'a str,
 }
 
 fn kind_and_title(reason: Reason) -> (&'static str, &'static str) {

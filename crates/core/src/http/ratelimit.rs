@@ -1,10 +1,8 @@
 //! The fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): structured lists of strings
-//! with parameters. Written by hand, since they are on every answer; a test reads them back with a parser.
+//! with parameters (RFC 9651), which `sfv` writes.
 
-use std::fmt::Write;
-
-/// The largest integer of a structured field (RFC 9651, section 3.3.1).
-const LARGEST: u64 = 999_999_999_999_999;
+use sfv::{Integer, KeyRef, ListSerializer, StringRef};
+use std::borrow::Cow;
 
 /// One limit in `RateLimit-Policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,32 +30,33 @@ pub struct RemainingItem<'a> {
 
 /// The field `RateLimit-Policy`; empty for no limits, and then not to be sent.
 pub fn policy_field<'a>(items: impl IntoIterator<Item = PolicyItem<'a>>) -> String {
-    let mut field = String::with_capacity(96);
+    let mut list = ListSerializer::new();
     for item in items {
-        name(&mut field, item.name);
-        parameter(&mut field, ";q=", item.quota);
-        if let Some(unit) = item.unit {
-            field.push_str(";qu=");
-            string(&mut field, unit);
+        let (name, unit) = (printable(item.name), item.unit.map(printable));
+        let (Some(name), unit) = (string(&name), unit.as_deref().and_then(string)) else { continue };
+        let mut written = list.bare_item(name).parameter(KeyRef::constant("q"), integer(item.quota));
+        if let Some(unit) = unit {
+            written = written.parameter(KeyRef::constant("qu"), unit);
         }
         if let Some(window) = item.window_seconds.filter(|window| *window > 0) {
-            parameter(&mut field, ";w=", window);
+            written.parameter(KeyRef::constant("w"), integer(window));
         }
     }
-    field
+    list.finish().unwrap_or_default()
 }
 
 /// The field `RateLimit`; empty for no limits, and then not to be sent.
 pub fn remaining_field<'a>(items: impl IntoIterator<Item = RemainingItem<'a>>) -> String {
-    let mut field = String::with_capacity(64);
+    let mut list = ListSerializer::new();
     for item in items {
-        name(&mut field, item.name);
-        parameter(&mut field, ";r=", item.remaining);
+        let name = printable(item.name);
+        let Some(name) = string(&name) else { continue };
+        let written = list.bare_item(name).parameter(KeyRef::constant("r"), integer(item.remaining));
         if let Some(reset) = item.reset_seconds {
-            parameter(&mut field, ";t=", reset);
+            written.parameter(KeyRef::constant("t"), integer(reset));
         }
     }
-    field
+    list.finish().unwrap_or_default()
 }
 
 /// Names of items that stand beside a vendor's own, so that nobody takes one for the other.
@@ -86,29 +85,21 @@ pub fn prefixed(field: &str) -> String {
     out
 }
 
-fn name(field: &mut String, name: &str) {
-    if !field.is_empty() {
-        field.push_str(", ");
+/// A text as a structured string may have it: printable ASCII alone, with `?` for anything else.
+fn printable(text: &str) -> Cow<'_, str> {
+    match string(text) {
+        Some(_) => Cow::Borrowed(text),
+        None => text.chars().map(|character| if matches!(character, ' '..='~') { character } else { '?' }).collect(),
     }
-    string(field, name);
 }
 
-/// A structured string holds printable ASCII alone; anything else is shown as `?`.
-fn string(field: &mut String, text: &str) {
-    field.push('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => field.extend(['\\', character]),
-            ' '..='~' => field.push(character),
-            _ => field.push('?'),
-        }
-    }
-    field.push('"');
+fn string(text: &str) -> Option<&StringRef> {
+    StringRef::from_str(text).ok()
 }
 
-fn parameter(field: &mut String, key: &str, value: u64) {
-    // Writing to a String cannot fail.
-    let _ = write!(field, "{key}{}", value.min(LARGEST));
+/// The number, or the largest integer of a structured field (RFC 9651, section 3.3.1) in place of one over it.
+fn integer(number: u64) -> Integer {
+    Integer::try_from(number).unwrap_or(Integer::MAX)
 }
 
 #[cfg(test)]
@@ -116,6 +107,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use sfv::{BareItem, List, ListEntry, Parser};
+
+    /// The largest integer of a structured field.
+    const LARGEST: u64 = 999_999_999_999_999;
 
     fn read(field: &str) -> Vec<(String, Vec<(String, BareItem)>)> {
         let list: List = Parser::new(field).parse().unwrap();

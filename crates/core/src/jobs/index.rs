@@ -106,7 +106,7 @@ pub struct Index {
     /// The lanes that the jobs stand in.
     pub lanes: Lanes,
     /// Jobs by their idempotency keys' digests.
-    keys: Lookup<u128>,
+    keys: Lookup<u128, u128>,
     /// What apps hold: places of jobs not done, and bytes of all.
     room: Room,
     done: usize,
@@ -170,7 +170,7 @@ impl Index {
 
     /// The job that this idempotency key stands for.
     pub fn of_key(&self, key: u128) -> Option<u128> {
-        self.keys.get(key).copied()
+        self.keys.get(&key).copied()
     }
 
     /// Takes a job in. Its id must be new.
@@ -286,7 +286,7 @@ impl Index {
         self.set(id, Stage::Gone, i64::MAX);
         self.gone += 1;
         if self.of_key(entry.key) == Some(id) {
-            self.keys.remove(entry.key);
+            self.keys.remove(&entry.key);
         }
     }
 

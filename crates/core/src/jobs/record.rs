@@ -7,7 +7,6 @@
 use super::Bytes;
 use super::sealed::{Path, Sealer, field};
 use crate::codec;
-use crate::json::Items;
 use crate::sealed::{self, Place};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -304,9 +303,8 @@ impl Request {
     fn from_before(rest: &[u8], sealer: &Sealer<'_>, id: &str) -> Option<Self> {
         let Stored { method, head, body } = codec::read::<Stored<String>>(rest)?;
         let head = sealed::open(sealer.master, &Place { tenant: sealer.tenant, field: &field(id, "") }, &head).ok()?;
-        let mut items = Items::of(&head)?;
-        let (url, headers) = (items.text()?, items.pairs()?);
-        Some(Self { method, url, headers, body, callback: items.text() })
+        let (url, headers, callback) = serde_json::from_str(&head).ok()?;
+        Some(Self { method, url, headers, body, callback })
     }
 }
 
@@ -377,7 +375,7 @@ mod tests {
     #[test]
     fn a_request_of_an_earlier_release_is_read() {
         let one = master(1);
-        let head = crate::json!([request().url, request().headers, request().callback]).to_string();
+        let head = serde_json::json!([request().url, request().headers, request().callback]).to_string();
         let head = sealed::seal(&one, [7; NONCE_BYTES], &Place { tenant: "acme", field: "/jobs/1f" }, &head).unwrap();
         let row = to_row(&Stored { method: "POST".to_owned(), head, body: request().body });
         assert_eq!(Request::from_row(&row, &sealer(&one), "1f"), Some(request()));

@@ -9,6 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 /// Most master keys at once. A rotation needs two; each is tried in turn, so each costs a MAC for a forged key.
 pub const MAX_MASTERS: usize = 8;
@@ -135,18 +136,15 @@ fn derive(master: &[u8; MASTER_BYTES]) -> Derived {
     }
 }
 
-/// HMAC-SHA256, with a key of up to 64 bytes.
+/// HMAC-SHA256 (RFC 2104).
+#[expect(clippy::expect_used, reason = "the key's length is the one thing that could be refused, and HMAC takes any")]
 pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
-    // RFC 2104: a key shorter than the hash's block is filled up with zeros.
-    let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
-    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    let mut mac = Hmac::<Sha256>::new(&block);
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(message);
     mac.finalize().into_bytes().into()
 }
 
-/// Whether two are the same, in a time that does not tell where they differ.
+/// Whether the first bytes of two are the same, in a time that does not tell where they differ.
 pub(super) fn same(one: &[u8; 32], other: &[u8; 32], bytes: usize) -> bool {
-    let differ = one.iter().zip(other).take(bytes).fold(0_u8, |differ, (a, b)| differ | (a ^ b));
-    std::hint::black_box(differ) == 0
+    one.get(..bytes).unwrap_or(one).ct_eq(other.get(..bytes).unwrap_or(other)).into()
 }

@@ -21,6 +21,7 @@ pub use seek::{Stands, seek, without};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Make calls.
     App,
@@ -28,21 +29,6 @@ pub enum Role {
     Viewer,
     /// See bodies too, replay, delete.
     Operator,
-}
-
-impl Role {
-    const NAMES: [(&'static str, Self); 3] =
-        [("app", Self::App), ("viewer", Self::Viewer), ("operator", Self::Operator)];
-
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
-    }
-
-    /// The role of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, role)| *role)
-    }
 }
 
 /// What a key says.

@@ -8,6 +8,7 @@
 
 use super::claims::{MAX_KEY_BYTES, PREFIX, holds, length};
 use super::master::Master;
+use crate::percent;
 
 /// How often one character is decoded: `%255F` is `%5F` is `_`.
 const MAX_DECODINGS: u32 = 4;
@@ -106,7 +107,7 @@ fn character(text: &[u8], at: usize) -> Option<(u8, usize)> {
     let first = *text.get(at)?;
     let rest = text.get(at..)?;
     let decoded = match first {
-        b'%' => percent(rest),
+        b'%' => percent_encoded(rest),
         b'\\' => json(rest),
         b'&' => xml(rest),
         _ => None,
@@ -115,14 +116,13 @@ fn character(text: &[u8], at: usize) -> Option<(u8, usize)> {
 }
 
 /// `%5F`, and `%255F`.
-fn percent(text: &[u8]) -> Option<(u8, usize)> {
-    let hex = |at: usize| Some(hex(*text.get(at)?)? << 4 | hex(*text.get(at + 1)?)?);
-    let (mut byte, mut length) = (hex(1)?, 3);
+fn percent_encoded(text: &[u8]) -> Option<(u8, usize)> {
+    let (mut byte, mut length) = (percent::first(text)?, 3);
     for _ in 1..MAX_DECODINGS {
         if byte != b'%' {
             break;
         }
-        byte = hex(length)?;
+        byte = percent::pair(*text.get(length)?, *text.get(length + 1)?)?;
         length += 2;
     }
     Some((byte, length))
@@ -131,7 +131,7 @@ fn percent(text: &[u8]) -> Option<(u8, usize)> {
 /// `\u005f`.
 fn json(text: &[u8]) -> Option<(u8, usize)> {
     let [b'\\', b'u', b'0', b'0', high, low, ..] = text else { return None };
-    Some((hex(*high)? << 4 | hex(*low)?, 6))
+    Some((percent::pair(*high, *low)?, 6))
 }
 
 /// `&#95;` and `&#x5F;`.
@@ -144,15 +144,6 @@ fn xml(text: &[u8]) -> Option<(u8, usize)> {
         None => number.parse(),
     };
     Some((byte.ok()?, 2 + end + 1))
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 /// A digit of URL-safe base64.

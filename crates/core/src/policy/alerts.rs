@@ -3,10 +3,10 @@
 use super::credential::MASK;
 use super::document::{Faults, Node};
 use super::{CALLBACK_SECRET, url};
-use crate::json;
-use crate::json::{Value, decimal};
+use crate::document::{Decimal, Tree};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use serde::Serialize;
 
 /// Most hosts that may be called back.
 const MAX_HOSTS: usize = 100;
@@ -31,6 +31,13 @@ impl std::fmt::Debug for Callbacks {
     }
 }
 
+/// `callbacks`, as they are written.
+#[derive(Serialize)]
+pub(super) struct CallbacksDocument<'a> {
+    secret: String,
+    hosts: &'a [String],
+}
+
 impl Callbacks {
     /// Whether an outcome may be sent there: a valid address on one of the hosts.
     pub fn admit(&self, url: &str, allow_loopback: bool) -> bool {
@@ -43,8 +50,9 @@ impl Callbacks {
         })
     }
 
-    pub(super) fn to_json(&self, shown: &str) -> Value {
-        json!({"secret": shown, "hosts": self.hosts})
+    /// The part of the document that they are read from, with that in the secret's place.
+    pub(super) fn document(&self, secret: String) -> CallbacksDocument<'_> {
+        CallbacksDocument { secret, hosts: &self.hosts }
     }
 
     pub(super) fn read(
@@ -122,15 +130,27 @@ impl Default for Alerts {
     }
 }
 
+/// `alerts`, as they are written.
+#[derive(Serialize)]
+pub(super) struct AlertsDocument<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<&'a str>,
+    throttled_ratio: Decimal,
+    daily_used: Vec<Decimal>,
+    queue_wait_seconds: Decimal,
+    dead_letters: u64,
+}
+
 impl Alerts {
-    pub(super) fn to_json(&self) -> Value {
-        let mut alerts = Value::object();
-        alerts.set_some("callback", self.callback.as_ref());
-        alerts.set("throttled_ratio", decimal(self.throttled_ppm.into(), 6));
-        alerts.set("daily_used", self.daily_used_ppm.iter().map(|part| decimal((*part).into(), 6)).collect::<Value>());
-        alerts.set("queue_wait_seconds", decimal(self.queue_wait_ms, 3));
-        alerts.set("dead_letters", self.dead_letters);
-        alerts
+    /// The part of the document that they are read from.
+    pub(super) fn document(&self) -> AlertsDocument<'_> {
+        AlertsDocument {
+            callback: self.callback.as_deref(),
+            throttled_ratio: Decimal(self.throttled_ppm.into(), 6),
+            daily_used: self.daily_used_ppm.iter().map(|part| Decimal((*part).into(), 6)).collect(),
+            queue_wait_seconds: Decimal(self.queue_wait_ms, 3),
+            dead_letters: self.dead_letters,
+        }
     }
 
     pub(super) fn read(at: &Node<'_>, allow_loopback: bool, signed: bool, warnings: &Faults) -> Option<Self> {
@@ -166,7 +186,7 @@ fn read_part(at: &Node<'_>) -> Option<u32> {
 }
 
 fn read_parts(at: &Node<'_>) -> Option<Vec<u32>> {
-    let Value::Array(_) = at.node else {
+    let Tree::Array(_) = at.node else {
         return at.fault("must be a list of parts of the day's quota, such as [0.8, 0.95]");
     };
     let parts: Vec<Option<u32>> = at.list(MAX_THRESHOLDS)?.iter().map(read_part).collect();

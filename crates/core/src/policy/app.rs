@@ -3,8 +3,7 @@
 use super::document::Node;
 use super::limits::MAX_CALLS;
 use super::routes::Routes;
-use crate::json;
-use crate::json::Value;
+use serde::Serialize;
 
 /// Most origins of an app.
 pub const MAX_ORIGINS: usize = 100;
@@ -27,19 +26,35 @@ pub struct App {
     pub connections: Option<Vec<String>>,
 }
 
+/// An app, as it is written.
+#[derive(Serialize)]
+pub(super) struct AppDocument<'a> {
+    weight: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily_calls: Option<u64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    origins: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<&'a [String]>,
+}
+
 impl App {
     /// Whether it may use that connection.
     pub fn may_use(&self, connection: &str) -> bool {
         self.connections.as_ref().is_none_or(|own| own.iter().any(|name| name == connection))
     }
 
-    pub(super) fn to_json(&self) -> Value {
-        let mut app = json!({"weight": self.weight});
-        app.set_some("daily_calls", self.daily_calls);
-        app.set_some("origins", (!self.origins.is_empty()).then_some(&self.origins));
-        app.set_some("routes", (!self.routes.is_all()).then(|| self.routes.written()));
-        app.set_some("connections", self.connections.as_ref());
-        app
+    /// The part of the document that it is read from.
+    pub(super) fn document(&self) -> AppDocument<'_> {
+        AppDocument {
+            weight: self.weight,
+            daily_calls: self.daily_calls,
+            origins: &self.origins,
+            routes: (!self.routes.is_all()).then(|| self.routes.written()),
+            connections: self.connections.as_deref(),
+        }
     }
 
     pub(super) fn read(at: &Node<'_>, connections: &[&str]) -> Option<Self> {

@@ -2,12 +2,13 @@
 
 use super::credential::{Credential, CredentialContext};
 use super::document::{Faults, Fields, Node};
-use super::limits::{self, LimitRule};
+use super::limits::{self, LimitDocument, LimitRule};
 use super::routes::Routes;
 use super::{Context, url};
-use crate::json;
-use crate::json::{Value, decimal};
+use crate::document::{Decimal, Tree};
 use crate::upstream::Profile;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use sluice_limiter::{AdaptiveRule, Limit, Mode, QueueRule};
 use std::ops::RangeInclusive;
@@ -63,37 +64,70 @@ pub struct Connection {
     pub share_ppm: u32,
 }
 
-impl Connection {
-    /// As JSON. The credential's secrets pass through `shown`, with their fields' names.
-    pub(super) fn to_json(&self, shown: &mut dyn FnMut(&'static str, &str) -> String) -> Value {
-        let adaptive = json!({
-            "min": decimal(self.adaptive.min_ppm.into(), 6),
-            "max": decimal(self.adaptive.max_ppm.into(), 6),
-            "backoff": decimal(self.adaptive.backoff_ppm.into(), 6),
-            "recovery": decimal(self.adaptive.recovery_ppm.into(), 6),
-            "successes": self.adaptive.successes,
-            "pause_seconds": decimal(self.adaptive.pause_ms, 3),
-            "max_pause_seconds": decimal(self.adaptive.max_pause_ms, 3),
-        });
-        let mut whole = json!({"vendor": self.vendor});
-        whole.set_some("profile", self.inline_profile());
-        whole.set("base_url", &self.base_url);
-        whole.set("share", decimal(self.share_ppm.into(), 6));
-        whole.set("limits", self.written.iter().map(LimitRule::to_json).collect::<Value>());
-        whole.set("queue", json!({"size": self.queue.size, "max_wait_seconds": decimal(self.queue.max_wait_ms, 3)}));
-        whole.set("adaptive", adaptive);
-        whole.set("retry", json!({"attempts": self.retry_attempts}));
-        whole.set("timeout_seconds", decimal(self.timeout_ms, 3));
-        whole.set("mode", self.mode.as_str());
-        whole.set("credential", self.credential.to_json(shown));
-        whole
-    }
+/// A connection, as it is written.
+#[derive(Serialize)]
+pub(super) struct ConnectionDocument<'a> {
+    vendor: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Box<RawValue>>,
+    base_url: &'a str,
+    share: Decimal,
+    limits: Vec<LimitDocument<'a>>,
+    queue: QueueDocument,
+    adaptive: AdaptiveDocument,
+    retry: RetryDocument,
+    timeout_seconds: Decimal,
+    mode: &'static str,
+    credential: serde_json::Value,
+}
+
+#[derive(Serialize)]
+struct QueueDocument {
+    size: u32,
+    max_wait_seconds: Decimal,
+}
+
+#[derive(Serialize)]
+struct AdaptiveDocument {
+    min: Decimal,
+    max: Decimal,
+    backoff: Decimal,
+    recovery: Decimal,
+    successes: u32,
+    pause_seconds: Decimal,
+    max_pause_seconds: Decimal,
+}
+
+#[derive(Serialize)]
+struct RetryDocument {
+    attempts: u32,
 }
 
 impl Connection {
-    /// An inline profile, as it was given.
-    fn inline_profile(&self) -> Option<Value> {
-        json::read(self.profile.text.as_deref()?).ok()
+    /// The part of the document that it is read from. The credential's secrets pass through `shown`, with their fields' names.
+    pub(super) fn document(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> ConnectionDocument<'_> {
+        let adaptive = AdaptiveDocument {
+            min: Decimal(self.adaptive.min_ppm.into(), 6),
+            max: Decimal(self.adaptive.max_ppm.into(), 6),
+            backoff: Decimal(self.adaptive.backoff_ppm.into(), 6),
+            recovery: Decimal(self.adaptive.recovery_ppm.into(), 6),
+            successes: self.adaptive.successes,
+            pause_seconds: Decimal(self.adaptive.pause_ms, 3),
+            max_pause_seconds: Decimal(self.adaptive.max_pause_ms, 3),
+        };
+        ConnectionDocument {
+            vendor: &self.vendor,
+            profile: self.profile.text.clone().and_then(|text| RawValue::from_string(text).ok()),
+            base_url: &self.base_url,
+            share: Decimal(self.share_ppm.into(), 6),
+            limits: self.written.iter().map(LimitRule::document).collect(),
+            queue: QueueDocument { size: self.queue.size, max_wait_seconds: Decimal(self.queue.max_wait_ms, 3) },
+            adaptive,
+            retry: RetryDocument { attempts: self.retry_attempts },
+            timeout_seconds: Decimal(self.timeout_ms, 3),
+            mode: self.mode.as_str(),
+            credential: self.credential.document(shown),
+        }
     }
 }
 
@@ -227,17 +261,17 @@ fn own_limits(
 ) -> Option<Vec<LimitRule>> {
     let mut items = vendor.profile.limits.clone();
     for limit in &mut items {
-        let Value::Object(fields) = limit else { continue };
+        let Tree::Object(fields) = limit else { continue };
         let Some(by_client) = fields.iter().position(|(name, _)| name == "pool_by") else { continue };
         fields.remove(by_client);
         if let Some(client) = credential.and_then(Credential::client_id) {
             // The name tells nothing of the client, and no tenant comes upon it by chance.
             let digest = Sha256::digest([vendor.name.as_bytes(), b"\0", client.as_bytes()].concat());
             let mark = digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
-            fields.push(("pool".to_owned(), Value::String(format!("client-{mark:032x}"))));
+            fields.push(("pool".to_owned(), Tree::String(format!("client-{mark:032x}"))));
         }
     }
-    let node = Value::Array(items);
+    let node = Tree::Array(items);
     let below = if vendor.inline { "/profile/limits" } else { "/limits" };
     limits::read(&at.standing_in(below, &node), context.zones)
 }
@@ -247,11 +281,11 @@ fn own_limits(
 fn same_hosts(credential: &Node<'_>, base_url: Option<&str>, previous: Option<&Connection>) -> bool {
     let (Some(base_url), Some(previous)) = (base_url, previous) else { return true };
     let written = match credential.node {
-        Value::Object(fields) => fields.iter().find(|(name, _)| name == "token_url").map(|(_, node)| node),
+        Tree::Object(fields) => fields.iter().find(|(name, _)| name == "token_url").map(|(_, node)| node),
         _ => None,
     };
     let token_url = match written {
-        Some(Value::String(text)) => text,
+        Some(Tree::String(text)) => text,
         _ => base_url,
     };
     same_origin(base_url, &previous.base_url)

@@ -2,16 +2,18 @@
 
 use super::document::{Node, one_of};
 use super::url;
-use crate::json;
-use crate::json::Value;
+use crate::document::Tree;
 use crate::upstream::profile::names;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// What stands for a stored secret, in what Sluice shows and in what it is sent back.
 pub const MASK: &str = "***";
 
-/// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret.
+/// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret. The derived form serves messages; in a
+/// document the type is a field beside the others: see [`Credential::document`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// The caller's own headers go through untouched.
     Passthrough,
@@ -175,92 +177,44 @@ pub(super) struct CredentialContext<'a> {
 }
 
 impl Credential {
-    /// As JSON. Its secrets pass through `shown`, with their fields' names.
-    pub(super) fn to_json(&self, mut shown: impl FnMut(&'static str, &str) -> String) -> Value {
+    /// As a document has it: `type`, and beside it the fields that are there. Its secrets pass through `shown`, with their
+    /// fields' names.
+    pub(super) fn document(&self, mut shown: impl FnMut(&str, &str) -> String) -> Value {
         let (kind, fields) = self.fields();
-        let mut whole = json!({"type": kind});
+        let mut document = Map::from_iter([("type".to_owned(), kind.into())]);
         for (name, text) in fields {
-            let secret = self.is_secret(name);
-            whole.set(name, if secret { shown(name, text) } else { text.to_owned() });
+            let text = if self.is_secret(&name) { shown(&name, &text) } else { text };
+            document.insert(name, text.into());
         }
-        whole
+        document.into()
     }
 
-    /// Its type, and the fields that are there.
-    fn fields(&self) -> (&'static str, Vec<(&'static str, &str)>) {
-        let (kind, required, optional): (_, &[(_, &String)], &[(_, &Option<String>)]) = match self {
-            Self::Passthrough => ("passthrough", &[], &[]),
-            Self::Bearer { token } => ("bearer", &[("token", token)], &[]),
-            Self::Basic { username, password } => ("basic", &[("username", username), ("password", password)], &[]),
-            Self::Header { name, value } => ("header", &[("name", name), ("value", value)], &[]),
-            Self::Query { name, value } => ("query", &[("name", name), ("value", value)], &[]),
-            Self::ClientCredentials { client_id, client_secret, token_url, scope } => (
-                "client_credentials",
-                &[("client_id", client_id), ("client_secret", client_secret)],
-                &[("token_url", token_url), ("scope", scope)],
-            ),
-            Self::RefreshToken { client_id, client_secret, refresh_token, token_url } => (
-                "refresh_token",
-                &[
-                    ("client_id", client_id),
-                    ("client_secret", client_secret),
-                    ("refresh_token", refresh_token),
-                    ("token_url", token_url),
-                ],
-                &[],
-            ),
-            Self::JwtBearer { issuer, private_key, audience, subject, scope } => (
-                "jwt_bearer",
-                &[("issuer", issuer), ("private_key", private_key), ("audience", audience)],
-                &[("subject", subject), ("scope", scope)],
-            ),
+    /// Its type, and the fields that are there: `{type: {name: text}}` is the derived form, and of one without fields the type
+    /// alone.
+    fn fields(&self) -> (String, Vec<(String, String)>) {
+        let (kind, fields) = match serde_json::to_value(self) {
+            Ok(Value::Object(whole)) => whole.into_iter().next().unwrap_or_default(),
+            Ok(Value::String(kind)) => (kind, Value::Null),
+            _ => <(String, Value)>::default(),
         };
-        let mut fields = Vec::new();
-        for (name, text) in required {
-            fields.push((*name, text.as_str()));
-        }
-        for (name, text) in optional {
-            if let Some(text) = text {
-                fields.push((name, text.as_str()));
-            }
-        }
-        (kind, fields)
+        let Value::Object(fields) = fields else { return (kind, Vec::new()) };
+        let there = |(name, field)| match field {
+            Value::String(text) => Some((name, text)),
+            _ => None,
+        };
+        (kind, fields.into_iter().filter_map(there).collect())
     }
 
     /// From its type and fields, already checked. None if one is missing.
-    fn of(kind: &str, field: &mut dyn FnMut(&'static str) -> Option<String>) -> Option<Self> {
-        Some(match kind {
-            "passthrough" => Self::Passthrough,
-            "bearer" => Self::Bearer { token: field("token")? },
-            "basic" => Self::Basic { username: field("username")?, password: field("password")? },
-            "header" => Self::Header { name: field("name")?, value: field("value")? },
-            "query" => Self::Query { name: field("name")?, value: field("value")? },
-            "client_credentials" => Self::ClientCredentials {
-                client_id: field("client_id")?,
-                client_secret: field("client_secret")?,
-                token_url: field("token_url"),
-                scope: field("scope"),
-            },
-            "refresh_token" => Self::RefreshToken {
-                client_id: field("client_id")?,
-                client_secret: field("client_secret")?,
-                refresh_token: field("refresh_token")?,
-                token_url: field("token_url")?,
-            },
-            "jwt_bearer" => Self::JwtBearer {
-                issuer: field("issuer")?,
-                private_key: field("private_key")?,
-                audience: field("audience")?,
-                subject: field("subject"),
-                scope: field("scope"),
-            },
-            _ => return None,
-        })
+    fn of(kind: &str, fields: Map<String, Value>) -> Option<Self> {
+        let fields = if fields_of(kind).is_empty() { Value::Null } else { fields.into() };
+        serde_json::from_value(Map::from_iter([(kind.to_owned(), fields)]).into()).ok()
     }
 
-    /// From what [`Self::to_json`] wrote.
-    pub(super) fn written(value: &Value) -> Option<Self> {
-        Self::of(value.get("type")?.as_str()?, &mut |name| value.get(name)?.as_str().map(str::to_owned))
+    /// From what [`Self::document`] wrote.
+    pub(super) fn written(node: &Tree) -> Option<Self> {
+        let fields = node.as_object()?.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.into())));
+        Self::of(node.get("type")?.as_str()?, fields.collect())
     }
 
     /// Whether the field of that name is secret here.
@@ -268,15 +222,15 @@ impl Credential {
         match self {
             // An API key as user name, beside an empty password.
             Self::Basic { password, .. } if password.is_empty() => name == "username",
-            _ => fields_of(self.fields().0).iter().any(|field| field.secret && field.name == name),
+            _ => fields_of(&self.fields().0).iter().any(|field| field.secret && field.name == name),
         }
     }
 
     /// The stored text of a secret field, if this is a credential of that type.
     fn secret(&self, kind: &str, name: &str) -> Option<String> {
         let (own, fields) = self.fields();
-        let found = fields.into_iter().find(|(field, _)| *field == name)?;
-        (own == kind && self.is_secret(name)).then(|| found.1.to_owned())
+        let (_, text) = fields.into_iter().find(|(field, _)| field == name)?;
+        (own == kind && self.is_secret(name)).then_some(text)
     }
 
     /// The client that the vendor knows it by, where it has one.
@@ -301,19 +255,18 @@ impl Credential {
         let kind = fields.required("type")?.word(&words)?;
         let known: Vec<&str> = ["type"].into_iter().chain(fields_of(kind).iter().map(|field| field.name)).collect();
         fields.only(&known);
-        let mut values = Vec::new();
+        let mut values = Map::new();
         let mut whole = true;
         for field in fields_of(kind) {
             let required = field.required || field.name == "token_url" && !around.token_endpoint;
             let found = if required { fields.required(field.name) } else { fields.get(field.name) };
             match found.as_ref().map(|at| read_field(at, kind, field, around)) {
-                Some(Some(text)) => values.push((field.name, text)),
+                Some(Some(text)) => drop(values.insert(field.name.to_owned(), text.into())),
                 Some(None) => whole = false,
                 None => whole &= !required,
             }
         }
-        let mut value = |name| values.iter().find(|(field, _)| *field == name).map(|(_, text)| text.clone());
-        let credential = whole.then(|| Self::of(kind, &mut value))??;
+        let credential = whole.then(|| Self::of(kind, values))??;
         if matches!(&credential, Self::Basic { username, password } if username.is_empty() && password.is_empty()) {
             return at.fault("a basic credential has a username, a password, or both");
         }
@@ -326,7 +279,7 @@ fn fields_of(kind: &str) -> &'static [Field] {
 }
 
 fn read_field(at: &Node<'_>, kind: &str, field: &Field, around: &CredentialContext<'_>) -> Option<String> {
-    if matches!(at.node, Value::String(text) if text == MASK) && (field.secret || field.form == FieldFormat::User) {
+    if matches!(at.node, Tree::String(text) if text == MASK) && (field.secret || field.form == FieldFormat::User) {
         let stored = around.previous.and_then(|previous| previous.secret(kind, field.name));
         return match stored {
             Some(_) if !around.same_hosts => {

@@ -1,6 +1,7 @@
 //! Reading a document whole: whatever is wrong is noted with its place, and the reading goes on.
 
-use crate::json::{Value, decimal, scaled};
+use crate::document::{Decimal, Tree, scaled};
+use serde::Serialize;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
@@ -8,7 +9,7 @@ use std::ops::RangeInclusive;
 pub const MAX_FAULTS: usize = 1_000;
 
 /// One thing wrong with a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// Where: a JSON pointer (RFC 6901).
     pub pointer: String,
@@ -50,13 +51,13 @@ impl Faults {
 /// A value and its place in the document.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
-    pub(super) node: &'a Value,
+    pub(super) node: &'a Tree,
     pub(super) pointer: String,
     faults: &'a Faults,
 }
 
 impl<'a> Node<'a> {
-    pub(super) const fn root(node: &'a Value, faults: &'a Faults) -> Self {
+    pub(super) const fn root(node: &'a Tree, faults: &'a Faults) -> Self {
         Self { node, pointer: String::new(), faults }
     }
 
@@ -80,13 +81,13 @@ impl<'a> Node<'a> {
         format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
     }
 
-    fn child(&self, name: &str, node: &'a Value) -> Self {
+    fn child(&self, name: &str, node: &'a Tree) -> Self {
         Self { node, pointer: self.below(name), faults: self.faults }
     }
 
     /// A string of up to `most` bytes, without control characters.
     pub(super) fn text(&self, most: usize) -> Option<&'a str> {
-        let Value::String(text) = self.node else { return self.wrong("a string") };
+        let Tree::String(text) = self.node else { return self.wrong("a string") };
         if text.len() > most {
             return self.fault(format!("must be at most {most} bytes long"));
         }
@@ -98,22 +99,22 @@ impl<'a> Node<'a> {
 
     /// As [`Self::text`], but control characters are let through: line ends in a private key.
     pub(super) fn lines(&self, most: usize) -> Option<&'a str> {
-        let Value::String(text) = self.node else { return self.wrong("a string") };
+        let Tree::String(text) = self.node else { return self.wrong("a string") };
         if text.len() > most { self.fault(format!("must be at most {most} bytes long")) } else { Some(text) }
     }
 
     /// The whole value for a reader of another kind, once no name in it is there twice.
-    pub(super) fn value(&self) -> &'a Value {
+    pub(super) fn value(&self) -> &'a Tree {
         self.note_repeated();
         self.node
     }
 
     fn note_repeated(&self) {
         match self.node {
-            Value::Object(_) => {
+            Tree::Object(_) => {
                 self.entries().into_iter().flatten().for_each(|(_, entry)| entry.note_repeated());
             }
-            Value::Array(items) => {
+            Tree::Array(items) => {
                 let items = items.iter().enumerate();
                 items.for_each(|(index, item)| self.child(&index.to_string(), item).note_repeated());
             }
@@ -127,14 +128,14 @@ impl<'a> Node<'a> {
     }
 
     /// The same place, for another value: one that stands in for what is written.
-    pub(super) fn standing_in<'b>(&'b self, below: &str, node: &'b Value) -> Node<'b> {
+    pub(super) fn standing_in<'b>(&'b self, below: &str, node: &'b Tree) -> Node<'b> {
         Node { node, pointer: format!("{}{below}", self.pointer), faults: self.faults }
     }
 
     /// One of several words.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let found = match self.node {
-            Value::String(text) => words.iter().find(|(word, _)| word == text),
+            Tree::String(text) => words.iter().find(|(word, _)| word == text),
             _ => None,
         };
         match found {
@@ -151,13 +152,13 @@ impl<'a> Node<'a> {
     /// A number with up to `places` decimals, in units of the last; so is the range.
     pub(super) fn number(&self, places: usize, range: RangeInclusive<u64>) -> Option<u64> {
         let amount = match self.node {
-            Value::Number(text) => scaled(text, places),
+            Tree::Number(text) => scaled(text, places),
             _ => None,
         };
         if let Some(amount) = amount.filter(|amount| range.contains(amount)) {
             return Some(amount);
         }
-        let (low, high) = (decimal(*range.start(), places), decimal(*range.end(), places));
+        let (low, high) = (Decimal(*range.start(), places), Decimal(*range.end(), places));
         self.fault(if places == 0 {
             format!("must be a whole number from {low} to {high}")
         } else {
@@ -167,7 +168,7 @@ impl<'a> Node<'a> {
 
     /// A list of up to `most` items.
     pub(super) fn list(&self, most: usize) -> Option<Vec<Node<'a>>> {
-        let Value::Array(items) = self.node else { return self.wrong("a list") };
+        let Tree::Array(items) = self.node else { return self.wrong("a list") };
         if items.len() > most {
             return self.fault(format!("must have at most {most} items"));
         }
@@ -207,7 +208,7 @@ impl<'a> Node<'a> {
 
     /// An object's entries, each name once.
     fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
-        let Value::Object(fields) = self.node else { return self.wrong("an object") };
+        let Tree::Object(fields) = self.node else { return self.wrong("an object") };
         let mut names: Vec<(&str, usize)> = Vec::with_capacity(fields.len());
         for (at, (name, _)) in fields.iter().enumerate() {
             names.push((name, at));

@@ -1,8 +1,8 @@
 //! What becomes of jobs that wait.
 
 use super::document::Node;
-use crate::json;
-use crate::json::{Value, decimal};
+use crate::document::Decimal;
+use serde::Serialize;
 
 /// The longest that a job may wait for its first attempt, milliseconds: a year.
 const MOST_EXPIRE_MS: u64 = 31_536_000_000;
@@ -20,9 +20,16 @@ impl Default for JobsRule {
     }
 }
 
+/// `jobs`, as it is written.
+#[derive(Serialize)]
+pub(super) struct JobsDocument {
+    expire_seconds: Decimal,
+}
+
 impl JobsRule {
-    pub(super) fn to_json(&self) -> Value {
-        json!({"expire_seconds": decimal(self.expire_ms, 3)})
+    /// The part of the document that it is read from.
+    pub(super) const fn document(&self) -> JobsDocument {
+        JobsDocument { expire_seconds: Decimal(self.expire_ms, 3) }
     }
 
     pub(super) fn read(at: &Node<'_>) -> Option<Self> {

@@ -4,8 +4,8 @@
 
 use super::document::{Fields, Node};
 use super::routes::Routes;
-use crate::json;
-use crate::json::{Value, decimal};
+use crate::document::{Decimal, Tree};
+use serde::Serialize;
 use sluice_limiter::calendar::{Reset, Zone, Zones};
 use sluice_limiter::{Kind, Limit, Unit};
 
@@ -71,35 +71,39 @@ impl LimitRule {
         (Limit { name: self.name.clone(), kind, of, per_app: self.per_app, pool: self.pool.clone(), routes: 0 }, raised)
     }
 
-    /// As JSON, in the form it is read from.
-    pub fn to_json(&self) -> Value {
-        let mut whole = json!({"name": self.name, "kind": self.kind_name()});
-        whole.set_some("routes", (!self.routes.is_all()).then(|| self.routes.written()));
-        whole.set_some("per", self.per_app.then_some("app"));
-        whole.set_some("pool", self.pool.as_ref());
+    /// The part of the document that it is read from.
+    pub(super) fn document(&self) -> LimitDocument<'_> {
+        let mut document = LimitDocument {
+            name: &self.name,
+            kind: self.kind_name(),
+            routes: (!self.routes.is_all()).then(|| self.routes.written()),
+            per: self.per_app.then_some("app"),
+            pool: self.pool.as_deref(),
+            ..LimitDocument::default()
+        };
         match &self.kind {
             Kind::TokenBucket { rate_micro, burst } => {
-                whole.set("rate_per_second", decimal(*rate_micro, 6));
-                whole.set("burst", burst);
+                document.rate_per_second = Some(Decimal(*rate_micro, 6));
+                document.burst = Some(*burst);
             }
             Kind::RollingWindow { calls, window_ms, guard_ms } => {
-                whole.set("calls", calls);
-                whole.set("seconds", decimal(*window_ms, 3));
-                whole.set_some("guard_ms", (*guard_ms > 0).then_some(guard_ms));
+                document.calls = Some(*calls);
+                document.seconds = Some(Decimal(*window_ms, 3));
+                document.guard_ms = Some(*guard_ms).filter(|ms| *ms > 0);
             }
-            Kind::RollingDay { calls } => whole.set("calls", calls),
+            Kind::RollingDay { calls } => document.calls = Some(*calls),
             Kind::Daily { amount, reset, unit } => {
-                whole.set("calls", amount);
-                whole.set("reset", format!("{:02}:{:02}", reset.minute / 60, reset.minute % 60));
-                whole.set("time_zone", zones_json(&reset.zones));
-                whole.set_some("unit", (*unit == Unit::ResponseBytes).then_some("response_bytes"));
+                document.calls = Some(*amount);
+                document.reset = Some(format!("{:02}:{:02}", reset.minute / 60, reset.minute % 60));
+                document.time_zone = Some(ZonesDocument::of(&reset.zones));
+                document.unit = (*unit == Unit::ResponseBytes).then_some("response_bytes");
             }
             Kind::Concurrency { calls, after_ms } => {
-                whole.set("calls", calls);
-                whole.set_some("after_seconds", (*after_ms > 0).then(|| decimal(*after_ms, 3)));
+                document.calls = Some(*calls);
+                document.after_seconds = (*after_ms > 0).then_some(Decimal(*after_ms, 3));
             }
         }
-        whole
+        document
     }
 
     const fn kind_name(&self) -> &'static str {
@@ -113,10 +117,51 @@ impl LimitRule {
     }
 }
 
-fn zones_json(zones: &[Zone]) -> Value {
-    match zones {
-        [zone] => json!(zone.to_string()),
-        zones => json!(zones.iter().map(|zone| json!(zone.to_string())).collect::<Value>()),
+/// A limit of any kind, as it is written.
+#[derive(Default, Serialize)]
+pub(super) struct LimitDocument<'a> {
+    name: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routes: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_per_second: Option<Decimal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    burst: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<Decimal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<ZonesDocument>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_seconds: Option<Decimal>,
+}
+
+/// The zones of a reset, as they are written: one by itself.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ZonesDocument {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl ZonesDocument {
+    fn of(zones: &[Zone]) -> Self {
+        match zones {
+            [zone] => Self::One(zone.to_string()),
+            zones => Self::Many(zones.iter().map(ToString::to_string).collect()),
+        }
     }
 }
 
@@ -171,7 +216,7 @@ fn read_one(at: &Node<'_>, zones: &dyn Zones) -> Option<LimitRule> {
 
 /// The kind is looked up first: which other fields are known depends on it.
 fn read_kind(at: &Node<'_>) -> Option<(&'static str, &'static [&'static str])> {
-    let Value::Object(fields) = at.node else {
+    let Tree::Object(fields) = at.node else {
         at.object(&[])?;
         return None;
     };
@@ -196,7 +241,7 @@ fn read_pool(at: &Node<'_>, fields: &Fields<'_>) -> Option<String> {
     if fields.get("per").is_some() {
         at.fault::<()>("a pool is for all apps of all its tenants; leave out per");
     }
-    if fields.get("unit").is_some_and(|unit| matches!(unit.node, Value::String(text) if text != "calls")) {
+    if fields.get("unit").is_some_and(|unit| matches!(unit.node, Tree::String(text) if text != "calls")) {
         at.fault::<()>("a pool counts calls; leave out unit");
     }
     let text = at.text(63)?;
@@ -247,10 +292,10 @@ fn read_daily(fields: &Fields<'_>, zones: &dyn Zones) -> Option<Kind> {
 }
 
 fn read_zones(at: &Node<'_>, zones: &dyn Zones) -> Option<Vec<Zone>> {
-    if let Value::String(_) = at.node {
+    if let Tree::String(_) = at.node {
         return Some(vec![read_zone(at, zones)?]);
     }
-    let Value::Array(_) = at.node else {
+    let Tree::Array(_) = at.node else {
         return at.fault("must be a time zone or a list of them");
     };
     let items = at.list(MAX_ZONES)?;

@@ -52,9 +52,13 @@ pub use routes::{MAX_ROUTE_BYTES, MAX_ROUTES, Routes};
 pub use stored::StoredFault;
 pub use url::{Address, MAX_ADDRESS_BYTES, check as check_address, check_host, check_with_query};
 
-use crate::json;
-use crate::json::Value;
+use crate::document::{Tree, text};
+use alerts::{AlertsDocument, CallbacksDocument};
+use app::AppDocument;
+use connection::ConnectionDocument;
 use document::{Faults, Fields, Node};
+use jobs::JobsDocument;
+use serde::Serialize;
 use sluice_limiter::calendar::Zones;
 use std::collections::BTreeMap;
 
@@ -104,14 +108,14 @@ impl Policy {
         if text.len() > MAX_POLICY_BYTES {
             return Err(vec![Fault::whole("the policy must be at most 1,048,576 bytes long")]);
         }
-        match json::read(text) {
+        match serde_json::from_str::<Tree>(text) {
             Ok(document) => Self::of(&document, context),
             Err(fault) => Err(vec![Fault::whole(format!("is not JSON: {fault}"))]),
         }
     }
 
     /// The same from a document.
-    fn of(document: &Value, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
+    fn of(document: &Tree, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let (faults, warnings) = (Faults::default(), Faults::default());
         let policy = read(&Node::root(document, &faults), context, &warnings);
         match (policy, faults.into_vec()) {
@@ -124,28 +128,40 @@ impl Policy {
         }
     }
 
-    /// The policy with every default, in the form it is read from; secrets as `"***"`.
-    pub fn understood(&self) -> Value {
-        self.to_json(&mut |_, _| MASK.to_owned())
+    /// The policy as JSON with every default, in the form it is read from, secrets as `"***"`; and `warnings`, where there are any.
+    pub fn understood(&self, warnings: &[Warning]) -> String {
+        text(&PolicyDocument { warnings, ..self.document(&mut |_, _| MASK.to_owned()) })
     }
 
-    /// As JSON. Each secret passes through `shown`, with its JSON pointer.
-    fn to_json(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> Value {
-        let (mut connections, mut apps) = (Value::object(), Value::object());
+    /// The document that it is read from. Each secret passes through `shown`, with its JSON pointer.
+    fn document(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> PolicyDocument<'_> {
+        let mut connections = BTreeMap::new();
         for (name, connection) in &self.connections {
-            let json = connection.to_json(&mut |field, secret| shown(&credential_pointer(name, field), secret));
-            connections.set(name, json);
+            let document = connection.document(&mut |field, secret| shown(&credential_pointer(name, field), secret));
+            connections.insert(name.as_str(), document);
         }
-        for (name, app) in &self.apps {
-            apps.set(name, app.to_json());
+        PolicyDocument {
+            connections,
+            apps: self.apps.iter().map(|(name, app)| (name.as_str(), app.document())).collect(),
+            callbacks: self.callbacks.as_ref().map(|own| own.document(shown(CALLBACK_SECRET, &own.secret))),
+            alerts: self.alerts.document(),
+            jobs: self.jobs.document(),
+            warnings: &[],
         }
-        let callbacks = self.callbacks.as_ref().map(|own| own.to_json(&shown(CALLBACK_SECRET, &own.secret)));
-        let mut whole = json!({"connections": connections, "apps": apps});
-        whole.set_some("callbacks", callbacks);
-        whole.set("alerts", self.alerts.to_json());
-        whole.set("jobs", self.jobs.to_json());
-        whole
     }
+}
+
+/// A policy, as it is written.
+#[derive(Serialize)]
+struct PolicyDocument<'a> {
+    connections: BTreeMap<&'a str, ConnectionDocument<'a>>,
+    apps: BTreeMap<&'a str, AppDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callbacks: Option<CallbacksDocument<'a>>,
+    alerts: AlertsDocument<'a>,
+    jobs: JobsDocument,
+    #[serde(skip_serializing_if = "<[Warning]>::is_empty")]
+    warnings: &'a [Warning],
 }
 
 /// Where a callback's secret is in the document.
@@ -163,7 +179,7 @@ fn read(at: &Node<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Polic
         connection::read(at, context, previous, warnings)
     });
     let known: Vec<&str> = match fields.get("connections").map(|at| at.node) {
-        Some(Value::Object(entries)) => entries.iter().map(|(name, _)| name.as_str()).collect(),
+        Some(Tree::Object(entries)) => entries.iter().map(|(name, _)| name.as_str()).collect(),
         _ => Vec::new(),
     };
     let apps = read_named(&fields, "apps", MAX_APPS, |_, at| App::read(at, &known));

@@ -1,6 +1,8 @@
 //! How a path may be read. Vendors differ in it, so that each reading of a path is looked at.
 
-#![expect(clippy::arithmetic_side_effects, reason = "positions in a path, and a hexadecimal digit's value")]
+#![expect(clippy::arithmetic_side_effects, reason = "positions in a path")]
+
+use crate::percent;
 
 /// One way to read a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,14 +64,7 @@ impl Reading {
 
     /// A segment's bytes, percent-decoded once. A `%` that encodes nothing stands for itself.
     pub(super) fn bytes(self, segment: &str) -> impl Iterator<Item = u8> {
-        let mut rest = segment.as_bytes();
-        let next = move || {
-            let (first, after) = rest.split_first()?;
-            let code = encoded(rest);
-            rest = if code.is_some() { after.get(2..)? } else { after };
-            Some(code.unwrap_or(*first))
-        };
-        std::iter::from_fn(next).take_while(move |byte| !self.cut_parameters || *byte != b';')
+        percent::bytes(segment.as_bytes()).take_while(move |byte| !self.cut_parameters || *byte != b';')
     }
 }
 
@@ -142,26 +137,9 @@ fn place_of(text: &str, byte: u8) -> Option<usize> {
     let mut from = 0;
     loop {
         let at = from + text.get(from..)?.find('%')?;
-        if encoded(text.as_bytes().get(at..)?) == Some(byte) {
+        if percent::first(text.as_bytes().get(at..)?) == Some(byte) {
             return Some(at);
         }
         from = at + 1;
-    }
-}
-
-/// The byte whose percent-encoding is at the beginning.
-fn encoded(bytes: &[u8]) -> Option<u8> {
-    match bytes {
-        [b'%', high, low, ..] => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
-        _ => None,
-    }
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
     }
 }

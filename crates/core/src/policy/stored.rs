@@ -4,14 +4,21 @@
 //! version's defaults are. Only a built-in profile's own facts are taken from the version that reads it.
 
 use super::{CALLBACK_SECRET, Context, Fault, Policy, credential_pointer};
-use crate::json;
-use crate::json::Value;
+use crate::document::{self, Tree};
 use crate::keys::Master;
 use crate::policy::Credential;
 use crate::sealed::{self, NONCE_BYTES, Place, SealFault};
+use serde::{Deserialize, Serialize};
 
 /// The version of the stored form.
 const VERSION: u64 = 1;
+
+/// A policy as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored<T> {
+    version: u64,
+    policy: T,
+}
 
 /// Why a stored policy cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +56,7 @@ impl Policy {
     /// A secret that cannot be sealed.
     pub fn to_stored(&self, tenant: &str, master: &Master, random: &dyn Fn(&mut [u8])) -> Result<String, SealFault> {
         let mut failed = None;
-        let document = self.to_json(&mut |field, secret| {
+        let policy = self.document(&mut |field, secret| {
             let mut nonce = [0; NONCE_BYTES];
             random(&mut nonce);
             sealed::seal(master, nonce, &Place { tenant, field }, secret).unwrap_or_else(|fault| {
@@ -57,7 +64,7 @@ impl Policy {
                 String::new()
             })
         });
-        failed.map_or_else(|| Ok(json!({"version": VERSION, "policy": document}).to_string()), Err)
+        failed.map_or_else(|| Ok(document::text(&Stored { version: VERSION, policy })), Err)
     }
 
     /// Reads what [`Self::to_stored`] wrote for that tenant. Time zones were known when it was written and are not asked
@@ -66,11 +73,11 @@ impl Policy {
     /// # Errors
     /// Why it cannot be read.
     pub fn from_stored(text: &str, tenant: &str, master: &Master, allow_loopback: bool) -> Result<Self, StoredFault> {
-        let mut stored = json::read(text).map_err(|_| StoredFault::FieldFormat)?;
-        if stored.get("version").and_then(Value::as_u64) != Some(VERSION) {
+        let Stored { version, policy: mut document }: Stored<Tree> =
+            serde_json::from_str(text).map_err(|_| StoredFault::FieldFormat)?;
+        if version != VERSION {
             return Err(StoredFault::FieldFormat);
         }
-        let mut document = stored.get_mut("policy").map(Value::take).ok_or(StoredFault::FieldFormat)?;
         let mut failed = None;
         let mut open = |field: &str, sealed: &str| {
             sealed::open(master, &Place { tenant, field }, sealed).unwrap_or_else(|fault| {
@@ -78,15 +85,16 @@ impl Policy {
                 String::new()
             })
         };
-        if let Some(Value::Object(connections)) = document.get_mut("connections") {
+        if let Some(Tree::Object(connections)) = document.get_mut("connections") {
             for (name, connection) in connections {
                 let stored = connection.get_mut("credential").ok_or(StoredFault::FieldFormat)?;
                 let credential = Credential::written(stored).ok_or(StoredFault::FieldFormat)?;
-                *stored = credential.to_json(|field, sealed| open(&credential_pointer(name, field), sealed));
+                let opened = credential.document(|field, sealed| open(&credential_pointer(name, field), sealed));
+                *stored = Tree::deserialize(opened).map_err(|_| StoredFault::FieldFormat)?;
             }
         }
         let callbacks = document.get_mut("callbacks").and_then(|callbacks| callbacks.get_mut("secret"));
-        if let Some(Value::String(secret)) = callbacks {
+        if let Some(Tree::String(secret)) = callbacks {
             *secret = open(CALLBACK_SECRET, secret);
         }
         if let Some(fault) = failed {

@@ -31,7 +31,7 @@ impl Connection {
 
     /// Whether the profile's own limit of that name is one of a day. A count without one is taken for that: vendors tell no others.
     fn counts_days(&self, name: &str) -> bool {
-        let text = |limit: &crate::json::Value, field: &str| limit.get(field)?.as_str().map(str::to_owned);
+        let text = |limit: &crate::document::Tree, field: &str| limit.get(field)?.as_str().map(str::to_owned);
         let of_name = self.profile.limits.iter().find(|limit| text(limit, "name").as_deref() == Some(name));
         of_name.is_none_or(|limit| matches!(text(limit, "kind").as_deref(), Some("daily" | "rolling_day")))
     }

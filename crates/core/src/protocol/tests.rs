@@ -1,8 +1,9 @@
 use super::*;
-use crate::json;
+use crate::document::Tree;
 use crate::policy::Credential;
 use crate::upstream::Profile;
 use crate::upstream::grant::Signing;
+use serde_json::json;
 
 fn route(profile: Profile, credential: Option<Credential>) -> Route {
     Route {
@@ -21,7 +22,8 @@ fn route(profile: Profile, credential: Option<Credential>) -> Route {
 
 #[test]
 fn a_route_crosses_the_wire_with_a_built_in_profile_or_one_of_the_tenants_own() {
-    let own = Profile::inline(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]})).unwrap();
+    let own =
+        Profile::inline(&Tree::from(&json!({"title": "own", "answers": [{"status": 429, "means": "rate"}]}))).unwrap();
     for profile in [Profile::built_in("marketo").unwrap(), own] {
         for credential in [Some(Credential::Passthrough), Some(Credential::Bearer { token: "t".to_owned() }), None] {
             let sent = route(profile.clone(), credential);

@@ -5,7 +5,7 @@ use serde_json::json;
 use sluice_limiter::PermitId;
 
 fn profile(value: serde_json::Value) -> Profile {
-    Profile::inline(&crate::json::Value::of(&value)).unwrap()
+    Profile::inline(&crate::document::Tree::from(&value)).unwrap()
 }
 
 fn plain() -> Profile {

@@ -4,8 +4,6 @@ use super::connection_state::{ConnectionState, Displaced};
 use super::state::{Answer, NAME, TenantState, Ticket, refused};
 use super::store::{Host, StoreError, Table};
 use super::{authorize, keys, stats};
-use crate::json;
-use crate::json::Value;
 use crate::policy::{Context, Policy, Warning};
 use crate::protocol::{Admin, Admit, Reply};
 use crate::refusal::{Reason, Refusal};
@@ -37,13 +35,9 @@ pub(super) fn administer(tenant: &mut TenantState, admin: Admin, host: &mut Host
 
 /// The policy as understood, with what is likely not meant in it: in the document, and for those who look at fields alone there too.
 fn document(status: u16, policy: &Policy, warnings: &[Warning]) -> Reply {
-    let mut body = policy.understood();
-    if !warnings.is_empty() {
-        let shown = |warning: &Warning| json!({"pointer": warning.pointer, "detail": warning.detail});
-        body.set("warnings", warnings.iter().map(shown).collect::<Value>());
-    }
+    let body = policy.understood(warnings);
     let warnings = warnings.iter().map(ToString::to_string).collect();
-    Reply::Document { status, body: body.to_string(), warnings }
+    Reply::Document { status, body, warnings }
 }
 
 /// Puts a policy in the place of one that cannot be read. What else is stored of the tenant is then taken up again.

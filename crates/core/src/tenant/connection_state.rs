@@ -30,9 +30,9 @@ pub struct ConnectionState {
     pub(super) connection: Connection,
     pub(super) limiter: Limiter,
     /// The calls that wait, by the throttle's tickets.
-    waiting: Lookup<Held>,
+    waiting: Lookup<u64, Held>,
     /// The throttle's tickets by the desk's.
-    tickets: Lookup<Ticket>,
+    tickets: Lookup<u64, Ticket>,
     /// The access token, where the credential has to be exchanged for one.
     pub(super) access: Option<TokenCache>,
     pub(super) tenant: String,
@@ -194,8 +194,8 @@ impl ConnectionState {
         let gone = self.limiter.replan(plan, host.time(), stay);
         let mut told = Vec::new();
         for ticket in gone {
-            let Some(held) = self.waiting.remove(ticket.number()) else { continue };
-            self.tickets.remove(held.tenant);
+            let Some(held) = self.waiting.remove(&ticket.number()) else { continue };
+            self.tickets.remove(&held.tenant);
             let refusal = match stays.remove(&ticket.number()) {
                 Some(Err(refusal)) => refused(refusal),
                 // No lane was left for it: it asks anew.
@@ -262,9 +262,9 @@ impl ConnectionState {
         let admission = self.limiter.admit(host.time(), call);
         // The earlier ask of the same call has given its place to this one, unless it is the same place.
         if let Some(earlier) = earlier.filter(|earlier| self.limiter.ticket_of(id) != Some(*earlier))
-            && let Some(held) = self.waiting.remove(earlier.number())
+            && let Some(held) = self.waiting.remove(&earlier.number())
         {
-            self.tickets.remove(held.tenant);
+            self.tickets.remove(&held.tenant);
         }
         match admission {
             Admission::Granted(grant) => Asked::Now(self.go(&grant, &admit, host.now)),
@@ -275,7 +275,7 @@ impl ConnectionState {
             }
             Admission::Waiting(ticket) => {
                 if let Some(earlier) = self.waiting.insert(ticket.number(), Held { ticket, tenant, admit }) {
-                    self.tickets.remove(earlier.tenant);
+                    self.tickets.remove(&earlier.tenant);
                 }
                 self.tickets.insert(tenant, ticket);
                 Asked::Waits
@@ -285,8 +285,8 @@ impl ConnectionState {
 
     /// The caller of that desk's ticket has gone: whether it waited in the throttle.
     pub(super) fn stops_waiting(&mut self, tenant: u64, host: &Host<'_>) -> bool {
-        let Some(ticket) = self.tickets.remove(tenant) else { return false };
-        self.waiting.remove(ticket.number());
+        let Some(ticket) = self.tickets.remove(&tenant) else { return false };
+        self.waiting.remove(&ticket.number());
         self.limiter.cancel(host.time(), ticket);
         true
     }
@@ -356,8 +356,8 @@ impl ConnectionState {
     pub(super) fn next_ready(&mut self, now: i64) -> Option<(u64, Reply)> {
         loop {
             let (ticket, outcome) = self.limiter.next_ready()?;
-            let Some(Held { tenant, admit, .. }) = self.waiting.remove(ticket.number()) else { continue };
-            self.tickets.remove(tenant);
+            let Some(Held { tenant, admit, .. }) = self.waiting.remove(&ticket.number()) else { continue };
+            self.tickets.remove(&tenant);
             let reply = match outcome {
                 Ok(grant) => self.go(&grant, &admit, now),
                 Err(refused) => {

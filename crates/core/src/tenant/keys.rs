@@ -2,11 +2,12 @@
 
 use super::state::{TenantState, refused};
 use super::store::{Host, StoreError, Table};
-use crate::json;
-use crate::json::Value;
+use crate::document::text;
 use crate::keys::{Claims, Role};
 use crate::protocol::{NewKey, Reply};
 use crate::refusal::{Reason, Refusal};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sluice_limiter::calendar::rfc3339;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,32 +15,13 @@ use std::fmt::Write;
 /// Most keys of a tenant that have not expired.
 const MOST_KEYS: usize = 10_000;
 
-/// One key. Unix seconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One key, as it is stored: JSON. Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct KeyRow {
     pub role: Role,
     pub app: Option<String>,
     pub created: u64,
     pub expires: Option<u64>,
-}
-
-impl KeyRow {
-    /// The row as it is stored: JSON.
-    fn stored(&self) -> String {
-        let Self { role, app, created, expires } = self;
-        json!({"role": role.as_str(), "app": app, "created": created, "expires": expires}).to_string()
-    }
-
-    /// The inverse.
-    fn read(stored: &[u8]) -> Option<Self> {
-        let row = json::read(std::str::from_utf8(stored).ok()?).ok()?;
-        Some(Self {
-            role: Role::named(row.get("role")?.as_str()?)?,
-            app: row.get("app").and_then(Value::as_str).map(str::to_owned),
-            created: row.get("created")?.as_u64()?,
-            expires: row.get("expires").and_then(Value::as_u64),
-        })
-    }
 }
 
 impl NewKey {
@@ -48,12 +30,12 @@ impl NewKey {
     /// # Errors
     /// Fails with a sentence that says what is wrong with the document.
     pub fn read(text: &str) -> Result<Self, String> {
-        let body = json::read(text).map_err(|fault| fault.to_string())?;
+        let body: Value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
         let (mut role, mut app, mut expires_in_seconds) = (None, None, None);
         for (name, value) in body.as_object().ok_or("it must be an object")? {
             let fits = match name.as_str() {
                 "role" => {
-                    role = value.as_str().and_then(Role::named);
+                    role = Role::deserialize(value).ok();
                     role.is_some()
                 }
                 "app" => {
@@ -79,7 +61,7 @@ impl NewKey {
 pub(super) fn load(host: &Host<'_>) -> Result<BTreeMap<String, KeyRow>, StoreError> {
     let mut keys = BTreeMap::new();
     for (id, row) in host.store.all(Table::Key)? {
-        if let Some(row) = KeyRow::read(&row) {
+        if let Ok(row) = serde_json::from_slice(&row) {
             keys.insert(id, row);
         }
     }
@@ -140,16 +122,15 @@ pub(super) fn create(tenant: &mut TenantState, new: NewKey, host: &mut Host<'_>)
     let Some(key) = claims.sign(&host.settings.master) else {
         return Ok(refused(Refusal::new(Reason::Internal, "the key could not be signed: report this as a fault")));
     };
-    host.store.save(Table::Key, &id, row.stored().as_bytes())?;
-    let mut shown = show(&id, &row);
-    shown.set("key", key);
+    host.store.save(Table::Key, &id, text(&row).as_bytes())?;
+    let body = text(&KeyDocument { key: Some(key), ..show(&id, &row) });
     tenant.keys.insert(id, row);
-    Ok(Reply::Document { status: 201, body: shown.to_string(), warnings: Vec::new() })
+    Ok(Reply::Document { status: 201, body, warnings: Vec::new() })
 }
 
 /// Lists the keys.
 pub(super) fn list(tenant: &TenantState) -> Reply {
-    let items: Vec<Value> = tenant.keys.iter().map(|(id, row)| show(id, row)).collect();
+    let items: Vec<KeyDocument<'_>> = tenant.keys.iter().map(|(id, row)| show(id, row)).collect();
     Reply::Document { status: 200, body: json!({ "items": items }).to_string(), warnings: Vec::new() }
 }
 
@@ -162,10 +143,28 @@ pub(super) fn revoke(tenant: &mut TenantState, id: &str, host: &mut Host<'_>) ->
     Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
 }
 
-fn show(id: &str, row: &KeyRow) -> Value {
+/// A key, as it is shown: itself once, when it is issued.
+#[derive(Serialize)]
+struct KeyDocument<'a> {
+    id: &'a str,
+    role: Role,
+    created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+fn show<'a>(id: &'a str, row: &'a KeyRow) -> KeyDocument<'a> {
     let at = |seconds: u64| rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
-    let mut shown = json!({"id": id, "role": row.role.as_str(), "created": at(row.created)});
-    shown.set_some("app", row.app.as_ref());
-    shown.set_some("expires", row.expires.map(at));
-    shown
+    KeyDocument {
+        id,
+        role: row.role,
+        created: at(row.created),
+        app: row.app.as_deref(),
+        expires: row.expires.map(at),
+        key: None,
+    }
 }

@@ -6,11 +6,11 @@ use super::connection_state::ConnectionState;
 use super::state::{TenantState, refused};
 use super::store::{Host, StoreError, Table};
 use crate::codec;
-use crate::json;
-use crate::json::Value;
+use crate::document;
 use crate::policy::MAX_APPS;
 use crate::protocol::{Operate, OperateAsk, Order, Reply};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sluice_limiter::Mode;
 use sluice_limiter::calendar::rfc3339;
 
@@ -47,13 +47,40 @@ impl Pause {
         self.until.is_none_or(|until| now < until)
     }
 
-    fn shown(&self) -> Value {
-        let mut shown = json!({"by": self.by, "since": rfc3339(self.since)});
-        shown.set_some("until", self.until.map(rfc3339));
-        shown.set_some("reason", self.reason.as_ref());
-        shown.set_some("app", self.app.as_ref());
-        shown
+    fn document(&self) -> PauseDocument<'_> {
+        PauseDocument {
+            by: &self.by,
+            since: rfc3339(self.since),
+            until: self.until.map(rfc3339),
+            reason: self.reason.as_deref(),
+            app: self.app.as_deref(),
+        }
     }
+}
+
+/// A pause, as it is shown.
+#[derive(Clone, Serialize)]
+pub(super) struct PauseDocument<'a> {
+    by: &'a str,
+    since: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+}
+
+/// What a connection's pauses are after an order, as it is answered.
+#[derive(Serialize)]
+struct OrderDocument<'a> {
+    connection: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<PauseDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pauses: Vec<PauseDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_until: Option<String>,
 }
 
 impl Operate {
@@ -62,8 +89,8 @@ impl Operate {
     /// # Errors
     /// What is wrong with it.
     pub fn read(text: &str, resumes: bool) -> Result<Self, String> {
-        let body =
-            if text.trim().is_empty() { json!({}) } else { json::read(text).map_err(|fault| fault.to_string())? };
+        let text = if text.trim().is_empty() { "{}" } else { text };
+        let body: Value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
         let known = if resumes { "app" } else { "seconds, reason and app" };
         let (mut seconds, mut reason, mut app) = (None, None, None);
         for (name, value) in body.as_object().ok_or("it must be an object")? {
@@ -126,14 +153,14 @@ impl TenantState {
             }
             Ok(Vec::new())
         })?;
-        let Some(line) = self.lines.get_mut(&connection) else { return Ok(refused(authorize::unknown(&connection))) };
-        let mut shown = json!({"connection": connection});
-        line.show_pauses(&mut shown, host.now);
-        shown.set_some("paused_until", line.limiter.paused_until().map(rfc3339));
+        let Some(line) = self.lines.get(&connection) else { return Ok(refused(authorize::unknown(&connection))) };
+        let (paused, pauses) = line.shown_pauses(host.now);
+        let paused_until = line.limiter.paused_until().map(rfc3339);
+        let shown = OrderDocument { connection: &connection, paused, pauses, paused_until };
         let only_watched = line.connection.mode == Mode::Observe;
         let warning = "the connection only observes: its calls go on, and say sluice-would";
         let warnings = only_watched.then(|| warning.to_owned()).into_iter().collect();
-        Ok(Reply::Document { status: 200, body: shown.to_string(), warnings })
+        Ok(Reply::Document { status: 200, body: document::text(&shown), warnings })
     }
 
     /// The tenant is removed: so are the pauses of every connection that it has had.
@@ -191,14 +218,13 @@ impl ConnectionState {
         host.store.save(Table::Policy, &id, &codec::write(vec![VERSION], &self.pauses))
     }
 
-    /// Adds the pauses that stand to a document: `paused`, that of the connection or else one app's; and all of them, where there are more.
-    pub(super) fn show_pauses(&self, shown: &mut Value, now: i64) {
+    /// The pauses that stand, as they are shown: that of the connection, or else one app's; and all of them, where there are more.
+    pub(super) fn shown_pauses(&self, now: i64) -> (Option<PauseDocument<'_>>, Vec<PauseDocument<'_>>) {
         let stand: Vec<&Pause> = self.pauses.iter().filter(|pause| pause.stands(now)).collect();
         let first = stand.iter().find(|pause| pause.app.is_none()).or_else(|| stand.first());
-        shown.set_some("paused", first.map(|pause| pause.shown()));
-        if stand.len() > 1 {
-            shown.set("pauses", stand.iter().map(|pause| pause.shown()).collect::<Value>());
-        }
+        let first = first.map(|pause| pause.document());
+        let all = if stand.len() > 1 { stand.iter().map(|pause| pause.document()).collect() } else { Vec::new() };
+        (first, all)
     }
 }
 

@@ -449,7 +449,7 @@ fn list(directory: Directory, host: &mut Host<'_>) -> Result<Reply, StoreError> 
         }),
         Directory::List => {
             let names: Vec<String> = host.store.all(Table::Tenant)?.into_iter().map(|(name, _)| name).collect();
-            let body = crate::json!({"items": names}).to_string();
+            let body = serde_json::json!({"items": names}).to_string();
             Ok(Reply::Document { status: 200, body, warnings: Vec::new() })
         }
     }

@@ -237,7 +237,7 @@ const COUNTERS: [(Counter, &str, &str, &str); 6] = [
     ),
 ];
 
-const GAUGES: [(&str, u32, &str); 6] = [
+const GAUGES: [(&str, usize, &str); 6] = [
     ("sluice_in_flight_calls", 0, "Vendor calls in flight, as far as is known."),
     ("sluice_queue_calls", 0, "Calls that wait."),
     ("sluice_queue_size_calls", 0, "Calls that may wait."),
@@ -292,8 +292,7 @@ fn metrics(tenant: &mut TenantState) -> String {
     to.family("sluice_alert", "gauge", "Alerts that are raised, each 1.");
     for line in tenant.lines.values() {
         for alert in &line.usage.alerts {
-            let mut limit = String::new();
-            alert.limit(&mut limit);
+            let limit = alert.limit().to_string();
             to.sample("", &[("connection", &line.name), ("kind", alert.kind()), ("limit", &limit)], 1, 0);
         }
     }

@@ -3,95 +3,156 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a product of two 64-bit counts in 128 bits")]
 
 use super::connection_state::ConnectionState;
+use super::pauses::PauseDocument;
 use super::state::TenantState;
 use super::store::Host;
+use super::webhooks::HookCounts;
+use crate::document::{Decimal, text};
 use crate::jobs::Index;
-use crate::json;
-use crate::json::{Value, decimal};
-use crate::usage::text;
+use crate::usage::{AlertDocument, LastHour};
+use serde::Serialize;
+use sluice_limiter::LimitReport;
 use sluice_limiter::calendar::rfc3339;
+use std::collections::BTreeMap;
 
 /// The document, as of now.
 pub(super) fn document(tenant: &mut TenantState, host: &Host<'_>) -> String {
-    let mut to = String::from("{\"tenant\":");
-    text(&tenant.name, &mut to);
-    to.push_str(",\"at\":");
-    text(&rfc3339(host.now), &mut to);
-    to.push_str(",\"connections\":{");
-    for (at, (name, line)) in tenant.lines.iter_mut().enumerate() {
-        if at > 0 {
-            to.push(',');
-        }
-        text(name, &mut to);
-        to.push(':');
-        to.push_str(&connection(line, &tenant.jobs.index, host).to_string());
-        // One more field, written as it is counted.
-        to.pop();
-        to.push_str(",\"last_hour\":");
-        line.usage.last_hour(host.now, &mut to);
-        to.push('}');
-    }
-    to.push_str("},\"alerts\":[");
-    let mut first = true;
-    for (name, line) in &tenant.lines {
-        for alert in &line.usage.alerts {
-            if !std::mem::take(&mut first) {
-                to.push(',');
-            }
-            alert.json(name, &mut to);
-        }
-    }
-    to.push_str("],\"callbacks\":");
-    to.push_str(&tenant.hook_counts().to_string());
-    to.push('}');
-    to
-}
-
-fn connection(line: &mut ConnectionState, jobs: &Index, host: &Host<'_>) -> Value {
-    let jobs = jobs.lanes.counts(&line.name);
-    let limiter = &mut line.limiter;
-    limiter.tick(host.time());
     let mut limits = Vec::new();
-    for limit in limiter.limits() {
-        let mut item = json!({
-            "name": limit.name,
-            "kind": limit.kind,
-            "limit": limit.limit,
-            "of": limit.of,
-            "used": limit.used,
-            "remaining": limit.remaining,
-        });
-        item.set_some("reset_at", limit.reset_at.map(rfc3339));
-        item.set_some("vendor_used", limit.vendor_used);
-        item.set_some("vendor_limit", limit.vendor_limit);
-        limits.push(item);
+    for line in tenant.lines.values_mut() {
+        line.limiter.tick(host.time());
+        limits.push(line.limiter.limits());
     }
-    let queue = limiter.queue();
-    let mut shown = json!({
-        "vendor": line.connection.vendor,
-        "mode": line.connection.mode.as_str(),
-        "limits": limits,
-        "in_flight": limiter.in_flight(),
-        "queue": { "depth": queue.depth, "size": queue.size, "oldest_wait_ms": queue.oldest_wait_ms },
-        "rate_factor": decimal(limiter.factor_ppm().into(), 6),
-        "jobs": { "queued": jobs.queued, "running": jobs.running, "dead": jobs.dead },
-    });
-    shown.set_some("paused_until", limiter.paused_until().map(rfc3339));
-    line.show_pauses(&mut shown, host.now);
-    shown.set_some("daily", daily(line, host.now));
-    shown
+    let lines = tenant.lines.iter().zip(limits);
+    let connections =
+        lines.map(|((name, line), limits)| (name.as_str(), connection(line, limits, &tenant.jobs.index, host.now)));
+    let alerts =
+        tenant.lines.iter().flat_map(|(name, line)| line.usage.alerts.iter().map(|alert| alert.document(name)));
+    text(&StatusDocument {
+        tenant: &tenant.name,
+        at: rfc3339(host.now),
+        connections: connections.collect(),
+        alerts: alerts.collect(),
+        callbacks: tenant.hook_counts(),
+    })
 }
 
-/// The day of the first daily limit, and when it will be spent if calls go on as they have today.
-fn daily(line: &mut ConnectionState, now: i64) -> Option<Value> {
-    let limit = line.limiter.limits().into_iter().find(|limit| limit.kind == "daily")?;
+#[derive(Serialize)]
+struct StatusDocument<'a> {
+    tenant: &'a str,
+    at: String,
+    connections: BTreeMap<&'a str, ConnectionDocument<'a>>,
+    alerts: Vec<AlertDocument<'a>>,
+    callbacks: HookCounts,
+}
+
+#[derive(Serialize)]
+struct ConnectionDocument<'a> {
+    vendor: &'a str,
+    mode: &'static str,
+    limits: Vec<LimitDocument>,
+    in_flight: u64,
+    queue: QueueDocument,
+    rate_factor: Decimal,
+    jobs: JobsDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<PauseDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pauses: Vec<PauseDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    daily: Option<DailyDocument>,
+    last_hour: LastHour<'a>,
+}
+
+#[derive(Serialize)]
+struct LimitDocument {
+    name: String,
+    kind: &'static str,
+    limit: u64,
+    of: u64,
+    used: u64,
+    remaining: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor_used: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendor_limit: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct QueueDocument {
+    depth: usize,
+    size: u32,
+    oldest_wait_ms: u64,
+}
+
+#[derive(Serialize)]
+struct JobsDocument {
+    queued: u32,
+    running: u32,
+    dead: u32,
+}
+
+/// The day of the first daily limit, and when it will be spent if calls go on as they have that day.
+#[derive(Serialize)]
+struct DailyDocument {
+    used: u64,
+    limit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projected_exhaustion_at: Option<String>,
+}
+
+fn connection<'a>(
+    line: &'a ConnectionState,
+    limits: Vec<LimitReport>,
+    jobs: &Index,
+    now: i64,
+) -> ConnectionDocument<'a> {
+    let jobs = jobs.lanes.counts(&line.name);
+    let limiter = &line.limiter;
+    let queue = limiter.queue();
+    let (paused, pauses) = line.shown_pauses(now);
+    ConnectionDocument {
+        vendor: &line.connection.vendor,
+        mode: line.connection.mode.as_str(),
+        in_flight: limiter.in_flight(),
+        queue: QueueDocument { depth: queue.depth, size: queue.size, oldest_wait_ms: queue.oldest_wait_ms },
+        rate_factor: Decimal(limiter.factor_ppm().into(), 6),
+        jobs: JobsDocument { queued: jobs.queued, running: jobs.running, dead: jobs.dead },
+        paused_until: limiter.paused_until().map(rfc3339),
+        paused,
+        pauses,
+        daily: daily(line, &limits, now),
+        last_hour: line.usage.last_hour(now),
+        limits: limits.into_iter().map(limit).collect(),
+    }
+}
+
+fn limit(limit: LimitReport) -> LimitDocument {
+    LimitDocument {
+        name: limit.name,
+        kind: limit.kind,
+        limit: limit.limit,
+        of: limit.of,
+        used: limit.used,
+        remaining: limit.remaining,
+        reset_at: limit.reset_at.map(rfc3339),
+        vendor_used: limit.vendor_used,
+        vendor_limit: limit.vendor_limit,
+    }
+}
+
+fn daily(line: &ConnectionState, limits: &[LimitReport], now: i64) -> Option<DailyDocument> {
+    let limit = limits.iter().find(|limit| limit.kind == "daily")?;
     let day = line.limiter.day()?;
-    let mut shown = json!({ "used": limit.used, "limit": limit.limit });
     let passed = now.saturating_sub(day.from);
+    let mut shown = DailyDocument { used: limit.used, limit: limit.limit, projected_exhaustion_at: None };
     if limit.used > 0 && passed > 0 {
         let left = i128::from(limit.remaining) * i128::from(passed) / i128::from(limit.used);
         let at = now.saturating_add(i64::try_from(left).unwrap_or(i64::MAX));
-        shown.set_some("projected_exhaustion_at", (at < day.to).then(|| rfc3339(at)));
+        shown.projected_exhaustion_at = (at < day.to).then(|| rfc3339(at));
     }
     Some(shown)
 }

@@ -5,8 +5,8 @@ use crate::lookup::Lookup;
 
 /// Whom to tell, of each ask.
 pub struct Waiters<T> {
-    held: Lookup<(Option<u128>, T)>,
-    tickets: Lookup<u64>,
+    held: Lookup<u64, (Option<u128>, T)>,
+    tickets: Lookup<u128, u64>,
 }
 
 impl<T> Default for Waiters<T> {
@@ -20,22 +20,22 @@ impl<T> Waiters<T> {
     pub fn add(&mut self, ticket: Ticket, call: Option<u128>, tell: T) {
         self.held.insert(ticket.0, (call, tell));
         if let Some(earlier) = call.and_then(|call| self.tickets.insert(call, ticket.0)) {
-            self.held.remove(earlier);
+            self.held.remove(&earlier);
         }
     }
 
     /// Whom to tell of a ticket, which waits no more.
     pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
-        let (call, tell) = self.held.remove(ticket.0)?;
+        let (call, tell) = self.held.remove(&ticket.0)?;
         if let Some(call) = call {
-            self.tickets.remove(call);
+            self.tickets.remove(&call);
         }
         Some(tell)
     }
 
     /// The ticket that a call waits under.
     pub fn of_call(&self, call: u128) -> Option<Ticket> {
-        self.tickets.get(call).map(|ticket| Ticket(*ticket))
+        self.tickets.get(&call).map(|ticket| Ticket(*ticket))
     }
 
     /// Nobody waits.

@@ -5,7 +5,7 @@
 
 mod see;
 
-pub(super) use see::live_hook;
+pub(super) use see::{HookCounts, live_hook};
 
 use super::state::TenantState;
 use super::store::{Host, StoreError, Table};

@@ -4,6 +4,7 @@ use super::methods;
 use super::profile::{AlsoIn, Profile, TokenPlace};
 use crate::http::{Mask, Placed};
 use crate::keys::Taken;
+use crate::percent::{decoded, encoded};
 use crate::policy::{Credential, Routes};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -64,32 +65,11 @@ pub fn mask(credential: Option<&Credential>, token: Option<&str>, placed: &Place
         Some(Credential::Header { value, .. } | Credential::Query { value, .. }) => texts.push(value.clone()),
         _ => {}
     }
-    Mask::new(texts, placed.query.as_ref().map(|(name, value)| (decoded(name), decoded(value))))
+    Mask::new(texts, placed.query.as_ref().map(|(name, value)| (decoded(name.as_bytes()), decoded(value.as_bytes()))))
 }
 
 /// A password that is shorter hides nothing, bytes.
 const SECRET_BYTES: usize = 6;
-
-/// What [`encoded`] made of a text, undone.
-pub(super) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        let escaped = rest.split_at_checked(2).filter(|_| *first == b'%').and_then(|(digits, after)| {
-            let byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-            Some((byte, after))
-        });
-        match escaped {
-            Some((byte, after)) => {
-                bytes.push(byte);
-                rest = after;
-            }
-            None => bytes.push(*first),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 fn header(name: &str, value: String) -> Placed {
     Placed { header: Some((name.to_owned(), value)), query: None }
@@ -99,25 +79,11 @@ fn query(name: &str, value: &str) -> Placed {
     Placed { header: None, query: Some((encoded(name), encoded(value))) }
 }
 
-/// Percent-encoded, but for RFC 3986's unreserved characters.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => {
-                let digit =
-                    |value: u8| char::from_digit(u32::from(value), 16).map_or('0', |digit| digit.to_ascii_uppercase());
-                out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Tree;
+    use serde_json::json;
 
     fn generic() -> Profile {
         Profile::built_in("generic").unwrap()
@@ -148,12 +114,12 @@ mod tests {
 
     #[test]
     fn a_token_goes_where_the_profile_says() {
-        let with = |place| Profile::inline(&crate::json!({"token_in": place})).unwrap();
-        let own = with(crate::json!({"header": "X-Token", "prefix": "Key "}));
+        let with = |place: serde_json::Value| Profile::inline(&Tree::from(&json!({"token_in": place}))).unwrap();
+        let own = with(json!({"header": "X-Token", "prefix": "Key "}));
         assert_eq!(in_header(placed_token("t", &own)), ("X-Token".into(), "Key t".into()));
-        let bare = with(crate::json!({"header": "X-Token"}));
+        let bare = with(json!({"header": "X-Token"}));
         assert_eq!(in_header(placed_token("t", &bare)), ("X-Token".into(), "t".into()));
-        let query = with(crate::json!({"query": "api_secret"}));
+        let query = with(json!({"query": "api_secret"}));
         assert_eq!(placed_token("t+", &query).query, Some(("api_secret".into(), "t%2B".into())));
     }
 

@@ -3,9 +3,8 @@
 
 use super::Dialect;
 use crate::http::{Answer, problem};
-use crate::json;
-use crate::json::Value;
 use crate::refusal::{Reason, Refusal};
+use serde_json::{Value, json};
 
 /// To whom a refusal is said.
 #[derive(Debug, Clone, Copy)]

@@ -1,16 +1,16 @@
 //! The other side of a token endpoint: what is sent there for a connection's own credential, and what the answer says.
 //! Nothing here is counted against the vendor's limits: token endpoints have none of a call's (Marketo says so outright).
 
-use super::credential::{decoded, encoded};
 use super::pem::pkcs8;
 use super::profile::Profile;
+use crate::document::text;
 use crate::http::Mask;
-use crate::json;
-use crate::json::Value;
+use crate::percent::{decoded, encoded};
 use crate::policy::Credential;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// How long a token endpoint may take, from send to last byte, milliseconds. Usual are some hundred.
 pub const EXCHANGE_MS: u64 = 10_000;
@@ -268,11 +268,29 @@ impl Exchange {
 fn assertion(credential: &Credential, now: i64) -> Option<String> {
     let Credential::JwtBearer { issuer, audience, subject, scope, .. } = credential else { return None };
     let issued = now.div_euclid(1_000);
-    let mut claims = json!({"iss": issuer, "aud": audience, "iat": issued, "exp": issued.saturating_add(ASSERTION_S)});
-    claims.set_some("sub", subject.as_ref());
-    claims.set_some("scope", scope.as_ref());
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    Some(format!("{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(&claims)))
+    let claims = Claims {
+        iss: issuer,
+        aud: audience,
+        iat: issued,
+        exp: issued.saturating_add(ASSERTION_S),
+        sub: subject.as_deref(),
+        scope: scope.as_deref(),
+    };
+    let part = |text: String| URL_SAFE_NO_PAD.encode(text);
+    Some(format!("{}.{}", part(text(&json!({"alg": "RS256", "typ": "JWT"}))), part(text(&claims))))
+}
+
+/// The claims of an assertion (RFC 7523, section 3).
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
 }
 
 /// What a token endpoint's answer says. `body` is at most [`LONGEST_ANSWER`] of it.
@@ -280,7 +298,7 @@ fn assertion(credential: &Credential, now: i64) -> Option<String> {
 /// # Errors
 /// Why there is no token in it.
 pub fn read(status: u16, retry_after_ms: Option<u64>, body: &str) -> Result<Issued, Failure> {
-    let said = json::read(body).unwrap_or_default();
+    let said: Value = serde_json::from_str(body).unwrap_or_default();
     match status {
         200..=299 => {}
         300..=399 => return Err(Failure::Redirected),
@@ -326,7 +344,7 @@ impl Exchange {
         // A user name in it may be a secret.
         let plain =
             address.len() <= LONGEST_ADDRESS && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
-        let sent = self.form.split('&').filter_map(|field| Some(decoded(field.split_once('=')?.1)));
+        let sent = self.form.split('&').filter_map(|field| Some(decoded(field.split_once('=')?.1.as_bytes())));
         let mask = Mask::new(sent.chain(self.basic.clone()), None);
         (plain && mask.text(address).is_none()).then(|| address.to_owned())
     }

@@ -2,10 +2,11 @@
 //! than passed on with it.
 
 use super::profile::{KeyPlace, Profile, TokenPlace};
-use crate::json;
 use crate::keys::{Place, Search, Stands, is_usual};
 use crate::policy::{Credential, Routes};
 use crate::refusal::{Reason, Refusal};
+use crate::{document, percent};
+use serde_json::Value;
 
 /// A request with keys in it, and where it would go.
 #[derive(Clone, Copy)]
@@ -56,10 +57,10 @@ impl Swap {
         match self {
             Self::Path(stands) => {
                 let before = path.get(..stands.from).unwrap_or_default();
-                Swapped { path: format!("{before}{}", super::credential::encoded(token)), body: None }
+                Swapped { path: format!("{before}{}", percent::encoded(token)), body: None }
             }
             Self::Json(stands) => {
-                let text = json::Value::String(token.to_owned()).to_string();
+                let text = document::text(&token);
                 let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
                 let part = |range| body.get(range).unwrap_or_default();
                 let body = [part(0..stands.from), inner.as_bytes(), part(stands.to..body.len())].concat();
@@ -173,7 +174,7 @@ fn in_json(asked: &Asked) -> Option<Stands> {
         _ => None,
     };
     let pointer = asked.profile.key_in.iter().find_map(pointer)?;
-    let body = json::read(std::str::from_utf8(asked.body).ok()?).ok()?;
+    let body = serde_json::from_slice::<Value>(asked.body).ok()?;
     let field = body.get(pointer.strip_prefix('/')?)?.as_str()?;
     (is_token(asked) && field == stands.key).then(|| stands.clone())
 }

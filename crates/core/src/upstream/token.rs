@@ -2,9 +2,11 @@
 //! token, so that an SDK which insists on the exchange works unchanged.
 
 use super::profile::{TokenEndpoint, TokenShape};
+use crate::document::text;
 use crate::http::{Answer, form, value};
-use crate::json;
 use crate::keys::{PREFIX, Place, Search};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Whether a path may be a token endpoint's: it is then worth reading the body before it is known who calls. Which one the
 /// connection has is known only once the key is.
@@ -33,8 +35,8 @@ pub fn read(headers: &[(String, String)], query: Option<&str>, body: &[u8], sear
     let mut unreadable = false;
     let kind = value(headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     if kind.contains("json") {
-        match std::str::from_utf8(body).ok().and_then(|text| json::read(text).ok()) {
-            Some(json::Value::Object(members)) => {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(members)) => {
                 fields.extend(
                     members.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))),
                 );
@@ -107,13 +109,30 @@ pub fn issued(endpoint: &TokenEndpoint, token: &Issued) -> Answer {
     Answer::json(200, body.to_string()).with("Pragma", "no-cache")
 }
 
+#[derive(Serialize)]
+struct Introspected<'a> {
+    active: bool,
+    scope: &'a str,
+    token_type: &'static str,
+    username: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<u64>,
+}
+
 /// The answer to a client that asks about its token, which is a key that works (RFC 7662, section 2.2).
 pub fn introspected(token: &Issued, client_id: Option<&str>) -> Answer {
-    let mut body = json!({"active": true, "scope": token.app, "token_type": "access_token", "username": token.app});
-    body.set_some("client_id", client_id);
     let seconds = u64::try_from(token.now / 1_000).unwrap_or_default();
-    body.set_some("exp", token.key_lives_seconds.map(|lives| seconds.saturating_add(lives)));
-    Answer::json(200, body.to_string()).with("Pragma", "no-cache")
+    let body = Introspected {
+        active: true,
+        scope: token.app,
+        token_type: "access_token",
+        username: token.app,
+        client_id,
+        exp: token.key_lives_seconds.map(|lives| seconds.saturating_add(lives)),
+    };
+    Answer::json(200, text(&body)).with("Pragma", "no-cache")
 }
 
 /// The answer to a client that gives its token back (RFC 7009, section 2.2). A key goes on working: only an administrator
@@ -128,14 +147,13 @@ mod tests {
     use crate::keys::{Master, search};
     use crate::upstream::Profile;
     use crate::upstream::profile::AboutToken;
-    use serde_json::{Value, json};
 
     fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn issue(vendor: &str, lives: Option<u64>) -> Value {
-        let endpoint = Profile::built_in(vendor).unwrap().token_endpoint.unwrap();
+        let endpoint = Profile::built_in(vendor).unwrap().token_endpoint.clone().unwrap();
         let token = Issued {
             key: "slk_k",
             key_lives_seconds: lives,
@@ -196,7 +214,7 @@ mod tests {
     fn the_token_endpoints_paths_are_worth_a_look() {
         for name in Profile::names() {
             let profile = Profile::built_in(name).unwrap();
-            let Some(endpoint) = profile.token_endpoint else { continue };
+            let Some(endpoint) = &profile.token_endpoint else { continue };
             let routes = endpoint.paths.iter().chain(&endpoint.revoke).chain(&endpoint.introspect);
             for path in routes.map(|route| route.rsplit(' ').next().unwrap()).chain([endpoint.path.as_str()]) {
                 assert!(may_be_token_path(&path.replace('*', "x")), "{name}: {path}");

@@ -3,10 +3,11 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by a million in 128; half a limit and 1")]
 
-use super::codec::{Pack, Unpack};
-use super::exposition::decimal;
-use super::report::text;
+use super::stored;
+use crate::document::Decimal;
 use crate::policy;
+use crate::webhooks::payload;
+use serde::{Deserialize, Serialize};
 use sluice_limiter::calendar::rfc3339;
 
 /// Minutes over which throttles are set against calls.
@@ -17,17 +18,18 @@ pub const LATELY_MINUTES: i64 = 5;
 const LEAST_CALLS: u64 = 20;
 
 /// What is alerted to: name, and decimal places of its value and limit.
-const KINDS: [(&str, u32); 4] =
+const KINDS: [(&str, usize); 4] =
     [("throttled_ratio", 6), ("daily_used", 6), ("queue_wait_seconds", 3), ("dead_letters", 0)];
 
 /// An alert that has been raised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
     /// Its kind's place in the table.
     kind: u8,
     /// What it was raised at: parts per million, milliseconds, or a number.
     limit: u64,
     /// When, Unix milliseconds.
+    #[serde(with = "stored::unsigned")]
     pub since: i64,
     /// The figure, as last looked at.
     value: u64,
@@ -110,68 +112,61 @@ impl Alert {
     }
 
     /// Its limit, as a policy writes it.
-    pub fn limit(&self, to: &mut String) {
-        decimal(self.limit, self.places(), to);
+    pub fn limit(&self) -> Decimal {
+        Decimal(self.limit, self.places())
     }
 
-    fn places(&self) -> u32 {
+    /// Kind, limit and value as they are stored.
+    #[cfg(test)]
+    pub(super) const fn figures(&self) -> (u8, u64, u64) {
+        (self.kind, self.limit, self.value)
+    }
+
+    fn places(&self) -> usize {
         KINDS.get(usize::from(self.kind)).map_or(0, |(_, places)| *places)
     }
 
     /// As in the status.
-    pub fn json(&self, connection: &str, to: &mut String) {
-        to.push_str("{\"kind\":");
-        text(self.kind(), to);
-        to.push_str(",\"connection\":");
-        text(connection, to);
-        to.push_str(",\"since\":");
-        text(&rfc3339(self.since), to);
-        to.push_str(",\"value\":");
-        decimal(self.value, self.places(), to);
-        to.push_str(",\"limit\":");
-        self.limit(to);
-        to.push('}');
+    pub fn document<'a>(&self, connection: &'a str) -> AlertDocument<'a> {
+        AlertDocument {
+            kind: self.kind(),
+            connection,
+            since: rfc3339(self.since),
+            value: Decimal(self.value, self.places()),
+            limit: self.limit(),
+        }
     }
+}
+
+/// An alert, as it is shown.
+#[derive(Serialize)]
+pub struct AlertDocument<'a> {
+    kind: &'static str,
+    connection: &'a str,
+    since: String,
+    value: Decimal,
+    limit: Decimal,
+}
+
+/// What is said of an alert to the tenant's own systems.
+#[derive(Serialize)]
+struct Said<'a> {
+    tenant: &'a str,
+    alert: AlertDocument<'a>,
 }
 
 impl Change {
     /// The webhook's body: type, timestamp and data, as Standard Webhooks has it.
     pub fn body(&self, tenant: &str, connection: &str, now: i64) -> String {
-        let mut to = String::from("{\"type\":");
-        text(if self.raised { "alert.raised" } else { "alert.cleared" }, &mut to);
-        to.push_str(",\"timestamp\":");
-        text(&rfc3339(now), &mut to);
-        to.push_str(",\"data\":{\"tenant\":");
-        text(tenant, &mut to);
-        to.push_str(",\"alert\":");
-        self.alert.json(connection, &mut to);
-        to.push_str("}}");
-        to
+        let kind = if self.raised { "alert.raised" } else { "alert.cleared" };
+        payload(kind, now, Said { tenant, alert: self.alert.document(connection) })
     }
-}
-
-pub(super) fn write(alerts: &[Alert], to: &mut Pack) {
-    to.num(alerts.len() as u64);
-    for alert in alerts {
-        to.num(alert.kind.into());
-        to.num(alert.limit);
-        to.int(alert.since);
-        to.num(alert.value);
-    }
-}
-
-pub(super) fn read(from: &mut Unpack<'_>) -> Option<Vec<Alert>> {
-    let mut alerts = Vec::new();
-    for _ in 0..from.num()? {
-        let kind = u8::try_from(from.num()?).ok()?;
-        alerts.push(Alert { kind, limit: from.num()?, since: from.int()?, value: from.num()? });
-    }
-    Some(alerts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec;
     use serde_json::{Value, json};
 
     fn changes(raised: &mut Vec<Alert>, seen: Seen, now: i64) -> Vec<(&'static str, bool)> {
@@ -229,9 +224,7 @@ mod tests {
         let mut raised = Vec::new();
         let day = Seen { day: Some((90, 100)), ..Seen::default() };
         changes(&mut raised, day, 1);
-        let mut pack = Pack::default();
-        write(&raised, &mut pack);
-        assert_eq!(read(&mut Unpack(&pack.0)), Some(raised.clone()));
+        assert_eq!(codec::read::<Vec<Alert>>(&codec::write(Vec::new(), &raised)), Some(raised.clone()));
         let rules = policy::Alerts { daily_used_ppm: vec![850_000], ..policy::Alerts::default() };
         let changes = watch(&mut raised, &rules, &day, 2);
         assert_eq!(changes.iter().map(|change| change.raised).collect::<Vec<_>>(), [false, true]);

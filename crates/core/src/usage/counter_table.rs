@@ -2,11 +2,13 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "places in a table of at most 1,000 names")]
 
+use serde::{Deserialize, Serialize};
+
 /// The place of every name that found none: the table was full.
 pub const OTHER: u16 = u16::MAX;
 
 /// A table of names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Names(pub Vec<String>);
 
 impl Names {
@@ -48,8 +50,17 @@ impl Names {
 }
 
 /// Counts by place, in the order of places; none is 0.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(u16, u64)>")]
 pub struct Tally(pub Vec<(u16, u64)>);
+
+impl From<Vec<(u16, u64)>> for Tally {
+    fn from(counts: Vec<(u16, u64)>) -> Self {
+        let mut tally = Self::default();
+        counts.into_iter().for_each(|(place, n)| tally.add(place, n));
+        tally
+    }
+}
 
 impl Tally {
     /// Counts `n` more.

@@ -1,11 +1,6 @@
 //! Metrics in Prometheus' text format, version 0.0.4.
 
-#![expect(
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    reason = "a digit below ten, by units that are powers of ten"
-)]
-
+use crate::document::Decimal;
 use std::fmt::Write;
 
 /// A text of metrics, family by family.
@@ -31,7 +26,7 @@ impl Exposition {
     }
 
     /// A sample of the family: `value` in units of 10^-`places`.
-    pub fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: u64, places: u32) {
+    pub fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: u64, places: usize) {
         self.text.push_str(self.name);
         self.text.push_str(suffix);
         for (at, (name, value)) in labels.iter().enumerate() {
@@ -48,29 +43,12 @@ impl Exposition {
             self.text.push('"');
         }
         self.text.push_str(if labels.is_empty() { " " } else { "} " });
-        decimal(value, places, &mut self.text);
-        self.text.push('\n');
+        let _ = writeln!(self.text, "{}", Decimal(value, places));
     }
 
     /// The text.
     pub fn into_text(self) -> String {
         self.text
-    }
-}
-
-/// A number in units of 10^-`places`, as a decimal without zeros at its end.
-pub fn decimal(value: u64, places: u32, to: &mut String) {
-    let unit = 10_u64.pow(places);
-    let _ = write!(to, "{}", value / unit);
-    let mut rest = value % unit;
-    if rest > 0 {
-        to.push('.');
-    }
-    let mut digit = unit;
-    while rest > 0 {
-        digit /= 10;
-        to.push(char::from(b'0' + (rest / digit) as u8));
-        rest %= digit;
     }
 }
 
@@ -80,14 +58,9 @@ mod tests {
 
     #[test]
     fn numbers_are_decimals_without_zeros_at_their_end() {
-        let of = |value, places| {
-            let mut to = String::new();
-            decimal(value, places, &mut to);
-            to
-        };
         let shown = [(0, 6), (50_000, 6), (1_000_000, 6), (285_714, 6), (12_345, 3), (10, 3), (7, 0), (u64::MAX, 0)];
         let expected = ["0", "0.05", "1", "0.285714", "12.345", "0.01", "7", "18446744073709551615"];
-        assert_eq!(shown.map(|(value, places)| of(value, places)), expected);
+        assert_eq!(shown.map(|(value, places)| Decimal(value, places).to_string()), expected);
     }
 
     #[test]

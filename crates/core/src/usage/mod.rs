@@ -19,7 +19,6 @@
 )]
 
 mod alerts;
-mod codec;
 mod counter_table;
 mod endpoint;
 mod exposition;
@@ -30,15 +29,16 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-pub use alerts::{Alert, Change, LATELY_MINUTES, Seen, watch};
+pub use alerts::{Alert, AlertDocument, Change, LATELY_MINUTES, Seen, watch};
 pub use endpoint::fold;
 pub use exposition::Exposition;
 pub use metrics::Counter;
 pub use recovery::{Flight, Open};
-pub use report::{Entry, Kind, document, entries, text};
+pub use report::{Entry, Kind, LastHour, document, entries};
 
 use crate::refusal::Reason;
 use counter_table::{Names, Tally};
+use serde::{Deserialize, Serialize};
 use sluice_limiter::calendar::{DAY_MS, Day, Reset, Zones};
 
 /// Apps counted by name: as many as a policy may have.
@@ -92,16 +92,18 @@ pub struct Called<'a> {
 }
 
 /// The counts of one day; its number is that of its date, in days since 1970-01-01.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Count {
+    #[serde(with = "stored::unsigned")]
     day: i64,
     apps: Tally,
     codes: Tally,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Minute {
     /// Since 1970.
+    #[serde(with = "stored::unsigned")]
     at: i64,
     calls: Tally,
     throttled: Tally,
@@ -110,8 +112,8 @@ struct Minute {
     refused: u64,
 }
 
-/// What a connection has counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a connection has counted. The order of its fields is the stored form, see [`Usage::pack`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     apps: Names,
     codes: Names,
@@ -134,10 +136,13 @@ pub struct Usage {
     /// Alerts that are raised.
     pub alerts: Vec<Alert>,
     /// What earlier lives had in flight when they last wrote.
+    #[serde(skip)]
     inherited: Flight,
     /// The own day last asked for.
+    #[serde(skip)]
     today: Option<Day>,
     /// When the first refusal was counted that is not stored.
+    #[serde(skip)]
     unsaved: Option<i64>,
 }
 

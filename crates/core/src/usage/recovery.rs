@@ -7,11 +7,12 @@
 //! after the last row by a life that was cut off together with those who would have reported it.
 
 use super::Usage;
-use super::codec::{Pack, Unpack};
+use super::stored;
+use serde::{Deserialize, Serialize};
 use sluice_limiter::PermitId;
 
 /// Permits of one lane, granted in one minute, that are in flight and not counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// The life that granted them.
     pub epoch: u32,
@@ -24,6 +25,7 @@ pub struct Open {
     /// Whose.
     pub app: String,
     /// When the last of them was granted, Unix milliseconds.
+    #[serde(with = "stored::unsigned")]
     pub since: i64,
 }
 
@@ -94,54 +96,4 @@ fn holds(list: &[PermitId], permit: PermitId) -> bool {
 /// A life gives each number of a lane out once; where it keeps the lease is of no matter to the next.
 fn same(known: &PermitId, permit: PermitId) -> bool {
     (known.epoch, known.lane, known.seq) == (permit.epoch, permit.lane, permit.seq)
-}
-
-/// Writes two flights as one.
-pub(super) fn write(one: &Flight, other: &Flight, to: &mut Pack) {
-    to.num(one.open.len().saturating_add(other.open.len()) as u64);
-    one.open.iter().chain(&other.open).for_each(|open| write_open(open, to));
-    for (one, other) in [(&one.unsent, &other.unsent), (&one.counted, &other.counted)] {
-        to.num(one.len().saturating_add(other.len()) as u64);
-        for permit in one.iter().chain(other) {
-            to.num(permit.epoch.into());
-            to.num(permit.lane.into());
-            to.num(permit.seq);
-        }
-    }
-}
-
-/// `whole`: with the lists of single permits, which version 1 did not have.
-pub(super) fn read(from: &mut Unpack<'_>, whole: bool) -> Option<Flight> {
-    let mut flight = Flight::default();
-    for _ in 0..from.num()? {
-        flight.open.push(read_open(from)?);
-    }
-    if whole {
-        for list in [&mut flight.unsent, &mut flight.counted] {
-            for _ in 0..from.num()? {
-                list.push(PermitId { epoch: from.small()?, lane: from.small()?, seq: from.num()?, slot: 0 });
-            }
-        }
-    }
-    Some(flight)
-}
-
-fn write_open(open: &Open, to: &mut Pack) {
-    to.num(open.epoch.into());
-    to.num(open.lane.into());
-    to.num(open.below);
-    to.num(open.left);
-    to.text(&open.app);
-    to.int(open.since);
-}
-
-fn read_open(from: &mut Unpack<'_>) -> Option<Open> {
-    Some(Open {
-        epoch: from.small()?,
-        lane: from.small()?,
-        below: from.num()?,
-        left: from.num()?,
-        app: from.text()?,
-        since: from.int()?,
-    })
 }

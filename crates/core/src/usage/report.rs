@@ -6,10 +6,11 @@
 )]
 
 use super::counter_table::{OTHER, Tally};
-use super::exposition::decimal;
 use super::{Count, DAYS, HOUR, MINUTE_MS, Usage, day};
+use crate::document::{Decimal, text};
+use serde::Serialize;
+use serde_json::json;
 use sluice_limiter::calendar::{DAY_MS, utc_date};
-use std::fmt::Write;
 
 /// What is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,8 @@ impl Usage {
         })
     }
 
-    /// `last_hour` of the status, as a JSON object.
-    pub fn last_hour(&self, now: i64, to: &mut String) {
+    /// `last_hour` of the status.
+    pub fn last_hour(&self, now: i64) -> LastHour<'_> {
         let from = now.div_euclid(MINUTE_MS) - HOUR;
         let (mut calls, mut throttled, mut nth) = (Tally::default(), Tally::default(), Tally::default());
         let mut refused = 0_u64;
@@ -74,31 +75,52 @@ impl Usage {
             refused = refused.saturating_add(minute.refused);
         }
         let (all, over) = (calls.total(), throttled.total());
-        let _ = write!(to, "{{\"calls\":{all},\"throttled\":{over},\"throttled_ratio\":");
-        ratio(over, all, to);
-        let _ = write!(to, ",\"refused\":{refused},\"by_endpoint\":[");
         let mut places: Vec<(u16, u64)> = calls.0;
         places.sort_by_key(|(place, n)| (*place == OTHER, std::cmp::Reverse(*n)));
-        for (at, (place, n)) in places.iter().enumerate() {
-            let (method, path) = self.endpoints.name(*place).split_once(' ').unwrap_or(("other", "other"));
-            to.push_str(if at > 0 { ",{\"method\":" } else { "{\"method\":" });
-            text(method, to);
-            to.push_str(",\"path\":");
-            text(path, to);
-            let _ = write!(to, ",\"calls\":{n},\"throttled\":{}}}", throttled.of(*place));
+        let by_endpoint = places.into_iter().map(|(place, calls)| {
+            let (method, path) = self.endpoints.name(place).split_once(' ').unwrap_or(("other", "other"));
+            Endpoint { method, path, calls, throttled: throttled.of(place) }
+        });
+        // Of those that reached an attempt, the ones that reached the next had not ended with it.
+        let ended = nth.0.iter().map(|(attempts, reached)| Attempts {
+            attempts: *attempts,
+            calls: reached.saturating_sub(nth.of(attempts.saturating_add(1))),
+        });
+        LastHour {
+            calls: all,
+            throttled: over,
+            throttled_ratio: ratio(over, all),
+            refused,
+            by_endpoint: by_endpoint.collect(),
+            retries_histogram: ended.filter(|ended| ended.calls > 0).collect(),
         }
-        to.push_str("],\"retries_histogram\":[");
-        let mut first = true;
-        for (attempts, reached) in &nth.0 {
-            // Of those that reached this attempt, the ones that reached the next had not ended with it.
-            let calls = reached.saturating_sub(nth.of(attempts.saturating_add(1)));
-            if calls > 0 {
-                let comma = if std::mem::take(&mut first) { "" } else { "," };
-                let _ = write!(to, "{comma}{{\"attempts\":{attempts},\"calls\":{calls}}}");
-            }
-        }
-        to.push_str("]}");
     }
+}
+
+/// What an hour has seen, as it is shown.
+#[derive(Serialize)]
+pub struct LastHour<'a> {
+    calls: u64,
+    throttled: u64,
+    throttled_ratio: Decimal,
+    refused: u64,
+    by_endpoint: Vec<Endpoint<'a>>,
+    retries_histogram: Vec<Attempts>,
+}
+
+#[derive(Serialize)]
+struct Endpoint<'a> {
+    method: &'a str,
+    path: &'a str,
+    calls: u64,
+    throttled: u64,
+}
+
+/// How many calls ended with that attempt.
+#[derive(Serialize)]
+struct Attempts {
+    attempts: u16,
+    calls: u64,
 }
 
 /// The days of a report that ends with `today`, oldest first, still empty.
@@ -113,49 +135,19 @@ pub fn document(kind: Kind, request: &str, entries: &mut [Entry]) -> String {
         Kind::Usage => ("users", "userId"),
         Kind::Errors => ("errors", "errorCode"),
     };
-    let mut to = String::from("{\"requestId\":");
-    text(request, &mut to);
-    to.push_str(",\"success\":true,\"result\":[");
-    for (at, Entry { day, counts }) in entries.iter_mut().enumerate() {
+    let mut result = Vec::new();
+    for Entry { day, counts } in entries {
         // Those with most calls first.
         counts.sort_unstable_by(|(one, n), (other, m)| m.cmp(n).then_with(|| one.cmp(other)));
         let total = counts.iter().map(|(_, n)| *n).fold(0, u64::saturating_add);
-        let comma = if at > 0 { "," } else { "" };
-        let date = utc_date(day.saturating_mul(DAY_MS));
-        let _ = write!(to, "{comma}{{\"date\":\"{date}\",\"total\":{total},\"{list}\":[");
-        for (at, (who, n)) in counts.iter().enumerate() {
-            to.push_str(if at > 0 { ",{\"" } else { "{\"" });
-            to.push_str(name);
-            to.push_str("\":");
-            text(who, &mut to);
-            let _ = write!(to, ",\"count\":{n}}}");
-        }
-        to.push_str("]}");
+        let items: Vec<_> = counts.iter().map(|(who, n)| json!({name: who, "count": n})).collect();
+        result.push(json!({"date": utc_date(day.saturating_mul(DAY_MS)), "total": total, list: items}));
     }
-    to.push_str("]}");
-    to
-}
-
-/// A JSON string.
-pub fn text(text: &str, to: &mut String) {
-    to.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => {
-                to.push('\\');
-                to.push(c);
-            }
-            '\0'..='\u{1f}' => {
-                let _ = write!(to, "\\u{:04x}", u32::from(c));
-            }
-            _ => to.push(c),
-        }
-    }
-    to.push('"');
+    text(&json!({"requestId": request, "success": true, "result": result}))
 }
 
 /// A part of a whole as a decimal, to six places, rounded down; 0 of nothing.
-pub fn ratio(part: u64, of: u64, to: &mut String) {
+fn ratio(part: u64, of: u64) -> Decimal {
     let ppm = u128::from(part) * 1_000_000 / u128::from(of.max(1));
-    decimal(u64::try_from(ppm).unwrap_or(u64::MAX), 6, to);
+    Decimal(u64::try_from(ppm).unwrap_or(u64::MAX), 6)
 }

@@ -1,79 +1,68 @@
-//! The stored form of the counts. It goes with the throttle's row, so that counting costs no row of its own.
+//! The stored form of the counts: postcard's, by derive, after a version byte. It goes with the throttle's row, so that counting
+//! costs no row of its own.
 
-use super::codec::{Pack, Unpack};
-use super::{Count, Flight, Minute, Usage};
-use super::{alerts, recovery};
+use super::{Flight, Open, Usage};
+use crate::codec;
+use serde::{Deserialize, Serialize};
+use sluice_limiter::PermitId;
 
 /// Version 1 knew no single permits.
-const VERSION: u64 = 2;
+const VERSION: u8 = 2;
+
+/// A permit without what matters to the life alone that granted it.
+type Permit = (u32, u32, u64);
+
+/// Flights, as one is stored.
+#[derive(Serialize)]
+struct Flights<'a> {
+    open: Vec<&'a Open>,
+    unsent: Vec<Permit>,
+    counted: Vec<Permit>,
+}
 
 impl Usage {
     /// Everything, to be stored, with what is in flight now.
     pub fn pack(&mut self, flight: &Flight) -> Vec<u8> {
         self.unsaved = None;
-        let mut to = Pack::default();
-        to.num(VERSION);
-        for names in [&self.apps, &self.codes, &self.endpoints] {
-            to.names(names);
-        }
-        for days in [&self.own, &self.utc] {
-            to.num(days.len() as u64);
-            days.iter().for_each(|count| write_count(count, &mut to));
-        }
-        to.num(self.minutes.len() as u64);
-        for minute in &self.minutes {
-            to.int(minute.at);
-            for tally in [&minute.calls, &minute.throttled, &minute.nth] {
-                to.tally(tally);
-            }
-            to.num(minute.refused);
-        }
-        write_count(&self.ever, &mut to);
-        to.num(self.throttled_ever);
-        to.tally(&self.refused_ever);
-        for (sum, count) in [self.waits, self.answers] {
-            to.num(sum);
-            to.num(count);
-        }
-        alerts::write(&self.alerts, &mut to);
-        recovery::write(&self.inherited, flight, &mut to);
-        to.0
+        let permits = |one: &[PermitId], other: &[PermitId]| {
+            one.iter().chain(other).map(|permit| (permit.epoch, permit.lane, permit.seq)).collect()
+        };
+        let flights = Flights {
+            open: self.inherited.open.iter().chain(&flight.open).collect(),
+            unsent: permits(&self.inherited.unsent, &flight.unsent),
+            counted: permits(&self.inherited.counted, &flight.counted),
+        };
+        codec::write(vec![VERSION], &(&*self, flights))
     }
 
     /// What was stored; none if it is of another release. Then the counts begin anew: they are no reason to admit nothing.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
-        let mut from = Unpack(bytes);
-        let version = from.num()?;
-        if !(1..=VERSION).contains(&version) {
-            return None;
-        }
-        let mut usage = Self { apps: from.names()?, codes: from.names()?, endpoints: from.names()?, ..Self::default() };
-        for days in [&mut usage.own, &mut usage.utc] {
-            for _ in 0..from.num()? {
-                days.push(read_count(&mut from)?);
-            }
-        }
-        for _ in 0..from.num()? {
-            let (at, calls, throttled, nth) = (from.int()?, from.tally()?, from.tally()?, from.tally()?);
-            usage.minutes.push(Minute { at, calls, throttled, nth, refused: from.num()? });
-        }
-        usage.ever = read_count(&mut from)?;
-        usage.throttled_ever = from.num()?;
-        usage.refused_ever = from.tally()?;
-        usage.waits = (from.num()?, from.num()?);
-        usage.answers = (from.num()?, from.num()?);
-        usage.alerts = alerts::read(&mut from)?;
-        usage.inherited = recovery::read(&mut from, version == VERSION)?;
-        from.0.is_empty().then_some(usage)
+        let (version, rest) = bytes.split_first()?;
+        let ((mut usage, open), rest) = postcard::take_from_bytes::<(Self, Vec<Open>)>(rest).ok()?;
+        let ([unsent, counted], rest) = match *version {
+            1 => ([Vec::new(), Vec::new()], rest),
+            VERSION => postcard::take_from_bytes::<[Vec<Permit>; 2]>(rest).ok()?,
+            _ => return None,
+        };
+        let permits = |list: Vec<Permit>| {
+            list.into_iter().map(|(epoch, lane, seq)| PermitId { epoch, lane, seq, slot: 0 }).collect()
+        };
+        usage.inherited = Flight { open, unsent: permits(unsent), counted: permits(counted) };
+        rest.is_empty().then_some(usage)
     }
 }
 
-fn write_count(count: &Count, to: &mut Pack) {
-    to.int(count.day);
-    to.tally(&count.apps);
-    to.tally(&count.codes);
-}
+/// A time or a day, stored as a number that is 0 or more: it is less but for clocks that went wrong.
+pub(super) mod unsigned {
+    use super::{Deserialize, Serialize};
+    use serde::de::Error;
+    use serde::{Deserializer, Serializer};
 
-fn read_count(from: &mut Unpack<'_>) -> Option<Count> {
-    Some(Count { day: from.int()?, apps: from.tally()?, codes: from.tally()? })
+    pub fn serialize<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        u64::try_from(*number).unwrap_or(0).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        i64::try_from(u64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }

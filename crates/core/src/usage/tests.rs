@@ -40,9 +40,7 @@ impl Usage {
     }
 
     fn hour(&self, now: i64) -> Value {
-        let mut text = String::new();
-        self.last_hour(now, &mut text);
-        serde_json::from_str(&text).unwrap()
+        serde_json::from_str(&crate::document::text(&self.last_hour(now))).unwrap()
     }
 }
 
@@ -197,6 +195,113 @@ fn a_permit_of_an_earlier_life_counts_once_however_often_it_is_heard_of() {
     assert!(usage.never_heard(|epoch| epoch == 3).is_empty());
     assert_eq!(usage.never_heard(|_| false), [of(4, 1, NOON - 60_000), of(10, 1, NOON)]);
     assert!(usage.never_heard(|_| false).is_empty());
+}
+
+/// The bytes as earlier builds wrote them: numbers in LEB128, texts and lists after their length.
+#[derive(Default)]
+struct Pack(Vec<u8>);
+
+impl Pack {
+    fn num(&mut self, mut n: u64) {
+        while n > 127 {
+            self.0.push((n & 127) as u8 | 128);
+            n >>= 7;
+        }
+        self.0.push(n as u8);
+    }
+
+    fn int(&mut self, n: i64) {
+        self.num(u64::try_from(n).unwrap_or(0));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.num(text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn list<T>(&mut self, list: &[T], mut write: impl FnMut(&mut Self, &T)) {
+        self.num(list.len() as u64);
+        list.iter().for_each(|item| write(self, item));
+    }
+
+    fn tally(&mut self, tally: &Tally) {
+        self.list(&tally.0, |to, (place, n)| [(*place).into(), *n].into_iter().for_each(|n| to.num(n)));
+    }
+
+    fn count(&mut self, count: &Count) {
+        self.int(count.day);
+        self.tally(&count.apps);
+        self.tally(&count.codes);
+    }
+
+    fn usage(&mut self, usage: &Usage) {
+        self.num(2);
+        for names in [&usage.apps, &usage.codes, &usage.endpoints] {
+            self.list(&names.0, |to, name| to.text(name));
+        }
+        for days in [&usage.own, &usage.utc] {
+            self.list(days, Self::count);
+        }
+        self.list(&usage.minutes, |to, minute| {
+            to.int(minute.at);
+            [&minute.calls, &minute.throttled, &minute.nth].into_iter().for_each(|tally| to.tally(tally));
+            to.num(minute.refused);
+        });
+        self.count(&usage.ever);
+        self.num(usage.throttled_ever);
+        self.tally(&usage.refused_ever);
+        [usage.waits.0, usage.waits.1, usage.answers.0, usage.answers.1].into_iter().for_each(|n| self.num(n));
+        self.list(&usage.alerts, |to, alert| {
+            let (kind, limit, value) = alert.figures();
+            to.num(kind.into());
+            to.num(limit);
+            to.int(alert.since);
+            to.num(value);
+        });
+    }
+
+    fn flight(&mut self, flight: &Flight) {
+        self.list(&flight.open, |to, open| {
+            [open.epoch.into(), open.lane.into(), open.below, open.left].into_iter().for_each(|n| to.num(n));
+            to.text(&open.app);
+            to.int(open.since);
+        });
+        for list in [&flight.unsent, &flight.counted] {
+            self.list(list, |to, permit| {
+                [permit.epoch.into(), permit.lane.into(), permit.seq].into_iter().for_each(|n| to.num(n));
+            });
+        }
+    }
+}
+
+#[test]
+fn the_stored_form_is_the_one_that_earlier_builds_wrote() {
+    let mut usage = Usage::default();
+    for n in 0..300 {
+        let code = (n % 3 == 0).then_some("606é");
+        usage.count(Called { code, throttled: n % 5 == 0, nth: 1 + n as u32 % 4, ..called(NOON + n * 7_000) }, "UTC");
+    }
+    usage.refuse(Reason::Rate, NOON);
+    let alerts = crate::policy::Alerts::default();
+    let seen = Seen { day: Some((900_000, 1_000_000)), oldest_wait_ms: 60_000, ..Seen::default() };
+    watch(&mut usage.alerts, &alerts, &seen, NOON);
+    assert_eq!(usage.alerts.len(), 2);
+    let of = |seq| PermitId { epoch: 3, lane: 300, seq, slot: 7 };
+    let open = Open { epoch: 1, lane: 200, below: u64::MAX, left: 1, app: "sync".to_owned(), since: -1 };
+    let flight = Flight { open: vec![open], unsent: vec![of(1), of(128)], counted: vec![of(9)] };
+    let mut earlier = Pack::default();
+    earlier.usage(&usage);
+    earlier.flight(&flight);
+    assert_eq!(usage.pack(&flight), earlier.0);
+    // What a life has inherited stands before its own.
+    let own = Flight { unsent: vec![of(2)], ..Flight::default() };
+    usage.inherit(flight);
+    let mut both = usage.inherited.clone();
+    both.unsent.push(of(2));
+    let mut earlier = Pack::default();
+    earlier.usage(&usage);
+    earlier.flight(&both);
+    assert_eq!(usage.pack(&own), earlier.0);
 }
 
 #[test]

@@ -9,14 +9,14 @@ pub mod record;
 pub use book::Outbox;
 pub use record::Message;
 
+use crate::document::text;
 use crate::jobs::show::{self, Much};
 use crate::jobs::{self, Answer, Record};
-use crate::json;
-use crate::json::Value;
 use crate::keys::hmac;
 use crate::retry::spread;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use serde::Serialize;
 use sluice_limiter::calendar::rfc3339;
 
 /// Bytes of a payload: the specification advises less than 20 kB.
@@ -95,26 +95,55 @@ pub fn outcome(
     now: i64,
 ) -> (String, String) {
     let kind = ["job.", record.state.as_str()].concat();
-    let payload = |mut data: Value| {
-        data.set("tenant", tenant);
-        json!({"type": kind, "timestamp": rfc3339(now), "data": data}).to_string()
-    };
     // A body takes at least its own bytes.
     let short = answer.is_none_or(|answer| answer.body.0.len() <= MOST_PAYLOAD);
     for (answer, much) in [(answer, Much::Whole), (answer, Much::NoBody), (None, Much::NoBody)] {
         if much == Much::Whole && !short {
             continue;
         }
-        let whole = payload(show::document(id, record, path, answer, much, now));
+        let mut document = show::document(id, record, path, answer, much, now);
+        document.tenant = Some(tenant);
+        let whole = payload(&kind, now, document);
         if whole.len() <= MOST_PAYLOAD {
             return (kind, whole);
         }
     }
-    let mut data =
-        json!({"id": id, "state": record.state.as_str(), "connection": record.connection, "app": record.app});
-    data.set_some("error", record.error.as_ref());
-    let whole = payload(data);
+    let short = ShortDocument {
+        id,
+        state: record.state.as_str(),
+        connection: &record.connection,
+        app: &record.app,
+        error: record.error.as_deref(),
+        tenant,
+    };
+    let whole = payload(&kind, now, short);
     (kind, whole)
+}
+
+/// What a message says, as Standard Webhooks has it.
+#[derive(Serialize)]
+struct Payload<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: String,
+    data: T,
+}
+
+/// The payload of a message of that type, as JSON.
+pub fn payload(kind: &str, now: i64, data: impl Serialize) -> String {
+    text(&Payload { kind, timestamp: rfc3339(now), data })
+}
+
+/// What names a job.
+#[derive(Serialize)]
+struct ShortDocument<'a> {
+    id: &'a str,
+    state: &'static str,
+    connection: &'a str,
+    app: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    tenant: &'a str,
 }
 
 #[cfg(test)]

@@ -4,9 +4,7 @@
 use crate::jobs::Attempt;
 use crate::jobs::record::MOST_ATTEMPTS;
 use crate::jobs::sealed::Sealer;
-use crate::jobs::show;
-use crate::json;
-use crate::json::Value;
+use crate::jobs::show::{self, AttemptDocument};
 use crate::keys::Master;
 use crate::sealed::{self, NONCE_BYTES, Place};
 use serde::{Deserialize, Serialize};
@@ -52,22 +50,48 @@ impl Message {
     }
 
     /// As it is shown.
-    pub fn document(&self, id: &str, now: i64) -> Value {
-        let attempts: Vec<Value> = self.attempts.iter().map(show::attempt).collect();
-        let state = if self.error.is_some() { "dead" } else { "queued" };
-        let mut shown = json!({"id": id, "kind": "callback", "type": self.kind, "state": state});
-        shown.set_some("job", self.job.as_ref());
-        shown.set("connection", &self.connection);
-        shown.set_some("app", Some(&self.app).filter(|app| !app.is_empty()));
-        shown.set("attempts", attempts);
-        shown.set("created", rfc3339(self.created));
-        shown.set("updated", rfc3339(self.updated));
-        if self.error.is_none() && self.due > now {
-            shown.set("next_attempt", rfc3339(self.due));
+    pub fn document<'a>(&'a self, id: &'a str, now: i64) -> MessageDocument<'a> {
+        MessageDocument {
+            id,
+            kind: "callback",
+            message: &self.kind,
+            state: if self.error.is_some() { "dead" } else { "queued" },
+            job: self.job.as_deref(),
+            connection: &self.connection,
+            app: Some(self.app.as_str()).filter(|app| !app.is_empty()),
+            attempts: self.attempts.iter().map(show::attempt).collect(),
+            created: rfc3339(self.created),
+            updated: rfc3339(self.updated),
+            next_attempt: (self.error.is_none() && self.due > now).then(|| rfc3339(self.due)),
+            error: self.error.as_deref(),
+            body: None,
         }
-        shown.set_some("error", self.error.as_ref());
-        shown
     }
+}
+
+/// A message, as it is shown.
+#[derive(Serialize)]
+pub struct MessageDocument<'a> {
+    id: &'a str,
+    kind: &'static str,
+    #[serde(rename = "type")]
+    message: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a str>,
+    connection: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    attempts: Vec<AttemptDocument<'a>>,
+    created: String,
+    updated: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    /// The payload, for those who may see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 /// An address, sealed for that message; none if it is too long.

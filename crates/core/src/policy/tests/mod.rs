@@ -24,6 +24,11 @@ pub(super) fn policy(value: &Value) -> Policy {
     parse(value).unwrap_or_else(|faults| panic!("{faults:#?}")).0
 }
 
+/// The policy as understood.
+pub(super) fn understood(policy: &Policy) -> Value {
+    serde_json::from_str(&policy.understood(&[])).unwrap()
+}
+
 /// The faults' pointers, in the order they were found.
 pub(super) fn pointers(found: Result<(Policy, Vec<Warning>), Vec<Fault>>) -> Vec<String> {
     found.map_or_else(|faults| faults.into_iter().map(|fault| fault.pointer).collect(), |_| Vec::new())

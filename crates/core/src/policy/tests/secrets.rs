@@ -42,7 +42,7 @@ fn masked(mut credential: Value, secrets: &[&str]) -> Value {
 fn every_credential_is_shown_without_its_secrets() {
     for (credential, secrets) in credentials() {
         let own = policy(&with(json!({"credential": credential})));
-        assert_eq!(own.understood().known()["connections"]["c"]["credential"], masked(credential, secrets));
+        assert_eq!(understood(&own)["connections"]["c"]["credential"], masked(credential, secrets));
         assert!(!format!("{own:?}").contains("hush"), "{own:?}");
     }
     assert!(!format!("{:?}", policy(&example())).contains("whsec_"));
@@ -59,7 +59,7 @@ fn three_stars_keep_the_stored_secret() {
         assert_eq!(read.connections["c"].retry_attempts, 5);
     }
     let stored = policy(&example());
-    let read = Policy::parse(&stored.understood().to_string(), &context(Some(&stored)));
+    let read = Policy::parse(&stored.understood(&[]), &context(Some(&stored)));
     assert_eq!(read.expect("a policy").0, stored);
 }
 

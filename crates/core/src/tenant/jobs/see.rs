@@ -2,12 +2,11 @@
 
 use super::{TenantState, load};
 use crate::backlog_share::app_number;
+use crate::document::text;
 use crate::jobs::index::{Entry, Stage};
 use crate::jobs::lanes::Lane;
 use crate::jobs::show::{self, Much};
 use crate::jobs::{Answer, Record, State, id_text, parse_id};
-use crate::json;
-use crate::json::Value;
 use crate::keys::Role;
 use crate::protocol::{Filter, JobsAsk, JobsWhat, Reply};
 use crate::refusal::{Reason, Refusal};
@@ -15,6 +14,8 @@ use crate::tenant::authorize;
 use crate::tenant::state::refused;
 use crate::tenant::store::{Host, StoreError, Table};
 use crate::tenant::webhooks::live_hook;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Jobs that one event replays or deletes; for more, the Worker asks again.
 const MOST_CHANGED: usize = 200;
@@ -122,7 +123,7 @@ impl TenantState {
     fn shown(&self, id: u128, record: &Record, answer: Option<&Answer>, much: Much, host: &Host<'_>) -> Value {
         let text = id_text(id);
         let path = record.path.open(&self.sealer(host), &text);
-        show::document(&text, record, &path, answer, much, host.now)
+        json!(show::document(&text, record, &path, answer, much, host.now))
     }
 
     /// Those that are meant, the newest first, made before that one; callbacks among dead letters.
@@ -171,16 +172,14 @@ impl TenantState {
                 Found::Job(id) => load(host, id)?.map(|record| self.shown(id, &record, None, Much::NoBody, host)),
                 Found::Hook(id) => {
                     let message = self.hook_of(id, of.app.as_deref(), host)?;
-                    message.map(|message| message.document(&one.text(), host.now))
+                    message.map(|message| json!(message.document(&one.text(), host.now)))
                 }
             };
             items.extend(item);
             last = Some(one.text());
         }
         let more = found.next().is_some();
-        let mut list = json!({ "items": items });
-        list.set_some("next", last.filter(|_| more));
-        Ok(document(200, list))
+        Ok(document(200, List { items, next: last.filter(|_| more) }))
     }
 
     /// So many of those that are meant as one event may change, and how to go on where there are more.
@@ -212,9 +211,7 @@ impl TenantState {
         }
         self.jobs.index.compact();
         self.finish_all(connections, host)?;
-        let mut told = json!({ "deleted": some.len() as u64 });
-        told.set_some("next", next);
-        Ok(document(200, told))
+        Ok(document(200, Changed { deleted: Some(some.len()), replayed: None, next }))
     }
 
     /// The connection that a job is for.
@@ -271,9 +268,7 @@ impl TenantState {
             replayed = replayed.saturating_add(replays.into());
         }
         self.finish_all(connections, host)?;
-        let mut told = json!({ "replayed": replayed });
-        told.set_some("next", next);
-        Ok(document(202, told))
+        Ok(document(202, Changed { deleted: None, replayed: Some(replayed), next }))
     }
 
     /// Whether the policy has a job's app and connection.
@@ -281,6 +276,25 @@ impl TenantState {
         let app = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
         app && self.lines.contains_key(&record.connection)
     }
+}
+
+/// A part of a list, and where it goes on.
+#[derive(Serialize)]
+struct List {
+    items: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// How many were changed, and where it goes on.
+#[derive(Serialize)]
+struct Changed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// A job, or a callback that could not be delivered.
@@ -319,6 +333,6 @@ fn no(reason: Reason, detail: &str) -> Reply {
     refused(Refusal::new(reason, detail))
 }
 
-fn document(status: u16, body: Value) -> Reply {
-    Reply::Document { status, body: body.to_string(), warnings: Vec::new() }
+fn document(status: u16, body: impl Serialize) -> Reply {
+    Reply::Document { status, body: text(&body), warnings: Vec::new() }
 }

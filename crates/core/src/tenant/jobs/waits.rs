@@ -9,9 +9,9 @@ use std::collections::BinaryHeap;
 #[derive(Default)]
 pub(super) struct Waits {
     /// The job that a ticket waits for, and until when, Unix ms.
-    tickets: Lookup<(u128, i64)>,
+    tickets: Lookup<u64, (u128, i64)>,
     /// The tickets that wait for a job.
-    jobs: Lookup<Vec<Ticket>>,
+    jobs: Lookup<u128, Vec<Ticket>>,
     /// When tickets have waited long enough; those that wait no more are left behind.
     ends: BinaryHeap<Reverse<(i64, u64)>>,
 }
@@ -24,25 +24,25 @@ impl Waits {
 
     /// Whether somebody waits for the end of this job.
     pub(super) fn has(&self, id: u128) -> bool {
-        self.jobs.get(id).is_some()
+        self.jobs.contains_key(&id)
     }
 
     /// A caller waits for a job until then, Unix ms.
     pub(super) fn add(&mut self, ticket: Ticket, id: u128, until: i64) {
         self.tickets.insert(ticket.0, (id, until));
-        let mut tickets = self.jobs.remove(id).unwrap_or_default();
+        let mut tickets = self.jobs.remove(&id).unwrap_or_default();
         tickets.push(ticket);
         self.jobs.insert(id, tickets);
         if self.ends.len() > self.tickets.len().saturating_mul(2).saturating_add(64) {
-            self.ends.retain(|Reverse((_, ticket))| self.tickets.get(*ticket).is_some());
+            self.ends.retain(|Reverse((_, ticket))| self.tickets.contains_key(ticket));
         }
         self.ends.push(Reverse((until, ticket.0)));
     }
 
     /// A caller waits no more; whether it did.
     pub(super) fn remove(&mut self, ticket: Ticket) -> bool {
-        let Some((id, _)) = self.tickets.remove(ticket.0) else { return false };
-        let mut tickets = self.jobs.remove(id).unwrap_or_default();
+        let Some((id, _)) = self.tickets.remove(&ticket.0) else { return false };
+        let mut tickets = self.jobs.remove(&id).unwrap_or_default();
         tickets.retain(|other| *other != ticket);
         if !tickets.is_empty() {
             self.jobs.insert(id, tickets);
@@ -52,9 +52,9 @@ impl Waits {
 
     /// Takes out everyone who waits for the end of this job.
     pub(super) fn of_job(&mut self, id: u128) -> Vec<Ticket> {
-        let tickets = self.jobs.remove(id).unwrap_or_default();
+        let tickets = self.jobs.remove(&id).unwrap_or_default();
         for ticket in &tickets {
-            self.tickets.remove(ticket.0);
+            self.tickets.remove(&ticket.0);
         }
         tickets
     }
@@ -62,7 +62,7 @@ impl Waits {
     /// When the next has waited long enough, Unix ms.
     pub(super) fn next_end(&mut self) -> Option<i64> {
         while let Some(&Reverse((until, ticket))) = self.ends.peek() {
-            if self.tickets.get(ticket).is_some_and(|(_, own)| *own == until) {
+            if self.tickets.get(&ticket).is_some_and(|(_, own)| *own == until) {
                 return Some(until);
             }
             self.ends.pop();
@@ -74,7 +74,7 @@ impl Waits {
     pub(super) fn next_late(&mut self, now: i64) -> Option<(Ticket, u128)> {
         self.next_end().filter(|until| *until <= now)?;
         let Reverse((_, ticket)) = self.ends.pop()?;
-        let (id, _) = *self.tickets.get(ticket)?;
+        let (id, _) = *self.tickets.get(&ticket)?;
         self.remove(Ticket(ticket));
         Some((Ticket(ticket), id))
     }

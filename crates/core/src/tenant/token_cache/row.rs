@@ -1,67 +1,35 @@
 //! An access token as it is stored: sealed, with what tells whether it is still the connection's.
 
 use super::{CachedToken, TokenCache, mark};
-use crate::json;
-use crate::json::Value;
+use crate::document::text;
 use crate::policy::Connection;
 use crate::sealed::{self, NONCE_BYTES, Place};
 use crate::tenant::connection_state::ConnectionState;
 use crate::tenant::store::{Host, StoreError, Table};
+use serde::{Deserialize, Serialize};
 
 /// The version of the stored form.
 const VERSION: u8 = 1;
 
-/// Times are Unix ms.
+/// A row, as it is stored: JSON. Times are Unix ms.
+#[derive(Serialize, Deserialize)]
 struct Row {
     version: u8,
     whose: u64,
     place: u64,
     taken: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<Token>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     refresh: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
 struct Token {
     sealed: String,
     since: i64,
     renew_at: i64,
     ends_at: i64,
-}
-
-impl Row {
-    /// As it is stored: JSON.
-    fn stored(&self) -> String {
-        let Self { version, whose, place, taken, token, refresh } = self;
-        let mut row = json!({"version": version, "whose": whose, "place": place, "taken": taken});
-        if let Some(Token { sealed, since, renew_at, ends_at }) = token {
-            row.set("token", json!({"sealed": sealed, "since": since, "renew_at": renew_at, "ends_at": ends_at}));
-        }
-        row.set_some("refresh", refresh.as_ref());
-        row.to_string()
-    }
-
-    /// The inverse.
-    fn read(stored: &[u8]) -> Option<Self> {
-        let row = json::read(std::str::from_utf8(stored).ok()?).ok()?;
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let token = match row.get("token") {
-            Some(token) => Some(Token {
-                sealed: text(token.get("sealed")?)?,
-                since: token.get("since")?.as_i64()?,
-                renew_at: token.get("renew_at")?.as_i64()?,
-                ends_at: token.get("ends_at")?.as_i64()?,
-            }),
-            None => None,
-        };
-        Some(Self {
-            version: u8::try_from(row.get("version")?.as_u64()?).ok()?,
-            whose: row.get("whose")?.as_u64()?,
-            place: row.get("place")?.as_u64()?,
-            taken: row.get("taken")?.as_i64()?,
-            token,
-            refresh: row.get("refresh").and_then(text),
-        })
-    }
 }
 
 impl TokenCache {
@@ -74,7 +42,8 @@ impl TokenCache {
     ) -> Result<Option<Self>, StoreError> {
         let Some(mut access) = Self::of(connection) else { return Ok(None) };
         let Some(row) = host.store.load(Table::TokenCache, name)? else { return Ok(Some(access)) };
-        let Some(row) = Row::read(&row).filter(|row| row.version == VERSION && row.whose == access.whose) else {
+        let row = serde_json::from_slice::<Row>(&row).ok();
+        let Some(row) = row.filter(|row| row.version == VERSION && row.whose == access.whose) else {
             return Ok(Some(access));
         };
         let open = |field: &str, sealed: &str| {
@@ -113,7 +82,7 @@ impl ConnectionState {
         let (token, refresh) = (token.transpose()?, access.refresh.as_deref().map(|token| sealed(REFRESH, token)));
         let TokenCache { whose, place, taken, .. } = *access;
         let row = Row { version: VERSION, whose, place, taken, token, refresh: refresh.transpose()? };
-        host.store.save(Table::TokenCache, &self.name, row.stored().as_bytes())
+        host.store.save(Table::TokenCache, &self.name, text(&row).as_bytes())
     }
 }
 

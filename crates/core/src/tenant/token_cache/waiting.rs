@@ -33,7 +33,7 @@ impl Waiter {
 pub(super) struct Waiting {
     places: Places<u64>,
     /// By the desk's tickets.
-    waiters: Lookup<Waiter>,
+    waiters: Lookup<u64, Waiter>,
     /// The tickets of each app in the order in which they came, and some that wait no more.
     apps: BTreeMap<u64, Vec<u64>>,
 }
@@ -72,7 +72,7 @@ impl Waiting {
 
     /// A call waits no more.
     pub(super) fn remove(&mut self, tenant: u64) -> Option<Waiter> {
-        let waiter = self.waiters.remove(tenant)?;
+        let waiter = self.waiters.remove(&tenant)?;
         let app = waiter.app();
         self.places.leave(&app);
         match self.places.held(&app) as usize {
@@ -80,7 +80,7 @@ impl Waiting {
             held => {
                 // Those that are left behind are at most as many as wait, and a few.
                 if let Some(tickets) = self.apps.get_mut(&app).filter(|tickets| tickets.len() / 2 > held.max(16)) {
-                    tickets.retain(|ticket| self.waiters.get(*ticket).is_some());
+                    tickets.retain(|ticket| self.waiters.contains_key(ticket));
                 }
             }
         }
@@ -90,7 +90,7 @@ impl Waiting {
     fn remove_last(&mut self, app: u64) -> Option<Waiter> {
         loop {
             let last = self.apps.get_mut(&app)?.pop()?;
-            if self.waiters.get(last).is_some() {
+            if self.waiters.contains_key(&last) {
                 return self.remove(last);
             }
         }

@@ -2,14 +2,14 @@
 
 use super::load;
 use crate::backlog_share::app_number;
-use crate::json;
-use crate::json::Value;
 use crate::protocol::Reply;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::state::{TenantState, refused};
 use crate::tenant::store::{Host, StoreError, Table};
 use crate::webhooks::record::open_body;
 use crate::webhooks::{Message, id_text};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 impl TenantState {
     /// A message for those who may see it; none if it is not there, or another app's.
@@ -34,8 +34,8 @@ impl TenantState {
         let text = id_text(id);
         let mut shown = message.document(&text, host.now);
         let body = if bodies { host.store.load(Table::WebhookBody, &text)? } else { None };
-        shown.set_some("body", body.and_then(|body| open_body(&self.sealer(host), &text, &body)));
-        Ok(shown)
+        shown.body = body.and_then(|body| open_body(&self.sealer(host), &text, &body));
+        Ok(json!(shown))
     }
 
     /// A dead letter is to be sent again, with all its attempts before it.
@@ -71,10 +71,17 @@ impl TenantState {
     }
 
     /// For the status.
-    pub(in crate::tenant) fn hook_counts(&self) -> Value {
+    pub(in crate::tenant) fn hook_counts(&self) -> HookCounts {
         let (queued, dead) = self.hooks.counts();
-        json!({ "queued": queued as u64, "dead": dead as u64 })
+        HookCounts { queued, dead }
     }
+}
+
+/// How many messages wait, and how many are dead letters.
+#[derive(Serialize)]
+pub(in crate::tenant) struct HookCounts {
+    queued: usize,
+    dead: usize,
 }
 
 /// 409: a message that is yet to be delivered.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 const RATE: &str = r#"{"requestId":"5576#16523a39ed7","success":false,"errors":[{"code":"606","message":"Max rate limit '100' exceeded with in '20' secs"}]}"#;
 
 fn marketo() -> Reading {
-    Profile::built_in("marketo").unwrap().reading
+    Profile::built_in("marketo").unwrap().reading.clone()
 }
 
 fn peek(reading: &Reading, status: u16) -> BodySniffer {
@@ -98,7 +98,7 @@ fn a_code_is_kept_as_statistics_can_hold_it() {
 fn bodies_that_tell_nothing_are_not_held_up() {
     assert!(BodySniffer::new(&marketo(), 204, None).is_none());
     assert!(BodySniffer::new(&Profile::built_in("generic").unwrap().reading, 500, None).is_none());
-    let hubspot = Profile::built_in("hubspot").unwrap().reading;
+    let hubspot = Profile::built_in("hubspot").unwrap().reading.clone();
     assert!(BodySniffer::new(&hubspot, 200, None).is_none());
     assert!(BodySniffer::new(&hubspot, 429, None).is_some());
 }
@@ -114,7 +114,7 @@ fn a_body_of_another_form_is_let_go_at_its_first_byte() {
 
 /// What a body of that status says to that vendor's reader, the same in pieces of each size.
 fn of_vendor(vendor: &str, status: u16, body: &str) -> BodyFacts {
-    let reading = Profile::built_in(vendor).unwrap().reading;
+    let reading = Profile::built_in(vendor).unwrap().reading.clone();
     let read = |size: usize| {
         let mut peek = BodySniffer::new(&reading, status, Some("UTF-8")).unwrap();
         body.as_bytes().chunks(size).for_each(|piece| {
@@ -151,7 +151,7 @@ fn a_soap_fault_is_read_as_json_is() {
 #[test]
 fn words_are_found_in_the_head_of_a_body_of_any_form() {
     let value = serde_json::json!({"answers": [{"text": ["Over Quota", "slow down"], "means": "rate"}]});
-    let reading = Profile::inline(&crate::json::Value::of(&value)).unwrap().reading;
+    let reading = Profile::inline(&crate::document::Tree::from(&value)).unwrap().reading.clone();
     for (body, expected) in [
         ("<html><h1>OVER QUOTA</h1>", &["over quota"][..]),
         ("please slow down, you are over quota", &["over quota", "slow down"]),

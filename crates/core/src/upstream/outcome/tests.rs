@@ -1,7 +1,8 @@
 use super::*;
+use crate::document::Tree;
 use crate::http::LONGEST_RETRY_AFTER_MS;
-use crate::json;
 use crate::upstream::body::BodySniffer;
+use serde_json::json;
 
 /// Sun, 06 Nov 1994 08:49:37 GMT.
 const THEN: i64 = 784_111_777_000;
@@ -204,7 +205,8 @@ fn no_answer_is_unknown_with_its_own_code() {
 #[test]
 fn a_call_is_repeated_only_where_that_does_no_harm() {
     let plain = Profile::built_in("generic").unwrap();
-    let honours = Profile::inline(&json!({"idempotency_key": true, "repeatable": ["POST /search"]})).unwrap();
+    let honours =
+        Profile::inline(&Tree::from(&json!({"idempotency_key": true, "repeatable": ["POST /search"]}))).unwrap();
     let lost = unanswered(Unanswered::Timeout);
     assert!(may_repeat(&plain, "GET", "/x", false, &lost));
     assert!(!may_repeat(&plain, "POST", "/x", true, &lost), "a key that the vendor does not honour");
@@ -214,14 +216,14 @@ fn a_call_is_repeated_only_where_that_does_no_harm() {
     assert!(may_repeat(&honours, "POST", "/search", false, &lost));
     assert!(may_repeat(&plain, "POST", "/x", false, &judged("generic", 429, &[], "")), "refused is not executed");
     assert!(!may_repeat(&honours, "POST", "/SEARCH", false, &lost), "another path to a vendor that tells case apart");
-    let unsafe_reads = Profile::inline(&json!({"safe_methods": false})).unwrap();
+    let unsafe_reads = Profile::inline(&Tree::from(&json!({"safe_methods": false}))).unwrap();
     assert!(!may_repeat(&unsafe_reads, "GET", "/collect", false, &lost));
     assert!(!may_repeat(&plain, "GET", "/x", false, &judged("generic", 404, &[], "")), "nothing would change");
 }
 
 #[test]
 fn the_first_rule_that_matches_counts_and_rules_see_headers_words_and_form() {
-    let profile = Profile::inline(&json!({
+    let profile = Profile::inline(&Tree::from(&json!({
         "reading": {"codes": ["/code"], "message": "/message"},
         "answers": [
             {"status": 403, "json": false, "means": "concurrency"},
@@ -230,7 +232,7 @@ fn the_first_rule_that_matches_counts_and_rules_see_headers_words_and_form() {
             {"header": "X-Left", "value": "0", "means": "day"},
             {"status": [418, 420], "codes": ["A", "B"], "means": "lost"}
         ]
-    }))
+    })))
     .unwrap();
     let outcome = |status, headers: &[(&str, &str)], body: &str| judge(&profile, status, headers, body).outcome;
     assert_eq!(outcome(403, &[("content-type", "text/html")], "<html>"), throttled(ThrottledBy::Concurrency, None));
@@ -374,7 +376,7 @@ fn a_vendors_own_total_is_read_beside_its_count() {
 
 #[test]
 fn googles_hourly_quotas_are_left_alone_and_a_wait_that_is_told_is_kept_to() {
-    let of = |message: &str, details: crate::json::Value| {
+    let of = |message: &str, details: serde_json::Value| {
         let body =
             json!({"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}});
         judged("ga4-data", 429, &[], &body.to_string())
@@ -477,7 +479,7 @@ fn no_label_hides_a_throttle() {
 
 #[test]
 fn a_rule_finds_its_words_in_the_head_of_any_body() {
-    let profile = Profile::inline(&crate::json::Value::of(&serde_json::json!({
+    let profile = Profile::inline(&Tree::from(&json!({
         "answers": [{"status": [500, 503], "text": ["Over Capacity"], "means": "rate", "executed": "no"}]
     })));
     let profile = profile.unwrap();

@@ -1,43 +1,50 @@
 //! Profiles: what is known of each vendor, as data. Adding a vendor is adding one file to `src/upstream/profiles/`;
 //! the build fails, naming file and field, on one that does not parse.
 
-mod facts;
-mod fields;
-pub(crate) mod names;
-mod read;
 mod routes;
-#[cfg(test)]
-mod table;
 
-use crate::json::{self, Value};
-pub use facts::{
-    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
-    Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
-};
-pub use fields::Fault;
+use crate::document::{self, Tree};
 pub use routes::AboutToken;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+pub(crate) use sluice_profile::names;
+pub use sluice_profile::{
+    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Facts, Fault, Items, KeyPlace, Meaning, MethodPlace,
+    Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
+};
+use std::ops::Deref;
 
 include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
 /// The name of every inline profile.
 pub const INLINE: &str = "inline";
 
+/// A vendor, as data: a file in `src/upstream/profiles/`, or a connection's inline `profile`. What is written there are its [`Facts`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile(Facts);
+
+impl Deref for Profile {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
 impl Profile {
     /// The built-in profile of that name.
     pub fn built_in(name: &str) -> Option<Self> {
         let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
         // The build has read it already, so it parses.
-        read::read(name, &json::read(text).ok()?).ok()
+        sluice_profile::read(name, &serde_json::from_str(text).ok()?).ok().map(Self)
     }
 
     /// An inline profile.
     ///
     /// # Errors
     /// All faults, each with its JSON pointer from the profile's root.
-    pub fn inline(value: &Value) -> Result<Self, Vec<Fault>> {
-        Ok(Self { text: Some(value.to_string()), ..read::read(INLINE, value)? })
+    pub fn inline(value: &Tree) -> Result<Self, Vec<Fault>> {
+        Ok(Self(Facts { text: Some(document::text(value)), ..sluice_profile::read(INLINE, value)? }))
     }
 
     /// The names of the built-in profiles.
@@ -49,18 +56,6 @@ impl Profile {
     pub fn catalogue() -> String {
         let entries: Vec<_> = BUILT_IN.iter().map(|(name, text)| format!("\"{name}\":{}", text.trim())).collect();
         format!("{{{}}}", entries.join(","))
-    }
-}
-
-impl Dialect {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, dialect)| *dialect == self).map_or("generic", |(name, _)| name)
-    }
-
-    /// The dialect of that name; none named is problem documents.
-    pub fn named(name: &str) -> Self {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Generic, |(_, dialect)| *dialect)
     }
 }
 
@@ -85,7 +80,7 @@ impl<'de> Deserialize<'de> for Profile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let profile = match Written::deserialize(deserializer)? {
             Written::BuiltIn(name) => Self::built_in(&name),
-            Written::Inline(text) => json::read(&text).ok().and_then(|value| Self::inline(&value).ok()),
+            Written::Inline(text) => serde_json::from_str(&text).ok().and_then(|value| Self::inline(&value).ok()),
         };
         profile.ok_or_else(|| D::Error::custom("this release has no such profile"))
     }

@@ -40,7 +40,7 @@ impl Profile {
     /// What of the token endpoint this call asks for, if it does.
     pub fn about_token(&self, method: &str, path: &str) -> Option<AboutToken> {
         let endpoint = self.token_endpoint.as_ref()?;
-        if endpoint.has(path) {
+        if buys_token(endpoint, path) {
             return matches!(method, "GET" | "POST").then_some(AboutToken::Issue);
         }
         let is = |routes: &Vec<String>| !routes.is_empty() && Routes::of(routes).allow(method, path);
@@ -54,11 +54,9 @@ impl Profile {
     }
 }
 
-impl TokenEndpoint {
-    /// Whether a token is bought at this path.
-    pub fn has(&self, path: &str) -> bool {
-        self.path == path || (!self.paths.is_empty() && Routes::of(&self.paths).allow("POST", path))
-    }
+/// Whether a token is bought at this path.
+fn buys_token(endpoint: &TokenEndpoint, path: &str) -> bool {
+    endpoint.path == path || (!endpoint.paths.is_empty() && Routes::of(&endpoint.paths).allow("POST", path))
 }
 
 fn any(routes: &[String], methods: &str, path: &str) -> bool {

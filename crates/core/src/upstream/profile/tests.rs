@@ -3,7 +3,7 @@ use crate::codec;
 use serde_json::{Value, json};
 
 fn faults(profile: &Value) -> Vec<Fault> {
-    Profile::inline(&json::Value::of(profile)).expect_err("a fault")
+    Profile::inline(&Tree::from(profile)).expect_err("a fault")
 }
 
 #[test]
@@ -19,22 +19,22 @@ fn every_built_in_profile_reads() {
 fn the_briefs_figures_are_the_defaults() {
     let marketo = Profile::built_in("marketo").unwrap();
     assert_eq!(marketo.share_ppm, 500_000);
-    assert_eq!(marketo.limits[0].known(), json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":20}));
-    assert_eq!(marketo.limits[1].known()["calls"], 50_000);
-    assert_eq!(marketo.limits[2].known()["calls"], 10);
-    assert_eq!(marketo.token_endpoint.unwrap().path, "/identity/oauth/token");
+    assert_eq!(json!(marketo.limits[0]), json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":20}));
+    assert_eq!(json!(marketo.limits[1])["calls"], 50_000);
+    assert_eq!(json!(marketo.limits[2])["calls"], 10);
+    assert_eq!(marketo.token_endpoint.as_ref().unwrap().path, "/identity/oauth/token");
     let hubspot = Profile::built_in("hubspot").unwrap();
     assert_eq!(hubspot.base_url.as_deref(), Some("https://api.hubapi.com"));
-    assert_eq!(hubspot.limits[0].known(), json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":10}));
-    assert_eq!(hubspot.limits[1].known()["calls"], 40_000);
-    assert_eq!(Profile::built_in("aprimo").unwrap().limits[0].known()["rate_per_second"], 15);
+    assert_eq!(json!(hubspot.limits[0]), json!({"name":"rate","kind":"rolling_window","calls":100,"seconds":10}));
+    assert_eq!(json!(hubspot.limits[1])["calls"], 40_000);
+    assert_eq!(Profile::built_in("aprimo").unwrap().limits[0].get("rate_per_second").and_then(Tree::as_u64), Some(15));
     assert!(Profile::built_in("generic").unwrap().limits.is_empty());
     let calls = |name: &str| {
         Profile::built_in(name)
             .unwrap()
             .limits
             .iter()
-            .map(|limit| limit.known()["calls"].as_u64().unwrap())
+            .map(|limit| limit.get("calls").and_then(Tree::as_u64).unwrap())
             .collect::<Vec<_>>()
     };
     assert_eq!(calls("salesforce"), [1_000_000, 25]);
@@ -49,7 +49,7 @@ fn the_briefs_figures_are_the_defaults() {
 fn a_built_in_profile_travels_by_name_and_an_inline_one_whole() {
     let marketo = Profile::built_in("marketo").unwrap();
     assert_eq!(codec::write(Vec::new(), &marketo), b"\x00\x07marketo");
-    let inline = Profile::inline(&json::Value::of(
+    let inline = Profile::inline(&Tree::from(
         &json!({"title": "Mine", "share": 0.25, "answers": [{"status": 420, "means": "rate"}]}),
     ))
     .unwrap();
@@ -118,7 +118,7 @@ fn every_fault_is_told_with_its_pointer() {
 #[test]
 fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
     for name in ["X-Token", "x_sfdc.session", "Authorization"] {
-        assert!(Profile::inline(&json::Value::of(&json!({"token_in": {"header": name}}))).is_ok(), "{name}");
+        assert!(Profile::inline(&Tree::from(&json!({"token_in": {"header": name}}))).is_ok(), "{name}");
     }
     let long = "x".repeat(129);
     for name in ["X Token", "X-Token:", "X-T\r\nHost", "Tökén", "(x)", long.as_str()] {
@@ -143,7 +143,7 @@ fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
         assert_eq!(faults(&json!({"key_in": {"header": name}}))[0].0, "/key_in/header", "{name}");
         // What an answer is read by is sent nowhere.
         let read = json!({"answers": [{"header": name, "means": "day"}]});
-        assert!(Profile::inline(&json::Value::of(&read)).is_ok(), "{name}");
+        assert!(Profile::inline(&Tree::from(&read)).is_ok(), "{name}");
     }
     for prefix in ["Key\r\nX: ", "Schlüssel ", " Key"] {
         let found = faults(&json!({"token_in": {"header": "X-Token", "prefix": prefix}}));
@@ -171,7 +171,7 @@ fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
         assert_eq!(faults(&json!({"repeatable": [path]}))[0].0, "/repeatable/0", "{path:?}");
     }
     for path in ["/", "/oauth/v2.0/token", "/a..b/...", "/a%20b", "/a//b;c"] {
-        assert!(Profile::inline(&json::Value::of(&json!({"token_endpoint": {"path": path}}))).is_ok(), "{path:?}");
+        assert!(Profile::inline(&Tree::from(&json!({"token_endpoint": {"path": path}}))).is_ok(), "{path:?}");
     }
 }
 
@@ -195,8 +195,11 @@ fn what_is_not_an_object_is_a_fault_and_not_a_panic() {
 
 #[test]
 fn a_share_is_read_without_a_binary_fraction() {
-    let share =
-        |text: &str| Profile::inline(&json::read(&format!("{{\"share\":{text}}}")).unwrap()).map(|p| p.share_ppm).ok();
+    let share = |text: &str| {
+        Profile::inline(&serde_json::from_str::<Tree>(&format!("{{\"share\":{text}}}")).unwrap())
+            .map(|p| p.share_ppm)
+            .ok()
+    };
     assert_eq!(share("0.1"), Some(100_000));
     assert_eq!(share("0.000001"), Some(1));
     assert_eq!(share("1e-6"), Some(1));
@@ -222,8 +225,10 @@ fn every_route_of_a_built_in_profile_is_one_to_the_policy_too() {
     for name in Profile::names() {
         let profile = Profile::built_in(name).unwrap();
         let routes = profile.bodies.iter().flat_map(|limit| limit.routes.clone());
-        let routes: Vec<_> =
-            routes.chain(profile.repeatable).chain(profile.cache.into_iter().map(|cache| cache.route)).collect();
+        let routes: Vec<_> = routes
+            .chain(profile.repeatable.clone())
+            .chain(profile.cache.iter().map(|cache| cache.route.clone()))
+            .collect();
         assert_eq!(Routes::of(&routes).written().len(), routes.len(), "{name}: {routes:?}");
     }
 }

@@ -1,20 +1,20 @@
 //! Reading a JSON object field by field: whatever is wrong is noted with its pointer, and the reading goes on.
 
-use crate::json::{Value, scaled};
+use crate::document::{Tree, scaled};
 
 /// A JSON pointer, and what is wrong there: one lower-case sentence.
 pub type Fault = (String, String);
 
 /// An object's fields.
-pub(super) struct Fields<'a, 'f> {
-    object: &'a Value,
+pub(crate) struct Fields<'a, 'f> {
+    object: &'a Tree,
     pointer: String,
     faults: &'f mut Vec<Fault>,
 }
 
 impl<'a, 'f> Fields<'a, 'f> {
     /// The fields of an object that has none but the known ones.
-    pub(super) fn of(value: &'a Value, pointer: &str, known: &[&str], faults: &'f mut Vec<Fault>) -> Self {
+    pub(crate) fn of(value: &'a Tree, pointer: &str, known: &[&str], faults: &'f mut Vec<Fault>) -> Self {
         let fields = value.as_object();
         if fields.is_none() {
             faults.push((pointer.to_owned(), "must be an object".to_owned()));
@@ -35,20 +35,20 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     /// Notes a fault at a field.
-    pub(super) fn fault(&mut self, field: &str, detail: &str) {
+    pub(crate) fn fault(&mut self, field: &str, detail: &str) {
         self.faults.push((self.below(field), detail.to_owned()));
     }
 
-    pub(super) fn value(&self, field: &str) -> Option<&'a Value> {
+    pub(crate) fn value(&self, field: &str) -> Option<&'a Tree> {
         self.object.get(field).filter(|value| !value.is_null())
     }
 
     /// The names of the fields that are there.
-    pub(super) fn has(&self, field: &str) -> bool {
+    pub(crate) fn has(&self, field: &str) -> bool {
         self.value(field).is_some()
     }
 
-    fn read<T>(&mut self, field: &str, expected: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+    fn read<T>(&mut self, field: &str, expected: &str, read: impl FnOnce(&'a Tree) -> Option<T>) -> Option<T> {
         let value = self.value(field)?;
         let found = read(value);
         if found.is_none() {
@@ -58,49 +58,49 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     /// A string that is not empty.
-    pub(super) fn text(&mut self, field: &str) -> Option<String> {
-        let read = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    pub(crate) fn text(&mut self, field: &str) -> Option<String> {
+        let read = |value: &Tree| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         self.read(field, "a string that is not empty", read)
     }
 
     /// The same, which must be there.
-    pub(super) fn required(&mut self, field: &str) -> String {
+    pub(crate) fn required(&mut self, field: &str) -> String {
         if !self.has(field) {
             self.fault(field, "is missing");
         }
         self.text(field).unwrap_or_default()
     }
 
-    pub(super) fn flag(&mut self, field: &str, default: bool) -> bool {
-        self.read(field, "true or false", Value::as_bool).unwrap_or(default)
+    pub(crate) fn flag(&mut self, field: &str, default: bool) -> bool {
+        self.read(field, "true or false", Tree::as_bool).unwrap_or(default)
     }
 
     /// A whole number from `least` to `most`.
-    pub(super) fn number(&mut self, field: &str, least: u64, most: u64) -> Option<u64> {
+    pub(crate) fn number(&mut self, field: &str, least: u64, most: u64) -> Option<u64> {
         let range = least..=most;
         let expected = format!("a whole number from {least} to {most}");
         self.read(field, &expected, |value| value.as_u64().filter(|number| range.contains(number)))
     }
 
-    pub(super) fn seconds(&mut self, field: &str, default: u32) -> u32 {
+    pub(crate) fn seconds(&mut self, field: &str, default: u32) -> u32 {
         let day = 86_400;
         self.number(field, 1, day).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(default)
     }
 
     /// One of several words.
-    pub(super) fn word<T: Copy>(&mut self, field: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&mut self, field: &str, words: &[(&str, T)]) -> Option<T> {
         let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let expected = format!("one of {}", known.join(", "));
         let read =
-            |value: &Value| words.iter().find(|(word, _)| value.as_str() == Some(word)).map(|(_, meaning)| *meaning);
+            |value: &Tree| words.iter().find(|(word, _)| value.as_str() == Some(word)).map(|(_, meaning)| *meaning);
         self.read(field, &expected, read)
     }
 
     /// A number from 0 to 1 with up to six decimals, as parts per million. Read from its text: no binary fraction has
     /// 0.1 in it.
-    pub(super) fn part(&mut self, field: &str) -> Option<u32> {
-        let read = |value: &Value| {
-            let Value::Number(text) = value else { return None };
+    pub(crate) fn part(&mut self, field: &str) -> Option<u32> {
+        let read = |value: &Tree| {
+            let Tree::Number(text) = value else { return None };
             let ppm = u32::try_from(scaled(text, 6)?).ok()?;
             (1..=1_000_000).contains(&ppm).then_some(ppm)
         };
@@ -108,15 +108,15 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     /// A list, each item read with its pointer; nothing where there is none. One value may stand for a list of one.
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         field: &str,
-        mut read: impl FnMut(&'a Value, &str, &mut Vec<Fault>) -> Option<T>,
+        mut read: impl FnMut(&'a Tree, &str, &mut Vec<Fault>) -> Option<T>,
     ) -> Vec<T> {
         let Some(value) = self.value(field) else { return Vec::new() };
         let pointer = self.below(field);
         match value {
-            Value::Array(items) => {
+            Tree::Array(items) => {
                 let items = items.iter().enumerate();
                 items.filter_map(|(index, item)| read(item, &format!("{pointer}/{index}"), self.faults)).collect()
             }
@@ -125,7 +125,7 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     /// A list of strings that `fits`.
-    pub(super) fn texts(&mut self, field: &str, expected: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+    pub(crate) fn texts(&mut self, field: &str, expected: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
         self.list(field, |value, pointer, faults| {
             let text = value.as_str().filter(|text| fits(text));
             if text.is_none() {
@@ -136,7 +136,7 @@ impl<'a, 'f> Fields<'a, 'f> {
     }
 
     /// An object below this one.
-    pub(super) fn object<T>(
+    pub(crate) fn object<T>(
         &mut self,
         field: &str,
         known: &[&str],

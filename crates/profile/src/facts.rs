@@ -1,10 +1,10 @@
-//! What is known of a vendor. Shared with the build script, so it names nothing outside this folder.
+//! What is known of a vendor.
 
-use crate::json::Value;
+use crate::document::Tree;
 
-/// A vendor, as data: a file in `src/upstream/profiles/`, or a connection's inline `profile`.
+/// A vendor, as data: a file of the core's, or a connection's inline `profile`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Profile {
+pub struct Facts {
     /// The built-in's name, or `inline`.
     pub name: String,
     /// What people call the vendor.
@@ -14,7 +14,7 @@ pub struct Profile {
     /// Where its calls go when the connection does not say; without a trailing slash.
     pub base_url: Option<String>,
     /// Its limits, in the form of a policy's `limits`, before any share.
-    pub limits: Vec<Value>,
+    pub limits: Vec<Tree>,
     /// The part of its limits that a connection takes when it does not say, parts per million.
     pub share_ppm: u32,
     /// From send to last byte, seconds, when the connection does not say.
@@ -300,6 +300,30 @@ pub enum Dialect {
     Keap,
     /// `RESOURCE_EXHAUSTED`.
     Google,
+}
+
+impl Dialect {
+    /// The dialects by the names that profiles give them.
+    pub(crate) const NAMES: [(&'static str, Self); 8] = [
+        ("generic", Self::Generic),
+        ("marketo", Self::Marketo),
+        ("hubspot", Self::HubSpot),
+        ("salesforce", Self::Salesforce),
+        ("aprimo", Self::Aprimo),
+        ("mailchimp", Self::Mailchimp),
+        ("keap", Self::Keap),
+        ("google", Self::Google),
+    ];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, dialect)| *dialect == self).map_or("generic", |(name, _)| name)
+    }
+
+    /// The dialect of that name; none named is problem documents.
+    pub fn named(name: &str) -> Self {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Generic, |(_, dialect)| *dialect)
+    }
 }
 
 /// Answers that may be kept.

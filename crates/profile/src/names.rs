@@ -1,5 +1,4 @@
 //! What may name a header, a parameter and a path: what a policy's author writes of these goes into requests.
-//! Shared with the build script.
 
 /// Longest name of a header or a parameter, bytes.
 const MAX_BYTES: usize = 128;

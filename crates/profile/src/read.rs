@@ -1,17 +1,17 @@
-//! A profile's JSON, read. Shared with the build script, which fails the build on a profile that this does not read.
+//! A profile's JSON, read.
 
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "positions and lengths in a text, which is shorter than the address space"
 )]
 
-use super::facts::{
-    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Items, KeyPlace, Meaning, MethodPlace, Profile,
+use crate::document::Tree;
+use crate::facts::{
+    Account, AlsoIn, Batch, Cache, CountPlace, Dialect, Executed, Facts, Items, KeyPlace, Meaning, MethodPlace,
     Reading, Rule, SizeLimit, TokenEndpoint, TokenPlace, TokenShape, TotalPlace, VendorCount,
 };
-use super::fields::{Fault, Fields};
-use super::names;
-use crate::json::Value;
+use crate::fields::{Fault, Fields};
+use crate::names;
 
 /// Every field that a profile may have.
 const FIELDS: [&str; 25] = [
@@ -55,13 +55,13 @@ const LARGEST: u64 = 1 << 40;
 ///
 /// # Errors
 /// The faults, each with its JSON pointer.
-pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
+pub fn read(name: &str, value: &Tree) -> Result<Facts, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut fields = Fields::of(value, "", &FIELDS, &mut faults);
     // For the reader of the file alone: where its figures come from.
     fields.texts("notes", "a list of strings", |_| true);
     let timeout_seconds = fields.seconds("timeout_seconds", TIMEOUT_SECONDS);
-    let mut profile = Profile {
+    let mut profile = Facts {
         name: name.to_owned(),
         title: fields.text("title").unwrap_or_else(|| name.to_owned()),
         account: fields
@@ -111,14 +111,14 @@ pub fn read(name: &str, value: &Value) -> Result<Profile, Vec<Fault>> {
 
 /// The longest targets: one number for all calls, or a list by route.
 fn uri_bytes(fields: &mut Fields) -> Vec<SizeLimit> {
-    if matches!(fields.value("uri_bytes"), Some(Value::Array(_) | Value::Object(_))) {
+    if matches!(fields.value("uri_bytes"), Some(Tree::Array(_) | Tree::Object(_))) {
         return fields.list("uri_bytes", |value, pointer, faults| size_limit(value, pointer, 1, faults));
     }
     let all = |bytes| SizeLimit { routes: Vec::new(), bytes };
     fields.number("uri_bytes", 1, LARGEST).map(all).into_iter().collect()
 }
 
-fn size_limit(value: &Value, pointer: &str, least: u64, faults: &mut Vec<Fault>) -> Option<SizeLimit> {
+fn size_limit(value: &Tree, pointer: &str, least: u64, faults: &mut Vec<Fault>) -> Option<SizeLimit> {
     let mut fields = Fields::of(value, pointer, &["routes", "bytes"], faults);
     let bytes = fields.number("bytes", least, LARGEST);
     if !fields.has("bytes") {
@@ -127,7 +127,7 @@ fn size_limit(value: &Value, pointer: &str, least: u64, faults: &mut Vec<Fault>)
     Some(SizeLimit { routes: routes(&mut fields, "routes"), bytes: bytes? })
 }
 
-fn batch(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> {
+fn batch(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> {
     let mut fields = Fields::of(value, pointer, &["routes", "most", "at", "list", "number", "note"], faults);
     fields.text("note");
     let routes = routes(&mut fields, "routes");
@@ -151,7 +151,7 @@ fn batch(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch>
 }
 
 /// Where a count is told; a pointer into the body joins `bodies`.
-fn count(value: &Value, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<String>) -> Option<VendorCount> {
+fn count(value: &Tree, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<String>) -> Option<VendorCount> {
     let known = ["limit", "header", "at", "after", "left", "left_of", "total", "total_after", "among"];
     let mut fields = Fields::of(value, pointer, &known, faults);
     let place = match (header_read(&mut fields, "header"), fields.text("at")) {
@@ -188,20 +188,6 @@ fn count(value: &Value, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec
     })
 }
 
-impl Dialect {
-    /// The dialects by the names that profiles give them.
-    pub(super) const NAMES: [(&'static str, Self); 8] = [
-        ("generic", Self::Generic),
-        ("marketo", Self::Marketo),
-        ("hubspot", Self::HubSpot),
-        ("salesforce", Self::Salesforce),
-        ("aprimo", Self::Aprimo),
-        ("mailchimp", Self::Mailchimp),
-        ("keap", Self::Keap),
-        ("google", Self::Google),
-    ];
-}
-
 fn base_url(fields: &mut Fields) -> Option<String> {
     let url = fields.text("base_url")?;
     if !url.starts_with("https://") || url.ends_with('/') {
@@ -220,8 +206,8 @@ const KINDS: [(&str, &[&str], &[&str]); 5] = [
 ];
 
 /// A limit as the policy has it: here only that its fields are those of its kind. The policy reads what is in them.
-fn limit(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Value> {
-    let kind = value.get("kind").and_then(Value::as_str);
+fn limit(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Tree> {
+    let kind = value.get("kind").and_then(Tree::as_str);
     let found = KINDS.iter().find(|(name, ..)| Some(*name) == kind);
     let Some((_, own, needed)) = found else {
         let known: Vec<_> = KINDS.iter().map(|(name, ..)| *name).collect();
@@ -271,7 +257,7 @@ fn key_in(fields: &mut Fields) -> Vec<KeyPlace> {
     })
 }
 
-fn method_in(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<(MethodPlace, Vec<String>)> {
+fn method_in(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<(MethodPlace, Vec<String>)> {
     let mut fields = Fields::of(value, pointer, &["header", "query", "form", "routes"], faults);
     let routes = routes(&mut fields, "routes");
     let place =
@@ -423,7 +409,7 @@ const RULE: [&str; 11] = [
     "note",
 ];
 
-fn rule(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
+fn rule(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
     let mut fields = Fields::of(value, pointer, &RULE, faults);
     fields.text("note");
     let means = fields.word("means", &MEANINGS);
@@ -463,11 +449,11 @@ const MEANINGS: [(&str, Meaning); 8] = [
 ];
 
 /// A status, or a range of them: `429`, `"520-527"`.
-fn status(value: &Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<(u16, u16)> {
+fn status(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<(u16, u16)> {
     let code = |number: u64| u16::try_from(number).ok().filter(|code| (200..=599).contains(code));
     let range = match value {
-        Value::Number(_) => value.as_u64().and_then(code).map(|code| (code, code)),
-        Value::String(text) => text.split_once('-').and_then(|(low, high)| {
+        Tree::Number(_) => value.as_u64().and_then(code).map(|code| (code, code)),
+        Tree::String(text) => text.split_once('-').and_then(|(low, high)| {
             let end = |text: &str| text.parse().ok().and_then(code);
             end(low).zip(end(high)).filter(|(low, high)| low <= high)
         }),

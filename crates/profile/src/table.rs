@@ -1,10 +1,13 @@
-//! The folder of built-in profiles, made into Rust. The build script's own; the crate has it for its tests alone.
+//! The folder of built-in profiles, made into Rust by the core's build script.
 
-use super::json;
-use super::read::read;
+use crate::document::{self, Tree};
+use crate::read::read;
 use std::fmt::Write;
 
-/// The table of built-in profiles, as Rust; or every fault of every file.
+/// The table of built-in profiles in that folder, as Rust.
+///
+/// # Errors
+/// Every fault of every file, each with its file and field.
 pub fn table(folder: &str) -> Result<String, Vec<String>> {
     let mut faults = Vec::new();
     let mut rows = String::new();
@@ -40,14 +43,14 @@ fn names(folder: &str) -> Result<Vec<String>, String> {
 /// The profile's text without its blanks, so that the Wasm stays small.
 fn check(name: &str, file: &str) -> Result<String, Vec<String>> {
     let text = std::fs::read_to_string(file).map_err(|error| vec![format!("cannot read {file}: {error}")])?;
-    let mut value = json::read(&text).map_err(|fault| vec![format!("{file} is not json: {fault}")])?;
+    let mut value: Tree = serde_json::from_str(&text).map_err(|fault| vec![format!("{file} is not json: {fault}")])?;
     read(name, &value).map_err(|faults| {
         faults.into_iter().map(|(pointer, detail)| format!("{file}: field {pointer}: {detail}")).collect::<Vec<_>>()
     })?;
-    if let json::Value::Object(fields) = &mut value {
+    if let Tree::Object(fields) = &mut value {
         fields.retain(|(field, _)| field != "notes");
     }
-    Ok(value.to_string())
+    Ok(document::text(&value))
 }
 
 #[cfg(test)]
