@@ -1,16 +1,16 @@
 //! `/status/live`: the status document over WebSockets, whenever it has changed, at most twice a second. The sockets
 //! outlive the object's memory; what is here is made anew when it wakes.
 
-use crate::platform::{self, State, Timer};
+use crate::platform::{self, Timer};
+use crate::transport;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use js_sys::Array;
 use sluice_core::key::Claims;
 use sluice_core::room::{app_number, may_watch};
 use sluice_core::tenant::protocol::{Reply, from_wire, to_wire};
 use std::cell::{Cell, RefCell};
-use wasm_bindgen::JsValue;
-use web_sys::{Request, Response};
+use wasm_bindgen::prelude::*;
+use worker::{Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair};
 
 /// Least time between two documents on one socket, ms: twice a second.
 const APART_MS: i64 = 500;
@@ -46,7 +46,7 @@ impl Live {
     /// A feed for the sockets that the object still has.
     pub fn new(state: &State) -> Self {
         Self {
-            open: Cell::new(platform::sockets(state).length() > 0),
+            open: Cell::new(!state.get_websockets().is_empty()),
             pushed_at: Cell::new(0),
             changed_at: Cell::new(0),
             pushing: Cell::new(false),
@@ -69,12 +69,7 @@ impl Live {
     }
 
     /// Takes a socket in, unless the key may not see the status: then the object's reply says why.
-    pub fn accept(
-        &self,
-        state: &State,
-        request: &Request,
-        status: impl Fn(Claims) -> Reply,
-    ) -> Result<Response, JsValue> {
+    pub fn accept(&self, state: &State, request: &Request, status: impl Fn(Claims) -> Reply) -> Result<Response> {
         let note = request.headers().get("Sluice-Claims")?.unwrap_or_default();
         let reply = match claims(&note) {
             Some(claims) => status(claims),
@@ -82,10 +77,10 @@ impl Live {
         };
         let document = match reply {
             Reply::Document { status: 200, body, .. } => body,
-            reply => return Ok(platform::answer_bytes(200, &to_wire(&reply))),
+            reply => return transport::response(to_wire(&reply), false),
         };
         if !has_place(state, &note) {
-            return Ok(platform::answer_bytes(200, &to_wire(&Reply::Again)));
+            return transport::response(to_wire(&Reply::Again), false);
         }
         let now = platform::now();
         // Its first document counts as a push, so that none follows too soon; or it comes with the one that is due.
@@ -95,7 +90,7 @@ impl Live {
         } else {
             self.last.borrow_mut().clear();
         }
-        let response = platform::accept(state, request, &note, if at_once { &document } else { "" })?;
+        let response = accepted(state, request, &note, at_once.then_some(document.as_str()))?;
         self.open.set(true);
         self.changed_at.set(now);
         self.look_by(if at_once { now.saturating_add(LOOK_MS) } else { self.may_push_at() });
@@ -106,8 +101,8 @@ impl Live {
     /// it is made once; `seen` says for each key whether it may, and what.
     pub fn push(&self, state: &State, seen: impl Fn(&[Claims]) -> Option<(Vec<bool>, String)>) {
         self.look_at.set(i64::MAX);
-        let sockets = platform::sockets(state);
-        if sockets.length() == 0 {
+        let sockets = state.get_websockets();
+        if sockets.is_empty() {
             self.open.set(false);
             return;
         }
@@ -119,8 +114,8 @@ impl Live {
         self.pushing.set(true);
         let (mut notes, mut keys) = (Vec::new(), Vec::new());
         let mut whose = Vec::new();
-        for socket in sockets.iter() {
-            let Some(note) = platform::note(&socket) else { continue };
+        for socket in sockets {
+            let Some(note) = note_of(&socket) else { continue };
             let known = notes.iter().position(|known| *known == note);
             let place = known.or_else(|| {
                 keys.push(claims(&note)?);
@@ -131,16 +126,16 @@ impl Live {
         }
         // If the storage refuses, the next life tells.
         if let Some((may_see, document)) = seen(&keys) {
-            let told = Array::new();
+            let mut told = Vec::new();
             for (socket, place) in whose {
                 if place.and_then(|place| may_see.get(place)).is_some_and(|may_see| *may_see) {
-                    told.push(&socket);
+                    told.push(socket);
                 } else {
-                    platform::close(&socket, REFUSED, "the key no longer holds");
+                    let _ = socket.close(Some(REFUSED), Some("the key no longer holds"));
                 }
             }
             if self.differs(&document) {
-                platform::tell_all(&told, &document);
+                tell_all(&told, &document);
                 self.pushed_at.set(platform::now());
                 self.changed_at.set(now);
             }
@@ -182,9 +177,48 @@ impl Live {
 /// Whether there is a place for a socket of these claims, beside those that are open.
 fn has_place(state: &State, note: &str) -> bool {
     let app = |note: &str| claims(note).and_then(|claims| claims.app).map(|app| app_number(&app));
-    let sockets = platform::sockets(state);
-    let watching = sockets.iter().map(|socket| platform::note(&socket).as_deref().and_then(app));
+    let sockets = state.get_websockets();
+    let watching = sockets.iter().map(|socket| note_of(socket).as_deref().and_then(app));
     may_watch(MOST_SOCKETS, watching, app(note))
+}
+
+/// Takes a WebSocket in, which may outlive the object's memory. Its note stays with it; `first` is its first message.
+fn accepted(state: &State, request: &Request, note: &str, first: Option<&str>) -> Result<Response> {
+    let WebSocketPair { client, server } = WebSocketPair::new()?;
+    state.accept_web_socket(&server);
+    server.serialize_attachment(note)?;
+    if let Some(first) = first {
+        server.send_with_str(first)?;
+    }
+    let mut response = ResponseBuilder::new().with_status(101).with_websocket(client);
+    if let Some(protocol) = request.headers().get("Sec-WebSocket-Protocol")? {
+        response = response.with_header("Sec-WebSocket-Protocol", &protocol)?;
+    }
+    Ok(response.empty())
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// A socket that a text is sent to which JavaScript has already.
+    type Socket;
+
+    #[wasm_bindgen(method, catch)]
+    fn send(this: &Socket, message: &JsValue) -> Result<(), JsValue>;
+}
+
+/// Sends one message to several sockets. One that cannot be sent to is closing. The message is made a text of JavaScript's once: `worker`
+/// and `web-sys` would do it again for each of hundreds of sockets.
+fn tell_all(sockets: &[WebSocket], message: &str) {
+    let message = JsValue::from(message);
+    for socket in sockets {
+        let socket: &web_sys::WebSocket = socket.as_ref();
+        let _ = socket.unchecked_ref::<Socket>().send(&message);
+    }
+}
+
+/// What a socket was taken in with.
+fn note_of(socket: &WebSocket) -> Option<String> {
+    socket.deserialize_attachment().ok().flatten()
 }
 
 /// The claims a socket was opened with.

@@ -4,13 +4,15 @@
 
 use super::live::Live;
 use super::sqlite::Sqlite;
-use crate::platform::{self, Intl, State, Timer, Watch};
+#[cfg(feature = "panic-trigger")]
+use crate::panics::panic_if_asked;
+use crate::platform::{self, AbortListener, IntlZones, Timer};
+use crate::transport::{self, Place};
 use futures_channel::oneshot;
-use js_sys::futures::JsFuture;
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Date, Object, Uint8Array};
 use sluice_core::key::{Claims, Master, stamp};
 use sluice_core::tenant::desk::{Answer, Desk, Ticket};
-use sluice_core::tenant::errand::MOST_AT_ONCE;
+use sluice_core::tenant::errand::{MOST_AT_ONCE, STAMP};
 use sluice_core::tenant::lending::Errant;
 use sluice_core::tenant::loaded::Loaded;
 use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
@@ -19,8 +21,12 @@ use sluice_core::tenant::waiters::Waiters;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
-use wasm_bindgen::prelude::*;
-use web_sys::{Request, Response};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{
+    DurableObject, Env, Error, Fetcher, Headers, Method, Request, RequestInit, Response, ResponseBuilder, Result,
+    Socket, State, WebSocket, WebSocketIncomingMessage, durable_object,
+};
+use worker_sys::DurableObjectNamespace;
 
 /// The alarm is set no sooner than this, milliseconds: setting it costs a row, and for less there are timers, unless the
 /// object loses its memory meanwhile.
@@ -39,7 +45,7 @@ thread_local! {
 }
 
 /// One tenant's object, or, under the name `*`, the list of tenants.
-#[wasm_bindgen]
+#[durable_object]
 pub struct Tenant {
     shell: AssertUnwindSafe<Rc<Shell>>,
 }
@@ -49,9 +55,9 @@ struct Shell {
     state: State,
     settings: Option<Settings>,
     /// The service binding to this same Worker.
-    this_worker: JsValue,
+    this_worker: Option<Fetcher>,
     /// All objects, the pools' among them.
-    objects: JsValue,
+    objects: Option<DurableObjectNamespace>,
     /// No borrow lives across an await, and none is taken within another.
     inner: RefCell<Inner>,
     live: Live,
@@ -96,15 +102,12 @@ struct Later {
     can_go: bool,
 }
 
-#[wasm_bindgen]
-impl Tenant {
-    /// An object that has just come into memory.
-    #[wasm_bindgen(constructor)]
-    pub fn new(state: State, env: &JsValue) -> Self {
+impl DurableObject for Tenant {
+    fn new(state: State, env: Env) -> Self {
         let shell = Rc::new(Shell {
-            settings: settings(env),
-            this_worker: setting(env, "SELF"),
-            objects: setting(env, "TENANT"),
+            settings: settings(&env),
+            this_worker: env.service("SELF").ok(),
+            objects: env.durable_object("TENANT").ok().map(|objects| JsValue::from(objects).unchecked_into()),
             live: Live::new(&state),
             state,
             inner: RefCell::default(),
@@ -125,71 +128,70 @@ impl Tenant {
         Self { shell: AssertUnwindSafe(shell) }
     }
 
-    /// An ask of the Worker's, or a WebSocket to take in: a response, or where it takes its time the promise of one.
-    ///
-    /// # Errors
-    /// If the platform gives something else.
-    pub fn fetch(&self, request: Request) -> Result<JsValue, JsValue> {
-        self.shell.fetch(request)
+    /// Answers an ask of the Worker's, or takes a WebSocket in.
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        Rc::clone(&self.shell).fetch(request).await
     }
 
-    /// The alarm rings.
-    ///
-    /// # Errors
-    /// If the storage refuses: then the platform rings again. Jobs may wait for nothing else.
-    pub fn alarm(&self) -> Result<(), JsValue> {
+    /// Wakes the desk. If the storage refuses, the platform rings again: jobs may wait for nothing else.
+    async fn alarm(&self) -> Result<Response> {
         self.shell.inner.borrow_mut().alarm_at = None;
-        self.shell.woken().then_some(()).ok_or_else(|| JsValue::from("the tenant's storage refuses"))
+        if self.shell.woken() { Response::empty() } else { Err("the tenant's storage refuses".into()) }
     }
 
-    /// The status only ever goes out.
-    #[wasm_bindgen(js_name = webSocketMessage)]
-    pub fn websocket_message(&self) {}
-
-    /// Closed on the other side, so on this one too.
-    #[wasm_bindgen(js_name = webSocketClose)]
-    pub fn websocket_close(&self, socket: &JsValue) {
-        platform::close(socket, 1000, "");
+    /// Drops the message: the status only ever goes out.
+    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
+        Ok(())
     }
 
-    /// It is closed next.
-    #[wasm_bindgen(js_name = webSocketError)]
-    pub fn websocket_error(&self) {}
+    /// Closes the socket on this side too.
+    async fn websocket_close(&self, socket: WebSocket, _: usize, _: String, _: bool) -> Result<()> {
+        let _ = socket.close(Some(1000), Some(""));
+        Ok(())
+    }
+
+    /// Does nothing: the socket is closed next.
+    async fn websocket_error(&self, _: WebSocket, _: Error) -> Result<()> {
+        Ok(())
+    }
+
+    /// Refuses the connection: nothing is served over bare TCP.
+    async fn connect(&self, _: Socket) -> Result<()> {
+        Err("a tenant's object takes no connections".into())
+    }
 }
 
 impl Shell {
-    fn fetch(self: &Rc<Self>, request: Request) -> Result<JsValue, JsValue> {
-        self.inner.borrow_mut().is_called(|| request.url());
-        let shell = Rc::clone(self);
-        Ok(match platform::short_ask(&request)?.map(|body| self.hear(&body)) {
-            // What is asked most, and answered at once, needs no future.
-            Some(Ok(Said::Now(reply))) => answer(&reply).into(),
-            Some(Ok(Said::Later(later))) => {
-                platform::promise(async { Ok(shell.wait(request, later).await.into()) }).into()
+    async fn fetch(self: Rc<Self>, mut request: Request) -> Result<Response> {
+        let url = request.inner().url();
+        let (name, ask) = transport::parts(&url);
+        self.inner.borrow_mut().is_called(name);
+        let ask = match ask {
+            Some(ask) => transport::short_ask(ask),
+            None if request.method() == Method::Get => {
+                return self.live.accept(&self.state, &request, |claims| self.status(claims));
             }
-            Some(Err(no_ask)) => no_ask.into(),
-            None if request.method() == "GET" => {
-                self.live.accept(&self.state, &request, |claims| self.status(claims))?.into()
+            None => Some(request.bytes().await?),
+        };
+        match ask.and_then(|ask| self.hear(&ask)) {
+            Some(Said::Now(reply)) => answer(&reply),
+            Some(Said::Later(later)) => self.wait(request, later).await,
+            None => {
+                let detail = "not an ask: the Worker and the object are of different releases";
+                Ok(ResponseBuilder::new().with_status(400).fixed(detail.as_bytes().to_vec()))
             }
-            None => platform::promise(shell.hear_whole(request)).into(),
-        })
-    }
-
-    /// The same of an ask that came in a body.
-    async fn hear_whole(self: Rc<Self>, request: Request) -> Result<JsValue, JsValue> {
-        Ok(match self.hear(&Uint8Array::new(&platform::bytes_of(&request).await?).to_vec()) {
-            Ok(Said::Now(reply)) => answer(&reply),
-            Ok(Said::Later(later)) => self.wait(request, later).await,
-            Err(no_ask) => no_ask,
         }
-        .into())
     }
 
     /// The answer to an ask that waits.
-    async fn wait(self: Rc<Self>, request: Request, Later { ticket, told, can_go }: Later) -> Response {
+    async fn wait(self: Rc<Self>, request: Request, Later { ticket, told, can_go }: Later) -> Result<Response> {
+        let signal = request.inner().signal();
+        if can_go && signal.aborted() {
+            self.give_up(ticket);
+        }
         let weak = Rc::downgrade(&self);
-        let _watch = can_go.then(|| {
-            Watch::new(&request, move || {
+        let _listener = can_go.then(|| {
+            AbortListener::new(signal, move || {
                 if let Some(shell) = weak.upgrade() {
                     shell.give_up(ticket);
                 }
@@ -199,12 +201,9 @@ impl Shell {
         answer(&told.await.unwrap_or(Reply::Again))
     }
 
-    /// Puts to the desk what came over the wire; if that is no ask, the answer says so.
-    fn hear(self: &Rc<Self>, words: &[u8]) -> Result<Said, Response> {
-        from_wire(words).map(|ask| self.take(ask)).ok_or_else(|| {
-            let detail = "not an ask: the Worker and the object are of different releases";
-            platform::answer_bytes(400, detail.as_bytes())
-        })
+    /// Puts to the desk what came over the wire; none if that is no ask.
+    fn hear(self: &Rc<Self>, words: &[u8]) -> Option<Said> {
+        from_wire(words).map(|ask| self.take(ask))
     }
 
     /// Puts an ask to the desk.
@@ -222,7 +221,7 @@ impl Shell {
         let said = self.event(|desk, waiting, host| {
             #[cfg(feature = "panic-trigger")]
             if let Ask::Admit(admit) = &ask {
-                crate::edge::panic_if_asked(&admit.path, "/panic-trigger-object");
+                panic_if_asked(&admit.path, "/panic-trigger-object");
             }
             Ok(match desk.ask(ask, host)? {
                 Answer::Now(reply) => Said::Now(reply),
@@ -292,10 +291,10 @@ impl Shell {
         let errands = inner.desk.as_ref().is_some_and(|(desk, _)| desk.has_errands());
         if errands && inner.handing < MOST_AT_ONCE {
             inner.handing = inner.handing.saturating_add(1);
-            let _ = platform::spawn(Rc::clone(self).hand_over());
+            platform::spawn(Rc::clone(self).hand_over());
         }
         while let Some(errant) = inner.desk.as_mut().and_then(|(desk, _)| desk.next_loan()) {
-            let _ = platform::spawn(Rc::clone(self).borrow(errant));
+            platform::spawn(Rc::clone(self).borrow(errant));
         }
         if inner.desk.is_some() && !std::mem::replace(&mut inner.listed, true) {
             let stays = |other: &Weak<Self>| other.upgrade().is_some_and(|other| other.stays());
@@ -323,13 +322,14 @@ impl Shell {
 
     /// Asks a pool's object.
     async fn borrow(self: Rc<Self>, errant: Errant) {
-        let place = platform::place(&self.objects, &errant.object);
-        let words = to_wire(&errant.ask);
-        let said = match place.and_then(|place| platform::ask(&self.objects, &place, &words, false, None, None)) {
-            Ok(said) => JsFuture::from(said).await.ok(),
-            Err(_) => None,
+        let sent = self.objects.as_ref().and_then(|objects| {
+            let place = Place::find(objects, &errant.object).ok()?;
+            place.send(&place.stub(objects).ok()?, &to_wire(&errant.ask), false).ok()
+        });
+        let reply = match sent {
+            Some(sent) => transport::reply(sent).await.ok().and_then(|reply| from_wire(&reply)),
+            None => None,
         };
-        let reply = said.and_then(|said| from_wire(&Uint8Array::new(&said).to_vec()));
         self.event(|desk, _, host| desk.lent(&errant, reply, host));
     }
 
@@ -338,7 +338,7 @@ impl Shell {
         while let Some(errand) = self.event(|desk, _, host| desk.next_errand(host)).flatten() {
             let (body, now) = (to_wire(&errand), platform::now());
             let stamp = self.settings.as_ref().map(|settings| stamp(&settings.master, now, &body)).unwrap_or_default();
-            match platform::post(&self.this_worker, &stamp, &body).await {
+            match self.post(&stamp, &body).await.unwrap_or(0) {
                 // Taken; or nobody can say, and then the errand's own report will, or the want of one.
                 0 | 202 => {}
                 _ => {
@@ -348,6 +348,22 @@ impl Shell {
         }
         let mut inner = self.inner.borrow_mut();
         inner.handing = inner.handing.saturating_sub(1);
+    }
+
+    /// Posts an errand to this same Worker; the status it is taken with. The answer's body ends with the errand, and is held until then: the
+    /// platform lets a Worker run while somebody waits for its answer, and 30 s more.
+    async fn post(&self, stamp: &str, body: &[u8]) -> Result<u16> {
+        let this_worker = self.this_worker.as_ref().ok_or("the Worker has no binding to itself")?;
+        let headers = Headers::new();
+        headers.set(STAMP, stamp)?;
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_headers(headers).with_body(Some(Uint8Array::from(body).into()));
+        let mut response = this_worker.fetch("http://sluice/", Some(init)).await?;
+        let status = response.status_code();
+        platform::spawn(async move {
+            let _ = response.bytes().await;
+        });
+        Ok(status)
     }
 }
 
@@ -361,15 +377,16 @@ impl Inner {
         let now = platform::now();
         let random: &dyn Fn(&mut [u8]) = &platform::random;
         if self.desk.is_none() {
-            let mut store = Sqlite::open(platform::sql_of(state))?;
-            let desk = Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &Intl, random, settings })?;
+            let mut store = Sqlite::open(state.storage().sql())?;
+            let desk =
+                Desk::open(&self.name, &mut Host { now, store: &mut store, zones: &IntlZones, random, settings })?;
             desk.name().clone_into(&mut self.name);
             self.desk = Some((desk, store));
         }
         let Some((desk, store)) = &mut self.desk else {
             return Err(StoreError("the desk did not open".to_owned()));
         };
-        let done = act(desk, &mut self.waiting, &mut Host { now, store, zones: &Intl, random, settings })?;
+        let done = act(desk, &mut self.waiting, &mut Host { now, store, zones: &IntlZones, random, settings })?;
         while let Some((ticket, reply)) = desk.next_ready() {
             if let Some(tell) = self.waiting.remove(ticket) {
                 // Nobody listens only if the caller has gone in this very event; its permit then lapses.
@@ -381,15 +398,8 @@ impl Inner {
 
     /// An ask at this address has come: an object does not know under which name it was found, and is found under one alone. A desk that
     /// an alarm has opened without knowing this name is opened anew.
-    fn is_called(&mut self, url: impl FnOnce() -> String) {
-        if std::mem::replace(&mut self.called, true) {
-            return;
-        }
-        let url = url();
-        // Behind it there may be an ask.
-        let place = url.split('?').next().unwrap_or_default();
-        let name = place.strip_prefix("http://object/").unwrap_or_default();
-        if self.name != name {
+    fn is_called(&mut self, name: &str) {
+        if !std::mem::replace(&mut self.called, true) && self.name != name {
             name.clone_into(&mut self.name);
             self.desk = None;
         }
@@ -430,20 +440,25 @@ impl Inner {
         let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_alarm()).map(|at| at.max(soonest));
         if let Some(at) = at.filter(|at| self.alarm_at.is_none_or(|set| *at < set)) {
             self.alarm_at = Some(at);
-            platform::set_alarm(&state.storage(), at);
+            // The raw handle sets it at once, as part of this event's commit; that of `worker` would when its future is first driven.
+            let date = Date::new(&JsValue::from(at as f64));
+            if let Ok(set) = state.storage().as_raw().set_alarm(date, Object::new()) {
+                platform::spawn(async {
+                    let _ = set.await;
+                });
+            }
         }
     }
 }
 
 /// An answer, as the platform hands it over.
-fn answer(reply: &Reply) -> Response {
-    let bytes = to_wire(reply);
-    if reply.is_plain() { platform::reply(&bytes) } else { platform::answer_bytes(200, &bytes) }
+fn answer(reply: &Reply) -> Result<Response> {
+    transport::response(to_wire(reply), reply.is_plain())
 }
 
 /// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup` before it comes to that.
-fn settings(env: &JsValue) -> Option<Settings> {
-    let text = |name: &str| setting(env, name).as_string().unwrap_or_default();
+fn settings(env: &Env) -> Option<Settings> {
+    let text = |name: &str| env.var(name).map(|var| var.to_string()).unwrap_or_default();
     let master = Master::parse(&text("MASTER_KEY")).ok()?;
     Some(Settings { allow_loopback: text("ALLOW_LOOPBACK_VENDORS") == "true", master })
 }
@@ -451,9 +466,4 @@ fn settings(env: &JsValue) -> Option<Settings> {
 /// A call's id as a number.
 fn number(call: &str) -> u128 {
     u128::from_str_radix(call, 16).unwrap_or_default()
-}
-
-/// A setting or binding of the object's environment.
-fn setting(env: &JsValue, name: &str) -> JsValue {
-    Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED)
 }

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 
 /// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is followed by the next. A
 /// settlement that never arrives is replaced by the lease's end.
-const PAUSES_MS: [f64; 6] = [50.0, 100.0, 200.0, 400.0, 800.0, 0.0];
+const PAUSES_MS: [u64; 6] = [50, 100, 200, 400, 800, 0];
 
 thread_local! {
     static BEGUN: Cell<u64> = const { Cell::new(0) };
@@ -32,7 +32,7 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
     let mut reports = match WAITING.with_borrow_mut(|all| all.join(&whose, reports, hurried, platform::now())) {
         Turn::Rest => return,
         Turn::Wait => {
-            platform::pause(GATHER_MS as f64, None).await;
+            platform::sleep(GATHER_MS.unsigned_abs()).await;
             WAITING.with_borrow_mut(|all| all.take(&whose))
         }
         Turn::Tell(reports) => reports,
@@ -44,7 +44,7 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
         if heard(here, &whose.0, &Ask::Account(reports.iter_mut().map(Report::tell).collect())).await {
             return;
         }
-        platform::pause(pause, None).await;
+        platform::sleep(pause).await;
     }
     let line = sluice_core::json!({"level": "error", "tenant": whose.0, "connection": whose.1, "settlements": reports.len() as u64,
         "fault": "settlements were not heard; their permits' leases stand in for them"});

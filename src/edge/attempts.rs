@@ -9,7 +9,6 @@ use super::{settle, upload};
 use crate::platform;
 use sluice_core::retry::{Next, Tried, next, place_of};
 use sluice_core::tenant::protocol::Admit;
-use wasm_bindgen::JsValue;
 
 /// Why a call is sent again.
 enum Again {
@@ -51,7 +50,7 @@ pub async fn make(
                 Box::pin(permit::with_another_token(call, admit, tally.attempts.saturating_add(1), rejected)).await
             }
             Again::After(wait) => {
-                if platform::pause(wait as f64, Some(&call.request)).await == JsValue::FALSE {
+                if !platform::sleep_while_wanted(wait, &call.request).await {
                     attempt.drop();
                     return Err(Stop::Gone);
                 }

@@ -7,8 +7,10 @@ use super::installation::{Installation, Keys};
 use super::permit::{self, Permit};
 use super::record::Record;
 use super::{account, attempts, inspect, is_own_page, keep, known, lost, settle, token, upload};
-use crate::platform::{self, Context, Deferred};
-use js_sys::Promise;
+#[cfg(feature = "panic-trigger")]
+use crate::panics::panic_if_asked;
+use crate::platform;
+use futures_channel::oneshot;
 use sluice_core::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use sluice_core::key::{self, Claims, PREFIX, Place, Role, Search};
 use sluice_core::refusal::{Reason, Refusal};
@@ -16,7 +18,9 @@ use sluice_core::tenant::protocol::{Admit, No};
 use sluice_core::upstream::places;
 use sluice_core::upstream::token::may_be_token_path;
 use std::rc::Rc;
-use web_sys::Request;
+use wasm_bindgen::JsValue;
+use web_sys::{Request, Response};
+use worker::Context;
 
 /// Why a call ends without the vendor's answer.
 pub enum Stop {
@@ -56,26 +60,21 @@ pub fn throttled(
     request: Request,
     context: &Context,
     incoming: Rc<Incoming>,
-) -> Promise {
-    let (give, given) = Give::new(Rc::clone(&incoming));
+) -> impl Future<Output = Result<Response, JsValue>> + use<> {
+    let (answer, given) = oneshot::channel();
+    let give = Give(Some((answer, Rc::clone(&incoming))));
     let prefer = Prefer::read(&incoming.headers);
     let (id, reports, begun) = (platform::random_id(), Default::default(), account::begin());
     let call = Call { here, request, incoming, id, prefer, reports, begun };
-    context.wait_until(&platform::spawn(async move { call.live(&keys, give).await }));
-    given
+    // Boxed first: `wait_until` would otherwise make a future with room for this one twice.
+    context.wait_until(Box::pin(async move { call.live(&keys, give).await }));
+    async { given.await.unwrap_or_else(|_| Err(JsValue::from("the call ended without an answer"))) }
 }
 
 /// Gives the caller its answer, once.
-struct Give(Option<(Deferred, Rc<Incoming>)>);
+struct Give(Option<(oneshot::Sender<Result<Response, JsValue>>, Rc<Incoming>)>);
 
 impl Give {
-    /// The promise is of the answer.
-    fn new(incoming: Rc<Incoming>) -> (Self, Promise) {
-        let answer = platform::deferred();
-        let promise = answer.promise();
-        (Self(Some((answer, incoming))), promise)
-    }
-
     /// If the caller has gone, nobody takes it.
     fn give(mut self, reply: Reply) {
         self.give_once(reply);
@@ -83,10 +82,7 @@ impl Give {
 
     fn give_once(&mut self, reply: Reply) {
         let Some((answer, incoming)) = self.0.take() else { return };
-        match reply.into_response(&incoming) {
-            Ok(response) => answer.resolve(&response),
-            Err(fault) => answer.reject(&fault),
-        }
+        let _ = answer.send(reply.into_response(&incoming));
     }
 }
 
@@ -134,7 +130,7 @@ impl Call {
                 give.give(under_way.reply);
                 // What the caller waits for goes first, unless others wait for what follows.
                 if permit.route.unhurried {
-                    platform::pause(0.0, None).await;
+                    platform::sleep(0).await;
                 }
                 let end = under_way.ending.end().await;
                 record.ended(&end);
@@ -277,13 +273,4 @@ impl Call {
 /// The connection's name. Host names know no case; clients write them as they like.
 pub fn connection(vendor: &VendorTarget) -> String {
     if vendor.by_host { vendor.connection.to_ascii_lowercase() } else { vendor.connection.to_owned() }
-}
-
-/// The worst place for a panic: a permit is held, and other calls are in flight in the same isolate.
-#[cfg(feature = "panic-trigger")]
-#[allow(clippy::panic)]
-pub fn panic_if_asked(path: &str, trigger: &str) {
-    if path == trigger {
-        panic!("asked to, by a path that only a build for tests knows");
-    }
 }

@@ -3,16 +3,17 @@
 use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
-use super::{deliver, exchange, run};
-use crate::platform::{self, Context, Taken};
+use super::{deliver, exchange, run, tenants};
+use crate::platform;
 use js_sys::Uint8Array;
 use sluice_core::key::{is_stamp, is_stamped};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::errand::{Errand, LONGEST};
 use sluice_core::tenant::protocol::from_wire;
 use std::rc::Rc;
-use wasm_bindgen::JsCast;
-use web_sys::Request;
+use wasm_bindgen::prelude::*;
+use web_sys::{ReadableStream, Request, Response, ResponseInit, WritableStream};
+use worker::Context;
 
 /// Takes an errand, if it is stamped as one of this installation's, and does it after it has been answered.
 pub async fn take(
@@ -25,17 +26,40 @@ pub async fn take(
     let Some(errand) = read(&here, request, incoming, stamp).await else {
         return Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into();
     };
-    let taken = Taken::new();
-    let reply = Reply::Done(taken.response());
-    context.wait_until(&platform::spawn(async move {
+    let Ok((response, taken)) = accepted() else { return tenants::unavailable().into() };
+    context.wait_until(Box::pin(async move {
         match errand {
             Errand::Run(run) => run::run(here, *run).await,
             Errand::Fetch(errand) => exchange::fetch(&here, &errand.tenant, &errand.connection, errand.fetch).await,
             Errand::Deliver(delivery) => deliver::deliver(&here, *delivery).await,
         }
-        taken.end();
+        let _ = taken.close().await;
     }));
-    reply
+    Reply::Done(response)
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// The platform's own stream, which `web-sys` does not know: the standard one runs in JavaScript.
+    type IdentityTransformStream;
+
+    #[wasm_bindgen(constructor, catch)]
+    fn new() -> Result<IdentityTransformStream, JsValue>;
+
+    #[wasm_bindgen(method, getter)]
+    fn readable(this: &IdentityTransformStream) -> ReadableStream;
+
+    #[wasm_bindgen(method, getter)]
+    fn writable(this: &IdentityTransformStream) -> WritableStream;
+}
+
+/// Makes the answer to the one who posted the task: at once, with a body that ends when the second part is closed. The platform lets a
+/// Worker run while somebody waits for its answer, and 30 s more.
+fn accepted() -> Result<(Response, WritableStream), JsValue> {
+    let stream = IdentityTransformStream::new()?;
+    let init = ResponseInit::new();
+    init.set_status(202);
+    Ok((Response::new_with_opt_readable_stream_and_init(Some(&stream.readable()), &init)?, stream.writable()))
 }
 
 async fn read(here: &Installation, request: &Request, incoming: &Incoming, stamp: &str) -> Option<Errand> {

@@ -15,7 +15,7 @@ use wasm_bindgen::JsCast;
 
 /// Pauses between reports that are not heard, ms; each report is itself sent three times. A refresh token that is lost
 /// on this way is lost for good, so this goes on nearly until the object gives up waiting.
-const PAUSES_MS: [f64; 4] = [200.0, 400.0, 800.0, 1_600.0];
+const PAUSES_MS: [u64; 4] = [200, 400, 800, 1_600];
 
 /// Fetches a token and reports it. The report is durable in the object before this returns, or has failed and is logged.
 pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: Fetch) {
@@ -41,7 +41,7 @@ pub async fn report(here: &Installation, tenant: &str, ask: &Ask) -> bool {
         if tenants::ask(here, tenant, ask).await.is_ok() {
             return true;
         }
-        platform::pause(pause, None).await;
+        platform::sleep(pause).await;
     }
     false
 }

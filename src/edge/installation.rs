@@ -1,10 +1,11 @@
 //! What an installation is set up with, read once for each isolate.
 
-use js_sys::Reflect;
 use sluice_core::key::{AdminTokens, Master};
 use std::cell::RefCell;
 use std::rc::Rc;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{Env, Fetcher};
+use worker_sys::DurableObjectNamespace;
 
 /// The settings and bindings of this installation.
 pub struct Installation {
@@ -12,10 +13,11 @@ pub struct Installation {
     pub keys: Result<Rc<Keys>, String>,
     /// With its first dot.
     pub host_suffix: Option<String>,
-    /// The tenants' objects.
-    pub tenants: JsValue,
-    /// The status page's files.
-    pub assets: JsValue,
+    /// The tenants' objects; none where the binding is missing. It is the platform's own handle: the ids that `worker` makes borrow
+    /// their namespace, and so could not be kept.
+    pub tenants: Option<DurableObjectNamespace>,
+    /// The status page's files; none where the binding is missing.
+    pub assets: Option<Fetcher>,
 }
 
 /// The secrets.
@@ -32,20 +34,19 @@ thread_local! {
 
 impl Installation {
     /// The installation. Settings do not change within the life of an isolate.
-    pub fn of(env: &JsValue) -> Rc<Self> {
+    pub fn of(env: &Env) -> Rc<Self> {
         HERE.with_borrow_mut(|here| Rc::clone(here.get_or_insert_with(|| Rc::new(Self::read(env)))))
     }
 
-    fn read(env: &JsValue) -> Self {
-        let get = |name: &str| Reflect::get(env, &JsValue::from_str(name)).unwrap_or(JsValue::UNDEFINED);
-        let text = |name: &str| get(name).as_string().unwrap_or_default();
+    fn read(env: &Env) -> Self {
+        let text = |name: &str| env.var(name).map(|var| var.to_string()).unwrap_or_default();
         let suffix = text("HOST_SUFFIX");
         let suffix = suffix.trim().trim_start_matches('.');
         Self {
             keys: keys(&text("ADMIN_TOKEN"), &text("MASTER_KEY")).map(Rc::new),
             host_suffix: (!suffix.is_empty()).then(|| format!(".{}", suffix.to_ascii_lowercase())),
-            tenants: get("TENANT"),
-            assets: get("ASSETS"),
+            tenants: env.durable_object("TENANT").ok().map(|tenants| JsValue::from(tenants).unchecked_into()),
+            assets: env.assets("ASSETS").ok(),
         }
     }
 }

@@ -29,45 +29,38 @@ mod tenants;
 mod token;
 mod upload;
 
-use crate::platform::{self, Context};
+use crate::platform;
 use answers::Reply;
-#[cfg(feature = "panic-trigger")]
-pub use call::panic_if_asked;
 use incoming::Incoming;
 use installation::{Installation, Keys};
-use js_sys::Promise;
 use sluice_core::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
 use sluice_core::json::Value;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::errand::STAMP;
 use std::pin::Pin;
 use std::rc::Rc;
-use wasm_bindgen::prelude::*;
-use web_sys::Request;
+use wasm_bindgen::JsValue;
+use web_sys::{Request, Response};
+use worker::{Context, Env};
 
-/// The Worker's one entry point.
+/// Answers a request: a vendor call in a future of its own, which outlives its caller, and everything else here.
 ///
 /// # Errors
-/// If the platform gives a request that is none.
-#[wasm_bindgen]
-pub fn fetch(request: Request, env: &JsValue, context: Context) -> Result<Promise, JsValue> {
+/// If the platform gives a request that cannot be read, or does not take the answer.
+pub async fn respond(request: Request, env: &Env, context: &Context) -> Result<Response, JsValue> {
     let incoming = Rc::new(Incoming::read(&request)?);
     if let Err(refusal) = incoming.check_headers() {
-        let response = Reply::from(refusal).into_response(&incoming).map(JsValue::from);
-        return Ok(platform::promise(async { response }));
+        return Reply::from(refusal).into_response(&incoming);
     }
     let here = Installation::of(env);
     if let Some(reply) = in_clear(&request, &here, &incoming) {
-        return Ok(platform::promise(async move { reply.into_response(&incoming).map(JsValue::from) }));
+        return reply.into_response(&incoming);
     }
-    // What most requests are has one future to its end, and none to wait for that.
     if let Some(keys) = throttled(&here, &incoming) {
-        return Ok(call::throttled(here, keys, request, &context, incoming));
+        return call::throttled(here, keys, request, context, incoming).await;
     }
-    Ok(platform::promise(async move {
-        let reply = route(here, request, &context, &incoming).await;
-        reply.into_response(&incoming).map(JsValue::from)
-    }))
+    // Boxed, so that the future of a vendor call has no room for it.
+    Box::pin(route(here, request, context, &incoming)).await.into_response(&incoming)
 }
 
 /// The answer to a request that has crossed the network over plain HTTP, where it is not to be heard. The platform tells of every request
@@ -124,7 +117,7 @@ async fn route(here: Rc<Installation>, request: Request, context: &Context, inco
     let address = target.address;
     match address {
         Address::Health => return page::health(incoming),
-        Address::File => return page::file(&here, &request, incoming, &target).await,
+        Address::File => return page::file(&here, incoming, &target).await,
         _ => {}
     }
     let keys = match &here.keys {

@@ -4,11 +4,9 @@ use super::allows;
 use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
-use crate::platform;
 use sluice_core::http::{self, Answer, Headers, Target};
 use sluice_core::refusal::{Reason, Refusal};
-use wasm_bindgen::JsCast;
-use web_sys::{Request, Response};
+use worker::{RequestInit, Response, ResponseBuilder, Result};
 
 /// `GET /healthz`.
 pub fn health(incoming: &Incoming) -> Reply {
@@ -19,7 +17,7 @@ pub fn health(incoming: &Incoming) -> Reply {
 }
 
 /// A file of the status page.
-pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, target: &Target<'_>) -> Reply {
+pub async fn file(here: &Installation, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = allows(incoming, &["GET"]) {
         return reply;
     }
@@ -47,10 +45,36 @@ pub async fn file(here: &Installation, request: &Request, incoming: &Incoming, t
         headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
     }
     http::allow(&mut headers, incoming.origin());
-    match platform::file(&here.assets, request, path, &http::as_init(&headers)).await {
-        Ok(response) => response.dyn_into::<Response>().map_or_else(|_| nothing(), Reply::Done),
+    match fetched(here, incoming, path, headers).await {
+        Ok(Some(response)) => Reply::Done(response.into()),
+        Ok(None) => nothing(),
         Err(_) => Refusal::new(Reason::Internal, "the status page's files cannot be read: deploy them again").into(),
     }
+}
+
+/// Fetches a file, which is answered under these headers and its own tag. None where there is no such file.
+async fn fetched(here: &Installation, incoming: &Incoming, path: &str, headers: Headers) -> Result<Option<Response>> {
+    let assets = here.assets.as_ref().ok_or("the Worker has no binding to the page's files")?;
+    let init = RequestInit::new();
+    if let Some(tag) = incoming.header("if-none-match") {
+        init.headers.set("If-None-Match", tag)?;
+    }
+    // The files are found by the path alone.
+    let file = assets.fetch(format!("http://assets{path}"), Some(init)).await?;
+    let status = file.status_code();
+    if !matches!(status, 200 | 304) {
+        return Ok(None);
+    }
+    let all = worker::Headers::new();
+    for (name, value) in &headers {
+        all.append(name, value)?;
+    }
+    if let Some(tag) = file.headers().get("etag")? {
+        all.set("ETag", &tag)?;
+    }
+    let answer = ResponseBuilder::new().with_status(status).with_headers(all);
+    let has_body = status == 200 && incoming.method != "HEAD";
+    Ok(Some(if has_body { answer.body(file.body().clone()) } else { answer.empty() }))
 }
 
 fn nothing() -> Reply {

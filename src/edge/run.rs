@@ -34,7 +34,7 @@ const MOST_BYTES: f64 = 1_048_576.0;
 
 /// Pauses after reports that are not heard, ms. Without one a job whose call must not be made twice is a dead letter; after
 /// these, the object gives up waiting.
-const PAUSES_MS: [f64; 7] = [50.0, 100.0, 200.0, 400.0, 800.0, 1_600.0, 0.0];
+const PAUSES_MS: [u64; 7] = [50, 100, 200, 400, 800, 1_600, 0];
 
 /// What came of the call.
 struct Came {
@@ -108,7 +108,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
         if let Some(Asked { reply: Reply::Done, .. }) = tenants::ask_once(&here, &tenant, &ask, None).await {
             return;
         }
-        platform::pause(pause, None).await;
+        platform::sleep(pause).await;
         ran.settle = settled(&call, &permit, &came.end, attempt);
     }
     let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,

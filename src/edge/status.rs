@@ -5,16 +5,13 @@ use super::call::open_key;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::{allows, is_own_page, lost, tenants};
-use crate::platform;
+use crate::transport;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use js_sys::Uint8Array;
 use sluice_core::http::{Address, Answer, Target};
 use sluice_core::key::{self, Claims, PREFIX, Role};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{self, Ask, Figures, from_wire, to_wire};
-use wasm_bindgen::JsCast;
-use web_sys::Response;
 
 /// `GET /status.json` and the statistics.
 pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
@@ -90,15 +87,13 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
     }
     let offers = offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == "sluice.v1"));
     let note = URL_SAFE_NO_PAD.encode(to_wire(&claims));
-    let Ok(response) = platform::live(&here.tenants, &claims.tenant, &note, offers.then_some("sluice.v1")).await else {
+    let Ok(response) = tenants::open_live(here, &claims.tenant, &note, offers.then_some("sluice.v1")).await else {
         return unavailable();
     };
-    let Ok(response) = response.dyn_into::<Response>() else { return unavailable() };
     if response.status() == 101 {
         return Reply::Done(response);
     }
-    let bytes = platform::bytes(&response).await.ok().and_then(|bytes| bytes.dyn_into::<Uint8Array>().ok());
-    match bytes.and_then(|bytes| from_wire(&bytes.to_vec())) {
+    match transport::reply_in(&response).await.ok().and_then(|reply| from_wire(&reply)) {
         Some(reply) => answers::said(reply),
         None => unavailable(),
     }

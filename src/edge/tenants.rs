@@ -1,15 +1,16 @@
 //! Asking a tenant's object.
 
 use super::installation::Installation;
-use crate::platform::{self, Place};
-use js_sys::futures::JsFuture;
-use js_sys::{Array, Uint8Array};
+use crate::platform;
+use crate::transport::{self, Place};
+use js_sys::Promise;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::Request;
+use wasm_bindgen::prelude::*;
+use web_sys::{AbortSignal, Headers, Request, RequestInit, Response};
+use worker_sys::DurableObject;
 
 /// How often one thing is asked, all told: an object that a deploy has just replaced answers the next ask.
 const TRIES: u32 = 3;
@@ -44,40 +45,75 @@ pub fn ask_once(
     ask: &Ask,
     caller: Option<(&Request, &str)>,
 ) -> impl Future<Output = Option<Asked>> + use<> {
-    let body = to_wire(ask);
-    let (request, call) = caller.unzip();
-    let gone = call.map(|call| to_wire(&Ask::Gone(call.to_owned())));
-    // What every call asks holds no secret; in what others ask there may be some.
-    let short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
     let asked = platform::now();
-    let said =
-        of_object(here, tenant, |place| platform::ask(&here.tenants, place, &body, short, request, gone.as_deref()));
+    let caller = caller.map(|(request, call)| (request.signal(), call));
+    let had_gone = caller.as_ref().is_some_and(|(signal, _)| signal.aborted());
+    // A caller that had gone before has nothing asked.
+    let sent = if had_gone { None } else { send(here, tenant, ask, caller) };
     async move {
-        let said = JsFuture::from(said?).await.ok()?;
+        if had_gone {
+            return Some(Asked { reply: Reply::Done, at: asked, elapsed_ms: 0, gone: true });
+        }
+        let (response, caller) = sent?;
+        let reply = transport::reply(response).await.ok()?;
         let at = platform::now();
-        let (said, gone) = match said.dyn_into::<Uint8Array>() {
-            Ok(said) => (said, false),
-            Err(said) => (said.dyn_into::<Array>().ok()?.get(0).dyn_into::<Uint8Array>().ok()?, true),
-        };
-        let said = said.to_vec();
-        // A caller that had gone before has had nothing asked.
-        let reply = if said.is_empty() { Reply::Done } else { from_wire(&said)? };
+        let gone = caller.is_some_and(|caller| caller.signal.aborted());
         let elapsed_ms = u64::try_from(at.saturating_sub(asked)).unwrap_or_default();
-        Some(Asked { reply, at, elapsed_ms, gone })
+        Some(Asked { reply: from_wire(&reply)?, at, elapsed_ms, gone })
     }
 }
 
-/// Does something with the place of a tenant's object.
-fn of_object<T>(here: &Installation, tenant: &str, act: impl FnOnce(&Place) -> Result<T, JsValue>) -> Option<T> {
+fn send(
+    here: &Installation,
+    tenant: &str,
+    ask: &Ask,
+    caller: Option<(AbortSignal, &str)>,
+) -> Option<(Promise, Option<Caller>)> {
+    let objects = here.tenants.as_ref()?;
     PLACES.with_borrow_mut(|places| {
-        if places.get(tenant).is_none() {
+        if !places.contains_key(tenant) {
             if places.len() >= MOST_PLACES {
                 places.clear();
             }
-            places.insert(tenant.to_owned(), platform::place(&here.tenants, tenant).ok()?);
+            places.insert(tenant.to_owned(), Place::find(objects, tenant).ok()?);
         }
-        act(places.get(tenant)?).ok()
+        let place = places.get(tenant)?;
+        let stub = place.stub(objects).ok()?;
+        // What every call asks holds no secret; in what others ask there may be some.
+        let is_short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
+        let response = place.send(&stub, &to_wire(ask), is_short).ok()?;
+        let caller = caller
+            .map(|(signal, call)| Caller::watched(signal, stub, place.with_ask(&to_wire(&Ask::Gone(call.to_owned())))));
+        Some((response, caller))
     })
+}
+
+/// A caller that waits for an object's answer. If it goes, the object is told at once, in a request of its own: to abort the ask instead
+/// would lose a permit that is on its way back.
+struct Caller {
+    signal: AbortSignal,
+    _leaves: Closure<dyn FnMut()>,
+}
+
+impl Caller {
+    /// Watches the signal until this is dropped. `gone`: the URL that tells the object.
+    fn watched(signal: AbortSignal, stub: DurableObject, gone: String) -> Self {
+        let leaves = Closure::own_assert_unwind_safe(move || {
+            if let Ok(heard) = stub.fetch_with_str(&gone) {
+                platform::spawn(async {
+                    let _ = transport::reply(heard).await;
+                });
+            }
+        });
+        signal.set_onabort(Some(leaves.as_ref().unchecked_ref()));
+        Self { signal, _leaves: leaves }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.signal.set_onabort(None);
+    }
 }
 
 /// Asks until the object has an answer. For what may be asked twice.
@@ -89,6 +125,27 @@ pub async fn ask(here: &Installation, tenant: &str, ask: &Ask) -> Result<Asked, 
         }
     }
     Err(unavailable())
+}
+
+/// Opens the live status of a tenant; the response has the WebSocket, or the object's reply that says why not. `note`: the claims of the
+/// key it is opened with; `protocol`: the WebSocket's, where one was offered.
+pub async fn open_live(
+    here: &Installation,
+    tenant: &str,
+    note: &str,
+    protocol: Option<&str>,
+) -> Result<Response, JsValue> {
+    let objects = here.tenants.as_ref().ok_or(JsValue::UNDEFINED)?;
+    let headers = Headers::new()?;
+    headers.set("Upgrade", "websocket")?;
+    headers.set("Sluice-Claims", note)?;
+    if let Some(protocol) = protocol {
+        headers.set("Sec-WebSocket-Protocol", protocol)?;
+    }
+    let init = RequestInit::new();
+    init.set_headers(&headers);
+    let request = Request::new_with_str_and_init(&transport::url_of(tenant), &init)?;
+    Ok(objects.get_by_name(tenant)?.fetch_with_request(&request)?.await?.unchecked_into())
 }
 
 /// Nothing is forwarded that could not be counted.

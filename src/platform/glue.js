@@ -26,11 +26,6 @@ const MOST_HEADERS = 1_001;
 // Statuses whose answers have no body, whatever their headers say.
 const BODILESS = [204, 205, 304];
 
-// Futures are driven by microtasks, a dozen a call. What `then` of a promise that is kept queues runs at the same moment as what the
-// platform's own function queues, and costs a fraction of it.
-const settled = Promise.resolve();
-globalThis.queueMicrotask = (task) => void settled.then(task);
-
 // --- the caller's request
 
 // When it came, its method, its URL, whether there is a body, the caller's own Accept-Encoding behind a `=` where the platform has put
@@ -482,45 +477,6 @@ export async function bytes(message) {
   return new Uint8Array(await message.arrayBuffer());
 }
 
-// A file of the status page, under headers of our own; none where there is no such file.
-export async function file(assets, request, path, headers) {
-  const { origin } = new URL(request.url);
-  const match = request.headers.get("if-none-match");
-  const response = await assets.fetch(`${origin}${path}`, { headers: match ? { "If-None-Match": match } : {} });
-  if (response.status !== 200 && response.status !== 304) return undefined;
-  const all = new Headers(JSON.parse(headers));
-  const tag = response.headers.get("etag");
-  if (tag) all.set("ETag", tag);
-  const body = request.method === "HEAD" || response.status === 304 ? null : response.body;
-  return new Response(body, { status: response.status, headers: all });
-}
-
-export function deferred() {
-  return Promise.withResolvers();
-}
-
 export function log(line) {
   console.log(line);
-}
-
-export function now() {
-  return Date.now();
-}
-
-// --- the Wasm itself
-
-// What worker-build's shim goes by. A proxy of it makes each object anew whose `instanceId` is not the present one.
-const state = { criticalError: false, instanceId: 0 };
-
-export function initState() {
-  return state;
-}
-
-export function started() {
-  state.instanceId += 1;
-}
-
-export function panicked(line, fatal) {
-  console.error("Critical", new Error(line));
-  if (fatal) state.criticalError = true;
 }

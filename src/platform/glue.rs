@@ -1,6 +1,5 @@
 //! What `glue.js` offers, typed. Its comments say what each function does.
 
-use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
 
@@ -93,48 +92,7 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = bytes)]
     pub async fn bytes_of(request: &Request) -> Result<JsValue, JsValue>;
 
-    /// A file of the status page, or undefined.
-    #[wasm_bindgen(catch)]
-    pub async fn file(assets: &JsValue, request: &Request, path: &str, headers: &str) -> Result<JsValue, JsValue>;
-
-    /// A promise, and how it is settled.
-    pub type Deferred;
-
-    /// A new one.
-    pub fn deferred() -> Deferred;
-
-    /// The promise.
-    #[wasm_bindgen(method, getter)]
-    pub fn promise(this: &Deferred) -> Promise;
-
-    /// It is kept.
-    #[wasm_bindgen(method)]
-    pub fn resolve(this: &Deferred, value: &JsValue);
-
-    /// It is broken.
-    #[wasm_bindgen(method)]
-    pub fn reject(this: &Deferred, fault: &JsValue);
-
     /// A line in the log.
     pub fn log(line: &str);
 
-    /// What worker-build's shim goes by: whether the Wasm is to be started anew, and how often it was.
-    #[wasm_bindgen(js_name = initState)]
-    pub fn init_state() -> JsValue;
-
-    /// The Wasm has started.
-    pub fn started();
-
-    /// A panic: a line in the log; without unwinding, the Wasm is to be started anew.
-    pub fn panicked(line: &str, fatal: bool);
-
-    /// The life of an invocation.
-    pub type Context;
-
-    /// It lives on until then.
-    #[wasm_bindgen(method, js_name = waitUntil)]
-    pub fn wait_until(this: &Context, until: &Promise);
-
-    /// Unix time, milliseconds, whole.
-    pub fn now() -> f64;
 }
