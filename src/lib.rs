@@ -25,6 +25,8 @@
 
 mod durable;
 mod edge;
+mod fetch;
+mod js;
 mod panics;
 mod platform;
 mod transport;

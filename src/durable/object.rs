@@ -406,7 +406,7 @@ impl Inner {
     }
 
     fn forget(&mut self, fault: &str) {
-        platform::log(&sluice_core::json!({"level": "error", "object": self.name, "fault": fault}).to_string());
+        platform::log(&sluice_core::json!({"level": "error", "object": self.name, "fault": fault}));
         self.desk = None;
         for tell in std::mem::take(&mut self.waiting).into_all() {
             let _ = tell.send(Reply::Again);

@@ -48,7 +48,7 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
     }
     let line = sluice_core::json!({"level": "error", "tenant": whose.0, "connection": whose.1, "settlements": reports.len() as u64,
         "fault": "settlements were not heard; their permits' leases stand in for them"});
-    super::log(&line);
+    platform::log(&line);
 }
 
 /// Whether the object has heard it.

@@ -1,11 +1,12 @@
 //! Administration: who may, and which object is asked.
 
+use super::allows;
 use super::answers::{self, Reply};
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
 use super::tenants::{self, DIRECTORY};
-use super::{allows, log};
-use crate::platform;
+use crate::js;
+use crate::platform::log;
 use sluice_core::http::{AdminAddress, Answer};
 use sluice_core::json;
 use sluice_core::key::{Guesses, Source, is_name};
@@ -16,7 +17,7 @@ use std::cell::RefCell;
 use web_sys::Request;
 
 /// The largest body that is read: a policy of a thousand connections.
-const MOST_BYTES: f64 = 1_048_576.0;
+const MOST_BYTES: u64 = 1_048_576;
 
 /// An administrator's call.
 pub async fn serve(
@@ -124,12 +125,9 @@ pub async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refu
         return Err(Refusal::new(Reason::Request, "this call needs a body of json"));
     }
     let broken = |_| Refusal::new(Reason::Request, "the request's body broke off before its end");
-    let whole = platform::read_whole(request, MOST_BYTES).await.map_err(broken)?;
-    if whole.is_null() {
-        return Err(Refusal::new(Reason::Payload, "the body is longer than 1 mb"));
-    }
-    String::from_utf8(js_sys::Uint8Array::from(whole).to_vec())
-        .map_err(|_| Refusal::new(Reason::Request, "the body is not utf-8"))
+    let whole = js::read_whole(request, MOST_BYTES).await.map_err(broken)?;
+    let Some(whole) = whole else { return Err(Refusal::new(Reason::Payload, "the body is longer than 1 mb")) };
+    String::from_utf8(whole.to_vec()).map_err(|_| Refusal::new(Reason::Request, "the body is not utf-8"))
 }
 
 /// Asks the tenant's object, and keeps the list of tenants in step: a name is in it before its tenant is made and until

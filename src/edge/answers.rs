@@ -9,7 +9,7 @@ use sluice_core::tenant::protocol::{self, No};
 use sluice_core::upstream::Dialect;
 use sluice_core::upstream::dialect::{self, Saying};
 use wasm_bindgen::JsValue;
-use web_sys::Response;
+use web_sys::{Response, ResponseInit};
 
 /// What goes back.
 pub enum Reply {
@@ -39,7 +39,12 @@ impl Reply {
             Self::Preflight(answer) => answer,
             Self::Done(response) => return Ok(response),
         };
-        platform::answer(answer.status, &http::as_init(&answer.headers), &answer.body)
+        let init = ResponseInit::new();
+        init.set_status(answer.status);
+        let headers = platform::new_headers(&answer.headers)?;
+        init.set_headers(&headers);
+        let body = Some(answer.body.as_str()).filter(|body| !body.is_empty());
+        Response::new_with_opt_str_and_init(body, &init)
     }
 }
 

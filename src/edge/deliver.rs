@@ -1,9 +1,8 @@
 //! Delivering a message: posted once, to where the tenant's object says, and reported. The object decides what comes of it.
 
-use super::exchange::{Posted, report};
+use super::exchange::{post, report};
 use super::installation::Installation;
 use crate::platform;
-use sluice_core::json::ToJson;
 use sluice_core::tenant::errand::Delivery;
 use sluice_core::tenant::protocol::{Ask, Delivered};
 use sluice_core::webhook::TIMEOUT_MS;
@@ -19,9 +18,7 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
         ("webhook-timestamp", seconds.as_str()),
     ];
     headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
-    let headers = headers.to_json().to_string();
-    let said = platform::post_form(&url, &headers, &body, 0.0, f64::from(TIMEOUT_MS)).await.as_string();
-    let posted = said.as_deref().and_then(Posted::of).unwrap_or_default();
+    let posted = post(&url, &headers, &body, 0, TIMEOUT_MS.into()).await;
     let status = posted.status;
     let (error, retry_after_ms) = match status {
         0 if posted.about.is_empty() => (Some("unreachable".to_owned()), None),
@@ -32,12 +29,12 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
         // Not where to: a secret may be in it.
         let line = sluice_core::json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
             "status": status, "error": error});
-        super::log(&line);
+        platform::log(&line);
     }
     let ask = Ask::Delivered(Delivered { id, attempt, status, error, retry_after_ms });
     if !report(here, &tenant, &ask).await {
         let line = sluice_core::json!({"level": "error", "tenant": tenant,
             "fault": "a callback was sent, and the tenant's object could not be told what came of it; it is sent again"});
-        super::log(&line);
+        platform::log(&line);
     }
 }

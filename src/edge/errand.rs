@@ -4,8 +4,7 @@ use super::answers::Reply;
 use super::incoming::Incoming;
 use super::installation::Installation;
 use super::{deliver, exchange, run, tenants};
-use crate::platform;
-use js_sys::Uint8Array;
+use crate::js;
 use sluice_core::key::{is_stamp, is_stamped};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::errand::{Errand, LONGEST};
@@ -64,6 +63,6 @@ fn accepted() -> Result<(Response, WritableStream), JsValue> {
 
 async fn read(here: &Installation, request: &Request, incoming: &Incoming, stamp: &str) -> Option<Errand> {
     let keys = here.keys.as_ref().ok().filter(|keys| is_stamp(&keys.master, stamp, incoming.at))?;
-    let body = platform::read_whole(request, f64::from(LONGEST)).await.ok()?.dyn_into::<Uint8Array>().ok()?.to_vec();
+    let body = js::read_whole(request, LONGEST.into()).await.ok()??.to_vec();
     if is_stamped(&keys.master, stamp, &body) { from_wire(&body) } else { None }
 }

@@ -1,21 +1,15 @@
 //! The vendor's part of a call: sent once, its answer read as far as need be, passed on.
 
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a number of JavaScript's becomes the nearest integer there is"
-)]
-
 use super::answers::{self, Reply};
 use super::call::Call;
 use super::permit::Permit;
 use super::settle::End;
+use super::stream::{self, Body, BodyEnd, Head, How, NoAnswer, Outgoing, Sent};
 use super::upload;
-use crate::platform::{self, Sent};
+use crate::platform;
 use js_sys::Uint8Array;
 use sluice_core::http::{
-    Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
-    returned, value,
+    Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query, returned, value,
 };
 use sluice_core::key::{Place, Taken};
 use sluice_core::policy::Credential;
@@ -30,7 +24,6 @@ use sluice_core::upstream::places::{Swap, Swapped, misplaced};
 use sluice_core::upstream::{Profile, credential};
 use sluice_limiter::Outcome;
 use std::rc::Rc;
-use wasm_bindgen::{JsCast, JsValue};
 
 /// A call whose answer, or whose failure, is known.
 pub struct UnderWay {
@@ -65,22 +58,6 @@ pub enum Ending {
     Streaming(Sent, End),
 }
 
-/// When the vendor's headers came, Unix ms; status, reason, headers. With status 0: why none came, in the reason.
-struct Head(i64, u16, String, Headers);
-
-impl Head {
-    fn read(text: &str) -> Option<Self> {
-        let mut lines = Lines::of(text);
-        Some(Self(lines.number()?, lines.number()?, lines.text()?.to_owned(), lines.headers()?))
-    }
-}
-
-/// How a body ended; its bytes; and whether more may have come.
-fn ended(text: &str) -> Option<(&str, u64, bool)> {
-    let mut lines = Lines::of(text);
-    Some((lines.text()?, lines.number()?, lines.number::<u8>()? > 0))
-}
-
 /// A call that is to be forwarded.
 pub struct Forward<'a> {
     /// The call.
@@ -89,8 +66,8 @@ pub struct Forward<'a> {
     pub target: &'a Target<'a>,
     /// The vendor's part of that.
     pub vendor: &'a VendorTarget<'a>,
-    /// The body: null, true for the caller's, which can be sent once, or its bytes.
-    pub body: &'a JsValue,
+    /// The body.
+    pub body: &'a Body,
     /// What of the head has a key in it.
     pub taken: &'a Taken,
     /// Where the real token goes in a key's place, beside where a credential always goes.
@@ -132,26 +109,26 @@ impl Forward<'_> {
             _ => None,
         };
         let mask = credential::mask(route.credential.as_ref(), token, &placed);
-        let sent = match self.put_out(permit, &placed, token).await {
-            Ok(sent) => sent,
+        let mut sent = match self.put_out(permit, &placed, token).await {
+            Ok(Ok(sent)) => sent,
+            Ok(Err(why @ (NoAnswer::TooLong | NoAnswer::BrokenOff))) => return self.cut_off(permit, why).await,
+            Ok(Err(why)) => return no_answer(permit, why),
             Err(refusal) => return unsent(refusal),
         };
         if let (Some(swap), Some(token)) = (self.swap, token)
-            && sent.put_back(token, swap.key(), f64::from(LONGEST_KEPT_BACK)).await == JsValue::FALSE
+            && !sent.put_back(token, swap.key(), LONGEST_KEPT_BACK).await
         {
-            sent.drop();
+            sent.discard();
             return lost(Unanswered::Unreachable, "the vendor's answer about a token is too long, or broke off");
         }
-        match Head::read(&sent.head()) {
-            Some(Head(_, 0, why, _)) if matches!(why.as_str(), "payload" | "gone") => self.cut_off(permit, &why).await,
-            Some(Head(_, 0, why, _)) => no_answer(permit, &why),
-            Some(head @ Head(_, 200..=599, ..)) => {
+        match sent.head() {
+            Some(head @ Head { status: 200..=599, .. }) => {
                 let own = passes_through(permit).then(|| Mask::of_callers_own(&self.call.incoming.headers));
                 judged(sent, head, permit, mask, own).await
             }
             // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
             _ => {
-                sent.drop();
+                sent.discard();
                 lost(Unanswered::Unreachable, "the vendor's answer cannot be passed on")
             }
         }
@@ -159,21 +136,27 @@ impl Forward<'_> {
 
     /// The body of a call under way was longer than the vendor takes, or broke off, and the call was given up with it. The vendor has counted
     /// the call, or will not, and has nothing to do with it any more; which of these, nobody says.
-    async fn cut_off(&self, permit: &Permit, why: &str) -> Attempt {
+    async fn cut_off(&self, permit: &Permit, why: NoAnswer) -> Attempt {
         let (call, path) = (self.call, self.vendor.route_path());
-        let refusal = match permit.route.profile.body_limit(&call.incoming.method, path).filter(|_| why == "payload") {
-            Some(limit) => {
-                // A caller that still sends is to come to read why.
-                upload::drain(&call.request, &call.incoming).await;
-                upload::too_long(limit)
-            }
-            None => Refusal::new(Reason::Request, "the request's body broke off before its end"),
-        };
+        let refusal =
+            match permit.route.profile.body_limit(&call.incoming.method, path).filter(|_| why == NoAnswer::TooLong) {
+                Some(limit) => {
+                    // A caller that still sends is to come to read why.
+                    upload::drain(&call.request, &call.incoming).await;
+                    upload::too_long(limit)
+                }
+                None => Refusal::new(Reason::Request, "the request's body broke off before its end"),
+            };
         let unsent = unsent(refusal);
         Attempt { end: End { outcome: Outcome::Unknown, ..unsent.end }, ..unsent }
     }
 
-    async fn put_out(&self, permit: &Permit, placed: &Placed, token: Option<&str>) -> Result<Sent, Refusal> {
+    async fn put_out(
+        &self,
+        permit: &Permit,
+        placed: &Placed,
+        token: Option<&str>,
+    ) -> Result<Result<Sent, NoAnswer>, Refusal> {
         let (call, route) = (self.call, &permit.route);
         // What has the token in it is read here before it is passed on.
         let encodings = match self.swap {
@@ -197,13 +180,18 @@ impl Forward<'_> {
         if let Some(Swapped { path, body: other }) = &swapped {
             vendor = VendorTarget { path, ..vendor };
             if let Some(bytes) = other {
-                body = Uint8Array::from(bytes.as_slice()).into();
+                body = Body::Bytes(Uint8Array::from(bytes.as_slice()));
             }
         }
         let url = vendor.url(&route.base_url, query.as_deref());
-        let head = [call.incoming.method.as_str(), &url, &headers].join("\n");
-        let sent = platform::send(&call.request, &head, &body, route.timeout_ms as f64).await;
-        Ok(sent.unchecked_into())
+        let outgoing = Outgoing {
+            method: &call.incoming.method,
+            url: &url,
+            changes: &headers,
+            body: &body,
+            timeout_ms: route.timeout_ms,
+        };
+        Ok(stream::send(&call.request, &outgoing).await)
     }
 
     /// The request with the token in the key's place, where that goes anywhere but where a credential always goes.
@@ -214,17 +202,17 @@ impl Forward<'_> {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        self.body.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default()
+        if let Body::Bytes(bytes) = self.body { bytes.to_vec() } else { Vec::new() }
     }
 
     /// Begins to pass on to the caller what came.
     pub fn pass_on(&self, permit: &Permit, attempt: Attempt, tally: Tally, settled: bool) -> UnderWay {
         let (call, route) = (self.call, &permit.route);
-        let (sent, head) = match attempt.came {
+        let (mut sent, head) = match attempt.came {
             Ok(came) => came,
             Err(refusal) => return failed(call, refusal, tally.attempts, attempt.end, settled),
         };
-        let Head(at, status, reason, headers) = head;
+        let Head { at, status, reason, headers } = head;
         let returning = Returning {
             status,
             passthrough: passes_through(permit),
@@ -251,13 +239,13 @@ impl Forward<'_> {
         let about_this = |item: &str| permit.rate_limit.contains(item.split(';').next().unwrap_or_default().trim());
         let mut limits = route.rate_limit_policy.split(',');
         let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
-        match sent.deliver(&call.request, status, &[reason, changes].join("\n"), counted) {
+        match sent.deliver(&call.request, (status, &reason), &changes, counted) {
             Ok(response) => {
                 let ending = Ending::Streaming(sent, attempt.end);
                 UnderWay { reply: Reply::Done(response), ending, status, refused: None, settled }
             }
             Err(_) => {
-                sent.drop();
+                sent.discard();
                 // The vendor has answered, and is done with it: that is what is settled, whatever the caller can be told.
                 let refusal =
                     Refusal::new(Reason::VendorUnreachable, "the vendor has answered with what cannot be passed on");
@@ -273,17 +261,13 @@ impl Attempt {
     pub async fn keep(&mut self) -> Option<End> {
         if let Ok((sent, _)) = &self.came {
             let mut bytes = 0_u32;
-            while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
+            while let Some(chunk) = sent.peek().await {
                 bytes = bytes.saturating_add(chunk.length());
                 if bytes > LONGEST_KEPT_BACK {
                     return None;
                 }
             }
-            let whole = sent.peeked_bytes();
-            if whole < 0.0 {
-                return None;
-            }
-            self.end.response_bytes = whole as u64;
+            self.end.response_bytes = sent.peeked_bytes()?;
         }
         Some(self.end.clone())
     }
@@ -291,7 +275,7 @@ impl Attempt {
     /// It is not wanted.
     pub fn drop(self) {
         if let Ok((sent, _)) = self.came {
-            sent.drop();
+            sent.discard();
         }
     }
 }
@@ -306,7 +290,7 @@ pub fn since(now: i64, then: i64) -> u64 {
 async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option<Mask>) -> Attempt {
     let profile = &permit.route.profile;
     let said = read(&sent, profile, &head).await;
-    let Head(at, status, _, headers) = &head;
+    let Head { at, status, headers, .. } = &head;
     let (at, status) = (*at, *status);
     let answered = Answered { status, headers, said: said.as_ref(), now: at };
     let mut verdict = classify(profile, &answered);
@@ -325,13 +309,13 @@ fn passes_through(permit: &Permit) -> bool {
 }
 
 /// No headers came.
-fn no_answer(permit: &Permit, why: &str) -> Attempt {
+fn no_answer(permit: &Permit, why: NoAnswer) -> Attempt {
     match why {
-        "timeout" => {
+        NoAnswer::Timeout => {
             let detail = format!("the vendor did not answer within {} s", permit.route.timeout_ms / 1_000);
             lost(Unanswered::Timeout, &detail)
         }
-        "unsent" => unsent(Refusal::new(Reason::Request, "this request cannot be sent on")),
+        NoAnswer::Unsent => unsent(Refusal::new(Reason::Request, "this request cannot be sent on")),
         _ => {
             let detail = "the vendor cannot be reached, or closed the connection: check the connection's base_url";
             lost(Unanswered::Unreachable, detail)
@@ -366,9 +350,9 @@ fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool)
 }
 
 /// What the body says, for vendors that say something there: read from its head, before it is passed on.
-async fn read(sent: &Sent, profile: &Profile, Head(_, status, _, headers): &Head) -> Option<Said> {
+async fn read(sent: &Sent, profile: &Profile, Head { status, headers, .. }: &Head) -> Option<Said> {
     let mut peek = Peek::new(&profile.reading, *status, value(headers, "content-encoding"))?;
-    while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
+    while let Some(chunk) = sent.peek().await {
         let most = u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX);
         if peek.feed(&chunk.subarray(0, most).to_vec()) {
             break;
@@ -384,22 +368,18 @@ impl Ending {
             Self::Ended(end) => return end,
             Self::Streaming(sent, end) => (sent, end),
         };
-        let said = match sent.over() {
-            Some(said) => Some(said),
-            None => sent.ended().await.as_string(),
-        };
-        let (how, response_bytes, more_bytes) = said.as_deref().and_then(ended).unwrap_or_default();
-        let end = End { response_bytes, more_bytes, ..end };
+        let BodyEnd { how, bytes, more } = sent.ended().await;
+        let end = End { response_bytes: bytes, more_bytes: more, ..end };
         let broken = |why| {
             let verdict = unanswered(why);
             (verdict.outcome, verdict.error_code)
         };
         let (outcome, error_code) = match how {
-            "whole" => return end,
-            "timeout" => broken(Unanswered::Timeout),
+            How::Whole => return end,
+            How::Timeout => broken(Unanswered::Timeout),
             // Given up by the caller, not by the vendor, which may still be at work: no error of its own.
-            "gone" => (Outcome::Unknown, end.error_code),
-            _ => broken(Unanswered::Unreachable),
+            How::Gone => (Outcome::Unknown, end.error_code),
+            How::Cut => broken(Unanswered::Unreachable),
         };
         End { outcome, error_code, ..end }
     }

@@ -1,16 +1,31 @@
 //! A request as the platform hands it over, read in one crossing.
 
 use crate::platform;
-use sluice_core::http::{Lines, encoded, is_navigation, value};
+use js_sys::Reflect;
+use sluice_core::http::{encoded, is_navigation, value};
 use sluice_core::job;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::BodyLength;
 use wasm_bindgen::JsValue;
 use web_sys::Request;
+use worker_sys::ext::RequestExt;
 
 /// The most headers of a request. To read, check and send each on takes microseconds, while every other call of the isolate waits; clients send
 /// dozens. One more is read, if there is one.
 const MOST_HEADERS: usize = 1_000;
+
+/// Whether the platform may have put this in the place of a caller's `Accept-Encoding`: "br, gzip" is what it puts
+/// (https://developers.cloudflare.com/fundamentals/reference/http-request-headers/#accept-encoding). The caller's own is then among what it
+/// tells of the connection, all of which it takes apart when any of it is asked for.
+fn is_replaced(encodings: &str) -> bool {
+    encodings.split(|of: char| !of.is_ascii_alphanumeric() && of != '_').any(|word| word == "br")
+}
+
+/// A text that the platform tells of the connection that a request came by.
+pub fn connection(request: &Request, name: &str) -> Option<String> {
+    let of = request.cf()?;
+    Reflect::get(&of, &JsValue::from(name)).ok()?.as_string()
+}
 
 /// What is decided on, of a request. The body stays where it is.
 pub struct Incoming {
@@ -46,24 +61,20 @@ impl Incoming {
 
     /// Reads it.
     pub fn read(request: &Request) -> Result<Self, JsValue> {
-        Self::of(&platform::read(request)).ok_or_else(|| JsValue::from("the request cannot be read"))
-    }
-
-    fn of(text: &str) -> Option<Self> {
-        let mut lines = Lines::of(text);
+        let headers = platform::read_headers(&request.headers(), MOST_HEADERS.saturating_add(1))?;
+        let replaced = value(&headers, "accept-encoding").is_some_and(is_replaced);
         let mut incoming = Self {
-            at: lines.number()?,
-            method: lines.text()?.to_owned(),
-            url: encoded(lines.text()?).into_owned(),
-            has_body: lines.text()? == "true",
-            // An empty one says something else than none.
-            accept_encoding: lines.text()?.strip_prefix('=').map(str::to_owned),
-            headers: lines.headers()?,
+            at: platform::now(),
+            method: request.method(),
+            url: encoded(&request.url()).into_owned(),
+            has_body: request.body().is_some(),
+            accept_encoding: if replaced { connection(request, "clientAcceptEncoding") } else { None },
+            headers,
             kept: false,
         };
         // The platform gives a body to one that says it has none.
         incoming.has_body = incoming.has_body && incoming.content_length() != Some(0);
-        Some(incoming)
+        Ok(incoming)
     }
 
     fn content_length(&self) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use super::call::{Call, Stop};
 use super::installation::Keys;
+use super::stream::Body;
 use super::{known, upload};
 use sluice_core::http::VendorTarget;
 use sluice_core::key::{Search, Stands, seek};
@@ -9,9 +10,8 @@ use sluice_core::refusal::Refusal;
 use sluice_core::tenant::protocol::{Admit, Route};
 use sluice_core::upstream::Profile;
 use sluice_core::upstream::body::inflated;
-use sluice_core::upstream::methods::{self, Body};
+use sluice_core::upstream::methods;
 use sluice_core::upstream::places::{self, Swap};
-use wasm_bindgen::JsValue;
 
 /// A call and what its head says.
 #[derive(Clone, Copy)]
@@ -43,10 +43,10 @@ pub struct Seen {
 
 impl About<'_> {
     /// Looks into a body, in the form that [`upload::prepare`] gives it; none where it was not taken yet.
-    pub async fn look(&self, body: Option<&JsValue>) -> Result<Seen, Stop> {
+    pub async fn look(&self, body: Option<&Body>) -> Result<Seen, Stop> {
         let Some(body) = body else { return Ok(Seen { read: !self.call.incoming.has_body(), ..Seen::default() }) };
         let Some(bytes) = upload::bytes(self.call, body).await? else {
-            return Ok(Seen { read: true, longer: !body.is_null(), ..Seen::default() });
+            return Ok(Seen { read: true, longer: !matches!(body, Body::None), ..Seen::default() });
         };
         Ok(self.bytes(bytes))
     }
@@ -69,11 +69,11 @@ impl About<'_> {
             query: self.vendor.query,
             headers: &incoming.headers,
             body: match seen {
-                Seen { longer: true, .. } => Body::Unread,
-                Seen { plain: Some(plain), .. } => Body::Read(plain),
-                Seen { bytes, .. } if bytes.is_empty() => Body::None,
-                _ if !plain => Body::Unread,
-                Seen { bytes, .. } => Body::Read(bytes),
+                Seen { longer: true, .. } => methods::Body::Unread,
+                Seen { plain: Some(plain), .. } => methods::Body::Read(plain),
+                Seen { bytes, .. } if bytes.is_empty() => methods::Body::None,
+                _ if !plain => methods::Body::Unread,
+                Seen { bytes, .. } => methods::Body::Read(bytes),
             },
         };
         methods::methods(route.map_or(&unknown, |route| &route.profile), &asked)

@@ -4,8 +4,9 @@ use super::answers::Reply;
 use super::call::{Call, Stop};
 use super::incoming::Incoming;
 use super::inspect::About;
+use super::stream::{BODILESS, Body};
 use super::{permit, tenants, upload};
-use crate::platform;
+use crate::{fetch, js, platform};
 use js_sys::Uint8Array;
 use sluice_core::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
 use sluice_core::job::{self, Bytes, Request};
@@ -14,10 +15,11 @@ use sluice_core::policy::Credential;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{self, Admit, Ask, BodyLength, Keep, Route};
 use sluice_core::upstream::credential::{placed, placed_token};
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
+use web_sys::{Response, ResponseInit};
 
 /// The longest body of a job: 1 MB.
-const MOST_BYTES: u32 = 1_048_576;
+const MOST_BYTES: u64 = 1_048_576;
 
 /// How often the object is asked: asking twice keeps one job.
 const TRIES: u32 = 4;
@@ -26,12 +28,7 @@ const TRIES: u32 = 4;
 const LONGEST_WAIT_MS: u64 = 3_600_000;
 
 /// Has the call kept; what its caller is told. `read`: its body, where that was read before.
-pub async fn keep(
-    about: &About<'_>,
-    target: &Target<'_>,
-    mut admit: Admit,
-    read: Option<JsValue>,
-) -> Result<Stop, Stop> {
+pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read: Option<Body>) -> Result<Stop, Stop> {
     let About { call, vendor, search, .. } = *about;
     let incoming = &call.incoming;
     let seen = about.bytes(body(call, read).await?);
@@ -83,12 +80,23 @@ pub fn answered(answer: &job::Answer, asked: &Incoming) -> Reply {
     headers.retain(|(name, _)| !http::is_order(&name.to_ascii_lowercase(), asked.is_page()));
     http::allow(&mut headers, asked.origin());
     http::guard(&mut headers, asked.is_page());
-    match platform::answer_whole(answer.status, &http::as_init(&headers), &answer.body.0) {
+    match whole(answer, &headers) {
         Ok(response) => Reply::Done(response),
         Err(_) => {
             Refusal::new(Reason::Internal, "the stored answer cannot be sent: see it in the job's document").into()
         }
     }
+}
+
+/// The platform's response of a stored answer, byte for byte.
+fn whole(answer: &job::Answer, headers: &http::Headers) -> Result<Response, JsValue> {
+    let init = ResponseInit::new();
+    init.set_status(answer.status);
+    let headers = platform::new_headers(headers)?;
+    init.set_headers(&headers);
+    fetch::encode_manually(&init);
+    let body = (!BODILESS.contains(&answer.status)).then(|| Uint8Array::from(answer.body.0.as_slice()));
+    Response::new_with_opt_js_u8_array_and_init(body.as_ref(), &init)
 }
 
 /// 202, with the job's address.
@@ -102,22 +110,21 @@ fn kept(call: &Call, target: &Target, id: &str) -> Answer {
         .with("Sluice-Call", call.id.as_str())
 }
 
-async fn body(call: &Call, read: Option<JsValue>) -> Result<Vec<u8>, Stop> {
+async fn body(call: &Call, read: Option<Body>) -> Result<Vec<u8>, Stop> {
     let body = match read {
-        Some(read) if read.is_instance_of::<Uint8Array>() => read,
-        // Of unknown length, and longer than what was read of it.
-        Some(read) if read != JsValue::TRUE => JsValue::NULL,
+        Some(Body::Bytes(bytes)) => Some(bytes),
+        // Longer than what was read of it.
+        Some(Body::Upload(_)) => None,
         _ if !call.incoming.has_body() => return Ok(Vec::new()),
         _ => {
-            let whole = platform::read_whole(&call.request, f64::from(MOST_BYTES)).await;
+            let whole = js::read_whole(&call.request, MOST_BYTES).await;
             whole.map_err(|_| Refusal::new(Reason::Request, "the request's body broke off before its end"))?
         }
     };
-    if body.is_null() {
+    body.map(|bytes| bytes.to_vec()).ok_or_else(|| {
         let detail = format!("a job's body may have {MOST_BYTES} bytes: send this one directly, or in parts");
-        return Err(Refusal::new(Reason::Payload, detail).into());
-    }
-    Ok(Uint8Array::from(body).to_vec())
+        Refusal::new(Reason::Payload, detail).into()
+    })
 }
 
 /// The URL less any key in its query.

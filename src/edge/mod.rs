@@ -25,16 +25,15 @@ mod record;
 mod run;
 mod settle;
 mod status;
+mod stream;
 mod tenants;
 mod token;
 mod upload;
 
-use crate::platform;
 use answers::Reply;
 use incoming::Incoming;
 use installation::{Installation, Keys};
 use sluice_core::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
-use sluice_core::json::Value;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::errand::STAMP;
 use std::pin::Pin;
@@ -73,12 +72,7 @@ fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Opti
         return None;
     }
     // Without an edge there is no data centre, though there may be an object.
-    let of = |from: &JsValue, name: &str| js_sys::Reflect::get(from, &JsValue::from_str(name)).unwrap_or_default();
-    let cf = of(request, "cf");
-    let is_public = cf.is_object() && of(&cf, "colo").is_string();
-    if !is_public {
-        return None;
-    }
+    incoming::connection(request, "colo")?;
     let target = parse_target(&incoming.url, here.host_suffix.as_deref()).ok()?;
     let has_credential = ["authorization", "sluice-key", "sec-websocket-protocol"];
     let has_credential = has_credential.iter().any(|name| incoming.header(name).is_some());
@@ -168,9 +162,4 @@ fn is_own_page(incoming: &Incoming, target: &Target) -> bool {
         Some(origin) => origin == target.sluice_origin(),
         None => matches!(incoming.header("sec-fetch-site"), Some("same-origin" | "none")),
     }
-}
-
-/// A line for the log, which no secret may be in.
-fn log(line: &Value) {
-    platform::log(&line.to_string());
 }

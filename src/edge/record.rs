@@ -121,6 +121,6 @@ impl Record {
         line.set_some("queue_ms", self.queue_ms);
         line.set_some("vendor_ms", self.vendor_ms);
         line.set("response_bytes", self.response_bytes);
-        platform::log(&line.to_string());
+        platform::log(&line);
     }
 }

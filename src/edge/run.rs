@@ -1,11 +1,5 @@
 //! A job's call, made with the permit that came with its errand by the code that makes a direct one; and the report of it.
 
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a number of JavaScript's becomes the nearest integer there is"
-)]
-
 use super::answers;
 use super::call::Call;
 use super::forward::{Forward, Tally, since};
@@ -14,12 +8,12 @@ use super::installation::Installation;
 use super::permit::Permit;
 use super::record::Record;
 use super::settle::{End, settled};
+use super::stream::Body;
 use super::tenants::{self, Asked};
-use crate::platform;
-use js_sys::{Array, Uint8Array};
+use crate::{js, platform};
+use js_sys::Uint8Array;
 use sluice_core::http::{Address, Prefer, Target, VendorTarget, parse_target};
 use sluice_core::job::{Answer, Bytes};
-use sluice_core::json::Items;
 use sluice_core::key::{Claims, Role, Taken};
 use sluice_core::tenant::errand::{FRESH_MS, Run};
 use sluice_core::tenant::protocol::{Ask, Ran, Reply, Sent};
@@ -27,10 +21,10 @@ use sluice_core::upstream::outcome::Verdict;
 use sluice_core::upstream::profile::Executed;
 use sluice_core::usage::fold;
 use std::rc::Rc;
-use wasm_bindgen::{JsCast, JsValue};
+use web_sys::Response;
 
 /// The longest answer that is kept whole: 1 MB.
-const MOST_BYTES: f64 = 1_048_576.0;
+const MOST_BYTES: u32 = 1_048_576;
 
 /// Pauses after reports that are not heard, ms. Without one a job whose call must not be made twice is a dead letter; after
 /// these, the object gives up waiting.
@@ -113,7 +107,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     }
     let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a job's run was not heard of; the end of its permit's lease stands in for it"});
-    super::log(&line);
+    platform::log(&line);
 }
 
 /// Sends it, and reads the answer to its end.
@@ -125,7 +119,7 @@ async fn make(
     body: Bytes,
     record: &mut Record,
 ) -> Came {
-    let body = if body.0.is_empty() { JsValue::NULL } else { Uint8Array::from(body.0.as_slice()).into() };
+    let body = Body::of(Uint8Array::from(body.0.as_slice()));
     let taken = Taken::default();
     let sending = Forward { call, target, vendor, body: &body, taken: &taken, swap: None };
     let attempt = sending.send(permit).await;
@@ -137,7 +131,7 @@ async fn make(
     let under_way = sending.pass_on(permit, attempt, tally, false);
     record.answered(&under_way);
     let answer = match &under_way.reply {
-        answers::Reply::Done(response) => kept(platform::keep(response, MOST_BYTES).await),
+        answers::Reply::Done(response) => kept(response).await,
         _ => None,
     };
     // What is kept is shown to others than the caller, and sent to receivers of callbacks.
@@ -155,18 +149,14 @@ async fn make(
     Came { end, verdict, answer: answer.filter(|_| whole) }
 }
 
-fn kept(parts: JsValue) -> Option<Answer> {
-    let parts = parts.dyn_into::<Array>().ok()?;
-    Some(Answer {
-        status: parts.get(0).as_f64()? as u16,
-        headers: pairs(&parts.get(1).as_string()?)?,
-        body: Bytes(parts.get(2).dyn_into::<Uint8Array>().ok()?.to_vec()),
-        truncated: parts.get(3).is_truthy(),
-    })
-}
-
-fn pairs(list: &str) -> Option<Vec<(String, String)>> {
-    Items::of(&format!("[{list}]"))?.pairs()
+/// The answer that was to go to a caller, read to its end; none if it breaks off.
+async fn kept(response: &Response) -> Option<Answer> {
+    let (body, truncated) = match response.body() {
+        Some(body) => js::read_up_to(&body, MOST_BYTES).await.ok()?,
+        None => (Uint8Array::new_with_length(0), false),
+    };
+    let headers = platform::read_headers(&response.headers(), usize::MAX).ok()?;
+    Some(Answer { status: response.status(), headers, body: Bytes(body.to_vec()), truncated })
 }
 
 fn permit(run: &Run, path: &str, now: i64) -> Permit {

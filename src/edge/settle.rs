@@ -157,7 +157,7 @@ fn log_throttle(call: &Call, permit: &Permit, end: &End) {
     let line = sluice_core::json!({"level": "warn", "call": call.id, "tenant": permit.tenant,
         "connection": permit.connection, "app": app, "method": method, "path": path.unwrap_or_default(),
         "attempt": nth, "error_code": end.error_code, "fault": "throttled by the vendor"});
-    super::log(&line);
+    platform::log(&line);
 }
 
 /// What is said of a job's permit that was used; `attempt`: 1 for the first try to say it.

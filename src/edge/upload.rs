@@ -2,21 +2,20 @@
 
 use super::call::{Call, Stop};
 use super::incoming::Incoming;
+use super::stream::Body;
 use super::{known, permit, tenants};
-use crate::platform;
-use js_sys::Uint8Array;
+use crate::js::{self, First};
 use sluice_core::http::VendorTarget;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
 use sluice_core::upstream::batch::too_many;
 use std::rc::Rc;
-use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Request;
 
 /// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the answer, and little
 /// enough that refusing stays cheap. Larger ones may see their connection reset.
-const DRAIN_BYTES: f64 = 2_097_152.0;
-const DRAIN_MS: f64 = 1_000.0;
+const DRAIN_BYTES: u32 = 2_097_152;
+const DRAIN_MS: u32 = 1_000;
 
 /// A body that fits into the socket's buffers need not be drained, bytes.
 const SMALL: u64 = 65_536;
@@ -24,22 +23,19 @@ const SMALL: u64 = 65_536;
 /// The longest body that is kept, so that the call can be repeated: 1 MB.
 const KEPT_BYTES: u64 = 1_048_576;
 
-/// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, its bytes, or an upload.
+/// The body as it is sent, unless it was read already.
 /// One that may have to be sent twice is read whole, which also spares a permit the time that a slow upload takes. One of unknown length
 /// is read as far as it can be held, and so is known to be whole before it is admitted, or over the vendor's limit, if it is either.
-pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> Result<JsValue, Stop> {
+pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Result<Body, Stop> {
     if let Some(read) = read {
-        if let Some(bytes) = read.dyn_ref::<Uint8Array>() {
-            admit.body = BodyLength::Bytes(bytes.length().into());
-        }
-        return Ok(none_if_empty(read));
+        return Ok(noted(admit, read));
     }
     if !call.incoming.has_body() {
-        return Ok(JsValue::NULL);
+        return Ok(Body::None);
     }
     if let BodyLength::Bytes(length) = admit.body {
         if length > KEPT_BYTES || !may_be_repeated(call, admit) {
-            return Ok(JsValue::TRUE);
+            return Ok(Body::Caller);
         }
         return whole(call, KEPT_BYTES).await;
     }
@@ -48,35 +44,39 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
     }
     let route = describe(call, admit).await?;
     let limit = route.profile.body_limit(&admit.method, &admit.path);
-    let most = limit.map_or(f64::INFINITY, |limit| limit as f64);
-    let body = platform::read_first(&call.request, KEPT_BYTES as f64, most).await.map_err(|_| broken_off())?;
-    if let Some(limit) = limit.filter(|_| body.is_null()) {
-        return Err(too_long(limit).into());
+    let body = first(js::read_first(&call.request, KEPT_BYTES, limit).await.map_err(|_| broken_off())?);
+    match body {
+        Some(body) => Ok(noted(admit, body)),
+        None => Err(too_long(limit.unwrap_or_default()).into()),
     }
-    if let Some(bytes) = body.dyn_ref::<Uint8Array>() {
-        admit.body = BodyLength::Bytes(bytes.length().into());
+}
+
+/// A body whose beginning was read; none if it is longer than it may be.
+fn first(first: First) -> Option<Body> {
+    match first {
+        First::Whole(bytes) => Some(Body::Bytes(bytes)),
+        First::Longer(upload) => Some(Body::Upload(upload)),
+        First::TooLong => None,
     }
-    Ok(none_if_empty(body))
+}
+
+/// Notes the length of a body that was read. An empty body is none.
+fn noted(admit: &mut Admit, body: Body) -> Body {
+    let Body::Bytes(bytes) = body else { return body };
+    admit.body = BodyLength::Bytes(bytes.length().into());
+    Body::of(bytes)
 }
 
 /// The body of unknown length of a call whose bodies cannot be kept: awaited, so that one which breaks off is not sent, and is left where it
 /// is. It may be no body after all.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length, or -1, which is seen to before")]
-async fn measured(call: &Call, admit: &mut Admit) -> Result<JsValue, Stop> {
-    let length = platform::measure(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?;
-    let Some(length) = length.as_f64().filter(|length| *length >= 0.0) else {
+async fn measured(call: &Call, admit: &mut Admit) -> Result<Body, Stop> {
+    let Some(length) = js::measure(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())? else {
         let detail =
             format!("a get request's body of more than {KEPT_BYTES} bytes needs its Content-Length: send it with one");
         return Err(Refusal::new(Reason::Payload, detail).into());
     };
-    admit.body = BodyLength::Bytes(length as u64);
-    Ok(if length > 0.0 { JsValue::TRUE } else { JsValue::NULL })
-}
-
-/// An empty body is none.
-fn none_if_empty(body: JsValue) -> JsValue {
-    let empty = body.dyn_ref::<Uint8Array>().is_some_and(|bytes| bytes.length() == 0);
-    if empty { JsValue::NULL } else { body }
+    admit.body = BodyLength::Bytes(length);
+    Ok(if length > 0 { Body::Caller } else { Body::None })
 }
 
 /// The refusal of a body over the vendor's limit.
@@ -87,8 +87,8 @@ pub fn too_long(limit: u64) -> Refusal {
 
 /// Refuses a call about more records than the vendor takes at once. The body is read for it where the profile says so, up to what is
 /// kept; one that is encoded is the vendor's to refuse, and so is one too long, before it is read.
-pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: JsValue) -> Result<JsValue, Stop> {
-    if vendor.query.is_none() && body.is_null() {
+pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: Body) -> Result<Body, Stop> {
+    if vendor.query.is_none() && matches!(body, Body::None) {
         return Ok(body);
     }
     let route = describe(call, admit).await?;
@@ -96,12 +96,15 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
     let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
     let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let body = if body == JsValue::TRUE && fits && plain && sends_kept_bodies(&call.incoming.method) {
+    let body = if matches!(body, Body::Caller) && fits && plain && sends_kept_bodies(&call.incoming.method) {
         whole(call, most).await?
     } else {
         body
     };
-    let bytes = body.dyn_ref::<Uint8Array>().filter(|_| plain).map(Uint8Array::to_vec);
+    let bytes = match &body {
+        Body::Bytes(bytes) if plain => Some(bytes.to_vec()),
+        _ => None,
+    };
     match too_many(batch, vendor.query, bytes.as_deref()) {
         Some(detail) => Err(Refusal::new(Reason::Request, detail).into()),
         None => Ok(body),
@@ -109,8 +112,12 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
 }
 
 /// Whether a body can be sent once more: it was kept, or there is none.
-pub fn can_be_repeated(body: &JsValue) -> bool {
-    body.is_null() || body.dyn_ref::<Uint8Array>().is_some_and(|bytes| u64::from(bytes.length()) <= KEPT_BYTES)
+pub fn can_be_repeated(body: &Body) -> bool {
+    match body {
+        Body::None => true,
+        Body::Bytes(bytes) => u64::from(bytes.length()) <= KEPT_BYTES,
+        Body::Caller | Body::Upload(_) => false,
+    }
 }
 
 /// Whether the platform sends a body that was kept: with these it sends the caller's own alone.
@@ -119,33 +126,32 @@ fn sends_kept_bodies(method: &str) -> bool {
 }
 
 /// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is too long to be looked into.
-pub async fn early(call: &Call) -> Result<Option<JsValue>, Stop> {
+pub async fn early(call: &Call) -> Result<Option<Body>, Stop> {
     let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
     let unknown = call.incoming.body_length() == BodyLength::Unknown;
     if !call.incoming.has_body() || !(short || unknown) {
         return Ok(None);
     }
     if !sends_kept_bodies(&call.incoming.method) {
-        return Ok(Some(JsValue::TRUE));
+        return Ok(Some(Body::Caller));
     }
-    let body = platform::read_first(&call.request, KEPT_BYTES as f64, f64::INFINITY).await.map_err(|_| broken_off())?;
-    Ok(Some(body))
+    Ok(first(js::read_first(&call.request, KEPT_BYTES, None).await.map_err(|_| broken_off())?))
 }
 
 /// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is looked into.
-pub async fn bytes(call: &Call, body: &JsValue) -> Result<Option<Vec<u8>>, Stop> {
-    if body.is_null() {
-        return Ok(Some(Vec::new()));
-    }
-    if let Some(bytes) = body.dyn_ref::<Uint8Array>() {
-        return Ok((u64::from(bytes.length()) <= KEPT_BYTES).then(|| bytes.to_vec()));
+pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, Stop> {
+    match body {
+        Body::None => return Ok(Some(Vec::new())),
+        Body::Bytes(bytes) => return Ok((u64::from(bytes.length()) <= KEPT_BYTES).then(|| bytes.to_vec())),
+        Body::Upload(_) => return Ok(None),
+        Body::Caller => {}
     }
     let short = !matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length > KEPT_BYTES);
-    if *body != JsValue::TRUE || !short {
+    if !short {
         return Ok(None);
     }
-    let copy = platform::read_copy(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?;
-    Ok(copy.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
+    let copy = js::read_copy(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())?;
+    Ok(copy.map(|bytes| bytes.to_vec()))
 }
 
 /// Whether the call may be sent twice. While the route is not known it may.
@@ -155,9 +161,10 @@ fn may_be_repeated(call: &Call, admit: &Admit) -> bool {
         && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
 }
 
-/// The body, or null if it is longer than `most` bytes.
-async fn whole(call: &Call, most: u64) -> Result<JsValue, Stop> {
-    Ok(platform::read_whole(&call.request, most as f64).await.map_err(|_| broken_off())?)
+/// The body; none if it is longer than `most` bytes, which its length has told before.
+async fn whole(call: &Call, most: u64) -> Result<Body, Stop> {
+    let whole = js::read_whole(&call.request, most).await.map_err(|_| broken_off())?;
+    Ok(whole.map_or(Body::None, Body::Bytes))
 }
 
 fn broken_off() -> Refusal {
@@ -185,6 +192,6 @@ pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
 pub async fn drain(request: &Request, incoming: &Incoming) {
     let small = matches!(incoming.body_length(), BodyLength::Bytes(length) if length <= SMALL);
     if incoming.has_body() && !small {
-        platform::drain(request, DRAIN_BYTES, DRAIN_MS).await;
+        js::drain(request, DRAIN_BYTES, DRAIN_MS).await;
     }
 }

@@ -1,24 +1,29 @@
 //! The platform, as the rest of the Wasm sees it: what `worker` and `web-sys` do not give as it is needed.
 
-mod glue;
+mod headers;
 mod timer;
-mod upload;
 mod zones;
 
-pub use glue::{Sent, answer, answer_whole, drain, keep, log, post_form, read, read_copy, read_whole, send, sign};
-pub use timer::{AbortListener, Timer, sleep, sleep_while_wanted};
-pub use upload::{measure, read_first};
+pub use headers::{change_headers, new_headers, read_headers};
+pub use timer::{AbortListener, Timeout, Timer, sleep, sleep_while_wanted};
 pub use zones::IntlZones;
 
 use js_sys::futures::future_to_promise;
+use sluice_core::json::Value;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use wasm_bindgen::JsValue;
+use worker::console_log;
 
 /// Returns the Unix time in milliseconds. It stands still while nothing is awaited.
 #[expect(clippy::cast_possible_truncation, reason = "whole, and far below 2^53")]
 pub fn now() -> i64 {
     js_sys::Date::now() as i64
+}
+
+/// Writes a line to the log, which no secret may be in.
+pub fn log(line: &Value) {
+    console_log!("{line}");
 }
 
 /// Goes on with a future when what runs now is done. A panic in it becomes a rejection that the platform logs, and nothing else stops: in
