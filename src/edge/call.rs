@@ -72,7 +72,10 @@ pub fn throttled(
 }
 
 /// Gives the caller its answer, once.
-struct Give(Option<(oneshot::Sender<Result<Response, JsValue>>, Rc<Incoming>)>);
+struct Give(Option<(Answers, Rc<Incoming>)>);
+
+/// Where the answer is waited for.
+type Answers = oneshot::Sender<Result<Response, JsValue>>;
 
 impl Give {
     /// If the caller has gone, nobody takes it.
