@@ -1,5 +1,5 @@
 //! The tenant's Durable Object: it alone stores, and it has [`sluice_core::tenant`] decide.
 
-mod live;
-mod object;
+mod live_status;
 mod sqlite;
+mod tenant;

@@ -1,15 +1,16 @@
 //! A job's call, made with the permit that came with its errand by the code that makes a direct one; and the report of it.
 
-use super::answers;
-use super::call::Call;
-use super::forward::{Forward, Tally, since};
-use super::incoming::Incoming;
-use super::installation::Installation;
-use super::permit::Permit;
-use super::record::Record;
-use super::settle::{End, settled};
-use super::stream::Body;
-use super::tenants::{self, Asked};
+use crate::call::access_log::Record;
+use crate::call::context::Call;
+use crate::call::context::Permit;
+use crate::call::forward::{Forward, Tally, since};
+use crate::call::report::End;
+use crate::call::settle::settled;
+use crate::call::stream::Body;
+use crate::config::Installation;
+use crate::request::Incoming;
+use crate::response;
+use crate::tenant_client::{self, Asked};
 use crate::{js, platform};
 use js_sys::Uint8Array;
 use sluice_core::http::{Address, Prefer, Target, VendorTarget, parse_target};
@@ -99,7 +100,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     };
     for (attempt, pause) in (2..).zip(PAUSES_MS) {
         let ask = Ask::Ran(Box::new(ran.clone()));
-        if let Some(Asked { reply: Reply::Done, .. }) = tenants::ask_once(&here, &tenant, &ask, None).await {
+        if let Some(Asked { reply: Reply::Done, .. }) = tenant_client::ask_once(&here, &tenant, &ask, None).await {
             return;
         }
         platform::sleep(pause).await;
@@ -131,7 +132,7 @@ async fn make(
     let under_way = sending.pass_on(permit, attempt, tally, false);
     record.answered(&under_way);
     let answer = match &under_way.reply {
-        answers::Reply::Done(response) => kept(response).await,
+        response::Reply::Done(response) => kept(response).await,
         _ => None,
     };
     // What is kept is shown to others than the caller, and sent to receivers of callbacks.

@@ -1,26 +1,27 @@
 //! Statistics for those who may see them: `/status.json`, `/status/live`, `/stats/…`, `/metrics`.
 
-use super::answers::{self, Reply};
-use super::call::open_key;
-use super::incoming::Incoming;
-use super::installation::{Installation, Keys};
-use super::{allows, is_own_page, lost, tenants};
+use crate::response::{self, Reply};
+
+use crate::config::{Installation, Keys};
+use crate::lost_keys;
+use crate::request::Incoming;
+use crate::tenant_client;
 use crate::transport;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sluice_core::http::{Address, Answer, Target};
-use sluice_core::key::{self, Claims, PREFIX, Role};
+use sluice_core::key::{self, Claims, Role};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{self, Ask, Figures, from_wire, to_wire};
 
 /// `GET /status.json` and the statistics.
 pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
-    if let Err(reply) = allows(incoming, &["GET"]) {
+    if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;
     }
-    let claims = match own_key(incoming).and_then(|key| open_key(keys, key, incoming.at)) {
+    let claims = match incoming.own_key().and_then(|key| keys.open(key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
     };
     let tenant = claims.tenant.clone();
     let figures = match figures(target) {
@@ -33,13 +34,13 @@ pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, tar
         Some(figures) => Ask::Figures(claims, figures),
         None => Ask::Status(claims),
     };
-    match tenants::ask(here, &tenant, &ask).await {
+    match tenant_client::ask(here, &tenant, &ask).await {
         Ok(asked) => match asked.reply {
             protocol::Reply::Document { .. } if foreign => foreign_page(),
             protocol::Reply::Document { status: 200, body, .. } if metrics => {
                 Reply::Own(Answer::typed(200, "text/plain; version=0.0.4; charset=utf-8", body))
             }
-            reply => answers::said(reply),
+            reply => response::said(reply),
         },
         Err(refusal) => refusal.into(),
     }
@@ -67,53 +68,43 @@ fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
 
 /// `GET /status/live`, as a WebSocket.
 pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
-    if let Err(reply) = allows(incoming, &["GET"]) {
+    if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;
     }
     if !incoming.is_upgrade() {
         let detail = "the live status is a websocket: ask with one, or poll /status.json";
-        return Reply::Own(answers::refused(&Refusal::new(Reason::Request, detail)).with("Upgrade", "websocket"));
+        return Reply::Own(response::refused(&Refusal::new(Reason::Request, detail)).with("Upgrade", "websocket"));
     }
     // A browser can set no header on a WebSocket, but can offer the key as a protocol.
     let offered = incoming.header("sec-websocket-protocol");
     let in_protocols = offered.and_then(key::in_protocols);
-    let found = in_protocols.map_or_else(|| own_key(incoming), Ok);
-    let claims = match found.and_then(|key| open_key(keys, key, incoming.at)) {
+    let found = in_protocols.map_or_else(|| incoming.own_key(), Ok);
+    let claims = match found.and_then(|key| keys.open(key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
     };
     if is_foreign_page(&claims, incoming, target) {
         return foreign_page();
     }
     let offers = offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == "sluice.v1"));
     let note = URL_SAFE_NO_PAD.encode(to_wire(&claims));
-    let Ok(response) = tenants::open_live(here, &claims.tenant, &note, offers.then_some("sluice.v1")).await else {
+    let Ok(response) = tenant_client::open_live(here, &claims.tenant, &note, offers.then_some("sluice.v1")).await
+    else {
         return unavailable();
     };
     if response.status() == 101 {
         return Reply::Done(response);
     }
     match transport::reply_in(&response).await.ok().and_then(|reply| from_wire(&reply)) {
-        Some(reply) => answers::said(reply),
+        Some(reply) => response::said(reply),
         None => unavailable(),
     }
-}
-
-/// The key in `Sluice-Key` or as Bearer; never in a query, which ends up in logs.
-pub fn own_key(incoming: &Incoming) -> Result<&str, Refusal> {
-    let bearer = || {
-        let (scheme, key) = incoming.header("authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-    };
-    incoming.header("sluice-key").map(str::trim).or_else(bearer).ok_or_else(|| {
-        Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) in Sluice-Key, or as a bearer token"))
-    })
 }
 
 /// Whether this is a page that an app's key does not work from: any but Sluice's own. The object has had its say before,
 /// and lets no app with origins see the figures at all.
 fn is_foreign_page(claims: &Claims, incoming: &Incoming, target: &Target) -> bool {
-    claims.role == Role::App && incoming.is_page() && !is_own_page(incoming, target)
+    claims.role == Role::App && incoming.is_page() && !incoming.is_own_page(target)
 }
 
 fn foreign_page() -> Reply {
@@ -121,5 +112,5 @@ fn foreign_page() -> Reply {
 }
 
 fn unavailable() -> Reply {
-    tenants::unavailable().into()
+    tenant_client::unavailable().into()
 }

@@ -1,9 +1,10 @@
 //! What decides on a call besides its address: keys where none may stand, and the methods that its vendor may read.
 
-use super::call::{Call, Stop};
-use super::installation::Keys;
-use super::stream::Body;
-use super::{known, upload};
+use crate::call::body;
+use crate::call::context::{Call, Stop};
+use crate::call::stream::Body;
+use crate::config::Keys;
+use crate::route_cache;
 use sluice_core::http::VendorTarget;
 use sluice_core::key::{Search, Stands, seek};
 use sluice_core::refusal::Refusal;
@@ -42,10 +43,10 @@ pub struct Seen {
 }
 
 impl About<'_> {
-    /// Looks into a body, in the form that [`upload::prepare`] gives it; none where it was not taken yet.
+    /// Looks into a body, in the form that [`body::prepare`] gives it; none where it was not taken yet.
     pub async fn look(&self, body: Option<&Body>) -> Result<Seen, Stop> {
         let Some(body) = body else { return Ok(Seen { read: !self.call.incoming.has_body(), ..Seen::default() }) };
-        let Some(bytes) = upload::bytes(self.call, body).await? else {
+        let Some(bytes) = body::bytes(self.call, body).await? else {
             return Ok(Seen { read: true, longer: !matches!(body, Body::None), ..Seen::default() });
         };
         Ok(self.bytes(bytes))
@@ -81,10 +82,10 @@ impl About<'_> {
 
     /// Notes the methods of the call. Where it names others than its own, its profile has to be known.
     pub async fn note_methods(&self, admit: &mut Admit, seen: &Seen) -> Result<(), Stop> {
-        let known = known::route(&admit.claims.tenant, &admit.connection);
+        let known = route_cache::route(&admit.claims.tenant, &admit.connection);
         admit.method = self.methods(known.as_deref(), seen)?;
         if known.is_none() && admit.method.contains(' ') {
-            let route = upload::describe(self.call, admit).await?;
+            let route = body::describe(self.call, admit).await?;
             admit.method = self.methods(Some(&route), seen)?;
         }
         Ok(())
@@ -96,7 +97,7 @@ impl About<'_> {
         if self.search.elsewhere.is_empty() && seen.keys.is_empty() {
             return Ok(None);
         }
-        let route = upload::describe(self.call, admit).await?;
+        let route = body::describe(self.call, admit).await?;
         let asked = places::Asked {
             profile: &route.profile,
             credential: route.credential.as_ref(),

@@ -2,38 +2,12 @@
 //! It keeps nothing but a cache of where connections lead. Each file here is one step of a call's life, or one of
 //! Sluice's own addresses.
 
-mod account;
-mod admin;
-mod answers;
-mod attempts;
-mod call;
-mod deliver;
-mod errand;
-mod exchange;
-mod forward;
-mod incoming;
-mod inspect;
-mod installation;
-mod jobs;
-mod keep;
-mod known;
-mod lost;
-mod operate;
-mod page;
-mod permit;
-mod record;
-mod run;
-mod settle;
-mod status;
-mod stream;
-mod tenants;
-mod token;
-mod upload;
-
-use answers::Reply;
-use incoming::Incoming;
-use installation::{Installation, Keys};
-use sluice_core::http::{Address, Answer, Crossing, Target, crossing, is_preflight, parse_target, preflight};
+use crate::api::{admin, assets, jobs, operate, status};
+use crate::config::{Installation, Keys};
+use crate::request::Incoming;
+use crate::response::Reply;
+use crate::{call, request, tasks};
+use sluice_core::http::{Address, Answer, Crossing, crossing, is_preflight, parse_target, preflight};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::errand::STAMP;
 use std::pin::Pin;
@@ -72,7 +46,7 @@ fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Opti
         return None;
     }
     // Without an edge there is no data centre, though there may be an object.
-    incoming::connection(request, "colo")?;
+    request::connection(request, "colo")?;
     let target = parse_target(&incoming.url, here.host_suffix.as_deref()).ok()?;
     let has_credential = ["authorization", "sluice-key", "sec-websocket-protocol"];
     let has_credential = has_credential.iter().any(|name| incoming.header(name).is_some());
@@ -97,7 +71,7 @@ fn throttled(here: &Installation, incoming: &Incoming) -> Option<Rc<Keys>> {
 /// What is at this address, where it is no vendor's.
 async fn route(here: Rc<Installation>, request: Request, context: &Context, incoming: &Incoming) -> Reply {
     if let Some(stamp) = incoming.header(STAMP) {
-        return errand::take(here, &request, context, incoming, stamp).await;
+        return tasks::take(here, &request, context, incoming, stamp).await;
     }
     // Answered before anything else is looked at: the real call decides.
     if is_preflight(&incoming.method, &incoming.headers) {
@@ -110,8 +84,8 @@ async fn route(here: Rc<Installation>, request: Request, context: &Context, inco
     };
     let address = target.address;
     match address {
-        Address::Health => return page::health(incoming),
-        Address::File => return page::file(&here, incoming, &target).await,
+        Address::Health => return assets::health(incoming),
+        Address::File => return assets::file(&here, incoming, &target).await,
         _ => {}
     }
     let keys = match &here.keys {
@@ -143,23 +117,4 @@ async fn route(here: Rc<Installation>, request: Request, context: &Context, inco
 
 fn not_set_up(fault: &str) -> Reply {
     Refusal::new(Reason::Setup, fault).into()
-}
-
-/// Whether a request has one of the methods an address knows; `HEAD` comes with `GET`.
-fn allows(incoming: &Incoming, methods: &[&str]) -> Result<(), Reply> {
-    let known = methods.contains(&incoming.method.as_str()) || (incoming.method == "HEAD" && methods.contains(&"GET"));
-    if known {
-        return Ok(());
-    }
-    let allowed = methods.join(", ");
-    let refusal = Refusal::new(Reason::Method, format!("this address knows {allowed} alone"));
-    Err(Reply::Own(answers::refused(&refusal).with("Allow", allowed)))
-}
-
-/// Whether the page that asks, if a page asks, is Sluice's own.
-fn is_own_page(incoming: &Incoming, target: &Target) -> bool {
-    match incoming.origin() {
-        Some(origin) => origin == target.sluice_origin(),
-        None => matches!(incoming.header("sec-fetch-site"), Some("same-origin" | "none")),
-    }
 }

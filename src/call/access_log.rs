@@ -1,11 +1,11 @@
 //! A call in the log: one line of JSON, with no secret in it. Queries are left out, since some vendors' clients put
 //! their credential there.
 
-use super::call::connection;
-use super::forward::{Tally, UnderWay};
-use super::incoming::Incoming;
-use super::settle::End;
+use crate::call::context::connection;
+use crate::call::forward::{Tally, UnderWay};
+use crate::call::report::End;
 use crate::platform;
+use crate::request::Incoming;
 use sluice_core::http::VendorTarget;
 use sluice_core::json;
 use sluice_core::key::{Claims, PREFIX};

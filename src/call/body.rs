@@ -1,10 +1,11 @@
 //! A request's body: counted before it costs quota, and read off when it is refused.
 
-use super::call::{Call, Stop};
-use super::incoming::Incoming;
-use super::stream::Body;
-use super::{known, permit, tenants};
+use crate::call::context::{Call, Stop};
+use crate::call::stream::Body;
 use crate::js::{self, First};
+use crate::request::Incoming;
+use crate::route_cache;
+use crate::tenant_client;
 use sluice_core::http::VendorTarget;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
@@ -156,7 +157,7 @@ pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, Stop> {
 
 /// Whether the call may be sent twice. While the route is not known it may.
 fn may_be_repeated(call: &Call, admit: &Admit) -> bool {
-    let route = known::route(&admit.claims.tenant, &admit.connection);
+    let route = route_cache::route(&admit.claims.tenant, &admit.connection);
     sends_kept_bodies(&call.incoming.method)
         && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
 }
@@ -173,18 +174,18 @@ fn broken_off() -> Refusal {
 
 /// Where the call would go.
 pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
-    if let Some(route) = known::route(&admit.claims.tenant, &admit.connection) {
+    if let Some(route) = route_cache::route(&admit.claims.tenant, &admit.connection) {
         return Ok(route);
     }
-    let asked = tenants::ask(&call.here, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
+    let asked = tenant_client::ask(&call.here, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
     match asked.reply {
         Reply::Route(route) => {
             let route = Rc::from(route);
-            known::remember(&admit.claims.tenant, &admit.connection, Rc::clone(&route));
+            route_cache::remember(&admit.claims.tenant, &admit.connection, Rc::clone(&route));
             Ok(route)
         }
         Reply::No(no) => Err(Stop::Refused(Box::new(no))),
-        _ => Err(permit::unexpected().into()),
+        _ => Err(tenant_client::unexpected().into()),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Operating: an operator's key pauses and resumes connections.
 
-use super::answers::{self, Reply};
-use super::call::open_key;
-use super::incoming::Incoming;
-use super::installation::{Installation, Keys};
-use super::status::own_key;
-use super::{admin, allows, lost, tenants};
+use crate::response::{self, Reply};
+
+use crate::api::admin;
+use crate::config::{Installation, Keys};
+use crate::lost_keys;
+use crate::request::Incoming;
+use crate::tenant_client;
 use sluice_core::http::{Address, Target};
 use sluice_core::key::{Claims, Role};
 use sluice_core::refusal::{Reason, Refusal};
@@ -20,7 +21,7 @@ pub async fn serve(
     incoming: &Incoming,
     target: &Target<'_>,
 ) -> Reply {
-    if let Err(reply) = allows(incoming, &["POST"]) {
+    if let Err(reply) = response::allows(incoming, &["POST"]) {
         return reply;
     }
     let (connection, resumes) = match target.address {
@@ -28,9 +29,9 @@ pub async fn serve(
         Address::Resume(name) => (name, true),
         _ => return Refusal::new(Reason::NotFound, "nothing is at this address").into(),
     };
-    let claims = match own_key(incoming).and_then(|key| open_key(keys, key, incoming.at)) {
+    let claims = match incoming.own_key().and_then(|key| keys.open(key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
     };
     match order(here, request, incoming, claims, (connection, resumes)).await {
         Ok(reply) => reply,
@@ -59,5 +60,5 @@ async fn order(
 async fn ask(here: &Installation, claims: Claims, connection: &str, what: Operate) -> Result<Reply, Refusal> {
     let tenant = claims.tenant.clone();
     let ask = Ask::Operate(Box::new(OperateAsk { claims, connection: connection.to_owned(), what }));
-    Ok(answers::said(tenants::ask(here, &tenant, &ask).await?.reply))
+    Ok(response::said(tenant_client::ask(here, &tenant, &ask).await?.reply))
 }

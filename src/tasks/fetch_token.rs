@@ -1,9 +1,9 @@
 //! Fetching an access token, when the tenant's object says so: the exchange itself, and the report of it. The object sees
 //! to it that one is fetched at a time, and decides what comes of it.
 
-use super::installation::Installation;
-use super::tenants;
+use crate::config::Installation;
 use crate::fetch::{self, Deadline};
+use crate::tenant_client;
 use crate::{js, platform};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -39,7 +39,7 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
 /// Reports to the tenant's object until it has heard. Whether it has.
 pub async fn report(here: &Installation, tenant: &str, ask: &Ask) -> bool {
     for pause in PAUSES_MS {
-        if tenants::ask(here, tenant, ask).await.is_ok() {
+        if tenant_client::ask(here, tenant, ask).await.is_ok() {
             return true;
         }
         platform::sleep(pause).await;

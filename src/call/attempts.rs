@@ -1,11 +1,13 @@
 //! A call's attempts: sent once, for most; again where that helps and does no harm. Each attempt has a permit of its own,
 //! asked for after the one before was settled: that one may hold the only slot. A call that rests holds nothing.
 
-use super::call::{Call, Stop};
-use super::forward::{Attempt, Forward, Tally, UnderWay, since};
-use super::permit::{self, Permit};
-use super::record::Record;
-use super::{settle, upload};
+use crate::call::access_log::Record;
+use crate::call::admission;
+use crate::call::body;
+use crate::call::context::Permit;
+use crate::call::context::{Call, Stop};
+use crate::call::forward::{Attempt, Forward, Tally, UnderWay, since};
+use crate::call::settle;
 use crate::platform;
 use sluice_core::retry::{Next, Tried, next, place_of};
 use sluice_core::tenant::protocol::Admit;
@@ -47,7 +49,7 @@ pub async fn make(
                 renewed = true;
                 asked_at = platform::now();
                 let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
-                Box::pin(permit::with_another_token(call, admit, tally.attempts.saturating_add(1), rejected)).await
+                Box::pin(admission::with_another_token(call, admit, tally.attempts.saturating_add(1), rejected)).await
             }
             Again::After(wait) => {
                 if !platform::sleep_while_wanted(wait, &call.request).await {
@@ -56,7 +58,7 @@ pub async fn make(
                 }
                 asked_at = platform::now();
                 let deadline = deadline(call, &permit);
-                match Box::pin(permit::for_retry(call, admit, tally.attempts.saturating_add(1), deadline)).await {
+                match Box::pin(admission::for_retry(call, admit, tally.attempts.saturating_add(1), deadline)).await {
                     Err(Stop::Gone) => Err(Stop::Gone),
                     // What came of the last attempt tells the caller more than that another one cannot be made.
                     refused_or_not => Ok(refused_or_not.ok()),
@@ -90,7 +92,7 @@ fn again(
     (attempts, renewed): (u32, bool),
 ) -> Option<Again> {
     let verdict = attempt.verdict.as_ref()?;
-    if !upload::can_be_repeated(sending.body) {
+    if !body::can_be_repeated(sending.body) {
         return None;
     }
     if verdict.expired && permit.bearer.is_some() && !renewed {

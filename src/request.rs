@@ -2,8 +2,9 @@
 
 use crate::platform;
 use js_sys::Reflect;
-use sluice_core::http::{encoded, is_navigation, value};
+use sluice_core::http::{Target, encoded, is_navigation, value};
 use sluice_core::job;
+use sluice_core::key::PREFIX;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::BodyLength;
 use wasm_bindgen::JsValue;
@@ -113,6 +114,25 @@ impl Incoming {
     /// Whether a browser would show the answer at this address.
     pub fn is_navigation(&self) -> bool {
         is_navigation(&self.method, &self.headers)
+    }
+
+    /// Whether the page that asks, if a page asks, is Sluice's own.
+    pub fn is_own_page(&self, target: &Target<'_>) -> bool {
+        match self.origin() {
+            Some(origin) => origin == target.sluice_origin(),
+            None => matches!(self.header("sec-fetch-site"), Some("same-origin" | "none")),
+        }
+    }
+
+    /// The key in `Sluice-Key` or as Bearer; never in a query, which ends up in logs.
+    pub fn own_key(&self) -> Result<&str, Refusal> {
+        let bearer = || {
+            let (scheme, key) = self.header("authorization")?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+        };
+        self.header("sluice-key").map(str::trim).or_else(bearer).ok_or_else(|| {
+            Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) in Sluice-Key, or as a bearer token"))
+        })
     }
 
     /// The encodings the caller can read.

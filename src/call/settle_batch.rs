@@ -1,10 +1,10 @@
 //! Giving account to the tenant's object of calls that have ended. Those of one isolate that end at nearly the same time give one
 //! account: one request to the object in place of many.
 
-use super::installation::Installation;
-use super::settle::Report;
-use super::tenants;
+use crate::call::report::Report;
+use crate::config::Installation;
 use crate::platform;
+use crate::tenant_client;
 use sluice_core::gather::{GATHER_MS, Gatherings, Turn};
 use sluice_core::tenant::protocol::{Ask, Reply};
 use std::cell::{Cell, RefCell};
@@ -53,5 +53,8 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
 
 /// Whether the object has heard it.
 pub async fn heard(here: &Installation, tenant: &str, ask: &Ask) -> bool {
-    matches!(tenants::ask_once(here, tenant, ask, None).await, Some(tenants::Asked { reply: Reply::Done, .. }))
+    matches!(
+        tenant_client::ask_once(here, tenant, ask, None).await,
+        Some(tenant_client::Asked { reply: Reply::Done, .. })
+    )
 }

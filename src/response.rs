@@ -1,15 +1,20 @@
 //! How an answer of Sluice's own becomes one of the platform's.
 
-use super::incoming::Incoming;
-use super::tenants;
-use crate::platform;
+use crate::request::Incoming;
+use crate::tenant_client;
+use crate::{fetch, platform};
+use js_sys::Uint8Array;
 use sluice_core::http::{self, Answer};
+use sluice_core::job;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{self, No};
 use sluice_core::upstream::Dialect;
 use sluice_core::upstream::dialect::{self, Saying};
 use wasm_bindgen::JsValue;
 use web_sys::{Response, ResponseInit};
+
+/// Statuses whose answers have no body, whatever their headers say.
+pub const BODILESS: [u16; 3] = [204, 205, 304];
 
 /// What goes back.
 pub enum Reply {
@@ -64,6 +69,17 @@ pub fn refused_call(no: &No, call: &str, accept: Option<&str>) -> Answer {
     dialect::answer(&no.refusal, &saying)
 }
 
+/// Whether a request has one of the methods an address knows; `HEAD` comes with `GET`.
+pub fn allows(incoming: &Incoming, methods: &[&str]) -> Result<(), Reply> {
+    let known = methods.contains(&incoming.method.as_str()) || (incoming.method == "HEAD" && methods.contains(&"GET"));
+    if known {
+        return Ok(());
+    }
+    let allowed = methods.join(", ");
+    let refusal = Refusal::new(Reason::Method, format!("this address knows {allowed} alone"));
+    Err(Reply::Own(refused(&refusal).with("Allow", allowed)))
+}
+
 /// What the object answers to one who asks for a document.
 pub fn said(reply: protocol::Reply) -> Reply {
     match reply {
@@ -78,6 +94,31 @@ pub fn said(reply: protocol::Reply) -> Reply {
             Reply::Own(answer.with("Sluice-Reason", refusal.reason.as_str()))
         }
         protocol::Reply::No(no) => no.refusal.into(),
-        _ => tenants::unavailable().into(),
+        _ => tenant_client::unavailable().into(),
     }
+}
+
+/// The answer of a job, as its vendor gave it.
+pub fn stored(answer: &job::Answer, asked: &Incoming) -> Reply {
+    let mut headers = answer.headers.clone();
+    headers.retain(|(name, _)| !http::is_order(&name.to_ascii_lowercase(), asked.is_page()));
+    http::allow(&mut headers, asked.origin());
+    http::guard(&mut headers, asked.is_page());
+    match whole(answer, &headers) {
+        Ok(response) => Reply::Done(response),
+        Err(_) => {
+            Refusal::new(Reason::Internal, "the stored answer cannot be sent: see it in the job's document").into()
+        }
+    }
+}
+
+/// The platform's response of a stored answer, byte for byte.
+fn whole(answer: &job::Answer, headers: &http::Headers) -> Result<Response, JsValue> {
+    let init = ResponseInit::new();
+    init.set_status(answer.status);
+    let headers = platform::new_headers(headers)?;
+    init.set_headers(&headers);
+    fetch::encode_manually(&init);
+    let body = (!BODILESS.contains(&answer.status)).then(|| Uint8Array::from(answer.body.0.as_slice()));
+    Response::new_with_opt_js_u8_array_and_init(body.as_ref(), &init)
 }

@@ -1,11 +1,11 @@
 //! Jobs and dead letters, for those who may see them.
 
-use super::answers::{self, Reply};
-use super::call::open_key;
-use super::incoming::Incoming;
-use super::installation::{Installation, Keys};
-use super::status::own_key;
-use super::{allows, is_own_page, keep, lost, tenants};
+use crate::response::{self, Reply};
+
+use crate::config::{Installation, Keys};
+use crate::lost_keys;
+use crate::request::Incoming;
+use crate::tenant_client;
 use sluice_core::http::{Address, Answer, Target};
 use sluice_core::job::State;
 use sluice_core::json::{self, Value};
@@ -24,21 +24,21 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
         Address::Jobs | Address::DeadLetters => &["GET", "DELETE"],
         _ => &["GET"],
     };
-    if let Err(reply) = allows(incoming, methods) {
+    if let Err(reply) = response::allows(incoming, methods) {
         return reply;
     }
-    let claims = own_key(incoming).and_then(|key| open_key(keys, key, incoming.at));
+    let claims = incoming.own_key().and_then(|key| keys.open(key, incoming.at));
     let asked = claims.and_then(|claims| Ok((claims, what(incoming, target)?)));
     let (claims, what) = match asked {
         Ok(asked) => asked,
-        Err(refusal) => return lost::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
     };
     let tenant = claims.tenant.clone();
     let ask = JobsAsk {
         claims,
         page: incoming.is_page(),
         origin: incoming.origin().map(str::to_owned),
-        own_origin: is_own_page(incoming, target),
+        own_origin: incoming.is_own_page(target),
         what,
     };
     match ask.what {
@@ -46,10 +46,10 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
         JobsWhat::DeleteAll(..) => return in_slices(here, &tenant, ask, "deleted").await,
         _ => {}
     }
-    match tenants::ask(here, &tenant, &Ask::Jobs(Box::new(ask))).await {
+    match tenant_client::ask(here, &tenant, &Ask::Jobs(Box::new(ask))).await {
         Ok(asked) => match asked.reply {
-            protocol::Reply::Answer(answer) => keep::answered(&answer, incoming),
-            reply => answers::said(reply),
+            protocol::Reply::Answer(answer) => response::stored(&answer, incoming),
+            reply => response::said(reply),
         },
         Err(refusal) => refusal.into(),
     }
@@ -60,7 +60,7 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
 async fn in_slices(here: &Installation, tenant: &str, mut ask: JobsAsk, counted: &str) -> Reply {
     let mut all = 0_u64;
     loop {
-        let reply = match tenants::ask(here, tenant, &Ask::Jobs(Box::new(ask.clone()))).await {
+        let reply = match tenant_client::ask(here, tenant, &Ask::Jobs(Box::new(ask.clone()))).await {
             Ok(asked) => asked.reply,
             Err(refusal) => return refusal.into(),
         };
@@ -69,7 +69,7 @@ async fn in_slices(here: &Installation, tenant: &str, mut ask: JobsAsk, counted:
             _ => None,
         };
         let (protocol::Reply::Document { status, .. }, Some(told)) = (&reply, told) else {
-            return answers::said(reply);
+            return response::said(reply);
         };
         all = all.saturating_add(told.get(counted).and_then(Value::as_u64).unwrap_or(0));
         match (told.get("next").and_then(Value::as_str), &mut ask.what) {

@@ -1,22 +1,19 @@
 //! A call that need not be waited for: handed to the tenant's object to be kept, and answered with its address.
 
-use super::answers::Reply;
-use super::call::{Call, Stop};
-use super::incoming::Incoming;
-use super::inspect::About;
-use super::stream::{BODILESS, Body};
-use super::{permit, tenants, upload};
-use crate::{fetch, js, platform};
-use js_sys::Uint8Array;
-use sluice_core::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
-use sluice_core::job::{self, Bytes, Request};
+use crate::call::body;
+use crate::call::context::{Call, Stop};
+use crate::call::inspect::About;
+use crate::call::stream::Body;
+use crate::js;
+use crate::response::{self, Reply};
+use crate::tenant_client;
+use sluice_core::http::{Answer, Sending, Target, VendorTarget, outgoing, urgency};
+use sluice_core::job::{Bytes, Request};
 use sluice_core::key::{Taken, without_parameters};
 use sluice_core::policy::Credential;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{self, Admit, Ask, BodyLength, Keep, Route};
 use sluice_core::upstream::credential::{placed, placed_token};
-use wasm_bindgen::JsValue;
-use web_sys::{Response, ResponseInit};
 
 /// The longest body of a job: 1 MB.
 const MOST_BYTES: u64 = 1_048_576;
@@ -36,7 +33,7 @@ pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read
         let detail = "a call about a token is not kept, since its key would be kept with it: leave respond-async out";
         return Err(Refusal::new(Reason::KeyMisplaced, detail).into());
     }
-    admit.method = about.methods(Some(&*upload::describe(call, &admit).await?), &seen)?;
+    admit.method = about.methods(Some(&*body::describe(call, &admit).await?), &seen)?;
     let body = seen.bytes;
     if !body.is_empty() && matches!(incoming.method.as_str(), "GET" | "HEAD") {
         return Err(
@@ -46,7 +43,7 @@ pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read
     admit.body = BodyLength::Bytes(body.len() as u64);
     // RFC 9218 leaves the default to us: a job is in no hurry.
     admit.urgency = urgency(incoming.header("priority")).unwrap_or(5);
-    let route = upload::describe(call, &admit).await?;
+    let route = body::describe(call, &admit).await?;
     let wait_ms = call.prefer.wait_ms.unwrap_or(0).min(LONGEST_WAIT_MS);
     let request = Request {
         method: incoming.method.clone(),
@@ -59,44 +56,19 @@ pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read
     let (tenant, id) = (admit.claims.tenant.clone(), admit.call.clone());
     let ask = Ask::Keep(Box::new(Keep { admit, request, made: incoming.at, key, wait_ms }));
     for _ in 0..TRIES {
-        let Some(asked) = tenants::ask_once(&call.here, &tenant, &ask, Some((&call.request, &id))).await else {
+        let Some(asked) = tenant_client::ask_once(&call.here, &tenant, &ask, Some((&call.request, &id))).await else {
             continue;
         };
         return match asked.reply {
             protocol::Reply::Kept(id) => Ok(Stop::Kept(Reply::Own(kept(call, target, &id)), 202)),
-            protocol::Reply::Answer(answer) => Ok(Stop::Kept(answered(&answer, incoming), answer.status)),
+            protocol::Reply::Answer(answer) => Ok(Stop::Kept(response::stored(&answer, incoming), answer.status)),
             protocol::Reply::No(no) => Err(Stop::Refused(Box::new(no))),
             protocol::Reply::Again => continue,
             _ if asked.gone => Err(Stop::Gone),
-            _ => Err(permit::unexpected().into()),
+            _ => Err(tenant_client::unexpected().into()),
         };
     }
-    Err(tenants::unavailable().into())
-}
-
-/// The answer of a job, as its vendor gave it.
-pub fn answered(answer: &job::Answer, asked: &Incoming) -> Reply {
-    let mut headers = answer.headers.clone();
-    headers.retain(|(name, _)| !http::is_order(&name.to_ascii_lowercase(), asked.is_page()));
-    http::allow(&mut headers, asked.origin());
-    http::guard(&mut headers, asked.is_page());
-    match whole(answer, &headers) {
-        Ok(response) => Reply::Done(response),
-        Err(_) => {
-            Refusal::new(Reason::Internal, "the stored answer cannot be sent: see it in the job's document").into()
-        }
-    }
-}
-
-/// The platform's response of a stored answer, byte for byte.
-fn whole(answer: &job::Answer, headers: &http::Headers) -> Result<Response, JsValue> {
-    let init = ResponseInit::new();
-    init.set_status(answer.status);
-    let headers = platform::new_headers(headers)?;
-    init.set_headers(&headers);
-    fetch::encode_manually(&init);
-    let body = (!BODILESS.contains(&answer.status)).then(|| Uint8Array::from(answer.body.0.as_slice()));
-    Response::new_with_opt_js_u8_array_and_init(body.as_ref(), &init)
+    Err(tenant_client::unavailable().into())
 }
 
 /// 202, with the job's address.

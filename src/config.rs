@@ -1,6 +1,7 @@
 //! What an installation is set up with, read once for each isolate.
 
-use sluice_core::key::{AdminTokens, Master};
+use sluice_core::key::{self, AdminTokens, Claims, Master};
+use sluice_core::refusal::{Reason, Refusal};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
@@ -26,6 +27,17 @@ pub struct Keys {
     pub admin: AdminTokens,
     /// What keys are signed with.
     pub master: Master,
+}
+
+impl Keys {
+    /// Returns what a key says, if it holds at a moment, Unix ms.
+    ///
+    /// # Errors
+    /// If it does not hold: the refusal says why.
+    pub fn open(&self, key: &str, at: i64) -> Result<Claims, Refusal> {
+        let seconds = u64::try_from(at).unwrap_or_default() / 1_000;
+        key::open(&self.master, key, seconds).map_err(|fault| Refusal::new(Reason::Key, fault.to_string()))
+    }
 }
 
 thread_local! {

@@ -1,12 +1,12 @@
 //! The vendor's part of a call: sent once, its answer read as far as need be, passed on.
 
-use super::answers::{self, Reply};
-use super::call::Call;
-use super::permit::Permit;
-use super::settle::End;
-use super::stream::{self, Body, BodyEnd, Head, How, NoAnswer, Outgoing, Sent};
-use super::upload;
+use crate::call::body;
+use crate::call::context::Call;
+use crate::call::context::Permit;
+use crate::call::report::End;
+use crate::call::stream::{self, Body, BodyEnd, Head, How, NoAnswer, Outgoing, Sent};
 use crate::platform;
+use crate::response::{self, Reply};
 use js_sys::Uint8Array;
 use sluice_core::http::{
     Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query, returned, value,
@@ -142,8 +142,8 @@ impl Forward<'_> {
             match permit.route.profile.body_limit(&call.incoming.method, path).filter(|_| why == NoAnswer::TooLong) {
                 Some(limit) => {
                     // A caller that still sends is to come to read why.
-                    upload::drain(&call.request, &call.incoming).await;
-                    upload::too_long(limit)
+                    body::drain(&call.request, &call.incoming).await;
+                    body::too_long(limit)
                 }
                 None => Refusal::new(Reason::Request, "the request's body broke off before its end"),
             };
@@ -344,7 +344,7 @@ fn lost(why: Unanswered, detail: &str) -> Attempt {
 fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool) -> UnderWay {
     let refused = Some(refusal.reason);
     let no = No { refusal, vendor: None, rate_limit: None };
-    let answer = answers::refused_call(&no, &call.id, call.incoming.header("accept"));
+    let answer = response::refused_call(&no, &call.id, call.incoming.header("accept"));
     let answer = answer.with("Sluice-Attempts", attempts.to_string());
     UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, settled }
 }

@@ -1,52 +1,30 @@
 //! Leave to send: asked of the tenant's object, and not used once it has grown old.
 
-use super::call::{Call, Stop};
-use super::tenants::{self, Asked};
-use super::{exchange, known, settle};
+use crate::call::context::{Call, Permit, Stop};
+use crate::call::settle;
 use crate::platform;
-use sluice_core::refusal::{Reason, Refusal};
+use crate::route_cache;
+use crate::tasks::fetch_token;
+use crate::tenant_client::{self, Asked};
 use sluice_core::tenant::protocol::{Admit, Ask, Bearer, Go, Reply, Route, Sent};
 use sluice_core::upstream::methods;
 use sluice_core::usage::fold;
-use sluice_limiter::PermitId;
 use std::rc::Rc;
 
 /// How often leave is asked for, all told: an object that a deploy has just replaced answers the next ask, and a permit
 /// that came late is handed back for another.
 const TRIES: u32 = 4;
 
-/// Leave to send once, now.
-pub struct Permit {
-    /// Whose.
-    pub tenant: String,
-    /// For which connection.
-    pub connection: String,
-    /// What to settle with.
-    pub id: PermitId,
-    /// Where to.
-    pub route: Rc<Route>,
-    /// The access token to use, where the route has no credential of its own.
-    pub bearer: Option<Rc<Bearer>>,
-    /// The `RateLimit` field.
-    pub rate_limit: String,
-    /// The `Sluice-Would` field.
-    pub would: Option<String>,
-    /// When it came, Unix ms.
-    pub at: i64,
-    /// What the statistics will count, as if sent now.
-    pub sent: Sent,
-}
-
 /// Asks until there is a permit that may be used, or a refusal.
 pub async fn obtain(call: &Call, admit: &mut Admit) -> Result<Permit, Stop> {
-    ask(call, admit, 1, asked_until(call)).await?.ok_or_else(|| tenants::unavailable().into())
+    ask(call, admit, 1, asked_until(call)).await?.ok_or_else(|| tenant_client::unavailable().into())
 }
 
 /// Asks for another permit for a call whose former one is settled; to be had until `deadline`, Unix ms. `nth`: which
 /// vendor call of the caller's one it is for.
 pub async fn for_retry(call: &Call, admit: &Admit, nth: u32, deadline: i64) -> Result<Permit, Stop> {
     let mut admit = another(admit, Some(deadline));
-    ask(call, &mut admit, nth, Some(deadline)).await?.ok_or_else(|| tenants::unavailable().into())
+    ask(call, &mut admit, nth, Some(deadline)).await?.ok_or_else(|| tenant_client::unavailable().into())
 }
 
 /// Asks for a permit with another access token than the one that the vendor has refused. None: there is no better one.
@@ -78,7 +56,7 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
             Reply::Go(go) => go,
             // Also for a caller that has gone: others may wait for the token.
             Reply::Fetch(fetch) => {
-                Box::pin(exchange::fetch(&call.here, tenant, connection, *fetch)).await;
+                Box::pin(fetch_token::fetch(&call.here, tenant, connection, *fetch)).await;
                 again(admit, deadline, platform::now());
                 continue;
             }
@@ -123,13 +101,13 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
         (admit.knows, admit.holds) = (0, 0);
         again(admit, deadline, asked.at);
     }
-    Err(tenants::unavailable().into())
+    Err(tenant_client::unavailable().into())
 }
 
 /// Asks the object.
 fn once(call: &Call, admit: &Admit) -> impl Future<Output = Option<Asked>> + use<> {
     let caller = Some((&call.request, admit.call.as_str()));
-    tenants::ask_once(&call.here, &admit.claims.tenant, &Ask::Admit(admit.clone()), caller)
+    tenant_client::ask_once(&call.here, &admit.claims.tenant, &Ask::Admit(admit.clone()), caller)
 }
 
 /// The same call once more, with what is left of the time it may wait.
@@ -146,23 +124,18 @@ fn left(deadline: Option<i64>, now: i64) -> Option<u64> {
 fn route(tenant: &str, connection: &str, go: &Go) -> Option<Rc<Route>> {
     if let Some(route) = &go.route {
         let route = Rc::new(Route::clone(route));
-        known::remember(tenant, connection, Rc::clone(&route));
+        route_cache::remember(tenant, connection, Rc::clone(&route));
         return Some(route);
     }
-    known::route(tenant, connection).filter(|route| route.version == go.route_version)
+    route_cache::route(tenant, connection).filter(|route| route.version == go.route_version)
 }
 
 /// The access token that the permit is for: sent along, or known by its mark.
 fn bearer(tenant: &str, connection: &str, go: &Go) -> Option<Rc<Bearer>> {
     if let Some(bearer) = &go.bearer {
         let bearer = Rc::new(bearer.clone());
-        known::remember_bearer(tenant, connection, Rc::clone(&bearer));
+        route_cache::remember_bearer(tenant, connection, Rc::clone(&bearer));
         return Some(bearer);
     }
-    known::bearer(tenant, connection).filter(|bearer| bearer.mark == go.mark)
-}
-
-/// A reply that no ask of this kind has: Worker and object are of different releases.
-pub fn unexpected() -> Refusal {
-    Refusal::new(Reason::Unavailable, "the tenant's object gave an answer of another release: try again in a moment")
+    route_cache::bearer(tenant, connection).filter(|bearer| bearer.mark == go.mark)
 }

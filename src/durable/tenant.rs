@@ -2,7 +2,7 @@
 //! It decides nothing. The desk's methods never await, so each event is handled whole before the next one begins: that
 //! is what makes admission all or nothing.
 
-use super::live::Live;
+use super::live_status::Live;
 use super::sqlite::Sqlite;
 #[cfg(feature = "panic-trigger")]
 use crate::panics::panic_if_asked;

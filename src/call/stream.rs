@@ -3,13 +3,11 @@
 use crate::fetch::{self, Deadline};
 use crate::js::{self, Answer, Upload, whole_number};
 use crate::platform;
+use crate::response::BODILESS;
 use js_sys::{Promise, Uint8Array};
 use sluice_core::http::Headers;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Request, RequestInit, Response, ResponseInit};
-
-/// Statuses whose answers have no body, whatever their headers say.
-pub const BODILESS: [u16; 3] = [204, 205, 304];
 
 /// The body of a call, as it is sent.
 #[derive(Clone)]

@@ -1,17 +1,32 @@
 //! A throttled call, from its key to its settlement. See the readme's "life of a call".
 
-use super::answers::{self, Reply};
-use super::forward::{Forward, UnderWay};
-use super::incoming::Incoming;
-use super::installation::{Installation, Keys};
-use super::permit::{self, Permit};
-use super::record::Record;
-use super::{account, attempts, inspect, is_own_page, keep, known, lost, settle, token, upload};
+pub mod access_log;
+pub mod admission;
+pub mod attempts;
+pub mod body;
+pub mod context;
+pub mod enqueue;
+pub mod forward;
+pub mod inspect;
+pub mod report;
+pub mod settle;
+pub mod settle_batch;
+pub mod stream;
+
+use crate::api::token;
+use crate::call::access_log::Record;
+use crate::call::context::Permit;
+use crate::call::context::{Call, Stop};
+use crate::call::forward::{Forward, UnderWay};
+use crate::config::{Installation, Keys};
+use crate::lost_keys;
 #[cfg(feature = "panic-trigger")]
 use crate::panics::panic_if_asked;
 use crate::platform;
+use crate::request::Incoming;
+use crate::response::{self, Reply};
 use futures_channel::oneshot;
-use sluice_core::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
+use sluice_core::http::{Address, Prefer, VendorTarget, parse_target};
 use sluice_core::key::{self, Claims, PREFIX, Place, Role, Search};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Admit, No};
@@ -21,36 +36,6 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 use worker::Context;
-
-/// Why a call ends without the vendor's answer.
-pub enum Stop {
-    /// It is refused.
-    Refused(Box<No>),
-    /// It has its answer already; and if that is a refusal, why.
-    Said(Option<Reason>, Answer),
-    /// It is a job, or was one that has ended already; and the status.
-    Kept(Reply, u16),
-    /// Its caller has gone.
-    Gone,
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(No { refusal, vendor: None, rate_limit: None }))
-    }
-}
-
-/// One call, as its steps see it.
-pub struct Call {
-    pub here: Rc<Installation>,
-    pub request: Request,
-    pub incoming: Rc<Incoming>,
-    pub id: String,
-    pub prefer: Prefer,
-    pub reports: settle::Reports,
-    /// Which of this isolate's calls it is.
-    pub begun: u64,
-}
 
 /// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would cancel this Worker
 /// together with its caller, and neither a permit on its way nor the vendor's answer would be settled.
@@ -64,7 +49,7 @@ pub fn throttled(
     let (answer, given) = oneshot::channel();
     let give = Give(Some((answer, Rc::clone(&incoming))));
     let prefer = Prefer::read(&incoming.headers);
-    let (id, reports, begun) = (platform::random_id(), Default::default(), account::begin());
+    let (id, reports, begun) = (platform::random_id(), Default::default(), settle_batch::begin());
     let call = Call { here, request, incoming, id, prefer, reports, begun };
     // Boxed first: `wait_until` would otherwise make a future with room for this one twice.
     context.wait_until(Box::pin(async move { call.live(&keys, give).await }));
@@ -98,12 +83,6 @@ impl Drop for Give {
     }
 }
 
-/// What a key says, if it holds; `at` is Unix ms.
-pub fn open_key(keys: &Keys, key: &str, at: i64) -> Result<Claims, Refusal> {
-    let seconds = u64::try_from(at).unwrap_or_default() / 1_000;
-    key::open(&keys.master, key, seconds).map_err(|fault| Refusal::new(Reason::Key, fault.to_string()))
-}
-
 impl Call {
     async fn live(&self, keys: &Keys, give: Give) {
         let mut record = Record::new(&self.id, &self.incoming);
@@ -122,7 +101,7 @@ impl Call {
 
     /// The refusal of a key, with its cause where that is the installation's.
     async fn explained(&self, keys: &Keys, no: No) -> Stop {
-        let refusal = lost::explain(&self.here, keys, &self.incoming, no.refusal).await;
+        let refusal = lost_keys::explain(&self.here, keys, &self.incoming, no.refusal).await;
         Stop::Refused(Box::new(No { refusal, ..no }))
     }
 
@@ -142,9 +121,9 @@ impl Call {
                 }
             }
             Err(Stop::Refused(no)) => {
-                upload::drain(&self.request, &self.incoming).await;
+                body::drain(&self.request, &self.incoming).await;
                 record.refused(&no.refusal);
-                let answer = answers::refused_call(&no, &self.id, self.incoming.header("accept"));
+                let answer = response::refused_call(&no, &self.id, self.incoming.header("accept"));
                 give.give(Reply::Own(answer));
             }
             Err(Stop::Said(reason, answer)) => {
@@ -177,7 +156,7 @@ impl Call {
         #[cfg(feature = "memory-figure")]
         if vendor.path == "/wasm-memory" {
             let bytes = core::arch::wasm32::memory_size::<0>() * 65_536;
-            return Err(Stop::Said(None, Answer::json(200, bytes.to_string())));
+            return Err(Stop::Said(None, sluice_core::http::Answer::json(200, bytes.to_string())));
         }
         let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let search = key::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
@@ -186,7 +165,7 @@ impl Call {
         let shown = VendorTarget { path: &path, ..vendor };
         let about = inspect::About { call: self, keys, vendor: &vendor, search: &search };
         let token_path = may_be_token_path(vendor.path);
-        let body = if token_path || search.caller.is_none() { upload::early(self).await? } else { None };
+        let body = if token_path || search.caller.is_none() { body::early(self).await? } else { None };
         let mut seen = about.look(body.as_ref()).await?;
         if token_path {
             token::exchange(&about, &target, &shown, &seen).await?;
@@ -199,22 +178,22 @@ impl Call {
             about.swap(&admit, &seen).await?;
         }
         if self.prefer.respond_async {
-            return Err(Box::pin(keep::keep(&about, &target, admit, body)).await?);
+            return Err(Box::pin(enqueue::keep(&about, &target, admit, body)).await?);
         }
-        let body = upload::prepare(self, &mut admit, body).await?;
+        let body = body::prepare(self, &mut admit, body).await?;
         if !seen.read {
             seen = about.look(Some(&body)).await?;
         }
         let swap = about.swap(&admit, &seen).await?;
         about.note_methods(&mut admit, &seen).await?;
-        let body = upload::in_batches(self, &admit, &vendor, body).await?;
-        let mut permit = permit::obtain(self, &mut admit).await?;
+        let body = body::in_batches(self, &admit, &vendor, body).await?;
+        let mut permit = admission::obtain(self, &mut admit).await?;
         let methods = about.methods(Some(&permit.route), &seen)?;
         if methods != admit.method {
             // The policy's profile is another one than was known, and the vendor reads another method.
             Box::pin(settle::unused(self, &permit.tenant, &permit.connection, permit.id)).await;
             admit = Admit { call: platform::random_id(), again: false, method: methods, ..admit };
-            permit = permit::obtain(self, &mut admit).await?;
+            permit = admission::obtain(self, &mut admit).await?;
         }
         #[cfg(feature = "panic-trigger")]
         panic_if_asked(vendor.path, "/panic-trigger");
@@ -237,43 +216,10 @@ impl Call {
                 return Err(Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) {places}")));
             }
         };
-        let claims = open_key(keys, key, self.incoming.at)?;
+        let claims = keys.open(key, self.incoming.at)?;
         if claims.role != Role::App {
             return Err(Refusal::new(Reason::Role, "this key sees figures alone: make calls with an app's key"));
         }
         Ok((claims, search.caller.as_ref().is_some_and(|found| found.place == Place::Apart)))
     }
-
-    /// What is asked of the tenant's object.
-    pub fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
-        let incoming = &self.incoming;
-        let uri = vendor.path.len().saturating_add(vendor.query.map_or(0, |query| query.len().saturating_add(1)));
-        let connection = connection(vendor);
-        let known = known::route(&claims.tenant, &connection);
-        Admit {
-            call: self.id.clone(),
-            connection,
-            method: incoming.method.clone(),
-            path: vendor.route_path().to_owned(),
-            uri_bytes: u32::try_from(uri).unwrap_or(u32::MAX),
-            body: incoming.body_length(),
-            page: incoming.is_page(),
-            origin: incoming.origin().map(str::to_owned),
-            own_origin: is_own_page(incoming, target),
-            key_apart,
-            wait_ms: self.prefer.wait_ms,
-            // RFC 9218, section 4.1.
-            urgency: urgency(incoming.header("priority")).unwrap_or(3),
-            again: false,
-            knows: known.map_or(0, |route| route.version),
-            holds: known::bearer(&claims.tenant, vendor.connection).map_or(0, |bearer| bearer.mark),
-            rejected: 0,
-            claims,
-        }
-    }
-}
-
-/// The connection's name. Host names know no case; clients write them as they like.
-pub fn connection(vendor: &VendorTarget) -> String {
-    if vendor.by_host { vendor.connection.to_ascii_lowercase() } else { vendor.connection.to_owned() }
 }

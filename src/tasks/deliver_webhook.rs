@@ -1,8 +1,8 @@
 //! Delivering a message: posted once, to where the tenant's object says, and reported. The object decides what comes of it.
 
-use super::exchange::{post, report};
-use super::installation::Installation;
+use crate::config::Installation;
 use crate::platform;
+use crate::tasks::fetch_token::{post, report};
 use sluice_core::tenant::errand::Delivery;
 use sluice_core::tenant::protocol::{Ask, Delivered};
 use sluice_core::webhook::TIMEOUT_MS;

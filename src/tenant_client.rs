@@ -1,6 +1,6 @@
 //! Asking a tenant's object.
 
-use super::installation::Installation;
+use crate::config::Installation;
 use crate::platform;
 use crate::transport::{self, Place};
 use js_sys::Promise;
@@ -152,4 +152,9 @@ pub async fn open_live(
 pub fn unavailable() -> Refusal {
     let detail = "the tenant's object cannot be asked, so nothing was forwarded: try again in a moment";
     Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::Unavailable, detail) }
+}
+
+/// A reply that no ask of this kind has: Worker and object are of different releases.
+pub fn unexpected() -> Refusal {
+    Refusal::new(Reason::Unavailable, "the tenant's object gave an answer of another release: try again in a moment")
 }

@@ -1,12 +1,11 @@
 //! Administration: who may, and which object is asked.
 
-use super::allows;
-use super::answers::{self, Reply};
-use super::incoming::Incoming;
-use super::installation::{Installation, Keys};
-use super::tenants::{self, DIRECTORY};
+use crate::config::{Installation, Keys};
 use crate::js;
 use crate::platform::log;
+use crate::request::Incoming;
+use crate::response::{self, Reply};
+use crate::tenant_client::{self, DIRECTORY};
 use sluice_core::http::{AdminAddress, Answer};
 use sluice_core::json;
 use sluice_core::key::{Guesses, Source, is_name};
@@ -37,13 +36,13 @@ pub async fn serve(
         AdminAddress::Keys(_) => &["GET", "POST"],
         AdminAddress::Key(..) => &["DELETE"],
     };
-    if let Err(reply) = allows(incoming, methods) {
+    if let Err(reply) = response::allows(incoming, methods) {
         return reply;
     }
     match address {
         AdminAddress::Vendors => Reply::Own(Answer::json(200, Profile::catalogue())),
-        AdminAddress::Tenants => match tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::List)).await {
-            Ok(asked) => answers::said(asked.reply),
+        AdminAddress::Tenants => match tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::List)).await {
+            Ok(asked) => response::said(asked.reply),
             Err(refusal) => refusal.into(),
         },
         AdminAddress::Tenant(tenant) | AdminAddress::Keys(tenant) | AdminAddress::Key(tenant, _) => {
@@ -59,7 +58,7 @@ pub async fn serve(
                         let done = matches!(&said, Ok(protocol::Reply::Document { .. }));
                         log(&json!({"level": "info", "by": by, "action": action, "tenant": tenant, "done": done}));
                     }
-                    said.map_or_else(Reply::from, answers::said)
+                    said.map_or_else(Reply::from, response::said)
                 }
                 Err(refusal) => refusal.into(),
             }
@@ -135,9 +134,9 @@ pub async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refu
 async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol::Reply, Refusal> {
     let (puts, deletes) = (matches!(admin, Admin::PutPolicy(_)), matches!(admin, Admin::Delete));
     if puts {
-        tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::Add(tenant.to_owned()))).await?;
+        tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::Add(tenant.to_owned()))).await?;
     }
-    let reply = tenants::ask(here, tenant, &Ask::Admin(admin)).await?.reply;
+    let reply = tenant_client::ask(here, tenant, &Ask::Admin(admin)).await?.reply;
     let done = matches!(reply, protocol::Reply::Document { .. });
     // One whose stored policy cannot be read is there all the same.
     let absent = match (puts, done) {
@@ -145,12 +144,12 @@ async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol
         _ => deletes && done,
     };
     if absent {
-        tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::Remove(tenant.to_owned()))).await?;
+        tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::Remove(tenant.to_owned()))).await?;
     }
     Ok(reply)
 }
 
 async fn exists(here: &Installation, tenant: &str) -> Result<bool, Refusal> {
-    let asked = tenants::ask(here, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
+    let asked = tenant_client::ask(here, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
     Ok(!matches!(asked.reply, protocol::Reply::No(no) if no.refusal.reason == Reason::NotFound))
 }

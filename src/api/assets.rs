@@ -1,16 +1,15 @@
 //! What needs no key: the status page's files, and whether Sluice is up.
 
-use super::allows;
-use super::answers::Reply;
-use super::incoming::Incoming;
-use super::installation::Installation;
+use crate::config::Installation;
+use crate::request::Incoming;
+use crate::response::{self, Reply};
 use sluice_core::http::{self, Answer, Headers, Target};
 use sluice_core::refusal::{Reason, Refusal};
 use worker::{RequestInit, Response, ResponseBuilder, Result};
 
 /// `GET /healthz`.
 pub fn health(incoming: &Incoming) -> Reply {
-    match allows(incoming, &["GET"]) {
+    match response::allows(incoming, &["GET"]) {
         Ok(()) => Reply::Own(Answer::typed(200, "text/plain; charset=utf-8", "ok\n")),
         Err(reply) => reply,
     }
@@ -18,7 +17,7 @@ pub fn health(incoming: &Incoming) -> Reply {
 
 /// A file of the status page.
 pub async fn file(here: &Installation, incoming: &Incoming, target: &Target<'_>) -> Reply {
-    if let Err(reply) = allows(incoming, &["GET"]) {
+    if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;
     }
     let path = if target.path.is_empty() { "/" } else { target.path };

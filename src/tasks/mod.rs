@@ -1,10 +1,14 @@
 //! An errand of a tenant's object, done in an invocation of its own.
 
-use super::answers::Reply;
-use super::incoming::Incoming;
-use super::installation::Installation;
-use super::{deliver, exchange, run, tenants};
+pub mod deliver_webhook;
+pub mod fetch_token;
+pub mod run_job;
+
+use crate::config::Installation;
 use crate::js;
+use crate::request::Incoming;
+use crate::response::Reply;
+use crate::tenant_client;
 use sluice_core::key::{is_stamp, is_stamped};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::errand::{Errand, LONGEST};
@@ -25,12 +29,12 @@ pub async fn take(
     let Some(errand) = read(&here, request, incoming, stamp).await else {
         return Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into();
     };
-    let Ok((response, taken)) = accepted() else { return tenants::unavailable().into() };
+    let Ok((response, taken)) = accepted() else { return tenant_client::unavailable().into() };
     context.wait_until(Box::pin(async move {
         match errand {
-            Errand::Run(run) => run::run(here, *run).await,
-            Errand::Fetch(errand) => exchange::fetch(&here, &errand.tenant, &errand.connection, errand.fetch).await,
-            Errand::Deliver(delivery) => deliver::deliver(&here, *delivery).await,
+            Errand::Run(run) => run_job::run(here, *run).await,
+            Errand::Fetch(errand) => fetch_token::fetch(&here, &errand.tenant, &errand.connection, errand.fetch).await,
+            Errand::Deliver(delivery) => deliver_webhook::deliver(&here, *delivery).await,
         }
         let _ = taken.close().await;
     }));

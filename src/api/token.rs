@@ -2,9 +2,9 @@
 //! client which insists on the exchange works unchanged. What is asked about such a token, or done to it, is answered too.
 //! Nothing is counted, and the vendor hears nothing.
 
-use super::call::{Stop, open_key};
-use super::inspect::{About, Seen};
-use super::tenants;
+use crate::call::context::Stop;
+use crate::call::inspect::{About, Seen};
+use crate::tenant_client;
 use sluice_core::http::{Answer, Target, VendorTarget};
 use sluice_core::key::Role;
 use sluice_core::refusal::{Reason, Refusal};
@@ -47,16 +47,16 @@ async fn answer(
     key: &str,
 ) -> Result<Option<Answer>, Stop> {
     let (call, keys) = (about.call, about.keys);
-    let claims = open_key(keys, key, call.incoming.at)?;
+    let claims = keys.open(key, call.incoming.at)?;
     if claims.role != Role::App {
         return Err(Refusal::new(Reason::Role, "this key sees figures alone: make calls with an app's key").into());
     }
     // Asked even where the route is known: the object knows whether the key is still listed.
     let admit = call.admit(claims.clone(), true, target, shown);
-    let route = match tenants::ask(&call.here, &claims.tenant, &Ask::Describe(admit)).await?.reply {
+    let route = match tenant_client::ask(&call.here, &claims.tenant, &Ask::Describe(admit)).await?.reply {
         Reply::Route(route) => route,
         Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
-        _ => return Err(tenants::unavailable().into()),
+        _ => return Err(tenant_client::unavailable().into()),
     };
     let method = call.incoming.method.as_str();
     let what = route.profile.about_token(method, about.vendor.path);
@@ -88,9 +88,9 @@ async fn answer(
 }
 
 /// Whether the token that it is about is a key; or it is about none, as jsforce's is not where the key is in the head.
-fn is_own(request: &TokenRequest, about: &About<'_>, keys: &super::installation::Keys, now: i64) -> bool {
+fn is_own(request: &TokenRequest, about: &About<'_>, keys: &crate::config::Keys, now: i64) -> bool {
     match &request.token {
-        Some(token) => open_key(keys, token, now).is_ok(),
+        Some(token) => keys.open(token, now).is_ok(),
         None => !about.search.path.is_empty(),
     }
 }

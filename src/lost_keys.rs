@@ -4,9 +4,9 @@
 //! Nobody has vouched for such a key. So the list of tenants is asked first whether its tenant is one at all, nothing is said to the
 //! tenant's object but to say whether it can read its policy, and no isolate asks more than a few times in ten seconds, whoever sends what.
 
-use super::incoming::Incoming;
-use super::installation::{Installation, Keys};
-use super::tenants::{self, DIRECTORY};
+use crate::config::{Installation, Keys};
+use crate::request::Incoming;
+use crate::tenant_client::{self, DIRECTORY};
 use sluice_core::key::{self, KeyFault};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Ask, Directory, Reply};
@@ -89,11 +89,11 @@ fn remember(tenant: String, now: i64, why: Option<String>) {
 
 /// Why a tenant's policy cannot be read, if there is such a tenant and it cannot.
 async fn ask(here: &Installation, tenant: &str) -> Option<String> {
-    let listed = tenants::ask(here, DIRECTORY, &Ask::Directory(Directory::Has(tenant.to_owned()))).await.ok()?;
+    let listed = tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::Has(tenant.to_owned()))).await.ok()?;
     if !matches!(listed.reply, Reply::Done) {
         return None;
     }
-    match tenants::ask(here, tenant, &Ask::Readable).await.ok()?.reply {
+    match tenant_client::ask(here, tenant, &Ask::Readable).await.ok()?.reply {
         Reply::No(no) if no.refusal.reason == Reason::Setup => Some(no.refusal.detail),
         _ => None,
     }
