@@ -9,7 +9,7 @@ use worker::{Env, Fetcher};
 use worker_sys::DurableObjectNamespace;
 
 /// The settings and bindings of this installation.
-pub struct Installation {
+pub struct Config {
     /// The secrets; or the sentence that says what is wrong with them.
     pub keys: Result<Rc<Keys>, String>,
     /// With its first dot.
@@ -41,13 +41,13 @@ impl Keys {
 }
 
 thread_local! {
-    static HERE: RefCell<Option<Rc<Installation>>> = const { RefCell::new(None) };
+    static HERE: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
 }
 
-impl Installation {
+impl Config {
     /// The installation. Settings do not change within the life of an isolate.
     pub fn of(env: &Env) -> Rc<Self> {
-        HERE.with_borrow_mut(|here| Rc::clone(here.get_or_insert_with(|| Rc::new(Self::read(env)))))
+        HERE.with_borrow_mut(|config| Rc::clone(config.get_or_insert_with(|| Rc::new(Self::read(env)))))
     }
 
     fn read(env: &Env) -> Self {

@@ -4,7 +4,7 @@
 //! Nobody has vouched for such a key. So the list of tenants is asked first whether its tenant is one at all, nothing is said to the
 //! tenant's object but to say whether it can read its policy, and no isolate asks more than a few times in ten seconds, whoever sends what.
 
-use crate::config::{Installation, Keys};
+use crate::config::{Config, Keys};
 use crate::request::Incoming;
 use crate::tenant_client::{self, DIRECTORY};
 use sluice_core::key::{self, KeyFault};
@@ -32,7 +32,7 @@ thread_local! {
 }
 
 /// The refusal of a call; or where its key does not hold since its tenant's secrets are lost, a refusal that says that.
-pub async fn explain(here: &Installation, keys: &Keys, incoming: &Incoming, refusal: Refusal) -> Refusal {
+pub async fn explain(config: &Config, keys: &Keys, incoming: &Incoming, refusal: Refusal) -> Refusal {
     if refusal.reason != Reason::Key {
         return refusal;
     }
@@ -40,7 +40,7 @@ pub async fn explain(here: &Installation, keys: &Keys, incoming: &Incoming, refu
     let why = match known(&tenant, incoming.at) {
         Some(why) => why,
         None if may_ask(incoming.at) => {
-            let why = ask(here, &tenant).await;
+            let why = ask(config, &tenant).await;
             remember(tenant, incoming.at, why.clone());
             why
         }
@@ -88,12 +88,13 @@ fn remember(tenant: String, now: i64, why: Option<String>) {
 }
 
 /// Why a tenant's policy cannot be read, if there is such a tenant and it cannot.
-async fn ask(here: &Installation, tenant: &str) -> Option<String> {
-    let listed = tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::Has(tenant.to_owned()))).await.ok()?;
+async fn ask(config: &Config, tenant: &str) -> Option<String> {
+    let listed =
+        tenant_client::ask(config, DIRECTORY, &Ask::Directory(Directory::Has(tenant.to_owned()))).await.ok()?;
     if !matches!(listed.reply, Reply::Done) {
         return None;
     }
-    match tenant_client::ask(here, tenant, &Ask::Readable).await.ok()?.reply {
+    match tenant_client::ask(config, tenant, &Ask::Readable).await.ok()?.reply {
         Reply::No(no) if no.refusal.reason == Reason::Setup => Some(no.refusal.detail),
         _ => None,
     }

@@ -3,7 +3,7 @@
 //! Sluice's own addresses.
 
 use crate::api::{admin, assets, jobs, operate, status};
-use crate::config::{Installation, Keys};
+use crate::config::{Config, Keys};
 use crate::request::Incoming;
 use crate::response::Reply;
 use crate::{call, request, tasks};
@@ -25,20 +25,20 @@ pub async fn respond(request: Request, env: &Env, context: &Context) -> Result<R
     if let Err(refusal) = incoming.check_headers() {
         return Reply::from(refusal).into_response(&incoming);
     }
-    let here = Installation::of(env);
-    if let Some(reply) = in_clear(&request, &here, &incoming) {
+    let config = Config::of(env);
+    if let Some(reply) = in_clear(&request, &config, &incoming) {
         return reply.into_response(&incoming);
     }
-    if let Some(keys) = throttled(&here, &incoming) {
-        return call::throttled(here, keys, request, context, incoming).await;
+    if let Some(keys) = throttled(&config, &incoming) {
+        return call::throttled(config, keys, request, context, incoming).await;
     }
     // Boxed, so that the future of a vendor call has no room for it.
-    Box::pin(route(here, request, context, &incoming)).await.into_response(&incoming)
+    Box::pin(route(config, request, context, &incoming)).await.into_response(&incoming)
 }
 
 /// The answer to a request that has crossed the network over plain HTTP, where it is not to be heard. The platform tells of every request
 /// that has come to its edge how it came; nobody tells a local run.
-fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Option<Reply> {
+fn in_clear(request: &Request, config: &Config, incoming: &Incoming) -> Option<Reply> {
     if !incoming.url.starts_with("http://")
         || incoming.header(STAMP).is_some()
         || is_preflight(&incoming.method, &incoming.headers)
@@ -47,7 +47,7 @@ fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Opti
     }
     // Without an edge there is no data centre, though there may be an object.
     request::connection(request, "colo")?;
-    let target = parse_target(&incoming.url, here.host_suffix.as_deref()).ok()?;
+    let target = parse_target(&incoming.url, config.host_suffix.as_deref()).ok()?;
     let has_credential = ["authorization", "sluice-key", "sec-websocket-protocol"];
     let has_credential = has_credential.iter().any(|name| incoming.header(name).is_some());
     match crossing(&incoming.method, &target, has_credential) {
@@ -61,52 +61,52 @@ fn in_clear(request: &Request, here: &Installation, incoming: &Incoming) -> Opti
 }
 
 /// Whether it is a call to a vendor; then the keys.
-fn throttled(here: &Installation, incoming: &Incoming) -> Option<Rc<Keys>> {
+fn throttled(config: &Config, incoming: &Incoming) -> Option<Rc<Keys>> {
     let elsewhere = incoming.header(STAMP).is_some() || is_preflight(&incoming.method, &incoming.headers);
-    let keys = here.keys.as_ref().ok().filter(|_| !elsewhere)?;
-    let target = parse_target(&incoming.url, here.host_suffix.as_deref()).ok()?;
+    let keys = config.keys.as_ref().ok().filter(|_| !elsewhere)?;
+    let target = parse_target(&incoming.url, config.host_suffix.as_deref()).ok()?;
     matches!(target.address, Address::Vendor(_)).then(|| Rc::clone(keys))
 }
 
 /// What is at this address, where it is no vendor's.
-async fn route(here: Rc<Installation>, request: Request, context: &Context, incoming: &Incoming) -> Reply {
+async fn route(config: Rc<Config>, request: Request, context: &Context, incoming: &Incoming) -> Reply {
     if let Some(stamp) = incoming.header(STAMP) {
-        return tasks::take(here, &request, context, incoming, stamp).await;
+        return tasks::take(config, &request, context, incoming, stamp).await;
     }
     // Answered before anything else is looked at: the real call decides.
     if is_preflight(&incoming.method, &incoming.headers) {
         return Reply::Preflight(preflight(&incoming.headers));
     }
-    let target = match parse_target(&incoming.url, here.host_suffix.as_deref()) {
+    let target = match parse_target(&incoming.url, config.host_suffix.as_deref()) {
         Ok(target) => target,
         // Without its secrets an installation answers nothing else, not even that.
-        Err(refusal) => return here.keys.as_ref().map_or_else(|fault| not_set_up(fault), |_| refusal.into()),
+        Err(refusal) => return config.keys.as_ref().map_or_else(|fault| not_set_up(fault), |_| refusal.into()),
     };
     let address = target.address;
     match address {
         Address::Health => return assets::health(incoming),
-        Address::File => return assets::file(&here, incoming, &target).await,
+        Address::File => return assets::file(&config, incoming, &target).await,
         _ => {}
     }
-    let keys = match &here.keys {
+    let keys = match &config.keys {
         Ok(keys) => Rc::clone(keys),
         Err(fault) => return not_set_up(fault),
     };
     // On the heap, since a call that waits would hold room for the largest of them.
     let answer: Pin<Box<dyn Future<Output = Reply> + '_>> = match address {
-        Address::Admin(address) => Box::pin(admin::serve(&here, &keys, &request, incoming, address)),
+        Address::Admin(address) => Box::pin(admin::serve(&config, &keys, &request, incoming, address)),
         Address::Status | Address::Metrics | Address::Usage { .. } | Address::Errors { .. } => {
-            Box::pin(status::document(&here, &keys, incoming, &target))
+            Box::pin(status::document(&config, &keys, incoming, &target))
         }
-        Address::Live => Box::pin(status::live(&here, &keys, incoming, &target)),
+        Address::Live => Box::pin(status::live(&config, &keys, incoming, &target)),
         Address::Jobs
         | Address::Job(_)
         | Address::JobResponse(_)
         | Address::DeadLetters
         | Address::DeadLetter(_)
         | Address::Replay(_)
-        | Address::ReplayAll => Box::pin(jobs::serve(&here, &keys, incoming, &target)),
-        Address::Pause(_) | Address::Resume(_) => Box::pin(operate::serve(&here, &keys, &request, incoming, &target)),
+        | Address::ReplayAll => Box::pin(jobs::serve(&config, &keys, incoming, &target)),
+        Address::Pause(_) | Address::Resume(_) => Box::pin(operate::serve(&config, &keys, &request, incoming, &target)),
         _ => {
             let detail = "nothing is at this address yet: see the readme for those there are";
             return Refusal::new(Reason::NotFound, detail).into();

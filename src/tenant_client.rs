@@ -1,6 +1,6 @@
 //! Asking a tenant's object.
 
-use crate::config::Installation;
+use crate::config::Config;
 use crate::platform;
 use crate::transport::{self, Place};
 use js_sys::Promise;
@@ -40,7 +40,7 @@ pub struct Asked {
 /// Asks once, and at once: what is awaited holds nothing of the ask, as thousands may wait. None if no answer can be had. `caller` is
 /// the request and the call's id of one that may go away meanwhile.
 pub fn ask_once(
-    here: &Installation,
+    config: &Config,
     tenant: &str,
     ask: &Ask,
     caller: Option<(&Request, &str)>,
@@ -49,7 +49,7 @@ pub fn ask_once(
     let caller = caller.map(|(request, call)| (request.signal(), call));
     let had_gone = caller.as_ref().is_some_and(|(signal, _)| signal.aborted());
     // A caller that had gone before has nothing asked.
-    let sent = if had_gone { None } else { send(here, tenant, ask, caller) };
+    let sent = if had_gone { None } else { send(config, tenant, ask, caller) };
     async move {
         if had_gone {
             return Some(Asked { reply: Reply::Done, at: asked, elapsed_ms: 0, gone: true });
@@ -64,12 +64,12 @@ pub fn ask_once(
 }
 
 fn send(
-    here: &Installation,
+    config: &Config,
     tenant: &str,
     ask: &Ask,
     caller: Option<(AbortSignal, &str)>,
 ) -> Option<(Promise, Option<Caller>)> {
-    let objects = here.tenants.as_ref()?;
+    let objects = config.tenants.as_ref()?;
     PLACES.with_borrow_mut(|places| {
         if !places.contains_key(tenant) {
             if places.len() >= MOST_PLACES {
@@ -117,9 +117,9 @@ impl Drop for Caller {
 }
 
 /// Asks until the object has an answer. For what may be asked twice.
-pub async fn ask(here: &Installation, tenant: &str, ask: &Ask) -> Result<Asked, Refusal> {
+pub async fn ask(config: &Config, tenant: &str, ask: &Ask) -> Result<Asked, Refusal> {
     for _ in 0..TRIES {
-        match ask_once(here, tenant, ask, None).await {
+        match ask_once(config, tenant, ask, None).await {
             Some(Asked { reply: Reply::Again, .. }) | None => {}
             Some(asked) => return Ok(asked),
         }
@@ -129,13 +129,8 @@ pub async fn ask(here: &Installation, tenant: &str, ask: &Ask) -> Result<Asked, 
 
 /// Opens the live status of a tenant; the response has the WebSocket, or the object's reply that says why not. `note`: the claims of the
 /// key it is opened with; `protocol`: the WebSocket's, where one was offered.
-pub async fn open_live(
-    here: &Installation,
-    tenant: &str,
-    note: &str,
-    protocol: Option<&str>,
-) -> Result<Response, JsValue> {
-    let objects = here.tenants.as_ref().ok_or(JsValue::UNDEFINED)?;
+pub async fn open_live(config: &Config, tenant: &str, note: &str, protocol: Option<&str>) -> Result<Response, JsValue> {
+    let objects = config.tenants.as_ref().ok_or(JsValue::UNDEFINED)?;
     let headers = Headers::new()?;
     headers.set("Upgrade", "websocket")?;
     headers.set("Sluice-Claims", note)?;

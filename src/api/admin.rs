@@ -1,6 +1,6 @@
 //! Administration: who may, and which object is asked.
 
-use crate::config::{Installation, Keys};
+use crate::config::{Config, Keys};
 use crate::js;
 use crate::platform::log;
 use crate::request::Incoming;
@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 1_048_576;
 
 /// An administrator's call.
 pub async fn serve(
-    here: &Installation,
+    config: &Config,
     keys: &Keys,
     request: &Request,
     incoming: &Incoming,
@@ -41,7 +41,7 @@ pub async fn serve(
     }
     match address {
         AdminAddress::Vendors => Reply::Own(Answer::json(200, Profile::catalogue())),
-        AdminAddress::Tenants => match tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::List)).await {
+        AdminAddress::Tenants => match tenant_client::ask(config, DIRECTORY, &Ask::Directory(Directory::List)).await {
             Ok(asked) => response::said(asked.reply),
             Err(refusal) => refusal.into(),
         },
@@ -53,7 +53,7 @@ pub async fn serve(
             match admin(request, incoming, address).await {
                 Ok(admin) => {
                     let action = action(&admin);
-                    let said = ask(here, tenant, admin).await;
+                    let said = ask(config, tenant, admin).await;
                     if let Some(action) = action {
                         let done = matches!(&said, Ok(protocol::Reply::Document { .. }));
                         log(&json!({"level": "info", "by": by, "action": action, "tenant": tenant, "done": done}));
@@ -131,25 +131,25 @@ pub async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refu
 
 /// Asks the tenant's object, and keeps the list of tenants in step: a name is in it before its tenant is made and until
 /// after it is removed, so that no tenant is ever without a name.
-async fn ask(here: &Installation, tenant: &str, admin: Admin) -> Result<protocol::Reply, Refusal> {
+async fn ask(config: &Config, tenant: &str, admin: Admin) -> Result<protocol::Reply, Refusal> {
     let (puts, deletes) = (matches!(admin, Admin::PutPolicy(_)), matches!(admin, Admin::Delete));
     if puts {
-        tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::Add(tenant.to_owned()))).await?;
+        tenant_client::ask(config, DIRECTORY, &Ask::Directory(Directory::Add(tenant.to_owned()))).await?;
     }
-    let reply = tenant_client::ask(here, tenant, &Ask::Admin(admin)).await?.reply;
+    let reply = tenant_client::ask(config, tenant, &Ask::Admin(admin)).await?.reply;
     let done = matches!(reply, protocol::Reply::Document { .. });
     // One whose stored policy cannot be read is there all the same.
     let absent = match (puts, done) {
-        (true, false) => !exists(here, tenant).await?,
+        (true, false) => !exists(config, tenant).await?,
         _ => deletes && done,
     };
     if absent {
-        tenant_client::ask(here, DIRECTORY, &Ask::Directory(Directory::Remove(tenant.to_owned()))).await?;
+        tenant_client::ask(config, DIRECTORY, &Ask::Directory(Directory::Remove(tenant.to_owned()))).await?;
     }
     Ok(reply)
 }
 
-async fn exists(here: &Installation, tenant: &str) -> Result<bool, Refusal> {
-    let asked = tenant_client::ask(here, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
+async fn exists(config: &Config, tenant: &str) -> Result<bool, Refusal> {
+    let asked = tenant_client::ask(config, tenant, &Ask::Admin(Admin::GetPolicy)).await?;
     Ok(!matches!(asked.reply, protocol::Reply::No(no) if no.refusal.reason == Reason::NotFound))
 }

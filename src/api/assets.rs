@@ -1,6 +1,6 @@
 //! What needs no key: the status page's files, and whether Sluice is up.
 
-use crate::config::Installation;
+use crate::config::Config;
 use crate::request::Incoming;
 use crate::response::{self, Reply};
 use sluice_core::http::{self, Answer, Headers, Target};
@@ -16,7 +16,7 @@ pub fn health(incoming: &Incoming) -> Reply {
 }
 
 /// A file of the status page.
-pub async fn file(here: &Installation, incoming: &Incoming, target: &Target<'_>) -> Reply {
+pub async fn file(config: &Config, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;
     }
@@ -44,7 +44,7 @@ pub async fn file(here: &Installation, incoming: &Incoming, target: &Target<'_>)
         headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
     }
     http::allow(&mut headers, incoming.origin());
-    match fetched(here, incoming, path, headers).await {
+    match fetched(config, incoming, path, headers).await {
         Ok(Some(response)) => Reply::Done(response.into()),
         Ok(None) => nothing(),
         Err(_) => Refusal::new(Reason::Internal, "the status page's files cannot be read: deploy them again").into(),
@@ -52,8 +52,8 @@ pub async fn file(here: &Installation, incoming: &Incoming, target: &Target<'_>)
 }
 
 /// Fetches a file, which is answered under these headers and its own tag. None where there is no such file.
-async fn fetched(here: &Installation, incoming: &Incoming, path: &str, headers: Headers) -> Result<Option<Response>> {
-    let assets = here.assets.as_ref().ok_or("the Worker has no binding to the page's files")?;
+async fn fetched(config: &Config, incoming: &Incoming, path: &str, headers: Headers) -> Result<Option<Response>> {
+    let assets = config.assets.as_ref().ok_or("the Worker has no binding to the page's files")?;
     let init = RequestInit::new();
     if let Some(tag) = incoming.header("if-none-match") {
         init.headers.set("If-None-Match", tag)?;

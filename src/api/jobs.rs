@@ -2,7 +2,7 @@
 
 use crate::response::{self, Reply};
 
-use crate::config::{Installation, Keys};
+use crate::config::{Config, Keys};
 use crate::lost_keys;
 use crate::request::Incoming;
 use crate::tenant_client;
@@ -17,7 +17,7 @@ use sluice_core::tenant::protocol::{self, Ask, Filter, JobsAsk, JobsWhat};
 const LISTED: u32 = 100;
 
 /// An address under `/jobs` or `/dead-letters`.
-pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
+pub async fn serve(config: &Config, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
     let methods: &[&str] = match target.address {
         Address::Job(_) | Address::DeadLetter(_) => &["GET", "DELETE"],
         Address::Replay(_) | Address::ReplayAll => &["POST"],
@@ -31,7 +31,7 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
     let asked = claims.and_then(|claims| Ok((claims, what(incoming, target)?)));
     let (claims, what) = match asked {
         Ok(asked) => asked,
-        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(config, keys, incoming, refusal).await.into(),
     };
     let tenant = claims.tenant.clone();
     let ask = JobsAsk {
@@ -42,11 +42,11 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
         what,
     };
     match ask.what {
-        JobsWhat::ReplayAll(_) => return in_slices(here, &tenant, ask, "replayed").await,
-        JobsWhat::DeleteAll(..) => return in_slices(here, &tenant, ask, "deleted").await,
+        JobsWhat::ReplayAll(_) => return in_slices(config, &tenant, ask, "replayed").await,
+        JobsWhat::DeleteAll(..) => return in_slices(config, &tenant, ask, "deleted").await,
         _ => {}
     }
-    match tenant_client::ask(here, &tenant, &Ask::Jobs(Box::new(ask))).await {
+    match tenant_client::ask(config, &tenant, &Ask::Jobs(Box::new(ask))).await {
         Ok(asked) => match asked.reply {
             protocol::Reply::Answer(answer) => response::stored(&answer, incoming),
             reply => response::said(reply),
@@ -57,10 +57,10 @@ pub async fn serve(here: &Installation, keys: &Keys, incoming: &Incoming, target
 
 /// Asks until nothing is left that is meant, so that no event of the object changes more than some; says how many there were. If it is
 /// cut short, to ask again does the rest.
-async fn in_slices(here: &Installation, tenant: &str, mut ask: JobsAsk, counted: &str) -> Reply {
+async fn in_slices(config: &Config, tenant: &str, mut ask: JobsAsk, counted: &str) -> Reply {
     let mut all = 0_u64;
     loop {
-        let reply = match tenant_client::ask(here, tenant, &Ask::Jobs(Box::new(ask.clone()))).await {
+        let reply = match tenant_client::ask(config, tenant, &Ask::Jobs(Box::new(ask.clone()))).await {
             Ok(asked) => asked.reply,
             Err(refusal) => return refusal.into(),
         };

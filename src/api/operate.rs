@@ -3,7 +3,7 @@
 use crate::response::{self, Reply};
 
 use crate::api::admin;
-use crate::config::{Installation, Keys};
+use crate::config::{Config, Keys};
 use crate::lost_keys;
 use crate::request::Incoming;
 use crate::tenant_client;
@@ -14,13 +14,7 @@ use sluice_core::tenant::protocol::{Ask, Operate, OperateAsk, Order};
 use web_sys::Request;
 
 /// `POST /connections/{name}/pause` and `…/resume`.
-pub async fn serve(
-    here: &Installation,
-    keys: &Keys,
-    request: &Request,
-    incoming: &Incoming,
-    target: &Target<'_>,
-) -> Reply {
+pub async fn serve(config: &Config, keys: &Keys, request: &Request, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = response::allows(incoming, &["POST"]) {
         return reply;
     }
@@ -31,16 +25,16 @@ pub async fn serve(
     };
     let claims = match incoming.own_key().and_then(|key| keys.open(key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(config, keys, incoming, refusal).await.into(),
     };
-    match order(here, request, incoming, claims, (connection, resumes)).await {
+    match order(config, request, incoming, claims, (connection, resumes)).await {
         Ok(reply) => reply,
         Err(refusal) => refusal.into(),
     }
 }
 
 async fn order(
-    here: &Installation,
+    config: &Config,
     request: &Request,
     incoming: &Incoming,
     claims: Claims,
@@ -49,16 +43,16 @@ async fn order(
     // Whoever may not order anything hears that first: the object refuses a resume by the role.
     if claims.role != Role::Operator {
         let what = Operate { app: None, order: Order::Resume };
-        return ask(here, claims, connection, what).await;
+        return ask(config, claims, connection, what).await;
     }
     let text = if incoming.has_body() { admin::body(request, incoming).await? } else { String::new() };
     let fault = |fault| Refusal::new(Reason::Request, format!("the body does not fit: {fault}"));
     let what = Operate::read(&text, resumes).map_err(fault)?;
-    ask(here, claims, connection, what).await
+    ask(config, claims, connection, what).await
 }
 
-async fn ask(here: &Installation, claims: Claims, connection: &str, what: Operate) -> Result<Reply, Refusal> {
+async fn ask(config: &Config, claims: Claims, connection: &str, what: Operate) -> Result<Reply, Refusal> {
     let tenant = claims.tenant.clone();
     let ask = Ask::Operate(Box::new(OperateAsk { claims, connection: connection.to_owned(), what }));
-    Ok(response::said(tenant_client::ask(here, &tenant, &ask).await?.reply))
+    Ok(response::said(tenant_client::ask(config, &tenant, &ask).await?.reply))
 }

@@ -2,7 +2,7 @@
 
 use crate::response::{self, Reply};
 
-use crate::config::{Installation, Keys};
+use crate::config::{Config, Keys};
 use crate::lost_keys;
 use crate::request::Incoming;
 use crate::tenant_client;
@@ -15,13 +15,13 @@ use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{self, Ask, Figures, from_wire, to_wire};
 
 /// `GET /status.json` and the statistics.
-pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
+pub async fn document(config: &Config, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;
     }
     let claims = match incoming.own_key().and_then(|key| keys.open(key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(config, keys, incoming, refusal).await.into(),
     };
     let tenant = claims.tenant.clone();
     let figures = match figures(target) {
@@ -34,7 +34,7 @@ pub async fn document(here: &Installation, keys: &Keys, incoming: &Incoming, tar
         Some(figures) => Ask::Figures(claims, figures),
         None => Ask::Status(claims),
     };
-    match tenant_client::ask(here, &tenant, &ask).await {
+    match tenant_client::ask(config, &tenant, &ask).await {
         Ok(asked) => match asked.reply {
             protocol::Reply::Document { .. } if foreign => foreign_page(),
             protocol::Reply::Document { status: 200, body, .. } if metrics => {
@@ -67,7 +67,7 @@ fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
 }
 
 /// `GET /status/live`, as a WebSocket.
-pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
+pub async fn live(config: &Config, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;
     }
@@ -81,14 +81,14 @@ pub async fn live(here: &Installation, keys: &Keys, incoming: &Incoming, target:
     let found = in_protocols.map_or_else(|| incoming.own_key(), Ok);
     let claims = match found.and_then(|key| keys.open(key, incoming.at)) {
         Ok(claims) => claims,
-        Err(refusal) => return lost_keys::explain(here, keys, incoming, refusal).await.into(),
+        Err(refusal) => return lost_keys::explain(config, keys, incoming, refusal).await.into(),
     };
     if is_foreign_page(&claims, incoming, target) {
         return foreign_page();
     }
     let offers = offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == "sluice.v1"));
     let note = URL_SAFE_NO_PAD.encode(to_wire(&claims));
-    let Ok(response) = tenant_client::open_live(here, &claims.tenant, &note, offers.then_some("sluice.v1")).await
+    let Ok(response) = tenant_client::open_live(config, &claims.tenant, &note, offers.then_some("sluice.v1")).await
     else {
         return unavailable();
     };

@@ -53,7 +53,7 @@ async fn answer(
     }
     // Asked even where the route is known: the object knows whether the key is still listed.
     let admit = call.admit(claims.clone(), true, target, shown);
-    let route = match tenant_client::ask(&call.here, &claims.tenant, &Ask::Describe(admit)).await?.reply {
+    let route = match tenant_client::ask(&call.config, &claims.tenant, &Ask::Describe(admit)).await?.reply {
         Reply::Route(route) => route,
         Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
         _ => return Err(tenant_client::unavailable().into()),

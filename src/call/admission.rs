@@ -56,7 +56,7 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
             Reply::Go(go) => go,
             // Also for a caller that has gone: others may wait for the token.
             Reply::Fetch(fetch) => {
-                Box::pin(fetch_token::fetch(&call.here, tenant, connection, *fetch)).await;
+                Box::pin(fetch_token::fetch(&call.config, tenant, connection, *fetch)).await;
                 again(admit, deadline, platform::now());
                 continue;
             }
@@ -107,7 +107,7 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
 /// Asks the object.
 fn once(call: &Call, admit: &Admit) -> impl Future<Output = Option<Asked>> + use<> {
     let caller = Some((&call.request, admit.call.as_str()));
-    tenant_client::ask_once(&call.here, &admit.claims.tenant, &Ask::Admit(admit.clone()), caller)
+    tenant_client::ask_once(&call.config, &admit.claims.tenant, &Ask::Admit(admit.clone()), caller)
 }
 
 /// The same call once more, with what is left of the time it may wait.

@@ -177,7 +177,7 @@ pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
     if let Some(route) = route_cache::route(&admit.claims.tenant, &admit.connection) {
         return Ok(route);
     }
-    let asked = tenant_client::ask(&call.here, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
+    let asked = tenant_client::ask(&call.config, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
     match asked.reply {
         Reply::Route(route) => {
             let route = Rc::from(route);

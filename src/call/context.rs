@@ -1,7 +1,7 @@
 //! What every step of a call needs: the call itself, its permit, and how it may end before its vendor answers.
 
 use crate::call::report::Reports;
-use crate::config::Installation;
+use crate::config::Config;
 use crate::request::Incoming;
 use crate::response::Reply;
 use crate::route_cache;
@@ -33,7 +33,7 @@ impl From<Refusal> for Stop {
 
 /// One call, as its steps see it.
 pub struct Call {
-    pub here: Rc<Installation>,
+    pub config: Rc<Config>,
     pub request: Request,
     pub incoming: Rc<Incoming>,
     pub id: String,

@@ -56,7 +56,7 @@ pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read
     let (tenant, id) = (admit.claims.tenant.clone(), admit.call.clone());
     let ask = Ask::Keep(Box::new(Keep { admit, request, made: incoming.at, key, wait_ms }));
     for _ in 0..TRIES {
-        let Some(asked) = tenant_client::ask_once(&call.here, &tenant, &ask, Some((&call.request, &id))).await else {
+        let Some(asked) = tenant_client::ask_once(&call.config, &tenant, &ask, Some((&call.request, &id))).await else {
             continue;
         };
         return match asked.reply {
@@ -74,7 +74,7 @@ pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read
 /// 202, with the job's address.
 fn kept(call: &Call, target: &Target, id: &str) -> Answer {
     // Where a host names the connection, Sluice's own addresses are on another.
-    let origin = call.here.host_suffix.as_ref().map(|_| target.sluice_origin()).unwrap_or_default();
+    let origin = call.config.host_suffix.as_ref().map(|_| target.sluice_origin()).unwrap_or_default();
     let body = sluice_core::json!({ "id": id }).to_string();
     Answer::json(202, body)
         .with("Location", format!("{origin}/jobs/{id}"))

@@ -18,7 +18,7 @@ use crate::call::access_log::Record;
 use crate::call::context::Permit;
 use crate::call::context::{Call, Stop};
 use crate::call::forward::{Forward, UnderWay};
-use crate::config::{Installation, Keys};
+use crate::config::{Config, Keys};
 use crate::lost_keys;
 #[cfg(feature = "panic-trigger")]
 use crate::panics::panic_if_asked;
@@ -40,7 +40,7 @@ use worker::Context;
 /// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would cancel this Worker
 /// together with its caller, and neither a permit on its way nor the vendor's answer would be settled.
 pub fn throttled(
-    here: Rc<Installation>,
+    config: Rc<Config>,
     keys: Rc<Keys>,
     request: Request,
     context: &Context,
@@ -50,7 +50,7 @@ pub fn throttled(
     let give = Give(Some((answer, Rc::clone(&incoming))));
     let prefer = Prefer::read(&incoming.headers);
     let (id, reports, begun) = (platform::random_id(), Default::default(), settle_batch::begin());
-    let call = Call { here, request, incoming, id, prefer, reports, begun };
+    let call = Call { config, request, incoming, id, prefer, reports, begun };
     // Boxed first: `wait_until` would otherwise make a future with room for this one twice.
     context.wait_until(Box::pin(async move { call.live(&keys, give).await }));
     async { given.await.unwrap_or_else(|_| Err(JsValue::from("the call ended without an answer"))) }
@@ -101,7 +101,7 @@ impl Call {
 
     /// The refusal of a key, with its cause where that is the installation's.
     async fn explained(&self, keys: &Keys, no: No) -> Stop {
-        let refusal = lost_keys::explain(&self.here, keys, &self.incoming, no.refusal).await;
+        let refusal = lost_keys::explain(&self.config, keys, &self.incoming, no.refusal).await;
         Stop::Refused(Box::new(No { refusal, ..no }))
     }
 
@@ -140,7 +140,7 @@ impl Call {
 
     /// Everything up to the vendor's headers.
     async fn run(&self, keys: &Keys, record: &mut Record) -> Result<(Permit, UnderWay), Stop> {
-        let target = parse_target(&self.incoming.url, self.here.host_suffix.as_deref())?;
+        let target = parse_target(&self.incoming.url, self.config.host_suffix.as_deref())?;
         let Address::Vendor(vendor) = target.address else {
             return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
         };

@@ -41,7 +41,7 @@ pub async fn unused(call: &Call, tenant: &str, connection: &str, permit: PermitI
 async fn tell(call: &Call) {
     for _ in 0..TRIES {
         let Some((tenant, last)) = call.reports.last() else { return };
-        if heard(&call.here, &tenant, &Ask::Settle(last)).await {
+        if heard(&call.config, &tenant, &Ask::Settle(last)).await {
             return;
         }
     }
@@ -49,7 +49,7 @@ async fn tell(call: &Call) {
 
 /// Gives account of a call's permits, once it has ended. A job's are told with its run.
 pub async fn account(call: &Call) {
-    settle_batch::give(&call.here, call.begun, call.reports.take()).await;
+    settle_batch::give(&call.config, call.begun, call.reports.take()).await;
 }
 
 /// Each throttle by the vendor is a line of its own, also where the call is made again and goes well: who asked for what.
@@ -57,12 +57,12 @@ fn log_throttle(call: &Call, permit: &Permit, end: &End) {
     if !matches!(end.outcome, Outcome::Throttled { .. }) {
         return;
     }
-    let target = parse_target(&call.incoming.url, call.here.host_suffix.as_deref());
+    let target = parse_target(&call.incoming.url, call.config.host_suffix.as_deref());
     let path = target.ok().and_then(|target| match target.address {
         Address::Vendor(vendor) => Some(vendor.path),
         _ => None,
     });
-    let path = path.zip(call.here.keys.as_ref().ok()).map(|(path, keys)| {
+    let path = path.zip(call.config.keys.as_ref().ok()).map(|(path, keys)| {
         let in_path = key::seek(&keys.master, path.as_bytes());
         logged(&key::without(path, &in_path))
     });

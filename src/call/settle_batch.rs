@@ -2,7 +2,7 @@
 //! account: one request to the object in place of many.
 
 use crate::call::report::Report;
-use crate::config::Installation;
+use crate::config::Config;
 use crate::platform;
 use crate::tenant_client;
 use sluice_core::gather::{GATHER_MS, Gatherings, Turn};
@@ -26,7 +26,7 @@ pub fn begin() -> u64 {
 
 /// Tells what became of a call's permits, until that is stored. A call during which no other has begun waits for none, nor does one
 /// whose end others may wait for.
-pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
+pub async fn give(config: &Config, begun: u64, reports: Vec<Report>) {
     let Some(whose) = reports.first().map(Report::whose) else { return };
     let hurried = begun == BEGUN.get() || !reports.iter().all(Report::is_unhurried);
     let mut reports = match WAITING.with_borrow_mut(|all| all.join(&whose, reports, hurried, platform::now())) {
@@ -41,7 +41,7 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
         return;
     }
     for pause in PAUSES_MS {
-        if heard(here, &whose.0, &Ask::Account(reports.iter_mut().map(Report::tell).collect())).await {
+        if heard(config, &whose.0, &Ask::Account(reports.iter_mut().map(Report::tell).collect())).await {
             return;
         }
         platform::sleep(pause).await;
@@ -52,9 +52,9 @@ pub async fn give(here: &Installation, begun: u64, reports: Vec<Report>) {
 }
 
 /// Whether the object has heard it.
-pub async fn heard(here: &Installation, tenant: &str, ask: &Ask) -> bool {
+pub async fn heard(config: &Config, tenant: &str, ask: &Ask) -> bool {
     matches!(
-        tenant_client::ask_once(here, tenant, ask, None).await,
+        tenant_client::ask_once(config, tenant, ask, None).await,
         Some(tenant_client::Asked { reply: Reply::Done, .. })
     )
 }

@@ -1,6 +1,6 @@
 //! Delivering a message: posted once, to where the tenant's object says, and reported. The object decides what comes of it.
 
-use crate::config::Installation;
+use crate::config::Config;
 use crate::platform;
 use crate::tasks::fetch_token::{post, report};
 use sluice_core::tenant::errand::Delivery;
@@ -8,7 +8,7 @@ use sluice_core::tenant::protocol::{Ask, Delivered};
 use sluice_core::webhook::TIMEOUT_MS;
 
 /// Posts a message and reports what came of it. A redirect is not followed, and no body is read.
-pub async fn deliver(here: &Installation, delivery: Delivery) {
+pub async fn deliver(config: &Config, delivery: Delivery) {
     let Delivery { tenant, id, attempt, url, seconds, signature, body } = delivery;
     let seconds = seconds.to_string();
     let mut headers = vec![
@@ -32,7 +32,7 @@ pub async fn deliver(here: &Installation, delivery: Delivery) {
         platform::log(&line);
     }
     let ask = Ask::Delivered(Delivered { id, attempt, status, error, retry_after_ms });
-    if !report(here, &tenant, &ask).await {
+    if !report(config, &tenant, &ask).await {
         let line = sluice_core::json!({"level": "error", "tenant": tenant,
             "fault": "a callback was sent, and the tenant's object could not be told what came of it; it is sent again"});
         platform::log(&line);

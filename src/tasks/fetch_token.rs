@@ -1,7 +1,7 @@
 //! Fetching an access token, when the tenant's object says so: the exchange itself, and the report of it. The object sees
 //! to it that one is fetched at a time, and decides what comes of it.
 
-use crate::config::Installation;
+use crate::config::Config;
 use crate::fetch::{self, Deadline};
 use crate::tenant_client;
 use crate::{js, platform};
@@ -19,7 +19,7 @@ use web_sys::{CryptoKey, Response, WorkerGlobalScope};
 const PAUSES_MS: [u64; 4] = [200, 400, 800, 1_600];
 
 /// Fetches a token and reports it. The report is durable in the object before this returns, or has failed and is logged.
-pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: Fetch) {
+pub async fn fetch(config: &Config, tenant: &str, connection: &str, fetch: Fetch) {
     let result = exchange(&fetch.exchange).await;
     if let Err(failure) = &result {
         let line = sluice_core::json!({"level": "warn", "tenant": tenant, "connection": connection,
@@ -28,7 +28,7 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
     }
     let Fetch { whose, began, .. } = fetch;
     let ask = Ask::Fetched(Fetched { connection: connection.to_owned(), whose, began, result });
-    if report(here, tenant, &ask).await {
+    if report(config, tenant, &ask).await {
         return;
     }
     let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,
@@ -37,9 +37,9 @@ pub async fn fetch(here: &Installation, tenant: &str, connection: &str, fetch: F
 }
 
 /// Reports to the tenant's object until it has heard. Whether it has.
-pub async fn report(here: &Installation, tenant: &str, ask: &Ask) -> bool {
+pub async fn report(config: &Config, tenant: &str, ask: &Ask) -> bool {
     for pause in PAUSES_MS {
-        if tenant_client::ask(here, tenant, ask).await.is_ok() {
+        if tenant_client::ask(config, tenant, ask).await.is_ok() {
             return true;
         }
         platform::sleep(pause).await;

@@ -4,7 +4,7 @@ pub mod deliver_webhook;
 pub mod fetch_token;
 pub mod run_job;
 
-use crate::config::Installation;
+use crate::config::Config;
 use crate::js;
 use crate::request::Incoming;
 use crate::response::Reply;
@@ -19,22 +19,18 @@ use web_sys::{ReadableStream, Request, Response, ResponseInit, WritableStream};
 use worker::Context;
 
 /// Takes an errand, if it is stamped as one of this installation's, and does it after it has been answered.
-pub async fn take(
-    here: Rc<Installation>,
-    request: &Request,
-    context: &Context,
-    incoming: &Incoming,
-    stamp: &str,
-) -> Reply {
-    let Some(errand) = read(&here, request, incoming, stamp).await else {
+pub async fn take(config: Rc<Config>, request: &Request, context: &Context, incoming: &Incoming, stamp: &str) -> Reply {
+    let Some(errand) = read(&config, request, incoming, stamp).await else {
         return Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into();
     };
     let Ok((response, taken)) = accepted() else { return tenant_client::unavailable().into() };
     context.wait_until(Box::pin(async move {
         match errand {
-            Errand::Run(run) => run_job::run(here, *run).await,
-            Errand::Fetch(errand) => fetch_token::fetch(&here, &errand.tenant, &errand.connection, errand.fetch).await,
-            Errand::Deliver(delivery) => deliver_webhook::deliver(&here, *delivery).await,
+            Errand::Run(run) => run_job::run(config, *run).await,
+            Errand::Fetch(errand) => {
+                fetch_token::fetch(&config, &errand.tenant, &errand.connection, errand.fetch).await
+            }
+            Errand::Deliver(delivery) => deliver_webhook::deliver(&config, *delivery).await,
         }
         let _ = taken.close().await;
     }));
@@ -65,8 +61,8 @@ fn accepted() -> Result<(Response, WritableStream), JsValue> {
     Ok((Response::new_with_opt_readable_stream_and_init(Some(&stream.readable()), &init)?, stream.writable()))
 }
 
-async fn read(here: &Installation, request: &Request, incoming: &Incoming, stamp: &str) -> Option<Errand> {
-    let keys = here.keys.as_ref().ok().filter(|keys| is_stamp(&keys.master, stamp, incoming.at))?;
+async fn read(config: &Config, request: &Request, incoming: &Incoming, stamp: &str) -> Option<Errand> {
+    let keys = config.keys.as_ref().ok().filter(|keys| is_stamp(&keys.master, stamp, incoming.at))?;
     let body = js::read_whole(request, LONGEST.into()).await.ok()??.to_vec();
     if is_stamped(&keys.master, stamp, &body) { from_wire(&body) } else { None }
 }

@@ -7,7 +7,7 @@ use crate::call::forward::{Forward, Tally, since};
 use crate::call::report::End;
 use crate::call::settle::settled;
 use crate::call::stream::Body;
-use crate::config::Installation;
+use crate::config::Config;
 use crate::request::Incoming;
 use crate::response;
 use crate::tenant_client::{self, Asked};
@@ -39,7 +39,7 @@ struct Came {
 }
 
 /// Makes the call and reports it.
-pub async fn run(here: Rc<Installation>, run: Run) {
+pub async fn run(config: Rc<Config>, run: Run) {
     let now = platform::now();
     let job = run.job.clone();
     let (tenant, connection, number) = (run.tenant.clone(), run.connection.clone(), run.run);
@@ -47,7 +47,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     let Ok(request) = web_sys::Request::new_with_str("http://sluice/") else { return };
     let prefer = Prefer::read(&incoming.headers);
     let call = Call {
-        here: Rc::clone(&here),
+        config: Rc::clone(&config),
         request,
         incoming,
         id: run.job.clone(),
@@ -56,7 +56,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
         begun: 0,
     };
     let mut record = Record::new(&call.id, &call.incoming);
-    let target = parse_target(&call.incoming.url, here.host_suffix.as_deref());
+    let target = parse_target(&call.incoming.url, config.host_suffix.as_deref());
     let parts = target.as_ref().ok().and_then(|target| match target.address {
         Address::Vendor(vendor) => Some((target, vendor)),
         _ => None,
@@ -100,7 +100,7 @@ pub async fn run(here: Rc<Installation>, run: Run) {
     };
     for (attempt, pause) in (2..).zip(PAUSES_MS) {
         let ask = Ask::Ran(Box::new(ran.clone()));
-        if let Some(Asked { reply: Reply::Done, .. }) = tenant_client::ask_once(&here, &tenant, &ask, None).await {
+        if let Some(Asked { reply: Reply::Done, .. }) = tenant_client::ask_once(&config, &tenant, &ask, None).await {
             return;
         }
         platform::sleep(pause).await;
