@@ -2,7 +2,7 @@
 //! client which insists on the exchange works unchanged. What is asked about such a token, or done to it, is answered too.
 //! Nothing is counted, and the vendor hears nothing.
 
-use crate::call::context::Stop;
+use crate::call::context::CallEnd;
 use crate::call::inspect::{About, Seen};
 use crate::tenant_client;
 use sluice_core::http::{Answer, Target, VendorTarget};
@@ -21,18 +21,18 @@ pub async fn exchange(
     target: &Target<'_>,
     shown: &VendorTarget<'_>,
     seen: &Seen,
-) -> Result<(), Stop> {
+) -> Result<(), CallEnd> {
     let call = about.call;
     let request =
         read(&call.incoming.headers, about.vendor.query, seen.plain.as_deref().unwrap_or(&seen.bytes), about.search);
     let in_body = || seen.keys.first().map(|stands| stands.key.clone());
     let Some(key) = request.key.clone().or_else(in_body) else { return Ok(()) };
     match answer(about, target, shown, &request, &key).await {
-        Ok(Some(answer)) => Err(Stop::Said(None, answer.with("Sluice-Call", call.id.as_str()))),
+        Ok(Some(answer)) => Err(CallEnd::Said(None, answer.with("Sluice-Call", call.id.as_str()))),
         Ok(None) => Ok(()),
-        Err(Stop::Refused(no)) => {
+        Err(CallEnd::Refused(no)) => {
             let saying = Saying { dialect: Dialect::Generic, problem: false, call: &call.id, rate_limit: None };
-            Err(Stop::Said(Some(no.refusal.reason), dialect::token_error(&no.refusal, &saying)))
+            Err(CallEnd::Said(Some(no.refusal.reason), dialect::token_error(&no.refusal, &saying)))
         }
         Err(stop) => Err(stop),
     }
@@ -45,7 +45,7 @@ async fn answer(
     shown: &VendorTarget<'_>,
     request: &TokenRequest,
     key: &str,
-) -> Result<Option<Answer>, Stop> {
+) -> Result<Option<Answer>, CallEnd> {
     let (call, keys) = (about.call, about.keys);
     let claims = keys.open(key, call.incoming.at)?;
     if claims.role != Role::App {
@@ -55,7 +55,7 @@ async fn answer(
     let admit = call.admit(claims.clone(), true, target, shown);
     let route = match tenant_client::ask(&call.config, &claims.tenant, &Ask::Describe(admit)).await?.reply {
         Reply::Route(route) => route,
-        Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
+        Reply::No(no) => return Err(CallEnd::Refused(Box::new(no))),
         _ => return Err(tenant_client::unavailable().into()),
     };
     let method = call.incoming.method.as_str();

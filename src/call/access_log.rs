@@ -2,7 +2,7 @@
 //! their credential there.
 
 use crate::call::context::connection;
-use crate::call::forward::{Tally, UnderWay};
+use crate::call::forward::{CallTimings, ForwardedResponse};
 use crate::call::report::End;
 use crate::platform;
 use crate::request::Incoming;
@@ -24,7 +24,7 @@ pub fn logged(path: &str) -> String {
 }
 
 /// What is logged of a call.
-pub struct Record {
+pub struct AccessLog {
     call: String,
     method: String,
     tenant: Option<String>,
@@ -41,7 +41,7 @@ pub struct Record {
     response_bytes: u64,
 }
 
-impl Record {
+impl AccessLog {
     /// A call that has just come.
     pub fn new(call: &str, incoming: &Incoming) -> Self {
         Self {
@@ -71,16 +71,16 @@ impl Record {
     }
 
     /// It was sent, and came to its headers or will not.
-    pub fn attempted(&mut self, tally: Tally) {
-        self.attempts = Some(tally.attempts);
-        self.queue_ms = Some(tally.queue_ms);
-        self.vendor_ms = Some(tally.vendor_ms);
+    pub fn attempted(&mut self, timings: CallTimings) {
+        self.attempts = Some(timings.attempts);
+        self.queue_ms = Some(timings.queue_ms);
+        self.vendor_ms = Some(timings.vendor_ms);
     }
 
     /// What the caller gets.
-    pub fn answered(&mut self, under_way: &UnderWay) {
-        self.status = Some(under_way.status).filter(|status| *status > 0);
-        self.reason = under_way.refused.map(Reason::as_str);
+    pub fn answered(&mut self, forwarded: &ForwardedResponse) {
+        self.status = Some(forwarded.status).filter(|status| *status > 0);
+        self.reason = forwarded.refused.map(Reason::as_str);
     }
 
     /// It has ended.

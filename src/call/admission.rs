@@ -1,6 +1,6 @@
 //! Leave to send: asked of the tenant's object, and not used once it has grown old.
 
-use crate::call::context::{Call, Permit, Stop};
+use crate::call::context::{Call, CallEnd, Permit};
 use crate::call::settle;
 use crate::platform;
 use crate::route_cache;
@@ -16,19 +16,24 @@ use std::rc::Rc;
 const TRIES: u32 = 4;
 
 /// Asks until there is a permit that may be used, or a refusal.
-pub async fn obtain(call: &Call, admit: &mut Admit) -> Result<Permit, Stop> {
+pub async fn acquire(call: &Call, admit: &mut Admit) -> Result<Permit, CallEnd> {
     ask(call, admit, 1, asked_until(call)).await?.ok_or_else(|| tenant_client::unavailable().into())
 }
 
 /// Asks for another permit for a call whose former one is settled; to be had until `deadline`, Unix ms. `nth`: which
 /// vendor call of the caller's one it is for.
-pub async fn for_retry(call: &Call, admit: &Admit, nth: u32, deadline: i64) -> Result<Permit, Stop> {
+pub async fn acquire_for_retry(call: &Call, admit: &Admit, nth: u32, deadline: i64) -> Result<Permit, CallEnd> {
     let mut admit = another(admit, Some(deadline));
     ask(call, &mut admit, nth, Some(deadline)).await?.ok_or_else(|| tenant_client::unavailable().into())
 }
 
 /// Asks for a permit with another access token than the one that the vendor has refused. None: there is no better one.
-pub async fn with_another_token(call: &Call, admit: &Admit, nth: u32, rejected: u64) -> Result<Option<Permit>, Stop> {
+pub async fn acquire_with_another_token(
+    call: &Call,
+    admit: &Admit,
+    nth: u32,
+    rejected: u64,
+) -> Result<Option<Permit>, CallEnd> {
     let deadline = asked_until(call);
     let mut admit = Admit { rejected, holds: rejected, ..another(admit, deadline) };
     ask(call, &mut admit, nth, deadline).await
@@ -45,7 +50,7 @@ fn asked_until(call: &Call) -> Option<i64> {
     Some(call.incoming.at.saturating_add(wait))
 }
 
-async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) -> Result<Option<Permit>, Stop> {
+async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) -> Result<Option<Permit>, CallEnd> {
     for _ in 0..TRIES {
         let Some(asked) = once(call, admit).await else {
             admit.again = true;
@@ -61,8 +66,8 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
                 continue;
             }
             Reply::Stands => return Ok(None),
-            _ if asked.gone => return Err(Stop::Gone),
-            Reply::No(no) => return Err(Stop::Refused(Box::new(no))),
+            _ if asked.gone => return Err(CallEnd::Gone),
+            Reply::No(no) => return Err(CallEnd::Refused(Box::new(no))),
             _ => {
                 again(admit, deadline, asked.at);
                 continue;
@@ -96,7 +101,7 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
             _ => Box::pin(settle::unused(call, tenant, connection, go.permit)).await,
         }
         if asked.gone {
-            return Err(Stop::Gone);
+            return Err(CallEnd::Gone);
         }
         (admit.knows, admit.holds) = (0, 0);
         again(admit, deadline, asked.at);

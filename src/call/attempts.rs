@@ -1,19 +1,19 @@
 //! A call's attempts: sent once, for most; again where that helps and does no harm. Each attempt has a permit of its own,
 //! asked for after the one before was settled: that one may hold the only slot. A call that rests holds nothing.
 
-use crate::call::access_log::Record;
+use crate::call::access_log::AccessLog;
 use crate::call::admission;
 use crate::call::body;
 use crate::call::context::Permit;
-use crate::call::context::{Call, Stop};
-use crate::call::forward::{Attempt, Forward, Tally, UnderWay, since};
+use crate::call::context::{Call, CallEnd};
+use crate::call::forward::{Attempt, CallTimings, Forward, ForwardedResponse, since};
 use crate::call::settle;
 use crate::platform;
 use sluice_core::retry::{Next, Tried, next, place_of};
 use sluice_core::tenant::protocol::Admit;
 
 /// Why a call is sent again.
-enum Again {
+enum RetryReason {
     /// The vendor refuses the access token: at once, with another.
     Renew,
     /// It may go well then, milliseconds from the answer.
@@ -21,45 +21,53 @@ enum Again {
 }
 
 /// Sends until what came stands, and begins to pass it on.
-pub async fn make(
+pub async fn send_with_retries(
     sending: &Forward<'_>,
     admit: &Admit,
     mut permit: Permit,
-    record: &mut Record,
-) -> Result<(Permit, UnderWay), Stop> {
+    record: &mut AccessLog,
+) -> Result<(Permit, ForwardedResponse), CallEnd> {
     let call = sending.call;
-    let mut tally = Tally { queue_ms: since(permit.at, call.incoming.at), ..Tally::default() };
+    let mut timings = CallTimings { queue_ms: since(permit.at, call.incoming.at), ..CallTimings::default() };
     let mut renewed = false;
     loop {
-        tally.attempts = tally.attempts.saturating_add(1);
+        timings.attempts = timings.attempts.saturating_add(1);
         let mut attempt = sending.send(&permit).await;
-        tally.vendor_ms = tally.vendor_ms.saturating_add(since(attempt.at, permit.at));
-        record.attempted(tally);
-        let again = again(sending, admit, &permit, &attempt, (tally.attempts, renewed));
+        timings.vendor_ms = timings.vendor_ms.saturating_add(since(attempt.at, permit.at));
+        record.attempted(timings);
+        let again = retry_reason(sending, admit, &permit, &attempt, (timings.attempts, renewed));
         // Read to its end, so that it can be said later, and so that the vendor is done with it.
         let end = if again.is_some() { attempt.keep().await } else { None };
         let (Some(again), Some(end)) = (again, end) else {
-            let under_way = sending.pass_on(&permit, attempt, tally, false);
-            return Ok((permit, under_way));
+            let forwarded = sending.pass_on(&permit, attempt, timings, false);
+            return Ok((permit, forwarded));
         };
         settle::settle(call, &permit, end).await;
         let asked_at;
         let another = match again {
-            Again::Renew => {
+            RetryReason::Renew => {
                 renewed = true;
                 asked_at = platform::now();
                 let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
-                Box::pin(admission::with_another_token(call, admit, tally.attempts.saturating_add(1), rejected)).await
+                Box::pin(admission::acquire_with_another_token(
+                    call,
+                    admit,
+                    timings.attempts.saturating_add(1),
+                    rejected,
+                ))
+                .await
             }
-            Again::After(wait) => {
+            RetryReason::After(wait) => {
                 if !platform::sleep_while_wanted(wait, &call.request).await {
                     attempt.drop();
-                    return Err(Stop::Gone);
+                    return Err(CallEnd::Gone);
                 }
                 asked_at = platform::now();
                 let deadline = deadline(call, &permit);
-                match Box::pin(admission::for_retry(call, admit, tally.attempts.saturating_add(1), deadline)).await {
-                    Err(Stop::Gone) => Err(Stop::Gone),
+                match Box::pin(admission::acquire_for_retry(call, admit, timings.attempts.saturating_add(1), deadline))
+                    .await
+                {
+                    Err(CallEnd::Gone) => Err(CallEnd::Gone),
                     // What came of the last attempt tells the caller more than that another one cannot be made.
                     refused_or_not => Ok(refused_or_not.ok()),
                 }
@@ -68,12 +76,12 @@ pub async fn make(
         match another {
             Ok(Some(another)) => {
                 attempt.drop();
-                tally.queue_ms = tally.queue_ms.saturating_add(since(another.at, asked_at));
+                timings.queue_ms = timings.queue_ms.saturating_add(since(another.at, asked_at));
                 permit = another;
             }
             Ok(None) => {
-                let under_way = sending.pass_on(&permit, attempt, tally, true);
-                return Ok((permit, under_way));
+                let forwarded = sending.pass_on(&permit, attempt, timings, true);
+                return Ok((permit, forwarded));
             }
             Err(stop) => {
                 attempt.drop();
@@ -84,19 +92,19 @@ pub async fn make(
 }
 
 /// Whether and when it is sent again.
-fn again(
+fn retry_reason(
     sending: &Forward,
     admit: &Admit,
     permit: &Permit,
     attempt: &Attempt,
     (attempts, renewed): (u32, bool),
-) -> Option<Again> {
+) -> Option<RetryReason> {
     let verdict = attempt.verdict.as_ref()?;
     if !body::can_be_repeated(sending.body) {
         return None;
     }
     if verdict.expired && permit.bearer.is_some() && !renewed {
-        return Some(Again::Renew);
+        return Some(RetryReason::Renew);
     }
     let (call, route) = (sending.call, &permit.route);
     let tried = Tried {
@@ -113,7 +121,7 @@ fn again(
         random: place_of(permit.id, &format!("{}/{}", permit.tenant, permit.connection)),
     };
     match next(&tried, verdict) {
-        Next::After(wait) => Some(Again::After(wait)),
+        Next::After(wait) => Some(RetryReason::After(wait)),
         Next::Stop(_) => None,
     }
 }

@@ -1,6 +1,6 @@
 //! A request's body: counted before it costs quota, and read off when it is refused.
 
-use crate::call::context::{Call, Stop};
+use crate::call::context::{Call, CallEnd};
 use crate::call::stream::Body;
 use crate::js::{self, First};
 use crate::request::Incoming;
@@ -27,7 +27,7 @@ const KEPT_BYTES: u64 = 1_048_576;
 /// The body as it is sent, unless it was read already.
 /// One that may have to be sent twice is read whole, which also spares a permit the time that a slow upload takes. One of unknown length
 /// is read as far as it can be held, and so is known to be whole before it is admitted, or over the vendor's limit, if it is either.
-pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Result<Body, Stop> {
+pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Result<Body, CallEnd> {
     if let Some(read) = read {
         return Ok(noted(admit, read));
     }
@@ -70,7 +70,7 @@ fn noted(admit: &mut Admit, body: Body) -> Body {
 
 /// The body of unknown length of a call whose bodies cannot be kept: awaited, so that one which breaks off is not sent, and is left where it
 /// is. It may be no body after all.
-async fn measured(call: &Call, admit: &mut Admit) -> Result<Body, Stop> {
+async fn measured(call: &Call, admit: &mut Admit) -> Result<Body, CallEnd> {
     let Some(length) = js::measure(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())? else {
         let detail =
             format!("a get request's body of more than {KEPT_BYTES} bytes needs its Content-Length: send it with one");
@@ -88,7 +88,7 @@ pub fn too_long(limit: u64) -> Refusal {
 
 /// Refuses a call about more records than the vendor takes at once. The body is read for it where the profile says so, up to what is
 /// kept; one that is encoded is the vendor's to refuse, and so is one too long, before it is read.
-pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: Body) -> Result<Body, Stop> {
+pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: Body) -> Result<Body, CallEnd> {
     if vendor.query.is_none() && matches!(body, Body::None) {
         return Ok(body);
     }
@@ -127,7 +127,7 @@ fn sends_kept_bodies(method: &str) -> bool {
 }
 
 /// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is too long to be looked into.
-pub async fn early(call: &Call) -> Result<Option<Body>, Stop> {
+pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
     let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
     let unknown = call.incoming.body_length() == BodyLength::Unknown;
     if !call.incoming.has_body() || !(short || unknown) {
@@ -140,7 +140,7 @@ pub async fn early(call: &Call) -> Result<Option<Body>, Stop> {
 }
 
 /// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is looked into.
-pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, Stop> {
+pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd> {
     match body {
         Body::None => return Ok(Some(Vec::new())),
         Body::Bytes(bytes) => return Ok((u64::from(bytes.length()) <= KEPT_BYTES).then(|| bytes.to_vec())),
@@ -163,7 +163,7 @@ fn may_be_repeated(call: &Call, admit: &Admit) -> bool {
 }
 
 /// The body; none if it is longer than `most` bytes, which its length has told before.
-async fn whole(call: &Call, most: u64) -> Result<Body, Stop> {
+async fn whole(call: &Call, most: u64) -> Result<Body, CallEnd> {
     let whole = js::read_whole(&call.request, most).await.map_err(|_| broken_off())?;
     Ok(whole.map_or(Body::None, Body::Bytes))
 }
@@ -173,7 +173,7 @@ fn broken_off() -> Refusal {
 }
 
 /// Where the call would go.
-pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
+pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> {
     if let Some(route) = route_cache::route(&admit.claims.tenant, &admit.connection) {
         return Ok(route);
     }
@@ -184,7 +184,7 @@ pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
             route_cache::remember(&admit.claims.tenant, &admit.connection, Rc::clone(&route));
             Ok(route)
         }
-        Reply::No(no) => Err(Stop::Refused(Box::new(no))),
+        Reply::No(no) => Err(CallEnd::Refused(Box::new(no))),
         _ => Err(tenant_client::unexpected().into()),
     }
 }

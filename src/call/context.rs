@@ -14,7 +14,7 @@ use std::rc::Rc;
 use web_sys::Request;
 
 /// Why a call ends without the vendor's answer.
-pub enum Stop {
+pub enum CallEnd {
     /// It is refused.
     Refused(Box<No>),
     /// It has its answer already; and if that is a refusal, why.
@@ -25,7 +25,7 @@ pub enum Stop {
     Gone,
 }
 
-impl From<Refusal> for Stop {
+impl From<Refusal> for CallEnd {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(No { refusal, vendor: None, rate_limit: None }))
     }

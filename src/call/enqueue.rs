@@ -1,7 +1,7 @@
 //! A call that need not be waited for: handed to the tenant's object to be kept, and answered with its address.
 
 use crate::call::body;
-use crate::call::context::{Call, Stop};
+use crate::call::context::{Call, CallEnd};
 use crate::call::inspect::About;
 use crate::call::stream::Body;
 use crate::js;
@@ -25,7 +25,12 @@ const TRIES: u32 = 4;
 const LONGEST_WAIT_MS: u64 = 3_600_000;
 
 /// Has the call kept; what its caller is told. `read`: its body, where that was read before.
-pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read: Option<Body>) -> Result<Stop, Stop> {
+pub async fn keep(
+    about: &About<'_>,
+    target: &Target<'_>,
+    mut admit: Admit,
+    read: Option<Body>,
+) -> Result<CallEnd, CallEnd> {
     let About { call, vendor, search, .. } = *about;
     let incoming = &call.incoming;
     let seen = about.bytes(body(call, read).await?);
@@ -60,11 +65,11 @@ pub async fn keep(about: &About<'_>, target: &Target<'_>, mut admit: Admit, read
             continue;
         };
         return match asked.reply {
-            protocol::Reply::Kept(id) => Ok(Stop::Kept(Reply::Own(kept(call, target, &id)), 202)),
-            protocol::Reply::Answer(answer) => Ok(Stop::Kept(response::stored(&answer, incoming), answer.status)),
-            protocol::Reply::No(no) => Err(Stop::Refused(Box::new(no))),
+            protocol::Reply::Kept(id) => Ok(CallEnd::Kept(Reply::Own(kept(call, target, &id)), 202)),
+            protocol::Reply::Answer(answer) => Ok(CallEnd::Kept(response::stored(&answer, incoming), answer.status)),
+            protocol::Reply::No(no) => Err(CallEnd::Refused(Box::new(no))),
             protocol::Reply::Again => continue,
-            _ if asked.gone => Err(Stop::Gone),
+            _ if asked.gone => Err(CallEnd::Gone),
             _ => Err(tenant_client::unexpected().into()),
         };
     }
@@ -82,7 +87,7 @@ fn kept(call: &Call, target: &Target, id: &str) -> Answer {
         .with("Sluice-Call", call.id.as_str())
 }
 
-async fn body(call: &Call, read: Option<Body>) -> Result<Vec<u8>, Stop> {
+async fn body(call: &Call, read: Option<Body>) -> Result<Vec<u8>, CallEnd> {
     let body = match read {
         Some(Body::Bytes(bytes)) => Some(bytes),
         // Longer than what was read of it.

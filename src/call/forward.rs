@@ -26,11 +26,11 @@ use sluice_limiter::Outcome;
 use std::rc::Rc;
 
 /// A call whose answer, or whose failure, is known.
-pub struct UnderWay {
+pub struct ForwardedResponse {
     /// For the caller.
     pub reply: Reply,
     /// What remains until it can be settled.
-    pub ending: Ending,
+    pub ending: BodyCompletion,
     /// The vendor's status, or 0.
     pub status: u16,
     /// Why Sluice answers in the vendor's place, if it does.
@@ -41,7 +41,7 @@ pub struct UnderWay {
 
 /// What a call has taken so far, over all its attempts.
 #[derive(Clone, Copy, Default)]
-pub struct Tally {
+pub struct CallTimings {
     /// Vendor calls made.
     pub attempts: u32,
     /// Waited for permits, ms.
@@ -51,7 +51,7 @@ pub struct Tally {
 }
 
 /// What remains of a call.
-pub enum Ending {
+pub enum BodyCompletion {
     /// Nothing.
     Ended(End),
     /// The body, and then this, if all of it comes.
@@ -206,11 +206,11 @@ impl Forward<'_> {
     }
 
     /// Begins to pass on to the caller what came.
-    pub fn pass_on(&self, permit: &Permit, attempt: Attempt, tally: Tally, settled: bool) -> UnderWay {
+    pub fn pass_on(&self, permit: &Permit, attempt: Attempt, timings: CallTimings, settled: bool) -> ForwardedResponse {
         let (call, route) = (self.call, &permit.route);
         let (mut sent, head) = match attempt.came {
             Ok(came) => came,
-            Err(refusal) => return failed(call, refusal, tally.attempts, attempt.end, settled),
+            Err(refusal) => return failed(call, refusal, timings.attempts, attempt.end, settled),
         };
         let Head { at, status, reason, headers } = head;
         let returning = Returning {
@@ -221,9 +221,9 @@ impl Forward<'_> {
             path: self.vendor.path,
             mask: &attempt.mask,
             call: &call.id,
-            attempts: tally.attempts,
-            queue_ms: tally.queue_ms,
-            vendor_ms: tally.vendor_ms,
+            attempts: timings.attempts,
+            queue_ms: timings.queue_ms,
+            vendor_ms: timings.vendor_ms,
             // An answer that was kept back goes out later than its headers came.
             total_ms: since(if settled { platform::now() } else { at }, call.incoming.at),
             rate_limit_policy: &route.rate_limit_policy,
@@ -241,15 +241,15 @@ impl Forward<'_> {
         let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
         match sent.deliver(&call.request, (status, &reason), &changes, counted) {
             Ok(response) => {
-                let ending = Ending::Streaming(sent, attempt.end);
-                UnderWay { reply: Reply::Done(response), ending, status, refused: None, settled }
+                let ending = BodyCompletion::Streaming(sent, attempt.end);
+                ForwardedResponse { reply: Reply::Done(response), ending, status, refused: None, settled }
             }
             Err(_) => {
                 sent.discard();
                 // The vendor has answered, and is done with it: that is what is settled, whatever the caller can be told.
                 let refusal =
                     Refusal::new(Reason::VendorUnreachable, "the vendor has answered with what cannot be passed on");
-                failed(call, refusal, tally.attempts, attempt.end, settled)
+                failed(call, refusal, timings.attempts, attempt.end, settled)
             }
         }
     }
@@ -341,12 +341,12 @@ fn lost(why: Unanswered, detail: &str) -> Attempt {
 }
 
 /// A call that ends with an answer of Sluice's own.
-fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool) -> UnderWay {
+fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool) -> ForwardedResponse {
     let refused = Some(refusal.reason);
     let no = No { refusal, vendor: None, rate_limit: None };
     let answer = response::refused_call(&no, &call.id, call.incoming.header("accept"));
     let answer = answer.with("Sluice-Attempts", attempts.to_string());
-    UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, settled }
+    ForwardedResponse { reply: Reply::Own(answer), ending: BodyCompletion::Ended(end), status: 0, refused, settled }
 }
 
 /// What the body says, for vendors that say something there: read from its head, before it is passed on.
@@ -361,7 +361,7 @@ async fn read(sent: &Sent, profile: &Profile, Head { status, headers, .. }: &Hea
     Some(peek.said())
 }
 
-impl Ending {
+impl BodyCompletion {
     /// How the call ended, once it has.
     pub async fn end(self) -> End {
         let (sent, end) = match self {

@@ -1,7 +1,7 @@
 //! What decides on a call besides its address: keys where none may stand, and the methods that its vendor may read.
 
 use crate::call::body;
-use crate::call::context::{Call, Stop};
+use crate::call::context::{Call, CallEnd};
 use crate::call::stream::Body;
 use crate::config::Keys;
 use crate::route_cache;
@@ -44,7 +44,7 @@ pub struct Seen {
 
 impl About<'_> {
     /// Looks into a body, in the form that [`body::prepare`] gives it; none where it was not taken yet.
-    pub async fn look(&self, body: Option<&Body>) -> Result<Seen, Stop> {
+    pub async fn look(&self, body: Option<&Body>) -> Result<Seen, CallEnd> {
         let Some(body) = body else { return Ok(Seen { read: !self.call.incoming.has_body(), ..Seen::default() }) };
         let Some(bytes) = body::bytes(self.call, body).await? else {
             return Ok(Seen { read: true, longer: !matches!(body, Body::None), ..Seen::default() });
@@ -81,7 +81,7 @@ impl About<'_> {
     }
 
     /// Notes the methods of the call. Where it names others than its own, its profile has to be known.
-    pub async fn note_methods(&self, admit: &mut Admit, seen: &Seen) -> Result<(), Stop> {
+    pub async fn note_methods(&self, admit: &mut Admit, seen: &Seen) -> Result<(), CallEnd> {
         let known = route_cache::route(&admit.claims.tenant, &admit.connection);
         admit.method = self.methods(known.as_deref(), seen)?;
         if known.is_none() && admit.method.contains(' ') {
@@ -93,7 +93,7 @@ impl About<'_> {
 
     /// Where the real token goes in a key's place, if anywhere; or the refusal of a call with a misplaced key. Nothing of it
     /// has been counted or sent.
-    pub async fn swap(&self, admit: &Admit, seen: &Seen) -> Result<Option<Swap>, Stop> {
+    pub async fn swap(&self, admit: &Admit, seen: &Seen) -> Result<Option<Swap>, CallEnd> {
         if self.search.elsewhere.is_empty() && seen.keys.is_empty() {
             return Ok(None);
         }

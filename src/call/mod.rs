@@ -14,10 +14,10 @@ pub mod settle_batch;
 pub mod stream;
 
 use crate::api::token;
-use crate::call::access_log::Record;
+use crate::call::access_log::AccessLog;
 use crate::call::context::Permit;
-use crate::call::context::{Call, Stop};
-use crate::call::forward::{Forward, UnderWay};
+use crate::call::context::{Call, CallEnd};
+use crate::call::forward::{Forward, ForwardedResponse};
 use crate::config::{Config, Keys};
 use crate::lost_keys;
 #[cfg(feature = "panic-trigger")]
@@ -47,99 +47,104 @@ pub fn throttled(
     incoming: Rc<Incoming>,
 ) -> impl Future<Output = Result<Response, JsValue>> + use<> {
     let (answer, given) = oneshot::channel();
-    let give = Give(Some((answer, Rc::clone(&incoming))));
+    let responder = Responder(Some((answer, Rc::clone(&incoming))));
     let prefer = Prefer::read(&incoming.headers);
     let (id, reports, begun) = (platform::random_id(), Default::default(), settle_batch::begin());
     let call = Call { config, request, incoming, id, prefer, reports, begun };
     // Boxed first: `wait_until` would otherwise make a future with room for this one twice.
-    context.wait_until(Box::pin(async move { call.live(&keys, give).await }));
+    context.wait_until(Box::pin(async move { call.live(&keys, responder).await }));
     async { given.await.unwrap_or_else(|_| Err(JsValue::from("the call ended without an answer"))) }
 }
 
 /// Gives the caller its answer, once.
-struct Give(Option<(Answers, Rc<Incoming>)>);
+struct Responder(Option<(Answers, Rc<Incoming>)>);
 
 /// Where the answer is waited for.
 type Answers = oneshot::Sender<Result<Response, JsValue>>;
 
-impl Give {
+impl Responder {
     /// If the caller has gone, nobody takes it.
-    fn give(mut self, reply: Reply) {
-        self.give_once(reply);
+    fn respond(mut self, reply: Reply) {
+        self.respond_once(reply);
     }
 
-    fn give_once(&mut self, reply: Reply) {
+    fn respond_once(&mut self, reply: Reply) {
         let Some((answer, incoming)) = self.0.take() else { return };
         let _ = answer.send(reply.into_response(&incoming));
     }
 }
 
-impl Drop for Give {
+impl Drop for Responder {
     fn drop(&mut self) {
         // Not given if the caller has gone, or the call's life has ended in a panic.
         if self.0.is_some() {
-            self.give_once(Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into());
+            self.respond_once(Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into());
         }
     }
 }
 
 impl Call {
-    async fn live(&self, keys: &Keys, give: Give) {
-        let mut record = Record::new(&self.id, &self.incoming);
+    async fn live(&self, keys: &Keys, responder: Responder) {
+        let mut record = AccessLog::new(&self.id, &self.incoming);
         let came = self.run(keys, &mut record).await;
         // On the heap, since a call that waits would hold room for it.
         let came = match came {
-            Err(Stop::Refused(no)) if no.refusal.reason == Reason::Key => {
+            Err(CallEnd::Refused(no)) if no.refusal.reason == Reason::Key => {
                 Err(Box::pin(self.explained(keys, *no)).await)
             }
             came => came,
         };
-        Box::pin(self.end(came, give, &mut record)).await;
+        Box::pin(self.end(came, responder, &mut record)).await;
         record.write();
         settle::account(self).await;
     }
 
     /// The refusal of a key, with its cause where that is the installation's.
-    async fn explained(&self, keys: &Keys, no: No) -> Stop {
+    async fn explained(&self, keys: &Keys, no: No) -> CallEnd {
         let refusal = lost_keys::explain(&self.config, keys, &self.incoming, no.refusal).await;
-        Stop::Refused(Box::new(No { refusal, ..no }))
+        CallEnd::Refused(Box::new(No { refusal, ..no }))
     }
 
     /// Gives the caller its answer, and sees the call to its end.
-    async fn end(&self, came: Result<(Permit, UnderWay), Stop>, give: Give, record: &mut Record) {
+    async fn end(
+        &self,
+        came: Result<(Permit, ForwardedResponse), CallEnd>,
+        responder: Responder,
+        record: &mut AccessLog,
+    ) {
         match came {
-            Ok((permit, under_way)) => {
-                give.give(under_way.reply);
+            Ok((permit, forwarded)) => {
+                responder.respond(forwarded.reply);
                 // What the caller waits for goes first, unless others wait for what follows.
                 if permit.route.unhurried {
                     platform::sleep(0).await;
                 }
-                let end = under_way.ending.end().await;
+                let end = forwarded.ending.end().await;
                 record.ended(&end);
-                if !under_way.settled {
+                if !forwarded.settled {
                     settle::note(self, &permit, end);
                 }
             }
-            Err(Stop::Refused(no)) => {
+            Err(CallEnd::Refused(no)) => {
                 body::drain(&self.request, &self.incoming).await;
                 record.refused(&no.refusal);
                 let answer = response::refused_call(&no, &self.id, self.incoming.header("accept"));
-                give.give(Reply::Own(answer));
+                responder.respond(Reply::Own(answer));
             }
-            Err(Stop::Said(reason, answer)) => {
+            Err(CallEnd::Said(reason, answer)) => {
                 record.said(reason, answer.status);
-                give.give(Reply::Own(answer));
+                responder.respond(Reply::Own(answer));
             }
-            Err(Stop::Kept(reply, status)) => {
+            Err(CallEnd::Kept(reply, status)) => {
                 record.said(None, status);
-                give.give(reply);
+                responder.respond(reply);
             }
-            Err(Stop::Gone) => record.gone(),
+            Err(CallEnd::Gone) => record.gone(),
         }
     }
 
     /// Everything up to the vendor's headers.
-    async fn run(&self, keys: &Keys, record: &mut Record) -> Result<(Permit, UnderWay), Stop> {
+    async fn run(&self, keys: &Keys, record: &mut AccessLog) -> Result<(Permit, ForwardedResponse), CallEnd> {
         let target = parse_target(&self.incoming.url, self.config.host_suffix.as_deref())?;
         let Address::Vendor(vendor) = target.address else {
             return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
@@ -156,7 +161,7 @@ impl Call {
         #[cfg(feature = "memory-figure")]
         if vendor.path == "/wasm-memory" {
             let bytes = core::arch::wasm32::memory_size::<0>() * 65_536;
-            return Err(Stop::Said(None, sluice_core::http::Answer::json(200, bytes.to_string())));
+            return Err(CallEnd::Said(None, sluice_core::http::Answer::json(200, bytes.to_string())));
         }
         let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let search = key::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
@@ -187,21 +192,21 @@ impl Call {
         let swap = about.swap(&admit, &seen).await?;
         about.note_methods(&mut admit, &seen).await?;
         let body = body::in_batches(self, &admit, &vendor, body).await?;
-        let mut permit = admission::obtain(self, &mut admit).await?;
+        let mut permit = admission::acquire(self, &mut admit).await?;
         let methods = about.methods(Some(&permit.route), &seen)?;
         if methods != admit.method {
             // The policy's profile is another one than was known, and the vendor reads another method.
             Box::pin(settle::unused(self, &permit.tenant, &permit.connection, permit.id)).await;
             admit = Admit { call: platform::random_id(), again: false, method: methods, ..admit };
-            permit = admission::obtain(self, &mut admit).await?;
+            permit = admission::acquire(self, &mut admit).await?;
         }
         #[cfg(feature = "panic-trigger")]
         panic_if_asked(vendor.path, "/panic-trigger");
         let taken = &search.taken;
         let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body, taken, swap: swap.as_ref() };
-        let (permit, under_way) = Box::pin(attempts::make(&sending, &admit, permit, record)).await?;
-        record.answered(&under_way);
-        Ok((permit, under_way))
+        let (permit, forwarded) = Box::pin(attempts::send_with_retries(&sending, &admit, permit, record)).await?;
+        record.answered(&forwarded);
+        Ok((permit, forwarded))
     }
 
     /// Who calls, and whether the key came in `Sluice-Key`.

@@ -1,9 +1,9 @@
 //! A job's call, made with the permit that came with its errand by the code that makes a direct one; and the report of it.
 
-use crate::call::access_log::Record;
+use crate::call::access_log::AccessLog;
 use crate::call::context::Call;
 use crate::call::context::Permit;
-use crate::call::forward::{Forward, Tally, since};
+use crate::call::forward::{CallTimings, Forward, since};
 use crate::call::report::End;
 use crate::call::settle::settled;
 use crate::call::stream::Body;
@@ -55,7 +55,7 @@ pub async fn run(config: Rc<Config>, run: Run) {
         reports: Default::default(),
         begun: 0,
     };
-    let mut record = Record::new(&call.id, &call.incoming);
+    let mut record = AccessLog::new(&call.id, &call.incoming);
     let target = parse_target(&call.incoming.url, config.host_suffix.as_deref());
     let parts = target.as_ref().ok().and_then(|target| match target.address {
         Address::Vendor(vendor) => Some((target, vendor)),
@@ -118,20 +118,20 @@ async fn make(
     vendor: &VendorTarget<'_>,
     permit: &Permit,
     body: Bytes,
-    record: &mut Record,
+    record: &mut AccessLog,
 ) -> Came {
     let body = Body::of(Uint8Array::from(body.0.as_slice()));
     let taken = Taken::default();
     let sending = Forward { call, target, vendor, body: &body, taken: &taken, swap: None };
     let attempt = sending.send(permit).await;
     let queue_ms = u64::try_from(permit.at.saturating_sub(call.incoming.at)).unwrap_or_default();
-    let tally = Tally { attempts: permit.sent.nth, queue_ms, vendor_ms: since(attempt.at, permit.at) };
-    record.attempted(tally);
+    let timings = CallTimings { attempts: permit.sent.nth, queue_ms, vendor_ms: since(attempt.at, permit.at) };
+    record.attempted(timings);
     let verdict = attempt.verdict.clone();
     let mask = Rc::clone(&attempt.mask);
-    let under_way = sending.pass_on(permit, attempt, tally, false);
-    record.answered(&under_way);
-    let answer = match &under_way.reply {
+    let forwarded = sending.pass_on(permit, attempt, timings, false);
+    record.answered(&forwarded);
+    let answer = match &forwarded.reply {
         response::Reply::Done(response) => kept(response).await,
         _ => None,
     };
@@ -140,7 +140,7 @@ async fn make(
         mask.star(&mut answer.body.0);
         answer
     });
-    let end = under_way.ending.end().await;
+    let end = forwarded.ending.end().await;
     // Cut off in its middle, an answer is none.
     let whole = end.headers_at.is_some() && verdict.as_ref().is_some_and(|verdict| verdict.outcome == end.outcome);
     let verdict = verdict.map(|verdict| match whole {
