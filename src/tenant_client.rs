@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::platform;
-use crate::transport::{self, Place};
+use crate::transport::{self, ObjectAddress};
 use js_sys::Promise;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
@@ -19,10 +19,10 @@ const TRIES: u32 = 3;
 pub const DIRECTORY: &str = "*";
 
 /// Places of objects that are kept; at this many all are dropped, and found again.
-const MOST_PLACES: usize = 1_024;
+const MOST_ADDRESSES: usize = 1_024;
 
 thread_local! {
-    static PLACES: RefCell<BTreeMap<String, Place>> = RefCell::default();
+    static ADDRESSES: RefCell<BTreeMap<String, ObjectAddress>> = RefCell::default();
 }
 
 /// An object's answer.
@@ -70,20 +70,21 @@ fn send(
     caller: Option<(AbortSignal, &str)>,
 ) -> Option<(Promise, Option<Caller>)> {
     let objects = config.tenants.as_ref()?;
-    PLACES.with_borrow_mut(|places| {
-        if !places.contains_key(tenant) {
-            if places.len() >= MOST_PLACES {
-                places.clear();
+    ADDRESSES.with_borrow_mut(|addresses| {
+        if !addresses.contains_key(tenant) {
+            if addresses.len() >= MOST_ADDRESSES {
+                addresses.clear();
             }
-            places.insert(tenant.to_owned(), Place::find(objects, tenant).ok()?);
+            addresses.insert(tenant.to_owned(), ObjectAddress::find(objects, tenant).ok()?);
         }
-        let place = places.get(tenant)?;
-        let stub = place.stub(objects).ok()?;
+        let address = addresses.get(tenant)?;
+        let stub = address.stub(objects).ok()?;
         // What every call asks holds no secret; in what others ask there may be some.
         let is_short = matches!(ask, Ask::Admit(_) | Ask::Settle(_) | Ask::Account(_));
-        let response = place.send(&stub, &to_wire(ask), is_short).ok()?;
-        let caller = caller
-            .map(|(signal, call)| Caller::watched(signal, stub, place.with_ask(&to_wire(&Ask::Gone(call.to_owned())))));
+        let response = address.send(&stub, &to_wire(ask), is_short).ok()?;
+        let caller = caller.map(|(signal, call)| {
+            Caller::watched(signal, stub, address.with_ask(&to_wire(&Ask::Gone(call.to_owned()))))
+        });
         Some((response, caller))
     })
 }

@@ -21,12 +21,12 @@ const REPLY: &str = "sluice-reply";
 const ORIGIN: &str = "http://object/";
 
 /// Where the object of a name is. It is worth keeping: finding it hashes the name, which takes a twentieth of an ask.
-pub struct Place {
+pub struct ObjectAddress {
     id: DurableObjectId,
     url: String,
 }
 
-impl Place {
+impl ObjectAddress {
     /// Finds the object of a name.
     ///
     /// # Errors

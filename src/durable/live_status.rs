@@ -29,7 +29,7 @@ const MOST_SOCKETS: u64 = 250;
 const REFUSED: u16 = 1008;
 
 /// The live feed of one object.
-pub struct Live {
+pub struct LiveStatus {
     /// There may be sockets.
     open: Cell<bool>,
     pushed_at: Cell<i64>,
@@ -42,7 +42,7 @@ pub struct Live {
     last: RefCell<String>,
 }
 
-impl Live {
+impl LiveStatus {
     /// A feed for the sockets that the object still has.
     pub fn new(state: &State) -> Self {
         Self {

@@ -2,12 +2,12 @@
 //! It decides nothing. The desk's methods never await, so each event is handled whole before the next one begins: that
 //! is what makes admission all or nothing.
 
-use super::live_status::Live;
+use super::live_status::LiveStatus;
 use super::sqlite::Sqlite;
 #[cfg(feature = "panic-trigger")]
 use crate::panics::panic_if_asked;
 use crate::platform::{self, AbortListener, IntlZones, Timer};
-use crate::transport::{self, Place};
+use crate::transport::{self, ObjectAddress};
 use futures_channel::oneshot;
 use js_sys::{Date, Object, Uint8Array};
 use sluice_core::key::{Claims, Master, stamp};
@@ -41,17 +41,17 @@ const RESTS_MS: i64 = 15_000;
 
 thread_local! {
     /// The objects of this isolate whose desks are open.
-    static LOADED: RefCell<Loaded<Weak<Shell>>> = const { RefCell::new(Loaded::empty()) };
+    static LOADED: RefCell<Loaded<Weak<TenantObject>>> = const { RefCell::new(Loaded::empty()) };
 }
 
 /// One tenant's object, or, under the name `*`, the list of tenants.
 #[durable_object]
 pub struct Tenant {
-    shell: AssertUnwindSafe<Rc<Shell>>,
+    object: AssertUnwindSafe<Rc<TenantObject>>,
 }
 
 /// What the object's events share.
-struct Shell {
+struct TenantObject {
     state: State,
     settings: Option<Settings>,
     /// The service binding to this same Worker.
@@ -60,7 +60,7 @@ struct Shell {
     objects: Option<DurableObjectNamespace>,
     /// No borrow lives across an await, and none is taken within another.
     inner: RefCell<Inner>,
-    live: Live,
+    live: LiveStatus,
 }
 
 #[derive(Default)]
@@ -89,13 +89,13 @@ struct Inner {
 type Waiting = Waiters<oneshot::Sender<Reply>>;
 
 /// What an ask led to.
-enum Said {
+enum Handled {
     Now(Reply),
-    Later(Later),
+    Pending(Pending),
 }
 
 /// An ask that waits.
-struct Later {
+struct Pending {
     ticket: Ticket,
     told: oneshot::Receiver<Reply>,
     /// Its caller may go away meanwhile.
@@ -104,39 +104,39 @@ struct Later {
 
 impl DurableObject for Tenant {
     fn new(state: State, env: Env) -> Self {
-        let shell = Rc::new(Shell {
+        let object = Rc::new(TenantObject {
             settings: settings(&env),
             this_worker: env.service("SELF").ok(),
             objects: env.durable_object("TENANT").ok().map(|objects| JsValue::from(objects).unchecked_into()),
-            live: Live::new(&state),
+            live: LiveStatus::new(&state),
             state,
             inner: RefCell::default(),
         });
-        let weak = Rc::downgrade(&shell);
+        let weak = Rc::downgrade(&object);
         let wake = Timer::new(move || {
-            if let Some(shell) = weak.upgrade() {
-                shell.woken();
+            if let Some(object) = weak.upgrade() {
+                object.woken();
             }
         });
-        shell.inner.borrow_mut().wake = Some(wake);
-        let weak = Rc::downgrade(&shell);
-        shell.live.calls_back(move || {
-            if let Some(shell) = weak.upgrade() {
-                shell.live.push(&shell.state, |keys| shell.event(|desk, _, host| Ok(desk.seen_by(keys, host))));
+        object.inner.borrow_mut().wake = Some(wake);
+        let weak = Rc::downgrade(&object);
+        object.live.calls_back(move || {
+            if let Some(object) = weak.upgrade() {
+                object.live.push(&object.state, |keys| object.event(|desk, _, host| Ok(desk.seen_by(keys, host))));
             }
         });
-        Self { shell: AssertUnwindSafe(shell) }
+        Self { object: AssertUnwindSafe(object) }
     }
 
     /// Answers an ask of the Worker's, or takes a WebSocket in.
     async fn fetch(&self, request: Request) -> Result<Response> {
-        Rc::clone(&self.shell).fetch(request).await
+        Rc::clone(&self.object).fetch(request).await
     }
 
     /// Wakes the desk. If the storage refuses, the platform rings again: jobs may wait for nothing else.
     async fn alarm(&self) -> Result<Response> {
-        self.shell.inner.borrow_mut().alarm_at = None;
-        if self.shell.woken() { Response::empty() } else { Err("the tenant's storage refuses".into()) }
+        self.object.inner.borrow_mut().alarm_at = None;
+        if self.object.woken() { Response::empty() } else { Err("the tenant's storage refuses".into()) }
     }
 
     /// Drops the message: the status only ever goes out.
@@ -161,7 +161,7 @@ impl DurableObject for Tenant {
     }
 }
 
-impl Shell {
+impl TenantObject {
     async fn fetch(self: Rc<Self>, mut request: Request) -> Result<Response> {
         let url = request.inner().url();
         let (name, ask) = transport::parts(&url);
@@ -173,9 +173,9 @@ impl Shell {
             }
             None => Some(request.bytes().await?),
         };
-        match ask.and_then(|ask| self.hear(&ask)) {
-            Some(Said::Now(reply)) => answer(&reply),
-            Some(Said::Later(later)) => self.wait(request, later).await,
+        match ask.and_then(|ask| self.handle_encoded(&ask)) {
+            Some(Handled::Now(reply)) => answer(&reply),
+            Some(Handled::Pending(later)) => self.wait(request, later).await,
             None => {
                 let detail = "not an ask: the Worker and the object are of different releases";
                 Ok(ResponseBuilder::new().with_status(400).fixed(detail.as_bytes().to_vec()))
@@ -184,7 +184,7 @@ impl Shell {
     }
 
     /// The answer to an ask that waits.
-    async fn wait(self: Rc<Self>, request: Request, Later { ticket, told, can_go }: Later) -> Result<Response> {
+    async fn wait(self: Rc<Self>, request: Request, Pending { ticket, told, can_go }: Pending) -> Result<Response> {
         let signal = request.inner().signal();
         if can_go && signal.aborted() {
             self.give_up(ticket);
@@ -192,8 +192,8 @@ impl Shell {
         let weak = Rc::downgrade(&self);
         let _listener = can_go.then(|| {
             AbortListener::new(signal, move || {
-                if let Some(shell) = weak.upgrade() {
-                    shell.give_up(ticket);
+                if let Some(object) = weak.upgrade() {
+                    object.give_up(ticket);
                 }
             })
         });
@@ -202,37 +202,37 @@ impl Shell {
     }
 
     /// Puts to the desk what came over the wire; none if that is no ask.
-    fn hear(self: &Rc<Self>, words: &[u8]) -> Option<Said> {
-        from_wire(words).map(|ask| self.take(ask))
+    fn handle_encoded(self: &Rc<Self>, words: &[u8]) -> Option<Handled> {
+        from_wire(words).map(|ask| self.handle(ask))
     }
 
     /// Puts an ask to the desk.
-    fn take(self: &Rc<Self>, ask: Ask) -> Said {
+    fn handle(self: &Rc<Self>, ask: Ask) -> Handled {
         let call = match &ask {
             Ask::Gone(call) => {
                 self.gone(call);
-                return Said::Now(Reply::Done);
+                return Handled::Now(Reply::Done);
             }
             Ask::Admit(admit) => Some(number(&admit.call)),
             Ask::Keep(keep) => Some(number(&keep.admit.call)),
             _ => None,
         };
         let can_go = call.is_some();
-        let said = self.event(|desk, waiting, host| {
+        let handled = self.event(|desk, waiting, host| {
             #[cfg(feature = "panic-trigger")]
             if let Ask::Admit(admit) = &ask {
                 panic_if_asked(&admit.path, "/panic-trigger-object");
             }
             Ok(match desk.ask(ask, host)? {
-                Answer::Now(reply) => Said::Now(reply),
+                Answer::Now(reply) => Handled::Now(reply),
                 Answer::Wait(ticket) => {
                     let (tell, told) = oneshot::channel();
                     waiting.add(ticket, call, tell);
-                    Said::Later(Later { ticket, told, can_go })
+                    Handled::Pending(Pending { ticket, told, can_go })
                 }
             })
         });
-        said.unwrap_or(Said::Now(Reply::Again))
+        handled.unwrap_or(Handled::Now(Reply::Again))
     }
 
     /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and comes back unused.
@@ -262,9 +262,9 @@ impl Shell {
 
     /// The status document for this key, or why not.
     fn status(self: &Rc<Self>, claims: Claims) -> Reply {
-        match self.take(Ask::Status(claims)) {
-            Said::Now(reply) => reply,
-            Said::Later(..) => Reply::Again,
+        match self.handle(Ask::Status(claims)) {
+            Handled::Now(reply) => reply,
+            Handled::Pending(..) => Reply::Again,
         }
     }
 
@@ -323,8 +323,8 @@ impl Shell {
     /// Asks a pool's object.
     async fn borrow(self: Rc<Self>, errant: Errant) {
         let sent = self.objects.as_ref().and_then(|objects| {
-            let place = Place::find(objects, &errant.object).ok()?;
-            place.send(&place.stub(objects).ok()?, &to_wire(&errant.ask), false).ok()
+            let address = ObjectAddress::find(objects, &errant.object).ok()?;
+            address.send(&address.stub(objects).ok()?, &to_wire(&errant.ask), false).ok()
         });
         let reply = match sent {
             Some(sent) => transport::reply(sent).await.ok().and_then(|reply| from_wire(&reply)),
