@@ -1,6 +1,4 @@
-//! The Worker: takes a request, checks what can be checked without an object, asks the tenant's, forwards, settles.
-//! It keeps nothing but a cache of where connections lead. Each file here is one step of a call's life, or one of
-//! Sluice's own addresses.
+//! Takes every request that comes to the Worker, and hands it to the code that answers at its address.
 
 use crate::api::{admin, assets, jobs, operate, status};
 use crate::config::{Config, Keys};
@@ -60,7 +58,7 @@ fn in_clear(request: &Request, config: &Config, incoming: &Incoming) -> Option<R
     }
 }
 
-/// Whether it is a call to a vendor; then the keys.
+/// Returns the installation's keys if the request is a call to a vendor.
 fn throttled(config: &Config, incoming: &Incoming) -> Option<Rc<Keys>> {
     let elsewhere = incoming.header(STAMP).is_some() || is_preflight(&incoming.method, &incoming.headers);
     let keys = config.keys.as_ref().ok().filter(|_| !elsewhere)?;
@@ -68,7 +66,7 @@ fn throttled(config: &Config, incoming: &Incoming) -> Option<Rc<Keys>> {
     matches!(target.address, Address::Vendor(_)).then(|| Rc::clone(keys))
 }
 
-/// What is at this address, where it is no vendor's.
+/// Answers a request that is no call to a vendor.
 async fn route(config: Rc<Config>, request: Request, context: &Context, incoming: &Incoming) -> Reply {
     if let Some(stamp) = incoming.header(STAMP) {
         return tasks::take(config, &request, context, incoming, stamp).await;
@@ -92,7 +90,7 @@ async fn route(config: Rc<Config>, request: Request, context: &Context, incoming
         Ok(keys) => Rc::clone(keys),
         Err(fault) => return not_set_up(fault),
     };
-    // On the heap, since a call that waits would hold room for the largest of them.
+    // Boxed, so that this future is not as large as its largest branch.
     let answer: Pin<Box<dyn Future<Output = Reply> + '_>> = match address {
         Address::Admin(address) => Box::pin(admin::serve(&config, &keys, &request, incoming, address)),
         Address::Status | Address::Metrics | Address::Usage { .. } | Address::Errors { .. } => {

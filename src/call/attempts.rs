@@ -2,12 +2,9 @@
 //! asked for after the one before was settled: that one may hold the only slot. A call that rests holds nothing.
 
 use crate::call::access_log::AccessLog;
-use crate::call::admission;
-use crate::call::body;
-use crate::call::context::Permit;
-use crate::call::context::{Call, CallEnd};
+use crate::call::context::{Call, CallEnd, Permit};
 use crate::call::forward::{Attempt, CallTimings, Forward, ForwardedResponse, since};
-use crate::call::settle;
+use crate::call::{admission, body, settle};
 use crate::platform;
 use sluice_core::retry::{Next, Tried, next, place_of};
 use sluice_core::tenant::protocol::Admit;

@@ -1,8 +1,7 @@
 //! The vendor's part of a call: sent once, its answer read as far as need be, passed on.
 
 use crate::call::body;
-use crate::call::context::Call;
-use crate::call::context::Permit;
+use crate::call::context::{Call, Permit};
 use crate::call::report::End;
 use crate::call::stream::{self, Body, BodyEnd, Head, How, NoAnswer, Outgoing, Sent};
 use crate::platform;

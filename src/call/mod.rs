@@ -1,4 +1,4 @@
-//! A throttled call, from its key to its settlement. See the readme's "life of a call".
+//! A throttled call, from its key to its settlement: each file here is one step of it.
 
 pub mod access_log;
 pub mod admission;
@@ -15,8 +15,7 @@ pub mod stream;
 
 use crate::api::token;
 use crate::call::access_log::AccessLog;
-use crate::call::context::Permit;
-use crate::call::context::{Call, CallEnd};
+use crate::call::context::{Call, CallEnd, Permit};
 use crate::call::forward::{Forward, ForwardedResponse};
 use crate::config::{Config, Keys};
 use crate::lost_keys;

@@ -1,8 +1,7 @@
 //! Telling the tenant's object what became of a permit.
 
 use crate::call::access_log::logged;
-use crate::call::context::Call;
-use crate::call::context::Permit;
+use crate::call::context::{Call, Permit};
 use crate::call::report::{self, End, Report};
 use crate::call::settle_batch::{self, heard};
 use crate::platform;

@@ -4,8 +4,8 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, ReadableStream, Request, Response};
 
-// Each function catches what it throws. One that did not would go into the import object as it is, and the tool writes the key of its file
-// once for each of these.
+// Each function is bound with `catch`. One without would be imported as it is, and the generated import object names this file once for each
+// of those: a key that comes twice, of which wrangler warns.
 #[wasm_bindgen(module = "/src/js/stream.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = drain)]

@@ -1,8 +1,7 @@
 //! A job's call, made with the permit that came with its errand by the code that makes a direct one; and the report of it.
 
 use crate::call::access_log::AccessLog;
-use crate::call::context::Call;
-use crate::call::context::Permit;
+use crate::call::context::{Call, Permit};
 use crate::call::forward::{CallTimings, Forward, since};
 use crate::call::report::End;
 use crate::call::settle::settled;
