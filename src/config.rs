@@ -1,4 +1,4 @@
-//! What an installation is set up with, read once for each isolate.
+//! The configuration of an installation: its settings, secrets and bindings, read once for each isolate.
 
 use sluice_core::key::{self, AdminTokens, Claims, Master};
 use sluice_core::refusal::{Reason, Refusal};

@@ -28,7 +28,7 @@ pub fn connection(request: &Request, name: &str) -> Option<String> {
     Reflect::get(&of, &JsValue::from(name)).ok()?.as_string()
 }
 
-/// What is decided on, of a request. The body stays where it is.
+/// The parts of a request that Sluice decides on. The body stays at the platform.
 pub struct Incoming {
     /// When it came, Unix ms.
     pub at: i64,
@@ -42,12 +42,12 @@ pub struct Incoming {
     accept_encoding: Option<String>,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// It is a job's, of which the platform has no headers.
+    /// It is a job's request, of which the platform has no headers.
     kept: bool,
 }
 
 impl Incoming {
-    /// A job's request, as it was kept.
+    /// Makes the request of a stored job. `at`: now, Unix ms.
     pub fn kept(at: i64, request: &job::Request) -> Self {
         Self {
             at,
@@ -60,7 +60,10 @@ impl Incoming {
         }
     }
 
-    /// Reads it.
+    /// Reads a request that has just come.
+    ///
+    /// # Errors
+    /// If the platform gives a request that is none.
     pub fn read(request: &Request) -> Result<Self, JsValue> {
         let headers = platform::read_headers(&request.headers(), MOST_HEADERS.saturating_add(1))?;
         let replaced = value(&headers, "accept-encoding").is_some_and(is_replaced);

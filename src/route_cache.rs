@@ -1,4 +1,4 @@
-//! Where connections lead, and the access tokens they use, as far as this isolate has been told. A permit names the
+//! A cache of where connections lead, and of the access tokens they use, as far as this isolate has been told. A permit names the
 //! version of the route and the mark of the token it is for, so a stale entry is seen; what is not here is asked for.
 
 use sluice_core::tenant::protocol::{Bearer, Route};

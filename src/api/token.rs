@@ -28,11 +28,11 @@ pub async fn exchange(
     let in_body = || seen.keys.first().map(|stands| stands.key.clone());
     let Some(key) = request.key.clone().or_else(in_body) else { return Ok(()) };
     match answer(about, target, shown, &request, &key).await {
-        Ok(Some(answer)) => Err(CallEnd::Said(None, answer.with("Sluice-Call", call.id.as_str()))),
+        Ok(Some(answer)) => Err(CallEnd::Answered(None, answer.with("Sluice-Call", call.id.as_str()))),
         Ok(None) => Ok(()),
         Err(CallEnd::Refused(no)) => {
             let saying = Saying { dialect: Dialect::Generic, problem: false, call: &call.id, rate_limit: None };
-            Err(CallEnd::Said(Some(no.refusal.reason), dialect::token_error(&no.refusal, &saying)))
+            Err(CallEnd::Answered(Some(no.refusal.reason), dialect::token_error(&no.refusal, &saying)))
         }
         Err(stop) => Err(stop),
     }

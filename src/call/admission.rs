@@ -66,7 +66,7 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
                 continue;
             }
             Reply::Stands => return Ok(None),
-            _ if asked.gone => return Err(CallEnd::Gone),
+            _ if asked.gone => return Err(CallEnd::CallerGone),
             Reply::No(no) => return Err(CallEnd::Refused(Box::new(no))),
             _ => {
                 again(admit, deadline, asked.at);
@@ -101,7 +101,7 @@ async fn ask(call: &Call, admit: &mut Admit, nth: u32, deadline: Option<i64>) ->
             _ => Box::pin(settle::unused(call, tenant, connection, go.permit)).await,
         }
         if asked.gone {
-            return Err(CallEnd::Gone);
+            return Err(CallEnd::CallerGone);
         }
         (admit.knows, admit.holds) = (0, 0);
         again(admit, deadline, asked.at);

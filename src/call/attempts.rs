@@ -57,14 +57,14 @@ pub async fn send_with_retries(
             RetryReason::After(wait) => {
                 if !platform::sleep_while_wanted(wait, &call.request).await {
                     attempt.drop();
-                    return Err(CallEnd::Gone);
+                    return Err(CallEnd::CallerGone);
                 }
                 asked_at = platform::now();
                 let deadline = deadline(call, &permit);
                 match Box::pin(admission::acquire_for_retry(call, admit, timings.attempts.saturating_add(1), deadline))
                     .await
                 {
-                    Err(CallEnd::Gone) => Err(CallEnd::Gone),
+                    Err(CallEnd::CallerGone) => Err(CallEnd::CallerGone),
                     // What came of the last attempt tells the caller more than that another one cannot be made.
                     refused_or_not => Ok(refused_or_not.ok()),
                 }

@@ -15,14 +15,14 @@ use web_sys::Request;
 
 /// Why a call ends without the vendor's answer.
 pub enum CallEnd {
-    /// It is refused.
+    /// The call is refused.
     Refused(Box<No>),
-    /// It has its answer already; and if that is a refusal, why.
-    Said(Option<Reason>, Answer),
-    /// It is a job, or was one that has ended already; and the status.
-    Kept(Reply, u16),
-    /// Its caller has gone.
-    Gone,
+    /// Answered without the vendor; `Some` if that answer is a refusal.
+    Answered(Option<Reason>, Answer),
+    /// Queued as a job, or the stored response of a finished one, with its HTTP status.
+    Queued(Reply, u16),
+    /// The caller has gone.
+    CallerGone,
 }
 
 impl From<Refusal> for CallEnd {
@@ -33,18 +33,24 @@ impl From<Refusal> for CallEnd {
 
 /// One call, as its steps see it.
 pub struct Call {
+    /// The installation's configuration.
     pub config: Rc<Config>,
+    /// The platform's request, whose body and signal stay there.
     pub request: Request,
+    /// What was read of the request.
     pub incoming: Rc<Incoming>,
+    /// The call's id: 32 hexadecimal digits, or a job's id.
     pub id: String,
+    /// The caller's `Prefer`.
     pub prefer: Prefer,
+    /// What is to be told of the call's permits.
     pub reports: Reports,
-    /// Which of this isolate's calls it is.
+    /// The number of the call among those of this isolate.
     pub begun: u64,
 }
 
 impl Call {
-    /// What is asked of the tenant's object.
+    /// Makes the request for admission that the tenant's object is sent.
     pub fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
         let incoming = &self.incoming;
         let uri = vendor.path.len().saturating_add(vendor.query.map_or(0, |query| query.len().saturating_add(1)));
@@ -73,29 +79,29 @@ impl Call {
     }
 }
 
-/// Leave to send once, now.
+/// A permit: the right to send once, now.
 pub struct Permit {
-    /// Whose.
+    /// The tenant that it belongs to.
     pub tenant: String,
-    /// For which connection.
+    /// The connection that it is for.
     pub connection: String,
-    /// What to settle with.
+    /// The id that it is settled with.
     pub id: PermitId,
-    /// Where to.
+    /// The route to the vendor.
     pub route: Rc<Route>,
     /// The access token to use, where the route has no credential of its own.
     pub bearer: Option<Rc<Bearer>>,
-    /// The `RateLimit` field.
+    /// The value of the `RateLimit` field.
     pub rate_limit: String,
-    /// The `Sluice-Would` field.
+    /// The value of the `Sluice-Would` field.
     pub would: Option<String>,
     /// When it came, Unix ms.
     pub at: i64,
-    /// What the statistics will count, as if sent now.
+    /// What the statistics will count, as if it was sent now.
     pub sent: Sent,
 }
 
-/// The connection's name. Host names know no case; clients write them as they like.
+/// Returns the connection's name. Host names know no case; clients write them as they like.
 pub fn connection(vendor: &VendorTarget) -> String {
     if vendor.by_host { vendor.connection.to_ascii_lowercase() } else { vendor.connection.to_owned() }
 }

@@ -65,11 +65,11 @@ pub async fn keep(
             continue;
         };
         return match asked.reply {
-            protocol::Reply::Kept(id) => Ok(CallEnd::Kept(Reply::Own(kept(call, target, &id)), 202)),
-            protocol::Reply::Answer(answer) => Ok(CallEnd::Kept(response::stored(&answer, incoming), answer.status)),
+            protocol::Reply::Kept(id) => Ok(CallEnd::Queued(Reply::Own(kept(call, target, &id)), 202)),
+            protocol::Reply::Answer(answer) => Ok(CallEnd::Queued(response::stored(&answer, incoming), answer.status)),
             protocol::Reply::No(no) => Err(CallEnd::Refused(Box::new(no))),
             protocol::Reply::Again => continue,
-            _ if asked.gone => Err(CallEnd::Gone),
+            _ if asked.gone => Err(CallEnd::CallerGone),
             _ => Err(tenant_client::unexpected().into()),
         };
     }

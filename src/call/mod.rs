@@ -130,15 +130,15 @@ impl Call {
                 let answer = response::refused_call(&no, &self.id, self.incoming.header("accept"));
                 responder.respond(Reply::Own(answer));
             }
-            Err(CallEnd::Said(reason, answer)) => {
+            Err(CallEnd::Answered(reason, answer)) => {
                 record.said(reason, answer.status);
                 responder.respond(Reply::Own(answer));
             }
-            Err(CallEnd::Kept(reply, status)) => {
+            Err(CallEnd::Queued(reply, status)) => {
                 record.said(None, status);
                 responder.respond(reply);
             }
-            Err(CallEnd::Gone) => record.gone(),
+            Err(CallEnd::CallerGone) => record.gone(),
         }
     }
 
@@ -160,7 +160,7 @@ impl Call {
         #[cfg(feature = "memory-figure")]
         if vendor.path == "/wasm-memory" {
             let bytes = core::arch::wasm32::memory_size::<0>() * 65_536;
-            return Err(CallEnd::Said(None, sluice_core::http::Answer::json(200, bytes.to_string())));
+            return Err(CallEnd::Answered(None, sluice_core::http::Answer::json(200, bytes.to_string())));
         }
         let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let search = key::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
