@@ -1,4 +1,5 @@
-//! The configuration of an installation: its settings, secrets and bindings, read once for each isolate.
+//! The configuration of an installation: its settings, secrets and bindings, read once for each
+//! isolate.
 
 use sluice_core::key::{self, AdminTokens, Claims, Master};
 use sluice_core::refusal::{Reason, Refusal};
@@ -14,8 +15,8 @@ pub struct Config {
     pub keys: Result<Rc<Keys>, String>,
     /// With its first dot.
     pub host_suffix: Option<String>,
-    /// The tenants' objects; none where the binding is missing. It is the platform's own handle: the ids that `worker` makes borrow
-    /// their namespace, and so could not be kept.
+    /// The tenants' objects; none where the binding is missing. It is the platform's own handle:
+    /// the ids that `worker` makes borrow their namespace, and so could not be kept.
     pub tenants: Option<DurableObjectNamespace>,
     /// The status page's files; none where the binding is missing.
     pub assets: Option<Fetcher>,

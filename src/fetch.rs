@@ -8,8 +8,8 @@ use web_sys::{AbortController, Headers, Request, RequestInit, RequestRedirect};
 
 #[wasm_bindgen]
 extern "C" {
-    // As a method of the global scope, since an exported function of the Worker is called `fetch` too. `web-sys` binds it as if it never
-    // threw.
+    // As a method of the global scope, since an exported function of the Worker is called `fetch`
+    // too. `web-sys` binds it as if it never threw.
     type Scope;
 
     #[wasm_bindgen(method, catch, js_name = fetch)]
@@ -45,8 +45,9 @@ extern "C" {
 const TIMEOUT: &str = "timeout";
 
 thread_local! {
-    /// Never stored, never answered from the platform's cache. `cache: "no-store"` would do it too, but shows the vendor two headers that the
-    /// caller has not sent; and `worker::CfProperties` sends other properties along.
+    /// Never stored, never answered from the platform's cache. `cache: "no-store"` would do it too,
+    /// but shows the vendor two headers that the caller has not sent; and `worker::CfProperties`
+    /// sends other properties along.
     static UNCACHED: JsValue = uncached();
 
     /// Made once, as every call needs it twice.
@@ -60,7 +61,8 @@ fn uncached() -> JsValue {
     cf.into()
 }
 
-/// Leaves the body of a response as it is, whatever its `Content-Encoding` says: the option of the platform's own init.
+/// Leaves the body of a response as it is, whatever its `Content-Encoding` says: the option of the
+/// platform's own init.
 pub fn encode_manually(init: &web_sys::ResponseInit) {
     MANUAL.with(|manual| init.unchecked_ref::<PlatformInit>().set_encode_body(manual));
 }
@@ -113,7 +115,8 @@ impl Deadline {
     /// If the platform has no timers here.
     pub fn new(milliseconds: u64) -> Result<Self, JsValue> {
         let control = AbortController::new()?;
-        // A function of JavaScript's own: a closure of Rust's costs more, and every call has one of these.
+        // A function of JavaScript's own: a closure of Rust's costs more, and every call has one of
+        // these.
         let abort = control.unchecked_ref::<Control>().abort().bind(&control, &JsValue::from(TIMEOUT));
         let timeout = Timeout::new(&abort, milliseconds as f64)?;
         Ok(Self { control, timeout: Cell::new(Some(timeout)) })

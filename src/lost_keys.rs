@@ -1,8 +1,9 @@
-//! A key that does not hold because `MASTER_KEY` has lost what it was signed with: its tenant's secrets are then lost too, and its callers
-//! are told so rather than that their key is forged.
+//! A key that does not hold because `MASTER_KEY` has lost what it was signed with: its tenant's
+//! secrets are then lost too, and its callers are told so rather than that their key is forged.
 //!
-//! Nobody has vouched for such a key. So the list of tenants is asked first whether its tenant is one at all, nothing is said to the
-//! tenant's object but to say whether it can read its policy, and no isolate asks more than a few times in ten seconds, whoever sends what.
+//! Nobody has vouched for such a key. So the list of tenants is asked first whether its tenant is
+//! one at all, nothing is said to the tenant's object but to say whether it can read its policy,
+//! and no isolate asks more than a few times in ten seconds, whoever sends what.
 
 use crate::config::{Config, Keys};
 use crate::request::Incoming;
@@ -31,7 +32,8 @@ thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// The refusal of a call; or where its key does not hold since its tenant's secrets are lost, a refusal that says that.
+/// The refusal of a call; or where its key does not hold since its tenant's secrets are lost, a
+/// refusal that says that.
 pub async fn explain(config: &Config, keys: &Keys, incoming: &Incoming, refusal: Refusal) -> Refusal {
     if refusal.reason != Reason::Key {
         return refusal;
@@ -49,7 +51,8 @@ pub async fn explain(config: &Config, keys: &Keys, incoming: &Incoming, refusal:
     why.map_or(refusal, |why| Refusal::new(Reason::Setup, why))
 }
 
-/// The tenant that a key speaks of which is of the right form, and signed by no master that is listed.
+/// The tenant that a key speaks of which is of the right form, and signed by no master that is
+/// listed.
 fn claimed(keys: &Keys, incoming: &Incoming) -> Option<String> {
     let headers = incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (path, query) = incoming.url.split_once('?').unwrap_or((&incoming.url, ""));

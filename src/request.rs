@@ -11,13 +11,15 @@ use wasm_bindgen::JsValue;
 use web_sys::Request;
 use worker_sys::ext::RequestExt;
 
-/// The most headers of a request. To read, check and send each on takes microseconds, while every other call of the isolate waits; clients send
-/// dozens. One more is read, if there is one.
+/// The most headers of a request. To read, check and send each on takes microseconds, while every
+/// other call of the isolate waits; clients send dozens. One more is read, if there is one.
 const MOST_HEADERS: usize = 1_000;
 
-/// Whether the platform may have put this in the place of a caller's `Accept-Encoding`: "br, gzip" is what it puts
-/// (https://developers.cloudflare.com/fundamentals/reference/http-request-headers/#accept-encoding). The caller's own is then among what it
-/// tells of the connection, all of which it takes apart when any of it is asked for.
+/// Whether the platform may have put this in the place of a caller's `Accept-Encoding`: "br, gzip"
+/// is what it puts
+/// (https://developers.cloudflare.com/fundamentals/reference/http-request-headers/#accept-encoding).
+/// The caller's own is then among what it tells of the connection, all of which it takes apart when
+/// any of it is asked for.
 fn is_replaced(encodings: &str) -> bool {
     encodings.split(|of: char| !of.is_ascii_alphanumeric() && of != '_').any(|word| word == "br")
 }
@@ -34,8 +36,8 @@ pub struct Incoming {
     pub at: i64,
     /// Upper case.
     pub method: String,
-    /// As sent, but that what is not ASCII is percent-encoded; the platform has put scheme and host before it, and has taken out plain
-    /// dot segments.
+    /// As sent, but that what is not ASCII is percent-encoded; the platform has put scheme and host
+    /// before it, and has taken out plain dot segments.
     pub url: String,
     has_body: bool,
     /// The caller's own `Accept-Encoding`, where the platform has put another in its place.

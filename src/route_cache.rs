@@ -1,12 +1,14 @@
-//! A cache of where connections lead, and of the access tokens they use, as far as this isolate has been told. A permit names the
-//! version of the route and the mark of the token it is for, so a stale entry is seen; what is not here is asked for.
+//! A cache of where connections lead, and of the access tokens they use, as far as this isolate has
+//! been told. A permit names the version of the route and the mark of the token it is for, so a
+//! stale entry is seen; what is not here is asked for.
 
 use sluice_core::tenant::protocol::{Bearer, Route};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Routes kept, and tokens. About 1 kB each; at this many all are dropped, which costs each connection one longer answer.
+/// Routes kept, and tokens. About 1 kB each; at this many all are dropped, which costs each
+/// connection one longer answer.
 const MOST: usize = 1_024;
 
 type Whose = (String, String);

@@ -1,4 +1,5 @@
-//! Takes every request that comes to the Worker, and hands it to the code that answers at its address.
+//! Takes every request that comes to the Worker, and hands it to the code that answers at its
+//! address.
 
 use crate::api::{admin, assets, jobs, operate, status};
 use crate::config::{Config, Keys};
@@ -14,7 +15,8 @@ use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 use worker::{Context, Env};
 
-/// Answers a request: a vendor call in a future of its own, which outlives its caller, and everything else here.
+/// Answers a request: a vendor call in a future of its own, which outlives its caller, and
+/// everything else here.
 ///
 /// # Errors
 /// If the platform gives a request that cannot be read, or does not take the answer.
@@ -34,8 +36,9 @@ pub async fn respond(request: Request, env: &Env, context: &Context) -> Result<R
     Box::pin(route(config, request, context, &incoming)).await.into_response(&incoming)
 }
 
-/// The answer to a request that has crossed the network over plain HTTP, where it is not to be heard. The platform tells of every request
-/// that has come to its edge how it came; nobody tells a local run.
+/// The answer to a request that has crossed the network over plain HTTP, where it is not to be
+/// heard. The platform tells of every request that has come to its edge how it came; nobody tells a
+/// local run.
 fn in_clear(request: &Request, config: &Config, incoming: &Incoming) -> Option<Reply> {
     if !incoming.url.starts_with("http://")
         || incoming.header(STAMP).is_some()

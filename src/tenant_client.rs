@@ -12,7 +12,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Headers, Request, RequestInit, Response};
 use worker_sys::DurableObject;
 
-/// How often one thing is asked, all told: an object that a deploy has just replaced answers the next ask.
+/// How often one thing is asked, all told: an object that a deploy has just replaced answers the
+/// next ask.
 const TRIES: u32 = 3;
 
 /// Name of the object that lists the tenants. No tenant has it: it is no name.
@@ -37,8 +38,9 @@ pub struct Asked {
     pub gone: bool,
 }
 
-/// Asks once, and at once: what is awaited holds nothing of the ask, as thousands may wait. None if no answer can be had. `caller` is
-/// the request and the call's id of one that may go away meanwhile.
+/// Asks once, and at once: what is awaited holds nothing of the ask, as thousands may wait. None if
+/// no answer can be had. `caller` is the request and the call's id of one that may go away
+/// meanwhile.
 pub fn ask_once(
     config: &Config,
     tenant: &str,
@@ -89,8 +91,8 @@ fn send(
     })
 }
 
-/// A caller that waits for an object's answer. If it goes, the object is told at once, in a request of its own: to abort the ask instead
-/// would lose a permit that is on its way back.
+/// A caller that waits for an object's answer. If it goes, the object is told at once, in a request
+/// of its own: to abort the ask instead would lose a permit that is on its way back.
 struct Caller {
     signal: AbortSignal,
     _leaves: Closure<dyn FnMut()>,
@@ -128,8 +130,9 @@ pub async fn ask(config: &Config, tenant: &str, ask: &Ask) -> Result<Asked, Refu
     Err(unavailable())
 }
 
-/// Opens the live status of a tenant; the response has the WebSocket, or the object's reply that says why not. `note`: the claims of the
-/// key it is opened with; `protocol`: the WebSocket's, where one was offered.
+/// Opens the live status of a tenant; the response has the WebSocket, or the object's reply that
+/// says why not. `note`: the claims of the key it is opened with; `protocol`: the WebSocket's,
+/// where one was offered.
 pub async fn open_live(config: &Config, tenant: &str, note: &str, protocol: Option<&str>) -> Result<Response, JsValue> {
     let objects = config.tenants.as_ref().ok_or(JsValue::UNDEFINED)?;
     let headers = Headers::new()?;

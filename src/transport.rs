@@ -1,5 +1,6 @@
-//! How the Worker and the objects talk to each other: an ask goes in the URL and its reply comes in a header where both are short, and
-//! in bodies where not. To read a body takes both sides longer than all the rest of an ask; a header for it takes a tenth.
+//! How the Worker and the objects talk to each other: an ask goes in the URL and its reply comes in
+//! a header where both are short, and in bodies where not. To read a body takes both sides longer
+//! than all the rest of an ask; a header for it takes a tenth.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +11,8 @@ use web_sys::{RequestInit, Response};
 use worker::ResponseBuilder;
 use worker_sys::{DurableObject, DurableObjectId, DurableObjectNamespace};
 
-/// The longest ask that goes in the URL, and the longest reply that comes in a header, in bytes before base64. The platform's traces may
-/// show both, so only what holds no secret goes this way.
+/// The longest ask that goes in the URL, and the longest reply that comes in a header, in bytes
+/// before base64. The platform's traces may show both, so only what holds no secret goes this way.
 const SHORT_BYTES: usize = 2_048;
 
 /// The header with a short reply.
@@ -20,7 +21,8 @@ const REPLY: &str = "sluice-reply";
 /// What stands before an object's name in the URL of an ask.
 const ORIGIN: &str = "http://object/";
 
-/// Where the object of a name is. It is worth keeping: finding it hashes the name, which takes a twentieth of an ask.
+/// Where the object of a name is. It is worth keeping: finding it hashes the name, which takes a
+/// twentieth of an ask.
 pub struct ObjectAddress {
     id: DurableObjectId,
     url: String,
@@ -35,7 +37,8 @@ impl ObjectAddress {
         Ok(Self { id: objects.id_from_name(name)?, url: url_of(name) })
     }
 
-    /// Returns the stub of the object. It must not be kept: it belongs to the request that it is made in.
+    /// Returns the stub of the object. It must not be kept: it belongs to the request that it is
+    /// made in.
     ///
     /// # Errors
     /// If the platform refuses the id.
@@ -43,7 +46,8 @@ impl ObjectAddress {
         objects.get(&self.id)
     }
 
-    /// Sends an ask to the object of this place; the promise is of its response. `is_short`: it holds no secret, so it may go in the URL.
+    /// Sends an ask to the object of this place; the promise is of its response. `is_short`: it
+    /// holds no secret, so it may go in the URL.
     ///
     /// # Errors
     /// If the platform refuses the request.
@@ -70,7 +74,8 @@ pub fn url_of(name: &str) -> String {
     format!("{ORIGIN}{name}")
 }
 
-/// Returns the name that an ask's URL was made of, and the ask in it, still in base64, where there is one.
+/// Returns the name that an ask's URL was made of, and the ask in it, still in base64, where there
+/// is one.
 pub fn parts(url: &str) -> (&str, Option<&str>) {
     let (place, ask) = url.split_once('?').map_or((url, None), |(place, ask)| (place, Some(ask)));
     (place.strip_prefix(ORIGIN).unwrap_or_default(), ask)

@@ -129,8 +129,8 @@ pub async fn body(request: &Request, incoming: &Incoming) -> Result<String, Refu
     String::from_utf8(whole.to_vec()).map_err(|_| Refusal::new(Reason::Request, "the body is not utf-8"))
 }
 
-/// Asks the tenant's object, and keeps the list of tenants in step: a name is in it before its tenant is made and until
-/// after it is removed, so that no tenant is ever without a name.
+/// Asks the tenant's object, and keeps the list of tenants in step: a name is in it before its
+/// tenant is made and until after it is removed, so that no tenant is ever without a name.
 async fn ask(config: &Config, tenant: &str, admin: Admin) -> Result<protocol::Reply, Refusal> {
     let (puts, deletes) = (matches!(admin, Admin::PutPolicy(_)), matches!(admin, Admin::Delete));
     if puts {

@@ -51,7 +51,8 @@ pub async fn file(config: &Config, incoming: &Incoming, target: &Target<'_>) -> 
     }
 }
 
-/// Fetches a file, which is answered under these headers and its own tag. None where there is no such file.
+/// Fetches a file, which is answered under these headers and its own tag. None where there is no
+/// such file.
 async fn fetched(config: &Config, incoming: &Incoming, path: &str, headers: Headers) -> Result<Option<Response>> {
     let assets = config.assets.as_ref().ok_or("the Worker has no binding to the page's files")?;
     let init = RequestInit::new();
@@ -98,8 +99,8 @@ fn media_type(path: &str) -> Option<&'static str> {
     }
 }
 
-/// The page loads its own files and asks its own Worker, and nothing else. Some browsers do not take `'self'` to stand
-/// for the WebSocket at the same place.
+/// The page loads its own files and asks its own Worker, and nothing else. Some browsers do not
+/// take `'self'` to stand for the WebSocket at the same place.
 fn policy(target: &Target) -> String {
     let socket = if target.scheme == "https" { "wss" } else { "ws" };
     let plain = target.host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));

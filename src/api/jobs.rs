@@ -55,8 +55,8 @@ pub async fn serve(config: &Config, keys: &Keys, incoming: &Incoming, target: &T
     }
 }
 
-/// Asks until nothing is left that is meant, so that no event of the object changes more than some; says how many there were. If it is
-/// cut short, to ask again does the rest.
+/// Asks until nothing is left that is meant, so that no event of the object changes more than some;
+/// says how many there were. If it is cut short, to ask again does the rest.
 async fn in_slices(config: &Config, tenant: &str, mut ask: JobsAsk, counted: &str) -> Reply {
     let mut all = 0_u64;
     loop {

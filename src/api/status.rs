@@ -101,8 +101,8 @@ pub async fn live(config: &Config, keys: &Keys, incoming: &Incoming, target: &Ta
     }
 }
 
-/// Whether this is a page that an app's key does not work from: any but Sluice's own. The object has had its say before,
-/// and lets no app with origins see the figures at all.
+/// Whether this is a page that an app's key does not work from: any but Sluice's own. The object
+/// has had its say before, and lets no app with origins see the figures at all.
 fn is_foreign_page(claims: &Claims, incoming: &Incoming, target: &Target) -> bool {
     claims.role == Role::App && incoming.is_page() && !incoming.is_own_page(target)
 }

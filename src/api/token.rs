@@ -1,6 +1,6 @@
-//! A vendor's token endpoint, answered here: the key comes as `client_secret` and goes back as the token, so that a
-//! client which insists on the exchange works unchanged. What is asked about such a token, or done to it, is answered too.
-//! Nothing is counted, and the vendor hears nothing.
+//! A vendor's token endpoint, answered here: the key comes as `client_secret` and goes back as the
+//! token, so that a client which insists on the exchange works unchanged. What is asked about such
+//! a token, or done to it, is answered too. Nothing is counted, and the vendor hears nothing.
 
 use crate::call::context::CallEnd;
 use crate::call::inspect::{About, Seen};
@@ -87,7 +87,8 @@ async fn answer(
     }))
 }
 
-/// Whether the token that it is about is a key; or it is about none, as jsforce's is not where the key is in the head.
+/// Whether the token that it is about is a key; or it is about none, as jsforce's is not where the
+/// key is in the head.
 fn is_own(request: &TokenRequest, about: &About<'_>, keys: &crate::config::Keys, now: i64) -> bool {
     match &request.token {
         Some(token) => keys.open(token, now).is_ok(),

@@ -1,5 +1,5 @@
-//! A call in the log: one line of JSON, with no secret in it. Queries are left out, since some vendors' clients put
-//! their credential there.
+//! A call in the log: one line of JSON, with no secret in it. Queries are left out, since some
+//! vendors' clients put their credential there.
 
 use crate::call::context::connection;
 use crate::call::forward::{CallTimings, ForwardedResponse};

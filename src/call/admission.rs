@@ -11,8 +11,8 @@ use sluice_core::upstream::methods;
 use sluice_core::usage::fold;
 use std::rc::Rc;
 
-/// How often leave is asked for, all told: an object that a deploy has just replaced answers the next ask, and a permit
-/// that came late is handed back for another.
+/// How often leave is asked for, all told: an object that a deploy has just replaced answers the
+/// next ask, and a permit that came late is handed back for another.
 const TRIES: u32 = 4;
 
 /// Asks until there is a permit that may be used, or a refusal.
@@ -20,14 +20,15 @@ pub async fn acquire(call: &Call, admit: &mut Admit) -> Result<Permit, CallEnd> 
     ask(call, admit, 1, asked_until(call)).await?.ok_or_else(|| tenant_client::unavailable().into())
 }
 
-/// Asks for another permit for a call whose former one is settled; to be had until `deadline`, Unix ms. `nth`: which
-/// vendor call of the caller's one it is for.
+/// Asks for another permit for a call whose former one is settled; to be had until `deadline`, Unix
+/// ms. `nth`: which vendor call of the caller's one it is for.
 pub async fn acquire_for_retry(call: &Call, admit: &Admit, nth: u32, deadline: i64) -> Result<Permit, CallEnd> {
     let mut admit = another(admit, Some(deadline));
     ask(call, &mut admit, nth, Some(deadline)).await?.ok_or_else(|| tenant_client::unavailable().into())
 }
 
-/// Asks for a permit with another access token than the one that the vendor has refused. None: there is no better one.
+/// Asks for a permit with another access token than the one that the vendor has refused. None:
+/// there is no better one.
 pub async fn acquire_with_another_token(
     call: &Call,
     admit: &Admit,

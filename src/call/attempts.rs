@@ -1,5 +1,6 @@
-//! A call's attempts: sent once, for most; again where that helps and does no harm. Each attempt has a permit of its own,
-//! asked for after the one before was settled: that one may hold the only slot. A call that rests holds nothing.
+//! A call's attempts: sent once, for most; again where that helps and does no harm. Each attempt
+//! has a permit of its own, asked for after the one before was settled: that one may hold the only
+//! slot. A call that rests holds nothing.
 
 use crate::call::access_log::AccessLog;
 use crate::call::context::{Call, CallEnd, Permit};
@@ -65,7 +66,8 @@ pub async fn send_with_retries(
                     .await
                 {
                     Err(CallEnd::CallerGone) => Err(CallEnd::CallerGone),
-                    // What came of the last attempt tells the caller more than that another one cannot be made.
+                    // What came of the last attempt tells the caller more than that another one
+                    // cannot be made.
                     refused_or_not => Ok(refused_or_not.ok()),
                 }
             }
@@ -123,7 +125,8 @@ fn retry_reason(
     }
 }
 
-/// Until when a further attempt may be admitted, Unix ms: as long as the caller would wait for its first permit.
+/// Until when a further attempt may be admitted, Unix ms: as long as the caller would wait for its
+/// first permit.
 fn deadline(call: &Call, permit: &Permit) -> i64 {
     let wait = call.prefer.wait_ms.unwrap_or(u64::MAX).min(permit.route.max_wait_ms);
     call.incoming.at.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX))

@@ -13,8 +13,8 @@ use sluice_core::upstream::batch::too_many;
 use std::rc::Rc;
 use web_sys::Request;
 
-/// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the answer, and little
-/// enough that refusing stays cheap. Larger ones may see their connection reset.
+/// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the
+/// answer, and little enough that refusing stays cheap. Larger ones may see their connection reset.
 const DRAIN_BYTES: u32 = 2_097_152;
 const DRAIN_MS: u32 = 1_000;
 
@@ -24,9 +24,10 @@ const SMALL: u64 = 65_536;
 /// The longest body that is kept, so that the call can be repeated: 1 MB.
 const KEPT_BYTES: u64 = 1_048_576;
 
-/// The body as it is sent, unless it was read already.
-/// One that may have to be sent twice is read whole, which also spares a permit the time that a slow upload takes. One of unknown length
-/// is read as far as it can be held, and so is known to be whole before it is admitted, or over the vendor's limit, if it is either.
+/// The body as it is sent, unless it was read already. One that may have to be sent twice is read
+/// whole, which also spares a permit the time that a slow upload takes. One of unknown length is
+/// read as far as it can be held, and so is known to be whole before it is admitted, or over the
+/// vendor's limit, if it is either.
 pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Result<Body, CallEnd> {
     if let Some(read) = read {
         return Ok(noted(admit, read));
@@ -68,8 +69,8 @@ fn noted(admit: &mut Admit, body: Body) -> Body {
     Body::of(bytes)
 }
 
-/// The body of unknown length of a call whose bodies cannot be kept: awaited, so that one which breaks off is not sent, and is left where it
-/// is. It may be no body after all.
+/// The body of unknown length of a call whose bodies cannot be kept: awaited, so that one which
+/// breaks off is not sent, and is left where it is. It may be no body after all.
 async fn measured(call: &Call, admit: &mut Admit) -> Result<Body, CallEnd> {
     let Some(length) = js::measure(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())? else {
         let detail =
@@ -86,8 +87,9 @@ pub fn too_long(limit: u64) -> Refusal {
     Refusal::new(Reason::Payload, detail)
 }
 
-/// Refuses a call about more records than the vendor takes at once. The body is read for it where the profile says so, up to what is
-/// kept; one that is encoded is the vendor's to refuse, and so is one too long, before it is read.
+/// Refuses a call about more records than the vendor takes at once. The body is read for it where
+/// the profile says so, up to what is kept; one that is encoded is the vendor's to refuse, and so
+/// is one too long, before it is read.
 pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: Body) -> Result<Body, CallEnd> {
     if vendor.query.is_none() && matches!(body, Body::None) {
         return Ok(body);
@@ -126,7 +128,8 @@ fn sends_kept_bodies(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD")
 }
 
-/// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is too long to be looked into.
+/// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is
+/// too long to be looked into.
 pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
     let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
     let unknown = call.incoming.body_length() == BodyLength::Unknown;
@@ -139,7 +142,8 @@ pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
     Ok(first(js::read_first(&call.request, KEPT_BYTES, None).await.map_err(|_| broken_off())?))
 }
 
-/// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is looked into.
+/// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is
+/// looked into.
 pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd> {
     match body {
         Body::None => return Ok(Some(Vec::new())),

@@ -1,4 +1,5 @@
-//! What every step of a call needs: the call itself, its permit, and how it may end before its vendor answers.
+//! What every step of a call needs: the call itself, its permit, and how it may end before its
+//! vendor answers.
 
 use crate::call::report::Reports;
 use crate::config::Config;

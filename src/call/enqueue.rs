@@ -1,4 +1,5 @@
-//! A call that need not be waited for: handed to the tenant's object to be kept, and answered with its address.
+//! A call that need not be waited for: handed to the tenant's object to be kept, and answered with
+//! its address.
 
 use crate::call::body;
 use crate::call::context::{Call, CallEnd};

@@ -87,7 +87,8 @@ pub struct Attempt {
     pub mask: Rc<Mask>,
 }
 
-/// Longest answer that is kept back while the call is repeated, bytes: errors are said in a few words.
+/// Longest answer that is kept back while the call is repeated, bytes: errors are said in a few
+/// words.
 const LONGEST_KEPT_BACK: u32 = 65_536;
 
 impl Forward<'_> {
@@ -125,7 +126,8 @@ impl Forward<'_> {
                 let own = passes_through(permit).then(|| Mask::of_callers_own(&self.call.incoming.headers));
                 judged(sent, head, permit, mask, own).await
             }
-            // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
+            // A status that no answer can have; among them 1xx, behind which the answer proper is
+            // lost.
             _ => {
                 sent.discard();
                 lost(Unanswered::Unreachable, "the vendor's answer cannot be passed on")
@@ -133,8 +135,9 @@ impl Forward<'_> {
         }
     }
 
-    /// The body of a call under way was longer than the vendor takes, or broke off, and the call was given up with it. The vendor has counted
-    /// the call, or will not, and has nothing to do with it any more; which of these, nobody says.
+    /// The body of a call under way was longer than the vendor takes, or broke off, and the call
+    /// was given up with it. The vendor has counted the call, or will not, and has nothing to do
+    /// with it any more; which of these, nobody says.
     async fn cut_off(&self, permit: &Permit, why: NoAnswer) -> Attempt {
         let (call, path) = (self.call, self.vendor.route_path());
         let refusal =
@@ -193,7 +196,8 @@ impl Forward<'_> {
         Ok(stream::send(&call.request, &outgoing).await)
     }
 
-    /// The request with the token in the key's place, where that goes anywhere but where a credential always goes.
+    /// The request with the token in the key's place, where that goes anywhere but where a
+    /// credential always goes.
     fn swapped(&self, token: Option<&str>) -> Result<Option<Swapped>, Refusal> {
         let Some(swap) = self.swap else { return Ok(None) };
         let token = token.ok_or_else(|| misplaced(Place::Path))?;
@@ -233,8 +237,8 @@ impl Forward<'_> {
         };
         let reason = attempt.mask.text(&reason).unwrap_or(reason);
         let changes = changes(&headers, &returned(&headers, &returning));
-        // A limit on bytes says so in its field (`policy_item`), and whether it is about this call in the other; nothing else has
-        // to know how long an answer was.
+        // A limit on bytes says so in its field (`policy_item`), and whether it is about this call
+        // in the other; nothing else has to know how long an answer was.
         let about_this = |item: &str| permit.rate_limit.contains(item.split(';').next().unwrap_or_default().trim());
         let mut limits = route.rate_limit_policy.split(',');
         let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
@@ -245,7 +249,8 @@ impl Forward<'_> {
             }
             Err(_) => {
                 sent.discard();
-                // The vendor has answered, and is done with it: that is what is settled, whatever the caller can be told.
+                // The vendor has answered, and is done with it: that is what is settled, whatever
+                // the caller can be told.
                 let refusal =
                     Refusal::new(Reason::VendorUnreachable, "the vendor has answered with what cannot be passed on");
                 failed(call, refusal, timings.attempts, attempt.end, settled)
@@ -255,8 +260,8 @@ impl Forward<'_> {
 }
 
 impl Attempt {
-    /// Reads the answer to its end, so that its call can be settled while it is kept back; how it is settled then. None
-    /// if it is long or breaks off: then it can only be passed on.
+    /// Reads the answer to its end, so that its call can be settled while it is kept back; how it
+    /// is settled then. None if it is long or breaks off: then it can only be passed on.
     pub async fn keep(&mut self) -> Option<End> {
         if let Ok((sent, _)) = &self.came {
             let mut bytes = 0_u32;
@@ -348,7 +353,8 @@ fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool)
     ForwardedResponse { reply: Reply::Own(answer), ending: BodyCompletion::Ended(end), status: 0, refused, settled }
 }
 
-/// What the body says, for vendors that say something there: read from its head, before it is passed on.
+/// What the body says, for vendors that say something there: read from its head, before it is
+/// passed on.
 async fn read(sent: &Sent, profile: &Profile, Head { status, headers, .. }: &Head) -> Option<Said> {
     let mut peek = Peek::new(&profile.reading, *status, value(headers, "content-encoding"))?;
     while let Some(chunk) = sent.peek().await {
@@ -376,7 +382,8 @@ impl BodyCompletion {
         let (outcome, error_code) = match how {
             How::Whole => return end,
             How::Timeout => broken(Unanswered::Timeout),
-            // Given up by the caller, not by the vendor, which may still be at work: no error of its own.
+            // Given up by the caller, not by the vendor, which may still be at work: no error of
+            // its own.
             How::Gone => (Outcome::Unknown, end.error_code),
             How::Cut => broken(Unanswered::Unreachable),
         };

@@ -1,4 +1,5 @@
-//! What decides on a call besides its address: keys where none may stand, and the methods that its vendor may read.
+//! What decides on a call besides its address: keys where none may stand, and the methods that its
+//! vendor may read.
 
 use crate::call::body;
 use crate::call::context::{Call, CallEnd};
@@ -43,7 +44,8 @@ pub struct Seen {
 }
 
 impl About<'_> {
-    /// Looks into a body, in the form that [`body::prepare`] gives it; none where it was not taken yet.
+    /// Looks into a body, in the form that [`body::prepare`] gives it; none where it was not taken
+    /// yet.
     pub async fn look(&self, body: Option<&Body>) -> Result<Seen, CallEnd> {
         let Some(body) = body else { return Ok(Seen { read: !self.call.incoming.has_body(), ..Seen::default() }) };
         let Some(bytes) = body::bytes(self.call, body).await? else {
@@ -52,14 +54,16 @@ impl About<'_> {
         Ok(self.bytes(bytes))
     }
 
-    /// Looks into a body whose bytes are all at hand: undoes its `Content-Encoding`, and finds the keys in it.
+    /// Looks into a body whose bytes are all at hand: undoes its `Content-Encoding`, and finds the
+    /// keys in it.
     pub fn bytes(&self, bytes: Vec<u8>) -> Seen {
         let plain = inflated(self.call.incoming.header("content-encoding"), &bytes);
         let keys = seek(&self.keys.master, plain.as_deref().unwrap_or(&bytes));
         Seen { read: true, bytes, longer: false, plain, keys }
     }
 
-    /// The methods of the call, as far as it is read; by the rules of any vendor where its profile is not known.
+    /// The methods of the call, as far as it is read; by the rules of any vendor where its profile
+    /// is not known.
     pub fn methods(&self, route: Option<&Route>, seen: &Seen) -> Result<String, Refusal> {
         let unknown = Profile::default();
         let incoming = &self.call.incoming;
@@ -80,7 +84,8 @@ impl About<'_> {
         methods::methods(route.map_or(&unknown, |route| &route.profile), &asked)
     }
 
-    /// Notes the methods of the call. Where it names others than its own, its profile has to be known.
+    /// Notes the methods of the call. Where it names others than its own, its profile has to be
+    /// known.
     pub async fn note_methods(&self, admit: &mut Admit, seen: &Seen) -> Result<(), CallEnd> {
         let known = route_cache::route(&admit.claims.tenant, &admit.connection);
         admit.method = self.methods(known.as_deref(), seen)?;
@@ -91,8 +96,8 @@ impl About<'_> {
         Ok(())
     }
 
-    /// Where the real token goes in a key's place, if anywhere; or the refusal of a call with a misplaced key. Nothing of it
-    /// has been counted or sent.
+    /// Where the real token goes in a key's place, if anywhere; or the refusal of a call with a
+    /// misplaced key. Nothing of it has been counted or sent.
     pub async fn swap(&self, admit: &Admit, seen: &Seen) -> Result<Option<Swap>, CallEnd> {
         if self.search.elsewhere.is_empty() && seen.keys.is_empty() {
             return Ok(None);

@@ -36,8 +36,9 @@ use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
 use worker::Context;
 
-/// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would cancel this Worker
-/// together with its caller, and neither a permit on its way nor the vendor's answer would be settled.
+/// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would
+/// cancel this Worker together with its caller, and neither a permit on its way nor the vendor's
+/// answer would be settled.
 pub fn throttled(
     config: Rc<Config>,
     keys: Rc<Keys>,
@@ -194,7 +195,8 @@ impl Call {
         let mut permit = admission::acquire(self, &mut admit).await?;
         let methods = about.methods(Some(&permit.route), &seen)?;
         if methods != admit.method {
-            // The policy's profile is another one than was known, and the vendor reads another method.
+            // The policy's profile is another one than was known, and the vendor reads another
+            // method.
             Box::pin(settle::unused(self, &permit.tenant, &permit.connection, permit.id)).await;
             admit = Admit { call: platform::random_id(), again: false, method: methods, ..admit };
             permit = admission::acquire(self, &mut admit).await?;

@@ -6,8 +6,8 @@ use sluice_core::tenant::protocol::{Sent, Settle};
 use sluice_limiter::{Counted, Outcome, PermitId};
 use std::cell::RefCell;
 
-/// What a call has to say of its permits. The object keeps what it hears in memory for up to a second before it stores it, so
-/// all of it is said again at the end, to be relied on only then.
+/// What a call has to say of its permits. The object keeps what it hears in memory for up to a
+/// second before it stores it, so all of it is said again at the end, to be relied on only then.
 #[derive(Default)]
 pub struct Reports(RefCell<Vec<Report>>);
 
@@ -34,7 +34,8 @@ pub struct End {
     pub headers_at: Option<i64>,
     /// Bytes of the answer's body.
     pub response_bytes: u64,
-    /// More may have come: a long body of unknown length that no limit counts is passed on uncounted.
+    /// More may have come: a long body of unknown length that no limit counts is passed on
+    /// uncounted.
     pub more_bytes: bool,
     /// The vendor's status, or 0.
     pub status: u16,
@@ -107,7 +108,8 @@ pub fn message(connection: &str, permit: PermitId, end: &End, sent: Option<(&Sen
         attempt,
         outcome: end.outcome,
         since_headers_ms: end.headers_at.map(since).unwrap_or_default(),
-        // A limit that a later policy brings counts today's bytes: what is not known is as much as any limit holds.
+        // A limit that a later policy brings counts today's bytes: what is not known is as much as
+        // any limit holds.
         response_bytes: if end.more_bytes { MAX_BYTES } else { end.response_bytes },
         status: end.status,
         counts: end.counts.clone(),

@@ -51,7 +51,8 @@ pub async fn account(call: &Call) {
     settle_batch::give(&call.config, call.begun, call.reports.take()).await;
 }
 
-/// Each throttle by the vendor is a line of its own, also where the call is made again and goes well: who asked for what.
+/// Each throttle by the vendor is a line of its own, also where the call is made again and goes
+/// well: who asked for what.
 fn log_throttle(call: &Call, permit: &Permit, end: &End) {
     if !matches!(end.outcome, Outcome::Throttled { .. }) {
         return;

@@ -1,5 +1,5 @@
-//! Giving account to the tenant's object of calls that have ended. Those of one isolate that end at nearly the same time give one
-//! account: one request to the object in place of many.
+//! Giving account to the tenant's object of calls that have ended. Those of one isolate that end at
+//! nearly the same time give one account: one request to the object in place of many.
 
 use crate::call::report::Report;
 use crate::config::Config;
@@ -9,8 +9,8 @@ use sluice_core::gather::{GATHER_MS, Gatherings, Turn};
 use sluice_core::tenant::protocol::{Ask, Reply};
 use std::cell::{Cell, RefCell};
 
-/// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is followed by the next. A
-/// settlement that never arrives is replaced by the lease's end.
+/// Pauses after accounts that are not heard, or not stored, ms: a life of the object that ends is
+/// followed by the next. A settlement that never arrives is replaced by the lease's end.
 const PAUSES_MS: [u64; 6] = [50, 100, 200, 400, 800, 0];
 
 thread_local! {
@@ -24,8 +24,8 @@ pub fn begin() -> u64 {
     BEGUN.get()
 }
 
-/// Tells what became of a call's permits, until that is stored. A call during which no other has begun waits for none, nor does one
-/// whose end others may wait for.
+/// Tells what became of a call's permits, until that is stored. A call during which no other has
+/// begun waits for none, nor does one whose end others may wait for.
 pub async fn give(config: &Config, begun: u64, reports: Vec<Report>) {
     let Some(whose) = reports.first().map(Report::whose) else { return };
     let hurried = begun == BEGUN.get() || !reports.iter().all(Report::is_unhurried);

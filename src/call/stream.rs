@@ -1,4 +1,5 @@
-//! One exchange with the vendor, on the wire: sends the request, and passes the answer on byte for byte. Bodies stay in JavaScript.
+//! One exchange with the vendor, on the wire: sends the request, and passes the answer on byte for
+//! byte. Bodies stay in JavaScript.
 
 use crate::fetch::{self, Deadline};
 use crate::js::{self, Answer, Upload, whole_number};
@@ -186,7 +187,8 @@ impl Sent {
         whole_number(Some(self.answer.peeked_bytes()))
     }
 
-    /// Puts one text in the place of another, all over the body. Returns whether all of that came, and no more than `most` bytes.
+    /// Puts one text in the place of another, all over the body. Returns whether all of that came,
+    /// and no more than `most` bytes.
     pub async fn put_back(&mut self, text: &str, other: &str, most: u32) -> bool {
         if self.response.body().is_none() {
             return true;
@@ -211,9 +213,10 @@ impl Sent {
         length.is_ok()
     }
 
-    /// Makes the answer to the caller, and begins to pass the body on. Byte for byte: encodings are left alone, and a length stays.
-    /// `changes`: what changes of the vendor's headers, as `changes` tells it. `counted`: a limit counts the body's bytes, so that they are
-    /// to be known whatever becomes of it.
+    /// Makes the answer to the caller, and begins to pass the body on. Byte for byte: encodings are
+    /// left alone, and a length stays. `changes`: what changes of the vendor's headers, as
+    /// `changes` tells it. `counted`: a limit counts the body's bytes, so that they are to be known
+    /// whatever becomes of it.
     ///
     /// # Errors
     /// If the platform takes no such answer.
@@ -272,7 +275,8 @@ impl Sent {
         self.deadline.abort();
     }
 
-    /// Where all of the body is here, what happens to it from now on is no matter of the vendor's time.
+    /// Where all of the body is here, what happens to it from now on is no matter of the vendor's
+    /// time.
     fn note_end(&self) {
         if self.answer.closed() {
             self.deadline.stop();
@@ -280,7 +284,8 @@ impl Sent {
     }
 }
 
-/// Whether the platform takes a vendor's reason, which may be in any language. An answer without its reason is better than none.
+/// Whether the platform takes a vendor's reason, which may be in any language. An answer without
+/// its reason is better than none.
 fn can_be_reason(status: u16, reason: &str) -> bool {
     if reason.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
         return true;

@@ -31,7 +31,8 @@ impl TenantObject {
             let (body, now) = (to_wire(&errand), platform::now());
             let stamp = self.settings.as_ref().map(|settings| stamp(&settings.master, now, &body)).unwrap_or_default();
             match self.post(&stamp, &body).await.unwrap_or(0) {
-                // Taken; or nobody can say, and then the errand's own report will, or the want of one.
+                // Taken; or nobody can say, and then the errand's own report will, or the want of
+                // one.
                 0 | 202 => {}
                 _ => {
                     self.event(|desk, _, host| desk.errand_refused(errand, host));
@@ -42,8 +43,9 @@ impl TenantObject {
         memory.handing = memory.handing.saturating_sub(1);
     }
 
-    /// Posts an errand to this same Worker; the status it is taken with. The answer's body ends with the errand, and is held until then: the
-    /// platform lets a Worker run while somebody waits for its answer, and 30 s more.
+    /// Posts an errand to this same Worker; the status it is taken with. The answer's body ends
+    /// with the errand, and is held until then: the platform lets a Worker run while somebody waits
+    /// for its answer, and 30 s more.
     async fn post(&self, stamp: &str, body: &[u8]) -> Result<u16> {
         let this_worker = self.this_worker.as_ref().ok_or("the Worker has no binding to itself")?;
         let headers = Headers::new();

@@ -1,5 +1,5 @@
-//! `/status/live`: the status document over WebSockets, whenever it has changed, at most twice a second. The sockets
-//! outlive the object's memory; what is here is made anew when it wakes.
+//! `/status/live`: the status document over WebSockets, whenever it has changed, at most twice a
+//! second. The sockets outlive the object's memory; what is here is made anew when it wakes.
 
 use crate::platform::{self, Timer};
 use crate::transport;
@@ -15,14 +15,16 @@ use worker::{Request, Response, ResponseBuilder, Result, State, WebSocket, WebSo
 /// Least time between two documents on one socket, ms: twice a second.
 const APART_MS: i64 = 500;
 
-/// How often the document is looked at without a call, ms: windows empty and pauses end by themselves.
+/// How often the document is looked at without a call, ms: windows empty and pauses end by
+/// themselves.
 const LOOK_MS: i64 = 1_000;
 
-/// How long without a change until nobody looks any more and the object may sleep, ms: longer than a minute's window.
+/// How long without a change until nobody looks any more and the object may sleep, ms: longer than
+/// a minute's window.
 const LOOK_FOR_MS: i64 = 120_000;
 
-/// Sockets of one tenant at once: an organisation's screens, and some. The document is made once for all of them, and what
-/// is left for each, twice a second, is to be sent it.
+/// Sockets of one tenant at once: an organisation's screens, and some. The document is made once
+/// for all of them, and what is left for each, twice a second, is to be sent it.
 const MOST_SOCKETS: u64 = 250;
 
 /// WebSocket close code for a key that no longer holds (RFC 6455, section 7.4.1: policy violation).
@@ -34,7 +36,8 @@ pub struct LiveStatus {
     open: Cell<bool>,
     pushed_at: Cell<i64>,
     changed_at: Cell<i64>,
-    /// A push is under way: asking for the status is an event too, and must not ask for the next push.
+    /// A push is under way: asking for the status is an event too, and must not ask for the next
+    /// push.
     pushing: Cell<bool>,
     /// What the timer is set to, Unix ms.
     look_at: Cell<i64>,
@@ -83,7 +86,8 @@ impl LiveStatus {
             return transport::response(to_wire(&Reply::Again), false);
         }
         let now = platform::now();
-        // Its first document counts as a push, so that none follows too soon; or it comes with the one that is due.
+        // Its first document counts as a push, so that none follows too soon; or it comes with the
+        // one that is due.
         let at_once = now >= self.may_push_at();
         if at_once {
             self.pushed_at.set(now);
@@ -97,8 +101,9 @@ impl LiveStatus {
         Ok(response)
     }
 
-    /// Sends the document to every socket if it has changed, and looks again later. It is the same for all who may see it, so
-    /// it is made once; `seen` says for each key whether it may, and what.
+    /// Sends the document to every socket if it has changed, and looks again later. It is the same
+    /// for all who may see it, so it is made once; `seen` says for each key whether it may, and
+    /// what.
     pub fn push(&self, state: &State, seen: impl Fn(&[Claims]) -> Option<(Vec<bool>, String)>) {
         self.look_at.set(i64::MAX);
         let sockets = state.get_websockets();
@@ -182,7 +187,8 @@ fn has_place(state: &State, note: &str) -> bool {
     may_watch(MOST_SOCKETS, watching, app(note))
 }
 
-/// Takes a WebSocket in, which may outlive the object's memory. Its note stays with it; `first` is its first message.
+/// Takes a WebSocket in, which may outlive the object's memory. Its note stays with it; `first` is
+/// its first message.
 fn accepted(state: &State, request: &Request, note: &str, first: Option<&str>) -> Result<Response> {
     let WebSocketPair { client, server } = WebSocketPair::new()?;
     state.accept_web_socket(&server);
@@ -206,8 +212,9 @@ extern "C" {
     fn send(this: &Socket, message: &JsValue) -> Result<(), JsValue>;
 }
 
-/// Sends one message to several sockets. One that cannot be sent to is closing. The message is made a text of JavaScript's once: `worker`
-/// and `web-sys` would do it again for each of hundreds of sockets.
+/// Sends one message to several sockets. One that cannot be sent to is closing. The message is made
+/// a text of JavaScript's once: `worker` and `web-sys` would do it again for each of hundreds of
+/// sockets.
 fn tell_all(sockets: &[WebSocket], message: &str) {
     let message = JsValue::from(message);
     for socket in sockets {

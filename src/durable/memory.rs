@@ -1,4 +1,5 @@
-//! What an object holds in memory between two events: the desk, those that wait for it, and when it is next to be woken.
+//! What an object holds in memory between two events: the desk, those that wait for it, and when it
+//! is next to be woken.
 
 use super::sqlite::Sqlite;
 use crate::platform::{self, IntlZones, Timer};
@@ -11,12 +12,12 @@ use sluice_core::tenant::waiters::Waiters;
 use wasm_bindgen::JsValue;
 use worker::State;
 
-/// The alarm is set no sooner than this, milliseconds: setting it costs a row, and for less there are timers, unless the
-/// object loses its memory meanwhile.
+/// The alarm is set no sooner than this, milliseconds: setting it costs a row, and for less there
+/// are timers, unless the object loses its memory meanwhile.
 const ALARM_MS: i64 = 10_000;
 
-/// What is farther off than this, milliseconds, has no timer unless somebody waits for it: what else the desk wants to be
-/// woken for comes within a minute.
+/// What is farther off than this, milliseconds, has no timer unless somebody waits for it: what
+/// else the desk wants to be woken for comes within a minute.
 const FAR_MS: i64 = 70_000;
 
 /// The memory of one object.
@@ -26,7 +27,8 @@ pub struct Memory {
     /// The name has come with an ask.
     pub called: bool,
     pub desk: Option<(Desk, Sqlite)>,
-    /// An event has begun and not ended: found set, it ended in a panic, and left the desk who knows how.
+    /// An event has begun and not ended: found set, it ended in a panic, and left the desk who
+    /// knows how.
     pub busy: bool,
     pub waiting: Waiting,
     pub wake: Option<Timer>,
@@ -46,7 +48,8 @@ pub struct Memory {
 pub type Waiting = Waiters<oneshot::Sender<Reply>>;
 
 impl Memory {
-    /// One event at the desk, which is opened for it if need be, and the answers that it has ready for those that wait.
+    /// One event at the desk, which is opened for it if need be, and the answers that it has ready
+    /// for those that wait.
     pub fn event<T>(
         &mut self,
         state: &State,
@@ -68,15 +71,17 @@ impl Memory {
         let done = act(desk, &mut self.waiting, &mut Host { now, store, zones: &IntlZones, random, settings })?;
         while let Some((ticket, reply)) = desk.next_ready() {
             if let Some(tell) = self.waiting.remove(ticket) {
-                // Nobody listens only if the caller has gone in this very event; its permit then lapses.
+                // Nobody listens only if the caller has gone in this very event; its permit then
+                // lapses.
                 let _ = tell.send(reply);
             }
         }
         Ok(done)
     }
 
-    /// An ask at this address has come: an object does not know under which name it was found, and is found under one alone. A desk that
-    /// an alarm has opened without knowing this name is opened anew.
+    /// An ask at this address has come: an object does not know under which name it was found, and
+    /// is found under one alone. A desk that an alarm has opened without knowing this name is
+    /// opened anew.
     pub fn is_called(&mut self, name: &str) {
         if !std::mem::replace(&mut self.called, true) && self.name != name {
             name.clone_into(&mut self.name);
@@ -84,7 +89,8 @@ impl Memory {
         }
     }
 
-    /// Forgets the desk, and has those that wait ask again: what it holds may not be what is stored.
+    /// Forgets the desk, and has those that wait ask again: what it holds may not be what is
+    /// stored.
     pub fn forget(&mut self, fault: &str) {
         platform::log(&sluice_core::json!({"level": "error", "object": self.name, "fault": fault}));
         self.desk = None;
@@ -93,14 +99,15 @@ impl Memory {
         }
     }
 
-    /// Wakes the desk when it next wants to be woken. For what is far off, and nobody waits for, the alarm serves: a timer
-    /// would keep the object in memory until then.
+    /// Wakes the desk when it next wants to be woken. For what is far off, and nobody waits for,
+    /// the alarm serves: a timer would keep the object in memory until then.
     pub fn set_timer(&mut self) {
         let now = platform::now();
         let waited_for = !self.waiting.is_empty();
         let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_wakeup());
         let at = at.filter(|at| waited_for || *at < now.saturating_add(FAR_MS));
-        // A timer that rings too soon is set on when it has rung: to set it on at each call takes longer than all of the desk's part.
+        // A timer that rings too soon is set on when it has rung: to set it on at each call takes
+        // longer than all of the desk's part.
         let soon_enough = self.wake_at.zip(at).is_some_and(|(set, at)| set <= at);
         if soon_enough || at == self.wake_at {
             return;
@@ -113,14 +120,15 @@ impl Memory {
         }
     }
 
-    /// Sets the alarm, where one is wanted. One that is wanted no more is left to ring for nothing: to take it back would
-    /// cost a row written.
+    /// Sets the alarm, where one is wanted. One that is wanted no more is left to ring for nothing:
+    /// to take it back would cost a row written.
     pub fn set_alarm(&mut self, state: &State) {
         let soonest = platform::now().saturating_add(ALARM_MS);
         let at = self.desk.as_mut().and_then(|(desk, _)| desk.next_alarm()).map(|at| at.max(soonest));
         if let Some(at) = at.filter(|at| self.alarm_at.is_none_or(|set| *at < set)) {
             self.alarm_at = Some(at);
-            // The raw handle sets it at once, as part of this event's commit; that of `worker` would when its future is first driven.
+            // The raw handle sets it at once, as part of this event's commit; that of `worker`
+            // would when its future is first driven.
             let date = Date::new(&JsValue::from(at as f64));
             if let Ok(set) = state.storage().as_raw().set_alarm(date, Object::new()) {
                 platform::spawn(async {

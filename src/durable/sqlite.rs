@@ -1,11 +1,12 @@
-//! A tenant's tables in the object's own SQLite: one table for each kind of thing, one row for each thing.
-//! Every statement is synchronous, and all that one event writes commits together, before its answer leaves.
+//! A tenant's tables in the object's own SQLite: one table for each kind of thing, one row for each
+//! thing. Every statement is synchronous, and all that one event writes commits together, before
+//! its answer leaves.
 
 use sluice_core::tenant::store::{Store, StoreError, Table};
 use worker::{Error, SqlCursor, SqlStorage, SqlStorageValue};
 
-/// The schema, as the steps that lead to it: step n makes version n of version n − 1. A step once released is never
-/// changed: a change is a new step at the end.
+/// The schema, as the steps that lead to it: step n makes version n of version n − 1. A step once
+/// released is never changed: a change is a new step at the end.
 const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE policy (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -24,8 +25,8 @@ const MIGRATIONS: [&str; 5] = [
     "CREATE TABLE removed (id TEXT PRIMARY KEY, value BLOB NOT NULL);",
 ];
 
-/// The object's SQLite. Tables are made at the first write, so that asking after a tenant that is not there stores
-/// nothing.
+/// The object's SQLite. Tables are made at the first write, so that asking after a tenant that is
+/// not there stores nothing.
 pub struct Sqlite {
     sql: SqlStorage,
     /// The schema is the latest.
@@ -76,13 +77,14 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Runs a statement. Its first step is part of `exec`, and those that are not queries have no other.
+    /// Runs a statement. Its first step is part of `exec`, and those that are not queries have no
+    /// other.
     fn run(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<(), StoreError> {
         self.cursor(query, bindings).map(drop)
     }
 
-    /// Runs a query for ids and values. The rows come through the cursor's raw iterator, whose steps give an error where those of
-    /// `to_array` and `one` throw past this code.
+    /// Runs a query for ids and values. The rows come through the cursor's raw iterator, whose
+    /// steps give an error where those of `to_array` and `one` throw past this code.
     fn rows(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         self.cursor(query, bindings)?.raw().map(|row| pair(row.map_err(fault)?)).collect()
     }
@@ -150,7 +152,8 @@ struct Statements {
     clear: &'static str,
 }
 
-/// The statements of one table, whole: a name cannot be bound, and none is ever put together from input.
+/// The statements of one table, whole: a name cannot be bound, and none is ever put together from
+/// input.
 macro_rules! statements {
     ($table:literal) => {
         Statements {

@@ -1,6 +1,6 @@
-//! The Durable Object: hands each ask to the desk, keeps those that wait, and wakes the desk when it wants to be woken.
-//! It decides nothing. The desk's methods never await, so each event is handled whole before the next one begins: that
-//! is what makes admission all or nothing.
+//! The Durable Object: hands each ask to the desk, keeps those that wait, and wakes the desk when
+//! it wants to be woken. It decides nothing. The desk's methods never await, so each event is
+//! handled whole before the next one begins: that is what makes admission all or nothing.
 
 use super::live_status::LiveStatus;
 use super::memory::{Memory, Waiting};
@@ -25,7 +25,8 @@ use worker::{
 };
 use worker_sys::DurableObjectNamespace;
 
-/// An object that has heard nothing for so long has left memory, or may as well, milliseconds: the platform waits ten seconds.
+/// An object that has heard nothing for so long has left memory, or may as well, milliseconds: the
+/// platform waits ten seconds.
 const RESTS_MS: i64 = 15_000;
 
 thread_local! {
@@ -97,7 +98,8 @@ impl DurableObject for Tenant {
         Rc::clone(&self.object).fetch(request).await
     }
 
-    /// Wakes the desk. If the storage refuses, the platform rings again: jobs may wait for nothing else.
+    /// Wakes the desk. If the storage refuses, the platform rings again: jobs may wait for nothing
+    /// else.
     async fn alarm(&self) -> Result<Response> {
         self.object.memory.borrow_mut().alarm_at = None;
         if self.object.woken() { Response::empty() } else { Err("the tenant's storage refuses".into()) }
@@ -161,7 +163,8 @@ impl TenantObject {
                 }
             })
         });
-        // Dropped untold only when the same call has asked again, and then nobody hears this answer.
+        // Dropped untold only when the same call has asked again, and then nobody hears this
+        // answer.
         answer(&told.await.unwrap_or(Reply::Again))
     }
 
@@ -199,7 +202,8 @@ impl TenantObject {
         handled.unwrap_or(Handled::Now(Reply::Again))
     }
 
-    /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and comes back unused.
+    /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and
+    /// comes back unused.
     fn gone(self: &Rc<Self>, call: &str) {
         let ticket = self.memory.borrow().waiting.of_call(number(call));
         if let Some(ticket) = ticket {
@@ -232,9 +236,10 @@ impl TenantObject {
         }
     }
 
-    /// One event at the desk, which is opened for it if need be, and all that follows from it: answers to those that
-    /// waited, and the next time to wake. None if the storage refused: then the desk is forgotten, since what it holds
-    /// in memory may not be what is stored, and whoever waits is to ask again.
+    /// One event at the desk, which is opened for it if need be, and all that follows from it:
+    /// answers to those that waited, and the next time to wake. None if the storage refused: then
+    /// the desk is forgotten, since what it holds in memory may not be what is stored, and whoever
+    /// waits is to ask again.
     pub fn event<T>(
         self: &Rc<Self>,
         act: impl FnOnce(&mut Desk, &mut Waiting, &mut Host) -> Result<T, StoreError>,
@@ -268,8 +273,9 @@ impl TenantObject {
         done
     }
 
-    /// Whether its desk stays open. One that the platform may have taken out of memory, since it heard nothing for long and waits for
-    /// nothing, is closed: an object that is still there opens its own again.
+    /// Whether its desk stays open. One that the platform may have taken out of memory, since it
+    /// heard nothing for long and waits for nothing, is closed: an object that is still there opens
+    /// its own again.
     fn stays(self: Rc<Self>) -> bool {
         // Whatever is under way for it holds it too. What is borrowed is the object that loads.
         let Ok(mut memory) = self.memory.try_borrow_mut() else { return true };
@@ -290,7 +296,8 @@ fn answer(reply: &Reply) -> Result<Response> {
     transport::response(to_wire(reply), reply.is_plain())
 }
 
-/// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup` before it comes to that.
+/// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup`
+/// before it comes to that.
 fn settings(env: &Env) -> Option<Settings> {
     let text = |name: &str| env.var(name).map(|var| var.to_string()).unwrap_or_default();
     let master = Master::parse(&text("MASTER_KEY")).ok()?;

@@ -4,8 +4,9 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortController, AbortSignal, ReadableStream, Request, Response};
 
-// Each function is bound with `catch`. One without would be imported as it is, and the generated import object names this file once for each
-// of those: a key that comes twice, of which wrangler warns.
+// Each function is bound with `catch`. One without would be imported as it is, and the generated
+// import object names this file once for each of those: a key that comes twice, of which wrangler
+// warns.
 #[wasm_bindgen(module = "/src/js/stream.js")]
 extern "C" {
     #[wasm_bindgen(catch, js_name = drain)]
@@ -49,11 +50,13 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn at(this: &Answer) -> f64;
 
-    /// One more chunk from the beginning of the body, which is still there to be passed on; null where it ends.
+    /// One more chunk from the beginning of the body, which is still there to be passed on; null
+    /// where it ends.
     #[wasm_bindgen(method, catch)]
     pub async fn peek(this: &Answer) -> Result<JsValue, JsValue>;
 
-    /// All of the body, which is still there to be passed on; null if it is longer than `most` bytes, or breaks off.
+    /// All of the body, which is still there to be passed on; null if it is longer than `most`
+    /// bytes, or breaks off.
     #[wasm_bindgen(method, catch, js_name = readAll)]
     pub async fn read_all(this: &Answer, most: f64) -> Result<JsValue, JsValue>;
 
@@ -69,7 +72,8 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn closed(this: &Answer) -> bool;
 
-    /// The body that goes to the caller: its bytes, a stream that is fed from now on, or null if the caller has gone.
+    /// The body that goes to the caller: its bytes, a stream that is fed from now on, or null if
+    /// the caller has gone.
     #[wasm_bindgen(method, catch)]
     pub fn pass(this: &Answer, caller: &AbortSignal, counted: bool) -> Result<JsValue, JsValue>;
 
@@ -114,7 +118,8 @@ pub async fn read_whole(request: &Request, most: u64) -> Result<Option<Uint8Arra
     }
 }
 
-/// Reads the whole body of a copy of a request, so that the body itself can still be sent; none if it is longer than `most` bytes.
+/// Reads the whole body of a copy of a request, so that the body itself can still be sent; none if
+/// it is longer than `most` bytes.
 ///
 /// # Errors
 /// If it breaks off.
@@ -140,7 +145,8 @@ pub async fn read_up_to(body: &ReadableStream, most: u32) -> Result<(Uint8Array,
     Ok((read.get(0).unchecked_into(), read.get(1).is_truthy()))
 }
 
-/// Awaits the whole body of a copy of a request, and returns its length; none if that is more than `most` bytes.
+/// Awaits the whole body of a copy of a request, and returns its length; none if that is more than
+/// `most` bytes.
 ///
 /// # Errors
 /// If it breaks off.
@@ -149,7 +155,8 @@ pub async fn measure(request: &Request, most: u64) -> Result<Option<u64>, JsValu
     Ok(whole_number(measure_stream(&body, most as f64).await?.as_f64()))
 }
 
-/// Reads what comes first of a request's body: all of it, if it ends within `most` bytes. `limit`: what it may have at most.
+/// Reads what comes first of a request's body: all of it, if it ends within `most` bytes. `limit`:
+/// what it may have at most.
 ///
 /// # Errors
 /// If it breaks off.

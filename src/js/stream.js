@@ -1,15 +1,16 @@
-// What only JavaScript does well: moving the bytes of a body. No chunk enters the memory of the Wasm, and a long body keeps no future of
-// Rust's awake. How much is read, kept or counted is decided in Rust, in src/call/stream.rs, which has the types of all this.
+// What only JavaScript does well: moving the bytes of a body. No chunk that is passed on enters the
+// memory of the Wasm, and a long body keeps no future of Rust's awake. How much is read, kept or
+// counted is decided in Rust; src/js/mod.rs has the types of what is exported.
 
 // Why a call was given up whose time was over: the reason of its signal, and how its body ended.
 const TIMEOUT = "timeout";
 
-// The most that is read on for a caller that has gone, so that a vendor that ends is seen to end: 10 MB. What is longer is passed on outside
-// JavaScript, which leaves no garbage behind.
+// The most that is read on for a caller that has gone, so that a vendor that ends is seen to end:
+// 10 MB. What is longer is passed on outside JavaScript, which leaves no garbage behind.
 const READ_ON_BYTES = 10_485_760;
 
-// An answer of known length, up to this many bytes, is taken whole if its first chunk is all of it, as is usual: 64 kB. A stream costs more
-// than the rest of its call.
+// An answer of known length, up to this many bytes, is taken whole if its first chunk is all of it,
+// as is usual: 64 kB. A stream costs more than the rest of its call.
 const WHOLE_BYTES = 65_536;
 
 // What one read of a long body may fill.
@@ -17,7 +18,8 @@ const CHUNK_BYTES = 65_536;
 
 // --- bodies that are read
 
-// Reads and drops up to `most` bytes within `ms`, so that a caller that still sends comes to read the refusal.
+// Reads and drops up to `most` bytes within `ms`, so that a caller that still sends comes to read
+// the refusal.
 export async function drain(body, most, ms) {
   if (!body || body.locked) return;
   const reader = body.getReader({ mode: "byob" });
@@ -72,7 +74,8 @@ function joined(chunks, length) {
   return whole;
 }
 
-// Hands over every chunk, until one is answered with false. Whether the body came to its end. The chunk's memory is used again.
+// Hands over every chunk, until one is answered with false. Whether the body came to its end. The
+// chunk's memory is used again.
 async function eachChunk(reader, take) {
   for (let buffer = new ArrayBuffer(CHUNK_BYTES); ; ) {
     const { value, done } = await reader.read(new Uint8Array(buffer));
@@ -84,8 +87,8 @@ async function eachChunk(reader, take) {
 
 // --- a caller's body of unknown length
 
-// What comes first of it is held, so that the call can be repeated: all of it, as bytes, if it ends within `most` bytes; null if it is longer
-// than `limit`; else what passes it on.
+// What comes first of it is held, so that the call can be repeated: all of it, as bytes, if it ends
+// within `most` bytes; null if it is longer than `limit`; else what passes it on.
 export async function readFirst(body, most, limit) {
   const chunks = [];
   let length = 0;
@@ -98,8 +101,8 @@ export async function readFirst(body, most, limit) {
   return joined(chunks, length);
 }
 
-// A body that is passed on and counted. It is never ended for the vendor as if it were whole: the platform ends a body properly however it
-// was left, unless the call goes with it.
+// A body that is passed on and counted. It is never ended for the vendor as if it were whole: the
+// platform ends a body properly however it was left, unless the call goes with it.
 class Upload {
   constructor(chunks, length, rest, limit) {
     this.chunks = chunks;
@@ -108,8 +111,8 @@ class Upload {
     this.limit = limit;
   }
 
-  // All of it. If it is longer than its limit or breaks off, the call that `control` ends goes with it, and `fault` says why: "payload",
-  // or "gone" with its caller.
+  // All of it. If it is longer than its limit or breaks off, the call that `control` ends goes with
+  // it, and `fault` says why: "payload", or "gone" with its caller.
   stream(control) {
     const { readable, writable } = new IdentityTransformStream();
     this.#pass(writable.getWriter(), control).catch(() => {});
@@ -142,7 +145,8 @@ class Upload {
 
 // --- a vendor's answer
 
-// The answer that a fetch leads to, once its headers have come, and the first chunk of a short body with them.
+// The answer that a fetch leads to, once its headers have come, and the first chunk of a short body
+// with them.
 export async function answered(fetched, control) {
   const answer = new Answer(await fetched, control);
   await answer.begin();
@@ -178,7 +182,8 @@ export class Answer {
     return this.peeked[this.seen++] ?? null;
   }
 
-  // All of the body, which is still there to be passed on; null if it is longer than `most` bytes, or breaks off.
+  // All of the body, which is still there to be passed on; null if it is longer than `most` bytes,
+  // or breaks off.
   async readAll(most) {
     let length = 0;
     for (let at = 0; !this.whole && !this.broken && length <= most; at += 1) {
@@ -199,8 +204,9 @@ export class Answer {
     return this.broken ? -1 : this.#came;
   }
 
-  // What goes to the caller as the body: its only chunk, or a stream that is fed from now on; null if the caller has gone. `counted`: a limit
-  // counts the body's bytes, so that they are to be known whatever becomes of it.
+  // What goes to the caller as the body: its only chunk, or a stream that is fed from now on; null
+  // if the caller has gone. `counted`: a limit counts the body's bytes, so that they are to be
+  // known whatever becomes of it.
   pass(caller, counted) {
     if (this.whole && this.peeked[0]?.byteLength === this.length) {
       this.bytes = this.length;
@@ -223,7 +229,8 @@ export class Answer {
     return readable;
   }
 
-  // How a body that was passed on as a stream ended: "whole", "timeout", "cut" (by the vendor) or "gone" (the caller).
+  // How a body that was passed on as a stream ended: "whole", "timeout", "cut" (by the vendor) or
+  // "gone" (the caller).
   async ended() {
     return this.end;
   }
@@ -250,8 +257,9 @@ export class Answer {
     }
   }
 
-  // A long body, passed on outside JavaScript. How much of it has come when it breaks off is not to be had any more: where its length is
-  // known, it counts as if all had; else it is not known how many came.
+  // A long body, passed on outside JavaScript. How much of it has come when it breaks off is not to
+  // be had any more: where its length is known, it counts as if all had; else it is not known how
+  // many came.
   async #pipe(writable, caller) {
     this.bytes = Math.max(this.bytes, this.length ?? 0);
     this.more = this.length === null;
@@ -268,8 +276,9 @@ export class Answer {
     }
   }
 
-  // A short body, one of unknown length, or one that a limit counts, passed on and counted. If its caller goes it is read on for a while, since
-  // a vendor that has ended is known to be free. The signal is heeded because what nobody reads is never taken either.
+  // A short body, one of unknown length, or one that a limit counts, passed on and counted. If its
+  // caller goes it is read on for a while, since a vendor that has ended is known to be free. The
+  // signal is heeded because what nobody reads is never taken either.
   async #copy(writable, caller, counted) {
     const writer = writable.getWriter();
     const stop = () => writer.abort().catch(() => {});

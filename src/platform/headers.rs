@@ -36,8 +36,9 @@ pub fn new_headers(pairs: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Heade
     Ok(headers)
 }
 
-/// Changes headers in place, so that what stays has the very bytes that came: as text they would have lost those that are no UTF-8.
-/// `changes`: as `sluice_core::http::changes` tells them. One that the platform does not take is left out, alone.
+/// Changes headers in place, so that what stays has the very bytes that came: as text they would
+/// have lost those that are no UTF-8. `changes`: as `sluice_core::http::changes` tells them. One
+/// that the platform does not take is left out, alone.
 pub fn change_headers(headers: &Headers, changes: &str) {
     let mut lines = changes.split('\n');
     // Where nothing changes, there is one line, with nothing in it.

@@ -1,4 +1,5 @@
-//! The platform, as the rest of the Wasm sees it: what `worker` and `web-sys` do not give as it is needed.
+//! The platform, as the rest of the Wasm sees it: what `worker` and `web-sys` do not give as it is
+//! needed.
 
 mod headers;
 mod timer;
@@ -26,8 +27,9 @@ pub fn log(line: &Value) {
     console_log!("{line}");
 }
 
-/// Goes on with a future when what runs now is done. A panic in it becomes a rejection that the platform logs, and nothing else stops: in
-/// the queue of `spawn_local` it would hold up the futures behind it.
+/// Goes on with a future when what runs now is done. A panic in it becomes a rejection that the
+/// platform logs, and nothing else stops: in the queue of `spawn_local` it would hold up the
+/// futures behind it.
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
     // Boxed first: a future that awaits one it was made with has room for both.
     let future = Box::pin(future);
@@ -40,7 +42,8 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
 /// Random bytes of the platform's generator.
 pub fn random(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
-        // The platform's generator cannot fail once the Worker runs; if it did, nothing may go on with a guessable id.
+        // The platform's generator cannot fail once the Worker runs; if it did, nothing may go on
+        // with a guessable id.
         wasm_bindgen::throw_str("the platform has no random numbers");
     }
 }

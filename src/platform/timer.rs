@@ -8,8 +8,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, EventTarget, Request};
 use worker::Delay;
 
-// `gloo-timers` and `web-sys` bind `clearTimeout` as if it never threw. It throws where a finaliser calls it, outside any request of the
-// object's: there the platform has no timers.
+// `gloo-timers` and `web-sys` bind `clearTimeout` as if it never threw. It throws where a finaliser
+// calls it, outside any request of the object's: there the platform has no timers.
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(catch, js_name = setTimeout)]
@@ -106,7 +106,8 @@ pub async fn sleep(milliseconds: u64) {
     Delay::from(Duration::from_millis(milliseconds)).await;
 }
 
-/// Waits so many milliseconds, and no longer than the caller of the request does. Returns whether the caller is still there.
+/// Waits so many milliseconds, and no longer than the caller of the request does. Returns whether
+/// the caller is still there.
 pub async fn sleep_while_wanted(milliseconds: u64, caller: &Request) -> bool {
     let signal = caller.signal();
     if signal.aborted() {

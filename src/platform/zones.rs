@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use wasm_bindgen::{JsCast, JsValue};
 
-/// Formatters that are kept, since they are slow to make: as many as there could be zones in use at once in one isolate.
+/// Formatters that are kept, since they are slow to make: as many as there could be zones in use at
+/// once in one isolate.
 const MOST_FORMATTERS: usize = 64;
 
 /// What a formatter is to show of a moment.
@@ -45,8 +46,8 @@ impl Zones for IntlZones {
     }
 }
 
-/// Makes a zone's formatter; none for a zone that the platform does not know. `js_sys` binds the constructor as if it never threw, so it
-/// is called through `Reflect`.
+/// Makes a zone's formatter; none for a zone that the platform does not know. `js_sys` binds the
+/// constructor as if it never threw, so it is called through `Reflect`.
 fn formatter(zone: &str) -> Option<DateTimeFormat> {
     let options = Object::new();
     for (name, value) in OPTIONS.into_iter().chain([("timeZone", zone)]) {
@@ -58,7 +59,8 @@ fn formatter(zone: &str) -> Option<DateTimeFormat> {
     Some(Reflect::construct(&constructor, &arguments).ok()?.unchecked_into())
 }
 
-/// Returns what the clocks of a formatter's zone show at a moment, read as if it were UTC, in Unix milliseconds.
+/// Returns what the clocks of a formatter's zone show at a moment, read as if it were UTC, in Unix
+/// milliseconds.
 fn local_ms(formatter: &DateTimeFormat, at: i64) -> Option<i64> {
     let (mut date, mut time) = ([0_u32; 3], [0_u32; 3]);
     let [year, month, day] = &mut date;

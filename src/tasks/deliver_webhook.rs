@@ -1,4 +1,5 @@
-//! Delivering a message: posted once, to where the tenant's object says, and reported. The object decides what comes of it.
+//! Delivering a message: posted once, to where the tenant's object says, and reported. The object
+//! decides what comes of it.
 
 use crate::config::Config;
 use crate::platform;

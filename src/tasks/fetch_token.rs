@@ -1,5 +1,5 @@
-//! Fetching an access token, when the tenant's object says so: the exchange itself, and the report of it. The object sees
-//! to it that one is fetched at a time, and decides what comes of it.
+//! Fetching an access token, when the tenant's object says so: the exchange itself, and the report
+//! of it. The object sees to it that one is fetched at a time, and decides what comes of it.
 
 use crate::config::Config;
 use crate::fetch::{self, Deadline};
@@ -14,11 +14,13 @@ use sluice_core::upstream::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, re
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CryptoKey, Response, WorkerGlobalScope};
 
-/// Pauses between reports that are not heard, ms; each report is itself sent three times. A refresh token that is lost
-/// on this way is lost for good, so this goes on nearly until the object gives up waiting.
+/// Pauses between reports that are not heard, ms; each report is itself sent three times. A refresh
+/// token that is lost on this way is lost for good, so this goes on nearly until the object gives
+/// up waiting.
 const PAUSES_MS: [u64; 4] = [200, 400, 800, 1_600];
 
-/// Fetches a token and reports it. The report is durable in the object before this returns, or has failed and is logged.
+/// Fetches a token and reports it. The report is durable in the object before this returns, or has
+/// failed and is logged.
 pub async fn fetch(config: &Config, tenant: &str, connection: &str, fetch: Fetch) {
     let result = exchange(&fetch.exchange).await;
     if let Err(failure) = &result {
@@ -69,8 +71,9 @@ impl Posted {
     }
 }
 
-/// Posts a text: a form to a token endpoint, or a message to a callback's receiver. Redirects are not followed: the text goes where it was
-/// meant to, and nowhere else. `most`: bytes that are read of the answer's body, which is not waited for if those are none.
+/// Posts a text: a form to a token endpoint, or a message to a callback's receiver. Redirects are
+/// not followed: the text goes where it was meant to, and nowhere else. `most`: bytes that are read
+/// of the answer's body, which is not waited for if those are none.
 pub async fn post(url: &str, headers: &[(&str, &str)], text: &str, most: u64, timeout_ms: u64) -> Posted {
     let Ok(deadline) = Deadline::new(timeout_ms) else { return no_answer("unreachable") };
     match posted(url, headers, text, most, &deadline).await {

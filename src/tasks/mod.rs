@@ -18,7 +18,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, Request, Response, ResponseInit, WritableStream};
 use worker::Context;
 
-/// Takes an errand, if it is stamped as one of this installation's, and does it after it has been answered.
+/// Takes an errand, if it is stamped as one of this installation's, and does it after it has been
+/// answered.
 pub async fn take(config: Rc<Config>, request: &Request, context: &Context, incoming: &Incoming, stamp: &str) -> Reply {
     let Some(errand) = read(&config, request, incoming, stamp).await else {
         return Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into();
@@ -39,7 +40,8 @@ pub async fn take(config: Rc<Config>, request: &Request, context: &Context, inco
 
 #[wasm_bindgen]
 extern "C" {
-    /// The platform's own stream, which `web-sys` does not know: the standard one runs in JavaScript.
+    /// The platform's own stream, which `web-sys` does not know: the standard one runs in
+    /// JavaScript.
     type IdentityTransformStream;
 
     #[wasm_bindgen(constructor, catch)]
@@ -52,8 +54,9 @@ extern "C" {
     fn writable(this: &IdentityTransformStream) -> WritableStream;
 }
 
-/// Makes the answer to the one who posted the task: at once, with a body that ends when the second part is closed. The platform lets a
-/// Worker run while somebody waits for its answer, and 30 s more.
+/// Makes the answer to the one who posted the task: at once, with a body that ends when the second
+/// part is closed. The platform lets a Worker run while somebody waits for its answer, and 30 s
+/// more.
 fn accepted() -> Result<(Response, WritableStream), JsValue> {
     let stream = IdentityTransformStream::new()?;
     let init = ResponseInit::new();

@@ -1,4 +1,5 @@
-//! A job's call, made with the permit that came with its errand by the code that makes a direct one; and the report of it.
+//! A job's call, made with the permit that came with its errand by the code that makes a direct
+//! one; and the report of it.
 
 use crate::call::access_log::AccessLog;
 use crate::call::context::{Call, Permit};
@@ -26,8 +27,8 @@ use web_sys::Response;
 /// The longest answer that is kept whole: 1 MB.
 const MOST_BYTES: u32 = 1_048_576;
 
-/// Pauses after reports that are not heard, ms. Without one a job whose call must not be made twice is a dead letter; after
-/// these, the object gives up waiting.
+/// Pauses after reports that are not heard, ms. Without one a job whose call must not be made twice
+/// is a dead letter; after these, the object gives up waiting.
 const PAUSES_MS: [u64; 7] = [50, 100, 200, 400, 800, 1_600, 0];
 
 /// What came of the call.

@@ -1,10 +1,11 @@
-// src/js/stream.js: the bytes of a body arrive as they came, however they are read, and each way to end is told from the others.
+// src/js/stream.js: the bytes of a body arrive as they came, however they are read, and each way to
+// end is told from the others.
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { Answer, answered, drain, measure, readFirst, readUpTo, readWhole } from '../../src/js/stream.js';
 
-// The platform's own streams, as far as they are used: what is written is copied, since its memory is used again, and one of fixed length
-// takes neither more nor less.
+// The platform's own streams, as far as they are used: what is written is copied, since its memory
+// is used again, and one of fixed length takes neither more nor less.
 globalThis.IdentityTransformStream = class extends TransformStream {
   constructor(length) {
     let left = length;
@@ -32,7 +33,8 @@ beforeEach(() => {
 
 const bytes = (length, from = 0) => Uint8Array.from({ length }, (_, at) => (from + at) % 251);
 
-// A byte stream of these chunks; then it ends, breaks off, or gives nothing more until its call is given up.
+// A byte stream of these chunks; then it ends, breaks off, or gives nothing more until its call is
+// given up.
 function stream(chunks, { ends = 'well', signal } = {}) {
   const left = [...chunks];
   return new ReadableStream({
