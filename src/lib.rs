@@ -1,10 +1,20 @@
 //! Sluice as a Cloudflare Worker: the shell that carries out what [`sluice_core`] decides.
 //!
-//! - `edge`: the Worker: takes a call, asks the tenant's object, forwards, settles.
-//! - `durable`: the tenant's Durable Object: gives the tenant's state its storage, its time and its callers.
-//! - `platform`: the JavaScript that both need.
+//! - `router` takes every request: a vendor call goes to `call`, Sluice's own addresses to `api`,
+//!   and a task of a tenant's object to `tasks`. `config`, `request` and `response` are what these
+//!   share; `tenant_client` asks a tenant's object, `route_cache` keeps where connections lead, and
+//!   `lost_keys` explains keys that a lost `MASTER_KEY` has signed.
+//! - `durable` is the tenant's object: it gives the tenant's state its storage, its time and its
+//!   callers.
+//! - `transport` is how these two talk to each other, `fetch` how both reach the network.
+//! - `js` is the one file of JavaScript, which moves bodies; `platform` has what `worker` and
+//!   `web-sys` do not give as it is needed; `panics` says what happens when the Wasm panics.
+//!
+//! The Worker may use all of these; `durable` uses nothing of the Worker's.
 
-// What overflows wraps round silently in a shipped build. Tests may calculate as they like: there it panics.
+#![cfg(target_arch = "wasm32")]
+// What overflows wraps round silently in a shipped build. Tests may calculate as they like: there
+// it panics.
 #![cfg_attr(
     not(test),
     warn(
@@ -20,9 +30,38 @@
     )
 )]
 
-#[cfg(target_arch = "wasm32")]
+mod api;
+mod call;
+mod config;
 mod durable;
-#[cfg(target_arch = "wasm32")]
-mod edge;
-#[cfg(target_arch = "wasm32")]
+mod fetch;
+mod js;
+mod lost_keys;
+mod panics;
 mod platform;
+mod request;
+mod response;
+mod route_cache;
+mod router;
+mod tasks;
+mod tenant_client;
+mod transport;
+
+use web_sys::{Request, Response};
+use worker::{Context, Env, Result, event};
+
+/// Runs once for each instance of the Wasm, beside the start function of `worker` itself.
+#[event(start)]
+fn start() {
+    panics::log_panics();
+}
+
+/// The Worker's one entry point. It takes and gives the platform's own types: making a
+/// `worker::Request` reads `cf`, which the platform takes apart for it.
+///
+/// # Errors
+/// If the platform gives a request that cannot be read.
+#[event(fetch)]
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    Ok(router::respond(request, &env, &context).await?)
+}

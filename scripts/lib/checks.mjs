@@ -32,6 +32,7 @@ export const checks = [
   { name: 'clippy', about: 'lints, native', work: ({ rust }) => cargo(rust, ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']) },
   { name: 'clippy-wasm', about: 'lints, as the Worker is compiled', work: ({ rust }) => cargo(rust, ['clippy', '-p', 'sluice', '--lib', '--target', WASM, '--', '-D', 'warnings']) },
   { name: 'native', about: 'unit tests, properties, simulation', work: native },
+  { name: 'js', about: 'the JavaScript of the Worker', work: () => nodeTests('tests/js') },
   { name: 'wasm', about: 'the Wasm build', work: wasm },
   { name: 'size', about: 'how large the Wasm is', after: 'wasm', work: size },
   { name: 'deployable', about: 'wrangler accepts wrangler.toml', after: 'wasm', work: () => deployable() },

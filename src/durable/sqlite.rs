@@ -1,13 +1,12 @@
-//! A tenant's tables in the object's own SQLite: one table for each kind of thing, one row for each thing.
-//! Every statement is synchronous, and all that one event writes commits together, before its answer leaves.
+//! A tenant's tables in the object's own SQLite: one table for each kind of thing, one row for each
+//! thing. Every statement is synchronous, and all that one event writes commits together, before
+//! its answer leaves.
 
-use crate::platform;
-use js_sys::{Array, Uint8Array};
 use sluice_core::tenant::store::{Store, StoreError, Table};
-use wasm_bindgen::{JsCast, JsValue};
+use worker::{Error, SqlCursor, SqlStorage, SqlStorageValue};
 
-/// The schema, as the steps that lead to it: step n makes version n of version n − 1. A step once released is never
-/// changed: a change is a new step at the end.
+/// The schema, as the steps that lead to it: step n makes version n of version n − 1. A step once
+/// released is never changed: a change is a new step at the end.
 const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE policy (id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -26,10 +25,10 @@ const MIGRATIONS: [&str; 5] = [
     "CREATE TABLE removed (id TEXT PRIMARY KEY, value BLOB NOT NULL);",
 ];
 
-/// The object's SQLite. Tables are made at the first write, so that asking after a tenant that is not there stores
-/// nothing.
+/// The object's SQLite. Tables are made at the first write, so that asking after a tenant that is
+/// not there stores nothing.
 pub struct Sqlite {
-    sql: JsValue,
+    sql: SqlStorage,
     /// The schema is the latest.
     ready: bool,
 }
@@ -39,7 +38,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// If the storage cannot be read, or was written by a later release.
-    pub fn open(sql: JsValue) -> Result<Self, StoreError> {
+    pub fn open(sql: SqlStorage) -> Result<Self, StoreError> {
         let mut store = Self { sql, ready: false };
         let version = store.version()?;
         if version > MIGRATIONS.len() {
@@ -57,26 +56,41 @@ impl Sqlite {
     /// 0 for storage that was never written to.
     fn version(&self) -> Result<usize, StoreError> {
         let meta = "SELECT name, x'' FROM sqlite_schema WHERE type = 'table' AND name = 'meta'";
-        if platform::all(&self.sql, meta).map_err(fault)?.length() == 0 {
+        if self.rows(meta, Vec::new())?.is_empty() {
             return Ok(0);
         }
-        let version = platform::all(&self.sql, "SELECT CAST(version AS TEXT), x'' FROM meta").map_err(fault)?;
-        let (version, _) = row(&version.get(0))?;
+        let rows = self.rows("SELECT CAST(version AS TEXT), x'' FROM meta", Vec::new())?;
+        let (version, _) = rows.first().ok_or_else(|| StoreError("the storage has no version".to_owned()))?;
         version.parse().map_err(|_| StoreError("the schema's version in the storage is not a number".to_owned()))
     }
 
     /// All steps from `version` on, and the new version, in one commit: this event's.
     fn migrate(&mut self, version: usize) -> Result<(), StoreError> {
         for step in MIGRATIONS.iter().skip(version) {
-            platform::run(&self.sql, step).map_err(fault)?;
+            self.run(step, Vec::new())?;
         }
         if version < MIGRATIONS.len() {
-            platform::run(&self.sql, "CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL)").map_err(fault)?;
-            let set = format!("DELETE FROM meta; INSERT INTO meta VALUES ({})", MIGRATIONS.len());
-            platform::run(&self.sql, &set).map_err(fault)?;
+            self.run("CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL)", Vec::new())?;
+            self.run(&format!("DELETE FROM meta; INSERT INTO meta VALUES ({})", MIGRATIONS.len()), Vec::new())?;
         }
         self.ready = true;
         Ok(())
+    }
+
+    /// Runs a statement. Its first step is part of `exec`, and those that are not queries have no
+    /// other.
+    fn run(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<(), StoreError> {
+        self.cursor(query, bindings).map(drop)
+    }
+
+    /// Runs a query for ids and values. The rows come through the cursor's raw iterator, whose
+    /// steps give an error where those of `to_array` and `one` throw past this code.
+    fn rows(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        self.cursor(query, bindings)?.raw().map(|row| pair(row.map_err(fault)?)).collect()
+    }
+
+    fn cursor(&self, query: &str, bindings: Vec<SqlStorageValue>) -> Result<SqlCursor, StoreError> {
+        self.sql.exec(query, bindings).map_err(fault)
     }
 }
 
@@ -85,45 +99,47 @@ impl Store for Sqlite {
         if !self.ready {
             return Ok(None);
         }
-        let query = statements(table).load;
-        let value = platform::load(&self.sql, query, id).map_err(fault)?;
-        Ok(value.dyn_into::<Uint8Array>().ok().map(|bytes| bytes.to_vec()))
+        let row = self.cursor(statements(table).load, vec![id.into()])?.raw().next();
+        row.map(|row| match row.map_err(fault)?.pop() {
+            Some(SqlStorageValue::Blob(value)) => Ok(value),
+            _ => Err(StoreError("a row of the storage has no value".to_owned())),
+        })
+        .transpose()
     }
 
     fn all(&self, table: Table) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         if !self.ready {
             return Ok(Vec::new());
         }
-        platform::all(&self.sql, statements(table).all).map_err(fault)?.iter().map(|pair| row(&pair)).collect()
+        self.rows(statements(table).all, Vec::new())
     }
 
     fn some(&self, table: Table, after: &str, most: u32) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         if !self.ready {
             return Ok(Vec::new());
         }
-        let rows = platform::all_after(&self.sql, statements(table).some, after, most);
-        rows.map_err(fault)?.iter().map(|pair| row(&pair)).collect()
+        self.rows(statements(table).some, vec![after.into(), SqlStorageValue::Integer(most.into())])
     }
 
     fn save(&mut self, table: Table, id: &str, value: &[u8]) -> Result<(), StoreError> {
         if !self.ready {
             self.migrate(0)?;
         }
-        platform::run_with_row(&self.sql, statements(table).save, id, value).map_err(fault)
+        self.run(statements(table).save, vec![id.into(), SqlStorageValue::Blob(value.to_vec())])
     }
 
     fn remove(&mut self, table: Table, id: &str) -> Result<(), StoreError> {
         if !self.ready {
             return Ok(());
         }
-        platform::run_with_id(&self.sql, statements(table).remove, id).map_err(fault)
+        self.run(statements(table).remove, vec![id.into()])
     }
 
     fn clear(&mut self, table: Table) -> Result<(), StoreError> {
         if !self.ready {
             return Ok(());
         }
-        platform::run(&self.sql, statements(table).clear).map_err(fault)
+        self.run(statements(table).clear, Vec::new())
     }
 }
 
@@ -136,7 +152,8 @@ struct Statements {
     clear: &'static str,
 }
 
-/// The statements of one table, whole: a name cannot be bound, and none is ever put together from input.
+/// The statements of one table, whole: a name cannot be bound, and none is ever put together from
+/// input.
 macro_rules! statements {
     ($table:literal) => {
         Statements {
@@ -171,13 +188,17 @@ const fn statements(table: Table) -> Statements {
     }
 }
 
-fn row(pair: &JsValue) -> Result<(String, Vec<u8>), StoreError> {
-    let pair: &Array = pair.dyn_ref().ok_or_else(|| StoreError("a row of the storage has no columns".to_owned()))?;
-    let id = pair.get(0).as_string().ok_or_else(|| StoreError("a row of the storage has no id".to_owned()))?;
-    Ok((id, Uint8Array::new(&pair.get(1)).to_vec()))
+fn pair(row: Vec<SqlStorageValue>) -> Result<(String, Vec<u8>), StoreError> {
+    match <[SqlStorageValue; 2]>::try_from(row) {
+        Ok([SqlStorageValue::String(id), SqlStorageValue::Blob(value)]) => Ok((id, value)),
+        _ => Err(StoreError("a row of the storage has no id or no value".to_owned())),
+    }
 }
 
-fn fault(error: JsValue) -> StoreError {
-    let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-    StoreError(format!("the object's storage refuses: {}", message.or_else(|| error.as_string()).unwrap_or_default()))
+fn fault(error: Error) -> StoreError {
+    let message = match error {
+        Error::UnknownJsError { message, .. } => message,
+        other => other.to_string(),
+    };
+    StoreError(format!("the object's storage refuses: {message}"))
 }

@@ -47,7 +47,7 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    /// What the platform does with the lines: `deliver` of glue.js.
+    /// What is done with the lines: `change_headers` of the shell.
     fn changed(from: &Headers, changes: &str) -> Headers {
         let mut all = from.clone();
         let mut lines = changes.split('\n');

@@ -252,7 +252,7 @@ fn t62_bytes_of_an_answer_that_was_cut_off_count() {
     for _ in 0..3 {
         // The third time none is left.
         let Ok(Grant { permit, .. }) = harness.try_now("a") else { break };
-        // 400 MB came, then the caller went or the time-out ran out: src/edge/forward.rs, Ending::end.
+        // 400 MB came, then the caller went or the time-out ran out: src/call/forward.rs, BodyCompletion::end.
         let report = Settlement {
             permit,
             attempt: 1,

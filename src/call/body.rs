@@ -1,0 +1,202 @@
+//! A request's body: counted before it costs quota, and read off when it is refused.
+
+use crate::call::context::{Call, CallEnd};
+use crate::call::stream::Body;
+use crate::js::{self, First};
+use crate::request::Incoming;
+use crate::route_cache;
+use crate::tenant_client;
+use sluice_core::http::VendorTarget;
+use sluice_core::protocol::{Admit, Ask, BodyLength, Reply, Route};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::upstream::batch::too_many;
+use std::rc::Rc;
+use web_sys::Request;
+
+/// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the
+/// answer, and little enough that refusing stays cheap. Larger ones may see their connection reset.
+const DRAIN_BYTES: u32 = 2_097_152;
+const DRAIN_MS: u32 = 1_000;
+
+/// A body that fits into the socket's buffers need not be drained, bytes.
+const SMALL: u64 = 65_536;
+
+/// The longest body that is kept, so that the call can be repeated: 1 MB.
+const KEPT_BYTES: u64 = 1_048_576;
+
+/// The body as it is sent, unless it was read already. One that may have to be sent twice is read
+/// whole, which also spares a permit the time that a slow upload takes. One of unknown length is
+/// read as far as it can be held, and so is known to be whole before it is admitted, or over the
+/// vendor's limit, if it is either.
+pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Result<Body, CallEnd> {
+    if let Some(read) = read {
+        return Ok(noted(admit, read));
+    }
+    if !call.incoming.has_body() {
+        return Ok(Body::None);
+    }
+    if let BodyLength::Bytes(length) = admit.body {
+        if length > KEPT_BYTES || !may_be_repeated(call, admit) {
+            return Ok(Body::Caller);
+        }
+        return whole(call, KEPT_BYTES).await;
+    }
+    if !sends_kept_bodies(&call.incoming.method) {
+        return measured(call, admit).await;
+    }
+    let route = describe(call, admit).await?;
+    let limit = route.profile.body_limit(&admit.method, &admit.path);
+    let body = first(js::read_first(&call.request, KEPT_BYTES, limit).await.map_err(|_| broken_off())?);
+    match body {
+        Some(body) => Ok(noted(admit, body)),
+        None => Err(too_long(limit.unwrap_or_default()).into()),
+    }
+}
+
+/// A body whose beginning was read; none if it is longer than it may be.
+fn first(first: First) -> Option<Body> {
+    match first {
+        First::Whole(bytes) => Some(Body::Bytes(bytes)),
+        First::Longer(upload) => Some(Body::Upload(upload)),
+        First::TooLong => None,
+    }
+}
+
+/// Notes the length of a body that was read. An empty body is none.
+fn noted(admit: &mut Admit, body: Body) -> Body {
+    let Body::Bytes(bytes) = body else { return body };
+    admit.body = BodyLength::Bytes(bytes.length().into());
+    Body::of(bytes)
+}
+
+/// The body of unknown length of a call whose bodies cannot be kept: awaited, so that one which
+/// breaks off is not sent, and is left where it is. It may be no body after all.
+async fn measured(call: &Call, admit: &mut Admit) -> Result<Body, CallEnd> {
+    let Some(length) = js::measure(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())? else {
+        let detail =
+            format!("a get request's body of more than {KEPT_BYTES} bytes needs its Content-Length: send it with one");
+        return Err(Refusal::new(Reason::Payload, detail).into());
+    };
+    admit.body = BodyLength::Bytes(length);
+    Ok(if length > 0 { Body::Caller } else { Body::None })
+}
+
+/// The refusal of a body over the vendor's limit.
+pub fn too_long(limit: u64) -> Refusal {
+    let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
+    Refusal::new(Reason::Payload, detail)
+}
+
+/// Refuses a call about more records than the vendor takes at once. The body is read for it where
+/// the profile says so, up to what is kept; one that is encoded is the vendor's to refuse, and so
+/// is one too long, before it is read.
+pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, body: Body) -> Result<Body, CallEnd> {
+    if vendor.query.is_none() && matches!(body, Body::None) {
+        return Ok(body);
+    }
+    let route = describe(call, admit).await?;
+    let Some(batch) = route.profile.batch_limit(&admit.method, &admit.path) else { return Ok(body) };
+    let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
+    let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
+    let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
+    let body = if matches!(body, Body::Caller) && fits && plain && sends_kept_bodies(&call.incoming.method) {
+        whole(call, most).await?
+    } else {
+        body
+    };
+    let bytes = match &body {
+        Body::Bytes(bytes) if plain => Some(bytes.to_vec()),
+        _ => None,
+    };
+    match too_many(batch, vendor.query, bytes.as_deref()) {
+        Some(detail) => Err(Refusal::new(Reason::Request, detail).into()),
+        None => Ok(body),
+    }
+}
+
+/// Whether a body can be sent once more: it was kept, or there is none.
+pub fn can_be_repeated(body: &Body) -> bool {
+    match body {
+        Body::None => true,
+        Body::Bytes(bytes) => u64::from(bytes.length()) <= KEPT_BYTES,
+        Body::Caller | Body::Upload(_) => false,
+    }
+}
+
+/// Whether the platform sends a body that was kept: with these it sends the caller's own alone.
+fn sends_kept_bodies(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD")
+}
+
+/// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is
+/// too long to be looked into.
+pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
+    let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
+    let unknown = call.incoming.body_length() == BodyLength::Unknown;
+    if !call.incoming.has_body() || !(short || unknown) {
+        return Ok(None);
+    }
+    if !sends_kept_bodies(&call.incoming.method) {
+        return Ok(Some(Body::Caller));
+    }
+    Ok(first(js::read_first(&call.request, KEPT_BYTES, None).await.map_err(|_| broken_off())?))
+}
+
+/// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is
+/// looked into.
+pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd> {
+    match body {
+        Body::None => return Ok(Some(Vec::new())),
+        Body::Bytes(bytes) => return Ok((u64::from(bytes.length()) <= KEPT_BYTES).then(|| bytes.to_vec())),
+        Body::Upload(_) => return Ok(None),
+        Body::Caller => {}
+    }
+    let short = !matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length > KEPT_BYTES);
+    if !short {
+        return Ok(None);
+    }
+    let copy = js::read_copy(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())?;
+    Ok(copy.map(|bytes| bytes.to_vec()))
+}
+
+/// Whether the call may be sent twice. While the route is not known it may.
+fn may_be_repeated(call: &Call, admit: &Admit) -> bool {
+    let route = route_cache::route(&admit.claims.tenant, &admit.connection);
+    sends_kept_bodies(&call.incoming.method)
+        && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
+}
+
+/// The body; none if it is longer than `most` bytes, which its length has told before.
+async fn whole(call: &Call, most: u64) -> Result<Body, CallEnd> {
+    let whole = js::read_whole(&call.request, most).await.map_err(|_| broken_off())?;
+    Ok(whole.map_or(Body::None, Body::Bytes))
+}
+
+fn broken_off() -> Refusal {
+    Refusal::new(Reason::Request, "the request's body broke off before its end")
+}
+
+/// Where the call would go.
+pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> {
+    if let Some(route) = route_cache::route(&admit.claims.tenant, &admit.connection) {
+        return Ok(route);
+    }
+    let asked = tenant_client::ask(&call.config, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
+    match asked.reply {
+        Reply::Route(route) => {
+            let route = Rc::from(route);
+            route_cache::remember(&admit.claims.tenant, &admit.connection, Rc::clone(&route));
+            Ok(route)
+        }
+        Reply::Refused(no) => Err(CallEnd::Refused(Box::new(no))),
+        _ => Err(tenant_client::unexpected().into()),
+    }
+}
+
+/// Reads off some of a refused upload.
+pub async fn drain(request: &Request, incoming: &Incoming) {
+    let small = matches!(incoming.body_length(), BodyLength::Bytes(length) if length <= SMALL);
+    if incoming.has_body() && !small {
+        js::drain(request, DRAIN_BYTES, DRAIN_MS).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! What every step of a call needs: the call itself, its permit, and how it may end before its
+//! vendor answers.
+
+use crate::call::report::Reports;
+use crate::config::Config;
+use crate::request::Incoming;
+use crate::response::Reply;
+use crate::route_cache;
+use sluice_core::http::{Answer, Prefer, Target, VendorTarget, urgency};
+use sluice_core::keys::Claims;
+use sluice_core::protocol::{Admit, Bearer, No, Route, Sent};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_limiter::PermitId;
+use std::rc::Rc;
+use web_sys::Request;
+
+/// Why a call ends without the vendor's answer.
+pub enum CallEnd {
+    /// The call is refused.
+    Refused(Box<No>),
+    /// Answered without the vendor; `Some` if that answer is a refusal.
+    Answered(Option<Reason>, Answer),
+    /// Queued as a job, or the stored response of a finished one, with its HTTP status.
+    Queued(Reply, u16),
+    /// The caller has gone.
+    CallerGone,
+}
+
+impl From<Refusal> for CallEnd {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(No { refusal, vendor: None, rate_limit: None }))
+    }
+}
+
+/// One call, as its steps see it.
+pub struct Call {
+    /// The installation's configuration.
+    pub config: Rc<Config>,
+    /// The platform's request, whose body and signal stay there.
+    pub request: Request,
+    /// What was read of the request.
+    pub incoming: Rc<Incoming>,
+    /// The call's id: 32 hexadecimal digits, or a job's id.
+    pub id: String,
+    /// The caller's `Prefer`.
+    pub prefer: Prefer,
+    /// What is to be told of the call's permits.
+    pub reports: Reports,
+    /// The number of the call among those of this isolate.
+    pub begun: u64,
+}
+
+impl Call {
+    /// Makes the request for admission that the tenant's object is sent.
+    pub fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
+        let incoming = &self.incoming;
+        let uri = vendor.path.len().saturating_add(vendor.query.map_or(0, |query| query.len().saturating_add(1)));
+        let connection = connection(vendor);
+        let known = route_cache::route(&claims.tenant, &connection);
+        Admit {
+            call: self.id.clone(),
+            connection,
+            method: incoming.method.clone(),
+            path: vendor.route_path().to_owned(),
+            uri_bytes: u32::try_from(uri).unwrap_or(u32::MAX),
+            body: incoming.body_length(),
+            page: incoming.is_page(),
+            origin: incoming.origin().map(str::to_owned),
+            own_origin: incoming.is_own_page(target),
+            key_apart,
+            wait_ms: self.prefer.wait_ms,
+            // RFC 9218, section 4.1.
+            urgency: urgency(incoming.header("priority")).unwrap_or(3),
+            again: false,
+            knows: known.map_or(0, |route| route.version),
+            holds: route_cache::bearer(&claims.tenant, vendor.connection).map_or(0, |bearer| bearer.mark),
+            rejected: 0,
+            claims,
+        }
+    }
+}
+
+/// A permit: the right to send once, now.
+pub struct Permit {
+    /// The tenant that it belongs to.
+    pub tenant: String,
+    /// The connection that it is for.
+    pub connection: String,
+    /// The id that it is settled with.
+    pub id: PermitId,
+    /// The route to the vendor.
+    pub route: Rc<Route>,
+    /// The access token to use, where the route has no credential of its own.
+    pub bearer: Option<Rc<Bearer>>,
+    /// The value of the `RateLimit` field.
+    pub rate_limit: String,
+    /// The value of the `Sluice-ObservedDecision` field.
+    pub would: Option<String>,
+    /// When it came, Unix ms.
+    pub at: i64,
+    /// What the statistics will count, as if it was sent now.
+    pub sent: Sent,
+}
+
+/// Returns the connection's name. Host names know no case; clients write them as they like.
+pub fn connection(vendor: &VendorTarget) -> String {
+    if vendor.by_host { vendor.connection.to_ascii_lowercase() } else { vendor.connection.to_owned() }
+}

@@ -1,0 +1,231 @@
+//! A throttled call, from its key to its settlement: each file here is one step of it.
+
+pub mod access_log;
+pub mod admission;
+pub mod attempts;
+pub mod body;
+pub mod context;
+pub mod enqueue;
+pub mod forward;
+pub mod inspect;
+pub mod report;
+pub mod settle;
+pub mod settle_batch;
+pub mod stream;
+
+use crate::api::token;
+use crate::call::access_log::AccessLog;
+use crate::call::context::{Call, CallEnd, Permit};
+use crate::call::forward::{Forward, ForwardedResponse};
+use crate::config::{Config, Keys};
+use crate::lost_keys;
+#[cfg(feature = "panic-trigger")]
+use crate::panics::panic_if_asked;
+use crate::platform;
+use crate::request::Incoming;
+use crate::response::{self, Reply};
+use futures_channel::oneshot;
+use sluice_core::http::{Address, Prefer, VendorTarget, parse_target};
+use sluice_core::keys::{self, Claims, PREFIX, Place, Role, Search};
+use sluice_core::protocol::{Admit, No};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::upstream::places;
+use sluice_core::upstream::token::may_be_token_path;
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use web_sys::{Request, Response};
+use worker::Context;
+
+/// Makes the call. All of it runs inside one `wait_until`: without one pending, the platform would
+/// cancel this Worker together with its caller, and neither a permit on its way nor the vendor's
+/// answer would be settled.
+pub fn throttled(
+    config: Rc<Config>,
+    keys: Rc<Keys>,
+    request: Request,
+    context: &Context,
+    incoming: Rc<Incoming>,
+) -> impl Future<Output = Result<Response, JsValue>> + use<> {
+    let (answer, given) = oneshot::channel();
+    let responder = Responder(Some((answer, Rc::clone(&incoming))));
+    let prefer = Prefer::read(&incoming.headers);
+    let (id, reports, begun) = (platform::random_id(), Default::default(), settle_batch::begin());
+    let call = Call { config, request, incoming, id, prefer, reports, begun };
+    // Boxed first: `wait_until` would otherwise make a future with room for this one twice.
+    context.wait_until(Box::pin(async move { call.live(&keys, responder).await }));
+    async { given.await.unwrap_or_else(|_| Err(JsValue::from("the call ended without an answer"))) }
+}
+
+/// Gives the caller its answer, once.
+struct Responder(Option<(Answers, Rc<Incoming>)>);
+
+/// Where the answer is waited for.
+type Answers = oneshot::Sender<Result<Response, JsValue>>;
+
+impl Responder {
+    /// If the caller has gone, nobody takes it.
+    fn respond(mut self, reply: Reply) {
+        self.respond_once(reply);
+    }
+
+    fn respond_once(&mut self, reply: Reply) {
+        let Some((answer, incoming)) = self.0.take() else { return };
+        let _ = answer.send(reply.into_response(&incoming));
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        // Not given if the caller has gone, or the call's life has ended in a panic.
+        if self.0.is_some() {
+            self.respond_once(Refusal::new(Reason::Internal, "a fault of sluice's own: see its log").into());
+        }
+    }
+}
+
+impl Call {
+    async fn live(&self, keys: &Keys, responder: Responder) {
+        let mut record = AccessLog::new(&self.id, &self.incoming);
+        let came = self.run(keys, &mut record).await;
+        // On the heap, since a call that waits would hold room for it.
+        let came = match came {
+            Err(CallEnd::Refused(no)) if no.refusal.reason == Reason::Key => {
+                Err(Box::pin(self.explained(keys, *no)).await)
+            }
+            came => came,
+        };
+        Box::pin(self.end(came, responder, &mut record)).await;
+        record.write();
+        settle::account(self).await;
+    }
+
+    /// The refusal of a key, with its cause where that is the installation's.
+    async fn explained(&self, keys: &Keys, no: No) -> CallEnd {
+        let refusal = lost_keys::explain(&self.config, keys, &self.incoming, no.refusal).await;
+        CallEnd::Refused(Box::new(No { refusal, ..no }))
+    }
+
+    /// Gives the caller its answer, and sees the call to its end.
+    async fn end(
+        &self,
+        came: Result<(Permit, ForwardedResponse), CallEnd>,
+        responder: Responder,
+        record: &mut AccessLog,
+    ) {
+        match came {
+            Ok((permit, forwarded)) => {
+                responder.respond(forwarded.reply);
+                // What the caller waits for goes first, unless others wait for what follows.
+                if permit.route.unhurried {
+                    platform::sleep(0).await;
+                }
+                let end = forwarded.ending.end().await;
+                record.ended(&end);
+                if !forwarded.settled {
+                    settle::note(self, &permit, end);
+                }
+            }
+            Err(CallEnd::Refused(no)) => {
+                body::drain(&self.request, &self.incoming).await;
+                record.refused(&no.refusal);
+                let answer = response::refused_call(&no, &self.id, self.incoming.header("accept"));
+                responder.respond(Reply::Own(answer));
+            }
+            Err(CallEnd::Answered(reason, answer)) => {
+                record.said(reason, answer.status);
+                responder.respond(Reply::Own(answer));
+            }
+            Err(CallEnd::Queued(reply, status)) => {
+                record.said(None, status);
+                responder.respond(reply);
+            }
+            Err(CallEnd::CallerGone) => record.gone(),
+        }
+    }
+
+    /// Everything up to the vendor's headers.
+    async fn run(&self, keys: &Keys, record: &mut AccessLog) -> Result<(Permit, ForwardedResponse), CallEnd> {
+        let target = parse_target(&self.incoming.url, self.config.host_suffix.as_deref())?;
+        let Address::Vendor(vendor) = target.address else {
+            return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
+        };
+        if self.incoming.is_navigation() {
+            let detail = "a browser does not open a vendor's address, nor post a form to it: call it from a script";
+            return Err(Refusal::new(Reason::Origin, detail).into());
+        }
+        if self.incoming.is_upgrade() {
+            return Err(
+                Refusal::new(Reason::Upgrade, "websockets to a vendor are not forwarded: use plain http").into()
+            );
+        }
+        #[cfg(feature = "memory-figure")]
+        if vendor.path == "/wasm-memory" {
+            let bytes = core::arch::wasm32::memory_size::<0>() * 65_536;
+            return Err(CallEnd::Answered(None, sluice_core::http::Answer::json(200, bytes.to_string())));
+        }
+        let headers = self.incoming.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let search = keys::search(&keys.master, headers, vendor.path, vendor.query.unwrap_or_default());
+        // The object, the statistics and the log get the path without the keys that stand in it.
+        let path = keys::without(vendor.path, &search.path);
+        let shown = VendorTarget { path: &path, ..vendor };
+        let about = inspect::About { call: self, keys, vendor: &vendor, search: &search };
+        let token_path = may_be_token_path(vendor.path);
+        let body = if token_path || search.caller.is_none() { body::early(self).await? } else { None };
+        let mut seen = about.look(body.as_ref()).await?;
+        if token_path {
+            token::exchange(&about, &target, &shown, &seen).await?;
+        }
+        let (claims, key_apart) = self.claims(keys, &search, &seen)?;
+        record.of(&claims, &shown);
+        let mut admit = self.admit(claims, key_apart, &target, &shown);
+        about.note_methods(&mut admit, &seen).await?;
+        if !search.elsewhere.is_empty() {
+            about.swap(&admit, &seen).await?;
+        }
+        if self.prefer.respond_async {
+            return Err(Box::pin(enqueue::keep(&about, &target, admit, body)).await?);
+        }
+        let body = body::prepare(self, &mut admit, body).await?;
+        if !seen.read {
+            seen = about.look(Some(&body)).await?;
+        }
+        let swap = about.swap(&admit, &seen).await?;
+        about.note_methods(&mut admit, &seen).await?;
+        let body = body::in_batches(self, &admit, &vendor, body).await?;
+        let mut permit = admission::acquire(self, &mut admit).await?;
+        let methods = about.methods(Some(&permit.route), &seen)?;
+        if methods != admit.method {
+            // The policy's profile is another one than was known, and the vendor reads another
+            // method.
+            Box::pin(settle::unused(self, &permit.tenant, &permit.connection, permit.id)).await;
+            admit = Admit { call: platform::random_id(), again: false, method: methods, ..admit };
+            permit = admission::acquire(self, &mut admit).await?;
+        }
+        #[cfg(feature = "panic-trigger")]
+        panic_if_asked(vendor.path, "/panic-trigger");
+        let taken = &search.taken;
+        let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body, taken, swap: swap.as_ref() };
+        let (permit, forwarded) = Box::pin(attempts::send_with_retries(&sending, &admit, permit, record)).await?;
+        record.answered(&forwarded);
+        Ok((permit, forwarded))
+    }
+
+    /// Who calls, and whether the key came in `Sluice-Key`.
+    fn claims(&self, keys: &Keys, search: &Search<'_>, seen: &inspect::Seen) -> Result<(Claims, bool), Refusal> {
+        let in_body = seen.keys.first().map(|stands| stands.key.as_str());
+        let key = match (&search.caller, in_body) {
+            (Some(found), _) => &found.key,
+            (None, Some(_)) if places::is_soap(&self.incoming.headers) => return Err(places::soap()),
+            (None, Some(key)) => key,
+            (None, None) => {
+                let places = "in Sluice-Key, or where the vendor's own credential would go";
+                return Err(Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) {places}")));
+            }
+        };
+        let claims = keys.open(key, self.incoming.at)?;
+        if claims.role != Role::App {
+            return Err(Refusal::new(Reason::Role, "this key sees figures alone: make calls with an app's key"));
+        }
+        Ok((claims, search.caller.as_ref().is_some_and(|found| found.place == Place::Apart)))
+    }
+}

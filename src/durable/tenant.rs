@@ -1,0 +1,310 @@
+//! The Durable Object: hands each ask to the desk, keeps those that wait, and wakes the desk when
+//! it wants to be woken. It decides nothing. The desk's methods never await, so each event is
+//! handled whole before the next one begins: that is what makes admission all or nothing.
+
+use super::live_status::LiveStatus;
+use super::memory::{Memory, Waiting};
+#[cfg(feature = "panic-trigger")]
+use crate::panics::panic_if_asked;
+use crate::platform::{self, AbortListener, Timer};
+use crate::transport;
+use futures_channel::oneshot;
+use sluice_core::keys::{Claims, Master};
+use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
+use sluice_core::tenant::loaded::Loaded;
+use sluice_core::tenant::state::{Answer, TenantState, Ticket};
+use sluice_core::tenant::store::{Host, Settings, StoreError};
+use sluice_core::tenant::task::MOST_AT_ONCE;
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::rc::{Rc, Weak};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{
+    DurableObject, Env, Error, Fetcher, Method, Request, Response, ResponseBuilder, Result, Socket, State, WebSocket,
+    WebSocketIncomingMessage, durable_object,
+};
+use worker_sys::DurableObjectNamespace;
+
+/// An object that has heard nothing for so long has left memory, or may as well, milliseconds: the
+/// platform waits ten seconds.
+const RESTS_MS: i64 = 15_000;
+
+thread_local! {
+    /// The objects of this isolate whose desks are open.
+    static LOADED: RefCell<Loaded<Weak<TenantObject>>> = const { RefCell::new(Loaded::empty()) };
+}
+
+/// One tenant's object, or, under the name `*`, the list of tenants.
+#[durable_object]
+pub struct Tenant {
+    object: AssertUnwindSafe<Rc<TenantObject>>,
+}
+
+/// What the object's events share.
+pub struct TenantObject {
+    state: State,
+    pub settings: Option<Settings>,
+    /// The service binding to this same Worker.
+    pub this_worker: Option<Fetcher>,
+    /// All objects, the pools' among them.
+    pub objects: Option<DurableObjectNamespace>,
+    /// No borrow lives across an await, and none is taken within another.
+    pub memory: RefCell<Memory>,
+    live: LiveStatus,
+}
+
+/// What an ask led to.
+enum Handled {
+    Now(Reply),
+    Pending(Pending),
+}
+
+/// An ask that waits.
+struct Pending {
+    ticket: Ticket,
+    told: oneshot::Receiver<Reply>,
+    /// Its caller may go away meanwhile.
+    can_go: bool,
+}
+
+impl DurableObject for Tenant {
+    fn new(state: State, env: Env) -> Self {
+        let object = Rc::new(TenantObject {
+            settings: settings(&env),
+            this_worker: env.service("SELF").ok(),
+            objects: env.durable_object("TENANT").ok().map(|objects| JsValue::from(objects).unchecked_into()),
+            live: LiveStatus::new(&state),
+            state,
+            memory: RefCell::default(),
+        });
+        let weak = Rc::downgrade(&object);
+        let wake = Timer::new(move || {
+            if let Some(object) = weak.upgrade() {
+                object.woken();
+            }
+        });
+        object.memory.borrow_mut().wake = Some(wake);
+        let weak = Rc::downgrade(&object);
+        object.live.calls_back(move || {
+            if let Some(object) = weak.upgrade() {
+                object.live.push(&object.state, |keys| object.event(|tenant, _, host| Ok(tenant.seen_by(keys, host))));
+            }
+        });
+        Self { object: AssertUnwindSafe(object) }
+    }
+
+    /// Answers an ask of the Worker's, or takes a WebSocket in.
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        Rc::clone(&self.object).fetch(request).await
+    }
+
+    /// Wakes the desk. If the storage refuses, the platform rings again: jobs may wait for nothing
+    /// else.
+    async fn alarm(&self) -> Result<Response> {
+        self.object.memory.borrow_mut().alarm_at = None;
+        if self.object.woken() { Response::empty() } else { Err("the tenant's storage refuses".into()) }
+    }
+
+    /// Drops the message: the status only ever goes out.
+    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
+        Ok(())
+    }
+
+    /// Closes the socket on this side too.
+    async fn websocket_close(&self, socket: WebSocket, _: usize, _: String, _: bool) -> Result<()> {
+        let _ = socket.close(Some(1000), Some(""));
+        Ok(())
+    }
+
+    /// Does nothing: the socket is closed next.
+    async fn websocket_error(&self, _: WebSocket, _: Error) -> Result<()> {
+        Ok(())
+    }
+
+    /// Refuses the connection: nothing is served over bare TCP.
+    async fn connect(&self, _: Socket) -> Result<()> {
+        Err("a tenant's object takes no connections".into())
+    }
+}
+
+impl TenantObject {
+    async fn fetch(self: Rc<Self>, mut request: Request) -> Result<Response> {
+        let url = request.inner().url();
+        let (name, ask) = transport::parts(&url);
+        self.memory.borrow_mut().is_called(name);
+        let ask = match ask {
+            Some(ask) => transport::short_ask(ask),
+            None if request.method() == Method::Get => {
+                return self.live.accept(&self.state, &request, |claims| self.status(claims));
+            }
+            None => Some(request.bytes().await?),
+        };
+        match ask.and_then(|ask| self.handle_encoded(&ask)) {
+            Some(Handled::Now(reply)) => answer(&reply),
+            Some(Handled::Pending(later)) => self.wait(request, later).await,
+            None => {
+                let detail = "not an ask: the Worker and the object are of different releases";
+                Ok(ResponseBuilder::new().with_status(400).fixed(detail.as_bytes().to_vec()))
+            }
+        }
+    }
+
+    /// The answer to an ask that waits.
+    async fn wait(self: Rc<Self>, request: Request, Pending { ticket, told, can_go }: Pending) -> Result<Response> {
+        let signal = request.inner().signal();
+        if can_go && signal.aborted() {
+            self.give_up(ticket);
+        }
+        let weak = Rc::downgrade(&self);
+        let _listener = can_go.then(|| {
+            AbortListener::new(signal, move || {
+                if let Some(object) = weak.upgrade() {
+                    object.give_up(ticket);
+                }
+            })
+        });
+        // Dropped untold only when the same call has asked again, and then nobody hears this
+        // answer.
+        answer(&told.await.unwrap_or(Reply::Retry))
+    }
+
+    /// Puts to the desk what came over the wire; none if that is no ask.
+    fn handle_encoded(self: &Rc<Self>, words: &[u8]) -> Option<Handled> {
+        from_wire(words).map(|ask| self.handle(ask))
+    }
+
+    /// Puts an ask to the desk.
+    fn handle(self: &Rc<Self>, ask: Ask) -> Handled {
+        let call = match &ask {
+            Ask::Gone(call) => {
+                self.gone(call);
+                return Handled::Now(Reply::Done);
+            }
+            Ask::Admit(admit) => Some(number(&admit.call)),
+            Ask::SubmitJob(keep) => Some(number(&keep.admit.call)),
+            _ => None,
+        };
+        let can_go = call.is_some();
+        let handled = self.event(|tenant, waiting, host| {
+            #[cfg(feature = "panic-trigger")]
+            if let Ask::Admit(admit) = &ask {
+                panic_if_asked(&admit.path, "/panic-trigger-object");
+            }
+            Ok(match tenant.ask(ask, host)? {
+                Answer::Now(reply) => Handled::Now(reply),
+                Answer::Wait(ticket) => {
+                    let (tell, told) = oneshot::channel();
+                    waiting.add(ticket, call, tell);
+                    Handled::Pending(Pending { ticket, told, can_go })
+                }
+            })
+        });
+        handled.unwrap_or(Handled::Now(Reply::Retry))
+    }
+
+    /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and
+    /// comes back unused.
+    fn gone(self: &Rc<Self>, call: &str) {
+        let ticket = self.memory.borrow().waiting.of_call(number(call));
+        if let Some(ticket) = ticket {
+            self.give_up(ticket);
+        }
+    }
+
+    /// A waiting call gives up its place.
+    fn give_up(self: &Rc<Self>, ticket: Ticket) {
+        self.event(|tenant, waiting, host| match waiting.remove(ticket) {
+            Some(tell) => {
+                let _ = tell.send(Reply::Done);
+                tenant.cancel(ticket, host)
+            }
+            None => Ok(()),
+        });
+    }
+
+    /// The timer has fired. Whether the desk could be woken.
+    fn woken(self: &Rc<Self>) -> bool {
+        self.memory.borrow_mut().wake_at = None;
+        self.event(|tenant, _, host| tenant.wake(host)).is_some()
+    }
+
+    /// The status document for this key, or why not.
+    fn status(self: &Rc<Self>, claims: Claims) -> Reply {
+        match self.handle(Ask::Status(claims)) {
+            Handled::Now(reply) => reply,
+            Handled::Pending(..) => Reply::Retry,
+        }
+    }
+
+    /// One event at the desk, which is opened for it if need be, and all that follows from it:
+    /// answers to those that waited, and the next time to wake. None if the storage refused: then
+    /// the desk is forgotten, since what it holds in memory may not be what is stored, and whoever
+    /// waits is to ask again.
+    pub fn event<T>(
+        self: &Rc<Self>,
+        act: impl FnOnce(&mut TenantState, &mut Waiting, &mut Host) -> Result<T, StoreError>,
+    ) -> Option<T> {
+        let mut memory = self.memory.borrow_mut();
+        if std::mem::replace(&mut memory.busy, true) {
+            memory.forget("an event ended in a panic");
+        }
+        memory.heard_at = platform::now();
+        let done = match self.settings.as_ref() {
+            Some(settings) => memory.event(&self.state, settings, act),
+            None => Err(StoreError("MASTER_KEY is missing or malformed".to_owned())),
+        };
+        let done = done.map_err(|StoreError(fault)| memory.forget(&fault)).ok();
+        memory.busy = false;
+        memory.set_timer();
+        memory.set_alarm(&self.state);
+        let errands = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_errands());
+        if errands && memory.handing < MOST_AT_ONCE {
+            memory.handing = memory.handing.saturating_add(1);
+            platform::spawn(Rc::clone(self).hand_over());
+        }
+        while let Some(errant) = memory.tenant.as_mut().and_then(|(tenant, _)| tenant.next_loan()) {
+            platform::spawn(Rc::clone(self).borrow(errant));
+        }
+        if memory.tenant.is_some() && !std::mem::replace(&mut memory.listed, true) {
+            let stays = |other: &Weak<Self>| other.upgrade().is_some_and(|other| other.stays());
+            LOADED.with_borrow_mut(|loaded| loaded.add(Rc::downgrade(self), stays));
+        }
+        self.live.changed();
+        done
+    }
+
+    /// Whether its desk stays open. One that the platform may have taken out of memory, since it
+    /// heard nothing for long and waits for nothing, is closed: an object that is still there opens
+    /// its own again.
+    fn stays(self: Rc<Self>) -> bool {
+        // Whatever is under way for it holds it too. What is borrowed is the object that loads.
+        let Ok(mut memory) = self.memory.try_borrow_mut() else { return true };
+        let before = platform::now().saturating_sub(RESTS_MS);
+        let rests = Rc::strong_count(&self) <= 2
+            && memory.waiting.is_empty()
+            && memory.heard_at < before
+            && memory.wake_at.is_none_or(|at| at < before);
+        if rests {
+            (memory.tenant, memory.listed) = (None, false);
+        }
+        !rests
+    }
+}
+
+/// An answer, as the platform hands it over.
+fn answer(reply: &Reply) -> Result<Response> {
+    transport::response(to_wire(reply), reply.is_plain())
+}
+
+/// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup`
+/// before it comes to that.
+fn settings(env: &Env) -> Option<Settings> {
+    let text = |name: &str| env.var(name).map(|var| var.to_string()).unwrap_or_default();
+    let master = Master::parse(&text("MASTER_KEY")).ok()?;
+    Some(Settings { allow_loopback: text("ALLOW_LOOPBACK_VENDORS") == "true", master })
+}
+
+/// A call's id as a number.
+fn number(call: &str) -> u128 {
+    u128::from_str_radix(call, 16).unwrap_or_default()
+}

@@ -1,0 +1,121 @@
+//! Takes every request that comes to the Worker, and hands it to the code that answers at its
+//! address.
+
+use crate::api::{admin, assets, jobs, operate, status};
+use crate::config::{Config, Keys};
+use crate::request::Incoming;
+use crate::response::Reply;
+use crate::{call, request, tasks};
+use sluice_core::http::{Address, Answer, Crossing, crossing, is_preflight, parse_target, preflight};
+use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::tenant::task::STAMP;
+use std::pin::Pin;
+use std::rc::Rc;
+use wasm_bindgen::JsValue;
+use web_sys::{Request, Response};
+use worker::{Context, Env};
+
+/// Answers a request: a vendor call in a future of its own, which outlives its caller, and
+/// everything else here.
+///
+/// # Errors
+/// If the platform gives a request that cannot be read, or does not take the answer.
+pub async fn respond(request: Request, env: &Env, context: &Context) -> Result<Response, JsValue> {
+    let incoming = Rc::new(Incoming::read(&request)?);
+    if let Err(refusal) = incoming.check_headers() {
+        return Reply::from(refusal).into_response(&incoming);
+    }
+    let config = Config::of(env);
+    if let Some(reply) = in_clear(&request, &config, &incoming) {
+        return reply.into_response(&incoming);
+    }
+    if let Some(keys) = throttled(&config, &incoming) {
+        return call::throttled(config, keys, request, context, incoming).await;
+    }
+    // Boxed, so that the future of a vendor call has no room for it.
+    Box::pin(route(config, request, context, &incoming)).await.into_response(&incoming)
+}
+
+/// The answer to a request that has crossed the network over plain HTTP, where it is not to be
+/// heard. The platform tells of every request that has come to its edge how it came; nobody tells a
+/// local run.
+fn in_clear(request: &Request, config: &Config, incoming: &Incoming) -> Option<Reply> {
+    if !incoming.url.starts_with("http://")
+        || incoming.header(STAMP).is_some()
+        || is_preflight(&incoming.method, &incoming.headers)
+    {
+        return None;
+    }
+    // Without an edge there is no data centre, though there may be an object.
+    request::connection(request, "colo")?;
+    let target = parse_target(&incoming.url, config.host_suffix.as_deref()).ok()?;
+    let has_credential = ["authorization", "sluice-key", "sec-websocket-protocol"];
+    let has_credential = has_credential.iter().any(|name| incoming.header(name).is_some());
+    match crossing(&incoming.method, &target, has_credential) {
+        Crossing::Passes => None,
+        Crossing::Moves(to) => Some(Reply::Own(Answer::empty(308).with("Location", to))),
+        Crossing::Refused => {
+            let detail = "this came over plain http, where anybody on the way can read a key: use https, and replace any key that was sent";
+            Some(Refusal::new(Reason::Https, detail).into())
+        }
+    }
+}
+
+/// Returns the installation's keys if the request is a call to a vendor.
+fn throttled(config: &Config, incoming: &Incoming) -> Option<Rc<Keys>> {
+    let elsewhere = incoming.header(STAMP).is_some() || is_preflight(&incoming.method, &incoming.headers);
+    let keys = config.keys.as_ref().ok().filter(|_| !elsewhere)?;
+    let target = parse_target(&incoming.url, config.host_suffix.as_deref()).ok()?;
+    matches!(target.address, Address::Vendor(_)).then(|| Rc::clone(keys))
+}
+
+/// Answers a request that is no call to a vendor.
+async fn route(config: Rc<Config>, request: Request, context: &Context, incoming: &Incoming) -> Reply {
+    if let Some(stamp) = incoming.header(STAMP) {
+        return tasks::take(config, &request, context, incoming, stamp).await;
+    }
+    // Answered before anything else is looked at: the real call decides.
+    if is_preflight(&incoming.method, &incoming.headers) {
+        return Reply::Preflight(preflight(&incoming.headers));
+    }
+    let target = match parse_target(&incoming.url, config.host_suffix.as_deref()) {
+        Ok(target) => target,
+        // Without its secrets an installation answers nothing else, not even that.
+        Err(refusal) => return config.keys.as_ref().map_or_else(|fault| not_set_up(fault), |_| refusal.into()),
+    };
+    let address = target.address;
+    match address {
+        Address::Health => return assets::health(incoming),
+        Address::File => return assets::file(&config, incoming, &target).await,
+        _ => {}
+    }
+    let keys = match &config.keys {
+        Ok(keys) => Rc::clone(keys),
+        Err(fault) => return not_set_up(fault),
+    };
+    // Boxed, so that this future is not as large as its largest branch.
+    let answer: Pin<Box<dyn Future<Output = Reply> + '_>> = match address {
+        Address::Admin(address) => Box::pin(admin::serve(&config, &keys, &request, incoming, address)),
+        Address::Status | Address::Metrics | Address::Usage { .. } | Address::Errors { .. } => {
+            Box::pin(status::document(&config, &keys, incoming, &target))
+        }
+        Address::Live => Box::pin(status::live(&config, &keys, incoming, &target)),
+        Address::Jobs
+        | Address::Job(_)
+        | Address::JobResponse(_)
+        | Address::DeadLetters
+        | Address::DeadLetter(_)
+        | Address::Replay(_)
+        | Address::ReplayAll => Box::pin(jobs::serve(&config, &keys, incoming, &target)),
+        Address::Pause(_) | Address::Resume(_) => Box::pin(operate::serve(&config, &keys, &request, incoming, &target)),
+        _ => {
+            let detail = "nothing is at this address yet: see the readme for those there are";
+            return Refusal::new(Reason::NotFound, detail).into();
+        }
+    };
+    answer.await
+}
+
+fn not_set_up(fault: &str) -> Reply {
+    Refusal::new(Reason::Setup, fault).into()
+}
