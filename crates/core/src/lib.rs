@@ -8,6 +8,7 @@
 //! - [`policy`]: what a tenant may do, as written and as used.
 //! - [`seal`]: secrets as they are stored.
 //! - [`upstream`]: what is known of vendors: what an answer means, how a refusal is said. Profiles are data.
+//! - [`call`]: the life of a call, from its first ask to its settlement.
 //! - [`retry`]: whether and when a call is sent again.
 //! - [`refusal`]: every answer that Sluice makes in the vendor's place.
 //! - [`gather`]: settlements that end at nearly the same time, sent in one request.
@@ -34,6 +35,7 @@
     )
 )]
 
+pub mod call;
 pub mod gather;
 pub mod http;
 pub mod job;
