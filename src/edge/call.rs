@@ -1,14 +1,15 @@
 //! A throttled call, from its key to its settlement. See the readme's "life of a call".
 
 use super::answers::{self, Reply};
-use super::forward::{Forward, UnderWay};
+use super::attempts::UnderWay;
+use super::forward::Forward;
 use super::incoming::Incoming;
 use super::installation::{Installation, Keys};
-use super::permit::{self, Permit};
 use super::record::Record;
-use super::{account, attempts, inspect, is_own_page, keep, known, lost, settle, token, upload};
+use super::{attempts, inspect, is_own_page, keep, known, lost, token, upload};
 use crate::platform::{self, Context, Deferred};
 use js_sys::Promise;
+use sluice_core::call::Isolate;
 use sluice_core::http::{Address, Answer, Prefer, Target, VendorTarget, parse_target, urgency};
 use sluice_core::key::{self, Claims, PREFIX, Place, Role, Search};
 use sluice_core::refusal::{Reason, Refusal};
@@ -43,7 +44,6 @@ pub struct Call {
     pub incoming: Rc<Incoming>,
     pub id: String,
     pub prefer: Prefer,
-    pub reports: settle::Reports,
     /// Which of this isolate's calls it is.
     pub begun: u64,
 }
@@ -59,8 +59,8 @@ pub fn throttled(
 ) -> Promise {
     let (give, given) = Give::new(Rc::clone(&incoming));
     let prefer = Prefer::read(&incoming.headers);
-    let (id, reports, begun) = (platform::random_id(), Default::default(), account::begin());
-    let call = Call { here, request, incoming, id, prefer, reports, begun };
+    let (id, begun) = (platform::random_id(), known::with(Isolate::begin_call));
+    let call = Call { here, request, incoming, id, prefer, begun };
     context.wait_until(&platform::spawn(async move { call.live(&keys, give).await }));
     given
 }
@@ -116,9 +116,7 @@ impl Call {
             }
             came => came,
         };
-        Box::pin(self.end(came, give, &mut record)).await;
-        record.write();
-        settle::account(self).await;
+        Box::pin(self.end(came, give, record)).await;
     }
 
     /// The refusal of a key, with its cause where that is the installation's.
@@ -128,19 +126,14 @@ impl Call {
     }
 
     /// Gives the caller its answer, and sees the call to its end.
-    async fn end(&self, came: Result<(Permit, UnderWay), Stop>, give: Give, record: &mut Record) {
+    async fn end(&self, came: Result<UnderWay, Stop>, give: Give, mut record: Record) {
         match came {
-            Ok((permit, under_way)) => {
-                give.give(under_way.reply);
-                // What the caller waits for goes first, unless others wait for what follows.
-                if permit.route.unhurried {
-                    platform::pause(0.0, None).await;
+            Ok(mut under_way) => {
+                match under_way.reply.take() {
+                    Some(reply) => give.give(reply),
+                    None => drop(give),
                 }
-                let end = under_way.ending.end().await;
-                record.ended(&end);
-                if !under_way.settled {
-                    settle::note(self, &permit, end);
-                }
+                return attempts::finish(self, under_way, record).await;
             }
             Err(Stop::Refused(no)) => {
                 upload::drain(&self.request, &self.incoming).await;
@@ -158,10 +151,11 @@ impl Call {
             }
             Err(Stop::Gone) => record.gone(),
         }
+        record.write();
     }
 
-    /// Everything up to the vendor's headers.
-    async fn run(&self, keys: &Keys, record: &mut Record) -> Result<(Permit, UnderWay), Stop> {
+    /// Everything up to the caller's answer.
+    async fn run(&self, keys: &Keys, record: &mut Record) -> Result<UnderWay, Stop> {
         let target = parse_target(&self.incoming.url, self.here.host_suffix.as_deref())?;
         let Address::Vendor(vendor) = target.address else {
             return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
@@ -209,21 +203,9 @@ impl Call {
         let swap = about.swap(&admit, &seen).await?;
         about.note_methods(&mut admit, &seen).await?;
         let body = upload::in_batches(self, &admit, &vendor, body).await?;
-        let mut permit = permit::obtain(self, &mut admit).await?;
-        let methods = about.methods(Some(&permit.route), &seen)?;
-        if methods != admit.method {
-            // The policy's profile is another one than was known, and the vendor reads another method.
-            Box::pin(settle::unused(self, &permit.tenant, &permit.connection, permit.id)).await;
-            admit = Admit { call: platform::random_id(), again: false, method: methods, ..admit };
-            permit = permit::obtain(self, &mut admit).await?;
-        }
-        #[cfg(feature = "panic-trigger")]
-        panic_if_asked(vendor.path, "/panic-trigger");
         let taken = &search.taken;
         let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body, taken, swap: swap.as_ref() };
-        let (permit, under_way) = Box::pin(attempts::make(&sending, &admit, permit, record)).await?;
-        record.answered(&under_way);
-        Ok((permit, under_way))
+        Ok(attempts::make(&sending, admit, |route| about.methods(Some(route), &seen)).await)
     }
 
     /// Who calls, and whether the key came in `Sluice-Key`.

@@ -6,13 +6,11 @@
     reason = "a number of JavaScript's becomes the nearest integer there is"
 )]
 
-use super::answers::{self, Reply};
 use super::call::Call;
-use super::permit::Permit;
-use super::settle::End;
 use super::upload;
 use crate::platform::{self, Sent};
 use js_sys::Uint8Array;
+use sluice_core::call::{Attempt, Body, BodyEnd, HeldBack, Permit, SendFailure, Timings};
 use sluice_core::http::{
     Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
     returned, value,
@@ -20,50 +18,14 @@ use sluice_core::http::{
 use sluice_core::key::{Place, Taken};
 use sluice_core::policy::Credential;
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::tenant::protocol::No;
 use sluice_core::upstream::body::{HEAD_BYTES, Peek, Said};
 use sluice_core::upstream::credential::also_placed;
-use sluice_core::upstream::outcome::{
-    Answered, Unanswered, Verdict, accept_encoding, classify, unanswered, vendor_counts,
-};
+use sluice_core::upstream::outcome::{Answered, accept_encoding, classify, vendor_counts};
 use sluice_core::upstream::places::{Swap, Swapped, misplaced};
 use sluice_core::upstream::{Profile, credential};
-use sluice_limiter::Outcome;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
-
-/// A call whose answer, or whose failure, is known.
-pub struct UnderWay {
-    /// For the caller.
-    pub reply: Reply,
-    /// What remains until it can be settled.
-    pub ending: Ending,
-    /// The vendor's status, or 0.
-    pub status: u16,
-    /// Why Sluice answers in the vendor's place, if it does.
-    pub refused: Option<Reason>,
-    /// The permit is settled already.
-    pub settled: bool,
-}
-
-/// What a call has taken so far, over all its attempts.
-#[derive(Clone, Copy, Default)]
-pub struct Tally {
-    /// Vendor calls made.
-    pub attempts: u32,
-    /// Waited for permits, ms.
-    pub queue_ms: u64,
-    /// From permit to headers, ms.
-    pub vendor_ms: u64,
-}
-
-/// What remains of a call.
-pub enum Ending {
-    /// Nothing.
-    Ended(End),
-    /// The body, and then this, if all of it comes.
-    Streaming(Sent, End),
-}
+use web_sys::Response;
 
 /// When the vendor's headers came, Unix ms; status, reason, headers. With status 0: why none came, in the reason.
 struct Head(i64, u16, String, Headers);
@@ -73,12 +35,6 @@ impl Head {
         let mut lines = Lines::of(text);
         Some(Self(lines.number()?, lines.number()?, lines.text()?.to_owned(), lines.headers()?))
     }
-}
-
-/// How a body ended; its bytes; and whether more may have come.
-fn ended(text: &str) -> Option<(&str, u64, bool)> {
-    let mut lines = Lines::of(text);
-    Some((lines.text()?, lines.number()?, lines.number::<u8>()? > 0))
 }
 
 /// A call that is to be forwarded.
@@ -97,16 +53,10 @@ pub struct Forward<'a> {
     pub swap: Option<&'a Swap>,
 }
 
-/// What came of sending a call once.
-pub struct Attempt {
-    /// The vendor's answer, or what is said in its place.
-    came: Result<(Sent, Head), Refusal>,
-    /// How it ends, if all of the answer comes.
-    end: End,
-    /// What it means; none if nothing was sent.
-    pub verdict: Option<Verdict>,
-    /// When the headers came or were given up, Unix ms.
-    pub at: i64,
+/// A vendor's answer that is not passed on yet.
+pub struct VendorAnswer {
+    sent: Sent,
+    head: Head,
     /// The credential that was put in: whatever is made of the answer shows nothing of it.
     pub mask: Rc<Mask>,
 }
@@ -115,8 +65,15 @@ pub struct Attempt {
 const LONGEST_KEPT_BACK: u32 = 65_536;
 
 impl Forward<'_> {
-    /// Sends it, and reads what the answer means.
-    pub async fn send(&self, permit: &Permit) -> Attempt {
+    /// Sends it, and reads what the answer means, if one comes.
+    pub async fn send(&self, permit: &Permit) -> (Attempt, Option<VendorAnswer>) {
+        match self.answer(permit).await {
+            Ok((attempt, answer)) => (attempt, Some(answer)),
+            Err(failure) => (Attempt::failed(failure, platform::now()), None),
+        }
+    }
+
+    async fn answer(&self, permit: &Permit) -> Result<(Attempt, VendorAnswer), SendFailure> {
         let route = &permit.route;
         let placed = match (&route.credential, &permit.bearer) {
             (Some(credential), _) => credential::placed(credential, &route.profile),
@@ -124,7 +81,8 @@ impl Forward<'_> {
             (None, None) => None,
         };
         let Some(placed) = placed else {
-            return unsent(Refusal::new(Reason::Internal, "the permit came without a credential: try again"));
+            let refusal = Refusal::new(Reason::Internal, "the permit came without a credential: try again");
+            return Err(SendFailure::NotSent(refusal));
         };
         let token = match (&route.credential, &permit.bearer) {
             (Some(Credential::Bearer { token }), _) => Some(token.as_str()),
@@ -132,45 +90,44 @@ impl Forward<'_> {
             _ => None,
         };
         let mask = credential::mask(route.credential.as_ref(), token, &placed);
-        let sent = match self.put_out(permit, &placed, token).await {
-            Ok(sent) => sent,
-            Err(refusal) => return unsent(refusal),
-        };
+        let sent = self.put_out(permit, &placed, token).await.map_err(SendFailure::NotSent)?;
         if let (Some(swap), Some(token)) = (self.swap, token)
             && sent.put_back(token, swap.key(), f64::from(LONGEST_KEPT_BACK)).await == JsValue::FALSE
         {
             sent.drop();
-            return lost(Unanswered::Unreachable, "the vendor's answer about a token is too long, or broke off");
+            return Err(SendFailure::Unusable("the vendor's answer about a token is too long, or broke off"));
         }
         match Head::read(&sent.head()) {
-            Some(Head(_, 0, why, _)) if matches!(why.as_str(), "payload" | "gone") => self.cut_off(permit, &why).await,
-            Some(Head(_, 0, why, _)) => no_answer(permit, &why),
+            Some(Head(_, 0, why, _)) => Err(self.no_answer(permit, &why).await),
             Some(head @ Head(_, 200..=599, ..)) => {
                 let own = passes_through(permit).then(|| Mask::of_callers_own(&self.call.incoming.headers));
-                judged(sent, head, permit, mask, own).await
+                Ok(judged(sent, head, permit, mask, own).await)
             }
             // A status that no answer can have; among them 1xx, behind which the answer proper is lost.
             _ => {
                 sent.drop();
-                lost(Unanswered::Unreachable, "the vendor's answer cannot be passed on")
+                Err(SendFailure::Unusable("the vendor's answer cannot be passed on"))
             }
         }
     }
 
-    /// The body of a call under way was longer than the vendor takes, or broke off, and the call was given up with it. The vendor has counted
-    /// the call, or will not, and has nothing to do with it any more; which of these, nobody says.
-    async fn cut_off(&self, permit: &Permit, why: &str) -> Attempt {
-        let (call, path) = (self.call, self.vendor.route_path());
-        let refusal = match permit.route.profile.body_limit(&call.incoming.method, path).filter(|_| why == "payload") {
-            Some(limit) => {
-                // A caller that still sends is to come to read why.
-                upload::drain(&call.request, &call.incoming).await;
-                upload::too_long(limit)
+    /// Why no headers came, as the platform tells it.
+    async fn no_answer(&self, permit: &Permit, why: &str) -> SendFailure {
+        match why {
+            "timeout" => SendFailure::TimedOut(permit.route.timeout_ms),
+            "unsent" => SendFailure::NotSendable,
+            "gone" => SendFailure::BodyBrokeOff,
+            "payload" => {
+                let (call, path) = (self.call, self.vendor.route_path());
+                let limit = permit.route.profile.body_limit(&call.incoming.method, path);
+                if limit.is_some() {
+                    // A caller that still sends is to come to read why.
+                    upload::drain(&call.request, &call.incoming).await;
+                }
+                SendFailure::BodyTooLong(limit)
             }
-            None => Refusal::new(Reason::Request, "the request's body broke off before its end"),
-        };
-        let unsent = unsent(refusal);
-        Attempt { end: End { outcome: Outcome::Unknown, ..unsent.end }, ..unsent }
+            _ => SendFailure::Unreachable,
+        }
     }
 
     async fn put_out(&self, permit: &Permit, placed: &Placed, token: Option<&str>) -> Result<Sent, Refusal> {
@@ -217,34 +174,35 @@ impl Forward<'_> {
         self.body.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec).unwrap_or_default()
     }
 
-    /// Begins to pass on to the caller what came.
-    pub fn pass_on(&self, permit: &Permit, attempt: Attempt, tally: Tally, settled: bool) -> UnderWay {
+    /// Begins to pass an answer on to the caller; none if the platform does not carry it.
+    pub fn pass_on(
+        &self,
+        permit: &Permit,
+        answer: VendorAnswer,
+        timings: Timings,
+        total_ms: u64,
+    ) -> Option<(Response, Sent)> {
         let (call, route) = (self.call, &permit.route);
-        let (sent, head) = match attempt.came {
-            Ok(came) => came,
-            Err(refusal) => return failed(call, refusal, tally.attempts, attempt.end, settled),
-        };
-        let Head(at, status, reason, headers) = head;
+        let VendorAnswer { sent, head: Head(_, status, reason, headers), mask } = answer;
         let returning = Returning {
             status,
             passthrough: passes_through(permit),
             base_url: &route.base_url,
             connection_url: &self.target.connection_url().unwrap_or_default(),
             path: self.vendor.path,
-            mask: &attempt.mask,
+            mask: &mask,
             call: &call.id,
-            attempts: tally.attempts,
-            queue_ms: tally.queue_ms,
-            vendor_ms: tally.vendor_ms,
-            // An answer that was kept back goes out later than its headers came.
-            total_ms: since(if settled { platform::now() } else { at }, call.incoming.at),
+            attempts: timings.attempts,
+            queue_ms: timings.queue_ms,
+            vendor_ms: timings.vendor_ms,
+            total_ms,
             rate_limit_policy: &route.rate_limit_policy,
             rate_limit: &permit.rate_limit,
             would: permit.would.as_deref(),
             origin: call.incoming.origin(),
             page: call.incoming.is_page(),
         };
-        let reason = attempt.mask.text(&reason).unwrap_or(reason);
+        let reason = mask.text(&reason).unwrap_or(reason);
         let changes = changes(&headers, &returned(&headers, &returning));
         // A limit on bytes says so in its field (`policy_item`), and whether it is about this call in the other; nothing else has
         // to know how long an answer was.
@@ -252,58 +210,38 @@ impl Forward<'_> {
         let mut limits = route.rate_limit_policy.split(',');
         let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
         match sent.deliver(&call.request, status, &[reason, changes].join("\n"), counted) {
-            Ok(response) => {
-                let ending = Ending::Streaming(sent, attempt.end);
-                UnderWay { reply: Reply::Done(response), ending, status, refused: None, settled }
-            }
+            Ok(response) => Some((response, sent)),
             Err(_) => {
                 sent.drop();
-                // The vendor has answered, and is done with it: that is what is settled, whatever the caller can be told.
-                let refusal =
-                    Refusal::new(Reason::VendorUnreachable, "the vendor has answered with what cannot be passed on");
-                failed(call, refusal, tally.attempts, attempt.end, settled)
+                None
             }
         }
     }
 }
 
-impl Attempt {
-    /// Reads the answer to its end, so that its call can be settled while it is kept back; how it is settled then. None
-    /// if it is long or breaks off: then it can only be passed on.
-    pub async fn keep(&mut self) -> Option<End> {
-        if let Ok((sent, _)) = &self.came {
-            let mut bytes = 0_u32;
-            while let Ok(chunk) = sent.peek().await.dyn_into::<Uint8Array>() {
-                bytes = bytes.saturating_add(chunk.length());
-                if bytes > LONGEST_KEPT_BACK {
-                    return None;
-                }
+impl VendorAnswer {
+    /// Reads the answer to its end, so that its call can be settled while it is kept back.
+    pub async fn hold_back(&self) -> HeldBack {
+        let mut bytes = 0_u32;
+        while let Ok(chunk) = self.sent.peek().await.dyn_into::<Uint8Array>() {
+            bytes = bytes.saturating_add(chunk.length());
+            if bytes > LONGEST_KEPT_BACK {
+                return HeldBack::No;
             }
-            let whole = sent.peeked_bytes();
-            if whole < 0.0 {
-                return None;
-            }
-            self.end.response_bytes = whole as u64;
         }
-        Some(self.end.clone())
+        let whole = self.sent.peeked_bytes();
+        if whole < 0.0 { HeldBack::No } else { HeldBack::Whole(whole as u64) }
     }
 
-    /// It is not wanted.
+    /// Drops an answer that is not wanted.
     pub fn drop(self) {
-        if let Ok((sent, _)) = self.came {
-            sent.drop();
-        }
+        self.sent.drop();
     }
-}
-
-/// From one moment to another, ms.
-pub fn since(now: i64, then: i64) -> u64 {
-    u64::try_from(now.saturating_sub(then)).unwrap_or_default()
 }
 
 /// What the answer means.
 /// `own`: what the caller sends of its own, of which no log and no statistics are to tell either.
-async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option<Mask>) -> Attempt {
+async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option<Mask>) -> (Attempt, VendorAnswer) {
     let profile = &permit.route.profile;
     let said = read(&sent, profile, &head).await;
     let Head(at, status, _, headers) = &head;
@@ -315,54 +253,11 @@ async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option
         verdict.error_code = Some(masked);
     }
     let counts = vendor_counts(profile, &answered);
-    let (outcome, error_code) = (verdict.outcome, verdict.error_code.clone());
-    let end = End { outcome, headers_at: Some(at), response_bytes: 0, more_bytes: false, status, counts, error_code };
-    Attempt { came: Ok((sent, head)), end, verdict: Some(verdict), at, mask: Rc::new(mask) }
+    (Attempt::answered(status, at, verdict, counts), VendorAnswer { sent, head, mask: Rc::new(mask) })
 }
 
 fn passes_through(permit: &Permit) -> bool {
     matches!(permit.route.credential, Some(Credential::Passthrough))
-}
-
-/// No headers came.
-fn no_answer(permit: &Permit, why: &str) -> Attempt {
-    match why {
-        "timeout" => {
-            let detail = format!("the vendor did not answer within {} s", permit.route.timeout_ms / 1_000);
-            lost(Unanswered::Timeout, &detail)
-        }
-        "unsent" => unsent(Refusal::new(Reason::Request, "this request cannot be sent on")),
-        _ => {
-            let detail = "the vendor cannot be reached, or closed the connection: check the connection's base_url";
-            lost(Unanswered::Unreachable, detail)
-        }
-    }
-}
-
-fn unsent(refusal: Refusal) -> Attempt {
-    let end = End::unsent();
-    Attempt { came: Err(refusal), end, verdict: None, at: platform::now(), mask: Rc::default() }
-}
-
-/// The vendor may be at work on it.
-fn lost(why: Unanswered, detail: &str) -> Attempt {
-    let reason = match why {
-        Unanswered::Timeout => Reason::VendorTimeout,
-        Unanswered::Unreachable => Reason::VendorUnreachable,
-    };
-    let verdict = unanswered(why);
-    let unsent = unsent(Refusal::new(reason, detail));
-    let end = End { outcome: verdict.outcome, error_code: verdict.error_code.clone(), ..unsent.end };
-    Attempt { end, verdict: Some(verdict), ..unsent }
-}
-
-/// A call that ends with an answer of Sluice's own.
-fn failed(call: &Call, refusal: Refusal, attempts: u32, end: End, settled: bool) -> UnderWay {
-    let refused = Some(refusal.reason);
-    let no = No { refusal, vendor: None, rate_limit: None };
-    let answer = answers::refused_call(&no, &call.id, call.incoming.header("accept"));
-    let answer = answer.with("Sluice-Attempts", attempts.to_string());
-    UnderWay { reply: Reply::Own(answer), ending: Ending::Ended(end), status: 0, refused, settled }
 }
 
 /// What the body says, for vendors that say something there: read from its head, before it is passed on.
@@ -377,30 +272,23 @@ async fn read(sent: &Sent, profile: &Profile, Head(_, status, _, headers): &Head
     Some(peek.said())
 }
 
-impl Ending {
-    /// How the call ended, once it has.
-    pub async fn end(self) -> End {
-        let (sent, end) = match self {
-            Self::Ended(end) => return end,
-            Self::Streaming(sent, end) => (sent, end),
-        };
-        let said = match sent.over() {
-            Some(said) => Some(said),
-            None => sent.ended().await.as_string(),
-        };
-        let (how, response_bytes, more_bytes) = said.as_deref().and_then(ended).unwrap_or_default();
-        let end = End { response_bytes, more_bytes, ..end };
-        let broken = |why| {
-            let verdict = unanswered(why);
-            (verdict.outcome, verdict.error_code)
-        };
-        let (outcome, error_code) = match how {
-            "whole" => return end,
-            "timeout" => broken(Unanswered::Timeout),
-            // Given up by the caller, not by the vendor, which may still be at work: no error of its own.
-            "gone" => (Outcome::Unknown, end.error_code),
-            _ => broken(Unanswered::Unreachable),
-        };
-        End { outcome, error_code, ..end }
-    }
+/// How a body that is passed on ended, once it has.
+pub async fn body_end(sent: &Sent) -> Body {
+    let said = match sent.over() {
+        Some(said) => Some(said),
+        None => sent.ended().await.as_string(),
+    };
+    said.as_deref().and_then(read_end).unwrap_or(Body { end: BodyEnd::CutOff, bytes: 0, more: false })
+}
+
+/// How a body ended, as the platform tells it: its end, its bytes, and whether more may have come.
+fn read_end(text: &str) -> Option<Body> {
+    let mut lines = Lines::of(text);
+    let end = match lines.text()? {
+        "whole" => BodyEnd::Whole,
+        "timeout" => BodyEnd::TimedOut,
+        "gone" => BodyEnd::CallerGone,
+        _ => BodyEnd::CutOff,
+    };
+    Some(Body { end, bytes: lines.number()?, more: lines.number::<u8>()? > 0 })
 }

@@ -4,9 +4,10 @@ use super::answers::Reply;
 use super::call::{Call, Stop};
 use super::incoming::Incoming;
 use super::inspect::About;
-use super::{permit, tenants, upload};
+use super::{tenants, upload};
 use crate::platform;
 use js_sys::Uint8Array;
+use sluice_core::call::unexpected_reply;
 use sluice_core::http::{self, Answer, Sending, Target, VendorTarget, outgoing, urgency};
 use sluice_core::job::{self, Bytes, Request};
 use sluice_core::key::{Taken, without_parameters};
@@ -71,7 +72,7 @@ pub async fn keep(
             protocol::Reply::No(no) => Err(Stop::Refused(Box::new(no))),
             protocol::Reply::Again => continue,
             _ if asked.gone => Err(Stop::Gone),
-            _ => Err(permit::unexpected().into()),
+            _ => Err(unexpected_reply().into()),
         };
     }
     Err(tenants::unavailable().into())

@@ -2,7 +2,6 @@
 //! It keeps nothing but a cache of where connections lead. Each file here is one step of a call's life, or one of
 //! Sluice's own addresses.
 
-mod account;
 mod admin;
 mod answers;
 mod attempts;
@@ -20,10 +19,8 @@ mod known;
 mod lost;
 mod operate;
 mod page;
-mod permit;
 mod record;
 mod run;
-mod settle;
 mod status;
 mod tenants;
 mod token;

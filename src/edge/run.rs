@@ -6,110 +6,67 @@
     reason = "a number of JavaScript's becomes the nearest integer there is"
 )]
 
-use super::answers;
 use super::call::Call;
-use super::forward::{Forward, Tally, since};
+use super::forward::{Forward, body_end};
 use super::incoming::Incoming;
 use super::installation::Installation;
-use super::permit::Permit;
 use super::record::Record;
-use super::settle::{End, settled};
 use super::tenants::{self, Asked};
 use crate::platform;
 use js_sys::{Array, Uint8Array};
+use sluice_core::call::job::{RunReport, is_fresh, permit_of};
+use sluice_core::call::{CallFacts, CallOutcome, Log, Permit, Timings, ms_between, without_keys};
 use sluice_core::http::{Address, Prefer, Target, VendorTarget, parse_target};
 use sluice_core::job::{Answer, Bytes};
 use sluice_core::json::Items;
 use sluice_core::key::{Claims, Role, Taken};
-use sluice_core::tenant::errand::{FRESH_MS, Run};
-use sluice_core::tenant::protocol::{Ask, Ran, Reply, Sent};
-use sluice_core::upstream::outcome::Verdict;
-use sluice_core::upstream::profile::Executed;
-use sluice_core::usage::fold;
+use sluice_core::refusal::Reason;
+use sluice_core::tenant::errand::Run;
+use sluice_core::tenant::protocol::{Ask, Reply};
+use sluice_limiter::Outcome;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 
 /// The longest answer that is kept whole: 1 MB.
 const MOST_BYTES: f64 = 1_048_576.0;
 
-/// Pauses after reports that are not heard, ms. Without one a job whose call must not be made twice is a dead letter; after
-/// these, the object gives up waiting.
-const PAUSES_MS: [f64; 7] = [50.0, 100.0, 200.0, 400.0, 800.0, 1_600.0, 0.0];
-
-/// What came of the call.
-struct Came {
-    end: End,
-    verdict: Option<Verdict>,
-    answer: Option<Answer>,
-}
-
 /// Makes the call and reports it.
 pub async fn run(here: Rc<Installation>, run: Run) {
     let now = platform::now();
-    let job = run.job.clone();
-    let (tenant, connection, number) = (run.tenant.clone(), run.connection.clone(), run.run);
+    let (tenant, connection) = (run.tenant.clone(), run.connection.clone());
     let incoming = Rc::new(Incoming::kept(now, &run.request));
     let Ok(request) = web_sys::Request::new_with_str("http://sluice/") else { return };
     let prefer = Prefer::read(&incoming.headers);
-    let call = Call {
-        here: Rc::clone(&here),
-        request,
-        incoming,
-        id: run.job.clone(),
-        prefer,
-        reports: Default::default(),
-        begun: 0,
-    };
+    let call = Call { here: Rc::clone(&here), request, incoming, id: run.job.clone(), prefer, begun: 0 };
     let mut record = Record::new(&call.id, &call.incoming);
     let target = parse_target(&call.incoming.url, here.host_suffix.as_deref());
     let parts = target.as_ref().ok().and_then(|target| match target.address {
         Address::Vendor(vendor) => Some((target, vendor)),
         _ => None,
     });
-    let permit = permit(&run, parts.map_or("/", |(_, vendor)| vendor.route_path()), now);
-    let came = match parts {
-        Some((target, vendor)) if now.saturating_sub(run.granted) <= FRESH_MS => {
-            let claims = Claims {
-                tenant: tenant.clone(),
-                id: String::new(),
-                role: Role::App,
-                app: Some(run.app),
-                expires: None,
-            };
-            record.of(&claims, &vendor);
-            make(&call, target, &vendor, &permit, run.request.body, &mut record).await
+    let permit = permit_of(&run, parts.map_or("/", |(_, vendor)| vendor.route_path()), now);
+    let mut facts = CallFacts::default();
+    let mut report = match parts {
+        Some((target, vendor)) if is_fresh(run.granted, now) => {
+            let (tenant, app) = (tenant.clone(), Some(run.app));
+            record.of(&Claims { tenant, id: String::new(), role: Role::App, app, expires: None }, &vendor);
+            make(&call, (target, &vendor), (&permit, run.run), run.request.body, &mut facts).await
         }
         // Too old a permit; or an address of another installation's HOST_SUFFIX.
-        _ => Came { end: End::unsent(), verdict: None, answer: None },
+        _ => {
+            facts.outcome = Some(CallOutcome::Settled(Outcome::Unused));
+            RunReport::not_sent(&run.job, run.run, &permit)
+        }
     };
-    record.ended(&came.end);
+    record.became(&facts);
     record.write();
-    let rejected = match (&came.verdict, &permit.bearer) {
-        (Some(verdict), Some(bearer)) if verdict.expired => bearer.mark,
-        _ => 0,
-    };
-    let verdict = came.verdict;
-    let mut ran = Ran {
-        settle: settled(&call, &permit, &came.end, 1),
-        job,
-        run: number,
-        executed: match verdict.as_ref().map(|verdict| verdict.executed) {
-            Some(Executed::Yes) => Some(true),
-            Some(Executed::No) => Some(false),
-            Some(Executed::Maybe) | None => None,
-        },
-        transient: verdict.as_ref().is_some_and(|verdict| verdict.transient),
-        retry_after_ms: verdict.and_then(|verdict| verdict.retry_after_ms),
-        rejected,
-        answer: came.answer,
-    };
-    for (attempt, pause) in (2..).zip(PAUSES_MS) {
-        let ask = Ask::Ran(Box::new(ran.clone()));
+    loop {
+        let ask = Ask::Ran(Box::new(report.tell(platform::now())));
         if let Some(Asked { reply: Reply::Done, .. }) = tenants::ask_once(&here, &tenant, &ask, None).await {
             return;
         }
-        platform::pause(pause, None).await;
-        ran.settle = settled(&call, &permit, &came.end, attempt);
+        let Some(pause) = report.next_pause_ms() else { break };
+        platform::pause(pause as f64, None).await;
     }
     let line = sluice_core::json!({"level": "error", "tenant": tenant, "connection": connection,
         "fault": "a job's run was not heard of; the end of its permit's lease stands in for it"});
@@ -119,40 +76,47 @@ pub async fn run(here: Rc<Installation>, run: Run) {
 /// Sends it, and reads the answer to its end.
 async fn make(
     call: &Call,
-    target: &Target<'_>,
-    vendor: &VendorTarget<'_>,
-    permit: &Permit,
+    (target, vendor): (&Target<'_>, &VendorTarget<'_>),
+    (permit, number): (&Permit, u32),
     body: Bytes,
-    record: &mut Record,
-) -> Came {
+    facts: &mut CallFacts,
+) -> RunReport {
     let body = if body.0.is_empty() { JsValue::NULL } else { Uint8Array::from(body.0.as_slice()).into() };
     let taken = Taken::default();
     let sending = Forward { call, target, vendor, body: &body, taken: &taken, swap: None };
-    let attempt = sending.send(permit).await;
-    let queue_ms = u64::try_from(permit.at.saturating_sub(call.incoming.at)).unwrap_or_default();
-    let tally = Tally { attempts: permit.sent.nth, queue_ms, vendor_ms: since(attempt.at, permit.at) };
-    record.attempted(tally);
-    let verdict = attempt.verdict.clone();
-    let mask = Rc::clone(&attempt.mask);
-    let under_way = sending.pass_on(permit, attempt, tally, false);
-    record.answered(&under_way);
-    let answer = match &under_way.reply {
-        answers::Reply::Done(response) => kept(platform::keep(response, MOST_BYTES).await),
-        _ => None,
+    let (attempt, answer) = sending.send(permit).await;
+    let timings = Timings {
+        attempts: permit.sent.nth,
+        queue_ms: ms_between(call.incoming.at, permit.at),
+        vendor_ms: ms_between(permit.at, attempt.at),
     };
-    // What is kept is shown to others than the caller, and sent to receivers of callbacks.
-    let answer = answer.map(|mut answer| {
-        mask.star(&mut answer.body.0);
-        answer
-    });
-    let end = under_way.ending.end().await;
-    // Cut off in its middle, an answer is none.
-    let whole = end.headers_at.is_some() && verdict.as_ref().is_some_and(|verdict| verdict.outcome == end.outcome);
-    let verdict = verdict.map(|verdict| match whole {
-        true => verdict,
-        false => Verdict { executed: Executed::Maybe, transient: true, ..verdict },
-    });
-    Came { end, verdict, answer: answer.filter(|_| whole) }
+    facts.timings = Some(timings);
+    let mask = answer.as_ref().map(|answer| Rc::clone(&answer.mask)).unwrap_or_default();
+    let total_ms = ms_between(call.incoming.at, attempt.at);
+    let passed = answer.and_then(|answer| sending.pass_on(permit, answer, timings, total_ms));
+    let (end, answer) = match passed {
+        Some((response, sent)) => {
+            let mut answer = kept(platform::keep(&response, MOST_BYTES).await);
+            // What is kept is shown to others than the caller, and sent to receivers of callbacks.
+            if let Some(answer) = &mut answer {
+                mask.star(&mut answer.body.0);
+            }
+            facts.status = attempt.came.as_ref().ok().copied();
+            (attempt.end.clone().with_body(&body_end(&sent).await), answer)
+        }
+        None => {
+            facts.refused = Some(attempt.came.as_ref().err().map_or(Reason::VendorUnreachable, |no| no.reason));
+            (attempt.end.clone(), None)
+        }
+    };
+    let logged_path = without_keys(vendor.path);
+    if let Some(line) = Log::of_throttle(&call.id, &logged_path, permit, &end) {
+        super::log(&line.line());
+    }
+    facts.outcome = Some(CallOutcome::Settled(end.outcome));
+    facts.error_code.clone_from(&end.error_code);
+    facts.response_bytes = end.response_bytes;
+    RunReport::of(&call.id, number, permit, &attempt, end, answer)
 }
 
 fn kept(parts: JsValue) -> Option<Answer> {
@@ -167,20 +131,4 @@ fn kept(parts: JsValue) -> Option<Answer> {
 
 fn pairs(list: &str) -> Option<Vec<(String, String)>> {
     Items::of(&format!("[{list}]"))?.pairs()
-}
-
-fn permit(run: &Run, path: &str, now: i64) -> Permit {
-    let sent =
-        Sent { app: run.app.clone(), method: run.request.method.clone(), path: fold(path), nth: run.run, ago_ms: 0 };
-    Permit {
-        tenant: run.tenant.clone(),
-        connection: run.connection.clone(),
-        id: run.permit,
-        route: Rc::from(run.route.clone()),
-        bearer: run.bearer.clone().map(Rc::new),
-        rate_limit: run.rate_limit.clone(),
-        would: None,
-        at: now,
-        sent,
-    }
 }

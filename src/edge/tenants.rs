@@ -4,7 +4,8 @@ use super::installation::Installation;
 use crate::platform::{self, Place};
 use js_sys::futures::JsFuture;
 use js_sys::{Array, Uint8Array};
-use sluice_core::refusal::{Reason, Refusal};
+pub use sluice_core::call::unavailable;
+use sluice_core::refusal::Refusal;
 use sluice_core::tenant::protocol::{Ask, Reply, from_wire, to_wire};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,8 +29,6 @@ thread_local! {
 pub struct Asked {
     /// What it said.
     pub reply: Reply,
-    /// When the answer came, Unix ms.
-    pub at: i64,
     /// How long it took, ms.
     pub elapsed_ms: u64,
     /// The caller had gone by then.
@@ -54,7 +53,6 @@ pub fn ask_once(
         of_object(here, tenant, |place| platform::ask(&here.tenants, place, &body, short, request, gone.as_deref()));
     async move {
         let said = JsFuture::from(said?).await.ok()?;
-        let at = platform::now();
         let (said, gone) = match said.dyn_into::<Uint8Array>() {
             Ok(said) => (said, false),
             Err(said) => (said.dyn_into::<Array>().ok()?.get(0).dyn_into::<Uint8Array>().ok()?, true),
@@ -62,8 +60,8 @@ pub fn ask_once(
         let said = said.to_vec();
         // A caller that had gone before has had nothing asked.
         let reply = if said.is_empty() { Reply::Done } else { from_wire(&said)? };
-        let elapsed_ms = u64::try_from(at.saturating_sub(asked)).unwrap_or_default();
-        Some(Asked { reply, at, elapsed_ms, gone })
+        let elapsed_ms = u64::try_from(platform::now().saturating_sub(asked)).unwrap_or_default();
+        Some(Asked { reply, elapsed_ms, gone })
     }
 }
 
@@ -89,10 +87,4 @@ pub async fn ask(here: &Installation, tenant: &str, ask: &Ask) -> Result<Asked, 
         }
     }
     Err(unavailable())
-}
-
-/// Nothing is forwarded that could not be counted.
-pub fn unavailable() -> Refusal {
-    let detail = "the tenant's object cannot be asked, so nothing was forwarded: try again in a moment";
-    Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::Unavailable, detail) }
 }

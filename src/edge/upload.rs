@@ -2,9 +2,10 @@
 
 use super::call::{Call, Stop};
 use super::incoming::Incoming;
-use super::{known, permit, tenants};
+use super::{known, tenants};
 use crate::platform;
 use js_sys::Uint8Array;
+use sluice_core::call::{body_too_long, unexpected_reply};
 use sluice_core::http::VendorTarget;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Admit, Ask, BodyLength, Reply, Route};
@@ -51,7 +52,7 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
     let most = limit.map_or(f64::INFINITY, |limit| limit as f64);
     let body = platform::read_first(&call.request, KEPT_BYTES as f64, most).await.map_err(|_| broken_off())?;
     if let Some(limit) = limit.filter(|_| body.is_null()) {
-        return Err(too_long(limit).into());
+        return Err(body_too_long(limit).into());
     }
     if let Some(bytes) = body.dyn_ref::<Uint8Array>() {
         admit.body = BodyLength::Bytes(bytes.length().into());
@@ -77,12 +78,6 @@ async fn measured(call: &Call, admit: &mut Admit) -> Result<JsValue, Stop> {
 fn none_if_empty(body: JsValue) -> JsValue {
     let empty = body.dyn_ref::<Uint8Array>().is_some_and(|bytes| bytes.length() == 0);
     if empty { JsValue::NULL } else { body }
-}
-
-/// The refusal of a body over the vendor's limit.
-pub fn too_long(limit: u64) -> Refusal {
-    let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
-    Refusal::new(Reason::Payload, detail)
 }
 
 /// Refuses a call about more records than the vendor takes at once. The body is read for it where the profile says so, up to what is
@@ -177,7 +172,7 @@ pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, Stop> {
             Ok(route)
         }
         Reply::No(no) => Err(Stop::Refused(Box::new(no))),
-        _ => Err(permit::unexpected().into()),
+        _ => Err(unexpected_reply().into()),
     }
 }
 

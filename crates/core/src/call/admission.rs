@@ -67,10 +67,9 @@ pub enum Admitted {
     Gone,
 }
 
-/// One admission.
+/// One admission. What is asked is the caller's own message, lent with each event.
 #[derive(Debug)]
 pub struct Admission {
-    admit: Admit,
     /// Which vendor call of the caller's one the permit is for, from 1.
     nth: u32,
     /// Until when the caller waits, Unix ms, where it says so.
@@ -92,15 +91,10 @@ enum Stage {
 
 impl Admission {
     /// Asks for the permit that `admit` describes.
-    pub fn begin(admit: Admit, nth: u32, deadline: Option<i64>, pace: Pace, now: i64) -> (Self, Step) {
-        let mut admission = Self { admit, nth, deadline, pace, asked: 0, asked_at: now, stage: Stage::Asking };
-        let step = admission.ask(now);
+    pub fn begin(admit: &mut Admit, nth: u32, deadline: Option<i64>, pace: Pace, now: i64) -> (Self, Step) {
+        let mut admission = Self { nth, deadline, pace, asked: 0, asked_at: now, stage: Stage::Asking };
+        let step = admission.ask(admit, now);
         (admission, step)
-    }
-
-    /// The message with which the object was asked last.
-    pub const fn admit(&self) -> &Admit {
-        &self.admit
     }
 
     /// Whether it waits for a reply.
@@ -109,12 +103,12 @@ impl Admission {
     }
 
     /// A reply has come. None if nothing was asked.
-    pub fn replied(&mut self, asked: Asked, now: i64, isolate: &mut Isolate) -> Option<Step> {
+    pub fn replied(&mut self, admit: &mut Admit, asked: Asked, now: i64, isolate: &mut Isolate) -> Option<Step> {
         if self.stage != Stage::Asking {
             return None;
         }
         Some(match asked.reply {
-            Reply::Go(go) => self.granted(go, asked.elapsed_ms, asked.caller, now, isolate),
+            Reply::Go(go) => self.granted(admit, go, (asked.elapsed_ms, asked.caller), now, isolate),
             // Also for a caller that has gone: others may wait for the token.
             Reply::Fetch(fetch) => {
                 self.stage = Stage::Fetching;
@@ -124,40 +118,40 @@ impl Admission {
             _ if asked.caller == Caller::Gone => self.end(Admitted::Gone),
             Reply::No(no) => self.end(Admitted::Refused(Box::new(no))),
             // The object lost its memory, or is of another release.
-            _ => self.ask_again(now),
+            _ => self.ask_again(admit, now),
         })
     }
 
     /// No reply can be had; the ask may have been heard all the same. None if nothing was asked.
-    pub fn not_replied(&mut self, now: i64) -> Option<Step> {
-        (self.stage == Stage::Asking).then(|| self.ask_again(now))
+    pub fn not_replied(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
+        (self.stage == Stage::Asking).then(|| self.ask_again(admit, now))
     }
 
     /// The fetch that was asked for has ended, and its end was reported. None if none was.
-    pub fn fetched(&mut self, now: i64) -> Option<Step> {
-        (self.stage == Stage::Fetching).then(|| self.ask_again(now))
+    pub fn fetched(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
+        (self.stage == Stage::Fetching).then(|| self.ask_again(admit, now))
     }
 
     /// The object was told of the unused permit. None if there was none.
-    pub fn handed_back(&mut self, now: i64) -> Option<Step> {
+    pub fn handed_back(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
         let Stage::HandingBack(caller) = self.stage else { return None };
         if caller == Caller::Gone {
             return Some(self.end(Admitted::Gone));
         }
         // Whatever is remembered of the route or the token did not do.
-        self.admit.knows = 0;
-        self.admit.holds = 0;
-        Some(self.ask_again(now))
+        admit.knows = 0;
+        admit.holds = 0;
+        Some(self.ask_again(admit, now))
     }
 
     /// The wait that was asked for is over. None if none was.
-    pub fn waited(&mut self, caller: Caller, now: i64) -> Option<Step> {
+    pub fn waited(&mut self, admit: &mut Admit, caller: Caller, now: i64) -> Option<Step> {
         if self.stage != Stage::Waiting {
             return None;
         }
         Some(match caller {
             Caller::Gone => self.end(Admitted::Gone),
-            Caller::Present => self.ask(now),
+            Caller::Present => self.ask(admit, now),
         })
     }
 
@@ -166,8 +160,8 @@ impl Admission {
         Step::End(end)
     }
 
-    fn ask_again(&mut self, now: i64) -> Step {
-        self.admit.again = true;
+    fn ask_again(&mut self, admit: &mut Admit, now: i64) -> Step {
+        admit.again = true;
         if self.asked >= self.pace.tries {
             return self.end(Admitted::Unavailable);
         }
@@ -176,24 +170,31 @@ impl Admission {
             self.stage = Stage::Waiting;
             return Step::Wait(early_ms);
         }
-        self.ask(now)
+        self.ask(admit, now)
     }
 
-    fn ask(&mut self, now: i64) -> Step {
+    fn ask(&mut self, admit: &mut Admit, now: i64) -> Step {
         if self.asked > 0 {
-            self.admit.wait_ms = self.deadline.map(|deadline| ms_between(now, deadline));
+            admit.wait_ms = self.deadline.map(|deadline| ms_between(now, deadline));
         }
         self.asked = self.asked.saturating_add(1);
         self.asked_at = now;
         self.stage = Stage::Asking;
-        Step::Ask(Box::new(self.admit.clone()))
+        Step::Ask(Box::new(admit.clone()))
     }
 
-    fn granted(&mut self, go: Go, elapsed_ms: u64, caller: Caller, now: i64, isolate: &mut Isolate) -> Step {
+    fn granted(
+        &mut self,
+        admit: &Admit,
+        go: Go,
+        (elapsed_ms, caller): (u64, Caller),
+        now: i64,
+        isolate: &mut Isolate,
+    ) -> Step {
         let age = i64::try_from(elapsed_ms).unwrap_or(i64::MAX).saturating_sub(go.since_ask_ms);
         let stale = u64::try_from(age).unwrap_or(0) > go.slack_ms;
         let id = go.permit;
-        match self.permit(go, now, isolate) {
+        match self.permit(admit, go, now, isolate) {
             Some(permit) if !stale && caller == Caller::Present => self.end(Admitted::Permit(Box::new(permit))),
             // The limiter's sums no longer hold for it, or it is of no use.
             _ => {
@@ -204,8 +205,8 @@ impl Admission {
     }
 
     /// The permit, if its route and what it needs of a credential are known.
-    fn permit(&self, go: Go, now: i64, isolate: &mut Isolate) -> Option<Permit> {
-        let (tenant, connection) = (self.admit.claims.tenant.as_str(), self.admit.connection.as_str());
+    fn permit(&self, admit: &Admit, go: Go, now: i64, isolate: &mut Isolate) -> Option<Permit> {
+        let (tenant, connection) = (admit.claims.tenant.as_str(), admit.connection.as_str());
         let route = route((tenant, connection), go.route, go.route_version, isolate);
         let bearer = bearer((tenant, connection), go.bearer, go.mark, isolate);
         let route = route.filter(|route| route.credential.is_some() || bearer.is_some())?;
@@ -219,9 +220,9 @@ impl Admission {
             would: go.would,
             at: now,
             sent: Sent {
-                app: self.admit.claims.app.clone().unwrap_or_default(),
-                method: methods::sent(&self.admit.method).to_owned(),
-                path: fold(&self.admit.path),
+                app: admit.claims.app.clone().unwrap_or_default(),
+                method: methods::sent(&admit.method).to_owned(),
+                path: fold(&admit.path),
                 nth: self.nth,
                 ago_ms: 0,
             },

@@ -1,7 +1,9 @@
 //! What the log tells of a call: lines of JSON with no secret in them. Queries are left out, since
 //! some vendors' clients put their credential there.
 
+use super::attempt::AttemptEnd;
 use super::machine::Timings;
+use super::permit::Permit;
 use crate::json;
 use crate::json::Value;
 use crate::key::PREFIX;
@@ -125,6 +127,21 @@ pub enum Log {
 }
 
 impl Log {
+    /// The line on an attempt that the vendor has throttled; none for any other. `path`: the vendor's,
+    /// [without keys](without_keys).
+    pub fn of_throttle(call: &str, path: &str, permit: &Permit, end: &AttemptEnd) -> Option<Self> {
+        matches!(end.outcome, Outcome::Throttled { .. }).then(|| Self::Throttled {
+            call: call.to_owned(),
+            tenant: permit.tenant.clone(),
+            connection: permit.connection.clone(),
+            app: permit.sent.app.clone(),
+            method: permit.sent.method.clone(),
+            path: path.to_owned(),
+            nth: permit.sent.nth,
+            error_code: end.error_code.clone(),
+        })
+    }
+
     /// The line.
     pub fn line(&self) -> Value {
         match self {

@@ -11,7 +11,6 @@ use super::{Caller, ms_between};
 use crate::refusal::{Reason, Refusal};
 use crate::retry::{Next, Tried, next, place_of};
 use crate::tenant::protocol::{Admit, Fetch, No, Reply, Settle};
-use sluice_limiter::Outcome;
 
 /// How often a settlement is told at once. The batch at the call's end tells it again.
 const TRIES_AT_ONCE: u32 = 3;
@@ -111,7 +110,14 @@ pub enum Action {
     /// Ask the tenant's object for a permit, and tell it if the caller goes meanwhile.
     Ask(Box<Admit>),
     /// Fetch an access token, and report it to the object.
-    FetchToken(Box<Fetch>),
+    FetchToken {
+        /// The tenant's name.
+        tenant: String,
+        /// The connection's name.
+        connection: String,
+        /// What to fetch it with.
+        fetch: Box<Fetch>,
+    },
     /// Tell the object what became of a permit.
     Settle {
         /// The tenant's name.
@@ -230,6 +236,8 @@ pub struct CallMachine {
     call: Call,
     admit: Admit,
     state: State,
+    /// How many actions it has led to.
+    step: u32,
     permit: Option<Box<Permit>>,
     attempt: Option<Box<Attempt>>,
     timings: Timings,
@@ -247,6 +255,7 @@ impl CallMachine {
             call,
             admit,
             state: State::Over,
+            step: 0,
             permit: None,
             attempt: None,
             timings: Timings::default(),
@@ -257,6 +266,11 @@ impl CallMachine {
         };
         let action = machine.ask_first(context);
         (machine, action)
+    }
+
+    /// The number of the action that is to be done.
+    pub const fn step(&self) -> u32 {
+        self.step
     }
 
     /// The permit to send with, or with which the call was sent last.
@@ -275,9 +289,20 @@ impl CallMachine {
         matches!(self.state, State::Batching(_) | State::Over)
     }
 
-    /// Takes an event, and gives what is to be done next. None for an event that the machine does
-    /// not wait for, such as a repeated one: it changes nothing, and the last action still stands.
-    pub fn handle(&mut self, event: Event, context: &mut Context<'_>) -> Option<Action> {
+    /// Takes what came of the action with the number `step`, and gives what is to be done next.
+    /// None for an event that the machine does not wait for, such as one that is repeated or comes
+    /// late: it changes nothing, and the last action still stands.
+    pub fn handle(&mut self, step: u32, event: Event, context: &mut Context<'_>) -> Option<Action> {
+        if step != self.step {
+            self.not_waited_for(&event);
+            return None;
+        }
+        let action = self.take(event, context)?;
+        self.step = self.step.wrapping_add(1);
+        Some(action)
+    }
+
+    fn take(&mut self, event: Event, context: &mut Context<'_>) -> Option<Action> {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, event) {
             (State::Admitting(admission, purpose), event) => self.admitting(admission, purpose, event, context),
@@ -306,19 +331,19 @@ impl CallMachine {
             (State::Batching(batch), event) => self.batching(batch, event, context),
             (state, event) => {
                 self.state = state;
-                self.not_waited_for(event);
+                self.not_waited_for(&event);
                 None
             }
         }
     }
 
     /// A permit that nobody waits for is handed back with the call's settlements.
-    fn not_waited_for(&mut self, event: Event) {
+    fn not_waited_for(&mut self, event: &Event) {
         let Event::Replied(Asked { reply: Reply::Go(go), .. }) = event else { return };
         let is_held = self.permit.as_ref().is_some_and(|permit| permit.id == go.permit);
         if !is_held && !self.settlements.has(go.permit) && !self.is_settling() {
             let (tenant, connection) = (&self.admit.claims.tenant, &self.admit.connection);
-            self.settlements.note(Settlement::of_unused(tenant, connection, go.permit));
+            self.settlements.note_late(Settlement::of_unused(tenant, connection, go.permit));
         }
     }
 }
@@ -326,45 +351,39 @@ impl CallMachine {
 /// Admission.
 impl CallMachine {
     fn ask_first(&mut self, context: &mut Context<'_>) -> Action {
-        let deadline = self.callers_deadline();
-        self.ask(self.admit.clone(), (1, deadline), Purpose::First, context)
+        self.ask((1, self.callers_deadline()), Purpose::First, context)
     }
 
-    fn ask(
-        &mut self,
-        admit: Admit,
-        (nth, deadline): (u32, Option<i64>),
-        purpose: Purpose,
-        context: &mut Context<'_>,
-    ) -> Action {
-        let (admission, step) = Admission::begin(admit, nth, deadline, self.call.pace, context.now);
-        self.step(Box::new(admission), purpose, step, context)
+    fn ask(&mut self, (nth, deadline): (u32, Option<i64>), purpose: Purpose, context: &mut Context<'_>) -> Action {
+        let (admission, step) = Admission::begin(&mut self.admit, nth, deadline, self.call.pace, context.now);
+        self.step_of(Box::new(admission), purpose, step, context)
     }
 
     /// Asks for a permit for a call whose former permit is settled: that one may have held the only
     /// slot, and a call that rests holds nothing.
     fn ask_for_retry(&mut self, reason: RetryReason, context: &mut Context<'_>) -> Action {
         let now = context.now;
+        let token = self.permit.as_ref().map_or(0, |permit| permit.token_mark());
         let (deadline, rejected) = match reason {
             RetryReason::TokenExpired => {
                 self.renewed = true;
-                (self.callers_deadline(), self.permit.as_ref().map_or(0, |permit| permit.token_mark()))
+                (self.callers_deadline(), token)
             }
             RetryReason::Transient(_) => (Some(self.retry_deadline()), 0),
         };
-        // A permit of its own needs an id of its own: asking twice with one id takes one permit.
-        let mut admit = Admit {
-            call: (context.random_id)(),
-            again: false,
-            wait_ms: deadline.map(|deadline| ms_between(now, deadline)),
-            ..self.admit.clone()
-        };
-        if reason == RetryReason::TokenExpired {
-            admit.rejected = rejected;
-            admit.holds = rejected;
-        }
+        self.admit.rejected = rejected;
+        self.admit.holds = token;
+        self.admit.knows = self.permit.as_ref().map_or(0, |permit| permit.route.version);
+        self.ask_under_another_id(deadline, context);
         let nth = self.timings.attempts.saturating_add(1);
-        self.ask(admit, (nth, deadline), Purpose::Again(reason, now), context)
+        self.ask((nth, deadline), Purpose::Again(reason, now), context)
+    }
+
+    /// A permit of its own needs an id of its own: asking twice with one id takes one permit.
+    fn ask_under_another_id(&mut self, deadline: Option<i64>, context: &Context<'_>) {
+        self.admit.call = (context.random_id)();
+        self.admit.again = false;
+        self.admit.wait_ms = deadline.map(|deadline| ms_between(context.now, deadline));
     }
 
     /// Until when the caller waits, Unix ms, where it says so.
@@ -389,33 +408,41 @@ impl CallMachine {
         context: &mut Context<'_>,
     ) -> Option<Action> {
         let now = context.now;
-        let mut late = None;
         let step = match event {
-            Event::Replied(asked) if admission.is_asking() => admission.replied(asked, now, context.isolate),
-            Event::NotReplied => admission.not_replied(now),
-            Event::TokenFetched => admission.fetched(now),
-            Event::Waited(caller) => admission.waited(caller, now),
+            Event::Replied(asked) if admission.is_asking() => {
+                admission.replied(&mut self.admit, asked, now, context.isolate)
+            }
+            Event::NotReplied => admission.not_replied(&mut self.admit, now),
+            Event::TokenFetched => admission.fetched(&mut self.admit, now),
+            Event::Waited(caller) => admission.waited(&mut self.admit, caller, now),
             event => {
-                late = Some(event);
-                None
+                self.state = State::Admitting(admission, purpose);
+                self.not_waited_for(&event);
+                return None;
             }
         };
-        match (step, late) {
-            (Some(step), _) => Some(self.step(admission, purpose, step, context)),
-            (None, late) => {
+        match step {
+            Some(step) => Some(self.step_of(admission, purpose, step, context)),
+            None => {
                 self.state = State::Admitting(admission, purpose);
-                if let Some(event) = late {
-                    self.not_waited_for(event);
-                }
                 None
             }
         }
     }
 
-    fn step(&mut self, admission: Box<Admission>, purpose: Purpose, step: Step, context: &mut Context<'_>) -> Action {
+    fn step_of(
+        &mut self,
+        admission: Box<Admission>,
+        purpose: Purpose,
+        step: Step,
+        context: &mut Context<'_>,
+    ) -> Action {
         let action = match step {
             Step::Ask(admit) => Action::Ask(admit),
-            Step::FetchToken(fetch) => Action::FetchToken(fetch),
+            Step::FetchToken(fetch) => {
+                let (tenant, connection) = (self.admit.claims.tenant.clone(), self.admit.connection.clone());
+                Action::FetchToken { tenant, connection, fetch }
+            }
             Step::Wait(ms) => Action::Rest(ms),
             Step::HandBack(permit) => {
                 let (tenant, connection) = (&self.admit.claims.tenant, &self.admit.connection);
@@ -628,17 +655,8 @@ impl CallMachine {
     /// Notes the end of the permit in hand, to be told.
     fn note_end(&mut self, end: AttemptEnd, context: &mut Context<'_>) {
         let Some(permit) = self.permit.as_deref() else { return };
-        if matches!(end.outcome, Outcome::Throttled { .. }) {
-            (context.log)(Log::Throttled {
-                call: self.call.id.clone(),
-                tenant: permit.tenant.clone(),
-                connection: permit.connection.clone(),
-                app: permit.sent.app.clone(),
-                method: permit.sent.method.clone(),
-                path: self.call.logged_path.clone(),
-                nth: permit.sent.nth,
-                error_code: end.error_code.clone(),
-            });
+        if let Some(line) = Log::of_throttle(&self.call.id, &self.call.logged_path, permit, &end) {
+            (context.log)(line);
         }
         self.settlements.note(Settlement::of_used(permit, end));
     }
@@ -659,15 +677,15 @@ impl CallMachine {
 
     fn told(&mut self, after: AfterTelling, context: &mut Context<'_>) -> Action {
         match after {
-            AfterTelling::Admission(mut admission, purpose) => match admission.handed_back(context.now) {
-                Some(step) => self.step(admission, purpose, step, context),
-                None => self.refuse(no(unavailable())),
-            },
+            AfterTelling::Admission(mut admission, purpose) => {
+                match admission.handed_back(&mut self.admit, context.now) {
+                    Some(step) => self.step_of(admission, purpose, step, context),
+                    None => self.refuse(no(unavailable())),
+                }
+            }
             AfterTelling::OtherMethods(methods) => {
-                self.admit.call = (context.random_id)();
-                self.admit.again = false;
                 self.admit.method = methods;
-                self.admit.wait_ms = self.callers_deadline().map(|deadline| ms_between(context.now, deadline));
+                self.ask_under_another_id(self.callers_deadline(), context);
                 self.ask_first(context)
             }
             AfterTelling::Refuse(refusal) => self.refuse(no(refusal)),

@@ -28,6 +28,7 @@ mod admission;
 mod attempt;
 mod batch;
 mod isolate;
+pub mod job;
 mod log;
 mod machine;
 mod permit;

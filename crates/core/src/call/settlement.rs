@@ -95,6 +95,11 @@ impl Settlements {
         self.0.push(Settlement { told, ..settlement });
     }
 
+    /// Notes a permit that nobody waited for, to be told together with the others.
+    pub fn note_late(&mut self, settlement: Settlement) {
+        self.0.insert(0, settlement);
+    }
+
     /// Whether the end of this permit is noted.
     pub fn has(&self, permit: PermitId) -> bool {
         self.0.iter().any(|noted| noted.permit == permit)

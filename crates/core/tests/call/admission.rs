@@ -128,7 +128,7 @@ fn a_route_is_remembered_under_its_version_alone() {
 fn a_call_that_is_to_fetch_the_token_fetches_it_and_asks_again() {
     let mut play = Play::new();
     play.replies(5, fetch());
-    assert!(matches!(play.action, Action::FetchToken(_)));
+    assert!(matches!(play.action, Action::FetchToken { .. }));
     play.now += 300;
     play.event(Event::TokenFetched);
     assert!(play.asks().again);
@@ -167,7 +167,7 @@ fn a_caller_that_goes_while_it_waits_takes_no_permit() {
 fn a_caller_that_goes_still_fetches_the_token_that_others_wait_for() {
     let mut play = Play::new();
     play.replies_to(Caller::Gone, 500, fetch());
-    assert!(matches!(play.action, Action::FetchToken(_)));
+    assert!(matches!(play.action, Action::FetchToken { .. }));
     play.event(Event::TokenFetched);
     play.replies_to(Caller::Gone, 0, Reply::Done);
     assert!(matches!(play.action, Action::Leave));

@@ -105,7 +105,7 @@ impl Chance<'_> {
         };
         match &self.play.action {
             Action::Ask(_) => self.replied(),
-            Action::FetchToken(_) => Event::TokenFetched,
+            Action::FetchToken { .. } => Event::TokenFetched,
             Action::Settle { .. } | Action::SettleBatch { .. } => heard(&mut self.dice),
             Action::ReadMethods => Event::MethodsRead(match self.dice.below(8) {
                 1 => Ok(format!("{} =PUT", self.method)),
@@ -160,7 +160,7 @@ impl Chance<'_> {
         matches!(
             (&self.play.action, event),
             (Action::Ask(_), Event::Replied(_) | Event::NotReplied)
-                | (Action::FetchToken(_), Event::TokenFetched)
+                | (Action::FetchToken { .. }, Event::TokenFetched)
                 | (Action::Settle { .. } | Action::SettleBatch { .. }, Event::Acknowledged | Event::NotAcknowledged)
                 | (Action::ReadMethods, Event::MethodsRead(_))
                 | (Action::Send, Event::Attempted(_))
@@ -172,11 +172,13 @@ impl Chance<'_> {
         )
     }
 
-    fn happens(&mut self, event: Event) {
-        let (fits, settling) = (self.fits(&event), self.play.machine.is_settling());
+    /// What came of an action, so many before the last.
+    fn happens(&mut self, event: Event, before: u32) {
+        let step = self.play.machine.step().wrapping_sub(before);
+        let (fits, settling) = (before == 0 && self.fits(&event), self.play.machine.is_settling());
         self.witness.event(&event, fits, settling);
         let shown = format!("{event:?}");
-        let taken = self.play.try_event(event);
+        let taken = self.play.try_event_of(step, event);
         if let Action::Ask(admit) = &self.play.action {
             self.method.clone_from(&admit.method);
         }
@@ -204,8 +206,13 @@ fn play(dice: &[u32]) {
     witness.action(&play.action, None, &mut told, play.now);
     let mut chance = Chance { play, witness, told, dice, permits: 0, method: method.to_owned() };
     while !matches!(chance.play.action, Action::End) {
-        let event = if chance.dice.below(6) == 1 { chance.any() } else { chance.fitting() };
-        chance.happens(event);
+        if chance.dice.below(6) == 1 {
+            let (event, before) = (chance.any(), chance.dice.below(3));
+            chance.happens(event, before);
+        } else {
+            let event = chance.fitting();
+            chance.happens(event, 0);
+        }
     }
     chance.witness.check("crm", &chance.told);
 }

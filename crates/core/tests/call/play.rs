@@ -173,6 +173,11 @@ impl Play {
 
     /// An event; whether the machine has waited for it.
     pub fn try_event(&mut self, event: Event) -> bool {
+        self.try_event_of(self.machine.step(), event)
+    }
+
+    /// What came of an action, which may be an earlier one; whether the machine has waited for it.
+    pub fn try_event_of(&mut self, step: u32, event: Event) -> bool {
         let (ids, log) = (&self.ids, &mut self.log);
         let mut context = Context {
             now: self.now,
@@ -180,7 +185,7 @@ impl Play {
             random_id: &|| fresh(ids),
             log: &mut |line| log.push(line),
         };
-        match self.machine.handle(event, &mut context) {
+        match self.machine.handle(step, event, &mut context) {
             Some(action) => {
                 self.action = action;
                 true

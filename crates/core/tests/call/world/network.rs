@@ -13,8 +13,9 @@ use sluice_core::refusal::Reason;
 use sluice_core::tenant::protocol::{Admit, Ask, Fetch, Fetched, Reply, Settle};
 use sluice_core::upstream::Profile;
 use sluice_core::upstream::grant::{Failure, Issued};
+use sluice_limiter::PermitId;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
 
 /// 2026-06-15 12:00 UTC.
@@ -64,7 +65,7 @@ impl AddAssign for Sums {
 struct Letter {
     call: usize,
     /// Which of its call's actions it carries out.
-    step: u64,
+    step: u32,
     sent_at: i64,
     what: What,
     /// The platform has sent it twice, and hears one of the two.
@@ -86,9 +87,9 @@ enum Turn {
     Leaves(usize),
     AtObject(Letter),
     /// For the call's machine, if it still waits for that.
-    Happens(usize, u64, Event),
+    Happens(usize, u32, Event),
     /// A reply that its isolate has given up.
-    Late(usize, i64, Reply),
+    Late(usize, u32, i64, Reply),
     ObjectFalls,
     IsolateDies(usize),
 }
@@ -97,7 +98,6 @@ struct Live {
     isolate: usize,
     /// None before it has come, and if its isolate has died.
     machine: Option<CallMachine>,
-    step: u64,
     witness: Witness,
     connection: &'static str,
     method: String,
@@ -122,6 +122,8 @@ pub struct World {
     isolates: Vec<Isolate>,
     calls: Vec<Live>,
     told: BTreeMap<&'static str, Told>,
+    /// When the object granted each permit of a connection, by the world's clock.
+    granted: HashMap<(&'static str, PermitId), i64>,
     keys: Vec<Claims>,
     ids: Cell<u64>,
     /// Messages lost, of a hundred.
@@ -144,9 +146,10 @@ impl World {
             isolates: (0..ISOLATES).map(|_| Isolate::new()).collect(),
             calls: Vec::new(),
             told: BTreeMap::new(),
+            granted: HashMap::new(),
             keys,
             ids: Cell::new(0),
-            loses: [0, 3, 10, 30, 75][rng.usize(..5)],
+            loses: [0, 3, 3, 10, 10, 30, 75][rng.usize(..7)],
             pace: Pace { spacing_ms: [0, 50][rng.usize(..2)], ..Pace::USUAL },
             sums: Sums { seeds: 1, calls: CALLS as u64, ..Sums::default() },
             rng,
@@ -177,13 +180,12 @@ impl World {
     fn prepare(&mut self) {
         let mut at = NOON;
         for call in 0..CALLS {
-            at += if self.one_in(3) { self.within(0, 2_000) } else { self.within(0, 40) };
+            at += if self.one_in(2) { self.within(0, 1_500) } else { self.within(0, 40) };
             let connection = ["window", "slots", "token"][self.rng.usize(..3)];
             let method = ["GET", "POST"][self.rng.usize(..2)];
             self.calls.push(Live {
                 isolate: self.rng.usize(..ISOLATES),
                 machine: None,
-                step: 0,
                 witness: Witness::new(method == "POST", self.pace.tries, self.pace.spacing_ms),
                 connection,
                 method: method.to_owned(),
@@ -235,14 +237,12 @@ impl World {
                 if let Event::Replied(asked) = &mut event {
                     asked.caller = self.caller(call);
                 }
-                if self.calls[call].step == step {
-                    self.happens(call, event);
-                }
+                self.happens(call, step, event);
             }
-            Turn::Late(call, sent_at, reply) => {
+            Turn::Late(call, step, sent_at, reply) => {
                 let asked = Asked { reply, elapsed_ms: ms_between(sent_at, self.now), caller: self.caller(call) };
                 self.sums.late += 1;
-                self.happens(call, Event::Replied(asked));
+                self.happens(call, step, Event::Replied(asked));
             }
             Turn::ObjectFalls => {
                 for letter in self.object.falls(self.now) {
@@ -256,7 +256,6 @@ impl World {
                 self.isolates[isolate] = Isolate::new();
                 for call in self.calls.iter_mut().filter(|call| call.isolate == isolate) {
                     call.machine = None;
-                    call.step += 1;
                 }
             }
         }
@@ -302,12 +301,10 @@ impl World {
     fn leaves(&mut self, call: usize) {
         let live = &mut self.calls[call];
         live.gone = true;
-        let (step, asks_as) = (live.step, live.asks_as.clone());
-        if live.machine.is_none() {
-            return;
-        }
+        let Some(machine) = &live.machine else { return };
+        let (step, asks_as) = (machine.step(), live.asks_as.clone());
         if live.rests {
-            self.happens(call, Event::Waited(Caller::Gone));
+            self.happens(call, step, Event::Waited(Caller::Gone));
         } else if !asks_as.is_empty() {
             self.sends(Letter { call, step, sent_at: self.now, what: What::Gone(asks_as), is_echo: true });
         }
@@ -317,23 +314,22 @@ impl World {
         if self.calls[call].gone { Caller::Gone } else { Caller::Present }
     }
 
-    fn happens(&mut self, call: usize, event: Event) {
+    fn happens(&mut self, call: usize, step: u32, event: Event) {
         let now = self.now;
         let live = &mut self.calls[call];
         let Some(machine) = &mut live.machine else { return };
-        live.witness.event(&event, true, machine.is_settling());
+        live.witness.event(&event, step == machine.step(), machine.is_settling());
         let ids = &self.ids;
         let isolate = &mut self.isolates[live.isolate];
         let mut context = Context { now, isolate, random_id: &|| fresh(ids), log: &mut |_| {} };
-        if let Some(action) = machine.handle(event, &mut context) {
+        if let Some(action) = machine.handle(step, event, &mut context) {
             self.acts(call, action);
         }
     }
 
     fn acts(&mut self, call: usize, action: Action) {
         let live = &mut self.calls[call];
-        live.step += 1;
-        let (step, gone) = (live.step, live.gone);
+        let (step, gone) = (live.machine.as_ref().map_or(0, CallMachine::step), live.gone);
         live.rests = matches!(action, Action::Rest(_));
         live.asks_as.clear();
         let told = self.told.entry(live.connection).or_default();
@@ -351,7 +347,7 @@ impl World {
                 live.method.clone_from(&admit.method);
                 self.sends(letter(What::Admit(admit)));
             }
-            Action::FetchToken(fetch) => self.fetches(call, step, &fetch),
+            Action::FetchToken { fetch, .. } => self.fetches(call, step, &fetch),
             Action::Settle { settlement, .. } => {
                 self.sums.stale += u64::from(settlement.sent.is_none() && settlement.attempt == 1);
                 self.sends(letter(What::Settle(*settlement)));
@@ -395,7 +391,7 @@ impl World {
         }
     }
 
-    fn body_comes(&mut self, call: usize, step: u64) {
+    fn body_comes(&mut self, call: usize, step: u32) {
         let (mut ms, n) = (self.within(0, 2_000), self.rng.u32(..20));
         let end = match n {
             0 => BodyEnd::CutOff,
@@ -419,10 +415,10 @@ impl World {
     }
 
     /// A call goes to the vendor.
-    fn is_sent(&mut self, call: usize, step: u64) {
+    fn is_sent(&mut self, call: usize, step: u32) {
         let live = &self.calls[call];
         let permit = live.machine.as_ref().and_then(CallMachine::permit).unwrap();
-        let granted = self.object.granted[&permit.id];
+        let granted = self.granted[&(live.connection, permit.id)];
         assert!(self.now - granted <= 2_000, "a permit of {} ms ago", self.now - granted);
         self.sums.sent += 1;
         self.sums.again += u64::from(permit.sent.nth > 1);
@@ -463,7 +459,7 @@ impl World {
     }
 
     /// Fetches a token and reports it, if nothing comes between.
-    fn fetches(&mut self, call: usize, step: u64, fetch: &Fetch) {
+    fn fetches(&mut self, call: usize, step: u32, fetch: &Fetch) {
         self.sums.fetched += 1;
         let took = self.within(20, 600);
         let result = match self.rng.u32(..10) {
@@ -532,6 +528,10 @@ impl World {
 
     fn replies(&mut self, said: Vec<(Letter, Reply)>) {
         for (letter, reply) in said {
+            if let Reply::Go(go) = &reply {
+                let key = (self.calls[letter.call].connection, go.permit);
+                self.granted.entry(key).or_insert(self.now);
+            }
             if letter.is_echo {
                 continue;
             }
@@ -541,7 +541,7 @@ impl World {
                 self.no_reply(&letter, way);
                 if matches!(letter.what, What::Admit(_)) && self.one_in(2) {
                     let late = at + self.within(1, 3_000);
-                    self.at(late, Turn::Late(letter.call, letter.sent_at, reply));
+                    self.at(late, Turn::Late(letter.call, letter.step, letter.sent_at, reply));
                 }
                 continue;
             }

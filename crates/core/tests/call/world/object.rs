@@ -7,9 +7,8 @@ use sluice_core::tenant::desk::{Answer, Desk};
 use sluice_core::tenant::protocol::{Admin, Ask, NewKey, Reply};
 use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice_core::tenant::waiters::Waiters;
-use sluice_limiter::PermitId;
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 
 #[derive(Default)]
@@ -55,8 +54,6 @@ pub struct Object<T> {
     settings: Settings,
     random: Cell<u64>,
     waiting: Waiters<T>,
-    /// When each permit was granted, by the world's clock.
-    pub granted: HashMap<PermitId, i64>,
     pub wakes_at: Option<i64>,
 }
 
@@ -65,7 +62,7 @@ macro_rules! host {
         Host {
             now: $now,
             store: &mut $object.memory,
-            zones: &sluice_testkit_zones,
+            zones: &UTC,
             random: &|bytes| {
                 for byte in bytes {
                     let next = $object.random.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -79,8 +76,7 @@ macro_rules! host {
 }
 
 /// Every zone is UTC here.
-#[expect(non_upper_case_globals, reason = "it stands where a value is borrowed")]
-static sluice_testkit_zones: Utc = Utc;
+static UTC: Utc = Utc;
 
 struct Utc;
 
@@ -97,18 +93,10 @@ impl<T> Object<T> {
             master: Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap(),
         };
         let mut memory = Memory::default();
-        let mut host =
-            Host { now, store: &mut memory, zones: &sluice_testkit_zones, random: &|_| {}, settings: &settings };
+        let mut host = Host { now, store: &mut memory, zones: &UTC, random: &|_| {}, settings: &settings };
         let desk = Desk::open("acme", &mut host).unwrap();
-        let mut object = Self {
-            memory,
-            desk,
-            settings,
-            random: Cell::new(1),
-            waiting: Waiters::default(),
-            granted: HashMap::new(),
-            wakes_at: None,
-        };
+        let mut object =
+            Self { memory, desk, settings, random: Cell::new(1), waiting: Waiters::default(), wakes_at: None };
         object.put(now);
         object
     }
@@ -168,7 +156,7 @@ impl<T> Object<T> {
                 self.waiting.add(ticket, call, whose);
             }
         }
-        self.after_event(said, now)
+        self.after_event(said)
     }
 
     /// The caller of a call has gone.
@@ -176,12 +164,12 @@ impl<T> Object<T> {
         let Some(ticket) = self.waiting.of_call(call) else { return Vec::new() };
         let said = self.waiting.remove(ticket).map(|whose| (whose, Reply::Done));
         self.desk.cancel(ticket, &mut host!(self, now)).unwrap();
-        self.after_event(said.into_iter().collect(), now)
+        self.after_event(said.into_iter().collect())
     }
 
     pub fn wake(&mut self, now: i64) -> Vec<(T, Reply)> {
         self.desk.wake(&mut host!(self, now)).unwrap();
-        self.after_event(Vec::new(), now)
+        self.after_event(Vec::new())
     }
 
     /// It loses its memory, and is opened anew from what it has stored. Those that waited for it.
@@ -191,14 +179,9 @@ impl<T> Object<T> {
         std::mem::take(&mut self.waiting).into_all().collect()
     }
 
-    fn after_event(&mut self, mut said: Vec<(T, Reply)>, now: i64) -> Vec<(T, Reply)> {
+    fn after_event(&mut self, mut said: Vec<(T, Reply)>) -> Vec<(T, Reply)> {
         while let Some((ticket, reply)) = self.desk.next_ready() {
             said.extend(self.waiting.remove(ticket).map(|whose| (whose, reply)));
-        }
-        for (_, reply) in &said {
-            if let Reply::Go(go) = reply {
-                self.granted.entry(go.permit).or_insert(now);
-            }
         }
         self.wakes_at = self.desk.next_wakeup();
         said
