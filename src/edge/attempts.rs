@@ -121,7 +121,8 @@ fn begin(sending: &Forward<'_>, admit: Admit) -> (Box<CallMachine>, Action) {
         came_at: call.incoming.at,
         wait_ms: call.prefer.wait_ms,
         path: sending.vendor.route_path().to_owned(),
-        logged_path: call::without_keys(&admit.path),
+        // That of the vendor's URL, which may be empty, less the keys in it.
+        logged_path: if sending.vendor.path.is_empty() { String::new() } else { call::without_keys(&admit.path) },
         idempotency_key: call.incoming.header("idempotency-key").is_some(),
         body_is_kept: upload::can_be_repeated(sending.body),
         pace: Pace::USUAL,
