@@ -7,7 +7,9 @@ use super::forward::{self, Forward, VendorAnswer};
 use super::record::Record;
 use super::{exchange, known, tenants, upload};
 use crate::platform::{self, Sent};
-use sluice_core::call::{self, Action, Asked, Body, BodyEnd, CallMachine, Caller, Context, Event, HeldBack, Pace};
+use sluice_core::call::{
+    self, Action, BodyCompletion, BodyEnd, CallMachine, Caller, Context, Event, HeldBack, ObjectReply, Pace,
+};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{self, Admit, Ask, No, Route};
 use wasm_bindgen::JsValue;
@@ -104,7 +106,7 @@ pub async fn finish(call: &Call, mut under_way: UnderWay, mut record: Record) {
             }
             Action::AwaitBody => Event::BodyEnded(match under_way.sent.take() {
                 Some(sent) => forward::body_end(&sent).await,
-                None => Body { end: BodyEnd::CutOff, bytes: 0, more: false },
+                None => BodyCompletion { end: BodyEnd::CutOff, bytes: 0, more: false },
             }),
             Action::SettleBatch { tenant, settlements } => tell(call, &tenant, Ask::Account(settlements)).await,
             _ => return,
@@ -115,7 +117,7 @@ pub async fn finish(call: &Call, mut under_way: UnderWay, mut record: Record) {
 
 fn begin(sending: &Forward<'_>, admit: Admit) -> (Box<CallMachine>, Action) {
     let call = sending.call;
-    let of = call::Call {
+    let of = call::CallSpec {
         id: call.id.clone(),
         number: call.begun,
         came_at: call.incoming.at,
@@ -152,7 +154,7 @@ fn ask(call: &Call, admit: Box<Admit>) -> impl Future<Output = Event> + use<> {
         match asked.await {
             Some(tenants::Asked { reply, elapsed_ms, gone, .. }) => {
                 let caller = if gone { Caller::Gone } else { Caller::Present };
-                Event::Replied(Asked { reply, elapsed_ms, caller })
+                Event::Replied(ObjectReply { reply, elapsed_ms, caller })
             }
             None => Event::NotReplied,
         }

@@ -10,7 +10,7 @@ use super::call::Call;
 use super::upload;
 use crate::platform::{self, Sent};
 use js_sys::Uint8Array;
-use sluice_core::call::{Attempt, Body, BodyEnd, HeldBack, Permit, SendFailure, Timings};
+use sluice_core::call::{Attempt, BodyCompletion, BodyEnd, HeldBack, Permit, SendFailure, Timings};
 use sluice_core::http::{
     Headers, Lines, Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query,
     returned, value,
@@ -273,16 +273,16 @@ async fn read(sent: &Sent, profile: &Profile, Head(_, status, _, headers): &Head
 }
 
 /// How a body that is passed on ended, once it has.
-pub async fn body_end(sent: &Sent) -> Body {
+pub async fn body_end(sent: &Sent) -> BodyCompletion {
     let said = match sent.over() {
         Some(said) => Some(said),
         None => sent.ended().await.as_string(),
     };
-    said.as_deref().and_then(read_end).unwrap_or(Body { end: BodyEnd::CutOff, bytes: 0, more: false })
+    said.as_deref().and_then(read_end).unwrap_or(BodyCompletion { end: BodyEnd::CutOff, bytes: 0, more: false })
 }
 
 /// How a body ended, as the platform tells it: its end, its bytes, and whether more may have come.
-fn read_end(text: &str) -> Option<Body> {
+fn read_end(text: &str) -> Option<BodyCompletion> {
     let mut lines = Lines::of(text);
     let end = match lines.text()? {
         "whole" => BodyEnd::Whole,
@@ -290,5 +290,5 @@ fn read_end(text: &str) -> Option<Body> {
         "gone" => BodyEnd::CallerGone,
         _ => BodyEnd::CutOff,
     };
-    Some(Body { end, bytes: lines.number()?, more: lines.number::<u8>()? > 0 })
+    Some(BodyCompletion { end, bytes: lines.number()?, more: lines.number::<u8>()? > 0 })
 }

@@ -5,6 +5,7 @@ use super::incoming::Incoming;
 use super::{known, tenants};
 use crate::platform;
 use js_sys::Uint8Array;
+use sluice_core::call::body::{BodyHead, BodyPlan, KEPT_BYTES};
 use sluice_core::call::{body_too_long, unexpected_reply};
 use sluice_core::http::VendorTarget;
 use sluice_core::refusal::{Reason, Refusal};
@@ -22,9 +23,6 @@ const DRAIN_MS: f64 = 1_000.0;
 /// A body that fits into the socket's buffers need not be drained, bytes.
 const SMALL: u64 = 65_536;
 
-/// The longest body that is kept, so that the call can be repeated: 1 MB.
-const KEPT_BYTES: u64 = 1_048_576;
-
 /// The body as `send` takes it, unless it was read already: null, true for streaming the caller's, its bytes, or an upload.
 /// One that may have to be sent twice is read whole, which also spares a permit the time that a slow upload takes. One of unknown length
 /// is read as far as it can be held, and so is known to be whole before it is admitted, or over the vendor's limit, if it is either.
@@ -35,17 +33,13 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<JsValue>) -> R
         }
         return Ok(none_if_empty(read));
     }
-    if !call.incoming.has_body() {
-        return Ok(JsValue::NULL);
-    }
-    if let BodyLength::Bytes(length) = admit.body {
-        if length > KEPT_BYTES || !may_be_repeated(call, admit) {
-            return Ok(JsValue::TRUE);
-        }
-        return whole(call, KEPT_BYTES).await;
-    }
-    if !sends_kept_bodies(&call.incoming.method) {
-        return measured(call, admit).await;
+    let known = known::route(&admit.claims.tenant, &admit.connection);
+    match (BodyHead { length: admit.body, ..head(call) }).plan(known.as_deref()) {
+        BodyPlan::None => return Ok(JsValue::NULL),
+        BodyPlan::Stream => return Ok(JsValue::TRUE),
+        BodyPlan::ReadWhole => return whole(call, KEPT_BYTES).await,
+        BodyPlan::Measure => return measured(call, admit).await,
+        BodyPlan::ReadFirst => {}
     }
     let route = describe(call, admit).await?;
     let limit = route.profile.body_limit(&admit.method, &admit.path);
@@ -89,14 +83,13 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     let route = describe(call, admit).await?;
     let Some(batch) = route.profile.batch_limit(&admit.method, &admit.path) else { return Ok(body) };
     let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
-    let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
-    let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let body = if body == JsValue::TRUE && fits && plain && sends_kept_bodies(&call.incoming.method) {
+    let head = head(call);
+    let body = if body == JsValue::TRUE && head.is_read_for_records(admit.body, most) {
         whole(call, most).await?
     } else {
         body
     };
-    let bytes = body.dyn_ref::<Uint8Array>().filter(|_| plain).map(Uint8Array::to_vec);
+    let bytes = body.dyn_ref::<Uint8Array>().filter(|_| head.is_plain()).map(Uint8Array::to_vec);
     match too_many(batch, vendor.query, bytes.as_deref()) {
         Some(detail) => Err(Refusal::new(Reason::Request, detail).into()),
         None => Ok(body),
@@ -108,20 +101,23 @@ pub fn can_be_repeated(body: &JsValue) -> bool {
     body.is_null() || body.dyn_ref::<Uint8Array>().is_some_and(|bytes| u64::from(bytes.length()) <= KEPT_BYTES)
 }
 
-/// Whether the platform sends a body that was kept: with these it sends the caller's own alone.
-fn sends_kept_bodies(method: &str) -> bool {
-    !matches!(method, "GET" | "HEAD")
+/// What the head of the request tells of its body.
+fn head(call: &Call) -> BodyHead<'_> {
+    let incoming = &call.incoming;
+    BodyHead {
+        method: &incoming.method,
+        present: incoming.has_body(),
+        length: incoming.body_length(),
+        encoding: incoming.header("content-encoding"),
+    }
 }
 
 /// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is too long to be looked into.
 pub async fn early(call: &Call) -> Result<Option<JsValue>, Stop> {
-    let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
-    let unknown = call.incoming.body_length() == BodyLength::Unknown;
-    if !call.incoming.has_body() || !(short || unknown) {
-        return Ok(None);
-    }
-    if !sends_kept_bodies(&call.incoming.method) {
-        return Ok(Some(JsValue::TRUE));
+    match head(call).plan_early() {
+        None => return Ok(None),
+        Some(BodyPlan::Stream) => return Ok(Some(JsValue::TRUE)),
+        Some(_) => {}
     }
     let body = platform::read_first(&call.request, KEPT_BYTES as f64, f64::INFINITY).await.map_err(|_| broken_off())?;
     Ok(Some(body))
@@ -135,19 +131,11 @@ pub async fn bytes(call: &Call, body: &JsValue) -> Result<Option<Vec<u8>>, Stop>
     if let Some(bytes) = body.dyn_ref::<Uint8Array>() {
         return Ok((u64::from(bytes.length()) <= KEPT_BYTES).then(|| bytes.to_vec()));
     }
-    let short = !matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length > KEPT_BYTES);
-    if *body != JsValue::TRUE || !short {
+    if *body != JsValue::TRUE || !head(call).is_short() {
         return Ok(None);
     }
     let copy = platform::read_copy(&call.request, KEPT_BYTES as f64).await.map_err(|_| broken_off())?;
     Ok(copy.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
-}
-
-/// Whether the call may be sent twice. While the route is not known it may.
-fn may_be_repeated(call: &Call, admit: &Admit) -> bool {
-    let route = known::route(&admit.claims.tenant, &admit.connection);
-    sends_kept_bodies(&call.incoming.method)
-        && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
 }
 
 /// The body, or null if it is longer than `most` bytes.

@@ -28,7 +28,7 @@ impl Pace {
 
 /// The object's reply to an ask.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ObjectReply {
     /// What it replied.
     pub reply: Reply,
     /// How long the reply took, milliseconds.
@@ -103,7 +103,7 @@ impl Admission {
     }
 
     /// A reply has come. None if nothing was asked.
-    pub fn replied(&mut self, admit: &mut Admit, asked: Asked, now: i64, isolate: &mut Isolate) -> Option<Step> {
+    pub fn replied(&mut self, admit: &mut Admit, asked: ObjectReply, now: i64, isolate: &mut Isolate) -> Option<Step> {
         if self.stage != Stage::Asking {
             return None;
         }

@@ -39,7 +39,7 @@ impl AttemptEnd {
     }
 
     /// The end of an attempt whose headers came, once its body has ended too.
-    pub fn with_body(self, body: &Body) -> Self {
+    pub fn with_body(self, body: &BodyCompletion) -> Self {
         let end = Self { response_bytes: body.bytes, more_bytes: body.more, ..self };
         let broken = |end: Self, why| {
             let verdict = unanswered(why);
@@ -57,7 +57,7 @@ impl AttemptEnd {
 
 /// How the body of an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Body {
+pub struct BodyCompletion {
     /// Its end.
     pub end: BodyEnd,
     /// The bytes that came.

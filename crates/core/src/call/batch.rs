@@ -3,7 +3,7 @@
 
 use super::isolate::Isolate;
 use super::repeat::Repeats;
-use super::settlement::Settlement;
+use super::settlement::PendingSettlement;
 use crate::gather::{GATHER_MS, Turn, Whose};
 use crate::tenant::protocol::Settle;
 
@@ -34,11 +34,11 @@ pub enum BatchStep {
     },
 }
 
-/// Settlements on their way to the object.
+/// PendingSettlements on their way to the object.
 #[derive(Debug)]
 pub struct Batch {
     whose: Whose,
-    settlements: Vec<Settlement>,
+    settlements: Vec<PendingSettlement>,
     repeats: Repeats,
     stage: Stage,
 }
@@ -58,14 +58,14 @@ enum Stage {
 impl Batch {
     /// Begins to tell the settlements of the call with this number. A call during which no other has
     /// begun waits for none, and neither does one for whose end a limit may wait.
-    pub fn begin(settlements: Vec<Settlement>, call: u64, now: i64, isolate: &mut Isolate) -> (Self, BatchStep) {
-        let whose = settlements.first().map(Settlement::whose).unwrap_or_default();
+    pub fn begin(settlements: Vec<PendingSettlement>, call: u64, now: i64, isolate: &mut Isolate) -> (Self, BatchStep) {
+        let whose = settlements.first().map(PendingSettlement::whose).unwrap_or_default();
         let stage = Stage::Over;
         let mut batch = Self { whose, settlements: Vec::new(), repeats: Repeats::after(&PAUSES_MS), stage };
         if settlements.is_empty() {
             return (batch, BatchStep::Done);
         }
-        let hurried = isolate.is_latest(call) || !settlements.iter().all(Settlement::is_deferrable);
+        let hurried = isolate.is_latest(call) || !settlements.iter().all(PendingSettlement::is_deferrable);
         let step = match isolate.waiting.join(&batch.whose, settlements, hurried, now) {
             Turn::Rest => BatchStep::Done,
             Turn::Wait => {

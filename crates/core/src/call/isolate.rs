@@ -4,7 +4,7 @@
 //! A permit names the version of its route and the mark of its token, so a stale entry is noticed;
 //! what is not remembered is asked for again.
 
-use super::settlement::Settlement;
+use super::settlement::PendingSettlement;
 use crate::gather::Gatherings;
 use crate::tenant::protocol::{Bearer, Route};
 use std::collections::BTreeMap;
@@ -22,8 +22,8 @@ type Whose = (String, String);
 pub struct Isolate {
     routes: BTreeMap<Whose, Rc<Route>>,
     tokens: BTreeMap<Whose, Rc<Bearer>>,
-    /// Settlements that wait for others of the same connection.
-    pub(super) waiting: Gatherings<Settlement>,
+    /// PendingSettlements that wait for others of the same connection.
+    pub(super) waiting: Gatherings<PendingSettlement>,
     /// How many calls have begun here.
     begun: u64,
 }

@@ -4,7 +4,7 @@
 use super::attempt::{Attempt, AttemptEnd};
 use super::permit::Permit;
 use super::repeat::Repeats;
-use super::settlement::Settlement;
+use super::settlement::PendingSettlement;
 use crate::job::Answer;
 use crate::tenant::errand::{FRESH_MS, Run};
 use crate::tenant::protocol::{Ran, Sent};
@@ -43,7 +43,7 @@ pub fn permit_of(run: &Run, path: &str, now: i64) -> Permit {
 pub struct RunReport {
     job: String,
     run: u32,
-    settlement: Settlement,
+    settlement: PendingSettlement,
     verdict: Option<Verdict>,
     rejected: u64,
     answer: Option<Answer>,
@@ -84,7 +84,7 @@ impl RunReport {
         Self {
             job: job.to_owned(),
             run,
-            settlement: Settlement::of_used(permit, end),
+            settlement: PendingSettlement::of_used(permit, end),
             verdict: None,
             rejected: 0,
             answer: None,

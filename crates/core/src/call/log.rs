@@ -2,7 +2,7 @@
 //! some vendors' clients put their credential there.
 
 use super::attempt::AttemptEnd;
-use super::machine::Timings;
+use super::event::Timings;
 use super::permit::Permit;
 use crate::json;
 use crate::json::Value;
@@ -115,7 +115,7 @@ pub enum Log {
         /// The code for the error statistics.
         error_code: Option<String>,
     },
-    /// Settlements were not heard.
+    /// PendingSettlements were not heard.
     Unheard {
         /// The tenant's name.
         tenant: String,

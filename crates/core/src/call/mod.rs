@@ -10,7 +10,9 @@
 //! | how often the tenant's object is asked, and when a permit is too old to be used | [`admission`](Admission) |
 //! | what an attempt without an answer, or with half of one, means | [`attempt`](Attempt) |
 //! | whether and when a call is sent again, and what its caller gets in the end | [`machine`](CallMachine) |
-//! | what is said of a permit, under which attempt number, and what may wait for others | [`settlement`](Settlement), [`batch`](Batch) |
+//! | how a request's body is taken before its call asks for a permit | [`body`] |
+//! | how the run of a job is reported | [`job`] |
+//! | what is said of a permit, under which attempt number, and what may wait for others | [`settlement`](PendingSettlement), [`batch`](Batch) |
 //! | how long the call took, and where | [`Timings`] |
 //! | what the log tells of it | [`AccessLog`], [`Log`] |
 //!
@@ -27,6 +29,8 @@
 mod admission;
 mod attempt;
 mod batch;
+pub mod body;
+mod event;
 mod isolate;
 pub mod job;
 mod log;
@@ -35,15 +39,16 @@ mod permit;
 mod repeat;
 mod settlement;
 
-pub use admission::{Admission, Admitted, Asked, Pace, Step, unavailable, unexpected_reply};
-pub use attempt::{Attempt, AttemptEnd, Body, BodyEnd, SendFailure, body_too_long};
+pub use admission::{Admission, Admitted, ObjectReply, Pace, Step, unavailable, unexpected_reply};
+pub use attempt::{Attempt, AttemptEnd, BodyCompletion, BodyEnd, SendFailure, body_too_long};
 pub use batch::{Batch, BatchStep};
+pub use event::{Action, CallSpec, Context, Event, HeldBack, Timings};
 pub use isolate::Isolate;
 pub use log::{AccessLog, CallFacts, CallOutcome, Log, without_keys};
-pub use machine::{Action, Call, CallMachine, Context, Event, HeldBack, Timings};
+pub use machine::CallMachine;
 pub use permit::Permit;
 pub use repeat::Repeats;
-pub use settlement::{Settlement, Settlements};
+pub use settlement::{PendingSettlement, PendingSettlements};
 
 /// Whether the one who makes the call is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use sluice_limiter::{Outcome, PermitId};
 
 /// The end of one permit, and how often the object was told of it.
 #[derive(Debug, Clone)]
-pub struct Settlement {
+pub struct PendingSettlement {
     tenant: String,
     connection: String,
     permit: PermitId,
@@ -21,7 +21,7 @@ pub struct Settlement {
     deferrable: bool,
 }
 
-impl Settlement {
+impl PendingSettlement {
     /// The settlement of a permit that was used.
     pub fn of_used(permit: &Permit, end: AttemptEnd) -> Self {
         let deferrable = permit.route.unhurried && end.outcome == Outcome::Answered;
@@ -84,19 +84,19 @@ impl Settlement {
 /// The settlements of one call. The object keeps what it hears in memory for up to a second before it
 /// stores it, so all of it is told again at the call's end, and only then is it certain.
 #[derive(Debug, Default)]
-pub struct Settlements(Vec<Settlement>);
+pub struct PendingSettlements(Vec<PendingSettlement>);
 
-impl Settlements {
+impl PendingSettlements {
     /// Notes the end of a permit. A permit that was handed back unheard and then granted again keeps
     /// counting its attempts.
-    pub fn note(&mut self, settlement: Settlement) {
+    pub fn note(&mut self, settlement: PendingSettlement) {
         let told = self.0.iter().find(|old| old.permit == settlement.permit).map_or(0, |old| old.told);
         self.0.retain(|old| old.permit != settlement.permit);
-        self.0.push(Settlement { told, ..settlement });
+        self.0.push(PendingSettlement { told, ..settlement });
     }
 
     /// Notes a permit that nobody waited for, to be told together with the others.
-    pub fn note_late(&mut self, settlement: Settlement) {
+    pub fn note_late(&mut self, settlement: PendingSettlement) {
         self.0.insert(0, settlement);
     }
 
@@ -112,7 +112,7 @@ impl Settlements {
     }
 
     /// Takes all of them, to be told together.
-    pub fn take(&mut self) -> Vec<Settlement> {
+    pub fn take(&mut self) -> Vec<PendingSettlement> {
         std::mem::take(&mut self.0)
     }
 }

@@ -1,7 +1,7 @@
 //! How a call comes by its permit.
 
 use crate::play::{CAME, Play, SLACK_MS, admit, call, fetch, go, id, refused, route, route_with_token};
-use sluice_core::call::{Action, Call, Caller, Event, Isolate, Pace};
+use sluice_core::call::{Action, CallSpec, Caller, Event, Isolate, Pace};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Admit, Bearer, Go, Reply};
 use sluice_limiter::Outcome;
@@ -41,7 +41,7 @@ fn an_object_that_does_not_reply_is_asked_four_times_and_then_the_call_is_refuse
 #[test]
 fn asks_keep_their_distance_where_they_are_to() {
     let pace = Pace { tries: 4, spacing_ms: 50 };
-    let mut play = Play::of(Call { pace, ..call() }, admit());
+    let mut play = Play::of(CallSpec { pace, ..call() }, admit());
     play.now += 20;
     play.event(Event::NotReplied);
     assert_eq!(play.rests(), 30);

@@ -1,7 +1,9 @@
 //! What follows on an attempt.
 
 use crate::play::{CAME, Play, admit, call, go, id, refused, route, route_with_token};
-use sluice_core::call::{Action, Body, BodyEnd, Call, CallOutcome, Caller, Event, HeldBack, Log, SendFailure, Timings};
+use sluice_core::call::{
+    Action, BodyCompletion, BodyEnd, CallOutcome, CallSpec, Caller, Event, HeldBack, Log, SendFailure, Timings,
+};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Bearer, Go, Reply, Route};
 use sluice_limiter::{Outcome, ThrottledBy};
@@ -23,7 +25,7 @@ fn a_good_answer_is_passed_on_and_settled_when_its_body_has_ended() {
     play.event(Event::CallerAnswered);
     assert!(matches!(play.action, Action::AwaitBody));
     play.now += 50;
-    play.event(Event::BodyEnded(Body { end: BodyEnd::Whole, bytes: 17, more: false }));
+    play.event(Event::BodyEnded(BodyCompletion { end: BodyEnd::Whole, bytes: 17, more: false }));
     let [settle] = play.settles_all() else { panic!("{:?}", play.action) };
     assert_eq!(
         (settle.permit, settle.outcome, settle.status, settle.response_bytes),
@@ -50,7 +52,7 @@ fn each_end_of_a_body_is_settled_for_what_it_is() {
         play.is_sent(1);
         play.answers(200, &[]);
         play.event(Event::CallerAnswered);
-        play.event(Event::BodyEnded(Body { end, bytes: 3, more: true }));
+        play.event(Event::BodyEnded(BodyCompletion { end, bytes: 3, more: true }));
         let [settle] = play.settles_all() else { panic!("{:?}", play.action) };
         assert_eq!((settle.outcome, settle.error_code.as_deref()), (outcome, code), "{end:?}");
         assert_eq!(settle.response_bytes, sluice_core::policy::MAX_BYTES, "more may have come than was counted");
@@ -106,7 +108,7 @@ fn a_call_of_unknown_outcome_is_sent_again_only_if_that_does_no_harm() {
 
 #[test]
 fn a_body_that_is_not_kept_is_sent_once() {
-    let mut play = Play::of(Call { body_is_kept: false, ..call() }, admit());
+    let mut play = Play::of(CallSpec { body_is_kept: false, ..call() }, admit());
     play.is_sent(1);
     play.answers(429, &[]);
     assert_eq!(passes_on(&play).0.attempts, 1);
@@ -300,7 +302,7 @@ fn what_a_machine_does_not_wait_for_changes_nothing() {
         Event::MethodsRead(Ok("GET".to_owned())),
         Event::HeldBack(HeldBack::No),
         Event::CallerAnswered,
-        Event::BodyEnded(Body { end: BodyEnd::Whole, bytes: 0, more: false }),
+        Event::BodyEnded(BodyCompletion { end: BodyEnd::Whole, bytes: 0, more: false }),
     ] {
         assert!(!play.try_event(event));
     }

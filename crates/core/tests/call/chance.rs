@@ -3,7 +3,9 @@
 use crate::play::{Play, SLACK_MS, admit, answered, call, fetch, go, id, plain, refused, route, route_with_token};
 use crate::witness::{Told, Witness};
 use proptest::prelude::*;
-use sluice_core::call::{Action, Asked, Attempt, Body, BodyEnd, Call, Caller, Event, HeldBack, Pace, SendFailure};
+use sluice_core::call::{
+    Action, Attempt, BodyCompletion, BodyEnd, CallSpec, Caller, Event, HeldBack, ObjectReply, Pace, SendFailure,
+};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::protocol::{Admit, Bearer, Go, Reply, Route};
 
@@ -73,7 +75,7 @@ impl Chance<'_> {
         }
         let ((reply, elapsed_ms), caller) = (self.reply(), self.dice.caller());
         self.play.now += i64::try_from(elapsed_ms).unwrap();
-        Event::Replied(Asked { reply, elapsed_ms, caller })
+        Event::Replied(ObjectReply { reply, elapsed_ms, caller })
     }
 
     fn attempted(&mut self) -> Event {
@@ -129,7 +131,7 @@ impl Chance<'_> {
             Action::PassOn { .. } | Action::Refuse { .. } | Action::Leave => Event::CallerAnswered,
             Action::AwaitBody => {
                 let ends = [BodyEnd::Whole, BodyEnd::CutOff, BodyEnd::TimedOut, BodyEnd::CallerGone];
-                Event::BodyEnded(Body { end: ends[self.dice.below(4) as usize], bytes: 3, more: false })
+                Event::BodyEnded(BodyCompletion { end: ends[self.dice.below(4) as usize], bytes: 3, more: false })
             }
             Action::End => panic!("it has ended"),
         }
@@ -147,10 +149,10 @@ impl Chance<'_> {
             6 => Event::Waited(Caller::Gone),
             7 => Event::CallerAnswered,
             8 => Event::NotDeliverable,
-            9 => Event::BodyEnded(Body { end: BodyEnd::Whole, bytes: 1, more: false }),
+            9 => Event::BodyEnded(BodyCompletion { end: BodyEnd::Whole, bytes: 1, more: false }),
             _ => {
                 let (reply, elapsed_ms) = self.reply();
-                Event::Replied(Asked { reply, elapsed_ms, caller: Caller::Present })
+                Event::Replied(ObjectReply { reply, elapsed_ms, caller: Caller::Present })
             }
         }
     }
@@ -195,7 +197,7 @@ fn play(dice: &[u32]) {
     let method = ["GET", "POST"][dice.below(2) as usize];
     let pace = Pace { tries: 1 + dice.below(5), spacing_ms: [0, 50][dice.below(2) as usize] };
     let wait_ms = [None, Some(0), Some(3_000), Some(120_000)][dice.below(4) as usize];
-    let call = Call { pace, wait_ms, body_is_kept: dice.below(5) != 1, ..call() };
+    let call = CallSpec { pace, wait_ms, body_is_kept: dice.below(5) != 1, ..call() };
     let once = method == "POST";
     let mut play = Play::of(call, Admit { method: method.to_owned(), wait_ms, ..admit() });
     if dice.below(2) == 1 {

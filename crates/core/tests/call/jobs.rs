@@ -2,7 +2,7 @@
 
 use crate::play::{answered, id, plain, route_with_token};
 use sluice_core::call::job::{RunReport, is_fresh};
-use sluice_core::call::{Attempt, AttemptEnd, Body, BodyEnd, Permit, SendFailure};
+use sluice_core::call::{Attempt, AttemptEnd, BodyCompletion, BodyEnd, Permit, SendFailure};
 use sluice_core::job::{Answer, Bytes};
 use sluice_core::tenant::protocol::{Bearer, Sent};
 use sluice_limiter::Outcome;
@@ -30,8 +30,8 @@ fn report(attempt: &Attempt, end: AttemptEnd) -> RunReport {
     RunReport::of("job", 2, &permit(), attempt, end, answer())
 }
 
-fn body(end: BodyEnd) -> Body {
-    Body { end, bytes: 3, more: false }
+fn body(end: BodyEnd) -> BodyCompletion {
+    BodyCompletion { end, bytes: 3, more: false }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! | asks, repeats, stale permits, unknown routes, tokens | `admission` |
 //! | retries, held answers, timings, refusals | `attempts` |
 //! | hand-backs, batches, attempt numbers | `settlements` |
+//! | how bodies are taken | `bodies` |
 //! | the report of a job that ran | `jobs` |
 //! | any sequence of events, fitting or not | `chance` |
 //! | callers, isolates, the network, a tenant's object and a vendor together | `world` |
@@ -22,6 +23,7 @@
 
 mod admission;
 mod attempts;
+mod bodies;
 mod chance;
 mod jobs;
 mod play;

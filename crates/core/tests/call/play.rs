@@ -1,8 +1,8 @@
 //! One call, played by a script.
 
 use sluice_core::call::{
-    Action, Asked, Attempt, Body, BodyEnd, Call, CallMachine, Caller, Context, Event, HeldBack, Isolate, Log, Pace,
-    SendFailure,
+    Action, Attempt, BodyCompletion, BodyEnd, CallMachine, CallSpec, Caller, Context, Event, HeldBack, Isolate, Log,
+    ObjectReply, Pace, SendFailure,
 };
 use sluice_core::json;
 use sluice_core::key::{Claims, Role};
@@ -116,8 +116,8 @@ pub fn admit() -> Admit {
     }
 }
 
-pub fn call() -> Call {
-    Call {
+pub fn call() -> CallSpec {
+    CallSpec {
         id: "0".repeat(32),
         number: 1,
         came_at: CAME,
@@ -154,16 +154,16 @@ impl Play {
     /// A call whose caller says how long it waits, milliseconds.
     pub fn waiting(wait_ms: u64) -> Self {
         let wait_ms = Some(wait_ms);
-        Self::of(Call { wait_ms, ..call() }, Admit { wait_ms, ..admit() })
+        Self::of(CallSpec { wait_ms, ..call() }, Admit { wait_ms, ..admit() })
     }
 
-    pub fn of(call: Call, admit: Admit) -> Self {
+    pub fn of(call: CallSpec, admit: Admit) -> Self {
         let mut isolate = Isolate::new();
-        let call = Call { number: isolate.begin_call(), ..call };
+        let call = CallSpec { number: isolate.begin_call(), ..call };
         Self::within(isolate, call, admit)
     }
 
-    pub fn within(mut isolate: Isolate, call: Call, admit: Admit) -> Self {
+    pub fn within(mut isolate: Isolate, call: CallSpec, admit: Admit) -> Self {
         let (ids, mut log) = (Cell::new(0), Vec::new());
         let mut context =
             Context { now: CAME, isolate: &mut isolate, random_id: &|| fresh(&ids), log: &mut |line| log.push(line) };
@@ -215,7 +215,7 @@ impl Play {
     pub fn replies_to(&mut self, caller: Caller, after_ms: u64, reply: Reply) {
         self.asks();
         self.now += i64::try_from(after_ms).unwrap();
-        self.event(Event::Replied(Asked { reply, elapsed_ms: after_ms, caller }));
+        self.event(Event::Replied(ObjectReply { reply, elapsed_ms: after_ms, caller }));
     }
 
     /// It is granted a permit, reads its methods, and is sent.
@@ -305,7 +305,7 @@ impl Play {
             self.event(Event::Waited(Caller::Present));
         }
         if matches!(self.action, Action::AwaitBody) {
-            self.event(Event::BodyEnded(Body { end: BodyEnd::Whole, bytes: 12, more: false }));
+            self.event(Event::BodyEnded(BodyCompletion { end: BodyEnd::Whole, bytes: 12, more: false }));
         }
         assert!(self.machine.is_settling());
         let mut told = Vec::new();

@@ -1,12 +1,12 @@
 //! What the object is told of permits, how often, and together with what.
 
 use crate::play::{CAME, Play, admit, call, go, id, route};
-use sluice_core::call::{Action, Asked, Call, Caller, Event, Isolate, Log};
+use sluice_core::call::{Action, CallSpec, Caller, Event, Isolate, Log, ObjectReply};
 use sluice_core::tenant::protocol::{Reply, Route};
 use sluice_limiter::Outcome;
 
 fn answered_once(isolate: Isolate, number: u64, route: Route) -> Play {
-    let mut play = Play::within(isolate, Call { number, ..call() }, admit());
+    let mut play = Play::within(isolate, CallSpec { number, ..call() }, admit());
     play.is_sent_with(go(number, Some(route)));
     play.answers(200, &[]);
     play.event(Event::CallerAnswered);
@@ -14,8 +14,8 @@ fn answered_once(isolate: Isolate, number: u64, route: Route) -> Play {
 }
 
 fn body_ends(play: &mut Play) {
-    use sluice_core::call::{Body, BodyEnd};
-    play.event(Event::BodyEnded(Body { end: BodyEnd::Whole, bytes: 1, more: false }));
+    use sluice_core::call::{BodyCompletion, BodyEnd};
+    play.event(Event::BodyEnded(BodyCompletion { end: BodyEnd::Whole, bytes: 1, more: false }));
 }
 
 fn unhurried() -> Route {
@@ -126,8 +126,9 @@ fn a_permit_that_is_granted_again_after_an_unheard_hand_back_keeps_its_numbers()
 #[test]
 fn a_permit_that_comes_when_nobody_waits_for_it_is_handed_back_at_the_end() {
     let mut play = Play::new();
-    let late =
-        |seq| Event::Replied(Asked { reply: Reply::Go(go(seq, None)), elapsed_ms: 9_000, caller: Caller::Present });
+    let late = |seq| {
+        Event::Replied(ObjectReply { reply: Reply::Go(go(seq, None)), elapsed_ms: 9_000, caller: Caller::Present })
+    };
     play.is_sent(1);
     assert!(!play.try_event(late(2)));
     assert!(!play.try_event(late(2)), "twice is once");

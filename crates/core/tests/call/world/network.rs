@@ -5,8 +5,8 @@ use super::vendor::Vendor;
 use crate::play::{admit, answered};
 use crate::witness::{Told, Witness};
 use sluice_core::call::{
-    Action, Asked, Attempt, Body, BodyEnd, Call, CallMachine, Caller, Context, Event, HeldBack, Isolate, Pace,
-    SendFailure, ms_between,
+    Action, Attempt, BodyCompletion, BodyEnd, CallMachine, CallSpec, Caller, Context, Event, HeldBack, Isolate,
+    ObjectReply, Pace, SendFailure, ms_between,
 };
 use sluice_core::key::Claims;
 use sluice_core::refusal::Reason;
@@ -240,7 +240,7 @@ impl World {
                 self.happens(call, step, event);
             }
             Turn::Late(call, step, sent_at, reply) => {
-                let asked = Asked { reply, elapsed_ms: ms_between(sent_at, self.now), caller: self.caller(call) };
+                let asked = ObjectReply { reply, elapsed_ms: ms_between(sent_at, self.now), caller: self.caller(call) };
                 self.sums.late += 1;
                 self.happens(call, step, Event::Replied(asked));
             }
@@ -280,7 +280,7 @@ impl World {
             holds,
             ..admit()
         };
-        let of = Call {
+        let of = CallSpec {
             id,
             number: isolate.begin_call(),
             came_at: now,
@@ -339,7 +339,7 @@ impl World {
         match action {
             Action::Ask(_) if gone => {
                 // The platform asks nothing for a caller that has gone.
-                let asked = Asked { reply: Reply::Done, elapsed_ms: 0, caller: Caller::Gone };
+                let asked = ObjectReply { reply: Reply::Done, elapsed_ms: 0, caller: Caller::Gone };
                 self.after(0, Turn::Happens(call, step, Event::Replied(asked)));
             }
             Action::Ask(admit) => {
@@ -402,7 +402,7 @@ impl World {
         if end == BodyEnd::TimedOut {
             ms = 9_000;
         }
-        let body = Body { end, bytes: 9, more: false };
+        let body = BodyCompletion { end, bytes: 9, more: false };
         self.after(ms, Turn::Happens(call, step, Event::BodyEnded(body)));
         self.vendor_is_done(call, ms);
     }
@@ -548,7 +548,7 @@ impl World {
             let event = match letter.what {
                 What::Admit(_) => {
                     let caller = self.caller(letter.call);
-                    Event::Replied(Asked { reply, elapsed_ms: ms_between(letter.sent_at, at), caller })
+                    Event::Replied(ObjectReply { reply, elapsed_ms: ms_between(letter.sent_at, at), caller })
                 }
                 _ if matches!(reply, Reply::Done) => Event::Acknowledged,
                 _ => Event::NotAcknowledged,
