@@ -121,9 +121,9 @@ pub enum Action {
         /// The messages, all of one connection.
         settlements: Vec<Settle>,
     },
-    /// Read the methods of the call by the route of [`CallMachine::permit`].
+    /// Read the methods of the call by the route of [`super::CallMachine::permit`].
     ReadMethods,
-    /// Drop an answer that is held back, and send the call with [`CallMachine::permit`], at once.
+    /// Drop an answer that is held back, and send the call with [`super::CallMachine::permit`], at once.
     Send,
     /// Read the answer to its end, so that its permit can be settled while it is held back.
     HoldBack,
