@@ -9,6 +9,7 @@ use crate::{call, request, tasks};
 use sluice_core::http::{Address, Answer, Crossing, crossing, is_preflight, parse_target, preflight};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::task::STAMP;
+use std::future::ready;
 use std::pin::Pin;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
@@ -20,20 +21,31 @@ use worker::{Context, Env};
 ///
 /// # Errors
 /// If the platform gives a request that cannot be read, or does not take the answer.
-pub async fn respond(request: Request, env: &Env, context: &Context) -> Result<Response, JsValue> {
+pub fn respond<'a>(request: Request, env: &Env, context: &'a Context) -> Responding<'a> {
+    match begin(request, env, context) {
+        Ok(responding) => responding,
+        Err(fault) => Box::pin(ready(Err(fault))),
+    }
+}
+
+/// A response to come. It is boxed since the entry point's own future has room for it several times,
+/// and thousands of calls may wait at once.
+pub type Responding<'a> = Pin<Box<dyn Future<Output = Result<Response, JsValue>> + 'a>>;
+
+fn begin<'a>(request: Request, env: &Env, context: &'a Context) -> Result<Responding<'a>, JsValue> {
     let incoming = Rc::new(Incoming::read(&request)?);
+    let at_once = |reply: Reply| -> Responding<'a> { Box::pin(ready(reply.into_response(&incoming))) };
     if let Err(refusal) = incoming.check_headers() {
-        return Reply::from(refusal).into_response(&incoming);
+        return Ok(at_once(refusal.into()));
     }
     let config = Config::of(env);
     if let Some(reply) = in_clear(&request, &config, &incoming) {
-        return reply.into_response(&incoming);
+        return Ok(at_once(reply));
     }
     if let Some(keys) = throttled(&config, &incoming) {
-        return call::throttled(config, keys, request, context, incoming).await;
+        return Ok(Box::pin(call::throttled(config, keys, request, context, incoming)));
     }
-    // Boxed, so that the future of a vendor call has no room for it.
-    Box::pin(route(config, request, context, &incoming)).await.into_response(&incoming)
+    Ok(Box::pin(async move { route(config, request, context, &incoming).await.into_response(&incoming) }))
 }
 
 /// The answer to a request that has crossed the network over plain HTTP, where it is not to be

@@ -63,7 +63,11 @@ impl ObjectAddress {
 
     /// Returns the URL that carries a short ask.
     pub fn with_ask(&self, ask: &[u8]) -> String {
-        let mut url = format!("{}?", self.url);
+        // Of the length it will have: a call that waits holds one of these.
+        let length = self.url.len().saturating_add(1).saturating_add(ask.len().div_ceil(3).saturating_mul(4));
+        let mut url = String::with_capacity(length);
+        url.push_str(&self.url);
+        url.push('?');
         STANDARD.encode_string(ask, &mut url);
         url
     }

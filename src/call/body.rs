@@ -155,7 +155,7 @@ pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd>
     if !short {
         return Ok(None);
     }
-    let copy = js::read_copy(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())?;
+    let copy = Box::pin(js::read_copy(&call.request, KEPT_BYTES)).await.map_err(|_| broken_off())?;
     Ok(copy.map(|bytes| bytes.to_vec()))
 }
 
@@ -181,6 +181,11 @@ pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> 
     if let Some(route) = route_cache::route(&admit.claims.tenant, &admit.connection) {
         return Ok(route);
     }
+    // Boxed, so that the future of a call whose route is known has no room for it.
+    Box::pin(ask_route(call, admit)).await
+}
+
+async fn ask_route(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> {
     let asked = tenant_client::ask(&call.config, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
     match asked.reply {
         Reply::Route(route) => {

@@ -173,7 +173,7 @@ impl Call {
         let body = if token_path || search.caller.is_none() { body::early(self).await? } else { None };
         let mut seen = about.look(body.as_ref()).await?;
         if token_path {
-            token::exchange(&about, &target, &shown, &seen).await?;
+            Box::pin(token::exchange(&about, &target, &shown, &seen)).await?;
         }
         let (claims, key_apart) = self.claims(keys, &search, &seen)?;
         record.of(&claims, &shown);

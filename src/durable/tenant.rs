@@ -17,8 +17,10 @@ use sluice_core::tenant::store::{Host, Settings, StoreError};
 use sluice_core::tenant::task::MOST_AT_ONCE;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::AbortSignal;
 use worker::{
     DurableObject, Env, Error, Fetcher, Method, Request, Response, ResponseBuilder, Result, Socket, State, WebSocket,
     WebSocketIncomingMessage, durable_object,
@@ -59,6 +61,14 @@ enum Handled {
     Pending(Pending),
 }
 
+/// What a request led to.
+enum Begun {
+    Done(Response),
+    /// Boxed, since the future of the entry point has room for it several times, and thousands of
+    /// asks may wait at once.
+    Pending(Pin<Box<dyn Future<Output = Result<Response>>>>),
+}
+
 /// An ask that waits.
 struct Pending {
     ticket: Ticket,
@@ -95,7 +105,10 @@ impl DurableObject for Tenant {
 
     /// Answers an ask of the Worker's, or takes a WebSocket in.
     async fn fetch(&self, request: Request) -> Result<Response> {
-        Rc::clone(&self.object).fetch(request).await
+        match Rc::clone(&self.object).begin(request)? {
+            Begun::Done(response) => Ok(response),
+            Begun::Pending(response) => response.await,
+        }
     }
 
     /// Wakes the desk. If the storage refuses, the platform rings again: jobs may wait for nothing
@@ -128,30 +141,45 @@ impl DurableObject for Tenant {
 }
 
 impl TenantObject {
-    async fn fetch(self: Rc<Self>, mut request: Request) -> Result<Response> {
+    /// Begins to answer a request. What is asked most is answered at once.
+    fn begin(self: Rc<Self>, mut request: Request) -> Result<Begun> {
         let url = request.inner().url();
         let (name, ask) = transport::parts(&url);
         self.memory.borrow_mut().is_called(name);
-        let ask = match ask {
-            Some(ask) => transport::short_ask(ask),
+        match ask {
+            Some(ask) => {
+                let ask = transport::short_ask(ask).unwrap_or_default();
+                match self.handle_encoded(&ask) {
+                    Some(Handled::Now(reply)) => Ok(Begun::Done(answer(&reply)?)),
+                    Some(Handled::Pending(pending)) => {
+                        let signal = request.inner().signal();
+                        Ok(Begun::Pending(Box::pin(self.wait(signal, pending))))
+                    }
+                    None => Ok(Begun::Done(not_an_ask())),
+                }
+            }
             None if request.method() == Method::Get => {
-                return self.live.accept(&self.state, &request, |claims| self.status(claims));
+                let response = self.live.accept(&self.state, &request, |claims| self.status(claims))?;
+                Ok(Begun::Done(response))
             }
-            None => Some(request.bytes().await?),
-        };
-        match ask.and_then(|ask| self.handle_encoded(&ask)) {
-            Some(Handled::Now(reply)) => answer(&reply),
-            Some(Handled::Pending(later)) => self.wait(request, later).await,
-            None => {
-                let detail = "not an ask: the Worker and the object are of different releases";
-                Ok(ResponseBuilder::new().with_status(400).fixed(detail.as_bytes().to_vec()))
-            }
+            None => Ok(Begun::Pending(Box::pin(async move {
+                let ask = request.bytes().await?;
+                match self.handle_encoded(&ask) {
+                    Some(Handled::Now(reply)) => answer(&reply),
+                    Some(Handled::Pending(pending)) => {
+                        drop(ask);
+                        let signal = request.inner().signal();
+                        Box::pin(self.wait(signal, pending)).await
+                    }
+                    None => Ok(not_an_ask()),
+                }
+            }))),
         }
     }
 
-    /// The answer to an ask that waits.
-    async fn wait(self: Rc<Self>, request: Request, Pending { ticket, told, can_go }: Pending) -> Result<Response> {
-        let signal = request.inner().signal();
+    /// The answer to an ask that waits. `signal`: it is aborted when the ask's caller goes.
+    async fn wait(self: Rc<Self>, signal: AbortSignal, pending: Pending) -> Result<Response> {
+        let Pending { ticket, told, can_go } = pending;
         if can_go && signal.aborted() {
             self.give_up(ticket);
         }
@@ -294,6 +322,12 @@ impl TenantObject {
 /// An answer, as the platform hands it over.
 fn answer(reply: &Reply) -> Result<Response> {
     transport::response(to_wire(reply), reply.is_plain())
+}
+
+/// The answer to what is no ask.
+fn not_an_ask() -> Response {
+    let detail = "not an ask: the Worker and the object are of different releases";
+    ResponseBuilder::new().with_status(400).fixed(detail.as_bytes().to_vec())
 }
 
 /// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup`

@@ -9,6 +9,7 @@
 //! - [`policy`]: what a tenant may do, as written and as used.
 //! - [`sealed`]: secrets as they are stored.
 //! - [`upstream`]: what is known of vendors: what an answer means, how a refusal is said. Profiles are data.
+//! - [`call`]: the life of a call, from its first ask to its settlement, as a state machine.
 //! - [`retry`]: whether and when a call is sent again.
 //! - [`refusal`]: every answer that Sluice makes in the vendor's place.
 //! - [`batcher`]: settlements that end at nearly the same time, sent in one request.
@@ -37,6 +38,7 @@
 
 pub mod backlog_share;
 pub mod batcher;
+pub mod call;
 pub mod http;
 pub mod jobs;
 pub mod keys;

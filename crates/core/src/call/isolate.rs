@@ -1,0 +1,74 @@
+//! What the calls of one isolate share: remembered routes and access tokens, and settlements that
+//! wait for others.
+//!
+//! A permit names the version of its route and the mark of its token, so a stale entry is noticed;
+//! what is not remembered is asked for again.
+
+use super::settlement::PendingSettlement;
+use crate::batcher::Gatherings;
+use crate::protocol::{Bearer, Route};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Routes that are remembered, and as many tokens: about 1 kB each. When a table is full it is
+/// emptied, which costs each connection one longer reply.
+const MOST_REMEMBERED: usize = 1_024;
+
+/// A tenant's name, and a connection's.
+type Whose = (String, String);
+
+/// The memory of one isolate.
+#[derive(Debug, Default)]
+pub struct Isolate {
+    routes: BTreeMap<Whose, Rc<Route>>,
+    tokens: BTreeMap<Whose, Rc<Bearer>>,
+    /// PendingSettlements that wait for others of the same connection.
+    pub(super) waiting: Gatherings<PendingSettlement>,
+    /// How many calls have begun here.
+    begun: u64,
+}
+
+impl Isolate {
+    /// An isolate that knows nothing yet.
+    pub const fn new() -> Self {
+        Self { routes: BTreeMap::new(), tokens: BTreeMap::new(), waiting: Gatherings::new(), begun: 0 }
+    }
+
+    /// Notes that a call begins, and gives its number.
+    pub fn begin_call(&mut self) -> u64 {
+        self.begun = self.begun.wrapping_add(1);
+        self.begun
+    }
+
+    /// Whether no call has begun since the one with this number.
+    pub(super) fn is_latest(&self, call: u64) -> bool {
+        self.begun == call
+    }
+
+    /// The route of a tenant's connection, if it is remembered.
+    pub fn route(&self, tenant: &str, connection: &str) -> Option<Rc<Route>> {
+        self.routes.get(&(tenant.to_owned(), connection.to_owned())).cloned()
+    }
+
+    /// Remembers a route.
+    pub fn remember_route(&mut self, tenant: &str, connection: &str, route: Rc<Route>) {
+        remember(&mut self.routes, tenant, connection, route);
+    }
+
+    /// The access token of a tenant's connection, if one is remembered.
+    pub fn token(&self, tenant: &str, connection: &str) -> Option<Rc<Bearer>> {
+        self.tokens.get(&(tenant.to_owned(), connection.to_owned())).cloned()
+    }
+
+    /// Remembers an access token.
+    pub fn remember_token(&mut self, tenant: &str, connection: &str, token: Rc<Bearer>) {
+        remember(&mut self.tokens, tenant, connection, token);
+    }
+}
+
+fn remember<T>(table: &mut BTreeMap<Whose, T>, tenant: &str, connection: &str, value: T) {
+    if table.len() >= MOST_REMEMBERED {
+        table.clear();
+    }
+    table.insert((tenant.to_owned(), connection.to_owned()), value);
+}

@@ -1,0 +1,55 @@
+//! How bodies are taken before their calls ask for a permit.
+
+use crate::play::{route, route_with_token};
+use sluice_core::call::body::{BodyHead, BodyPlan, KEPT_BYTES};
+use sluice_core::protocol::{BodyLength, Route};
+
+fn head(method: &str, length: BodyLength) -> BodyHead<'_> {
+    BodyHead { method, present: true, length, encoding: None }
+}
+
+#[test]
+fn a_body_is_kept_if_it_is_short_and_its_call_may_be_sent_twice() {
+    let (short, long) = (BodyLength::Bytes(KEPT_BYTES), BodyLength::Bytes(KEPT_BYTES + 1));
+    let once = Route { attempts: 1, ..route() };
+    let renews = Route { attempts: 1, ..route_with_token() };
+    let cases = [
+        ("POST", short, None, BodyPlan::ReadWhole),
+        ("POST", short, Some(route()), BodyPlan::ReadWhole),
+        ("POST", short, Some(renews), BodyPlan::ReadWhole),
+        ("POST", short, Some(once), BodyPlan::Stream),
+        ("POST", long, None, BodyPlan::Stream),
+        ("GET", short, None, BodyPlan::Stream),
+        ("POST", BodyLength::Unknown, None, BodyPlan::ReadFirst),
+        ("HEAD", BodyLength::Unknown, None, BodyPlan::Measure),
+    ];
+    for (method, length, route, plan) in cases {
+        assert_eq!(head(method, length).plan(route.as_ref()), plan, "{method} {length:?}");
+    }
+    assert_eq!(BodyHead { present: false, ..head("POST", short) }.plan(None), BodyPlan::None);
+}
+
+#[test]
+fn a_body_that_a_key_may_stand_in_is_read_early_unless_it_is_long() {
+    let (short, long) = (BodyLength::Bytes(KEPT_BYTES), BodyLength::Bytes(KEPT_BYTES + 1));
+    assert_eq!(head("POST", short).plan_early(), Some(BodyPlan::ReadFirst));
+    assert_eq!(head("POST", BodyLength::Unknown).plan_early(), Some(BodyPlan::ReadFirst));
+    assert_eq!(head("GET", short).plan_early(), Some(BodyPlan::Stream));
+    assert_eq!(head("POST", long).plan_early(), None);
+    assert_eq!(BodyHead { present: false, ..head("POST", short) }.plan_early(), None);
+    assert!(head("GET", BodyLength::Unknown).is_short() && !head("GET", long).is_short());
+}
+
+#[test]
+fn a_body_is_read_for_its_records_if_it_can_be_read_and_sent_all_the_same() {
+    let short = BodyLength::Bytes(100);
+    assert!(head("POST", short).is_read_for_records(short, 100));
+    assert!(!head("POST", short).is_read_for_records(short, 99), "the vendor refuses it for its length");
+    assert!(!head("POST", short).is_read_for_records(BodyLength::Bytes(KEPT_BYTES + 1), u64::MAX));
+    assert!(!head("GET", short).is_read_for_records(short, 100));
+    assert!(!head("POST", short).is_read_for_records(BodyLength::Unknown, 100));
+    for (encoding, read) in [("gzip", false), ("identity", true), ("Identity", true)] {
+        let head = BodyHead { encoding: Some(encoding), ..head("POST", short) };
+        assert_eq!(head.is_read_for_records(short, 100), read, "{encoding}");
+    }
+}
