@@ -344,7 +344,9 @@ impl TenantState {
         let hooks = if self.hooks.is_ready() { Some(0) } else { self.hooks.next_due() };
         let burial = self.next_burial();
         let alerts = self.lines.values().filter_map(|line| line.looks.at);
-        alerts.chain(self.next_alarm).chain(burial).chain(due).chain(live).chain(hooks).min()
+        // Should this life end before a pool has heard of an edit, the next one tells it.
+        let declares = self.lines.values().filter_map(|line| line.limiter.next_declaration());
+        alerts.chain(declares).chain(self.next_alarm).chain(burial).chain(due).chain(live).chain(hooks).min()
     }
 
     /// An event on a connection, and what it says to some that waited.

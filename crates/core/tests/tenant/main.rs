@@ -14,6 +14,7 @@ mod jobs_many;
 mod jobs_seen;
 mod masters;
 mod pauses;
+mod pools;
 mod tenure;
 mod tokens;
 mod usage_reconciliation;

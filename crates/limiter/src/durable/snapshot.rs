@@ -18,13 +18,14 @@ use crate::durable::snapshot_before;
 use crate::history::{History, Stretch};
 use crate::limiter::{AppRule, Limiter, Now, Plan};
 use crate::limits::daily_quota::{Calendar, Daily};
+use crate::pool::loan::StoredLoan;
 use crate::queue::lanes::{Lane, NONE};
 use crate::replan::LONGEST_DAY_MS;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Versions 1 and 2 are read by [`row_before`].
-const VERSION: u8 = 3;
+/// Versions 1 and 2 are read by [`snapshot_before`]. Version 3 is this one without the last list, of which an empty one is left in its place.
+const VERSION: u8 = 4;
 const BUDGET: u32 = u32::MAX;
 
 /// What is stored of a connection. Times are limiter milliseconds.
@@ -54,6 +55,7 @@ pub(crate) struct Row {
     pub history: Vec<Stretch>,
     pub known_from: Option<i64>,
     pub bytes_known_from: Option<i64>,
+    pub loans: Vec<StoredLoan>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -147,6 +149,7 @@ impl Limiter {
             known_from: self.history.known_from(),
             bytes_known_from: self.history.bytes_known_from(),
             apps: apps.names(&self.apps),
+            loans: self.pooled().filter_map(|(limit, loan)| loan.stored(limit)).collect(),
         };
         codec::write(vec![VERSION], &row)
     }
@@ -183,6 +186,7 @@ impl Limiter {
         let (version, body) = row.split_first().ok_or("the stored row is empty")?;
         let row: Row = match *version {
             VERSION => codec::read(body).ok_or("the stored row does not parse")?,
+            3 => codec::read(&[body, &[0]].concat()).ok_or("the stored row does not parse")?,
             1 | 2 => snapshot_before::read(*version, body, &plan).ok_or("the stored row does not parse")?,
             _ => return Err(format!("the stored row has version {version}, this build reads 1 to {VERSION}")),
         };
@@ -353,12 +357,7 @@ impl Restore<'_> {
             }
         }
         self.next.add_shared();
-        // The pool has heard of it in an earlier life.
-        self.next
-            .counters
-            .iter_mut()
-            .filter_map(|counter| counter.loan.as_mut())
-            .for_each(|loan| loan.declares = false);
+        self.loans();
         // Budgets first: what an app has sent bounds what it begins with under others.
         let (budgets, others): (Vec<_>, Vec<_>) = self.row.counters.iter().partition(|counter| counter.limit == BUDGET);
         for old in budgets.into_iter().chain(others) {
@@ -386,6 +385,16 @@ impl Restore<'_> {
             }
             if let (CounterKey::Limit(limit), true) = (key, app.is_some()) {
                 self.next.raise_fullest(limit, at);
+            }
+        }
+    }
+
+    /// Of a number of which nothing is stored the pool has heard in an earlier life.
+    fn loans(&mut self) {
+        for (limit, counter) in (0..).zip(&self.next.shared) {
+            let Some(counter) = self.next.counters.get_mut(*counter as usize) else { continue };
+            if let Some(loan) = &mut counter.loan {
+                loan.resume(self.row.loans.iter().find(|old| old.limit == limit));
             }
         }
     }

@@ -118,6 +118,7 @@ pub(crate) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
         history: Vec::new(),
         known_from: last,
         bytes_known_from: last,
+        loans: Vec::new(),
     })
 }
 

@@ -2,22 +2,20 @@
 //! that checking and taking stay one step.
 //!
 //! A call that lacks nothing but a loan waits for it, whatever else it may wait. What is left of a loan when its time is over goes
-//! back with the next turn. A loan lives in memory alone: a life that ends unnoticed spends no more of it.
+//! back with the next turn. A loan lives in memory alone: a life that ends unnoticed spends no more of it. What is known of the pool is
+//! stored.
 
 use crate::config::{Kind, Limit, Mode};
 use crate::counter::Counter;
 use crate::limiter::{Limiter, Now, Split};
+use crate::pool::retry::{Asked, Dry};
 use crate::pool::{LoanGrant, LoanRequest};
+use serde::{Deserialize, Serialize};
 
 /// A call waits so long for a loan at least, milliseconds: then its pool cannot be asked.
 pub(crate) const LOAN_WAIT_MS: i64 = 2_000;
-/// An ask that failed is repeated after, milliseconds.
-const AGAIN_MS: i64 = 250;
 /// A pool is told of the calls of a connection that is only watched at most so often, milliseconds.
 const TELL_MS: i64 = 1_000;
-/// A pool that was empty is asked again after so long, milliseconds, and after twice as long each time, up to the second figure: what
-/// others had not spent may have come back.
-const DRY_MS: (i64, i64) = (1_000, 300_000);
 
 /// Until when permits may be spent that may not be spent at all, limiter milliseconds.
 const OVER: i64 = i64::MIN / 4;
@@ -37,10 +35,11 @@ pub struct Loan {
     amount: u64,
     /// That was another number when the turn began which runs: what its answer brings goes back unspent.
     stale: bool,
-    /// Until then the pool need not be asked; when it will have more, Unix milliseconds.
-    dry: Option<(i64, i64)>,
-    /// How often in a row it was empty.
-    dry_times: u32,
+    /// The pool was found empty by the last ask that wanted permits.
+    dry: Option<Dry>,
+    /// Since when it has been found empty, now and again, with no permit spent in between. A permit that was lent and comes back unspent
+    /// does not end that: it lacked another limit's, and the two would be lent in turns for ever.
+    empty_since: Option<i64>,
     /// Calls of today that no loan was spent for: they were made before the limit was the pool's. The pool is told of them once.
     pub owes: u64,
     /// Of these, those that the turn that runs tells of.
@@ -58,14 +57,16 @@ pub struct Loan {
     pub declares: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    /// When first: the loan's time counts from there.
-    at: i64,
-    want: u32,
-    unused: u32,
-    /// Not heard; to be asked again then.
-    again: Option<i64>,
+/// What is stored of a counter's loan: what its pool has said, and what the pool is still to hear.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct StoredLoan {
+    /// The limit's place in the plan.
+    pub limit: u32,
+    /// What the pool had lent all told, less what was in hand.
+    seen: u64,
+    dry: Option<Dry>,
+    empty_since: Option<i64>,
+    declares: bool,
 }
 
 impl Loan {
@@ -98,7 +99,21 @@ impl Loan {
             return same;
         }
         let stale = self.asked.is_some();
-        Self { amount: next.amount, stale, until: OVER, dry: None, dry_times: 0, declares: true, ..same }
+        Self { amount: next.amount, stale, until: OVER, dry: None, empty_since: None, declares: true, ..same }
+    }
+
+    /// What is to be stored; none if there is nothing to know.
+    pub(crate) fn stored(&self, limit: u32) -> Option<StoredLoan> {
+        let Self { seen, dry, empty_since, declares, .. } = *self;
+        let nothing = seen == 0 && dry.is_none() && empty_since.is_none() && !declares;
+        (!nothing).then_some(StoredLoan { limit, seen, dry, empty_since, declares })
+    }
+
+    /// Takes up what an earlier life has stored; none if that had nothing to store.
+    pub(crate) fn resume(&mut self, old: Option<&StoredLoan>) {
+        self.declares = old.is_some_and(|old| old.declares);
+        let Some(old) = old else { return };
+        (self.seen, self.dry, self.empty_since) = (old.seen, old.dry, old.empty_since);
     }
 
     /// Permits in hand.
@@ -111,9 +126,10 @@ impl Loan {
         self.seen
     }
 
-    /// A new day has opened, and nothing of it is known. Of the calls that the pool has not heard of yet, those in flight are of it.
+    /// A new day has opened, and nothing of it is known. Of the calls that the pool has not heard of yet, those in flight are of it. The
+    /// pool hears of the number each day, though no call asks it for a loan: it forgets a number of which it has not heard for long.
     pub fn open_day(&mut self, in_flight: u64) {
-        (self.seen, self.dry, self.dry_times) = (0, None, 0);
+        (self.seen, self.dry, self.empty_since, self.declares) = (0, None, None, true);
         self.owes = self.owes.min(in_flight);
         // An answer that comes now must not take away what the new day owes.
         self.owing = self.owing.min(self.owes);
@@ -132,6 +148,7 @@ impl Loan {
         }
         self.hand = self.hand.saturating_sub(1);
         self.spent = self.spent.saturating_add(1);
+        self.empty_since = None;
         self.seen = self.seen.saturating_add(1);
     }
 
@@ -144,7 +161,7 @@ impl Loan {
 
     /// Until its pool, which is known to be empty, is to be asked again: limiter milliseconds; and when it has more, Unix milliseconds.
     pub fn dry_at(&self, time: i64) -> Option<(i64, i64)> {
-        self.dry.filter(|(until, _)| time < *until)
+        self.dry.filter(|dry| time < dry.until).map(|dry| (dry.until, dry.more))
     }
 }
 
@@ -158,7 +175,7 @@ impl Limiter {
     }
 
     /// The counters of limits that are a pool's: a pool is for all apps.
-    fn pooled(&self) -> impl Iterator<Item = (u32, &Loan)> {
+    pub(crate) fn pooled(&self) -> impl Iterator<Item = (u32, &Loan)> {
         (0..).zip(&self.shared).filter_map(|(limit, counter)| Some((limit, self.loan(*counter)?)))
     }
 
@@ -196,31 +213,32 @@ impl Limiter {
 
     /// Begins a counter's next turn, or repeats one that was not heard, if either is due.
     fn turn_due(&mut self, counter: u32, time: i64) -> Option<(u64, Asked)> {
-        let wanted = self.wanted(counter, time);
+        let (wanted, callers_wait) = (self.wanted(counter, time), self.queue.callers() > 0);
         let loan = self.loan_mut(counter)?;
         if let Some(asked) = &mut loan.asked {
-            asked.again.take_if(|at| *at <= time)?;
+            asked.again(callers_wait).filter(|at| *at <= time)?;
+            asked.failed = None;
             return Some((loan.turn, *asked));
         }
         if loan.watched {
             if (loan.owes == 0 && !loan.declares) || time < loan.told.saturating_add(TELL_MS) {
                 return None;
             }
-            let asked = Asked { at: time, want: 0, unused: 0, again: None };
+            let asked = Asked::new(time, 0, 0);
             (loan.turn, loan.told, loan.asked) = (loan.turn.saturating_add(1), time, Some(asked));
             loan.owing = loan.owes;
             return Some((loan.turn, asked));
         }
         loan.owing = loan.owes;
         let over = time > loan.until;
-        let dry = loan.dry.is_some_and(|(until, _)| time < until);
+        let dry = loan.dry_at(time).is_some();
         if (loan.hand > 0 && !over) || (loan.hand == 0 && loan.owes == 0 && !loan.declares && (wanted == 0 || dry)) {
             return None;
         }
         // Used up within its time, it was too small: those that come meanwhile need as many again.
         let pace = if over { 0 } else { loan.spent };
         let want = if wanted == 0 || dry { 0 } else { wanted.max(pace) };
-        let asked = Asked { at: time, want, unused: loan.hand, again: None };
+        let asked = Asked::new(time, want, loan.hand);
         loan.turn = loan.turn.saturating_add(1);
         (loan.hand, loan.spent, loan.asked) = (0, 0, Some(asked));
         Some((loan.turn, asked))
@@ -256,7 +274,7 @@ impl Limiter {
         let Some(asked) = loan.asked.as_mut() else { return };
         let taken_for_late = |lent: &LoanGrant| lent.n == 0 && lent.dry_until == 0 && asked.want > 0;
         let Some(lent) = answer.filter(|lent| !taken_for_late(lent)) else {
-            asked.again = Some(time.saturating_add(AGAIN_MS));
+            asked.failed = Some(time);
             return;
         };
         let asked = *asked;
@@ -266,11 +284,12 @@ impl Limiter {
         loan.owes = loan.owes.saturating_sub(std::mem::take(&mut loan.owing));
         loan.declares = stale;
         let empty = lent.n == 0 && asked.want > 0 && !stale;
-        loan.dry_times = if empty { loan.dry_times.saturating_add(1) } else { 0 };
-        let rest = DRY_MS.0.saturating_mul(1 << loan.dry_times.saturating_sub(1).min(16)).min(DRY_MS.1);
-        // When it has more by its own word it is asked again; its clock may be behind ours.
-        let rest = rest.min(more_in).max(DRY_MS.0);
-        loan.dry = empty.then(|| (time.saturating_add(rest), lent.dry_until));
+        if empty {
+            let since = *loan.empty_since.get_or_insert(time);
+            loan.dry = Some(Dry::new(time, since, more_in, lent.dry_until));
+        } else if asked.want > 0 {
+            loan.dry = None;
+        }
         // While the day before is open, it may be that day's count.
         loan.seen = lent.used.saturating_sub(u64::from(lent.n));
         self.reservation.touch();
@@ -280,14 +299,26 @@ impl Limiter {
         }
     }
 
-    /// When a loan's time is over, an ask is to be repeated, or an empty pool may be asked anew for those that wait.
+    /// When a loan's time is over, an ask is to be repeated, the pool is to hear something, or an empty pool may be asked anew for those
+    /// that wait.
     pub(crate) fn loans_due(&self, time: i64) -> Option<i64> {
+        let callers_wait = self.queue.callers() > 0;
         let due = |loan: &Loan| match (&loan.asked, loan.hand) {
+            (Some(asked), _) => asked.again(callers_wait),
             (None, _) if loan.watched => (loan.owes > 0 || loan.declares).then(|| loan.told.saturating_add(TELL_MS)),
-            (Some(asked), _) => asked.again,
             (None, 1..) => Some(loan.until.max(time).saturating_add(1)),
-            (None, 0) => loan.dry.map(|(until, _)| until).filter(|until| *until > time && !self.queue.is_empty()),
+            (None, 0) if loan.owes > 0 || loan.declares => Some(time),
+            (None, 0) => loan.dry.map(|dry| dry.again).filter(|again| *again > time && !self.queue.is_empty()),
         };
         self.pooled().filter_map(|(_, loan)| due(loan)).min()
+    }
+
+    /// When the next life should tell a pool the number that this connection declares, if this one ends before the pool has heard it:
+    /// Unix milliseconds; none once it has.
+    pub fn next_declaration(&self) -> Option<i64> {
+        let (time, callers_wait) = (self.clock.last(), self.queue.callers() > 0);
+        let due = |loan: &Loan| loan.asked.map_or(time, |asked| asked.again_or_lost(callers_wait));
+        let next = self.pooled().filter(|(_, loan)| loan.declares).map(|(_, loan)| due(loan)).min()?;
+        Some(self.wall.saturating_add(next.max(time).saturating_sub(time)))
     }
 }

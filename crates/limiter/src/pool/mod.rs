@@ -6,6 +6,7 @@
 //! is answered as it was, and what is given back refers to the turn before.
 
 pub(crate) mod loan;
+mod retry;
 
 use crate::calendar::{Day, Reset};
 use crate::codec;

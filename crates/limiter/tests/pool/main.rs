@@ -12,6 +12,7 @@
 )]
 
 mod edits;
+mod rest;
 
 use sluice_limiter::Denial;
 use sluice_limiter::calendar::{Reset, Zone};
