@@ -127,8 +127,8 @@ mod tests {
             assert!(guesses.addresses.len() <= MOST_ADDRESSES);
         }
         // Those that came last are the ones that are remembered.
-        assert!(guesses.addresses.get(&Source::V4(2_999_u32.to_be_bytes())).is_some());
-        assert!(guesses.addresses.get(&Source::V4(0_u32.to_be_bytes())).is_none());
+        assert!(guesses.addresses.contains_key(&Source::V4(2_999_u32.to_be_bytes())));
+        assert!(!guesses.addresses.contains_key(&Source::V4(0_u32.to_be_bytes())));
     }
 
     #[test]
