@@ -182,7 +182,7 @@ async fn every_vendor_refuses_in_its_own_words() {
         (
             "salesforce",
             Kind::window(0, 86_400),
-            "[{\"errorCode\":\"REQUEST_LIMIT_EXCEEDED\",\"message\":\"TotalRequests",
+            "[{\"message\":\"TotalRequests Limit exceeded.\",\"errorCode\":\"REQUEST_LIMIT_EXCEEDED\"}]",
         ),
         ("salesforce", Kind::concurrency(0), "ConcurrentRequests (Concurrent API Requests) Limit exceeded."),
         ("mailchimp", Kind::concurrency(0), "You have exceeded the limit of 0 simultaneous connections."),

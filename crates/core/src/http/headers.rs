@@ -225,7 +225,7 @@ pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
         }
     }
     if let Some(would) = call.would {
-        add("Sluice-ObservedDecision", would.to_owned());
+        add("Sluice-Would", would.to_owned());
     }
     cors::allow(&mut out, call.origin);
     cors::guard(&mut out, call.page);
