@@ -73,7 +73,7 @@ impl Blocked {
 
     /// Changes the route's row. Where there are many, the one that was answered longest ago makes room.
     fn note(&mut self, route: &str, now: i64, change: impl FnOnce(&mut Row)) {
-        if self.routes.get(route).is_none() {
+        if !self.routes.contains_key(route) {
             if self.routes.len() >= MOST_ROUTES {
                 let oldest = self.routes.iter().min_by_key(|(_, row)| row.last).map(|(route, _)| route.clone());
                 oldest.and_then(|oldest| self.routes.remove(&oldest));
