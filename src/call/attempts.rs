@@ -36,7 +36,7 @@ pub fn send_with_retries(
     admit: Admit,
     read_methods: impl Fn(&Route) -> Result<String, Refusal>,
 ) -> impl Future<Output = CallInProgress> {
-    // Begun before anything is awaited: the future would have room for what is asked.
+    // Begun before the future is made, which would otherwise have room for what is asked.
     carry_out(sending, begin(sending, admit), read_methods)
 }
 
