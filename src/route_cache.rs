@@ -1,51 +1,32 @@
-//! A cache of where connections lead, and of the access tokens they use, as far as this isolate has
-//! been told. A permit names the version of the route and the mark of the token it is for, so a
-//! stale entry is seen; what is not here is asked for.
+//! The memory of this isolate: where connections lead, the access tokens they use, and settlements
+//! that wait for others.
 
+use sluice_core::call::Isolate;
 use sluice_core::protocol::{Bearer, Route};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Routes kept, and tokens. About 1 kB each; at this many all are dropped, which costs each
-/// connection one longer answer.
-const MOST: usize = 1_024;
-
-type Whose = (String, String);
-
 thread_local! {
-    static ROUTES: RefCell<BTreeMap<Whose, Rc<Route>>> = RefCell::default();
-    static BEARERS: RefCell<BTreeMap<Whose, Rc<Bearer>>> = RefCell::default();
+    static ISOLATE: RefCell<Isolate> = const { RefCell::new(Isolate::new()) };
+}
+
+/// Does something with the isolate's memory. No borrow of it lives across an await, and none is
+/// taken within another.
+pub fn with_isolate<T>(act: impl FnOnce(&mut Isolate) -> T) -> T {
+    ISOLATE.with_borrow_mut(act)
 }
 
 /// The route of a tenant's connection, if it is known.
 pub fn route(tenant: &str, connection: &str) -> Option<Rc<Route>> {
-    let whose = (tenant.to_owned(), connection.to_owned());
-    ROUTES.with_borrow(|routes| routes.get(&whose).cloned())
+    with_isolate(|isolate| isolate.route(tenant, connection))
 }
 
 /// Remembers a route.
 pub fn remember(tenant: &str, connection: &str, route: Rc<Route>) {
-    ROUTES.with_borrow_mut(|routes| {
-        if routes.len() >= MOST {
-            routes.clear();
-        }
-        routes.insert((tenant.to_owned(), connection.to_owned()), route);
-    });
+    with_isolate(|isolate| isolate.remember_route(tenant, connection, route));
 }
 
 /// The access token of a tenant's connection, if one is known.
 pub fn bearer(tenant: &str, connection: &str) -> Option<Rc<Bearer>> {
-    let whose = (tenant.to_owned(), connection.to_owned());
-    BEARERS.with_borrow(|bearers| bearers.get(&whose).cloned())
-}
-
-/// Remembers an access token.
-pub fn remember_bearer(tenant: &str, connection: &str, bearer: Rc<Bearer>) {
-    BEARERS.with_borrow_mut(|bearers| {
-        if bearers.len() >= MOST {
-            bearers.clear();
-        }
-        bearers.insert((tenant.to_owned(), connection.to_owned()), bearer);
-    });
+    with_isolate(|isolate| isolate.token(tenant, connection))
 }

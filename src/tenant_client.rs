@@ -4,8 +4,9 @@ use crate::config::Config;
 use crate::platform;
 use crate::transport::{self, ObjectAddress};
 use js_sys::Promise;
+pub use sluice_core::call::unavailable;
 use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
-use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::refusal::Refusal;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use wasm_bindgen::prelude::*;
@@ -30,8 +31,6 @@ thread_local! {
 pub struct Asked {
     /// What it said.
     pub reply: Reply,
-    /// When the answer came, Unix ms.
-    pub at: i64,
     /// How long it took, ms.
     pub elapsed_ms: u64,
     /// The caller had gone by then.
@@ -54,14 +53,13 @@ pub fn ask_once(
     let sent = if had_gone { None } else { send(config, tenant, ask, caller) };
     async move {
         if had_gone {
-            return Some(Asked { reply: Reply::Done, at: asked, elapsed_ms: 0, gone: true });
+            return Some(Asked { reply: Reply::Done, elapsed_ms: 0, gone: true });
         }
         let (response, caller) = sent?;
         let reply = transport::reply(response).await.ok()?;
-        let at = platform::now();
         let gone = caller.is_some_and(|caller| caller.signal.aborted());
-        let elapsed_ms = u64::try_from(at.saturating_sub(asked)).unwrap_or_default();
-        Some(Asked { reply: from_wire(&reply)?, at, elapsed_ms, gone })
+        let elapsed_ms = u64::try_from(platform::now().saturating_sub(asked)).unwrap_or_default();
+        Some(Asked { reply: from_wire(&reply)?, elapsed_ms, gone })
     }
 }
 
@@ -145,15 +143,4 @@ pub async fn open_live(config: &Config, tenant: &str, note: &str, protocol: Opti
     init.set_headers(&headers);
     let request = Request::new_with_str_and_init(&transport::url_of(tenant), &init)?;
     Ok(objects.get_by_name(tenant)?.fetch_with_request(&request)?.await?.unchecked_into())
-}
-
-/// Nothing is forwarded that could not be counted.
-pub fn unavailable() -> Refusal {
-    let detail = "the tenant's object cannot be asked, so nothing was forwarded: try again in a moment";
-    Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::Unavailable, detail) }
-}
-
-/// A reply that no ask of this kind has: Worker and object are of different releases.
-pub fn unexpected() -> Refusal {
-    Refusal::new(Reason::Unavailable, "the tenant's object gave an answer of another release: try again in a moment")
 }

@@ -1,133 +1,216 @@
-//! A call's attempts: sent once, for most; again where that helps and does no harm. Each attempt
-//! has a permit of its own, asked for after the one before was settled: that one may hold the only
-//! slot. A call that rests holds nothing.
+//! Carries out what the machine of a call decides (`sluice_core::call`): asks, sends, waits,
+//! answers, settles. Nothing is decided here.
 
-use crate::call::access_log::AccessLog;
-use crate::call::context::{Call, CallEnd, Permit};
-use crate::call::forward::{Attempt, CallTimings, Forward, ForwardedResponse, since};
-use crate::call::{admission, body, settle};
+use crate::call::access_log::AccessRecord;
+use crate::call::body;
+use crate::call::context::Call;
+use crate::call::forward::{Forward, VendorAnswer};
+use crate::call::stream::Sent;
+#[cfg(feature = "panic-trigger")]
+use crate::panics::panic_if_asked;
 use crate::platform;
-use sluice_core::protocol::Admit;
-use sluice_core::retry::{Next, RetryContext, next, place_of};
+use crate::response::{self, Reply};
+use crate::route_cache;
+use crate::tasks::fetch_token;
+use crate::tenant_client::{self, Asked};
+use sluice_core::call::{
+    Action, BodyCompletion, BodyEnd, CallMachine, CallSpec, Caller, Context, Event, HeldBack, Log, ObjectReply, Pace,
+    without_keys,
+};
+use sluice_core::protocol::{self, Admit, Ask, No, Route};
+use sluice_core::refusal::{Reason, Refusal};
 
-/// Why a call is sent again.
-enum RetryReason {
-    /// The vendor refuses the access token: at once, with another.
-    Renew,
-    /// It may go well then, milliseconds from the answer.
-    After(u64),
+/// A call whose caller can be answered.
+pub struct CallInProgress {
+    machine: Box<CallMachine>,
+    /// The answer; none if the caller has gone.
+    pub reply: Option<Reply>,
+    /// The vendor's answer, where its body is passed on.
+    sent: Option<Sent>,
 }
 
-/// Sends until what came stands, and begins to pass it on.
-pub async fn send_with_retries(
+/// Carries a call out until its caller can be answered. `read_methods` reads the call's methods by
+/// a route.
+pub fn send_with_retries(
     sending: &Forward<'_>,
-    admit: &Admit,
-    mut permit: Permit,
-    record: &mut AccessLog,
-) -> Result<(Permit, ForwardedResponse), CallEnd> {
+    admit: Admit,
+    read_methods: impl Fn(&Route) -> Result<String, Refusal>,
+) -> impl Future<Output = CallInProgress> {
+    // Begun before the future is made, which would otherwise have room for what is asked.
+    carry_out(sending, begin(sending, admit), read_methods)
+}
+
+async fn carry_out(
+    sending: &Forward<'_>,
+    (mut machine, mut action): (Box<CallMachine>, Action),
+    read_methods: impl Fn(&Route) -> Result<String, Refusal>,
+) -> CallInProgress {
     let call = sending.call;
-    let mut timings = CallTimings { queue_ms: since(permit.at, call.incoming.at), ..CallTimings::default() };
-    let mut renewed = false;
+    // On the heap, since a call that waits would hold room for it.
+    let mut held: Option<Box<VendorAnswer>> = None;
     loop {
-        timings.attempts = timings.attempts.saturating_add(1);
-        let mut attempt = sending.send(&permit).await;
-        timings.vendor_ms = timings.vendor_ms.saturating_add(since(attempt.at, permit.at));
-        record.attempted(timings);
-        let again = retry_reason(sending, admit, &permit, &attempt, (timings.attempts, renewed));
-        // Read to its end, so that it can be said later, and so that the vendor is done with it.
-        let end = if again.is_some() { attempt.keep().await } else { None };
-        let (Some(again), Some(end)) = (again, end) else {
-            let forwarded = sending.pass_on(&permit, attempt, timings, false);
-            return Ok((permit, forwarded));
-        };
-        settle::settle(call, &permit, end).await;
-        let asked_at;
-        let another = match again {
-            RetryReason::Renew => {
-                renewed = true;
-                asked_at = platform::now();
-                let rejected = permit.bearer.as_ref().map_or(0, |bearer| bearer.mark);
-                Box::pin(admission::acquire_with_another_token(
-                    call,
-                    admit,
-                    timings.attempts.saturating_add(1),
-                    rejected,
-                ))
-                .await
+        let event = match action {
+            Action::Ask(admit) => ask(call, admit).await,
+            Action::FetchToken { tenant, connection, fetch } => {
+                Box::pin(fetch_token::fetch(&call.config, &tenant, &connection, *fetch)).await;
+                Event::TokenFetched
             }
-            RetryReason::After(wait) => {
-                if !platform::sleep_while_wanted(wait, &call.request).await {
-                    attempt.drop();
-                    return Err(CallEnd::CallerGone);
-                }
-                asked_at = platform::now();
-                let deadline = deadline(call, &permit);
-                match Box::pin(admission::acquire_for_retry(call, admit, timings.attempts.saturating_add(1), deadline))
-                    .await
-                {
-                    Err(CallEnd::CallerGone) => Err(CallEnd::CallerGone),
-                    // What came of the last attempt tells the caller more than that another one
-                    // cannot be made.
-                    refused_or_not => Ok(refused_or_not.ok()),
+            Action::Settle { tenant, settlement } => Box::pin(tell(call, &tenant, Ask::Settle(*settlement))).await,
+            Action::ReadMethods => Event::MethodsRead(match machine.permit() {
+                Some(permit) => read_methods(&permit.route),
+                None => Err(fault()),
+            }),
+            Action::Send => {
+                discard(held.take());
+                #[cfg(feature = "panic-trigger")]
+                panic_if_asked(sending.vendor.path, "/panic-trigger");
+                let Some(permit) = machine.permit() else { return refused(call, machine, no(fault()), None) };
+                let (attempt, answer) = Box::pin(sending.send(permit)).await;
+                held = answer.map(Box::new);
+                Event::Attempted(Box::new(attempt))
+            }
+            Action::HoldBack => Event::HeldBack(match &held {
+                Some(answer) => Box::pin(answer.hold_back()).await,
+                None => HeldBack::No,
+            }),
+            Action::Rest(ms) => Event::Waited(Box::pin(rest(call, ms)).await),
+            Action::PassOn { timings, total_ms } => {
+                let passed = held.take().zip(machine.permit());
+                let passed = passed.and_then(|(held, permit)| sending.pass_on(permit, *held, timings, total_ms));
+                match passed {
+                    Some((response, sent)) => {
+                        return CallInProgress { machine, reply: Some(Reply::Done(response)), sent: Some(sent) };
+                    }
+                    None => Event::NotDeliverable,
                 }
             }
+            Action::Refuse { no, attempts } => {
+                discard(held);
+                if attempts.is_none() {
+                    Box::pin(body::drain(&call.request, &call.incoming)).await;
+                }
+                return refused(call, machine, no, attempts);
+            }
+            Action::Leave => {
+                discard(held);
+                return CallInProgress { machine, reply: None, sent: None };
+            }
+            // None of these comes before the caller's answer.
+            Action::Wait(_) | Action::SettleBatch { .. } | Action::AwaitBody | Action::End => {
+                return refused(call, machine, no(fault()), None);
+            }
         };
-        match another {
-            Ok(Some(another)) => {
-                attempt.drop();
-                timings.queue_ms = timings.queue_ms.saturating_add(since(another.at, asked_at));
-                permit = another;
+        action = handle(&mut machine, event);
+    }
+}
+
+/// Sees a call to its end, once its caller has been answered: all of its body has gone, and the
+/// object has stored what became of its permits.
+pub async fn finish(call: &Call, mut in_progress: CallInProgress, mut record: AccessRecord) {
+    let machine = &mut in_progress.machine;
+    let (mut action, mut written) = (handle(machine, Event::CallerAnswered), false);
+    loop {
+        if machine.is_settling() && !std::mem::replace(&mut written, true) {
+            record.became(machine.facts());
+            record.write();
+        }
+        let event = match action {
+            Action::Wait(ms) => {
+                platform::sleep(ms).await;
+                Event::Waited(Caller::Present)
             }
-            Ok(None) => {
-                let forwarded = sending.pass_on(&permit, attempt, timings, true);
-                return Ok((permit, forwarded));
+            Action::AwaitBody => Event::BodyEnded(match in_progress.sent.take() {
+                Some(sent) => sent.ended().await,
+                None => BodyCompletion { end: BodyEnd::CutOff, bytes: 0, more: false },
+            }),
+            Action::SettleBatch { tenant, settlements } => tell(call, &tenant, Ask::SettleBatch(settlements)).await,
+            _ => return,
+        };
+        action = handle(machine, event);
+    }
+}
+
+fn begin(sending: &Forward<'_>, admit: Admit) -> (Box<CallMachine>, Action) {
+    let call = sending.call;
+    let spec = CallSpec {
+        id: call.id.clone(),
+        number: call.begun,
+        came_at: call.incoming.at,
+        wait_ms: call.prefer.wait_ms,
+        path: sending.vendor.route_path().to_owned(),
+        // That of the vendor's URL, which may be empty, less the keys in it.
+        logged_path: if sending.vendor.path.is_empty() { String::new() } else { without_keys(&admit.path) },
+        idempotency_key: call.incoming.header("idempotency-key").is_some(),
+        body_is_kept: body::can_be_repeated(sending.body),
+        pace: Pace::USUAL,
+    };
+    let (machine, action) = within(|context| CallMachine::begin(spec, admit, context));
+    (Box::new(machine), action)
+}
+
+fn handle(machine: &mut CallMachine, event: Event) -> Action {
+    // Each event follows on the action before it, so the machine waits for it.
+    within(|context| machine.handle(machine.step(), event, context)).unwrap_or(Action::End)
+}
+
+/// Gives a machine what surrounds an event.
+fn within<T>(act: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    route_cache::with_isolate(|isolate| {
+        let log = &mut |line: Log| platform::log(&line.line());
+        act(&mut Context { now: platform::now(), isolate, random_id: &platform::random_id, log })
+    })
+}
+
+/// Asks the object for a permit. What is awaited holds nothing of the ask, as thousands may wait.
+#[expect(clippy::boxed_local, reason = "the action has it boxed")]
+fn ask(call: &Call, admit: Box<Admit>) -> impl Future<Output = Event> + use<> {
+    let (tenant, id) = (admit.claims.tenant.clone(), admit.call.clone());
+    let asked = tenant_client::ask_once(&call.config, &tenant, &Ask::Admit(*admit), Some((&call.request, &id)));
+    async move {
+        match asked.await {
+            Some(Asked { reply, elapsed_ms, gone }) => {
+                let caller = if gone { Caller::Gone } else { Caller::Present };
+                Event::Replied(ObjectReply { reply, elapsed_ms, caller })
             }
-            Err(stop) => {
-                attempt.drop();
-                return Err(stop);
-            }
+            None => Event::NotReplied,
         }
     }
 }
 
-/// Whether and when it is sent again.
-fn retry_reason(
-    sending: &Forward,
-    admit: &Admit,
-    permit: &Permit,
-    attempt: &Attempt,
-    (attempts, renewed): (u32, bool),
-) -> Option<RetryReason> {
-    let verdict = attempt.verdict.as_ref()?;
-    if !body::can_be_repeated(sending.body) {
-        return None;
-    }
-    if verdict.expired && permit.bearer.is_some() && !renewed {
-        return Some(RetryReason::Renew);
-    }
-    let (call, route) = (sending.call, &permit.route);
-    let tried = RetryContext {
-        profile: &route.profile,
-        method: &admit.method,
-        path: sending.vendor.route_path(),
-        idempotency_key: call.incoming.header("idempotency-key").is_some(),
-        unattended: false,
-        // The repetition with another token is none of these: nothing was wrong with the call.
-        made: attempts.saturating_sub(u32::from(renewed)),
-        most: route.attempts,
-        left_ms: Some(since(deadline(call, permit), attempt.at)),
-        max_pause_ms: route.max_pause_ms,
-        random: place_of(permit.id, &format!("{}/{}", permit.tenant, permit.connection)),
-    };
-    match next(&tried, verdict) {
-        Next::After(wait) => Some(RetryReason::After(wait)),
-        Next::Stop(_) => None,
+/// Tells the object what became of permits.
+async fn tell(call: &Call, tenant: &str, ask: Ask) -> Event {
+    match tenant_client::ask_once(&call.config, tenant, &ask, None).await {
+        Some(Asked { reply: protocol::Reply::Done, .. }) => Event::Acknowledged,
+        _ => Event::NotAcknowledged,
     }
 }
 
-/// Until when a further attempt may be admitted, Unix ms: as long as the caller would wait for its
-/// first permit.
-fn deadline(call: &Call, permit: &Permit) -> i64 {
-    let wait = call.prefer.wait_ms.unwrap_or(u64::MAX).min(permit.route.max_wait_ms);
-    call.incoming.at.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX))
+async fn rest(call: &Call, ms: u64) -> Caller {
+    match platform::sleep_while_wanted(ms, &call.request).await {
+        true => Caller::Present,
+        false => Caller::Gone,
+    }
+}
+
+fn refused(call: &Call, machine: Box<CallMachine>, no: Box<No>, attempts: Option<u32>) -> CallInProgress {
+    let answer = response::refused_call(&no, &call.id, call.incoming.header("accept"));
+    let answer = match attempts {
+        Some(attempts) => answer.with("Sluice-Attempts", attempts.to_string()),
+        None => answer,
+    };
+    CallInProgress { machine, reply: Some(Reply::Own(answer)), sent: None }
+}
+
+fn discard(held: Option<Box<VendorAnswer>>) {
+    if let Some(answer) = held {
+        answer.discard();
+    }
+}
+
+fn no(refusal: Refusal) -> Box<No> {
+    Box::new(No { refusal, vendor: None, rate_limit: None })
+}
+
+fn fault() -> Refusal {
+    Refusal::new(Reason::Internal, "a fault of sluice's own: see its log")
 }

@@ -6,6 +6,8 @@ use crate::js::{self, First};
 use crate::request::Incoming;
 use crate::route_cache;
 use crate::tenant_client;
+use sluice_core::call::body::{BodyHead, BodyPlan, KEPT_BYTES};
+use sluice_core::call::{body_too_long, unexpected_reply};
 use sluice_core::http::VendorTarget;
 use sluice_core::protocol::{Admit, Ask, BodyLength, Reply, Route};
 use sluice_core::refusal::{Reason, Refusal};
@@ -21,9 +23,6 @@ const DRAIN_MS: u32 = 1_000;
 /// A body that fits into the socket's buffers need not be drained, bytes.
 const SMALL: u64 = 65_536;
 
-/// The longest body that is kept, so that the call can be repeated: 1 MB.
-const KEPT_BYTES: u64 = 1_048_576;
-
 /// The body as it is sent, unless it was read already. One that may have to be sent twice is read
 /// whole, which also spares a permit the time that a slow upload takes. One of unknown length is
 /// read as far as it can be held, and so is known to be whole before it is admitted, or over the
@@ -32,24 +31,20 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Resu
     if let Some(read) = read {
         return Ok(noted(admit, read));
     }
-    if !call.incoming.has_body() {
-        return Ok(Body::None);
-    }
-    if let BodyLength::Bytes(length) = admit.body {
-        if length > KEPT_BYTES || !may_be_repeated(call, admit) {
-            return Ok(Body::Caller);
-        }
-        return whole(call, KEPT_BYTES).await;
-    }
-    if !sends_kept_bodies(&call.incoming.method) {
-        return measured(call, admit).await;
+    let known = route_cache::route(&admit.claims.tenant, &admit.connection);
+    match (BodyHead { length: admit.body, ..head(call) }).plan(known.as_deref()) {
+        BodyPlan::None => return Ok(Body::None),
+        BodyPlan::Stream => return Ok(Body::Caller),
+        BodyPlan::ReadWhole => return whole(call, KEPT_BYTES).await,
+        BodyPlan::Measure => return measured(call, admit).await,
+        BodyPlan::ReadFirst => {}
     }
     let route = describe(call, admit).await?;
     let limit = route.profile.body_limit(&admit.method, &admit.path);
     let body = first(js::read_first(&call.request, KEPT_BYTES, limit).await.map_err(|_| broken_off())?);
     match body {
         Some(body) => Ok(noted(admit, body)),
-        None => Err(too_long(limit.unwrap_or_default()).into()),
+        None => Err(body_too_long(limit.unwrap_or_default()).into()),
     }
 }
 
@@ -81,12 +76,6 @@ async fn measured(call: &Call, admit: &mut Admit) -> Result<Body, CallEnd> {
     Ok(if length > 0 { Body::Caller } else { Body::None })
 }
 
-/// The refusal of a body over the vendor's limit.
-pub fn too_long(limit: u64) -> Refusal {
-    let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
-    Refusal::new(Reason::Payload, detail)
-}
-
 /// Refuses a call about more records than the vendor takes at once. The body is read for it where
 /// the profile says so, up to what is kept; one that is encoded is the vendor's to refuse, and so
 /// is one too long, before it is read.
@@ -97,15 +86,14 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     let route = describe(call, admit).await?;
     let Some(batch) = route.profile.batch_limit(&admit.method, &admit.path) else { return Ok(body) };
     let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
-    let fits = matches!(admit.body, BodyLength::Bytes(length) if length <= most);
-    let plain = call.incoming.header("content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    let body = if matches!(body, Body::Caller) && fits && plain && sends_kept_bodies(&call.incoming.method) {
+    let head = head(call);
+    let body = if matches!(body, Body::Caller) && head.is_read_for_records(admit.body, most) {
         whole(call, most).await?
     } else {
         body
     };
     let bytes = match &body {
-        Body::Bytes(bytes) if plain => Some(bytes.to_vec()),
+        Body::Bytes(bytes) if head.is_plain() => Some(bytes.to_vec()),
         _ => None,
     };
     match too_many(batch, vendor.query, bytes.as_deref()) {
@@ -123,21 +111,24 @@ pub fn can_be_repeated(body: &Body) -> bool {
     }
 }
 
-/// Whether the platform sends a body that was kept: with these it sends the caller's own alone.
-fn sends_kept_bodies(method: &str) -> bool {
-    !matches!(method, "GET" | "HEAD")
+/// What the head of the request tells of its body.
+fn head(call: &Call) -> BodyHead<'_> {
+    let incoming = &call.incoming;
+    BodyHead {
+        method: &incoming.method,
+        present: incoming.has_body(),
+        length: incoming.body_length(),
+        encoding: incoming.header("content-encoding"),
+    }
 }
 
 /// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is
 /// too long to be looked into.
 pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
-    let short = matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length <= KEPT_BYTES);
-    let unknown = call.incoming.body_length() == BodyLength::Unknown;
-    if !call.incoming.has_body() || !(short || unknown) {
-        return Ok(None);
-    }
-    if !sends_kept_bodies(&call.incoming.method) {
-        return Ok(Some(Body::Caller));
+    match head(call).plan_early() {
+        None => return Ok(None),
+        Some(BodyPlan::Stream) => return Ok(Some(Body::Caller)),
+        Some(_) => {}
     }
     Ok(first(js::read_first(&call.request, KEPT_BYTES, None).await.map_err(|_| broken_off())?))
 }
@@ -151,19 +142,11 @@ pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd>
         Body::Upload(_) => return Ok(None),
         Body::Caller => {}
     }
-    let short = !matches!(call.incoming.body_length(), BodyLength::Bytes(length) if length > KEPT_BYTES);
-    if !short {
+    if !head(call).is_short() {
         return Ok(None);
     }
     let copy = Box::pin(js::read_copy(&call.request, KEPT_BYTES)).await.map_err(|_| broken_off())?;
     Ok(copy.map(|bytes| bytes.to_vec()))
-}
-
-/// Whether the call may be sent twice. While the route is not known it may.
-fn may_be_repeated(call: &Call, admit: &Admit) -> bool {
-    let route = route_cache::route(&admit.claims.tenant, &admit.connection);
-    sends_kept_bodies(&call.incoming.method)
-        && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
 }
 
 /// The body; none if it is longer than `most` bytes, which its length has told before.
@@ -194,7 +177,7 @@ async fn ask_route(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> {
             Ok(route)
         }
         Reply::Refused(no) => Err(CallEnd::Refused(Box::new(no))),
-        _ => Err(tenant_client::unexpected().into()),
+        _ => Err(unexpected_reply().into()),
     }
 }
 

@@ -1,16 +1,14 @@
-//! What every step of a call needs: the call itself, its permit, and how it may end before its
-//! vendor answers.
+//! What every step of a call needs: the call itself, and how it may end before it asks for a
+//! permit.
 
-use crate::call::report::Reports;
 use crate::config::Config;
 use crate::request::Incoming;
 use crate::response::Reply;
 use crate::route_cache;
 use sluice_core::http::{Answer, Prefer, Target, VendorTarget, urgency};
 use sluice_core::keys::Claims;
-use sluice_core::protocol::{Admit, Bearer, No, Route, Sent};
+use sluice_core::protocol::{Admit, No};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_limiter::PermitId;
 use std::rc::Rc;
 use web_sys::Request;
 
@@ -44,8 +42,6 @@ pub struct Call {
     pub id: String,
     /// The caller's `Prefer`.
     pub prefer: Prefer,
-    /// What is to be told of the call's permits.
-    pub reports: Reports,
     /// The number of the call among those of this isolate.
     pub begun: u64,
 }
@@ -78,28 +74,6 @@ impl Call {
             claims,
         }
     }
-}
-
-/// A permit: the right to send once, now.
-pub struct Permit {
-    /// The tenant that it belongs to.
-    pub tenant: String,
-    /// The connection that it is for.
-    pub connection: String,
-    /// The id that it is settled with.
-    pub id: PermitId,
-    /// The route to the vendor.
-    pub route: Rc<Route>,
-    /// The access token to use, where the route has no credential of its own.
-    pub bearer: Option<Rc<Bearer>>,
-    /// The value of the `RateLimit` field.
-    pub rate_limit: String,
-    /// The value of the `Sluice-ObservedDecision` field.
-    pub would: Option<String>,
-    /// When it came, Unix ms.
-    pub at: i64,
-    /// What the statistics will count, as if it was sent now.
-    pub sent: Sent,
 }
 
 /// Returns the connection's name. Host names know no case; clients write them as they like.

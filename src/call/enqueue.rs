@@ -8,6 +8,7 @@ use crate::call::stream::Body;
 use crate::js;
 use crate::response::{self, Reply};
 use crate::tenant_client;
+use sluice_core::call::unexpected_reply;
 use sluice_core::http::{Answer, Sending, Target, VendorTarget, outgoing, urgency};
 use sluice_core::jobs::{Bytes, Request};
 use sluice_core::keys::{Taken, without_parameters};
@@ -71,7 +72,7 @@ pub async fn keep(
             protocol::Reply::Refused(no) => Err(CallEnd::Refused(Box::new(no))),
             protocol::Reply::Retry => continue,
             _ if asked.gone => Err(CallEnd::CallerGone),
-            _ => Err(tenant_client::unexpected().into()),
+            _ => Err(unexpected_reply().into()),
         };
     }
     Err(tenant_client::unavailable().into())

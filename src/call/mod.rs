@@ -1,33 +1,30 @@
 //! A throttled call, from its key to its settlement: each file here is one step of it.
 
 pub mod access_log;
-pub mod admission;
 pub mod attempts;
 pub mod body;
 pub mod context;
 pub mod enqueue;
 pub mod forward;
 pub mod inspect;
-pub mod report;
-pub mod settle;
-pub mod settle_batch;
 pub mod stream;
 
 use crate::api::token;
-use crate::call::access_log::AccessLog;
-use crate::call::context::{Call, CallEnd, Permit};
-use crate::call::forward::{Forward, ForwardedResponse};
+use crate::call::access_log::AccessRecord;
+use crate::call::attempts::CallInProgress;
+use crate::call::context::{Call, CallEnd};
+use crate::call::forward::Forward;
 use crate::config::{Config, Keys};
 use crate::lost_keys;
-#[cfg(feature = "panic-trigger")]
-use crate::panics::panic_if_asked;
 use crate::platform;
 use crate::request::Incoming;
 use crate::response::{self, Reply};
+use crate::route_cache;
 use futures_channel::oneshot;
+use sluice_core::call::Isolate;
 use sluice_core::http::{Address, Prefer, VendorTarget, parse_target};
 use sluice_core::keys::{self, Claims, PREFIX, Place, Role, Search};
-use sluice_core::protocol::{Admit, No};
+use sluice_core::protocol::No;
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::upstream::places;
 use sluice_core::upstream::token::may_be_token_path;
@@ -49,8 +46,8 @@ pub fn throttled(
     let (answer, given) = oneshot::channel();
     let responder = Responder(Some((answer, Rc::clone(&incoming))));
     let prefer = Prefer::read(&incoming.headers);
-    let (id, reports, begun) = (platform::random_id(), Default::default(), settle_batch::begin());
-    let call = Call { config, request, incoming, id, prefer, reports, begun };
+    let (id, begun) = (platform::random_id(), route_cache::with_isolate(Isolate::begin_call));
+    let call = Call { config, request, incoming, id, prefer, begun };
     // Boxed first: `wait_until` would otherwise make a future with room for this one twice.
     context.wait_until(Box::pin(async move { call.live(&keys, responder).await }));
     async { given.await.unwrap_or_else(|_| Err(JsValue::from("the call ended without an answer"))) }
@@ -85,7 +82,7 @@ impl Drop for Responder {
 
 impl Call {
     async fn live(&self, keys: &Keys, responder: Responder) {
-        let mut record = AccessLog::new(&self.id, &self.incoming);
+        let mut record = AccessRecord::new(&self.id, &self.incoming);
         let came = self.run(keys, &mut record).await;
         // On the heap, since a call that waits would hold room for it.
         let came = match came {
@@ -94,9 +91,7 @@ impl Call {
             }
             came => came,
         };
-        Box::pin(self.end(came, responder, &mut record)).await;
-        record.write();
-        settle::account(self).await;
+        Box::pin(self.end(came, responder, record)).await;
     }
 
     /// The refusal of a key, with its cause where that is the installation's.
@@ -106,24 +101,14 @@ impl Call {
     }
 
     /// Gives the caller its answer, and sees the call to its end.
-    async fn end(
-        &self,
-        came: Result<(Permit, ForwardedResponse), CallEnd>,
-        responder: Responder,
-        record: &mut AccessLog,
-    ) {
+    async fn end(&self, came: Result<CallInProgress, CallEnd>, responder: Responder, mut record: AccessRecord) {
         match came {
-            Ok((permit, forwarded)) => {
-                responder.respond(forwarded.reply);
-                // What the caller waits for goes first, unless others wait for what follows.
-                if permit.route.unhurried {
-                    platform::sleep(0).await;
+            Ok(mut in_progress) => {
+                match in_progress.reply.take() {
+                    Some(reply) => responder.respond(reply),
+                    None => drop(responder),
                 }
-                let end = forwarded.ending.end().await;
-                record.ended(&end);
-                if !forwarded.settled {
-                    settle::note(self, &permit, end);
-                }
+                return attempts::finish(self, in_progress, record).await;
             }
             Err(CallEnd::Refused(no)) => {
                 body::drain(&self.request, &self.incoming).await;
@@ -141,10 +126,11 @@ impl Call {
             }
             Err(CallEnd::CallerGone) => record.gone(),
         }
+        record.write();
     }
 
-    /// Everything up to the vendor's headers.
-    async fn run(&self, keys: &Keys, record: &mut AccessLog) -> Result<(Permit, ForwardedResponse), CallEnd> {
+    /// Everything up to the caller's answer.
+    async fn run(&self, keys: &Keys, record: &mut AccessRecord) -> Result<CallInProgress, CallEnd> {
         let target = parse_target(&self.incoming.url, self.config.host_suffix.as_deref())?;
         let Address::Vendor(vendor) = target.address else {
             return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
@@ -192,22 +178,9 @@ impl Call {
         let swap = about.swap(&admit, &seen).await?;
         about.note_methods(&mut admit, &seen).await?;
         let body = body::in_batches(self, &admit, &vendor, body).await?;
-        let mut permit = admission::acquire(self, &mut admit).await?;
-        let methods = about.methods(Some(&permit.route), &seen)?;
-        if methods != admit.method {
-            // The policy's profile is another one than was known, and the vendor reads another
-            // method.
-            Box::pin(settle::unused(self, &permit.tenant, &permit.connection, permit.id)).await;
-            admit = Admit { call: platform::random_id(), again: false, method: methods, ..admit };
-            permit = admission::acquire(self, &mut admit).await?;
-        }
-        #[cfg(feature = "panic-trigger")]
-        panic_if_asked(vendor.path, "/panic-trigger");
         let taken = &search.taken;
         let sending = Forward { call: self, target: &target, vendor: &vendor, body: &body, taken, swap: swap.as_ref() };
-        let (permit, forwarded) = Box::pin(attempts::send_with_retries(&sending, &admit, permit, record)).await?;
-        record.answered(&forwarded);
-        Ok((permit, forwarded))
+        Ok(attempts::send_with_retries(&sending, admit, |route| about.methods(Some(route), &seen)).await)
     }
 
     /// Who calls, and whether the key came in `Sluice-Key`.

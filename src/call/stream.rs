@@ -6,6 +6,7 @@ use crate::js::{self, Answer, Upload, whole_number};
 use crate::platform;
 use crate::response::BODILESS;
 use js_sys::{Promise, Uint8Array};
+use sluice_core::call::{BodyCompletion, BodyEnd};
 use sluice_core::http::Headers;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ReadableStream, Request, RequestInit, Response, ResponseInit};
@@ -69,29 +70,6 @@ pub struct Head {
     pub reason: String,
     /// All headers.
     pub headers: Headers,
-}
-
-/// How a body ended that was passed on.
-pub struct BodyEnd {
-    /// How.
-    pub how: How,
-    /// Its bytes.
-    pub bytes: u64,
-    /// More may have come: how much is not to be had.
-    pub more: bool,
-}
-
-/// How a body ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// All of it came.
-    Whole,
-    /// The time was over.
-    Timeout,
-    /// The vendor broke it off.
-    Cut,
-    /// The caller went.
-    Gone,
 }
 
 /// A call whose answer has come.
@@ -256,18 +234,18 @@ impl Sent {
     }
 
     /// Waits for the end of the body that was passed on.
-    pub async fn ended(self) -> BodyEnd {
+    pub async fn ended(self) -> BodyCompletion {
         if let Passing::Whole(bytes) = self.passing {
-            return BodyEnd { how: How::Whole, bytes, more: false };
+            return BodyCompletion { end: BodyEnd::Whole, bytes, more: false };
         }
-        let how = match self.answer.ended().await.ok().and_then(|how| how.as_string()).as_deref() {
-            Some("whole") => How::Whole,
-            Some("timeout") => How::Timeout,
-            Some("gone") => How::Gone,
-            _ => How::Cut,
+        let end = match self.answer.ended().await.ok().and_then(|how| how.as_string()).as_deref() {
+            Some("whole") => BodyEnd::Whole,
+            Some("timeout") => BodyEnd::TimedOut,
+            Some("gone") => BodyEnd::CallerGone,
+            _ => BodyEnd::CutOff,
         };
         let bytes = whole_number(Some(self.answer.bytes())).unwrap_or_default();
-        BodyEnd { how, bytes, more: self.answer.more() }
+        BodyCompletion { end, bytes, more: self.answer.more() }
     }
 
     /// Gives the answer up: nothing of it is wanted.
