@@ -1,51 +1,51 @@
-//! Gathering what is to be told to one and the same, so that it is told at once: whoever comes first waits for others for a moment,
+//! Batch what is to be told to one and the same, so that it is told at once: whoever comes first waits for others for a moment,
 //! and tells for all.
 //!
 //! What is gathered is plain data, and whoever waits may be gone before the moment has come; who comes next then waits in its place.
 
-/// How long the first waits for others, milliseconds: about what the platform takes to ask an object.
+/// How long the first call of a batch waits for others, milliseconds: about what the platform takes to ask an object.
 pub const GATHER_MS: i64 = 10;
 
-/// After so many milliseconds more whoever waited is gone.
+/// So long after that, milliseconds, the call that waited is taken to be gone.
 const LATE_MS: i64 = 100;
 
-/// So many are told at once, without waiting for more.
+/// A batch of this size is sent without waiting for more.
 const MOST: usize = 256;
 
-/// A tenant's name, and a connection's.
-pub type Whose = (String, String);
+/// The names of a tenant and of its connection.
+pub type ConnectionName = (String, String);
 
-/// What waits to be told: few at any moment.
+/// The batches that wait to be sent: few at any moment.
 #[derive(Debug)]
-pub struct Gatherings<T>(Vec<Gathering<T>>);
+pub struct Batcher<T>(Vec<Batch<T>>);
 
 #[derive(Debug)]
-struct Gathering<T> {
-    whose: Whose,
+struct Batch<T> {
+    whose: ConnectionName,
     items: Vec<T>,
-    /// When it is told, Unix ms.
+    /// When it is sent, Unix ms.
     at: i64,
 }
 
-/// What one who has something to tell is to do.
+/// What a call is to do that has something to send.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn<T> {
-    /// Nothing: another tells it.
+pub enum BatchAction<T> {
+    /// Nothing: another call sends it.
     Rest,
-    /// Wait for [`GATHER_MS`], and tell what [`Gatherings::take`] gives.
+    /// Wait for [`GATHER_MS`], and send what [`Batcher::take`] gives.
     Wait,
-    /// Tell this.
+    /// Send this.
     Tell(Vec<T>),
 }
 
-impl<T> Gatherings<T> {
+impl<T> Batcher<T> {
     /// Nothing waits.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
     /// Puts something to what waits; told now, with all that waits, if it is `hurried`. `now`: Unix ms.
-    pub fn join(&mut self, whose: &Whose, mut items: Vec<T>, hurried: bool, now: i64) -> Turn<T> {
+    pub fn join(&mut self, whose: &ConnectionName, mut items: Vec<T>, hurried: bool, now: i64) -> BatchAction<T> {
         let mut awaited = None;
         if let Some(mut gathering) = self.remove(whose) {
             gathering.items.append(&mut items);
@@ -53,25 +53,25 @@ impl<T> Gatherings<T> {
             awaited = Some(gathering.at).filter(|at| now <= at.saturating_add(LATE_MS));
         }
         if hurried || items.len() >= MOST {
-            return Turn::Tell(items);
+            return BatchAction::Tell(items);
         }
         let at = awaited.unwrap_or_else(|| now.saturating_add(GATHER_MS));
-        self.0.push(Gathering { whose: whose.clone(), items, at });
-        if awaited.is_some() { Turn::Rest } else { Turn::Wait }
+        self.0.push(Batch { whose: whose.clone(), items, at });
+        if awaited.is_some() { BatchAction::Rest } else { BatchAction::Wait }
     }
 
     /// What has been gathered; nothing if another has told it.
-    pub fn take(&mut self, whose: &Whose) -> Vec<T> {
+    pub fn take(&mut self, whose: &ConnectionName) -> Vec<T> {
         self.remove(whose).map(|gathering| gathering.items).unwrap_or_default()
     }
 
-    fn remove(&mut self, whose: &Whose) -> Option<Gathering<T>> {
+    fn remove(&mut self, whose: &ConnectionName) -> Option<Batch<T>> {
         let at = self.0.iter().position(|gathering| gathering.whose == *whose)?;
         Some(self.0.swap_remove(at))
     }
 }
 
-impl<T> Default for Gatherings<T> {
+impl<T> Default for Batcher<T> {
     fn default() -> Self {
         Self::new()
     }
@@ -82,45 +82,45 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn crm() -> Whose {
+    fn crm() -> ConnectionName {
         ("acme".to_owned(), "crm".to_owned())
     }
 
     #[test]
     fn the_first_waits_and_tells_for_all_that_came_meanwhile() {
-        let mut waiting = Gatherings::new();
-        assert_eq!(waiting.join(&crm(), vec![1], false, 1_000), Turn::Wait);
-        assert_eq!(waiting.join(&crm(), vec![2, 3], false, 1_004), Turn::Rest);
+        let mut waiting = Batcher::new();
+        assert_eq!(waiting.join(&crm(), vec![1], false, 1_000), BatchAction::Wait);
+        assert_eq!(waiting.join(&crm(), vec![2, 3], false, 1_004), BatchAction::Rest);
         assert_eq!(waiting.take(&crm()), [1, 2, 3]);
-        assert_eq!(waiting.join(&crm(), vec![4], false, 1_011), Turn::Wait, "what comes later is told later");
+        assert_eq!(waiting.join(&crm(), vec![4], false, 1_011), BatchAction::Wait, "what comes later is told later");
     }
 
     #[test]
     fn one_that_is_hurried_takes_those_along_that_wait() {
-        let mut waiting = Gatherings::new();
-        assert_eq!(waiting.join(&crm(), vec![1], true, 1_000), Turn::Tell(vec![1]));
-        assert_eq!(waiting.join(&crm(), vec![2], false, 1_000), Turn::Wait);
-        assert_eq!(waiting.join(&crm(), vec![3], true, 1_001), Turn::Tell(vec![2, 3]));
+        let mut waiting = Batcher::new();
+        assert_eq!(waiting.join(&crm(), vec![1], true, 1_000), BatchAction::Tell(vec![1]));
+        assert_eq!(waiting.join(&crm(), vec![2], false, 1_000), BatchAction::Wait);
+        assert_eq!(waiting.join(&crm(), vec![3], true, 1_001), BatchAction::Tell(vec![2, 3]));
         assert!(waiting.take(&crm()).is_empty(), "who waited has nothing left to tell");
     }
 
     #[test]
     fn each_connection_gathers_for_itself() {
-        let mut waiting = Gatherings::new();
+        let mut waiting = Batcher::new();
         let mail = ("acme".to_owned(), "mail".to_owned());
-        assert_eq!(waiting.join(&crm(), vec![1], false, 1_000), Turn::Wait);
-        assert_eq!(waiting.join(&mail, vec![2], false, 1_000), Turn::Wait);
+        assert_eq!(waiting.join(&crm(), vec![1], false, 1_000), BatchAction::Wait);
+        assert_eq!(waiting.join(&mail, vec![2], false, 1_000), BatchAction::Wait);
         assert_eq!(waiting.take(&mail), [2]);
         assert_eq!(waiting.take(&crm()), [1]);
     }
 
     #[test]
     fn when_the_one_that_waits_is_gone_the_next_waits_in_its_place() {
-        let mut waiting = Gatherings::new();
-        assert_eq!(waiting.join(&crm(), vec![1], false, 1_000), Turn::Wait);
+        let mut waiting = Batcher::new();
+        assert_eq!(waiting.join(&crm(), vec![1], false, 1_000), BatchAction::Wait);
         let late = 1_000 + GATHER_MS + LATE_MS;
-        assert_eq!(waiting.join(&crm(), vec![2], false, late), Turn::Rest, "it may only be late");
-        assert_eq!(waiting.join(&crm(), vec![3], false, late + 1), Turn::Wait);
+        assert_eq!(waiting.join(&crm(), vec![2], false, late), BatchAction::Rest, "it may only be late");
+        assert_eq!(waiting.join(&crm(), vec![3], false, late + 1), BatchAction::Wait);
         assert_eq!(waiting.take(&crm()), [1, 2, 3]);
     }
 
@@ -129,7 +129,7 @@ mod tests {
         fn everything_is_told_once_as_long_as_somebody_comes(
             steps in prop::collection::vec((0_i64..400, 1_usize..40, any::<bool>(), any::<bool>()), 1..200),
         ) {
-            let (mut waiting, mut now, mut next, mut told) = (Gatherings::new(), 0, 0, Vec::new());
+            let (mut waiting, mut now, mut next, mut told) = (Batcher::new(), 0, 0, Vec::new());
             // When those that wait will tell, if they are not gone.
             let mut waits: Vec<i64> = Vec::new();
             for (pause, n, hurried, dies) in steps {
@@ -143,16 +143,16 @@ mod tests {
                 let items: Vec<usize> = (next..next + n).collect();
                 next += n;
                 match waiting.join(&crm(), items, hurried, now) {
-                    Turn::Rest => {}
-                    Turn::Wait if dies => {}
-                    Turn::Wait => waits.push(now + GATHER_MS),
-                    Turn::Tell(all) => {
+                    BatchAction::Rest => {}
+                    BatchAction::Wait if dies => {}
+                    BatchAction::Wait => waits.push(now + GATHER_MS),
+                    BatchAction::Tell(all) => {
                         prop_assert!(all.len() < MOST + 40, "{} at once", all.len());
                         told.extend(all);
                     }
                 }
             }
-            if let Turn::Tell(all) = waiting.join(&crm(), vec![next], true, now) {
+            if let BatchAction::Tell(all) = waiting.join(&crm(), vec![next], true, now) {
                 told.extend(all);
             }
             told.sort_unstable();

@@ -4,7 +4,7 @@
 use super::isolate::Isolate;
 use super::repeat::Repeats;
 use super::settlement::PendingSettlement;
-use crate::batcher::{GATHER_MS, Turn, Whose};
+use crate::batcher::{BatchAction, ConnectionName, GATHER_MS};
 use crate::protocol::Settle;
 
 /// Pauses after a batch that is not acknowledged, milliseconds: a life of the object that ends is
@@ -28,7 +28,7 @@ pub enum BatchStep {
     /// Nothing: the object did not hear it, and the leases of the permits end by themselves.
     GivenUp {
         /// The tenant's name, and the connection's.
-        whose: Whose,
+        whose: ConnectionName,
         /// How many settlements were not heard.
         settlements: usize,
     },
@@ -37,7 +37,7 @@ pub enum BatchStep {
 /// PendingSettlements on their way to the object.
 #[derive(Debug)]
 pub struct Batch {
-    whose: Whose,
+    whose: ConnectionName,
     settlements: Vec<PendingSettlement>,
     repeats: Repeats,
     stage: Stage,
@@ -67,12 +67,12 @@ impl Batch {
         }
         let hurried = isolate.is_latest(call) || !settlements.iter().all(PendingSettlement::is_deferrable);
         let step = match isolate.waiting.join(&batch.whose, settlements, hurried, now) {
-            Turn::Rest => BatchStep::Done,
-            Turn::Wait => {
+            BatchAction::Rest => BatchStep::Done,
+            BatchAction::Wait => {
                 batch.stage = Stage::Gathering;
                 BatchStep::Wait(u64::try_from(GATHER_MS).unwrap_or_default())
             }
-            Turn::Tell(settlements) => {
+            BatchAction::Tell(settlements) => {
                 batch.settlements = settlements;
                 batch.tell(now)
             }

@@ -5,7 +5,7 @@
 //! what is not remembered is asked for again.
 
 use super::settlement::PendingSettlement;
-use crate::batcher::Gatherings;
+use crate::batcher::Batcher;
 use crate::protocol::{Bearer, Route};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -15,15 +15,15 @@ use std::rc::Rc;
 const MOST_REMEMBERED: usize = 1_024;
 
 /// A tenant's name, and a connection's.
-type Whose = (String, String);
+type ConnectionName = (String, String);
 
 /// The memory of one isolate.
 #[derive(Debug, Default)]
 pub struct Isolate {
-    routes: BTreeMap<Whose, Rc<Route>>,
-    tokens: BTreeMap<Whose, Rc<Bearer>>,
+    routes: BTreeMap<ConnectionName, Rc<Route>>,
+    tokens: BTreeMap<ConnectionName, Rc<Bearer>>,
     /// PendingSettlements that wait for others of the same connection.
-    pub(super) waiting: Gatherings<PendingSettlement>,
+    pub(super) waiting: Batcher<PendingSettlement>,
     /// How many calls have begun here.
     begun: u64,
 }
@@ -31,7 +31,7 @@ pub struct Isolate {
 impl Isolate {
     /// An isolate that knows nothing yet.
     pub const fn new() -> Self {
-        Self { routes: BTreeMap::new(), tokens: BTreeMap::new(), waiting: Gatherings::new(), begun: 0 }
+        Self { routes: BTreeMap::new(), tokens: BTreeMap::new(), waiting: Batcher::new(), begun: 0 }
     }
 
     /// Notes that a call begins, and gives its number.
@@ -66,7 +66,7 @@ impl Isolate {
     }
 }
 
-fn remember<T>(table: &mut BTreeMap<Whose, T>, tenant: &str, connection: &str, value: T) {
+fn remember<T>(table: &mut BTreeMap<ConnectionName, T>, tenant: &str, connection: &str, value: T) {
     if table.len() >= MOST_REMEMBERED {
         table.clear();
     }

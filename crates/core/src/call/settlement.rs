@@ -3,7 +3,7 @@
 use super::attempt::AttemptEnd;
 use super::ms_between;
 use super::permit::Permit;
-use crate::batcher::Whose;
+use crate::batcher::ConnectionName;
 use crate::policy::MAX_BYTES;
 use crate::protocol::{Sent, Settle};
 use sluice_limiter::{Outcome, PermitId};
@@ -50,7 +50,7 @@ impl PendingSettlement {
     }
 
     /// The tenant's name and the connection's.
-    pub fn whose(&self) -> Whose {
+    pub fn whose(&self) -> ConnectionName {
         (self.tenant.clone(), self.connection.clone())
     }
 

@@ -1,27 +1,7 @@
 //! An answer that Sluice makes itself, before it becomes a platform response.
 
-use super::names::Names;
-use crate::document::text;
-use serde::{Serialize, Serializer};
-
 /// Names and values, in order. Names are compared without regard to case; a name may come more than once.
 pub type Headers = Vec<(String, String)>;
-
-/// As the platform's constructors take them, in JSON: an object, or where a name comes twice a list of pairs. The platform walks through a
-/// list by iterators of JavaScript's, several steps a header: with few headers either way, 0.03 ms a call.
-pub fn as_init(headers: &[(String, String)]) -> String {
-    let names = Names::of(headers.iter().map(|(name, _)| name.as_str()));
-    if names.repeat() { text(&headers) } else { text(&Members(headers)) }
-}
-
-/// An object of strings; each name is there once.
-struct Members<'a>(&'a [(String, String)]);
-
-impl Serialize for Members<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
 
 /// Status, headers and a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,28 +66,7 @@ pub fn accepts_problem(accept: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{accepts_problem, as_init};
-    use crate::http::names::tests::grows_as_sorting_does;
-
-    #[test]
-    fn sixteen_thousand_headers_are_written_in_hardly_more_than_twice_the_steps_of_eight() {
-        grows_as_sorting_does("written", |n| {
-            as_init(&(0..n).map(|at| (format!("X-{at}"), String::new())).collect::<Vec<_>>());
-        });
-    }
-
-    #[test]
-    fn headers_are_an_object_unless_that_would_lose_one() {
-        let pairs = |pairs: &[(&str, &str)]| {
-            as_init(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>())
-        };
-        assert_eq!(pairs(&[]), "{}");
-        assert_eq!(pairs(&[("Accept", "a\"b"), ("Vary", "Origin")]), r#"{"Accept":"a\"b","Vary":"Origin"}"#);
-        assert_eq!(
-            pairs(&[("set-cookie", "a=1"), ("Set-Cookie", "b=2")]),
-            r#"[["set-cookie","a=1"],["Set-Cookie","b=2"]]"#
-        );
-    }
+    use super::accepts_problem;
 
     #[test]
     fn problem_documents_are_asked_for_by_name_alone() {
