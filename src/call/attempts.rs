@@ -33,7 +33,7 @@ pub struct CallInProgress {
 /// a route.
 pub fn send_with_retries(
     sending: &Forward<'_>,
-    admit: Admit,
+    admit: Box<Admit>,
     read_methods: impl Fn(&Route) -> Result<String, Refusal>,
 ) -> impl Future<Output = CallInProgress> {
     // Begun before the future is made, which would otherwise have room for what is asked.
@@ -130,7 +130,7 @@ pub async fn finish(call: &Call, mut in_progress: CallInProgress, mut record: Ac
     }
 }
 
-fn begin(sending: &Forward<'_>, admit: Admit) -> (Box<CallMachine>, Action) {
+fn begin(sending: &Forward<'_>, admit: Box<Admit>) -> (Box<CallMachine>, Action) {
     let call = sending.call;
     let spec = CallSpec {
         id: call.id.clone(),
@@ -144,7 +144,7 @@ fn begin(sending: &Forward<'_>, admit: Admit) -> (Box<CallMachine>, Action) {
         body_is_kept: body::can_be_repeated(sending.body),
         pace: Pace::USUAL,
     };
-    let (machine, action) = within(|context| CallMachine::begin(spec, admit, context));
+    let (machine, action) = within(|context| CallMachine::begin(spec, *admit, context));
     (Box::new(machine), action)
 }
 

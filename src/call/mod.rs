@@ -163,13 +163,14 @@ impl Call {
         }
         let (claims, key_apart) = self.claims(keys, &search, &seen)?;
         record.of(&claims, &shown);
-        let mut admit = self.admit(claims, key_apart, &target, &shown);
+        // On the heap, since a call that waits would hold room for it.
+        let mut admit = Box::new(self.admit(claims, key_apart, &target, &shown));
         about.note_methods(&mut admit, &seen).await?;
         if !search.elsewhere.is_empty() {
             about.swap(&admit, &seen).await?;
         }
         if self.prefer.respond_async {
-            return Err(Box::pin(enqueue::keep(&about, &target, admit, body)).await?);
+            return Err(Box::pin(enqueue::keep(&about, &target, *admit, body)).await?);
         }
         let body = body::prepare(self, &mut admit, body).await?;
         if !seen.read {
