@@ -58,12 +58,20 @@ async function oneAtATime(load, subjects, rounds) {
   return Object.fromEntries(Object.keys(subjects).map((name, at) => [name, took[at]]));
 }
 
-async function startSubjects(vendor, floor) {
-  const sluice = await startSluice();
+/** Sluice as a subject. */
+async function startOne(vendor, options) {
+  const sluice = await startSluice(options);
   const key = await sluice.tenant('edge', { crm: unthrottled(vendor) });
+  return { ...sluice, target: `/v/crm${TARGET}`, headers: [...HEADERS, ['Sluice-Key', key]] };
+}
+
+/** `SLUICE_BEFORE` names the folder of an earlier build, which is then measured by turns with this one. */
+async function startSubjects(vendor, floor) {
   const vars = { VENDOR: vendor };
+  const before = process.env.SLUICE_BEFORE;
   return {
-    sluice: { ...sluice, target: `/v/crm${TARGET}`, headers: [...HEADERS, ['Sluice-Key', key]] },
+    sluice: await startOne(vendor),
+    ...(before && { before: await startOne(vendor, { folder: before }) }),
     floor: await startWorker({ modules: floor, objects: { GATE: 'Gate' }, vars }),
     passthrough: await startWorker({ modules: { 'worker.js': 'benches/workers/passthrough.js' }, vars }),
     js_object: await startWorker({

@@ -54,15 +54,18 @@ function crowd({ rows_a_call, throttled_ms, turn_ns, open_ms, put_ms, refused_be
   ];
 }
 
-function edge({ sluice, floor, passthrough, js_object }) {
+function edge({ sluice, before, floor, passthrough, js_object }) {
   const added = (one) => one.p50_ms - passthrough.p50_ms;
-  const ratio = sluice.rps / floor.rps;
-  const each = { Sluice: sluice, 'the floor': floor, 'pass-through': passthrough, 'object limiter in JavaScript': js_object };
+  const each = { Sluice: sluice, 'the build before': before, 'the floor': floor, 'pass-through': passthrough, 'object limiter in JavaScript': js_object };
+  const beside = (what, other, least, most) => [
+    line(`edge: Sluice's calls/s by ${what}`, one(sluice.rps / other.rps, 2), `≥ ${least}`, sluice.rps / other.rps >= least),
+    line(`edge: p50 added to pass-through, Sluice's by ${what}`, one(added(sluice) / added(other), 2), `≤ ${most}`, added(sluice) <= added(other) * most),
+  ];
   return [
-    ...Object.entries(each).map(([name, { rps, p50_ms, p99_ms }]) =>
+    ...Object.entries(each).filter(([, seen]) => seen).map(([name, { rps, p50_ms, p99_ms }]) =>
       line(`edge: ${name}`, `${one(rps / floor.rps, 2)} of the floor's calls/s (${one(rps, 0)}); one at a time p50 ${one(p50_ms, 2)}, p99 ${one(p99_ms, 2)} ms`)),
-    line("edge: Sluice's calls/s by the floor's", one(ratio, 2), '≥ 0.85', ratio >= 0.85),
-    line("edge: p50 added to pass-through, Sluice's by the floor's", one(added(sluice) / added(floor), 2), '≤ 1.15', added(sluice) <= added(floor) * 1.15),
+    ...beside("the floor's", floor, 0.6, 1.6),
+    ...(before ? beside("the build before's", before, 0.9, 1.15) : []),
   ];
 }
 
