@@ -112,6 +112,26 @@ pub struct AdaptiveRule {
     pub max_pause_ms: u64,
 }
 
+impl AdaptiveRule {
+    /// Halved at a throttle, raised by a tenth after ten good answers; never above the limits, and never below a tenth of them. A
+    /// `Retry-After` stops the connection for an hour at most.
+    pub const USUAL: Self = Self {
+        min_ppm: 100_000,
+        max_ppm: 1_000_000,
+        backoff_ppm: 500_000,
+        recovery_ppm: 1_100_000,
+        successes: 10,
+        pause_ms: 0,
+        max_pause_ms: 3_600_000,
+    };
+}
+
+impl Default for AdaptiveRule {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
+
 /// Whether a connection's limits are kept or only watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {

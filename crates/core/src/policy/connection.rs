@@ -165,7 +165,7 @@ pub(super) fn read(
         None => None,
     };
     let queue = fields.get("queue").map_or(Some(QUEUE), |at| read_queue(&at));
-    let adaptive = fields.get("adaptive").map_or(Some(ADAPTIVE), |at| read_adaptive(&at));
+    let adaptive = fields.get("adaptive").map_or(Some(AdaptiveRule::USUAL), |at| read_adaptive(&at));
     let retry_attempts = fields.get("retry").map_or(Some(3), |at| read_retry(&at));
     let timeout_ms = match fields.get("timeout_seconds") {
         Some(at) => at.number(3, 1..=MAX_TIMEOUT_MS),
@@ -320,16 +320,6 @@ fn read_queue(at: &Node<'_>) -> Option<QueueRule> {
     Some(QueueRule { size: size?, max_wait_ms: wait? })
 }
 
-const ADAPTIVE: AdaptiveRule = AdaptiveRule {
-    min_ppm: 100_000,
-    max_ppm: 1_000_000,
-    backoff_ppm: 500_000,
-    recovery_ppm: 1_100_000,
-    successes: 10,
-    pause_ms: 0,
-    max_pause_ms: 3_600_000,
-};
-
 fn read_adaptive(at: &Node<'_>) -> Option<AdaptiveRule> {
     let fields =
         at.object(&["min", "max", "backoff", "recovery", "successes", "pause_seconds", "max_pause_seconds"])?;
@@ -337,15 +327,18 @@ fn read_adaptive(at: &Node<'_>) -> Option<AdaptiveRule> {
         Some(at) => u32::try_from(at.number(6, low..=high)?).ok(),
         None => Some(default),
     };
-    let min = factor("min", 1, PPM, ADAPTIVE.min_ppm);
-    let max = factor("max", 1, PPM, ADAPTIVE.max_ppm);
-    let backoff = factor("backoff", 1, PPM, ADAPTIVE.backoff_ppm);
-    let recovery = factor("recovery", PPM, 10 * PPM, ADAPTIVE.recovery_ppm);
-    let successes =
-        fields.get("successes").map_or(Some(ADAPTIVE.successes), |at| u32::try_from(at.integer(1..=1_000_000)?).ok());
-    let pause = fields.get("pause_seconds").map_or(Some(ADAPTIVE.pause_ms), |at| at.number(3, 0..=MAX_WAIT_MS));
-    let max_pause =
-        fields.get("max_pause_seconds").map_or(Some(ADAPTIVE.max_pause_ms), |at| at.number(3, VENDOR_PAUSES_MS));
+    let min = factor("min", 1, PPM, AdaptiveRule::USUAL.min_ppm);
+    let max = factor("max", 1, PPM, AdaptiveRule::USUAL.max_ppm);
+    let backoff = factor("backoff", 1, PPM, AdaptiveRule::USUAL.backoff_ppm);
+    let recovery = factor("recovery", PPM, 10 * PPM, AdaptiveRule::USUAL.recovery_ppm);
+    let successes = fields
+        .get("successes")
+        .map_or(Some(AdaptiveRule::USUAL.successes), |at| u32::try_from(at.integer(1..=1_000_000)?).ok());
+    let pause =
+        fields.get("pause_seconds").map_or(Some(AdaptiveRule::USUAL.pause_ms), |at| at.number(3, 0..=MAX_WAIT_MS));
+    let max_pause = fields
+        .get("max_pause_seconds")
+        .map_or(Some(AdaptiveRule::USUAL.max_pause_ms), |at| at.number(3, VENDOR_PAUSES_MS));
     let (min_ppm, max_ppm) = (min?, max?);
     if min_ppm > max_ppm {
         at.missing::<()>("min", "must not be over max");
