@@ -6,6 +6,7 @@ mod counts;
 mod days;
 mod edits;
 mod extremes;
+mod figures;
 mod harness;
 mod lives;
 mod promises;
