@@ -192,3 +192,19 @@ fn the_latest_caller_of_a_line_is_found_past_places_of_jobs() {
     assert_eq!((table.last_caller(jobs.slot), table.last_caller(first.slot)), (Some(first), Some(first)));
     assert_eq!(table.last_caller(NONE), None);
 }
+
+#[test]
+fn checks_that_calls_have_left_behind_are_at_most_twice_those_that_wait_and_a_few() {
+    let mut checks = Rechecks::default();
+    for serial in 0..3_000 {
+        let ticket = |serial| Ticket { slot: 0, serial };
+        let waits = |ticket: Ticket| ticket.serial + 30 > serial;
+        checks.add(ticket(serial), 9, 30, waits);
+        assert!(checks.len() <= 2 * 30 + 65, "{}", checks.len());
+    }
+    let mut due = Vec::new();
+    while let Some(ticket) = checks.due(9, |ticket| ticket.serial > 2_969) {
+        due.push(ticket.serial);
+    }
+    assert_eq!(due, (2_970..3_000).collect::<Vec<_>>(), "none of those that wait is forgotten");
+}

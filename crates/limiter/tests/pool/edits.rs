@@ -166,30 +166,38 @@ fn what_one_pool_has_lent_is_not_spent_on_another_which_hears_once_what_was_sent
 fn a_connection_that_is_only_watched_tells_its_pool_each_second_of_what_it_has_sent_and_then_rests() {
     let mut side = Side::new(900, 0);
     side.limiter = Limiter::new(Plan { mode: Mode::Observe, ..plan(900) }, at(NOON));
-    let (words, ..) = side.ask().unwrap();
-    assert_eq!((words.owes, words.want), (0, 0), "it says what it declares");
-    side.limiter.lent(at(NOON), 0, words.turn, Some(side.pool.borrow(at(NOON), &words)));
-    assert!(side.limiter.next_wakeup().is_none());
-    for _ in 0..3 {
-        assert!(matches!(side.call(), Admission::Granted(_)));
-    }
-    side.limiter.snapshot_due().unwrap();
-    assert!(side.ask().is_none(), "it was told just now");
-    assert_eq!(side.limiter.next_wakeup(), Some(NOON + 1_000));
-    side.now = NOON + 1_000;
-    side.limiter.wake(at(side.now));
+    // Wakes until there is nothing to wake for. Gives what the pool was told meanwhile.
+    let rest = |side: &mut Side| {
+        let (mut told, mut woken) = (Vec::new(), 0);
+        while let Some(wake) = side.limiter.next_wakeup() {
+            (side.now, woken) = (wake, woken + 1);
+            assert!(woken < 5, "it does not come to rest");
+            side.limiter.wake(at(wake));
+            side.limiter.snapshot_due();
+            while let Some(turn) = side.ask() {
+                assert_eq!(turn.0.want, 0, "nothing is borrowed");
+                told.push((side.now, turn.0.owes));
+                side.hear(turn);
+            }
+        }
+        told
+    };
+    assert_eq!(side.settle().len(), 1, "it says what it declares");
+    assert_eq!(rest(&mut side), []);
+    side.now += 60_000;
+    let begun = side.now;
+    assert!(matches!(side.call(), Admission::Granted(_)));
     let turn = side.ask().unwrap();
-    assert_eq!((turn.0.owes, turn.0.want), (3, 0));
+    assert_eq!((turn.0.owes, turn.0.want), (1, 0));
     side.hear(turn);
-    assert!(side.ask().is_none());
-    let mut woken = 0;
-    while let Some(wake) = side.limiter.next_wakeup() {
-        (side.now, woken) = (wake, woken + 1);
-        side.limiter.wake(at(wake));
-        side.limiter.snapshot_due();
-        assert!(side.ask().is_none() && woken < 4, "it has nothing more to tell");
+    for _ in 0..3 {
+        side.now += 100;
+        assert!(matches!(side.call(), Admission::Granted(_)));
+        assert!(side.ask().is_none(), "it was told within a second");
     }
-    assert_eq!(side.pool.borrow(at(side.now), &LoanRequest { want: 0, ..words }).used, 3);
+    side.limiter.snapshot_due();
+    assert_eq!(rest(&mut side), [(begun + 1_000, 3)]);
+    assert_eq!(side.used(), 4);
 }
 
 #[test]
