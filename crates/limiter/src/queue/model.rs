@@ -208,3 +208,22 @@ fn checks_that_calls_have_left_behind_are_at_most_twice_those_that_wait_and_a_fe
     }
     assert_eq!(due, (2_970..3_000).collect::<Vec<_>>(), "none of those that wait is forgotten");
 }
+
+#[test]
+fn apps_in_different_classes_share_what_both_wait_for_and_of_those_that_overtake_the_most_urgent_goes() {
+    let mut queue = Queue::new(1_000, [1; 4].into_iter());
+    let call = |app, urgency| Waiting { app, lane: app, urgency, arrived: 0, asked: 0, deadline: 9, call: 0, jobs: 0 };
+    for _ in 0..40 {
+        queue.push(call(0, 5), 0, 0).unwrap();
+        queue.push(call(1, 5), 1, 0).unwrap();
+    }
+    let go = |queue: &mut Queue| {
+        let ticket = queue.next(&mut Open).unwrap();
+        queue.serve(ticket).unwrap().app
+    };
+    let of_first = (0..40).filter(|_| go(&mut queue) == 0).count();
+    assert!((19..=21).contains(&of_first), "{of_first} of 40");
+    queue.push(call(2, 2), 0, 0).unwrap();
+    queue.push(call(3, 1), 1, 0).unwrap();
+    assert_eq!([go(&mut queue), go(&mut queue)], [3, 2]);
+}

@@ -4,6 +4,7 @@
 mod blocks;
 mod counts;
 mod days;
+mod edges;
 mod edits;
 mod extremes;
 mod figures;

@@ -206,3 +206,11 @@ fn no_more_than_ten_thousand_wait_for_a_loan() {
     let waiting = (0..10_001).take_while(|_| matches!(side.call(), Admission::Waiting(_))).count();
     assert_eq!(waiting, 10_000);
 }
+
+#[test]
+fn a_permit_in_hand_is_not_yet_used() {
+    let mut side = Side::with_a_permit_in_hand(900, 99);
+    assert_eq!(side.used(), 99);
+    assert!(matches!(side.call(), Admission::Granted(_)));
+    assert_eq!(side.used(), 100);
+}

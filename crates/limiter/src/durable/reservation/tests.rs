@@ -187,3 +187,47 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
     limiter.reservation.size = 0;
     assert_eq!(limiter.quiet_at(), None);
 }
+
+#[test]
+fn a_grant_needs_no_row_until_the_blocks_end_while_fewer_than_its_ceiling_are_in_flight_and_permits_are_spare() {
+    for (until, ceiling, left, spare, due) in [
+        (0, 2, 1, 1, false),
+        (-1, 2, 1, 1, true),
+        (0, 1, 1, 1, true),
+        (0, 2, 0, 1, true),
+        (0, 2, 1, 0, true),
+        (9, 9, 9, 9, false),
+    ] {
+        let mut limiter = limiter(vec![], 1);
+        grant(&mut limiter, NOON, 0, 1);
+        limiter.snapshot_due().unwrap();
+        let time = limiter.clock.last();
+        (limiter.reservation.until, limiter.reservation.ceiling, limiter.reservation.left) =
+            (time + until, ceiling, left);
+        limiter.leases.lanes.get_mut(0).unwrap().spare = spare;
+        limiter.spend(0, time);
+        assert_eq!(limiter.reservation.due, due, "{until} {ceiling} {left} {spare}");
+        let less = u32::from(!due);
+        assert_eq!(limiter.leases.lanes.get(0).unwrap().spare, spare - less);
+        assert_eq!(limiter.reservation.left(), left - u64::from(less));
+    }
+}
+
+#[test]
+fn a_block_that_is_ended_ends_before_now_and_one_that_is_over_stays_over() {
+    for (now, until) in [(50, 49), (51, 50), (60, 50), (20, 19)] {
+        let mut block = Reservation { until: 50, ..Reservation::new() };
+        block.end(now);
+        assert_eq!(block.until(), until, "at {now}");
+    }
+}
+
+#[test]
+fn a_block_ends_before_the_next_day_opens() {
+    let mut limiter = limiter(vec![], 1);
+    // A day opens a second before midnight: so much may clocks differ.
+    let wall = NOON + 12 * 3_600_000 - 1_500;
+    grant(&mut limiter, wall, 0, 1);
+    limiter.snapshot_due().unwrap();
+    assert_eq!(limiter.reservation.until() - limiter.clock.last(), 499);
+}
