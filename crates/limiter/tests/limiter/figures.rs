@@ -50,7 +50,9 @@ fn of_a_limit_by_app_the_fullest_is_shown_and_before_any_app_has_called_its_figu
     };
     let none = [9, 5, 50, 900, 4, 30].map(|figure| (figure, 0, None));
     assert_eq!(figures(&mut harness), none);
-    ["a", "b", "b", "b"].into_iter().for_each(|app| drop(harness.try_now(app).unwrap()));
+    ["a", "b", "b", "b"].into_iter().for_each(|app| {
+        harness.try_now(app).unwrap();
+    });
     let used = [(9, 3, None), (5, 3, None), (50, 3, Some(OVER)), (900, 0, Some(OVER)), (4, 3, None), (30, 3, None)];
     assert_eq!(figures(&mut harness), used);
 }
@@ -91,7 +93,9 @@ fn what_is_left_says_in_how_many_whole_seconds_there_is_more() {
 #[test]
 fn the_day_tells_each_apps_calls_and_the_queue_how_many_wait_and_how_long() {
     let mut harness = Harness::new(plan(vec![slots(3)]));
-    ["a", "b", "b"].into_iter().for_each(|app| drop(harness.try_now(app).unwrap()));
+    ["a", "b", "b"].into_iter().for_each(|app| {
+        harness.try_now(app).unwrap();
+    });
     let day = harness.limiter.day().unwrap();
     assert_eq!((day.date.as_str(), day.from, day.to), ("2026-06-15", NOON - 43_200_000, OVER));
     assert_eq!(day.apps, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
@@ -150,7 +154,9 @@ fn slots_come_free_by_the_mean_time_of_an_answer_in_the_order_of_those_that_wait
         harness.now += 3_000;
         harness.settle(permit, Outcome::Answered);
     }
-    (0..2).for_each(|_| drop(harness.try_now("a").unwrap()));
+    (0..2).for_each(|_| {
+        harness.try_now("a").unwrap();
+    });
     let told: Vec<_> = (0..5).map(|_| harness.try_now("a").unwrap_err().retry_after_seconds).collect();
     assert_eq!(told, [3, 3, 6, 6, 9]);
 }
