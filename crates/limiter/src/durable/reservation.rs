@@ -330,3 +330,6 @@ impl Limiter {
         self.reservation.exact
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,3 +3,6 @@
 pub(crate) mod daily_quota;
 pub(crate) mod rolling_window;
 pub(crate) mod token_bucket;
+
+#[cfg(test)]
+mod tests;

@@ -260,4 +260,47 @@ mod tests {
         assert!(lanes.make_room(0));
         assert_eq!(lanes.add(9_000, 1, class, vec![], vec![]), Some(17));
     }
+
+    #[test]
+    fn a_lane_is_dropped_once_nothing_was_granted_on_it_for_ten_minutes_and_it_has_nothing_in_flight_nor_waiting() {
+        let mut lanes = Lanes::default();
+        let class = lanes.add_class(1, vec![0]);
+        let [busy, waits, late, old, unused] =
+            [0, 1, 2, 3, 4].map(|app| lanes.add(app, 1, class, vec![], vec![]).unwrap());
+        lanes.pin(busy, true);
+        lanes.pin(busy, true);
+        lanes.get_mut(waits).unwrap().waiting = 1;
+        (lanes.get_mut(late).unwrap().last_grant, lanes.get_mut(old).unwrap().last_grant) = (1, 0);
+        // One that was never granted anything is idle at any time.
+        assert!(lanes.get(unused).unwrap().last_grant < -1_000_000_000_000);
+        lanes.drop_old(IDLE_MS);
+        assert_eq!([0, 1, 2, 3, 4].map(|app| lanes.find(app, 1)), [Some(busy), Some(waits), Some(late), None, None]);
+        assert_eq!(lanes.iter().map(|(at, lane)| (at, lane.app)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
+        lanes.pin(busy, false);
+        lanes.drop_old(IDLE_MS + 1);
+        assert_eq!([0, 1, 2].map(|app| lanes.find(app, 1)), [Some(busy), Some(waits), None]);
+        lanes.pin(busy, false);
+        lanes.drop_old(IDLE_MS + 1);
+        assert_eq!(lanes.iter_mut().count(), 1);
+        assert_eq!((lanes.find(1, 3), lanes.find_class(1), lanes.find_class(3)), (None, Some(class), None));
+    }
+
+    #[test]
+    fn of_two_lanes_that_become_one_the_later_is_found_and_one_that_belongs_nowhere_gives_its_place_up() {
+        let mut lanes = Lanes::default();
+        let class = lanes.add_class(1, vec![0]);
+        let [one, other, gone] = [0, 1, 2].map(|app| lanes.add(app, 1, class, vec![], vec![]).unwrap());
+        lanes.rearrange(vec![Class::new(2, vec![5]), Class::new(6, vec![5, 7])], |at| {
+            (at != gone).then(|| Moved { app: 9, mask: 6, class: 1, counters: vec![5, 7], own: vec![7] })
+        });
+        assert_eq!((lanes.find(9, 6), lanes.find(0, 1), lanes.find(2, 1)), (Some(other), None, None));
+        assert_eq!((lanes.get(one).unwrap().counters.clone(), lanes.get(one).unwrap().class), (vec![5, 7], 1));
+        assert_eq!((lanes.find_class(6), lanes.find_class(2), lanes.find_class(1)), (Some(1), Some(0), None));
+        // The first ends with its leases, and takes nothing of the other's with it.
+        lanes.get_mut(other).unwrap().leases = 1;
+        lanes.drop_idle(0);
+        assert_eq!((lanes.find(9, 6), lanes.iter().count()), (Some(other), 1));
+        assert_eq!(lanes.add(4, 2, 0, vec![], vec![]), Some(one));
+        assert_eq!(lanes.add(5, 2, 0, vec![], vec![]), Some(gone));
+    }
 }

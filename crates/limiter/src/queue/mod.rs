@@ -621,6 +621,8 @@ impl Queue {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests {
     use super::*;
 

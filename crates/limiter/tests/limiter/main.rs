@@ -4,8 +4,10 @@
 mod blocks;
 mod counts;
 mod days;
+mod edges;
 mod edits;
 mod extremes;
+mod figures;
 mod harness;
 mod lives;
 mod promises;

@@ -76,6 +76,30 @@ fn a_limit_of_whose_past_not_all_is_known_stays_full_for_its_window_or_day_howev
     assert!(harness.try_now("a").is_ok());
 }
 
+/// They name a limit only by its name and kind; how long its window was the counters tell, and when its day ended.
+#[test]
+fn a_limit_that_was_another_when_an_earlier_build_wrote_the_row_takes_the_edit_as_any_other() {
+    let used_at = |wall, row: &str, seconds, day: &str| {
+        let now = Now { wall, zones: &sluice_testkit::time_zones };
+        let limits = vec![window(9, seconds), bucket(15, 15), daily(50, zone(day)), slots(4)];
+        let mut next = Limiter::load(plan(limits), &bytes(row), now, SKEW_MS).unwrap();
+        (next.limits()[0].used, next.limits()[2].used)
+    };
+    let used = |row: &str, seconds, day: &str| used_at(NOON + 900, row, seconds, day);
+    for row in [VERSION_1, VERSION_2] {
+        let (same, of_day) = used(row, 20, "America/Chicago");
+        assert!(same < 9 && of_day < 50);
+        assert_eq!(used(row, 30, "America/Chicago"), (9, of_day), "what the shorter one has forgotten is not known");
+        assert_eq!(used(row, 10, "America/Chicago"), (same, of_day), "the longer one has forgotten nothing");
+        assert_eq!(used(row, 20, "Pacific/Honolulu"), (same, of_day), "its day opens within that of the row");
+        assert_eq!(used(row, 20, "Asia/Tokyo"), (same, of_day), "nothing was sent on the day before the row's");
+        // Four hours later a new day has opened in Tokyo, and none in Chicago.
+        let later = |day: &str| used_at(NOON + 4 * 3_600_000, row, 20, day).1;
+        assert_eq!(later("America/Chicago"), of_day);
+        assert!(later("Asia/Tokyo") < of_day, "what had ended before is not of it");
+    }
+}
+
 #[test]
 fn rows_that_are_cut_off_or_altered_are_refused_or_read_but_never_a_panic() {
     [PINNED, VERSION_3, VERSION_2, VERSION_1].into_iter().for_each(|row| survives(&bytes(row)));

@@ -140,3 +140,77 @@ fn a_pool_that_was_empty_is_asked_anew_when_the_number_is_raised() {
     side.settle();
     assert!(side.limiter.next_ready().is_some_and(|(_, outcome)| outcome.is_ok()));
 }
+
+/// A permit that one pool has lent is no leave to count on another's day.
+#[test]
+fn what_one_pool_has_lent_is_not_spent_on_another_which_hears_once_what_was_sent_before() {
+    let other = |amount| {
+        let mut plan = plan(amount);
+        plan.limits[0].pool = Some("other".to_owned());
+        plan
+    };
+    let mut side = Side::with_a_permit_in_hand(900, 0);
+    assert!(matches!(side.call(), Admission::Granted(_)));
+    side.settle();
+    assert!(matches!(side.call(), Admission::Waiting(_)));
+    side.settle();
+    assert!(side.limiter.next_ready().is_some_and(|(_, outcome)| outcome.is_ok()));
+    side.limiter.replan(other(900), at(side.now), |_, _| None);
+    assert!(matches!(side.call(), Admission::Waiting(_)), "it has no permit of that pool's");
+    let (pool, _, words) = side.limiter.next_borrow(at(side.now)).unwrap();
+    assert_eq!((pool.as_str(), words.owes, words.want, words.unused), ("other", 2, 1, 0));
+    assert!(side.limiter.next_borrow(at(side.now)).is_none(), "it is said once");
+}
+
+#[test]
+fn a_connection_that_is_only_watched_tells_its_pool_each_second_of_what_it_has_sent_and_then_rests() {
+    let mut side = Side::new(900, 0);
+    side.limiter = Limiter::new(Plan { mode: Mode::Observe, ..plan(900) }, at(NOON));
+    // Wakes until there is nothing to wake for. Gives what the pool was told meanwhile.
+    let rest = |side: &mut Side| {
+        let (mut told, mut woken) = (Vec::new(), 0);
+        while let Some(wake) = side.limiter.next_wakeup() {
+            (side.now, woken) = (wake, woken + 1);
+            assert!(woken < 5, "it does not come to rest");
+            side.limiter.wake(at(wake));
+            side.limiter.snapshot_due();
+            while let Some(turn) = side.ask() {
+                assert_eq!(turn.0.want, 0, "nothing is borrowed");
+                told.push((side.now, turn.0.owes));
+                side.hear(turn);
+            }
+        }
+        told
+    };
+    assert_eq!(side.settle().len(), 1, "it says what it declares");
+    assert_eq!(rest(&mut side), []);
+    side.now += 60_000;
+    let begun = side.now;
+    assert!(matches!(side.call(), Admission::Granted(_)));
+    let turn = side.ask().unwrap();
+    assert_eq!((turn.0.owes, turn.0.want), (1, 0));
+    side.hear(turn);
+    for _ in 0..3 {
+        side.now += 100;
+        assert!(matches!(side.call(), Admission::Granted(_)));
+        assert!(side.ask().is_none(), "it was told within a second");
+    }
+    side.limiter.snapshot_due();
+    assert_eq!(rest(&mut side), [(begun + 1_000, 3)]);
+    assert_eq!(side.used(), 4);
+}
+
+#[test]
+fn no_more_than_ten_thousand_wait_for_a_loan() {
+    let mut side = Side::new(900, 0);
+    let waiting = (0..10_001).take_while(|_| matches!(side.call(), Admission::Waiting(_))).count();
+    assert_eq!(waiting, 10_000);
+}
+
+#[test]
+fn a_permit_in_hand_is_not_yet_used() {
+    let mut side = Side::with_a_permit_in_hand(900, 99);
+    assert_eq!(side.used(), 99);
+    assert!(matches!(side.call(), Admission::Granted(_)));
+    assert_eq!(side.used(), 100);
+}
