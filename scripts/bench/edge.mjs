@@ -8,6 +8,7 @@ import { startWorker } from './worker.mjs';
 const CALLERS = 16;
 const RATE = 100;
 const WARM_SECONDS = 0.5;
+const WARM_UP_SECONDS = 2;
 const TARGET = '/leads?email=ada@example.com&n={n}';
 /** Such headers as an integration's HTTP client sends. */
 const HEADERS = [['Accept', 'application/json'], ['Accept-Encoding', 'gzip, deflate'], ['User-Agent', 'bench/1.0 (sluice)']];
@@ -24,6 +25,8 @@ export async function edge({ load, floor, turns = TURNS }) {
   for (let start = 0; start < turns.starts; start++) {
     const subjects = await startSubjects(load.vendor, floor);
     try {
+      // The first seconds of each go to compiling its Wasm for speed, on the cores that the next one is measured on.
+      await asManyAsCanBe(load, subjects, WARM_UP_SECONDS);
       const rps = await asManyAsCanBe(load, subjects, turns.seconds);
       const took = await oneAtATime(load, subjects, turns.rounds);
       for (const name of Object.keys(subjects)) {

@@ -27,7 +27,7 @@ impl Adaptive {
         Self { factor_ppm: rule.max_ppm.max(1), cut_at: i64::MIN, good: 0, paused_until: i64::MIN }
     }
 
-    /// Split per million of the limits that are in use.
+    /// Parts per million of the limits that are in use.
     pub const fn factor(&self) -> u32 {
         self.factor_ppm
     }

@@ -4,7 +4,7 @@
 /// long as the clock stepped back; bridging alone would let a clock that jitters to and fro run the limiter fast.
 const CLAMPED_MS: i64 = 1_000;
 
-/// Pacer wall time into limiter time.
+/// Turns wall time into limiter time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clock {
     offset: i64,

@@ -15,7 +15,7 @@ use crate::limits::token_bucket::{Bucket, Refill};
 use crate::mutant::{self, Mutant};
 use crate::pool::loan::Loan;
 
-/// Split per million of the whole.
+/// Parts per million of the whole.
 const WHOLE: u64 = 1_000_000;
 
 /// What a counter stands for.

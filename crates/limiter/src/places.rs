@@ -167,7 +167,7 @@ impl<K: Ord + Clone> Places<K> {
     fn stand(&mut self, key: K, holding: Holding) {
         let before = self.apps.insert(key.clone(), holding).map_or(0, |app| u64::from(app.weight));
         self.weights = self.weights - before + u64::from(holding.weight);
-        // PriorEpochs standings stay below the first: at most as many as there are apps, and a few.
+        // Past standings stay below the first: at most as many as there are apps, and a few.
         if self.order.len() > 2 * self.apps.len() + 64 {
             let apps = &self.apps;
             self.order.retain(|known| apps.get(&known.key) == Some(&known.holding));

@@ -1,13 +1,13 @@
 //! Token bucket, as the virtual scheduling form of the generic cell rate algorithm (ITU-T I.371), with tokens in flight frozen.
 //!
 //! The plain algorithm at grant does not protect a vendor behind a network that jitters: two calls granted a token apart arrive
-//! together. CountersView a token comes back only from the settlement on: until then the call may still be on its way.
+//! together. Here a token comes back only from the settlement on: until then the call may still be on its way.
 
 #![expect(clippy::arithmetic_side_effects, reason = "products of 64 bits by 32 and by 20 in 128")]
 
 /// Microseconds of a millisecond, so that intervals need no fraction.
 const MICROS: i128 = 1_000;
-/// Split per million of the whole.
+/// Parts per million of the whole.
 const WHOLE: i128 = 1_000_000;
 
 /// The time in which tokens come back: it runs at the rate factor's speed. A rate that changes so changes how fast tokens come back, and
