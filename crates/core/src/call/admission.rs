@@ -37,7 +37,7 @@ pub struct ObjectReply {
     pub caller: Caller,
 }
 
-/// What is to be done for an admission.
+/// The next step of an admission, which the machine of its call carries out.
 #[derive(Debug)]
 pub enum Step {
     /// Ask the object, and tell it if the caller goes meanwhile.

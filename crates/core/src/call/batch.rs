@@ -11,7 +11,7 @@ use crate::protocol::Settle;
 /// followed by the next. A settlement that never arrives is replaced by the end of its lease.
 const PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
 
-/// What is to be done for a batch.
+/// The next step of a batch, which the machine of its call carries out.
 #[derive(Debug)]
 pub enum BatchStep {
     /// Wait for so many milliseconds.
@@ -34,7 +34,7 @@ pub enum BatchStep {
     },
 }
 
-/// PendingSettlements on their way to the object.
+/// Settlements on their way to the tenant's object.
 #[derive(Debug)]
 pub struct Batch {
     whose: ConnectionName,

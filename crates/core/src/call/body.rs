@@ -9,7 +9,7 @@ use crate::protocol::{BodyLength, Route};
 /// The longest body that is kept, so that its call can be sent again: 1 MB.
 pub const KEPT_BYTES: u64 = 1_048_576;
 
-/// What is known of a request's body from its head.
+/// The facts of a request's body that its head tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyHead<'a> {
     /// The method of the request line.
@@ -18,7 +18,7 @@ pub struct BodyHead<'a> {
     pub present: bool,
     /// Its length.
     pub length: BodyLength,
-    /// Its `Content-Encoding`.
+    /// The `Content-Encoding` of the body.
     pub encoding: Option<&'a str>,
 }
 

@@ -50,7 +50,7 @@ pub struct Context<'a> {
     pub isolate: &'a mut Isolate,
     /// Gives 128 random bits, hexadecimal.
     pub random_id: &'a dyn Fn() -> String,
-    /// Takes lines for the log.
+    /// The log, which takes one line at a time.
     pub log: &'a mut dyn FnMut(Log),
 }
 

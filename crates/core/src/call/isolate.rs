@@ -22,7 +22,7 @@ type ConnectionName = (String, String);
 pub struct Isolate {
     routes: BTreeMap<ConnectionName, Rc<Route>>,
     tokens: BTreeMap<ConnectionName, Rc<Bearer>>,
-    /// PendingSettlements that wait for others of the same connection.
+    /// The settlements that wait for others of the same connection.
     pub(super) waiting: Batcher<PendingSettlement>,
     /// How many calls have begun here.
     begun: u64,

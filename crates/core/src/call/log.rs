@@ -24,7 +24,7 @@ pub fn without_keys(path: &str) -> String {
 /// How a call ended, for its line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// Its last permit ended so.
+    /// The last permit of the call ended with this outcome.
     Settled(Outcome),
     /// Its caller went before it could be sent, or sent again.
     Gone,

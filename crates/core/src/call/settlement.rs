@@ -111,7 +111,7 @@ impl PendingSettlements {
         Some((last.tenant.clone(), last.tell(now)))
     }
 
-    /// Takes all of them, to be told together.
+    /// Takes all settlements out, so that one message tells them together.
     pub fn take(&mut self) -> Vec<PendingSettlement> {
         std::mem::take(&mut self.0)
     }

@@ -53,7 +53,7 @@ impl Chance<'_> {
                 let unhurried = self.dice.below(2) == 1;
                 match n {
                     8 => Reply::Permit(go(self.permits, None)),
-                    // Its token does not come with it.
+                    // The access token of this route does not come with the permit.
                     9 => Reply::Permit(go(self.permits, Some(route_with_token()))),
                     10..=12 => Reply::Permit(Granted {
                         bearer,

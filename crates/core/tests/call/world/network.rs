@@ -108,7 +108,7 @@ struct Live {
     came_at: i64,
     gone: bool,
     executed: u32,
-    /// Its call at the vendor.
+    /// The call as the vendor has it.
     at_vendor: Option<usize>,
 }
 
