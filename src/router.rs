@@ -121,7 +121,7 @@ async fn route(config: Rc<Config>, request: Request, context: &Context, incoming
         | Address::ReplayAll => Box::pin(jobs::serve(&config, &keys, incoming, &target)),
         Address::Pause(_) | Address::Resume(_) => Box::pin(operate::serve(&config, &keys, &request, incoming, &target)),
         _ => {
-            let detail = "nothing is at this address yet: see the readme for those there are";
+            let detail = "nothing is at this address: docs/api.md lists those there are";
             return Refusal::new(Reason::NotFound, detail).into();
         }
     };

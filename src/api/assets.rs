@@ -78,7 +78,7 @@ async fn fetched(config: &Config, incoming: &Incoming, path: &str, headers: Head
 }
 
 fn nothing() -> Reply {
-    Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into()
+    Refusal::new(Reason::NotFound, "nothing is at this address: docs/api.md lists those there are").into()
 }
 
 /// By the path's ending; none for what the page has no files of.

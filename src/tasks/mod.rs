@@ -22,7 +22,7 @@ use worker::Context;
 /// answered.
 pub async fn take(config: Rc<Config>, request: &Request, context: &Context, incoming: &Incoming, stamp: &str) -> Reply {
     let Some(errand) = read(&config, request, incoming, stamp).await else {
-        return Refusal::new(Reason::NotFound, "nothing is at this address: see the readme for those there are").into();
+        return Refusal::new(Reason::NotFound, "nothing is at this address: docs/api.md lists those there are").into();
     };
     let Ok((response, taken)) = accepted() else { return tenant_client::unavailable().into() };
     context.wait_until(Box::pin(async move {

@@ -267,7 +267,7 @@ fn address<'a>(path: &'a str, query: Option<&'a str>) -> Result<Address<'a>, Ref
         ["admin" | "stats" | "status" | "jobs" | "dead-letters" | "connections" | "v", ..] => {
             return Err(Refusal::new(
                 Reason::NotFound,
-                "nothing is at this address: see the readme for those there are",
+                "nothing is at this address: docs/api.md lists those there are",
             ));
         }
         _ => Address::File,

@@ -49,7 +49,12 @@ impl NewKey {
                 _ => return Err(format!("unknown field {name}; known are role, app and expires_in_seconds")),
             };
             if !fits {
-                return Err(format!("{name} does not fit: see the readme"));
+                let expected = match name.as_str() {
+                    "role" => "app, viewer or operator",
+                    "app" => "the name of an app of the policy",
+                    _ => "a whole number of seconds",
+                };
+                return Err(format!("{name} must be {expected}"));
             }
         }
         let role = role.ok_or("role is missing: it is app, viewer or operator")?;
