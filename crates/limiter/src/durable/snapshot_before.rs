@@ -204,3 +204,22 @@ fn group_of(before: PriorEpochBefore, time: i64) -> PriorEpoch {
         lanes: lanes.into_iter().map(lane).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of versions 1 and 2 held when a bucket is full again, microseconds; rows of today hold what it owes, in two halves.
+    #[test]
+    fn a_bucket_of_an_earlier_row_owes_what_was_missing_then() {
+        let owed = |tat: i64, time: i64| match state(&CounterStateBefore::Bucket(tat), time) {
+            Some(StoredCounterState::Bucket(high, low)) => (high, low),
+            _ => (u64::MAX, u64::MAX),
+        };
+        assert_eq!(owed(7_000, 7), (0, 0), "full at that moment");
+        assert_eq!(owed(6_000, 7), (0, 0), "full a millisecond ago");
+        assert_eq!(owed(7_250, 7), (0, 250_000_000));
+        let long = u128::from(u64::MAX / 2) * 1_000_000;
+        assert_eq!(owed(i64::MAX, 0), ((long >> 64) as u64, long as u64));
+    }
+}

@@ -218,3 +218,29 @@ fn buckets_of_apps_that_become_one_owe_what_one_would() {
     let mut harness = harness.edited(vec![bucket(2, 4)]);
     assert_eq!(harness.used(), [2]);
 }
+
+#[test]
+fn what_was_counted_before_a_limit_by_app_ends_with_its_day() {
+    let each = || Limit { per_app: true, ..daily(5, zone("Etc/UTC")) };
+    let mut harness = Harness::new(plan(vec![daily(5, zone("Etc/UTC"))]));
+    (0..4).for_each(|_| harness.call("a").unwrap());
+    let mut harness = harness.edited(vec![each()]);
+    // The next day, and app b calls for the first time since the edit.
+    harness.go_to(NOON + 13 * HOUR);
+    (0..5).for_each(|_| harness.call("b").unwrap());
+    assert!(harness.try_now("b").is_err());
+}
+
+#[test]
+fn a_count_by_app_begins_with_no_less_than_was_sent_although_the_apps_budget_has_a_day_of_its_own() {
+    // Midnight in Auckland is noon in UTC, a minute from now. The budgets' day ends at midnight in UTC.
+    let auckland = || zone("Pacific/Auckland");
+    let app = |name: &str| AppRule { name: name.to_owned(), weight: 1, daily_calls: Some(100) };
+    let here = |limits| Plan { apps: vec![app("a"), app("b")], ..plan(limits) };
+    let mut harness = Harness::at(here(vec![daily(5, auckland())]), NOON + 11 * HOUR);
+    (0..4).for_each(|_| harness.call("b").unwrap());
+    harness.go_to(NOON + 13 * HOUR);
+    harness.edit(here(vec![Limit { per_app: true, ..daily(5, auckland()) }]));
+    harness.call("b").unwrap();
+    assert!(harness.try_now("b").is_err(), "four of the five were sent on this day of Auckland's");
+}

@@ -200,3 +200,15 @@ fn an_answer_after_the_lease_counts_from_the_answer_also_in_the_next_life() {
         assert!(harness.try_now("a").is_err(), "answered at 10 s, it counts until 30 s and a millisecond");
     }
 }
+
+#[test]
+fn what_an_earlier_life_may_have_in_flight_is_told() {
+    let here = || plan(vec![slots(9)]);
+    let mut harness = Harness::new(here());
+    harness.try_now("a").unwrap();
+    harness.try_now("a").unwrap();
+    let granted = harness.limiter.in_flight();
+    crash(&mut harness, here());
+    assert_eq!(granted, 2);
+    assert!(harness.limiter.in_flight() >= 2, "{}", harness.limiter.in_flight());
+}

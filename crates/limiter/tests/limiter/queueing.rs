@@ -242,3 +242,47 @@ fn a_refused_call_comes_after_those_that_wait_for_the_same_limit_and_not_after_o
     harness.wait("a");
     assert_eq!((told(&mut harness, "a"), told(&mut harness, "b")), (41, 21));
 }
+
+#[test]
+fn a_call_that_asks_again_keeps_its_place_and_moves_if_it_has_become_more_urgent() {
+    let mut harness = Harness::new(plan(vec![slots(1)]));
+    let permit = harness.try_now("a").unwrap().permit;
+    let first = harness.wait("a");
+    let of_first = harness.next;
+    let second = harness.wait("a");
+    let of_second = harness.next;
+    let now = harness.time();
+    let again = |harness: &mut Harness, id: u128, urgency: u8| match harness
+        .limiter
+        .admit(now, Call { id, again: true, urgency, ..call("a") })
+    {
+        Admission::Waiting(ticket) => ticket,
+        other => panic!("expected to wait: {other:?}"),
+    };
+    assert_eq!(again(&mut harness, of_first, 3), first);
+    assert_eq!(again(&mut harness, of_second, 3), second);
+    let urgent = again(&mut harness, of_second, 1);
+    harness.settle(permit, Outcome::Answered);
+    let (ticket, granted) = harness.limiter.next_ready().unwrap();
+    assert_eq!((ticket, granted.is_ok()), (urgent, true));
+    assert_eq!(harness.limiter.next_ready(), None);
+}
+
+#[test]
+fn a_call_whose_time_ends_in_the_millisecond_in_which_a_pause_does_goes_then() {
+    // The pause is as long as the vendor says, and a while that is the permit's own: here it ends the same each time.
+    let end_of = |wait_ms: u64| {
+        let mut harness = Harness::new(plan(vec![slots(1)]));
+        let permit = harness.try_now("a").unwrap().permit;
+        let waits = harness.admit(Call { wait_ms: Some(wait_ms), ..call("a") });
+        assert!(matches!(waits, Admission::Waiting(_)), "{waits:?}");
+        harness.settle(permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: Some(5_000) });
+        let pause = u64::try_from(harness.limiter.paused_until().unwrap() - NOON).unwrap();
+        let (at, _, granted) = harness.go_to(NOON + 10_000).remove(0);
+        (pause, at - NOON, granted.is_ok())
+    };
+    let (pause, ..) = end_of(10_000);
+    let at = i64::try_from(pause).unwrap();
+    assert_eq!(end_of(pause), (pause, at, true));
+    assert_eq!(end_of(pause - 1), (pause, 0, false), "it is refused as soon as that is known");
+}

@@ -6,15 +6,15 @@ use sluice_limiter::pool::{LoanGrant, LoanRequest, Pool};
 use sluice_limiter::{Admission, Call, Limiter, Plan};
 
 /// One connection, and the pool that lends to it. Another connection, that declares 1,000, has used some of its day.
-struct Side {
-    now: i64,
-    limiter: Limiter,
+pub(super) struct Side {
+    pub now: i64,
+    pub limiter: Limiter,
     pool: Pool,
     calls: u128,
 }
 
 impl Side {
-    fn new(amount: u64, used: u64) -> Self {
+    pub fn new(amount: u64, used: u64) -> Self {
         let mut pool = Pool::new(&utc(), at(NOON));
         let words = LoanRequest {
             who: "another".to_owned(),
@@ -32,25 +32,25 @@ impl Side {
         Self { now: NOON, limiter: Limiter::new(plan(amount), at(NOON)), pool, calls: 0 }
     }
 
-    fn call(&mut self) -> Admission {
+    pub fn call(&mut self) -> Admission {
         self.calls += 1;
         let call = Call { app: "a", mask: 1, id: self.calls, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
         self.limiter.admit(at(self.now), call)
     }
 
     /// What the connection asks of its pool, and what that answers: not heard yet.
-    fn ask(&mut self) -> Option<(LoanRequest, u32, LoanGrant)> {
+    pub fn ask(&mut self) -> Option<(LoanRequest, u32, LoanGrant)> {
         let (_, limit, words) = self.limiter.next_borrow(at(self.now))?;
         let lent = self.pool.borrow(at(self.now), &words);
         Some((words, limit, lent))
     }
 
-    fn hear(&mut self, (words, limit, lent): (LoanRequest, u32, LoanGrant)) {
+    pub fn hear(&mut self, (words, limit, lent): (LoanRequest, u32, LoanGrant)) {
         self.limiter.lent(at(self.now), limit, words.turn, Some(lent));
     }
 
     /// All that is to be asked of the pool is asked and heard: what it is told to be unspent, in the order of the asks.
-    fn settle(&mut self) -> Vec<u32> {
+    pub fn settle(&mut self) -> Vec<u32> {
         let mut unused = Vec::new();
         while let Some(turn) = self.ask() {
             unused.push(turn.0.unused);
@@ -59,18 +59,18 @@ impl Side {
         unused
     }
 
-    fn edit(&mut self, amount: u64) {
+    pub fn edit(&mut self, amount: u64) {
         self.limiter.replan(plan(amount), at(self.now), |_, _| None);
     }
 
     /// Calls that the pool's day holds.
-    fn used(&mut self) -> u64 {
+    pub fn used(&mut self) -> u64 {
         let status = self.limiter.limits();
         status.first().map_or(0, |limit| limit.used)
     }
 
     /// A call came and left: the permit that the pool lent for it is in hand.
-    fn with_a_permit_in_hand(amount: u64, used: u64) -> Self {
+    pub fn with_a_permit_in_hand(amount: u64, used: u64) -> Self {
         let mut side = Self::new(amount, used);
         let Admission::Waiting(ticket) = side.call() else { panic!("it waits for a loan") };
         let turn = side.ask().unwrap();

@@ -13,6 +13,7 @@
 
 mod edits;
 mod rest;
+mod turns;
 
 use sluice_limiter::Denial;
 use sluice_limiter::calendar::{Reset, Zone};
