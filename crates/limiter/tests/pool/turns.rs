@@ -13,7 +13,7 @@ fn an_answer_to_a_turn_taken_for_late_is_none() {
     assert_eq!(lent.n, 1);
     side.hear((words.clone(), limit, LoanGrant { n: 0, spend_ms: 0, used: 0, dry_until: 0 }));
     assert_eq!(side.limiter.next_ready(), None, "it waits on");
-    side.now += 2_000;
+    side.now += 1_000;
     side.limiter.wake(super::at(side.now));
     let again = side.ask().expect("the turn is asked once more");
     assert_eq!(again.0.turn, words.turn);
