@@ -286,3 +286,24 @@ fn a_call_whose_time_ends_in_the_millisecond_in_which_a_pause_does_goes_then() {
     assert_eq!(end_of(pause), (pause, at, true));
     assert_eq!(end_of(pause - 1), (pause, 0, false), "it is refused as soon as that is known");
 }
+
+#[test]
+fn after_a_throttle_those_who_wait_go_one_by_one_and_nobody_is_woken_between() {
+    let mut harness = Harness::new(plan(vec![bucket(10, 10)]));
+    let permit = harness.try_now("a").unwrap().permit;
+    harness.settle(permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: Some(1_000) });
+    (0..20).for_each(|_| drop(harness.wait("a")));
+    let (mut times, mut wakes) = (Vec::new(), 0);
+    while times.len() < 20 {
+        let wake = harness.limiter.next_wakeup().unwrap();
+        wakes += 1;
+        let ended = harness.go_to(wake);
+        times.extend(ended.iter().map(|(at, ..)| *at));
+        for (.., granted) in ended {
+            harness.settle(granted.unwrap().permit, Outcome::Answered);
+        }
+    }
+    // Half of ten a second, and more as the rate recovers.
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 90), "{times:?}");
+    assert!(wakes <= 30, "{wakes} wakes for 20 calls");
+}
