@@ -211,4 +211,6 @@ fn what_an_earlier_life_may_have_in_flight_is_told() {
     crash(&mut harness, here());
     assert_eq!(granted, 2);
     assert!(harness.limiter.in_flight() >= 2, "{}", harness.limiter.in_flight());
+    assert!(harness.limiter.remembers(1));
+    assert!(!harness.limiter.remembers(7), "no life of that number has been");
 }

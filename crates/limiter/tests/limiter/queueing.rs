@@ -307,3 +307,20 @@ fn after_a_throttle_those_who_wait_go_one_by_one_and_nobody_is_woken_between() {
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 90), "{times:?}");
     assert!(wakes <= 30, "{wakes} wakes for 20 calls");
 }
+
+#[test]
+fn a_throttle_that_says_nothing_of_the_rate_is_taken_back_and_who_waits_goes() {
+    let mut harness = Harness::new(plan(vec![window(10, 20)]));
+    let factor = harness.limiter.factor_ppm();
+    (0..5).for_each(|_| harness.call("a").unwrap());
+    let permit = harness.try_now("a").unwrap().permit;
+    harness.settle(permit, Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None });
+    assert_eq!(harness.limiter.factor_ppm(), factor / 2);
+    harness.go_to(NOON + 11_000);
+    let ticket = harness.wait("a");
+    assert_eq!(harness.limiter.next_ready(), None, "six of ten, of which half are allowed");
+    harness.limiter.restore(harness.time(), factor);
+    assert_eq!(harness.limiter.factor_ppm(), factor);
+    let (went, granted) = harness.limiter.next_ready().unwrap();
+    assert_eq!((went, granted.is_ok()), (ticket, true));
+}
