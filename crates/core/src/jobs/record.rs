@@ -16,7 +16,7 @@ const VERSION: u8 = 1;
 /// The form in which path, request and answer are sealed.
 const SEALED: u8 = 2;
 
-/// Most bytes of a job's URL and headers: an errand that carries them, a body of 1 MB and a route has at most 2 MB.
+/// Most bytes of a job's URL and headers: a task that carries them, a body of 1 MB and a route has at most 2 MB.
 pub const MOST_HEAD: usize = 131_072;
 
 /// Attempts that a job remembers; of more the first are forgotten. Ten in a row at most, but a job may be replayed, and

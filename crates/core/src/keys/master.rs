@@ -29,7 +29,7 @@ pub struct Master {
 #[derive(Clone)]
 struct Derived {
     mac: [u8; 32],
-    errand: [u8; 32],
+    task: [u8; 32],
     seal: [u8; 32],
     seal_id: [u8; SEAL_ID_BYTES],
 }
@@ -83,9 +83,9 @@ impl Master {
         self.keys.iter().map(|key| &key.mac)
     }
 
-    /// The same of the stamps on errands.
-    pub(super) fn errands(&self) -> impl Iterator<Item = &[u8; 32]> {
-        self.keys.iter().map(|key| &key.errand)
+    /// The same of the stamps on tasks.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.keys.iter().map(|key| &key.task)
     }
 
     /// The key that seals, and its id.
@@ -130,7 +130,7 @@ fn derive(master: &[u8; MASTER_BYTES]) -> Derived {
     let [a, b, c, d, ..] = hmac(master, b"sluice: id of the sealing key, v1");
     Derived {
         mac: hmac(master, b"sluice: MAC of keys, v1"),
-        errand: hmac(master, b"sluice: MAC of errands, v1"),
+        task: hmac(master, b"sluice: MAC of errands, v1"),
         seal: hmac(master, b"sluice: sealing of credentials, v1"),
         seal_id: [a, b, c, d],
     }

@@ -4,20 +4,20 @@ use serde::{Deserialize, Serialize};
 
 mod admin;
 mod claims;
-mod errand;
 mod find;
 mod guesses;
 mod master;
 mod seek;
+mod task;
 
 pub use admin::{AdminFault, AdminTokens};
 pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, claimed_tenant, open};
-pub use errand::{is_stamp, is_stamped, stamp};
 pub use find::{Found, Place, Search, Taken, in_protocols, is_usual, search, without_parameters};
 pub use guesses::{Guesses, Source};
 pub use master::{MAX_MASTERS, Master, MasterFault};
 pub(crate) use master::{SEAL_ID_BYTES, hmac};
 pub use seek::{Stands, seek, without};
+pub use task::{is_stamp, is_stamped, stamp};
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! The stamp on an errand: what a tenant's object hands to a Worker of its own over a binding to this same Worker, which
+//! The stamp on a task: what a tenant's object hands to a Worker of its own over a binding to this same Worker, which
 //! anybody may call from outside.
 //!
 //! ```text
@@ -17,12 +17,12 @@ const HOLDS_MS: i64 = 30_000;
 
 const MAC_BYTES: usize = 16;
 
-/// Stamps an errand; `at` is Unix ms.
+/// Stamps a task; `at` is Unix ms.
 pub fn stamp(master: &Master, at: i64, body: &[u8]) -> String {
     let mut text = at.to_string();
     let digest = Sha256::digest(body);
     for message in [&[][..], &digest[..]] {
-        let mac = master.errands().next().map(|key| mac(key, at, message)).unwrap_or_default();
+        let mac = master.tasks().next().map(|key| mac(key, at, message)).unwrap_or_default();
         text.push('.');
         text.push_str(&URL_SAFE_NO_PAD.encode(mac.get(..MAC_BYTES).unwrap_or_default()));
     }
@@ -41,7 +41,7 @@ pub fn is_stamped(master: &Master, stamp: &str, body: &[u8]) -> bool {
 }
 
 fn holds(master: &Master, at: i64, message: &[u8], presented: &[u8; 32]) -> bool {
-    master.errands().any(|key| same(&mac(key, at, message), presented, MAC_BYTES))
+    master.tasks().any(|key| same(&mac(key, at, message), presented, MAC_BYTES))
 }
 
 fn mac(key: &[u8; 32], at: i64, message: &[u8]) -> [u8; 32] {
