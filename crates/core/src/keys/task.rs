@@ -1,5 +1,6 @@
-//! The stamp on a task: what a tenant's object hands to a Worker of its own over a binding to this same Worker, which
-//! anybody may call from outside.
+//! The MAC of a task. A tenant's object sends tasks to a Worker over a binding to this same Worker,
+//! whose address anybody can call from outside; the stamp proves that a task comes from this
+//! installation.
 //!
 //! ```text
 //! Unix ms · "." · MAC of that · "." · MAC of that and the body; each MAC 16 bytes of HMAC-SHA256, URL-safe base64 without padding
@@ -12,12 +13,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// A stamp holds so long, milliseconds either way: the hosts' clocks, and the way.
+/// How far a stamp's time may be from now in either direction, milliseconds. It allows for
+/// different clocks and the way.
 const HOLDS_MS: i64 = 30_000;
 
 const MAC_BYTES: usize = 16;
 
-/// Stamps a task; `at` is Unix ms.
+/// Makes the stamp of a task; `at`: Unix ms.
 pub fn stamp(master: &Master, at: i64, body: &[u8]) -> String {
     let mut text = at.to_string();
     let digest = Sha256::digest(body);
@@ -29,13 +31,14 @@ pub fn stamp(master: &Master, at: i64, body: &[u8]) -> String {
     text
 }
 
-/// Whether a stamp is one of this installation's, of about now: then the body may be read.
+/// Whether this installation made the stamp within 30 s of `now`. Only then may the body be
+/// read. `now`: Unix ms.
 pub fn is_stamp(master: &Master, stamp: &str, now: i64) -> bool {
     let Some((at, head, _)) = parts(stamp) else { return false };
     at.abs_diff(now) <= HOLDS_MS.unsigned_abs() && holds(master, at, &[], &head)
 }
 
-/// Whether a stamp is this body's.
+/// Whether the stamp belongs to this body.
 pub fn is_stamped(master: &Master, stamp: &str, body: &[u8]) -> bool {
     parts(stamp).is_some_and(|(at, _, whole)| holds(master, at, &Sha256::digest(body), &whole))
 }

@@ -158,8 +158,8 @@ async fn what_is_wrong_with_a_job_is_said(world: &World) {
     tenant.send(&Ask::get("/jobs")).await.is_problem(401, "key");
     tenant.send(&Ask::new("PUT", "/jobs").key(&key)).await.is_problem(405, "method");
     // Nobody but the installation itself hands out tasks.
-    let forged =
-        Ask::post("/", vec![0; 100]).with("Sluice-Errand", "1781524800000.AAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA");
+    let forged = Ask::post("/", vec![0; 100])
+        .with("Sluice-Errand", "1781524800000.AAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA");
     tenant.send(&forged).await.is_problem(404, "not-found");
     let (operator, _) = tenant.make_key(&json!({"role": "operator"})).await;
     let replay = tenant.send(&Ask::post(&format!("/dead-letters/{whole}/replay"), "").key(&operator)).await;
