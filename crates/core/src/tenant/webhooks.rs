@@ -238,7 +238,7 @@ impl TenantState {
         let Some(entry) = self.hooks.get(id) else { return Ok(()) };
         let Some(message) = load(host, id)? else { return Ok(()) };
         let own = entry.stage == Stage::Sending && report.attempt == message.tries.saturating_add(1);
-        if own || next(report.status, 0, None, 0) == Next::DeliveryReport {
+        if own || next(report.status, 0, None, 0) == Next::Delivered {
             return self.conclude_hook(id, message, &report, host);
         }
         Ok(())
@@ -258,7 +258,7 @@ impl TenantState {
         let mut random = [0; 8];
         (host.random)(&mut random);
         match next(report.status, message.tries, report.retry_after_ms, u64::from_be_bytes(random)) {
-            Next::DeliveryReport => self.forget_hook(id, host),
+            Next::Delivered => self.forget_hook(id, host),
             Next::After(ms) => {
                 message.due = host.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX / 4));
                 self.store_hook(id, message, host)

@@ -96,29 +96,29 @@ pub enum Body<'a> {
 /// # Errors
 /// It fails with a refusal if the call names more than 16 further methods.
 pub fn methods(profile: &Profile, asked: &Asked) -> Result<String, Refusal> {
-    let mut said = Said { profile, asked, found: Vec::new() };
+    let mut named = NamedMethods { profile, asked, found: Vec::new() };
     for (name, value) in asked.headers {
         if value.len() <= 256 {
-            value.split(',').for_each(|value| said.hear(name, value, |place| matches!(place, MethodPlace::Header(_))));
+            value.split(',').for_each(|value| named.read(name, value, |place| matches!(place, MethodPlace::Header(_))));
         }
     }
     let parameters = asked.query.unwrap_or_default().as_bytes();
-    form::each(parameters, |name, value| said.hear(name, value, |place| matches!(place, MethodPlace::Query(_))));
+    form::each(parameters, |name, value| named.read(name, value, |place| matches!(place, MethodPlace::Query(_))));
     let in_form = |place: &MethodPlace| matches!(place, MethodPlace::Form(_));
     match asked.body {
         Body::None => {}
-        Body::Read(bytes) => form::fields(asked.headers, bytes, |name, value| said.hear(name, value, in_form)),
-        Body::Unread if form::is_any(asked.headers) && said.places().any(|place| in_form(&place)) => {
-            ANY_OF.iter().for_each(|method| said.note(method, false));
+        Body::Read(bytes) => form::fields(asked.headers, bytes, |name, value| named.read(name, value, in_form)),
+        Body::Unread if form::is_any(asked.headers) && named.places().any(|place| in_form(&place)) => {
+            ANY_OF.iter().for_each(|method| named.note(method, false));
         }
         Body::Unread => {}
     }
     let mut text = asked.method.to_owned();
-    for (method, known) in &said.found {
+    for (method, known) in &named.found {
         text.push_str(if *known { " =" } else { " " });
         text.push_str(method);
     }
-    if said.found.len() > MOST {
+    if named.found.len() > MOST {
         let detail = format!("the request names more than {MOST} methods for itself: send it with the one it has");
         return Err(Refusal::new(Reason::Request, detail));
     }
@@ -143,13 +143,13 @@ pub fn effective(methods: &str) -> impl Iterator<Item = &str> + Clone {
     only.into_iter().chain(each(methods).take(if only.is_some() { 0 } else { usize::MAX }))
 }
 
-struct Said<'a> {
+struct NamedMethods<'a> {
     profile: &'a Profile,
     asked: &'a Asked<'a>,
     found: Vec<(String, bool)>,
 }
 
-impl Said<'_> {
+impl NamedMethods<'_> {
     /// Yields the places where the vendor reads a method on this path.
     fn places(&self) -> impl Iterator<Item = MethodPlace> {
         let matches =
@@ -159,7 +159,7 @@ impl Said<'_> {
     }
 
     /// Notes the method that a header or parameter names, if it names one.
-    fn hear(&mut self, name: &str, value: &str, here: impl Fn(&MethodPlace) -> bool) {
+    fn read(&mut self, name: &str, value: &str, here: impl Fn(&MethodPlace) -> bool) {
         // Names that become environment variables, as headers do in CGI, do not differ in `-` and
         // `_`.
         let plain = || name.bytes().map(|byte| if byte == b'_' { '-' } else { char::from(byte.to_ascii_lowercase()) });
