@@ -25,7 +25,7 @@ impl<'a, 'f> Fields<'a, 'f> {
             }
             let escaped = name.replace('~', "~0").replace('/', "~1");
             faults
-                .push((format!("{pointer}/{escaped}"), format!("unknown field; known here are {}", known.join(", "))));
+                .push((format!("{pointer}/{escaped}"), format!("unknown field; the fields here are {}", known.join(", "))));
         }
         Self { object: value, pointer: pointer.to_owned(), faults }
     }

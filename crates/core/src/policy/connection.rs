@@ -308,7 +308,7 @@ fn at_share(at: &Node<'_>, written: &[LimitRule], share_ppm: u32, warnings: &Fau
         if raised {
             warnings.note(
                 &format!("{}/limits/{index}", at.pointer),
-                "the share of this limit is less than 1 and was raised to it; the shares of several can sum over the limit",
+                "the share of this limit is less than 1 and was raised to 1; the shares of several connections may add up to more than the limit",
             );
         }
         in_force.push((limit, rule.routes.clone()));
@@ -346,7 +346,7 @@ fn read_adaptive(at: &Node<'_>) -> Option<AdaptiveRule> {
         .map_or(Some(AdaptiveRule::USUAL.max_pause_ms), |at| at.number(3, VENDOR_PAUSES_MS));
     let (min_ppm, max_ppm) = (min?, max?);
     if min_ppm > max_ppm {
-        at.missing::<()>("min", "must not be over max");
+        at.missing::<()>("min", "must be at most max");
     }
     Some(AdaptiveRule {
         min_ppm,

@@ -285,7 +285,7 @@ fn read_field(at: &Node<'_>, kind: &str, field: &Field, around: &CredentialConte
         let stored = around.previous.and_then(|previous| previous.secret(kind, field.name));
         return match stored {
             Some(_) if !around.same_hosts => {
-                at.fault("the host of base_url or token_url has changed: send the secret itself, so that it goes nowhere unmeant")
+                at.fault("the host of base_url or token_url has changed: send the secret itself instead of ***, so that the stored one does not go to another host by mistake")
             }
             Some(secret) => Some(secret),
             None => at.fault("there is no stored secret for *** to keep; send the secret itself"),
@@ -303,7 +303,7 @@ fn read_field(at: &Node<'_>, kind: &str, field: &Field, around: &CredentialConte
             at.fault("goes into a header: visible ASCII characters only, no space at either end")
         }
         FieldFormat::HeaderName => check_header_name(at, text),
-        FieldFormat::User if text.contains(':') => at.fault("a user name has no colon: Basic authentication ends it there"),
+        FieldFormat::User if text.contains(':') => at.fault("a user name must not contain a colon: Basic authentication ends it there"),
         FieldFormat::Url => match url::check(text, around.allow_loopback) {
             Ok(_) => Some(text.to_owned()),
             Err(detail) => at.fault(detail),

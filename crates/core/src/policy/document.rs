@@ -225,7 +225,7 @@ impl<'a> Node<'a> {
             if names.get(first) == Some(&(name, at)) {
                 entries.push((name.as_str(), entry));
             } else {
-                entry.fault::<()>("the name is there twice; remove one");
+                entry.fault::<()>("this name occurs twice; remove one");
             }
         }
         Some(entries)
@@ -248,7 +248,7 @@ impl<'a> Fields<'a> {
                 known == name
             });
             if !is_known {
-                field.fault::<()>(format!("unknown field; known here are {}", known.join(", ")));
+                field.fault::<()>(format!("unknown field; the fields here are {}", known.join(", ")));
             }
         }
     }

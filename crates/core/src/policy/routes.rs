@@ -131,7 +131,7 @@ impl Route {
             |method: &str| (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase());
         if !method.is_none_or(is_method) || !path.starts_with('/') {
             return Err(
-                "a route is METHOD /path or /path, with a leading ! for all others; the method is in upper case",
+                "a route is METHOD /path or /path, with a leading ! for an exception; the method is in upper case",
             );
         }
         if path.contains(['?', '#', '\\', ' ']) {

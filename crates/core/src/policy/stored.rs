@@ -41,7 +41,7 @@ impl std::fmt::Display for StoredFault {
             }
             Self::Seal(fault) => fault.fmt(f),
             Self::Invalid(faults) => {
-                f.write_str("the stored policy no longer holds")?;
+                f.write_str("the stored policy is no longer valid")?;
                 faults.first().map_or(Ok(()), |fault| write!(f, " ({fault})"))?;
                 f.write_str("; write the policy again")
             }

@@ -125,7 +125,7 @@ pub fn check_host(host: &str) -> Result<(), &'static str> {
         (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
     };
     if host.len() > 253 || !host.split('.').all(is_label) {
-        return Err("must have a DNS name: labels of letters, digits and -, parted by single dots");
+        return Err("must have a DNS name: labels of letters, digits and -, separated by single dots");
     }
     let (rest, top) = host.rsplit_once('.').ok_or("must have a full DNS name, not a single label")?;
     if !top.starts_with(|first: char| first.is_ascii_alphabetic()) || rest.is_empty() {

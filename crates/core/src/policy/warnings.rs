@@ -77,7 +77,7 @@ fn base_url(name: &str, connection: &Connection, warnings: &Faults) {
         warnings.note(
             &format!("/connections/{name}/base_url"),
             format!(
-                "its path {path} is also where the vendor's routes begin ({route}): a call that leaves it out is known by none of them, so that sizes, batches, retries and limits of some routes do not hold for it{}. Leave the path out here, and have callers send it",
+                "its path {path} is also where the vendor's routes begin ({route}): a call without it matches none of them, so size limits, batch sizes, retries and limits by route do not apply to it{}. Leave the path out here, and let callers send it",
                 tokens.unwrap_or_default()
             ),
         );
@@ -97,7 +97,7 @@ fn counts(name: &str, connection: &Connection, warnings: &Faults) {
             warnings.note(
                 &format!("/connections/{name}/limits"),
                 format!(
-                    "the vendor tells its own count of the day ({count}), and no limit is there to take it, so that calls made elsewhere are not seen: add a limit of kind daily or rolling_day"
+                    "the vendor reports its own count of the day ({count}) and no limit uses it, so calls made elsewhere are not counted: add a limit of kind daily or rolling_day"
                 ),
             );
         }
@@ -126,7 +126,7 @@ fn shares(policy: &Policy, name: &str, connection: &Connection, warnings: &Fault
             warnings.note(
                 &format!("/connections/{name}/share"),
                 format!(
-                    "together with {} of the same account its limit {} comes to {sum}, and there is {whole}: give each a share, so that they sum to 1 at most",
+                    "together with {} of the same account, its limit {} adds up to {sum} and the account has {whole}: give each connection a share, so that the shares add up to at most 1",
                     others.join(", "),
                     limit.name
                 ),

@@ -149,7 +149,7 @@ impl Failure {
         let of = format!("the token endpoint of connection {connection}");
         match self {
             Self::Refused { status, code } => {
-                format!("{of} answered {status} {}", code.as_deref().unwrap_or("without a code of oauth's"))
+                format!("{of} answered {status} {}", code.as_deref().unwrap_or("without an OAuth error code"))
             }
             _ => self.detail(connection),
         }
@@ -157,7 +157,7 @@ impl Failure {
 
     /// Says what happened and what to do, for a first failure that may pass by itself.
     pub fn detail_once(&self, connection: &str) -> String {
-        format!("{}, once: it is asked again at once, so try again in a moment", self.brief(connection))
+        format!("{}; Sluice asks it again at once, so try again in a moment", self.brief(connection))
     }
 
     /// Says in one sentence what happened and what to do, without any secret.
@@ -165,7 +165,7 @@ impl Failure {
         let of = format!("the token endpoint of connection {connection}");
         match self {
             Self::Refused { status, code: Some(code) } if code == "invalid_grant" => format!(
-                "{of} takes the refresh token or the assertion no longer ({status} {code}): authorise anew and put the credential into the policy"
+                "{of} no longer accepts the refresh token or the assertion ({status} {code}): authorise again and put the new credential into the policy"
             ),
             Self::Refused { status, code: Some(code) } => {
                 format!("{of} refuses the credential ({status} {code}): check it in the policy and at the vendor")
@@ -190,7 +190,7 @@ impl Failure {
             Self::Key => {
                 format!("the private_key of connection {connection} does not sign: it must be an unencrypted RSA key")
             }
-            Self::Lost => format!("no token came for connection {connection}: try again in a moment"),
+            Self::Lost => format!("no token was fetched in time for connection {connection}: try again in a moment"),
         }
     }
 }

@@ -119,7 +119,7 @@ pub fn misplaced(place: Place) -> Refusal {
         Place::Body => "in the body".to_owned(),
     };
     let detail = format!(
-        "a key stands {place}, where the vendor would get it, so nothing was sent: send it in Sluice-Key, or where this \
+        "there is a key {place}, where the vendor would receive it, so nothing was sent: send the key in Sluice-Key, or where this \
          vendor's own credential goes, and nowhere else"
     );
     Refusal::new(Reason::KeyMisplaced, detail)

@@ -325,7 +325,7 @@ async fn a_first_refusal_of_the_token_endpoint_is_waited_through_and_a_lasting_o
     for _ in 0..2 {
         for answer in load::at_once(dead.tenant.to(), vec![ask.clone(); 20]).await {
             answer.is_problem(502, "vendor-unreachable");
-            assert!(answer.text().contains("authorise anew"), "{}", answer.text());
+            assert!(answer.text().contains("authorise again"), "{}", answer.text());
             assert!(answer.took < Duration::from_secs(4), "{:?}", answer.took);
         }
     }
