@@ -24,8 +24,10 @@ impl<'a, 'f> Fields<'a, 'f> {
                 continue;
             }
             let escaped = name.replace('~', "~0").replace('/', "~1");
-            faults
-                .push((format!("{pointer}/{escaped}"), format!("unknown field; the fields here are {}", known.join(", "))));
+            faults.push((
+                format!("{pointer}/{escaped}"),
+                format!("unknown field; the fields here are {}", known.join(", ")),
+            ));
         }
         Self { object: value, pointer: pointer.to_owned(), faults }
     }

@@ -80,7 +80,10 @@ fn read_secret(at: &Node<'_>, previous: Option<&Callbacks>, warnings: &Faults) -
     match bytes.as_ref().map(Vec::len) {
         Some(24..=64) => Some(text.to_owned()),
         Some(1..24) => {
-            warnings.note(CALLBACK_SECRET, "is shorter than the 24 bytes that Standard Webhooks asks for; use a longer one");
+            warnings.note(
+                CALLBACK_SECRET,
+                "is shorter than the 24 bytes that Standard Webhooks asks for; use a longer one",
+            );
             Some(text.to_owned())
         }
         _ => at

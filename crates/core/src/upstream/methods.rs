@@ -119,7 +119,8 @@ pub fn methods(profile: &Profile, asked: &Asked) -> Result<String, Refusal> {
         text.push_str(method);
     }
     if named.found.len() > MOST {
-        let detail = format!("the request names more than {MOST} other methods in headers or parameters: send only its own");
+        let detail =
+            format!("the request names more than {MOST} other methods in headers or parameters: send only its own");
         return Err(Refusal::new(Reason::Request, detail));
     }
     Ok(text)
