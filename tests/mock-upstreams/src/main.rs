@@ -1,5 +1,6 @@
-//! `sluice-mock-upstreams`: mock vendors on 127.0.0.1. Prints `vendor NAME URL` for each and then `ready`; ends when its standard
-//! input closes or the process it was told to watch has gone, so that nothing is left behind.
+//! `sluice-mock-upstreams` runs mock vendors on 127.0.0.1. It prints `vendor NAME URL` for each and
+//! then `ready`. It ends when its standard input closes or the process that it watches has gone, so
+//! that nothing is left behind.
 
 use clap::Parser;
 use sluice_mock_upstreams::{CountAt, FaultRule, Handle, Kind, Latency, Spec, Vendor, control, vendors};
@@ -49,7 +50,7 @@ struct Options {
     stay: bool,
 }
 
-/// Those of the demo.
+/// The vendors of the demo.
 const USUAL: [&str; 4] = ["marketo", "hubspot", "aprimo", "generic"];
 
 fn main() -> ExitCode {
@@ -82,7 +83,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             ended = serve_control(control, &running) => ended,
         }
     })?;
-    // A blocked read of standard input must not keep the process.
+    // A blocked read of standard input must not keep the process alive.
     std::process::exit(0)
 }
 
@@ -129,7 +130,8 @@ async fn input_closed() {
     while matches!(stdin().read(&mut sink).await, Ok(1..)) {}
 }
 
-/// Looks twice a second. `/proc` where there is one, else `ps`.
+/// Checks twice a second whether the process has gone, in `/proc` where there is one, else with
+/// `ps`.
 async fn parent_gone(pid: Option<u32>) {
     let Some(pid) = pid else { return };
     let alive = || {

@@ -1,5 +1,6 @@
-//! Aprimo: 15 calls a second for a tenant; the real one delays the next 100 (a `queue` of 100 in the limit), the strict
-//! default here refuses them. The shape of its 429 is not published; an OData error is what its API answers elsewhere.
+//! Aprimo: 15 calls a second for a tenant. The real one delays the next 100 (a `queue` of 100 in
+//! the limit); the strict default here refuses them. The shape of its 429 is not published; its API
+//! answers other errors as OData does.
 
 use super::{Dialect, Request, bearer, invalid_client, oauth_token, plain};
 use crate::limit::{Kind, Limit};

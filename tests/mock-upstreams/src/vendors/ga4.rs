@@ -1,5 +1,6 @@
-//! Google Analytics 4. The Measurement Protocol has no limit but on its debug endpoint, and never answers with an error;
-//! the Data API has 10 calls at once and 10,000 a day for a property, the day beginning at midnight in the Pacific zone.
+//! Google Analytics 4. The Measurement Protocol has a limit only on its debug endpoint, and never
+//! answers with an error. The Data API takes 10 calls at once and 10,000 a day for a property; the
+//! day begins at midnight in the Pacific zone.
 
 use super::{Dialect, Request, Standings, bearer, daily, invalid_client, oauth_token, plain};
 use crate::gate::Refusal;
@@ -14,7 +15,7 @@ pub(super) const MEASUREMENT: Dialect = Dialect {
     refusal: |_| Answer::empty(429),
     decorate: plain,
     credential: |head| head.query("api_secret"),
-    // A wrong secret is not told: the hit is only not counted.
+    // A wrong secret is not reported: the hit is just not counted.
     unauthorized: || Answer::empty(204),
     token_path: None,
     token: oauth_token,
@@ -90,7 +91,7 @@ fn report(request: &Request) -> Option<Answer> {
     }
 }
 
-/// `propertyQuota`, where the request asks for it.
+/// Adds `propertyQuota` where the request asks for it.
 fn with_quota(mut answer: Answer, request: &Request, standings: &Standings) -> Answer {
     let asked = request.payload.json().is_some_and(|sent| sent.get("returnPropertyQuota") == Some(&Value::Bool(true)));
     let day = standings.limits.iter().find(|standing| daily(&standing.limit));

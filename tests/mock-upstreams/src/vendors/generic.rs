@@ -1,4 +1,5 @@
-//! A vendor of no special kind: 100 calls in any 10 s, 429 with `Retry-After`.
+//! A vendor of no special kind: it takes 100 calls in any 10 s, and refuses others with 429 and
+//! `Retry-After`.
 
 use super::{Dialect, bearer, invalid_client, oauth_token, plain, retry_seconds};
 use crate::gate::Refusal;

@@ -45,7 +45,7 @@ fn error(status: u16, category: &str, message: &str) -> Answer {
     Answer::json(status, &json!({"status": "error", "message": message, "correlationId": "mock", "category": category}))
 }
 
-/// The search endpoint answers with the daily headers alone.
+/// Adds the headers of the limits. The search endpoint has only the daily ones.
 fn decorate(mut answer: Answer, request: &Request, standings: &Standings) -> Answer {
     let search = request.head.path().ends_with("/search");
     for standing in &standings.limits {
@@ -85,7 +85,8 @@ fn answer(request: &Request) -> Option<Answer> {
     }
 }
 
-/// A batch of at most 100; its results come in another order than its inputs, as HubSpot's do.
+/// Answers a batch of at most 100. The results come in another order than the inputs, as HubSpot's
+/// do.
 fn batch(request: &Request, what: &str) -> Option<Answer> {
     let status = match what {
         "create" => 201,

@@ -1,5 +1,6 @@
-//! Keap. With OAuth 125,000 calls a day for the application, over all of its customers; with a key (PAT or SAK) 10 calls a
-//! second, 240 a minute and 30,000 a day for the key, 250,000 a day for the account.
+//! Keap. With OAuth it takes 125,000 calls a day for the application, over all of its customers;
+//! with a key (PAT or SAK) 10 calls a second, 240 a minute and 30,000 a day for the key, and
+//! 250,000 a day for the account.
 
 use super::{Dialect, Request, Standings, bearer, daily, invalid_client, rotating_token};
 use crate::limit::{Kind, Limit};
@@ -40,7 +41,7 @@ fn throttled() -> Answer {
     )
 }
 
-/// The gateway's words, not the API's.
+/// Answers in the words of the gateway, not the API's.
 fn unauthorized() -> Answer {
     let fault = json!({"faultstring": "Invalid Access Token", "detail": {"errorcode": "keymanagement.service.invalid_access_token"}});
     Answer::json(401, &json!({"fault": fault}))
@@ -54,7 +55,8 @@ fn decorate(mut answer: Answer, _: &Request, standings: &Standings) -> Answer {
     for standing in &standings.limits {
         let (calls, used) = (standing.limit.kind.calls(), standing.used);
         if standing.limit.name.starts_with("account") {
-            // The whole account's: per minute and per day in one field. That by the minute is of no limit here.
+            // These are for the whole account, per minute and per day in one field. The one per
+            // minute is of no limit here.
             answer = answer
                 .with("x-keap-tenant-throttle-limit", &format!("10000|{calls}"))
                 .with("x-keap-tenant-throttle-time-unit", "minute|day")

@@ -1,4 +1,5 @@
-//! Mailchimp: 10 connections at once. A call that the caller gave up may still count: set `works_on` for that.
+//! Mailchimp: 10 connections at once. A call that its caller gave up may still count; set
+//! `works_on` for that.
 
 use super::{Dialect, Request, invalid_client, oauth_token, plain};
 use crate::gate::Refusal;
@@ -39,7 +40,7 @@ fn problem(status: u16, title: &str, detail: &str) -> Answer {
     Answer::bytes(status, "application/problem+json; charset=utf-8", body.to_string().into_bytes())
 }
 
-/// Any user name with the key as password, or a bearer or OAuth token.
+/// Reads the key as password with any user name, or a bearer or OAuth token.
 fn credential(head: &Head) -> Option<String> {
     let (scheme, rest) = head.header("authorization")?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -68,7 +69,7 @@ fn answer(request: &Request) -> Option<Answer> {
     }
 }
 
-/// At most 500 members, and those without an address among the errors.
+/// Answers a batch of at most 500 members; those without an address are among the errors.
 fn batch(sent: &Value) -> Answer {
     let members = sent.get("members").and_then(Value::as_array).cloned().unwrap_or_default();
     if members.len() > 500 {

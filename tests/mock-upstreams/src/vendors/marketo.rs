@@ -1,5 +1,5 @@
-//! Marketo: 100 calls in any 20 s, 10 at once, 50,000 a day. Its errors come in HTTP 200; its days begin at midnight in
-//! the central zone.
+//! Marketo: 100 calls in any 20 s, 10 at once, 50,000 a day. Its errors come with HTTP 200; its
+//! days begin at midnight in the central zone.
 
 use super::{Dialect, Request, bearer, invalid_client, plain};
 use crate::gate::Refusal;
@@ -77,7 +77,7 @@ fn answer(request: &Request) -> Option<Answer> {
             let bytes = request.head.query("bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(1_000);
             Some(Answer::bytes(200, "text/csv", vec![b'x'; bytes]))
         }
-        // Its queue of exports is full.
+        // The vendor's queue of exports is full.
         ("POST", path) if path.starts_with("/bulk/v1/") && path.ends_with("/full/enqueue.json") => {
             Some(error("1029", "Too many jobs (10) in queue"))
         }
@@ -102,7 +102,7 @@ fn read(request: &Request) -> Answer {
     good(request, &json!(leads))
 }
 
-/// Results come in the order of the input.
+/// Answers an upsert with the results in the order of the input.
 fn upsert(request: &Request) -> Answer {
     let sent = request.payload.json().unwrap_or(Value::Null);
     let Some(input) = sent.get("input").and_then(Value::as_array) else {

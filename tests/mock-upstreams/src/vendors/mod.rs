@@ -1,4 +1,5 @@
-//! One file a vendor: its limits and its words. A new vendor is a file with a [`Dialect`] and a line in [`ALL`].
+//! The vendors, one file each, with their limits and answers. To add one, write a file with a
+//! [`Dialect`] and a line in [`ALL`].
 
 mod aprimo;
 mod ga4;
@@ -13,28 +14,28 @@ use crate::gate::{Refusal, Standing};
 use crate::limit::{Kind, Limit};
 use crate::wire::{Answer, Head, Payload};
 
-/// How a vendor speaks.
+/// The behaviour of a vendor.
 #[derive(Debug)]
 pub struct Dialect {
-    /// Its name, as Sluice's policies have it.
+    /// The name, as Sluice's policies have it.
     pub name: &'static str,
-    /// Its limits.
+    /// The limits.
     pub limits: fn() -> Vec<Limit>,
-    /// Its own paths; `None` for those it has not.
+    /// Answers the vendor's own paths; `None` for others.
     pub answer: fn(&Request) -> Option<Answer>,
-    /// What it says to a call over a limit.
+    /// Answers a call over a limit.
     pub refusal: fn(&Refusal) -> Answer,
-    /// What it puts on every answer, such as how far the limits are used.
+    /// Adds what every answer has, such as how much of the limits is used.
     pub decorate: fn(Answer, &Request, &Standings) -> Answer,
-    /// Where the credential is in a call.
+    /// Finds the credential in a call.
     pub credential: fn(&Head) -> Option<String>,
-    /// What it says to a credential that does not hold.
+    /// Answers a credential that is not valid.
     pub unauthorized: fn() -> Answer,
-    /// Its token endpoint.
+    /// The path of the token endpoint.
     pub token_path: Option<&'static str>,
-    /// A token, and the seconds it has left.
+    /// Answers with a token and the seconds that it has left.
     pub token: fn(&str, u64) -> Answer,
-    /// What the token endpoint says to a wrong secret.
+    /// Answers a wrong secret at the token endpoint.
     pub token_refused: fn() -> Answer,
 }
 
@@ -52,17 +53,17 @@ const ALL: &[&Dialect] = &[
     &generic::GENERIC,
 ];
 
-/// The vendor of a name.
+/// Returns the vendor of a name.
 pub fn find(name: &str) -> Option<&'static Dialect> {
     ALL.iter().find(|dialect| dialect.name == name).copied()
 }
 
-/// The vendors' names.
+/// Yields the vendors' names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|dialect| dialect.name)
 }
 
-/// A call that is to be answered.
+/// A call that must be answered.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// Its head.
@@ -73,7 +74,7 @@ pub struct Request<'a> {
     pub number: u64,
 }
 
-/// How far the limits are used when the answer leaves.
+/// How much of the limits is used when the answer leaves.
 #[derive(Debug)]
 pub struct Standings {
     /// Each limit.
@@ -83,29 +84,29 @@ pub struct Standings {
 }
 
 impl Request<'_> {
-    /// The method and the path.
+    /// Whether it has this method and path.
     pub fn is(&self, method: &str, path: &str) -> bool {
         self.head.method == method && self.head.path() == path
     }
 
-    /// A field of the form body, or a query parameter.
+    /// Returns a field of the form body, or a query parameter.
     pub fn form(&self, name: &str) -> Option<String> {
         self.payload.form(name).or_else(|| self.head.query(name))
     }
 }
 
-/// What most vendors put on an answer: nothing.
+/// Adds nothing to an answer, as most vendors do.
 fn plain(answer: Answer, _: &Request, _: &Standings) -> Answer {
     answer
 }
 
-/// `Authorization: Bearer …`.
+/// Returns the token of `Authorization: Bearer …`.
 fn bearer(head: &Head) -> Option<String> {
     let (scheme, token) = head.header("authorization")?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// OAuth's answer to a wrong secret (RFC 6749, 5.2).
+/// Returns OAuth's answer to a wrong secret (RFC 6749, section 5.2).
 fn invalid_client() -> Answer {
     Answer::json(
         401,
@@ -113,24 +114,24 @@ fn invalid_client() -> Answer {
     )
 }
 
-/// OAuth's answer with a token (RFC 6749, 5.1).
+/// Returns OAuth's answer with a token (RFC 6749, section 5.1).
 fn oauth_token(token: &str, seconds: u64) -> Answer {
     Answer::json(200, &serde_json::json!({"access_token": token, "token_type": "Bearer", "expires_in": seconds}))
 }
 
-/// The same with a refresh token that changes each time, as Keap has it.
+/// Returns OAuth's answer with a refresh token that changes each time, as Keap's does.
 fn rotating_token(token: &str, seconds: u64) -> Answer {
     let refresh = format!("refresh-{token}");
     let body = serde_json::json!({"access_token": token, "refresh_token": refresh, "token_type": "bearer", "expires_in": seconds, "scope": "full|mock"});
     Answer::json(200, &body)
 }
 
-/// Whole seconds until a refusal's limit takes a call again, at least 1.
+/// Returns the whole seconds until the limit of a refusal takes a call again, at least 1.
 fn retry_seconds(refusal: &Refusal) -> u64 {
     refusal.retry_us.map_or(1, |us| us.div_ceil(1_000_000).max(1))
 }
 
-/// Whether a limit is of a day.
+/// Whether a limit is for a day.
 const fn daily(limit: &Limit) -> bool {
     matches!(limit.kind, Kind::Daily { .. })
 }

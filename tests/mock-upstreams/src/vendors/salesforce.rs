@@ -26,7 +26,8 @@ pub(super) const SALESFORCE: Dialect = Dialect {
     },
 };
 
-/// Salesforce says no lifetime; `instance_url` is where the caller goes on, which only the caller's side knows here.
+/// Answers with a token. Salesforce gives no lifetime; `instance_url` is where the caller
+/// continues, which only the caller's side knows here.
 fn token(token: &str, _: u64) -> Answer {
     Answer::json(
         200,
@@ -35,7 +36,7 @@ fn token(token: &str, _: u64) -> Answer {
     )
 }
 
-/// Both limits have one code: the message tells them apart.
+/// Answers a call over a limit. Both limits have one code, and the message distinguishes them.
 fn refusal(refusal: &Refusal) -> Answer {
     let message = match refusal.limit.kind {
         Kind::Concurrency { .. } => "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
@@ -58,7 +59,7 @@ fn decorate(answer: Answer, _: &Request, standings: &Standings) -> Answer {
 
 fn answer(request: &Request) -> Option<Answer> {
     let rest = request.head.path().strip_prefix("/services/data")?;
-    // With or without a slash at the end.
+    // The path may end with a slash.
     let words: Vec<&str> = rest.trim_end_matches('/').split('/').skip(1).collect();
     let sent = || request.payload.json().unwrap_or(Value::Null);
     match (request.head.method.as_str(), words.as_slice()) {
@@ -86,7 +87,7 @@ fn answer(request: &Request) -> Option<Answer> {
     }
 }
 
-/// Results in the order of the records, at most 200.
+/// Answers with the results in the order of the records, at most 200.
 fn collection(request: &Request, sent: &Value) -> Answer {
     let records = sent.get("records").and_then(Value::as_array).map_or(0, Vec::len) as u64;
     if records > 200 {
