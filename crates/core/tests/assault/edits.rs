@@ -1,4 +1,4 @@
-//! Policy edits do not forget.
+//! Policy edits must not forget earlier calls.
 use crate::harness::*;
 use sluice_core::refusal::Reason;
 use sluice_limiter::calendar::{Reset, Zone};

@@ -1,4 +1,4 @@
-//! Fairness.
+//! Fairness between apps.
 use crate::harness::*;
 use sluice_limiter::Denial;
 use sluice_limiter::*;

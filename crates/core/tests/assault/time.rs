@@ -1,4 +1,4 @@
-//! Lives, clocks, ages.
+//! Restarts, clocks that are set, and permits that grow old.
 use crate::harness::*;
 use sluice_core::refusal::Reason;
 use sluice_limiter::*;

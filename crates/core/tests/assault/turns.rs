@@ -1,4 +1,4 @@
-//! After a vendor's throttle ("turns").
+//! The pacing of calls after a vendor has throttled.
 use crate::harness::*;
 use sluice_limiter::Denial;
 use sluice_limiter::*;

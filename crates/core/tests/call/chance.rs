@@ -1,4 +1,5 @@
-//! Any sequence of events: fitting ones in any order, and others that the machine does not wait for.
+//! Random sequences of events: expected ones in any order, and others for which the machine does
+//! not wait.
 
 use crate::play::{Play, SLACK_MS, admit, answered, call, fetch, go, id, plain, refused, route, route_with_token};
 use crate::witness::{Told, Witness};

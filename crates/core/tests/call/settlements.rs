@@ -1,4 +1,4 @@
-//! What the object is told of permits, how often, and together with what.
+//! What is reported to the object about permits, how often, and in which batches.
 
 use crate::play::{CAME, Play, admit, call, go, id, route};
 use sluice_core::call::{Action, CallSpec, Caller, Event, Isolate, Log, ObjectReply};

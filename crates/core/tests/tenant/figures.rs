@@ -1,4 +1,5 @@
-//! Statistics at the desk: what was sent is counted, each attempt once, whatever becomes of the object meanwhile.
+//! Statistics of the tenant state: every call that was sent is counted, each attempt once, whatever
+//! happens to the object meanwhile.
 
 use crate::harness::{Harness, NOON};
 use crate::jobs::{one_run, ran};

@@ -1,9 +1,10 @@
-//! The oracle: what reached the vendor, held against the policies.
+//! The oracle: it compares what reached the vendor with the policies.
 //!
-//! The law: take any call, and any limit of the policy in force at its grant. Over every span of the limit's length that holds the
-//! call's counting, the calls granted no later than it are no more than the limit says; also those of earlier policies, as the limit's
-//! routes are now, and of the same app where the limit is one for each. So no edit lets more go than if the policy had been in force
-//! all along.
+//! The rule: take any call, and any limit of the policy in force at its grant. In every span of the
+//! limit's length that contains the moment when the call was counted, the calls granted no later
+//! than it are at most as many as the limit says. This includes calls under earlier policies,
+//! counted by the limit's current routes, and only those of the same app where the limit is per
+//! app. So no edit admits more than if the policy had been in force all along.
 
 use super::days::{Reading, readings};
 use super::journal::{Fault, Sent};

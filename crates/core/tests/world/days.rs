@@ -1,7 +1,7 @@
-//! The vendor's days, by a calendar that the limiter does not share.
+//! The vendor's days, by a calendar that shares no code with the limiter's.
 //!
-//! Which of a list's zones is the vendor's, and which of a repeated hour's two resets, nobody knows: each is a reading, and no
-//! day may be overrun in any of them.
+//! Nobody knows which zone of a list is the vendor's, or which of the two resets in a repeated
+//! hour: each is a reading, and no day may be exceeded in any of them.
 
 use super::spec::Reset;
 use jiff::civil::Date;

@@ -1,4 +1,4 @@
-//! Chance, all of it from one seed.
+//! Random numbers, all from one seed.
 
 pub struct Dice(fastrand::Rng);
 

@@ -1,4 +1,4 @@
-//! Edits of a policy: everything an administrator may change, one or two things at a time.
+//! Policy edits: everything that an administrator may change, one or two things at a time.
 
 use super::dice::Dice;
 use super::generate::{LIMITS, Scale, any_app, any_conn, any_kind, any_limit, any_reset, any_routes};

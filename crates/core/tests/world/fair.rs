@@ -1,5 +1,6 @@
-//! Fairness: over any stretch in which two apps have calls waiting that the same limits count, at one urgency, and neither has a limit
-//! of its own, their grants keep to the weights within a call (two, where urgencies differ), whatever others wait for.
+//! Checks fairness: take any period in which two apps have calls waiting that the same limits
+//! count, at one urgency, and neither has a limit of its own. Their grants then follow the weights
+//! to within one call (two, where urgencies differ), whatever others wait for.
 
 use super::spec::{Conn, is_about};
 use super::world::World;

@@ -1,4 +1,5 @@
-//! Runs drawn at random: a policy from the whole language with figures that bind, its edits, and what goes wrong.
+//! Draws runs at random: a policy from the whole language with limits that bind, its edits, and the
+//! faults.
 
 use super::days::readings;
 use super::dice::Dice;

@@ -1,4 +1,4 @@
-//! What a run has shown: every vendor call, every fault, and a digest of all that happened.
+//! The journal of a run: every vendor call, every fault, and a digest of all that happened.
 
 use super::scenario::SECOND;
 use std::collections::VecDeque;

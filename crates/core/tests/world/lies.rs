@@ -1,4 +1,5 @@
-//! The oracle finds what is wrong: each limit made wider behind its back is seen, and nothing is where nobody lies.
+//! Tests of the oracle: it notices every limit that is secretly made wider, and reports nothing
+//! where none is.
 
 use super::generate::scenario;
 use super::scenario::{SECOND, Scenario};

@@ -1,4 +1,5 @@
-//! What can be seen to be wrong as it happens: calls held that may not be, waits past their deadlines, queues over their size.
+//! Faults that are visible as they happen: calls that wait though they may not, waits past their
+//! deadlines, queues over their size.
 
 use super::fair::Fair;
 use super::place::OFF;

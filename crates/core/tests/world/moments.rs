@@ -1,5 +1,5 @@
-//! What was so at the last events of an instance: a job's permit is handed over later than it is granted, and tells of its grant by the
-//! instance's clock alone.
+//! The state at the last events of an instance: a job's permit is handed over later than it is
+//! granted, and the time of its grant is known only by the instance's clock.
 
 use super::scenario::SECOND;
 use std::collections::BTreeMap;

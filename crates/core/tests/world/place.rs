@@ -1,4 +1,5 @@
-//! Objects: instances of a desk over storage with output gates, one current, perhaps others that do not know that they are not.
+//! Objects: instances of a tenant state over storage with output gates. One is current, and others
+//! may not know that they are not.
 
 use super::journal::Fault;
 use super::moments::{Moment, Moments};

@@ -1,5 +1,6 @@
-//! After the run: nothing goes wrong any more, and what must hold then is looked at. Counts shown are none too small, a refused call is
-//! admitted when it was told to come again, jobs end, and every connection admits again.
+//! The time after the run, when nothing goes wrong any more. Counts that are shown must not be too
+//! small, a refused call must be admitted at the time it was told, jobs must end, and every
+//! connection must admit calls again.
 
 use super::days::readings;
 use super::place::To;

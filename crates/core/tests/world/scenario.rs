@@ -1,4 +1,5 @@
-//! What one run is like: all of it is drawn from a seed before the run begins, so that parts of it can be left out.
+//! The settings of one run. All are drawn from a seed before the run begins, so that parts can be
+//! left out.
 
 use super::spec::Spec;
 

@@ -1,4 +1,5 @@
-//! Pools: one day over every connection that names it. Calls of connections that name it now count, as their limits' routes are now.
+//! Pools: one daily limit over every connection that names it. The calls of all connections that
+//! name it now count, by their limits' current routes.
 
 use super::days::readings;
 use super::journal::{Fault, Sent};

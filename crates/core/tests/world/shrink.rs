@@ -1,4 +1,5 @@
-//! A failing run made smaller: faults, edits, apps and limits left out, the run cut short, as long as it fails in the same way.
+//! Makes a failing run smaller: it leaves out faults, edits, apps and limits and shortens the run,
+//! as long as it fails in the same way.
 
 use super::check::overruns;
 use super::journal::Fault;

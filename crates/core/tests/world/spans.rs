@@ -1,4 +1,4 @@
-//! Counting over spans of time: instants in windows, a bucket's level, calls that run at once.
+//! Counts over spans of time: instants in windows, the level of a bucket, concurrent calls.
 
 /// Instants, in order.
 #[derive(Default)]

@@ -1,5 +1,5 @@
-//! Storage with output gates: what an event has written becomes durable some milliseconds later, in order, all of an event or
-//! nothing; what the event says leaves only then.
+//! Storage with output gates: what an event has written becomes durable some milliseconds later, in
+//! order, all of an event or nothing. What the event sends leaves only then.
 
 use sluice_core::tenant::store::{Store, StoreError, Table};
 use std::collections::{BTreeMap, VecDeque};

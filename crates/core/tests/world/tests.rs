@@ -1,4 +1,4 @@
-//! The world over many seeds.
+//! Runs the simulation over many seeds.
 
 use super::generate;
 use super::journal::Counts;

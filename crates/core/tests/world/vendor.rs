@@ -1,5 +1,5 @@
-//! The vendor: it counts a call at some instant between its arrival and its answer, works on what was cut off, and throttles when it
-//! likes.
+//! The vendor: it counts a call at some instant between its arrival and its answer, works on calls
+//! that were cut off, and throttles at random.
 
 use super::days::readings;
 use super::dice::Dice;

@@ -1,4 +1,4 @@
-//! The world: what happens, in order of time, on a virtual clock in microseconds.
+//! The world: it runs events in order of time, on a virtual clock in microseconds.
 
 use super::dice::Dice;
 use super::jobs::{Job, Run};

@@ -1,4 +1,4 @@
-//! Administration: who may, what is refused and how, and what of a policy comes back.
+//! Administration: who may use it, what is refused and how, and what of a policy is shown.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World};

@@ -1,4 +1,5 @@
-//! After a vendor has throttled: those who wait go one by one, at the pace of the rate, and everything else holds as before.
+//! After a vendor has throttled, waiting calls go one by one at the pace of the rate, and
+//! everything else works as before.
 
 use serde_json::{Value, json};
 use sluice_e2e::load::{Patient, at_once};

@@ -1,4 +1,5 @@
-//! What of a vendor's answer comes back, and what does not: credentials, orders to a browser, other connections' cookies.
+//! What of a vendor's answer is returned and what is not: credentials, instructions to a browser,
+//! other connections' cookies.
 
 use serde_json::{Value, json};
 use sluice_e2e::raw::{Raw, Seen};

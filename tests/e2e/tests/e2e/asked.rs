@@ -1,4 +1,5 @@
-//! How often a call asks its tenant's object: each ask is billed, and one that is sent again and again is answered all the same.
+//! How many requests a call makes to its tenant's object. Each is billed, and one that is sent
+//! again and again must still be answered.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Instance, Start};

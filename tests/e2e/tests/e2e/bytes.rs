@@ -1,4 +1,4 @@
-//! What passes through is not touched.
+//! Bodies, targets and headers that pass through Sluice are not changed.
 
 use serde_json::json;
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! Callbacks, at a receiver that checks signatures by a computation of its own.
+//! Callbacks to a receiver that computes and checks the signatures independently.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! The vendors' own counts: calls made elsewhere are seen, and none is counted twice.
+//! The vendors' own counts: calls made elsewhere are included, and none is counted twice.
 
 use serde_json::json;
 use sluice_e2e::{Ask, Tenant, World, load, tenant::limit};

@@ -1,4 +1,4 @@
-//! workerd is killed in the middle of a load, and started again on the same storage.
+//! workerd is killed in the middle of a load and started again on the same storage.
 
 use serde_json::json;
 use sluice_e2e::instance::{Start, panicking_build};

@@ -1,4 +1,4 @@
-//! Answers that are cut off: what came of them counts on a limit on bytes, whoever ended them.
+//! Truncated answers: the bytes that arrived count on a limit on bytes, whoever cut the answer off.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, tenant::limit};

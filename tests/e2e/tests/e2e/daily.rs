@@ -1,4 +1,4 @@
-//! Days: the quota, the app's own budget, and a reset that is lived through.
+//! Daily limits: the quota, the app's own budget, and a reset during the test.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};

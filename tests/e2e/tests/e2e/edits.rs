@@ -1,4 +1,5 @@
-//! Policy edits forget nothing: afterwards no limit lets more calls go than if it had been in force all along.
+//! Policy edits forget nothing: afterwards no limit admits more calls than if it had been in force
+//! all along.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;

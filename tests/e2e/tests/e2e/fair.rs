@@ -1,4 +1,4 @@
-//! A noisy app delays itself.
+//! Fairness: a noisy app delays only itself.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, load};

@@ -1,4 +1,5 @@
-//! Credentials that have to be exchanged for an access token: fetched once for many, renewed, and never seen outside.
+//! Credentials that must be exchanged for an access token: it is fetched once for many calls,
+//! renewed, and never shown.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;

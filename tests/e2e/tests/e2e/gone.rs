@@ -1,4 +1,4 @@
-//! Callers that go.
+//! Callers that disconnect while their call waits or runs.
 
 use serde_json::json;
 use sluice_e2e::{Ask, Open, World, tenant::limit};

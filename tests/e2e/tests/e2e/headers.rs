@@ -1,4 +1,4 @@
-//! Which headers pass, and which Sluice adds.
+//! Which headers are forwarded, and which Sluice adds.
 
 use serde_json::json;
 use sfv::{BareItem, ListEntry, Parser};

@@ -1,4 +1,4 @@
-//! A connection's own host name, for SDKs that take only a host.
+//! Host routing: a connection's own host name, for SDKs that take only a host.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World};

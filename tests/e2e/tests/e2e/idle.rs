@@ -1,4 +1,5 @@
-//! The tenant's object leaves memory after about 10 s without requests, knows everything when it is back, and leaves nothing behind.
+//! The tenant's object leaves memory after about 10 s without requests, knows everything when it is
+//! back, and leaves nothing behind.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, tests_build};

@@ -1,4 +1,5 @@
-//! The installation: its secrets, as they are set, rotated and lost; and who guesses at them.
+//! The installation's secrets: how they are set, rotated and lost, and what happens to clients that
+//! guess them.
 
 use serde_json::json;
 use sluice_e2e::instance::Start;

@@ -1,4 +1,4 @@
-//! Calls that need not be waited for.
+//! Jobs: calls that nobody waits for.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;

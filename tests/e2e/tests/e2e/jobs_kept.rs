@@ -1,4 +1,4 @@
-//! What is kept of jobs, for whom, and until when.
+//! What is kept of jobs, for whom, and for how long.
 
 use crate::jobs::{ended, id_of, job, kept};
 use serde_json::{Value, json};

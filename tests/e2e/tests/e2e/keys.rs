@@ -1,4 +1,4 @@
-//! Keys: which work, where they may stand, and what the others cost.
+//! Keys: which are valid, where they may be, and what invalid ones cost.
 
 use base64::Engine;
 use serde_json::json;

@@ -1,5 +1,6 @@
-//! No secret of a run is anywhere but with its owner. The search knows no places: it takes every secret, in every form in which it may be
-//! written, and looks through all that came out of the instance: each answer, each message, each line of the log, each stored file.
+//! No secret of a run is found anywhere but with its owner. The search assumes no places: it takes
+//! every secret, in every form in which it may be written, and searches everything that came out of
+//! the instance: each answer, each message, each line of the log and each stored file.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};

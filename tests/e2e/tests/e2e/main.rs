@@ -1,5 +1,6 @@
-//! The end-to-end tests. Each runs on a thread of its own with a tenant of its own; most share one workerd.
-//! When all have ended, every file and every line that the instances wrote is searched for every secret that was used.
+//! The end-to-end tests. Each test has its own thread and its own tenant; most share one workerd.
+//! When all have ended, every file and every line that the instances wrote is searched for every
+//! secret that was used.
 
 /// The tests of a module.
 macro_rules! tests {

@@ -1,4 +1,5 @@
-//! What an answer means: whatever it is labelled, wherever it says it, and of which of the calls.
+//! The meaning of an answer is found whatever its label, wherever it is written, and for the right
+//! call of several.
 
 use serde_json::{Value, json};
 use sluice_e2e::load::Patient;

@@ -1,4 +1,4 @@
-//! Calls that say another method than their first line does: held against both.
+//! Calls that name another method than their request line does are checked against both.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, tenant::limit};

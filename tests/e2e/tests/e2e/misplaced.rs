@@ -1,4 +1,5 @@
-//! Keys where the vendor would get them: refused, or replaced where the vendor's profile knows the place.
+//! Keys in places from which the vendor would receive them: the call is refused, or the key is
+//! replaced where the vendor's profile knows the place.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World, secrets, tenant::limit};

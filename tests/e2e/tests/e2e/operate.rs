@@ -1,4 +1,4 @@
-//! Operating: an operator stops and starts connections, and apps of them.
+//! Operating: an operator pauses and resumes connections, and single apps of them.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;

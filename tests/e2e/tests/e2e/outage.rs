@@ -1,4 +1,4 @@
-//! A vendor that is down for a minute, under jobs and direct calls that keep coming.
+//! A vendor that is down for a minute, while jobs and direct calls keep coming.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World};

@@ -1,4 +1,4 @@
-//! Paths: exactly as sent, or refused.
+//! Paths are forwarded exactly as sent, or refused.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};

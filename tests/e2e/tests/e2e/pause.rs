@@ -1,4 +1,4 @@
-//! What the vendor says changes what Sluice does: pauses, the rate factor, retries.
+//! The vendor's answers change what Sluice does: pauses, the rate factor, retries.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World};

@@ -1,4 +1,4 @@
-//! Who has a place among those that wait: when the queue is full, and when the policy changes meanwhile.
+//! Which calls have a place in the queue when it is full, and when the policy changes meanwhile.
 
 use serde_json::{Value, json};
 use sluice_e2e::load::{Patient, hold};

@@ -1,4 +1,4 @@
-//! Policies that must not be taken: each refused whole, with every fault by its pointer.
+//! Invalid policies: each is refused as a whole, with every fault by its pointer.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World};

@@ -1,4 +1,4 @@
-//! One daily limit over connections of several tenants.
+//! Pools: one daily limit over connections of several tenants.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;

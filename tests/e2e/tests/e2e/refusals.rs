@@ -1,4 +1,4 @@
-//! A refusal speaks the vendor's dialect, so that the vendor's own clients know it for throttling.
+//! A refusal uses the vendor's dialect, so that the vendor's own clients recognise throttling.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World};

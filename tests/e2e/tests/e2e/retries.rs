@@ -1,4 +1,4 @@
-//! Calls that are sent again: where it helps and does no harm, spread, and within the caller's time.
+//! Retries: they are made where they help and do no harm, spread out, and within the caller's time.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Open, Tenant, World, load};

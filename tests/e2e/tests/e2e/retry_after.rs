@@ -1,4 +1,4 @@
-//! `Retry-After`: asking again when told succeeds, more than a second before fails.
+//! `Retry-After` is exact: a call at that time succeeds, and one more than a second earlier fails.
 
 use serde_json::json;
 use sluice_e2e::{Answer, Tenant, World, load};

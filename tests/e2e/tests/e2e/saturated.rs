@@ -1,4 +1,5 @@
-//! A rolling window that is asked for more than it holds, for a minute, by a vendor that counts at a random instant.
+//! A rolling window under more load than it admits, for a minute, with a vendor that counts at a
+//! random instant.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, load};

@@ -1,4 +1,4 @@
-//! The status, asked for and live.
+//! The status document, by request and live.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Open, World, tenant::limit};

@@ -1,4 +1,4 @@
-//! Sluice's own answer at a vendor's token endpoint, for SDKs that want to buy a token first.
+//! Sluice's own answers at a vendor's token endpoint, for SDKs that first fetch a token.
 
 use base64::Engine;
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Bodies on their way to the vendor: streamed, bounded, and never ended as if they were whole; and requests that have none.
+//! Request bodies on their way to the vendor: they are streamed, bounded, and never ended as if
+//! they were whole. Requests without a body are tested too.
 
 use serde_json::json;
 use sluice_e2e::instance::Start;

@@ -1,4 +1,4 @@
-//! Statistics: what the documents say is what the vendor saw.
+//! Statistics: the documents report what the vendor saw.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, panicking_build};

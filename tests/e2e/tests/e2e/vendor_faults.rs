@@ -1,4 +1,4 @@
-//! Vendors that fail: each a clear answer, never one that looks whole and is not.
+//! Vendors that fail: each failure gives a clear answer, and never one that looks whole and is not.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};

@@ -1,4 +1,5 @@
-//! Each vendor asked for twice what it takes, for half a minute, all at the same time: none refuses a call, and none is left idle.
+//! Each vendor under twice the load that it takes, for half a minute, all at the same time: no
+//! vendor refuses a call, and none is left idle.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World};

@@ -1,4 +1,4 @@
-//! What calls that wait take: thousands may, in one isolate.
+//! What waiting calls cost: thousands may wait in one isolate.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, tests_build};

@@ -1,4 +1,4 @@
-//! The vendor: when calls came to it, how long it worked on them, and what it executed.
+//! The vendor: when calls reached it, how long it worked on them, and what it executed.
 
 use std::collections::BTreeMap;
 
