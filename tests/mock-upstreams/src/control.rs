@@ -23,7 +23,8 @@ where
     answer(state, head, &path, &payload).send(connection, false).await.unwrap_or(Sent::Last)
 }
 
-/// Serves the control API of several vendors on one port of 127.0.0.1, each under its own name: `/marketo/log`.
+/// Serves the control API of several vendors on one port of 127.0.0.1, each under its own name:
+/// `/marketo/log`.
 pub async fn serve_all(listener: TcpListener, vendors: &[(String, Handle)]) -> io::Result<()> {
     let states: Vec<(String, Arc<State>)> =
         vendors.iter().map(|(name, handle)| (name.clone(), Arc::clone(handle.state()))).collect();

@@ -127,7 +127,8 @@ impl Gate {
         counts.count() as u64
     }
 
-    /// Counts a call at `now_us` against every limit but concurrency, or refuses it and counts nothing.
+    /// Counts a call at `now_us` against every limit but concurrency, or refuses it and counts
+    /// nothing.
     pub fn count(&mut self, now_us: u64, civil_ms: i64, target: &str) -> Say {
         let mut delay_us = 0;
         for counter in self.counters.iter_mut().filter(|c| c.limit.covers(target)) {

@@ -15,16 +15,16 @@ use tokio::net::TcpListener;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// A vendor to start; repeatable. Without: marketo, hubspot, aprimo and generic
+    /// A vendor to start; repeatable. Default: marketo, hubspot, aprimo and generic
     #[arg(long = "vendor", value_name = "NAME")]
     vendors: Vec<String>,
-    /// A vendor's port, as NAME=PORT; repeatable. Without: any free one
+    /// A vendor's port, as NAME=PORT; repeatable. Default: any free one
     #[arg(long = "port", value_name = "NAME=PORT", value_parser = port)]
     ports: Vec<(String, u16)>,
-    /// One more port for the control API of all, under /NAME/; 0 picks one
+    /// A further port for the control API of all vendors, under /NAME/; 0 picks one
     #[arg(long, value_name = "PORT")]
     control_port: Option<u16>,
-    /// none, fixed:MS, uniform:MIN-MAX or lognormal:MEAN,SIGMA (milliseconds)
+    /// The latency: none, fixed:MS, uniform:MIN-MAX or lognormal:MEAN,SIGMA (milliseconds)
     #[arg(long, default_value = "none", value_parser = latency)]
     latency: Latency,
     /// The same as --latency uniform:MIN-MAX
@@ -36,16 +36,16 @@ struct Options {
     /// A fault, as NAME[=NUMBER][@PROBABILITY]: 503=30@0.01, reset-mid-body@0.05, hang@0.001; repeatable
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<FaultRule>,
-    /// Where chance starts: the same seed gives the same run
+    /// The seed of the random numbers: the same seed gives the same run
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Aprimo delays its next N calls over the rate before it refuses, as the real one does with 100
     #[arg(long, value_name = "N", default_value_t = 0)]
     aprimo_queue: u64,
-    /// End when this process has gone
+    /// Ends when this process has gone
     #[arg(long, value_name = "PID")]
     parent_pid: Option<u32>,
-    /// Stay when standard input closes
+    /// Stays when standard input closes
     #[arg(long)]
     stay: bool,
 }

@@ -65,7 +65,7 @@ pub enum CountAt {
     Completion,
 }
 
-/// How long an answer takes, from the arrival of the request's head to the first byte of the answer.
+/// How long an answer takes, from the arrival of the request's head to the answer's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Latency {

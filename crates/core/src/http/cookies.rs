@@ -22,11 +22,11 @@ pub fn confined(field: &str, place: &Place) -> Option<String> {
     let mut out = parts.next()?.to_owned();
     let named = |part: &str, name: &str| part.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case(name);
     // The last `Path` counts (RFC 6265, section 5.3).
-    let said = parts.clone().rfind(|part| named(part, "path"));
-    let said =
-        said.and_then(|part| part.split_once('=')).map(|(_, path)| path.trim()).filter(|path| path.starts_with('/'));
+    let given = parts.clone().rfind(|part| named(part, "path"));
+    let given =
+        given.and_then(|part| part.split_once('=')).map(|(_, path)| path.trim()).filter(|path| path.starts_with('/'));
     let usual = default_path(place);
-    let path = here(said.unwrap_or(&usual), place)?;
+    let path = here(given.unwrap_or(&usual), place)?;
     let mut written = false;
     for part in parts.filter(|part| !named(part, "domain")) {
         if !named(part, "path") {

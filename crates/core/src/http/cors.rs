@@ -18,8 +18,8 @@ pub fn is_preflight(method: &str, headers: &[(String, String)]) -> bool {
 /// Makes the answer to a preflight. It costs nothing: no key is read and no object is called.
 pub fn preflight(headers: &[(String, String)]) -> Answer {
     let mut answer = Answer::empty(204);
-    let mut allow = |name: &str, asked: &str| {
-        if let Some(value) = value(headers, asked).filter(|value| !value.is_empty()) {
+    let mut allow = |name: &str, requested: &str| {
+        if let Some(value) = value(headers, requested).filter(|value| !value.is_empty()) {
             answer.headers.push((name.to_owned(), value.to_owned()));
         }
     };

@@ -3,11 +3,11 @@
 //!
 //! | bound | at most | beyond it |
 //! |---|---|---|
-//! | jobs not done: queued, running and dead letters | [`MOST_UNDONE`]; of one app, half of what others leave | a new job is refused as `queue-full` |
-//! | bytes of requests and answers | [`MOST_BYTES`]; of one app, half of what others leave | the same; of an answer no body is kept |
+//! | jobs that are queued, running or dead | [`MOST_UNDONE`]; per app half of what others leave | a new job is refused, `queue-full` |
+//! | bytes of requests and answers | [`MOST_BYTES`]; per app half of what others leave | the same; an answer's body is not kept |
 //! | done jobs | [`MOST_DONE`], for [`DONE_MS`] | the oldest is forgotten |
 //! | dead letters | [`DEAD_MS`] | forgotten |
-//! | at once, of one app and the same limits | [`MOST_AT_ONCE`] | they wait |
+//! | jobs of one lane at the vendor | [`MOST_AT_ONCE`] | they wait |
 
 #![expect(
     clippy::arithmetic_side_effects,

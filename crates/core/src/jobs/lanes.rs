@@ -289,9 +289,9 @@ impl Lanes {
         Some((at, known.held_back))
     }
 
-    /// Notes that the limiter received a lane's numbers. `limiter_lane` is the lane's number there, `None`
-    /// if it has no jobs there; `rises` is when the lane's urgency will have risen, Unix ms, `None`
-    /// for never.
+    /// Notes that the limiter received a lane's numbers. `limiter_lane` is the lane's number there,
+    /// `None` if it has no jobs there; `rises` is when the lane's urgency will have risen, Unix ms,
+    /// `None` for never.
     pub fn said(&mut self, at: u32, limiter_lane: Option<u32>, rises: Option<i64>) {
         let Some(lane) = self.lanes.get_mut(at as usize) else { return };
         let rises =

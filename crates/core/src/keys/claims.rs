@@ -1,7 +1,8 @@
 //! The text of a key: `slk_`, then a payload and its MAC in URL-safe base64 without padding.
 //!
 //! ```text
-//! version 1 byte · role 1 byte · expiry 8 bytes big-endian (0: never) · id · tenant · app (each: length 1 byte, then the bytes)
+//! version 1 byte · role 1 byte · expiry 8 bytes big-endian (0: never)
+//! · id · tenant · app (each: length 1 byte, then the bytes)
 //! then the first 16 bytes of HMAC-SHA256 over all of that
 //! ```
 

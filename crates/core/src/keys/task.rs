@@ -3,9 +3,11 @@
 //! installation.
 //!
 //! ```text
-//! Unix ms · "." · MAC of that · "." · MAC of that and the body; each MAC 16 bytes of HMAC-SHA256, URL-safe base64 without padding
+//! Unix ms · "." · MAC of that · "." · MAC of that and the body
+//! each MAC: 16 bytes of HMAC-SHA256, in URL-safe base64 without padding
 //! ```
-//! The first MAC is checked before the body is read, so that nobody without `MASTER_KEY` has a body read at all.
+//! The first MAC is checked before the body is read, so that no body is read from a caller without
+//! `MASTER_KEY`.
 
 use super::Master;
 use super::master::{hmac, same};

@@ -10,7 +10,7 @@
 //!
 //! | what | at most |
 //! |---|---|
-//! | the document | 1 MB ([`MAX_POLICY_BYTES`]), 127 levels deep; 1,000 faults are told ([`MAX_FAULTS`]) |
+//! | the document | 1 MB ([`MAX_POLICY_BYTES`]), 127 levels deep; 1,000 faults ([`MAX_FAULTS`]) |
 //! | connections, apps | 100 ([`MAX_CONNECTIONS`]), 1,000 ([`MAX_APPS`]) |
 //! | limits of a connection | 32 ([`MAX_LIMITS`]) |
 //! | routes in a list, bytes of one | 100 ([`MAX_ROUTES`]), 1,024 ([`MAX_ROUTE_BYTES`]) |

@@ -14,8 +14,8 @@ use sluice_limiter::{Outcome, ThrottledBy, longest_pause_ms};
 /// further one.
 const FIRST_BACKOFF_MS: u64 = 1_000;
 
-/// How often the range doubles: it then is 256 s, as long as the last of the ten attempts that a
-/// policy may allow waits.
+/// The most doublings of the range: it then is 256 s, before the last of the ten attempts that a
+/// policy may allow.
 const MOST_DOUBLINGS: u32 = 8;
 
 /// What is known of a call that has been sent, as far as it matters to sending it again.

@@ -23,8 +23,8 @@ pub struct Saying<'a> {
 /// Returns the answer for a refusal, without the headers that [`crate::http::allow`] adds for a
 /// page.
 pub fn answer(refusal: &Refusal, to: &Saying) -> Answer {
-    let said = if refusal.reason.is_throttle() && !to.problem { in_dialect(refusal, to) } else { None };
-    with_fields(said.unwrap_or_else(|| problem(refusal)), refusal, to)
+    let worded = if refusal.reason.is_throttle() && !to.problem { in_dialect(refusal, to) } else { None };
+    with_fields(worded.unwrap_or_else(|| problem(refusal)), refusal, to)
 }
 
 /// Returns the answer for a refusal at a token endpoint, whose errors have OAuth's shape (RFC 6749,

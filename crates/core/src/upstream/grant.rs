@@ -311,25 +311,27 @@ struct Claims<'a> {
 /// # Errors
 /// It fails with the reason why the answer has no token.
 pub fn read(status: u16, retry_after_ms: Option<u64>, body: &str) -> Result<Issued, Failure> {
-    let said: Value = serde_json::from_str(body).unwrap_or_default();
+    let answer: Value = serde_json::from_str(body).unwrap_or_default();
     match status {
         200..=299 => {}
         300..=399 => return Err(Failure::Redirected),
-        400..=499 if !matches!(status, 408 | 425 | 429) => return Err(Failure::Refused { status, code: code(&said) }),
+        400..=499 if !matches!(status, 408 | 425 | 429) => {
+            return Err(Failure::Refused { status, code: code(&answer) });
+        }
         _ => return Err(Failure::Unwell { status, retry_after_ms }),
     }
-    let text = |field: &str| said.get(field)?.as_str().map(str::to_owned);
+    let text = |field: &str| answer.get(field)?.as_str().map(str::to_owned);
     let fits = |token: &String| !token.is_empty() && token.len() <= LONGEST_TOKEN;
     // The token goes into a header.
     let visible = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
     let Some(token) = text("access_token").filter(fits).filter(visible) else {
         // Some endpoints refuse with status 200.
-        return Err(match code(&said) {
+        return Err(match code(&answer) {
             Some(code) => Failure::Refused { status, code: Some(code) },
             None => Failure::Senseless,
         });
     };
-    let life = said.get("expires_in");
+    let life = answer.get("expires_in");
     let life_s = life.and_then(|life| life.as_u64().or_else(|| life.as_str()?.trim().parse().ok()));
     Ok(Issued { token, refresh_token: text("refresh_token").filter(fits), life_s })
 }
@@ -374,8 +376,8 @@ const CODES: [&str; 6] = [
     "invalid_scope",
 ];
 
-fn code(said: &Value) -> Option<String> {
-    let code = said.get("error")?.as_str()?;
+fn code(answer: &Value) -> Option<String> {
+    let code = answer.get("error")?.as_str()?;
     CODES.contains(&code).then(|| code.to_owned())
 }
 

@@ -142,11 +142,11 @@ fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<Counted> {
     let figure = part.get(at + count.after.len()..)?;
     let n = leading_number(figure)?;
     // A total of 0 is as good as none, since no vendor serves it.
-    let told = |total: Option<u64>| total.filter(|total| *total > 0);
+    let known = |total: Option<u64>| total.filter(|total| *total > 0);
     let limit = count.limit.clone();
     if let Some(whole) = &count.left_of {
         let whole = leading_number(value(answer.headers, whole)?)?;
-        return Some(Counted { limit, n: whole.checked_sub(n)?, left: false, total: told(Some(whole)) });
+        return Some(Counted { limit, n: whole.checked_sub(n)?, left: false, total: known(Some(whole)) });
     }
     let total = count.total.as_ref().and_then(|total| match total {
         TotalPlace::Header(name) => {
@@ -161,7 +161,7 @@ fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<Counted> {
             leading_number(rest.strip_prefix(text.as_str())?)
         }
     });
-    Some(Counted { limit, n, left: count.left, total: told(total) })
+    Some(Counted { limit, n, left: count.left, total: known(total) })
 }
 
 /// Returns the part of a `|`-separated field at the position at which another such field has

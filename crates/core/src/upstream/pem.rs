@@ -5,7 +5,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// `AlgorithmIdentifier` of RSA (RFC 8017, appendix C), after the version 0: what PKCS #8 puts before a PKCS #1 key.
+/// The bytes that PKCS #8 puts before a PKCS #1 key: the version 0, then RSA's `AlgorithmIdentifier`
+/// (RFC 8017, appendix C).
 pub(super) const RSA: [u8; 18] = [2, 1, 0, 48, 13, 6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 1, 5, 0];
 
 const SEQUENCE: u8 = 48;

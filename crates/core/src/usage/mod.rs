@@ -1,15 +1,15 @@
 //! Counts calls and how they ended: by day, by app, by error code, and over the last hour.
 //!
-//! Everything has a bound, and beyond it counts as `other`:
+//! Every table has a bound, and what is beyond it counts as `other`:
 //!
 //! | what | at most |
 //! |---|---|
-//! | days | seven: today and the six before, by the connection's own quota days and by UTC days |
+//! | days | seven with today, by the connection's own quota days and by UTC days |
 //! | apps of a connection | [`MOST_APPS`] |
 //! | error codes of a connection, bytes of one | [`MOST_CODES`], [`LONGEST_CODE`] |
-//! | endpoints of the last hour, bytes of method and path | [`MOST_ENDPOINTS`], [`LONGEST_ENDPOINT`] |
+//! | endpoints of the last hour, bytes of one | [`MOST_ENDPOINTS`], [`LONGEST_ENDPOINT`] |
 //!
-//! The same bounds hold for the labels of metrics.
+//! These bounds also apply to the labels of metrics.
 //!
 //! Once its table is full, a name that no day (or minute) counts any more gives its place to
 //! others.

@@ -2,9 +2,9 @@
 //!
 //! | bound | at most | beyond it |
 //! |---|---|---|
-//! | messages to be delivered | [`MOST_WAITING`], [`FOR_ALERTS`] of them for alerts alone; of one app, half of what others leave | a new one is a dead letter, `queue-full` |
-//! | being sent at once | [`MOST_AT_ONCE`], half of them to one receiver | they wait |
-//! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest of the app that has most is forgotten |
+//! | messages that wait | [`MOST_WAITING`], [`FOR_ALERTS`] of them only for alerts; per app half of what others leave | a new one is a dead letter, `queue-full` |
+//! | messages in flight | [`MOST_AT_ONCE`], half of them to one receiver | they wait |
+//! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest of the app with most is forgotten |
 //!
 //! The next message to go is one to the receiver with the fewest in flight, so that a slow or lost
 //! receiver delays only its own messages.

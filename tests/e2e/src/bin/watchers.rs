@@ -1,7 +1,8 @@
 //! Measures what watchers of the live status cost a tenant's calls: the same load with and without
 //! them, in turns, in one run.
 //!
-//! `cargo run --release -p sluice-e2e --bin watchers [WATCHERS [ROUNDS]]` prints JSON; `SLUICE_BUILD` names the build.
+//! `cargo run --release -p sluice-e2e --bin watchers [WATCHERS [ROUNDS]]` prints JSON; `SLUICE_BUILD`
+//! names the build.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;

@@ -319,7 +319,7 @@ async fn a_first_refusal_of_the_token_endpoint_is_waited_through_and_a_lasting_o
     let hurried = client(world, Spec::new("salesforce").fault(rule), &json!({})).await;
     let answer = hurried.tenant.get_now(&hurried.key, "/anything").await;
     answer.is_problem(502, "vendor-unreachable");
-    assert!(!answer.text().contains("anew"), "{}", answer.text());
+    assert!(!answer.text().contains("authorise again"), "{}", answer.text());
     let rule = FaultRule::always(no("invalid_grant", "expired")).on(path);
     let dead = client(world, Spec::new("salesforce").fault(rule), &json!({})).await;
     let ask = Ask::get("/v/c/anything").key(&dead.key).wait(10);

@@ -1,4 +1,5 @@
-//! HubSpot: 100 calls in any 10 s and 40,000 a day for a portal, 5 searches a second; a batch is one call.
+//! HubSpot: 100 calls in any 10 s and 40,000 a day for a portal, 5 searches a second. A batch is one
+//! call.
 
 use super::{Dialect, Request, Standings, bearer, daily, oauth_token};
 use crate::gate::Refusal;

@@ -1,4 +1,5 @@
-//! Salesforce: 1,000,000 calls in any 24 hours for an org, and 25 at once of those that run for 20 s and more.
+//! Salesforce: 1,000,000 calls in any 24 hours for an org, and 25 at once of those that run for 20 s
+//! or more.
 
 use super::{Dialect, Request, Standings, bearer};
 use crate::gate::Refusal;

@@ -110,34 +110,34 @@ impl BodySniffer {
 
     /// Returns what the body has said so far.
     pub fn said(&self) -> BodyFacts {
-        let mut said = said(&self.reading, &self.scan);
-        let Some(head) = &self.head else { return said };
-        if said.code.is_none() && xml::is_one(head) {
+        let mut facts = facts_of(&self.reading, &self.scan);
+        let Some(head) = &self.head else { return facts };
+        if facts.code.is_none() && xml::is_one(head) {
             let find = |names: &[String]| names.iter().find_map(|name| xml::text_of(head, name));
             let code = find(&self.reading.xml_codes);
             // A code is a qualified name, such as `sf:REQUEST_LIMIT_EXCEEDED`.
-            said.code = code.map(|code| printable(code.rsplit(':').next().unwrap_or(&code)));
-            said.bad |= said.code.is_some();
-            said.message = said.message.or_else(|| find(&self.reading.xml_message));
+            facts.code = code.map(|code| printable(code.rsplit(':').next().unwrap_or(&code)));
+            facts.bad |= facts.code.is_some();
+            facts.message = facts.message.or_else(|| find(&self.reading.xml_message));
         }
         if !self.reading.words.is_empty() {
             let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-            said.words = self.reading.words.iter().filter(|words| head.contains(words.as_str())).cloned().collect();
+            facts.words = self.reading.words.iter().filter(|words| head.contains(words.as_str())).cloned().collect();
         }
-        said
+        facts
     }
 }
 
 /// Whether nothing that follows can change the result.
 fn decided(reading: &Reading, scan: &Scan, counted: bool) -> bool {
-    let said = said(reading, scan);
+    let facts = facts_of(reading, scan);
     if counted {
-        return said.counts.iter().any(Option::is_some);
+        return facts.counts.iter().any(Option::is_some);
     }
     let best_code = text(scan, first_code(reading)).is_some();
     let worded = reading.message.is_empty() || text(scan, first_code(reading) + reading.codes.len()).is_some();
-    let waits = reading.wait.is_empty() || said.wait.is_some();
-    said.good || ((said.bad || reading.good.is_empty()) && best_code && worded && waits)
+    let waits = reading.wait.is_empty() || facts.wait.is_some();
+    facts.good || ((facts.bad || reading.good.is_empty()) && best_code && worded && waits)
 }
 
 /// Whether the array at a pointer of a JSON text has more than `most` members. A text that is not
@@ -165,7 +165,7 @@ fn text(scan: &Scan, index: usize) -> Option<&str> {
     }
 }
 
-fn said(reading: &Reading, scan: &Scan) -> BodyFacts {
+fn facts_of(reading: &Reading, scan: &Scan) -> BodyFacts {
     let mut good = false;
     let mut bad = false;
     for (index, (_, expected)) in reading.good.iter().enumerate() {

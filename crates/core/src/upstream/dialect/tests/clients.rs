@@ -205,7 +205,8 @@ fn every_client_does_when_sluice_refuses_what_it_does_when_its_vendor_does() {
     }
 }
 
-/// tap-salesforce stops by its own budget when `^api-usage=(\d+)/(\d+)$` matches; simple-salesforce and jsforce parse it too.
+/// tap-salesforce stops by its own budget when `^api-usage=(\d+)/(\d+)$` matches; simple-salesforce
+/// and jsforce parse it too.
 #[test]
 fn salesforces_usage_comes_as_salesforce_sent_it() {
     for sent in ["api-usage=18/5000", "api-usage=25/5000; per-app-api-usage=17/250(appName=sample-connected-app)"] {
