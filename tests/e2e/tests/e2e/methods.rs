@@ -12,7 +12,7 @@ tests![
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// An app with these routes, at a vendor that takes anything.
+/// Makes an app with these routes, at a vendor that accepts everything.
 async fn with_routes(world: &World, vendor: &str, routes: &[&str]) -> (Handle, Tenant, String) {
     let running = Vendor::start(Spec::new(vendor).limits(vec![])).unwrap();
     let tenant = world.tenant("methods");
