@@ -36,7 +36,7 @@ pub struct Memory {
     pub wake_at: Option<i64>,
     /// The same of the alarm, which wakes the object even when it has left memory.
     pub alarm_at: Option<i64>,
-    /// How many hand tasks over.
+    /// How many hand errands over.
     pub handing: u32,
     /// When its last event was, Unix ms.
     pub heard_at: i64,

@@ -285,8 +285,8 @@ impl TenantObject {
         memory.busy = false;
         memory.set_timer();
         memory.set_alarm(&self.state);
-        let tasks = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_tasks());
-        if tasks && memory.handing < MOST_AT_ONCE {
+        let errands = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_errands());
+        if errands && memory.handing < MOST_AT_ONCE {
             memory.handing = memory.handing.saturating_add(1);
             platform::spawn(Rc::clone(self).hand_over());
         }

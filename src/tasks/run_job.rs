@@ -1,4 +1,4 @@
-//! A job's call, made with the permit that came with its task by the code that makes a direct
+//! A job's call, made with the permit that came with its errand by the code that makes a direct
 //! one; and the report of it.
 
 use crate::call::access_log::AccessRecord;

@@ -49,7 +49,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Starts a server. `says` makes each answer, after which the connection is closed.
+    /// Starts one; `says` makes each answer, after which the connection is closed.
     pub async fn start(says: impl Fn(&Seen) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

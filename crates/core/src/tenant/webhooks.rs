@@ -1,4 +1,4 @@
-//! Callbacks at the desk: each message is stored in the event that it tells of, goes to a Worker as a task, and is
+//! Callbacks at the desk: each message is stored in the event that it tells of, goes to a Worker as an errand, and is
 //! forgotten when it is delivered. One that cannot be is a dead letter.
 //!
 //! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again, under the same id.
@@ -238,7 +238,7 @@ impl TenantState {
         let Some(entry) = self.hooks.get(id) else { return Ok(()) };
         let Some(message) = load(host, id)? else { return Ok(()) };
         let own = entry.stage == Stage::Sending && report.attempt == message.tries.saturating_add(1);
-        if own || next(report.status, 0, None, 0) == Next::Delivered {
+        if own || next(report.status, 0, None, 0) == Next::DeliveryReport {
             return self.conclude_hook(id, message, &report, host);
         }
         Ok(())
@@ -258,7 +258,7 @@ impl TenantState {
         let mut random = [0; 8];
         (host.random)(&mut random);
         match next(report.status, message.tries, report.retry_after_ms, u64::from_be_bytes(random)) {
-            Next::Delivered => self.forget_hook(id, host),
+            Next::DeliveryReport => self.forget_hook(id, host),
             Next::After(ms) => {
                 message.due = host.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX / 4));
                 self.store_hook(id, message, host)

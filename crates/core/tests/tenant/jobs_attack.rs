@@ -18,7 +18,7 @@ const WINDOW_MS: i64 = 2_000;
 const CALLS: usize = 8;
 
 enum Event {
-    /// A Worker has taken a task.
+    /// A Worker has taken an errand.
     Taken(Box<Run>),
     /// A Worker's report arrives.
     Report(Box<RunReport>),
@@ -70,13 +70,13 @@ impl World {
 
     /// Hands over what the desk has for Workers.
     fn hand_over(&mut self) {
-        while let Some(task) = self.harness.next_task() {
+        while let Some(errand) = self.harness.next_errand() {
             match self.chance.u32(0..40) {
-                0 => self.harness.task_refused(task),
+                0 => self.harness.errand_refused(errand),
                 // Nobody knows, and it was not taken.
                 1 => {}
                 _ => {
-                    let Task::Run(run) = task else { panic!("{task:?}") };
+                    let Task::Run(run) = errand else { panic!("{errand:?}") };
                     let at = self.later(1_200);
                     self.events.push((at, Event::Taken(run)));
                 }
@@ -214,8 +214,8 @@ fn attack(seed: u64) -> (u32, usize) {
     let (_, replayed) = world.harness.jobs(&operator, JobsWhat::ReplayAll(None));
     assert_eq!(replayed["replayed"], dead, "seed {seed}");
     while world.is_live() {
-        while let Some(task) = world.harness.next_task() {
-            let Task::Run(run) = task else { panic!() };
+        while let Some(errand) = world.harness.next_errand() {
+            let Task::Run(run) = errand else { panic!() };
             world.harness.told(Ask::RunReport(Box::new(ran(&run, 200))));
         }
         let next = world.harness.tenant.next_wakeup();

@@ -158,7 +158,7 @@ impl World {
         self.last
     }
 
-    /// Whoever has waited for what has just happened goes on; and some tasks go out.
+    /// Whoever has waited for what has just happened goes on; and some errands go out.
     fn go_on(&mut self, rows_before: u32) {
         self.go_on_known_from(self.known_from(rows_before));
     }
@@ -183,16 +183,16 @@ impl World {
         while !self.one_in(4) && self.hand_over() {}
     }
 
-    /// Hands a task to a Worker.
+    /// Hands an errand to a Worker.
     fn hand_over(&mut self) -> bool {
         let rows = self.rows();
-        let Some(task) = self.harness.next_task() else { return false };
+        let Some(errand) = self.harness.next_errand() else { return false };
         if self.one_in(20) {
-            self.harness.task_refused(task);
+            self.harness.errand_refused(errand);
             self.go_on(rows);
             return true;
         }
-        let Task::Run(run) = task else { panic!("{task:?}") };
+        let Task::Run(run) = errand else { panic!("{errand:?}") };
         let status = [200, 200, 200, 200, 429, 500, 400, 0][self.rng.usize(..8)];
         let mut ran = ran(&run, status);
         ran.settle.attempt = 0;
@@ -233,7 +233,7 @@ impl World {
 
     fn go_to(&mut self, at: i64) {
         loop {
-            // Tasks go out at once, but for those of a life that ends with them.
+            // Errands go out at once, but for those of a life that ends with them.
             while self.overdue(at) && self.hand_over() {}
             let next = self.events.iter().map(|(due, _)| *due).min();
             let wakes = self.harness.tenant.next_wakeup();

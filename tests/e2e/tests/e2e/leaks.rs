@@ -319,7 +319,8 @@ async fn no_secret_of_a_run_is_anywhere_but_with_its_owner(_: &World) {
     run.look("log", Owner::Nobody, printed.as_bytes());
     let start = instance.kill();
     secrets::walk(&start.persist, &mut |path| {
-        // This is the installation's own file; no secret is generated into it here.
+        // These are the installation's files. It generates no master key into them here, as one is
+        // set.
         run.look("file", Owner::Nobody, &std::fs::read(path).unwrap_or_default());
     });
     tell(&run);

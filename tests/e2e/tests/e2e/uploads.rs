@@ -91,8 +91,8 @@ fn chunk(bytes: usize) -> Vec<u8> {
     chunk
 }
 
-/// The vendors are one whose limit is above the upload and one that has none; the slow one does not
-/// read on.
+/// The upload goes to a vendor whose limit is above it, and to one that has no limit. While the vendor
+/// does not read, the bytes stay with the caller.
 async fn of_an_upload_of_200_mb_nothing_is_held(_: &World) {
     let instance = Start::fresh("uploads").run();
     for bodies in [json!([{"bytes": 300 * MB}]), json!([])] {
@@ -131,7 +131,7 @@ async fn of_an_upload_of_200_mb_nothing_is_held(_: &World) {
 }
 
 async fn an_upload_that_its_caller_cuts_off_never_reaches_the_vendor_as_whole(world: &World) {
-    // With one attempt nothing would have to be kept; Marketo has a limit.
+    // With one attempt nothing has to be kept for a retry; Marketo has a size limit.
     let kinds =
         [("generic", json!({})), ("generic", json!({"retry": {"attempts": 1}})), ("marketo", json!({"limits": []}))];
     for (profile, more) in kinds {
