@@ -142,7 +142,7 @@ fn batch(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> 
         _ => {
             fields.fault(
                 "at",
-                "must be there, a json pointer to an array, or `list` or `number`, a parameter, and no two of them",
+                "give exactly one of at (a JSON pointer to an array), list and number (the name of a parameter)",
             );
             return None;
         }
@@ -161,7 +161,7 @@ fn count(value: &Tree, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<
             CountPlace::Body(bodies.len() - 1)
         }
         _ => {
-            fields.fault("header", "must be there, or `at`, a json pointer into the body, and not both");
+            fields.fault("header", "give exactly one of header and at (a JSON pointer into the body)");
             return None;
         }
     };
@@ -170,7 +170,7 @@ fn count(value: &Tree, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<
         (None, Some(after)) => Some(TotalPlace::After(after)),
         (None, None) => None,
         _ => {
-            fields.fault("total", "is a header, and total_after a text behind the count: one of them, not both");
+            fields.fault("total", "give total (a header) or total_after (a text behind the count), not both");
             None
         }
     };
@@ -266,7 +266,7 @@ fn method_in(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<(Me
             (None, Some(name), None) => MethodPlace::Query(name),
             (None, None, Some(name)) => MethodPlace::Form(name),
             _ => {
-                fields.fault("query", "must be there, or `form` or `header`, a name, and no two of them");
+                fields.fault("query", "give exactly one of header, query and form");
                 return None;
             }
         };
@@ -278,7 +278,7 @@ fn token_in(fields: &mut Fields) -> TokenPlace {
         (Some(name), None) => TokenPlace::Header { name, prefix: prefix(fields) },
         (None, Some(name)) => TokenPlace::Query(name),
         _ => {
-            fields.fault("header", "must be there, or `query`, and not both");
+            fields.fault("header", "give exactly one of header and query");
             TokenPlace::default()
         }
     };
@@ -328,7 +328,7 @@ fn header_sent(fields: &mut Fields, field: &str) -> Option<String> {
     let name = header_read(fields, field)?;
     if names::is_reserved(&name) {
         let detail =
-            "must be a header for credentials, none of the connection's, the call's, Sluice's or a proxy's own";
+            "must be a header for credentials, not one that belongs to the connection, the call, Sluice or a proxy";
         fields.fault(field, detail);
     }
     Some(name)
@@ -345,7 +345,7 @@ fn parameter(fields: &mut Fields, field: &str) -> Option<String> {
 fn prefix(fields: &mut Fields) -> String {
     let text = fields.text("prefix").unwrap_or_default();
     if !names::is_prefix(&text) {
-        fields.fault("prefix", "goes into a header: up to 128 visible ascii characters and spaces");
+        fields.fault("prefix", "must be at most 128 visible ASCII characters and spaces, since it goes into a header");
     }
     text
 }

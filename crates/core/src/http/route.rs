@@ -207,7 +207,7 @@ fn check_path(path: &str) -> Result<(), Refusal> {
         return Err(refused("the path has a `\\` in it: percent-encode it as %5C"));
     }
     if may_hide_dot_segment(path) {
-        return Err(refused("the path has a dot segment in it, plain or encoded: send the path it stands for"));
+        return Err(refused("the path has a dot segment in it, plain or encoded: send the path without it"));
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ fn read_hosts(at: &Node<'_>, allow_loopback: bool) -> Option<Vec<String>> {
         match url::check_with_query(&format!("https://{text}"), allow_loopback) {
             _ if loopback && whole => hosts.push(text.to_owned()),
             Ok(_) if whole => hosts.push(text.to_owned()),
-            Ok(_) => item.fault::<()>("must be a host, with a port if need be, and nothing else").unwrap_or_default(),
+            Ok(_) => item.fault::<()>("must be a host, with a port if needed, and nothing else").unwrap_or_default(),
             Err(detail) => item.fault::<()>(detail).unwrap_or_default(),
         }
     }

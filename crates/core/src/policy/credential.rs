@@ -270,7 +270,7 @@ impl Credential {
         }
         let credential = whole.then(|| Self::of(kind, values))??;
         if matches!(&credential, Self::Basic { username, password } if username.is_empty() && password.is_empty()) {
-            return at.fault("a basic credential has a username, a password, or both");
+            return at.fault("a basic credential needs a username, a password or both");
         }
         Some(credential)
     }
@@ -300,7 +300,7 @@ fn read_field(at: &Node<'_>, kind: &str, field: &Field, around: &CredentialConte
     let form = if field.name == "audience" && !around.token_endpoint { FieldFormat::Url } else { field.form };
     match form {
         FieldFormat::Header if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.trim() != text => {
-            at.fault("goes into a header: visible ASCII characters only, no space at either end")
+            at.fault("must be visible ASCII characters without a space at either end, since it goes into a header")
         }
         FieldFormat::HeaderName => check_header_name(at, text),
         FieldFormat::User if text.contains(':') => at.fault("a user name must not contain a colon: Basic authentication ends it there"),
@@ -321,8 +321,9 @@ fn check_header_name(at: &Node<'_>, text: &str) -> Option<String> {
     }
     if names::is_reserved(text) {
         let reserved = one_of(names::RESERVED.into_iter());
-        return at
-            .fault(format!("must be a header for credentials, not {reserved}, nor one of Sluice's or a proxy's own"));
+        return at.fault(format!(
+            "must be a header for credentials, not {reserved}, nor one that belongs to Sluice or a proxy"
+        ));
     }
     Some(text.to_owned())
 }

@@ -99,7 +99,7 @@ impl Routes {
     pub(super) fn read(at: &Node<'_>) -> Option<Self> {
         let items = at.list(MAX_ROUTES)?;
         if items.is_empty() {
-            return at.fault("must name at least one route; leave it out for all calls");
+            return at.fault("must name at least one route; leave the field out for all calls");
         }
         let mut routes = Self::default();
         for item in items {
