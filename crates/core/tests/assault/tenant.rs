@@ -27,7 +27,7 @@ fn settle(harness: &mut Harness, permit: PermitId, outcome: Outcome, since_heade
     }));
 }
 
-/// How many go at once, each answered at once.
+/// Returns how many calls go at once, each of which is answered at once.
 fn at_once(harness: &mut Harness, app: &sluice_core::keys::Claims, path: &str) -> usize {
     let mut n = 0;
     while n < 1_000 {
@@ -130,7 +130,8 @@ fn t52_wait_0_at_the_desk_after_a_throttle() {
 
 #[test]
 fn t53_a_removed_connections_counts_survive_a_full_storage() {
-    // Storage is full: rows can be removed and not added. The object forgets, and is opened again.
+    // Storage is full: rows can be removed and not added. The object loses its memory, and is
+    // opened again.
     let mut harness = Harness::empty();
     let limits = json!([{"name": "day", "kind": "daily", "calls": 10, "reset": "00:00", "time_zone": "+00:00"}]);
     harness.put(&base(limits.clone()));
@@ -140,7 +141,7 @@ fn t53_a_removed_connections_counts_survive_a_full_storage() {
     let _ = harness.try_ask(Ask::Admin(Admin::Delete));
     harness.memory.superseded = false;
     harness.reopen();
-    // What is left of the tenant: whatever was removed before the first failed write.
+    // The rows that were removed before the first failed write are gone.
     harness.put(&base(limits));
     let app = harness.app("sync");
     let more = at_once(&mut harness, &app, "/things");

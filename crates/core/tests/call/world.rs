@@ -41,7 +41,7 @@ fn callers_isolates_object_and_vendor_keep_their_promises_over_a_network_that_do
     }
     println!("{sums:?}");
     if sums.seeds >= SEEDS {
-        // A world in which little happens would prove little.
+        // A simulation in which little happens would prove little.
         assert!(sums.sent > sums.calls / 4 && sums.again > 20 && sums.stale > 20 && sums.lost > 200, "{sums:?}");
         assert!(sums.left > 20 && sums.fetched > 20 && sums.unavailable > 5 && sums.late > 20, "{sums:?}");
     }

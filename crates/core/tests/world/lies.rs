@@ -6,7 +6,7 @@ use super::scenario::{SECOND, Scenario};
 use super::shrink::faults;
 use super::spec::{Kind, Lim, Reset, Spec};
 
-/// A run in which little goes wrong and no policy is edited.
+/// Makes a run in which little goes wrong and no policy is edited.
 fn calm(seed: u64) -> Scenario {
     let mut s = scenario(seed);
     for tenant in &mut s.tenants {
