@@ -256,8 +256,8 @@ fn t62_bytes_of_an_answer_that_was_cut_off_count() {
     for _ in 0..3 {
         // At the third time none is left.
         let Ok(Grant { permit, .. }) = harness.try_now("a") else { break };
-        // 400 MB came, and then the caller went or the timeout ended: see `BodyCompletion::end` in
-        // src/call/forward.rs.
+        // 400 MB came, and then the caller went or the timeout ended: see
+        // `BodyCompletion` in src/call/stream.rs.
         let report = Settlement {
             permit,
             attempt: 1,

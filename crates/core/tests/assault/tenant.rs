@@ -50,7 +50,8 @@ fn t50_a_vendor_that_counts_at_completion_is_dated_from_there() {
     assert_eq!(harness.put(&policy).0, 201);
     let app = harness.app("sync");
     let go = harness.go(&app, "crm");
-    // Headers at once; the body takes 30 s. The Worker reports headers_at whatever the profile says (src/call/report.rs, message()).
+    // The headers come at once, and the body takes 30 s. The Worker reports `headers_at` whatever the
+    // profile says.
     harness.go_to(NOON + 30_000);
     settle(&mut harness, go.permit, Outcome::Answered, 30_000, 0);
     let admit = Admit { wait_ms: Some(0), ..harness.admit(&app, "crm") };
