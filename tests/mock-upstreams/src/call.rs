@@ -7,7 +7,7 @@ use crate::gate::{Refusal, Say};
 use crate::journal::{Call, Verdict};
 use crate::server::{Inner, State};
 use crate::spec::CountAt;
-use crate::vendors::{Request, Standings};
+use crate::upstreams::{Request, Standings};
 use crate::wire::{Answer, Body, Connection, Cut, Framing, Head, Payload, Sent, Stream};
 use base64::Engine;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! redirects, and odd answers.
 
 use crate::pattern;
-use crate::vendors::Request;
+use crate::upstreams::Request;
 use crate::wire::{Answer, Body, Cut, Framing, Stream, hex, latin1};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;

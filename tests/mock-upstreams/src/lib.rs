@@ -8,7 +8,7 @@
 //!
 //! A call meets the modules in this order: [`server`] accepts the connection, [`wire`] reads the
 //! request, [`call`] leads it through [`gate`] (the limits), [`chance`] (latency) and [`fault`],
-//! [`vendors`] and [`common`] answer, and [`journal`] records it.
+//! [`upstreams`] and [`common`] answer, and [`journal`] records it.
 
 mod call;
 pub mod chance;
@@ -22,7 +22,7 @@ pub mod limit;
 pub mod pattern;
 pub mod server;
 pub mod spec;
-pub mod vendors;
+pub mod upstreams;
 pub mod wire;
 
 pub use fault::{Fault, FaultRule};

@@ -3,7 +3,7 @@
 //! that nothing is left behind.
 
 use clap::Parser;
-use sluice_mock_upstreams::{CountAt, FaultRule, Handle, Kind, Latency, Spec, Vendor, control, vendors};
+use sluice_mock_upstreams::{CountAt, FaultRule, Handle, Kind, Latency, Spec, Vendor, control, upstreams};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -94,7 +94,7 @@ fn start(options: &Options) -> Result<Vec<(String, Handle)>, Box<dyn Error>> {
     for name in wanted {
         let port = options.ports.iter().find(|(known, _)| known == name).map_or(0, |(_, port)| *port);
         let handle = Vendor::start_on(spec(options, name), port).map_err(|fault| {
-            let known: Vec<&str> = vendors::names().collect();
+            let known: Vec<&str> = upstreams::names().collect();
             format!("{name}: {fault}; the vendors are {}", known.join(", "))
         })?;
         running.push((name.clone(), handle));
@@ -106,7 +106,7 @@ fn spec(options: &Options, name: &str) -> Spec {
     let mut spec = Spec::new(name).latency(options.jitter.unwrap_or(options.latency)).count_at(options.count_at);
     spec.faults.clone_from(&options.faults);
     spec.seed = options.seed;
-    if let ("aprimo", Some(dialect), 1..) = (name, vendors::find(name), options.aprimo_queue) {
+    if let ("aprimo", Some(dialect), 1..) = (name, upstreams::find(name), options.aprimo_queue) {
         let mut limits = (dialect.limits)();
         for limit in &mut limits {
             if let Kind::LeakyBucket { queue, .. } = &mut limit.kind {

@@ -8,7 +8,7 @@ use crate::gate::Gate;
 use crate::journal::{Calls, Journal};
 use crate::limit::Limit;
 use crate::spec::Spec;
-use crate::vendors::{self, Dialect};
+use crate::upstreams::{self, Dialect};
 use crate::wire::{Connection, Sent};
 use std::collections::VecDeque;
 use std::io;
@@ -106,7 +106,7 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
 
 impl State {
     pub(crate) fn new(spec: Spec) -> io::Result<Self> {
-        let dialect = vendors::find(&spec.vendor)
+        let dialect = upstreams::find(&spec.vendor)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no vendor «{}»", spec.vendor)))?;
         let limits = spec.limits.clone().unwrap_or_else(dialect.limits);
         let inner = Inner {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
-    /// The vendor whose answers it gives: a name of [`vendors::names`](crate::vendors::names).
+    /// The vendor whose answers it gives: a name of [`upstreams::names`](crate::upstreams::names).
     pub vendor: String,
     /// The limits that it enforces; the vendor's own if none are given.
     #[serde(default)]
