@@ -1,24 +1,24 @@
-// What the status page has from npm: copied into its folder rather than committed, as the page has no build step.
+// Copies what the status page uses from npm into its folder. The copies are not committed, and the page has no build step.
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { inRoot } from './places.mjs';
 
 const FROM = 'node_modules/uplot';
-const TO = 'www/vendor';
+const TO = 'www/third-party';
 
-/** Where each file of the package goes. The licence has to be with what it is for. */
+/** Where each file of the package goes. Its licence must stand beside it. */
 const FILES = {
   'dist/uPlot.iife.min.js': 'uplot.js',
   'dist/uPlot.min.css': 'uplot.css',
   LICENSE: 'uplot-licence.txt',
 };
 
-/** Puts the page's chart library where the page looks for it. */
-export function vendorPage() {
+/** Copies the page's chart library to where the page loads it from. Throws where npm has not installed it. */
+export function copyThirdParty() {
   if (!existsSync(inRoot(FROM))) throw new Error(`${FROM} is missing, which the status page draws its charts with: run npm ci`);
   mkdirSync(inRoot(TO), { recursive: true });
   for (const [from, to] of Object.entries(FILES)) {
     const [source, copy] = [inRoot(FROM, from), inRoot(TO, to)];
-    // A running instance serves these files: one that is right is left alone.
+    // A running instance serves these files, so a copy that is right is not written again.
     if (!same(source, copy)) copyFileSync(source, copy);
   }
 }

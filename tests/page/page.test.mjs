@@ -343,7 +343,7 @@ describe("the status page", { timeout: 300_000 }, () => {
   });
 
   test("without the chart's library there are the figures and the table", async () => {
-    await page.route("**/vendor/uplot.js", (route) => route.abort());
+    await page.route("**/third-party/uplot.js", (route) => route.abort());
     await open();
     await loaded();
     assert.equal(await card("marketo").locator(".shares li").count(), 4);
