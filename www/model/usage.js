@@ -1,16 +1,18 @@
-// Seven days of a connection by app and by error code, from the reports in the shape of Marketo's usage API. Pure.
+// Makes what the page shows of a connection's seven days, by app and by error code, from the reports in the form of
+// Marketo's usage API.
 
 import { count, percent } from "./format.js";
-import { isObject, list, number, objects, text } from "./read.js";
+import { isObject, list, number, objects, text } from "./fields.js";
 
-/** Apps that get a colour of their own; the rest are added up. A chart of more cannot be read. */
+/** The most apps that the chart shows by name; the others are added up, since a chart of more apps cannot be read. */
 export const MOST_APPS = 5;
-/** Colours there are for apps: `--app-0` and on in the style sheet, and `--app-others`. */
+/** The number of colours for apps: `--app-0` to `--app-5` in the style sheet, beside `--app-others`. */
 export const HUES = 6;
 
-/** Error codes shown. */
+/** The most error codes that are shown. */
 const MOST_CODES = 12;
 
+/** The meaning of error codes: Marketo's, HTTP's, Salesforce's, and Sluice's words for answers that did not come. */
 const MEANINGS = {
   606: "rate limit", 607: "daily quota", 615: "too many at once", 601: "token invalid", 602: "token expired", 608: "unavailable", 611: "system error",
   400: "bad request", 401: "not authorised", 403: "forbidden", 404: "not found", 408: "timed out at the vendor", 409: "conflict", 413: "too large", 414: "address too long",
@@ -18,13 +20,13 @@ const MEANINGS = {
   REQUEST_LIMIT_EXCEEDED: "request limit", timeout: "no answer in time", unreachable: "could not be reached", other: "all other codes",
 };
 
-/** True for what `/stats/…/last7days.json` could have sent. */
+/** Returns whether a value has the form of a report of `/stats/…/last7days.json`. */
 export function isReport(body) {
   return isObject(body) && Array.isArray(body.result) && body.result.every((day) => isObject(day) && typeof day.date === "string");
 }
 
 /**
- * What the page shows of a connection's two reports.
+ * Returns what the page shows of a connection's two reports.
  * @param {object} usage calls by app
  * @param {object} errors errors by code
  * @param {Map<string, number>} hues the tenant's apps, each with its colour
@@ -36,14 +38,14 @@ export function usageOf(usage, errors, hues) {
   return { days, totals, apps, empty: totals.every((total) => total === 0), errors: errors ? byCode(errors.result) : [], table: weekTable(days, totals, apps) };
 }
 
-/** Gives each app a colour, the same in every chart of the page: by name, so that it stays as counts change. */
+/** Gives each app a colour, which is the same in every chart of the page and does not change with the counts. */
 export function huesOf(reports) {
   const names = reports.flatMap((report) => report.result.flatMap((day) => objects(day.users).map((user) => user.userId)));
   const sorted = [...new Set(names.filter((name) => typeof name === "string"))].sort();
   return new Map(sorted.map((name, index) => [name, index % HUES]));
 }
 
-// The largest first, as the chart stacks them from below.
+// Returns the apps, the largest first, as the chart stacks them from below.
 function byApp(days, hues) {
   const counts = countsBy(days, "users", "userId");
   const sorted = [...counts].sort(([a, x], [b, y]) => sum(y) - sum(x) || (a < b ? -1 : 1));
@@ -61,7 +63,7 @@ function byApp(days, hues) {
   return apps;
 }
 
-// Two of seven apps have one colour; in one chart they must not.
+// Returns the next colour that no app of the chart has: of seven apps two share a colour, which one chart must not show.
 function freeHue(hue, taken) {
   for (let step = 0; step < HUES; step += 1) {
     const next = (hue + step) % HUES;
@@ -86,7 +88,7 @@ function byCode(days) {
     }));
 }
 
-// Name → its count on each day.
+// Returns the counts of each name, one for each day.
 function countsBy(days, listName, nameField) {
   const counts = new Map();
   days.forEach((day, index) => {
@@ -100,7 +102,7 @@ function countsBy(days, listName, nameField) {
   return counts;
 }
 
-/** Who used a day, largest first: rows with the part of the day's calls. */
+/** Returns the apps that made calls on a day, the largest first, each with its part of the day's calls. */
 export function dayShares({ apps, totals }, index) {
   const total = totals[index];
   return apps.map((app) => {
@@ -110,7 +112,7 @@ export function dayShares({ apps, totals }, index) {
   });
 }
 
-/** The errors of today in a line, the most frequent first. */
+/** Returns today's errors as one line of text, the most frequent first. */
 export function errorLine(errors) {
   const today = errors.filter((row) => row.today > 0);
   const shown = today.slice(0, 4).map((row) => `${row.code} × ${count(row.today)}`);
@@ -122,7 +124,7 @@ function weekTable(days, totals, apps) {
   return { heads: ["Day", "Calls", ...apps.map((app) => app.name)], rows: rows.reverse() };
 }
 
-// A quota day has a date and no zone: it is formatted as it stands.
+// A quota day is a date without a zone, so it is formatted in UTC.
 const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short", timeZone: "UTC" });
 const full = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
 

@@ -1,4 +1,4 @@
-// A plain table with a caption: the first column names the row, numbers stand to the right.
+// Draws a table with a caption. The first column names the row; numbers are aligned to the right.
 
 import { Rows, el, setAttribute, setShown, setText } from "./dom.js";
 
@@ -9,11 +9,12 @@ export class Table {
     this.more = el("p", { class: "soft" });
     const title = el("caption", {}, caption);
     this.node = el("div", { class: `table ${className}` }, el("table", {}, title, el("thead", {}, this.head), this.body), this.more);
-    // It may be wider than a narrow screen, and has to be scrolled by keyboard too.
+    // A table may be wider than a narrow screen, so it must be possible to scroll it by keyboard.
     for (const [name, value] of Object.entries({ tabindex: 0, role: "group", "aria-label": caption })) this.node.setAttribute(name, value);
     this.setHeads(heads);
   }
 
+  /** Sets the titles of the columns, and removes all rows if the titles have changed. */
   setHeads(heads) {
     const shape = heads.join("\u0000");
     if (shape === this.shape) return;
@@ -23,7 +24,7 @@ export class Table {
     this.rows = new Rows(this.body, ({ cells }) => rowNode(cells.length));
   }
 
-  /** `rows`: `{key, cells, state}`; `more` says what is left out. Hidden when there is nothing. */
+  /** Shows rows `{key, cells, state}`, and below them `more`, which says what is left out. Hides an empty table. */
   show(rows, more = "") {
     setShown(this.node, rows.length > 0);
     this.rows.show(rows);

@@ -1,7 +1,7 @@
-// The few ways in which this page touches the document. Text goes in by `textContent` alone, styles by custom
-// properties through CSSOM, so that no text of the server's is ever markup and the strictest policy holds.
+// The only functions of this page that change the document. They write text by `textContent` and styles as custom
+// properties through the CSSOM, so that no text of the server becomes markup and the strictest content security policy holds.
 
-/** An element with attributes and children; a string child becomes text. */
+/** Makes an element with attributes and children. A child that is a string becomes text. */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -9,30 +9,30 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Sets text where it differs: an unchanged node keeps the reader's selection and costs no layout. */
+/** Sets a node's text if it differs: a node that is left alone keeps the reader's selection and costs no layout. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Sets an attribute where it differs; null removes it. */
+/** Sets an attribute if it differs; null removes it. */
 export function setAttribute(node, name, value) {
   if (value === null) node.removeAttribute(name);
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
 }
 
-/** Sets a custom property where it differs. */
+/** Sets a custom property if it differs. */
 export function setProperty(node, name, value) {
   if (node.style.getPropertyValue(name) !== String(value)) node.style.setProperty(name, String(value));
 }
 
-/** Shows or hides. */
+/** Shows or hides a node. */
 export function setShown(node, shown) {
   if (node.hidden === shown) node.hidden = !shown;
 }
 
 /**
- * The children of one parent, one for each item by `item.key`: made once, then updated in place, in the items' order.
- * Focus, selection and transitions outlive an update.
+ * Keeps the children of an element, one for each item, in the items' order. A child is made once for each `item.key` and
+ * then updated in place, so that focus, selection and transitions outlive an update.
  */
 export class Rows {
   /**
@@ -45,6 +45,7 @@ export class Rows {
     this.rows = new Map();
   }
 
+  /** Makes, updates, moves and removes children, so that they are those of `items`. */
   show(items) {
     const gone = new Set(this.rows.keys());
     let before = this.parent.firstElementChild;

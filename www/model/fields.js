@@ -1,32 +1,35 @@
-// Reads what came over the network, perhaps from a newer or older Sluice: a field that is missing or of another type is
-// unknown and never throws. Pure.
+// Reads the fields of documents, which may come from a newer or older Sluice. A field that is missing or of another type
+// is unknown: no function here throws.
 
 import { NONE } from "./format.js";
 
-/** Longest name shown, characters: the policy allows 63. */
+/** The longest name that is shown, characters; a policy allows 63. */
 const LONGEST_TEXT = 80;
 
-// Control characters, and those that turn the writing around to make a name look like another.
+// Control characters, and characters that change the direction of writing, which can make a name look like another.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2066-\u2069]/g;
 
+/** Returns whether a value is an object and no array. */
 export function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** Returns the value if it is an array, else an empty array. */
 export function list(value) {
   return Array.isArray(value) ? value : [];
 }
 
-/** The objects of what may be a list. */
+/** Returns the objects of a value that may be a list. */
 export function objects(value) {
   return list(value).filter(isObject);
 }
 
+/** Returns the value if it is a number, else NaN. */
 export function number(value) {
   return typeof value === "number" ? value : NaN;
 }
 
-/** A text to be shown, of at most so many characters. */
+/** Returns a text for the page: at most `longest` characters, and without those that cannot be seen. */
 export function text(value, longest = LONGEST_TEXT) {
   if (typeof value !== "string" || value === "") return NONE;
   const shown = value.replace(UNSEEN, "\ufffd");

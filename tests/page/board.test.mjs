@@ -1,7 +1,9 @@
+// What the page shows of a status document.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { board, isStatus, nextChange } from "../../www/model.js";
-import { connectionState, limitState } from "../../www/state.js";
+import { board, isStatus, nextChange } from "../../www/model/board.js";
+import { connectionState, limitState } from "../../www/model/connection-state.js";
 import { NOW, busy, connection, failing, hostile, idle, inSeconds, limit, status } from "./documents.mjs";
 
 const see = (document, now = NOW) => board(document, now, "UTC");
@@ -18,14 +20,14 @@ test("a line of the overview says what a glance has to take in", () => {
     const { overview } = see(failing()).connections.find((row) => row.name === name);
     return Object.fromEntries(Object.entries(overview).map(([key, cell]) => [key, `${cell.text} ${cell.note}`.trim()]));
   };
-  assert.deepEqual(cells("hubspot"), { tightest: "100 % burst", day: "55 % lasts the day", waiting: "18 31 s", throttled: "702 7.7 %", stuck: "3 dead 40 to run" });
-  assert.deepEqual(cells("marketo"), { tightest: "86 % rate", day: "100 % spent", waiting: "0", throttled: "310 3.5 %", stuck: "0" });
-  assert.deepEqual(cells("sales-org"), { tightest: "8 % long-running", day: "–", waiting: "0", throttled: "0", stuck: "0" });
+  assert.deepEqual(cells("hubspot"), { tightest: "100 % burst", day: "55 % lasts the day", waiting: "18 31 s", throttled: "702 7.7 %", jobs: "3 dead 40 to run" });
+  assert.deepEqual(cells("marketo"), { tightest: "86 % rate", day: "100 % spent", waiting: "0", throttled: "310 3.5 %", jobs: "0" });
+  assert.deepEqual(cells("sales-org"), { tightest: "8 % long-running", day: "–", waiting: "0", throttled: "0", jobs: "0" });
 });
 
 test("what is calm says so, for screens that have no room for it", () => {
   const calm = (more) => Object.entries(only(more).overview).filter(([, cell]) => cell.calm).map(([key]) => key);
-  assert.deepEqual(calm({}), ["tightest", "day", "waiting", "throttled", "stuck"]);
+  assert.deepEqual(calm({}), ["tightest", "day", "waiting", "throttled", "jobs"]);
   assert.deepEqual(calm({ queue: { depth: 1, size: 2 }, jobs: { queued: 0, running: 0, dead: 1 } }), ["tightest", "day", "throttled"]);
 });
 
@@ -108,27 +110,27 @@ test("what an operator has paused is said with who, until when and why, and is o
 });
 
 test("a bar is drawn over the vendor's whole limit, with what is not ours apart", () => {
-  const { meter, of, limit: inForce } = only({ limits: [limit("rate", "rolling_window", 25, 50, { of: 100, vendor_used: 75 })] }).limits[0];
-  assert.deepEqual([meter.used, meter.limit, meter.vendor], [0.25, 0.5, 0.75]);
+  const { bar, of, limit: inForce } = only({ limits: [limit("rate", "rolling_window", 25, 50, { of: 100, vendor_used: 75 })] }).limits[0];
+  assert.deepEqual([bar.used, bar.limit, bar.vendor], [0.25, 0.5, 0.75]);
   assert.deepEqual([inForce, of], ["50", "of 100"]);
 });
 
 test("a small share still has a bar that can be read", () => {
-  const { meter } = only({ limits: [limit("rate", "rolling_window", 5, 10, { of: 1000 })] }).limits[0];
-  assert.deepEqual([meter.used, meter.limit], [0.125, 0.25]);
+  const { bar } = only({ limits: [limit("rate", "rolling_window", 5, 10, { of: 1000 })] }).limits[0];
+  assert.deepEqual([bar.used, bar.limit], [0.125, 0.25]);
 });
 
 test("what is over the limit stays inside the bar", () => {
   for (const used of [15, 10_000]) {
-    const { meter, left } = only({ mode: "observe", limits: [limit("rate", "rolling_window", used, 10)] }).limits[0];
-    assert.ok(meter.used <= 1 && meter.limit < meter.used, `${used}`);
-    assert.deepEqual([meter.now, meter.max, left], [10, 10, "0"]);
+    const { bar, left } = only({ mode: "observe", limits: [limit("rate", "rolling_window", used, 10)] }).limits[0];
+    assert.ok(bar.used <= 1 && bar.limit < bar.used, `${used}`);
+    assert.deepEqual([bar.now, bar.max, left], [10, 10, "0"]);
   }
 });
 
 test("a limit of nought neither divides by nought nor has an empty range", () => {
-  const { meter } = only({ limits: [limit("none", "daily", 0, 0)] }).limits[0];
-  assert.deepEqual([meter.used, meter.limit, meter.now, meter.max], [0, 0, 0, 1]);
+  const { bar } = only({ limits: [limit("none", "daily", 0, 0)] }).limits[0];
+  assert.deepEqual([bar.used, bar.limit, bar.now, bar.max], [0, 0, 0, 1]);
 });
 
 test("a limit that counts bytes shows bytes", () => {

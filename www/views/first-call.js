@@ -1,9 +1,9 @@
-// The section that shows how to make the first call.
+// Draws the section that shows how to make a first call through a connection.
 
 import { Rows, el, setShown, setText } from "./dom.js";
-import { guideOf } from "./guide.js";
+import { firstCall } from "../model/first-call.js";
 
-export class GuideView {
+export class FirstCallView {
   constructor(root, origin) {
     this.origin = origin;
     this.section = root.querySelector("#guide");
@@ -16,7 +16,7 @@ export class GuideView {
     this.select.addEventListener("change", () => this.draw());
   }
 
-  /** `connections`: the board's rows. */
+  /** Shows the choice of connections, which are rows of the board. */
   show(connections) {
     setShown(this.section, connections.length > 0);
     const shape = JSON.stringify(connections.map((row) => [row.key, row.rawVendor]));
@@ -30,7 +30,7 @@ export class GuideView {
   draw() {
     const name = this.select.value;
     if (!this.vendors.has(name)) return;
-    const { base, examples } = guideOf(this.origin, name, this.vendors.get(name));
+    const { base, examples } = firstCall(this.origin, name, this.vendors.get(name));
     setText(this.base, base);
     this.examples.show(examples);
   }

@@ -1,42 +1,42 @@
-// Seven days of calls, stacked by app, drawn by uPlot on a canvas. What it shows is in a table too.
+// Draws seven days of calls, stacked by app, with uPlot on a canvas. A table beside it has the same figures.
 
 const HEIGHT = 118;
 const FONT = "11px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif";
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
-export class Chart {
+export class UsageChart {
   /**
-   * @param {Element} holder an element as wide as the chart is to be
-   * @param {(day: number | null) => void} pointed told which day the pointer is over
+   * @param {Element} holder the element that the chart fills
+   * @param {(day: number | null) => void} onPoint is called with the index of the day under the pointer
    */
-  constructor(holder, pointed) {
+  constructor(holder, onPoint) {
     this.holder = holder;
-    this.pointed = pointed;
+    this.onPoint = onPoint;
     this.plot = null;
     this.shape = "";
-    this.use = null;
+    this.usage = null;
     new ResizeObserver(() => this.fit()).observe(holder);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.plot?.redraw(false));
   }
 
-  /** Draws these days, unless they are drawn already. */
-  show(use) {
-    if (use === this.use) return;
-    this.use = use;
+  /** Draws the days of a usage report, unless they are drawn already. */
+  show(usage) {
+    if (usage === this.usage) return;
+    this.usage = usage;
     this.draw();
   }
 
   draw() {
     const width = this.holder.clientWidth;
-    // Without the library, or a place, the table has to do.
-    if (!this.use || width === 0 || !globalThis.uPlot) return;
-    const shape = JSON.stringify([this.use.days.map((day) => day.date), this.use.apps.map((app) => app.hue)]);
+    // Without the library, or room, the reader has the table.
+    if (!this.usage || width === 0 || !globalThis.uPlot) return;
+    const shape = JSON.stringify([this.usage.days.map((day) => day.date), this.usage.apps.map((app) => app.hue)]);
     if (shape !== this.shape) {
       this.plot?.destroy();
-      this.plot = new globalThis.uPlot(this.options(width), stacked(this.use), this.holder);
+      this.plot = new globalThis.uPlot(this.options(width), stacked(this.usage), this.holder);
       this.shape = shape;
     } else {
-      this.plot.setData(stacked(this.use));
+      this.plot.setData(stacked(this.usage));
     }
   }
 
@@ -47,7 +47,7 @@ export class Chart {
   }
 
   options(width) {
-    const { days, apps } = this.use;
+    const { days, apps } = this.usage;
     const paths = globalThis.uPlot.paths.bars({ size: [0.66, 34] });
     const line = { stroke: colour("--soft"), font: FONT, ticks: { show: false } };
     return {
@@ -63,19 +63,20 @@ export class Chart {
       ],
       // The tallest stack is drawn first, and the ones below it over it.
       series: [{}, ...apps.toReversed().map((app) => ({ paths, fill: colour(`--app-${app.hue}`), stroke: colour("--surface"), width: 0, points: { show: false } }))],
-      hooks: { setCursor: [(plot) => this.pointed(plot.cursor.left >= 0 ? (plot.cursor.idx ?? null) : null)] },
+      hooks: { setCursor: [(plot) => this.onPoint(plot.cursor.left >= 0 ? (plot.cursor.idx ?? null) : null)] },
     };
   }
 }
 
+/** The steps of the axis of calls: whole numbers. */
 const WHOLE_STEPS = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
-// Read at each drawing, so that a change from light to dark is followed.
+// Reads a colour of the style sheet at each drawing, so that the chart follows a change from light to dark.
 function colour(name) {
   return () => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// For each app the calls of its own and of those below it, the topmost first.
+// Returns for each app its calls and those of the apps below it, the topmost app first.
 function stacked({ days, apps }) {
   const sums = days.map(() => 0);
   const stacks = apps.map((app) => app.counts.map((calls, day) => (sums[day] += calls)));

@@ -1,11 +1,13 @@
-// A status document becomes what the page shows, as plain text and fractions. Pure: no DOM, no clock.
+// Makes what the page shows of a status document, as plain text and fractions. The functions are pure: they use neither
+// the document tree nor a clock.
 
 import { NONE, bytes, clock, count, counted, countdown, fullTime, moment, parseTime, percent, span } from "./format.js";
-import { hourOf, hourLine } from "./hour.js";
+import { hourOf, hourLine } from "./last-hour.js";
 import { overviewRow } from "./overview.js";
-import { isObject, list, number, objects, text } from "./read.js";
-import { connectionState, isDay, limitState } from "./state.js";
+import { isObject, list, number, objects, text } from "./fields.js";
+import { connectionState, isDay, limitState } from "./connection-state.js";
 
+/** The words for the kinds of limits. */
 const KINDS = {
   token_bucket: "token bucket",
   rolling_window: "rolling window",
@@ -14,16 +16,16 @@ const KINDS = {
   concurrency: "at once",
 };
 
-/** True for what `/status.json` could have sent. */
+/** Returns whether a value has the form of an answer of `/status.json`. */
 export function isStatus(value) {
   return isObject(value) && isObject(value.connections);
 }
 
 /**
- * Everything the page shows of a document.
+ * Returns all that the page shows of a status document.
  * @param {object} status the document
  * @param {number} now the server's present, Unix milliseconds
- * @param {string} [zone] IANA name; without, the viewer's own
+ * @param {string} [zone] the IANA name of a time zone; the default is the viewer's
  */
 export function board(status, now, zone) {
   const connections = Object.entries(status.connections)
@@ -39,8 +41,8 @@ export function board(status, now, zone) {
 }
 
 /**
- * Milliseconds until the figures change with time alone, with no call to announce it: the next reset or end of a pause.
- * Infinity when there is none ahead.
+ * Returns the milliseconds until the figures next change without a call: until the next reset of a limit or end of a pause.
+ * It is Infinity if there is none ahead.
  */
 export function nextChange(status, now) {
   let soonest = Infinity;
@@ -72,7 +74,7 @@ function connectionRow(name, connection, now, zone) {
   const pauses = operatorPauses(connection, now);
   const { state, word } = connectionState(connection, pauses.some(({ app }) => !app) ? Infinity : pausedUntil, now);
   const limits = uniqueKeys(connection.limits.map((limit) => limitRow(limit, now, zone)));
-  const day = today(connection, now, zone);
+  const day = todayFigure(connection, now, zone);
   return {
     key: name,
     id: `c-${name}`,
@@ -88,8 +90,8 @@ function connectionRow(name, connection, now, zone) {
     hour: hourOf(connection),
     hourLine: hourLine(connection),
     jobs: isObject(connection.jobs) ? connection.jobs : null,
-    // What has to have changed for the reports of usage to be worth asking for again.
-    moved: [connection.last_hour?.calls, connection.last_hour?.throttled, connection.daily?.used].join(),
+    // The figures that change with each call: while they do not, the reports of usage need not be loaded again.
+    activity: [connection.last_hour?.calls, connection.last_hour?.throttled, connection.daily?.used].join(),
     overview: overviewRow(connection, limits, day),
   };
 }
@@ -111,7 +113,7 @@ function figures(connection) {
   ];
 }
 
-function today(connection, now, zone) {
+function todayFigure(connection, now, zone) {
   const daily = connection.daily;
   const figure = { key: "today", label: "Today", value: NONE, state: "" };
   if (!isObject(daily)) return { ...figure, detail: "no daily limit" };
@@ -119,27 +121,28 @@ function today(connection, now, zone) {
   const row = { kind: "daily", used, limit, remaining: limit - used };
   const state = limitState(row);
   const fraction = limit > 0 ? used / limit : NaN;
-  const lasting = lasts(daily, used, limit, now, zone);
+  const lasting = lastsUntil(daily, used, limit, now, zone);
   return {
     ...figure,
     value: count(used),
     rest: Number.isFinite(limit) ? `/ ${count(limit)}` : "",
     detail: [limit > 0 ? `${percent(fraction)} used` : "", lasting && `lasts ${lasting} at this rate`].filter(Boolean).join(", "),
-    // A day that ends before its reset is bad news long before it is spent.
+    // A quota that will be spent before its reset is shown as tight long before that.
     state: state === "refusing" ? state : state === "tight" || lasting.startsWith("until") ? "tight" : "",
     fraction,
     lasting,
   };
 }
 
-// `projected_exhaustion_at` is there only when the day will not last to its reset.
-function lasts(daily, used, limit, now, zone) {
+// Returns how long the day's quota will last. A document has `projected_exhaustion_at` only if that is not until the reset.
+function lastsUntil(daily, used, limit, now, zone) {
   if (daily.projected_exhaustion_at === undefined) return used > 0 && used < limit ? "the day" : "";
   const end = parseTime(daily.projected_exhaustion_at);
   return end > now ? `until ${moment(end, now, zone)}` : "";
 }
 
-/** What an operator has paused and that is not over: `{app, until, by, reason}`, with the end of one that has none as Infinity. */
+// Returns the pauses by operators that are not over, as `{app, until, by, reason}`. A pause without an end has Infinity as
+// `until`, and one of the whole connection has an empty `app`.
 function operatorPauses(connection, now) {
   const all = Array.isArray(connection.pauses) ? connection.pauses : [connection.paused];
   return objects(all)
@@ -191,7 +194,7 @@ function limitRow(limit, now, zone) {
     resetFull: reset > now ? fullTime(reset, zone) : "",
     day: isDay(limit),
     full: inForce > 0 ? used / inForce : NaN,
-    meter: {
+    bar: {
       now: Number.isFinite(used) && inForce > 0 ? Math.min(used, inForce) : 0,
       max: inForce > 0 ? inForce : 1,
       text: `${amount(used)} of ${amount(inForce)} used, ${amount(left)} left`,
@@ -202,8 +205,9 @@ function limitRow(limit, now, zone) {
   };
 }
 
-// The bar is drawn over the whole of the vendor's limit, so that what is left to others shows; but over no more than four
-// times our part, which would else be too thin to read, and over what is used if that is more (observe mode).
+// Returns the amount that the whole bar stands for. It is the vendor's limit, so that the part of others shows; but at most
+// four times our part, so that ours can be read. In observe mode more than our part may be used, so it is at least what is
+// used, up to twice our part.
 function barScale(used, inForce, of) {
   const whole = Number.isFinite(of) ? Math.min(of, 4 * inForce) : inForce;
   return Math.max(whole, inForce, Math.min(used || 0, 2 * inForce));
@@ -214,13 +218,14 @@ function resetText(reset, now, zone) {
   return ahead < 3_600_000 ? `in ${countdown(ahead)}` : `at ${moment(reset, now, zone)}`;
 }
 
-// Of all connections; null where no document says anything of jobs.
+// Adds up the jobs of all connections; null if the document reports no jobs.
 function jobTotals(connections) {
   const known = connections.map((row) => row.jobs).filter(Boolean);
   const sum = (state) => known.reduce((total, jobs) => total + (jobs[state] > 0 ? jobs[state] : 0), 0);
   return known.length > 0 ? { queued: sum("queued"), running: sum("running"), dead: sum("dead") } : null;
 }
 
+/** The text of each kind of alert. */
 const ALERTS = {
   throttled_ratio: (value, limit) => `the vendor throttles ${percent(value)} of the calls (alert from ${percent(limit)})`,
   daily_used: (value, limit) => `${percent(value)} of the day's quota used (alert from ${percent(limit)})`,
@@ -230,18 +235,18 @@ const ALERTS = {
 
 function alertRow(alert, index, now, zone) {
   const [value, limit] = [number(alert.value), number(alert.limit)];
-  const say = Object.hasOwn(ALERTS, alert.kind) ? ALERTS[alert.kind] : () => `${text(alert.kind)}: ${value} (alert from ${limit})`;
+  const describe = Object.hasOwn(ALERTS, alert.kind) ? ALERTS[alert.kind] : () => `${text(alert.kind)}: ${value} (alert from ${limit})`;
   const since = parseTime(alert.since);
   return {
     key: `${index} ${alert.kind} ${alert.connection ?? ""}`,
     connection: typeof alert.connection === "string" ? text(alert.connection) : "",
     href: typeof alert.connection === "string" ? `#${encodeURIComponent(`c-${alert.connection}`)}` : "",
-    text: say(value, limit),
+    text: describe(value, limit),
     since: Number.isFinite(since) ? `since ${moment(since, now, zone)}` : "",
   };
 }
 
-// Two limits may share a name (a limit for each app): every row still needs a place of its own.
+// Gives every row another key: two limits may have one name, such as a limit for each app.
 function uniqueKeys(rows) {
   const seen = new Map();
   return rows.map((row) => {

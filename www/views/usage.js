@@ -1,20 +1,20 @@
-// The lower half of a connection's card: who used the day, seven days as a chart, and the tables behind both.
+// Draws the lower half of a connection's card: the calls of a day by app, seven days as a chart, and tables of the details.
 
-import { Chart } from "./chart.js";
+import { UsageChart } from "./usage-chart.js";
 import { Rows, el, setAttribute, setProperty, setShown, setText } from "./dom.js";
 import { Table } from "./table.js";
-import { dayShares, errorLine } from "./usage.js";
+import { dayShares, errorLine } from "../model/usage.js";
 
-export class UseView {
+export class UsageView {
   constructor() {
     this.title = el("h3");
     this.shares = el("ol", { class: "shares" });
     this.rows = new Rows(this.shares, shareNode);
-    this.nothing = el("p", { class: "soft" });
+    this.empty = el("p", { class: "soft" });
     this.holder = el("div", { class: "chart", "aria-hidden": "true" });
     this.note = el("p", { class: "unseen" });
-    this.who = el("div", { class: "who" }, this.title, this.shares, this.nothing);
-    this.node = el("section", { class: "use" }, this.who, this.holder, this.note);
+    this.byApp = el("div", { class: "who" }, this.title, this.shares, this.empty);
+    this.node = el("section", { class: "use" }, this.byApp, this.holder, this.note);
     this.failing = el("p", { class: "failing" });
     this.hour = el("span");
     this.endpoints = new Table("Last hour by endpoint", ["Endpoint", "Calls", "Throttled"]);
@@ -23,59 +23,60 @@ export class UseView {
     this.week = new Table("Calls a day by app", [], "week");
     const tables = el("div", { class: "tables" }, this.endpoints.node, this.errors.node, this.retries.node, this.week.node);
     this.details = el("details", { class: "more" }, el("summary", {}, this.hour), tables);
-    this.chart = new Chart(this.holder, (day) => this.point(day));
+    this.chart = new UsageChart(this.holder, (day) => this.showDay(day));
     this.day = null;
-    this.use = null;
+    this.usage = null;
   }
 
-  /** Its three parts, in their order on the card. */
+  /** The nodes of the view, in their order on the card. */
   get nodes() {
     return [this.node, this.failing, this.details];
   }
 
-  /** `report`: `{use, error}`, or undefined while it is under way. */
+  /** Shows a connection's row of the board, and its report `{usage, error}`, which is undefined until it is loaded. */
   update(row, report) {
     setText(this.hour, row.hourLine || "Details");
     this.endpoints.show(row.hour.endpoints, row.hour.more);
     this.retries.show(row.hour.retries);
-    const use = report?.use ?? null;
-    const errors = use ? errorLine(use.errors) : "";
+    const usage = report?.usage ?? null;
+    const errors = usage ? errorLine(usage.errors) : "";
     setText(this.failing, errors);
     setShown(this.failing, errors !== "");
-    setShown(this.holder, Boolean(use) && !use.empty);
-    setText(this.nothing, saying(report));
-    setShown(this.nothing, !use || use.empty);
-    if (use !== this.use) this.took(use);
+    setShown(this.holder, Boolean(usage) && !usage.empty);
+    setText(this.empty, emptyText(report));
+    setShown(this.empty, !usage || usage.empty);
+    if (usage !== this.usage) this.setUsage(usage);
   }
 
-  took(use) {
-    this.use = use;
-    this.chart.show(use?.empty ? null : use);
-    this.errors.show(use?.errors ?? []);
-    this.week.setHeads(use?.empty === false ? use.table.heads : []);
-    this.week.show(use?.empty === false ? use.table.rows : []);
-    setText(this.note, use && !use.empty ? "A chart of these seven days; its figures are in the table “Calls a day by app”, below." : "");
+  setUsage(usage) {
+    this.usage = usage;
+    this.chart.show(usage?.empty ? null : usage);
+    this.errors.show(usage?.errors ?? []);
+    this.week.setHeads(usage?.empty === false ? usage.table.heads : []);
+    this.week.show(usage?.empty === false ? usage.table.rows : []);
+    setText(this.note, usage && !usage.empty ? "A chart of these seven days; its figures are in the table “Calls a day by app”, below." : "");
     this.drawShares();
   }
 
-  point(day) {
+  showDay(day) {
     if (day === this.day) return;
     this.day = day;
     this.drawShares();
   }
 
   drawShares() {
-    const use = this.use && !this.use.empty ? this.use : null;
-    const index = use ? Math.min(this.day ?? Infinity, use.days.length - 1) : 0;
-    const day = use?.days[index];
+    const usage = this.usage && !this.usage.empty ? this.usage : null;
+    const index = usage ? Math.min(this.day ?? Infinity, usage.days.length - 1) : 0;
+    const day = usage?.days[index];
     setText(this.title, !day || day.today ? "Today by app" : `${day.long} by app`);
-    this.rows.show(use ? dayShares(use, index) : []);
+    this.rows.show(usage ? dayShares(usage, index) : []);
   }
 }
 
-function saying(report) {
+// Returns the text that stands where there is no usage to show.
+function emptyText(report) {
   if (!report) return "…";
-  if (report.error && !report.use) return `Usage could not be read: ${report.error}.`;
+  if (report.error && !report.usage) return `Usage could not be read: ${report.error}.`;
   return "No calls in seven days.";
 }
 

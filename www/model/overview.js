@@ -1,23 +1,24 @@
-// One line for each connection, to take in all of them at a glance. Pure.
+// Makes the overview: one row of few figures for each connection.
 
 import { NONE, count, percent, span } from "./format.js";
-import { isObject, number } from "./read.js";
+import { isObject, number } from "./fields.js";
 
-/** From these parts of the calls on, throttling is worth a look, and failing: the second is the default of the alert. */
+/** The part of the calls from which throttling by the vendor is marked as tight, and as failing. The second is the default
+ * of the policy's alert. */
 const TIGHT_FROM = 0.01;
 const FAILING_FROM = 0.05;
 
 /**
- * The cells of a connection's line; one with `calm` has nothing to tell, and narrow screens leave it out.
- * @param {object} connection as the document has it
- * @param {object[]} limits the rows of its limits
- * @param {object} day the figure of its day
+ * Returns the cells of a connection's row. A cell that is `calm` shows nothing of interest, and narrow screens leave it out.
+ * @param {object} connection the connection of the status document
+ * @param {object[]} limits the rows of the connection's limits
+ * @param {object} day the figure "Today" of the connection
  */
 export function overviewRow(connection, limits, day) {
-  return { tightest: tightest(limits), day: dayCell(day), waiting: waiting(connection), throttled: throttled(connection), stuck: stuck(connection) };
+  return { tightest: tightest(limits), day: dayCell(day), waiting: waiting(connection), throttled: throttled(connection), jobs: jobs(connection) };
 }
 
-// The window or bucket nearest to its end: days have a cell of their own.
+// Shows the window or bucket of which the largest part is used. Days have another cell.
 function tightest(limits) {
   const [worst] = limits.filter((row) => !row.day && row.full >= 0).sort((a, b) => b.full - a.full);
   if (!worst) return { text: NONE, note: "", bar: null, state: null, calm: true };
@@ -42,9 +43,9 @@ function throttled({ last_hour: hour }) {
   return { text: count(times), note: percent(ratio), state: ratio >= FAILING_FROM ? "refusing" : ratio >= TIGHT_FROM ? "tight" : null, calm: false };
 }
 
-function stuck({ jobs }) {
-  if (!isObject(jobs)) return { text: NONE, note: "", state: null, calm: true };
-  const [queued, dead] = [(number(jobs.queued) || 0) + (number(jobs.running) || 0), number(jobs.dead) || 0];
+function jobs({ jobs: counts }) {
+  if (!isObject(counts)) return { text: NONE, note: "", state: null, calm: true };
+  const [queued, dead] = [(number(counts.queued) || 0) + (number(counts.running) || 0), number(counts.dead) || 0];
   const note = queued > 0 ? `${count(queued)} to run` : "";
   return { text: dead > 0 ? `${count(dead)} dead` : "", note: dead > 0 || queued > 0 ? note : "0", state: dead > 0 ? "refusing" : null, calm: dead === 0 && queued === 0 };
 }

@@ -1,17 +1,17 @@
-// Jobs and dead letters as the page shows them. Pure.
+// Makes what the page shows of jobs and dead letters.
 
 import { NONE, clock, count, counted, countdown, moment, parseTime } from "./format.js";
-import { isObject, number, objects, text } from "./read.js";
+import { isObject, number, objects, text } from "./fields.js";
 
-/** Longest path or error shown, characters. */
+/** The longest path or error that is shown, characters. */
 const LONGEST = 160;
 
-/** True for what `/jobs` and `/dead-letters` could have sent. */
+/** Returns whether a value has the form of an answer of `/jobs` or `/dead-letters`. */
 export function isJobList(body) {
   return isObject(body) && Array.isArray(body.items);
 }
 
-/** One job or dead letter as a row. */
+/** Returns a job or dead letter as a row. */
 export function jobRow(job, now, zone) {
   const attempts = objects(job.attempts);
   const id = typeof job.id === "string" ? job.id : "";
@@ -26,11 +26,11 @@ export function jobRow(job, now, zone) {
     why: why(job, attempts),
     since: moment(parseTime(job.updated), now, zone),
     next: next(job, now, zone),
-    attempts: attempts.map((attempt, index) => ({ key: String(index), text: `${stamp(attempt.at, now, zone)}  ${outcome(attempt)}` })),
+    attempts: attempts.map((attempt, index) => ({ key: String(index), text: `${attemptTime(attempt.at, now, zone)}  ${outcome(attempt)}` })),
   };
 }
 
-// Of a job out of attempts, the last says the most; of one refused for good, its own error does.
+// Returns the job's error and the outcome of its last attempt: either may be the one that explains why the job failed.
 function why(job, attempts) {
   const last = attempts.at(-1);
   const parts = [typeof job.error === "string" ? text(job.error, LONGEST) : "", last ? outcome(last) : ""].filter(Boolean);
@@ -42,7 +42,7 @@ function outcome({ status, error }) {
   return parts.join(", ") || "no outcome";
 }
 
-function stamp(at, now, zone) {
+function attemptTime(at, now, zone) {
   const time = parseTime(at);
   return Math.abs(now - time) < 18 * 3_600_000 ? clock(time, zone) : moment(time, now, zone);
 }
@@ -53,16 +53,16 @@ function next(job, now, zone) {
   return at - now < 3_600_000 ? `in ${countdown(at - now)}` : `at ${moment(at, now, zone)}`;
 }
 
-/** What the section says before its tables. */
+/** Returns the line above the tables. */
 export function jobsLine(totals) {
-  if (!totals) return "This Sluice says nothing of jobs.";
+  if (!totals) return "This version of Sluice does not report jobs.";
   const { queued, running, dead } = totals;
   if (queued + running + dead === 0) return "No jobs waiting, no dead letters.";
   return `${count(queued)} queued, ${count(running)} running, ${counted(dead, "dead letter")}.`;
 }
 
-/** Why the buttons are not there; empty where they are. */
-export function bound(role, refusedBecause) {
-  if (refusedBecause) return `Replaying and deleting were refused: ${refusedBecause}.`;
+/** Returns why there are no buttons to replay and delete; an empty text means that there are. */
+export function restriction(role, refusal) {
+  if (refusal) return `Replaying and deleting were refused: ${refusal}.`;
   return role === "viewer" || role === "app" ? `Replaying and deleting take an operator's key; this one is ${role === "app" ? "an app's" : "a viewer's"}.` : "";
 }

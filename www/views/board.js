@@ -1,13 +1,14 @@
-// Draws the board of `model.js`. Decides nothing: every word and every state comes from the model.
+// Draws the board: alerts, the overview, and a card for each connection. It decides nothing: every word and every state is
+// computed in `model/board.js`.
 
 import { Rows, el, setAttribute, setProperty, setShown, setText } from "./dom.js";
-import { STATES } from "./state.js";
-import { UseView } from "./view-use.js";
+import { STATES } from "../model/connection-state.js";
+import { UsageView } from "./usage.js";
 
-/** From so many connections on they are worth an overview. */
+/** The least number of connections for which the overview is shown. */
 const OVERVIEW_FROM = 2;
 
-/** The part of the page below the header, for one key. */
+/** Draws all that the board has, and the legend. */
 export class BoardView {
   constructor(root) {
     const part = (id) => root.querySelector(`#${id}`);
@@ -15,18 +16,18 @@ export class BoardView {
     this.alertList = part("alerts");
     this.alerts = new Rows(this.alertList, alertNode);
     this.overview = part("overview");
-    this.lines = new Rows(part("overview-lines"), lineNode);
+    this.overviewRows = new Rows(part("overview-rows"), overviewNode);
     this.cards = new Rows(part("cards"), cardNode);
     drawLegend(part("legend-items"));
   }
 
-  /** `reports`: name → `{use, error}`. */
+  /** Shows a board. `reports` has `{usage, error}` by the connection's name. */
   show(board, reports) {
     setShown(this.alertList, board.alerts.length > 0);
     this.alerts.show(board.alerts);
-    const lines = board.connections.length >= OVERVIEW_FROM ? board.connections : [];
-    setShown(this.overview, lines.length > 0);
-    this.lines.show(lines);
+    const rows = board.connections.length >= OVERVIEW_FROM ? board.connections : [];
+    setShown(this.overview, rows.length > 0);
+    this.overviewRows.show(rows);
     this.cards.show(board.connections.map((row) => ({ ...row, report: reports.get(row.key) })));
     setShown(this.empty, board.connections.length === 0);
   }
@@ -49,15 +50,15 @@ function alertNode() {
   return { node, update };
 }
 
-// A connection's line in the overview.
-function lineNode(first) {
+// Makes a connection's row of the overview.
+function overviewNode(first) {
   const [shape, name, word] = [mark(first.state), el("a"), el("span", { class: "word" })];
   const cells = {
-    tightest: measureCell("tightest limit"),
-    day: measureCell("today"),
-    waiting: measureCell("waiting"),
-    throttled: measureCell("throttled"),
-    stuck: measureCell("jobs"),
+    tightest: overviewCell("tightest limit"),
+    day: overviewCell("today"),
+    waiting: overviewCell("waiting"),
+    throttled: overviewCell("throttled"),
+    jobs: overviewCell("jobs"),
   };
   const head = el("th", { role: "rowheader", scope: "row" }, shape, el("bdi", {}, name));
   const state = el("td", { role: "cell", class: "state-cell" }, word);
@@ -73,7 +74,7 @@ function lineNode(first) {
   return { node, update };
 }
 
-function measureCell(label) {
+function overviewCell(label) {
   const [value, note, fill] = [el("span", { class: "value" }), el("span", { class: "soft" }), el("span", { class: "fill" })];
   const bar = el("span", { class: "small-bar", "aria-hidden": "true" }, fill);
   const node = el("td", { role: "cell", "data-label": label }, bar, value, " ", note);
@@ -95,7 +96,7 @@ function cardNode(first) {
   const titleId = `connection-${cardsMade}`;
   const [name, vendor, observe] = [el("bdi"), el("bdi", { class: "vendor" }), el("span", { class: "badge" }, "observe")];
   const [shape, word] = [mark(first.state), el("span", { class: "word" })];
-  const [figures, notes, limits, use] = [el("dl", { class: "figures" }), el("ul", { class: "notes" }), limitTable(titleId), new UseView()];
+  const [figures, notes, limits, usage] = [el("dl", { class: "figures" }), el("ul", { class: "notes" }), limitTable(titleId), new UsageView()];
   const node = el(
     "article",
     { class: "card", id: first.id, tabindex: "-1", "aria-labelledby": titleId },
@@ -103,7 +104,7 @@ function cardNode(first) {
     figures,
     notes,
     limits.node,
-    ...use.nodes,
+    ...usage.nodes,
   );
   const figureRows = new Rows(figures, figureNode);
   const noteRows = new Rows(notes, noteNode);
@@ -119,7 +120,7 @@ function cardNode(first) {
     noteRows.show(row.notes);
     setShown(notes, row.notes.length > 0);
     limits.update(row.limits);
-    use.update(row, row.report);
+    usage.update(row, row.report);
   };
   return { node, update };
 }
@@ -141,7 +142,8 @@ function noteNode() {
   return { node, update: (note) => setText(node, note.text) };
 }
 
-// Narrow cards lay the table out as a grid, and browsers then forget that it is one: hence the roles in words.
+// Makes the table of limits. Narrow cards lay it out as a grid, which for browsers is not a table any more, so it states
+// its roles.
 function limitTable(titleId) {
   const heads = ["Limit", "In use", "Used", "In force", "Left", "Resets"];
   const head = el("tr", { role: "row" }, ...heads.map((text) => el("th", { role: "columnheader", scope: "col" }, text)));
@@ -180,13 +182,13 @@ function limitNode() {
     setAttribute(reset, "title", row.resetFull || null);
     setAttribute(meter, "data-state", row.state);
     setAttribute(meter, "aria-label", `${row.name} in use`);
-    setAttribute(meter, "aria-valuemax", row.meter.max);
-    setAttribute(meter, "aria-valuenow", row.meter.now);
-    setAttribute(meter, "aria-valuetext", row.meter.text);
-    setProperty(meter, "--used", row.meter.used);
-    setProperty(meter, "--limit", row.meter.limit);
-    setProperty(meter, "--vendor", row.meter.vendor ?? 0);
-    setShown(vendor, row.meter.vendor !== null);
+    setAttribute(meter, "aria-valuemax", row.bar.max);
+    setAttribute(meter, "aria-valuenow", row.bar.now);
+    setAttribute(meter, "aria-valuetext", row.bar.text);
+    setProperty(meter, "--used", row.bar.used);
+    setProperty(meter, "--limit", row.bar.limit);
+    setProperty(meter, "--vendor", row.bar.vendor ?? 0);
+    setShown(vendor, row.bar.vendor !== null);
   };
   return { node, update };
 }

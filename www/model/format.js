@@ -1,24 +1,24 @@
-// Numbers and times as text. Pure: the zone and the present are arguments.
+// Formats numbers and times as text. The functions are pure: the time zone and the present are arguments.
 
-/** What stands where a figure is not known. */
+/** The text that stands where a figure is not known. */
 export const NONE = "–";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const oneDecimal = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
-/** A count of calls: `31,204`. */
+/** Formats a count: `31,204`. */
 export function count(n) {
   return Number.isFinite(n) ? whole.format(n) : NONE;
 }
 
-/** A count with its noun: `1 call`, `2 calls`. */
+/** Formats a count with its noun: `1 call`, `2 calls`. */
 export function counted(n, noun) {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
 const BYTE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
-/** Bytes in powers of 1000, as vendors count them: `1.5 MB`. */
+/** Formats a number of bytes in powers of 1000, as vendors count them: `1.5 MB`. */
 export function bytes(n) {
   if (!Number.isFinite(n)) return NONE;
   let value = n;
@@ -31,9 +31,7 @@ export function bytes(n) {
   return `${digits.format(value)} ${BYTE_UNITS[unit]}`;
 }
 
-/**
- * A fraction as per cent, never rounded to 100 % or 0 % unless it is: "100 %" must mean spent.
- */
+/** Formats a fraction as per cent. Only 1 or more is rounded to 100 % and only 0 to 0 %, because "100 %" must mean spent. */
 export function percent(fraction) {
   if (!Number.isFinite(fraction)) return NONE;
   const value = fraction * 100;
@@ -43,7 +41,7 @@ export function percent(fraction) {
   return `${whole.format(shown)} %`;
 }
 
-/** A length of time in milliseconds, two units at most: `0.4 s`, `12 s`, `3 m 20 s`, `2 h 05 m`, `1 d 3 h`. */
+/** Formats a length of time in milliseconds with two units at most: `0.4 s`, `12 s`, `3 m 20 s`, `2 h 05 m`, `1 d 3 h`. */
 export function span(ms) {
   if (!Number.isFinite(ms)) return NONE;
   const positive = Math.max(0, ms);
@@ -62,22 +60,22 @@ function pair(seconds, large, largeName, small, smallName) {
   return low === 0 ? `${high} ${largeName}` : `${high} ${largeName} ${String(low).padStart(2, "0")} ${smallName}`;
 }
 
-/** A wait in whole seconds, for countdowns: they must not flicker through tenths. */
+/** Formats a wait in milliseconds as whole seconds, so that a countdown does not flicker through tenths. */
 export function countdown(ms) {
   return span(Math.ceil(Math.max(0, ms) / 1000) * 1000).replace(/\.0 s$/, " s");
 }
 
-/** Milliseconds since 1970 of an RFC 3339 time, or NaN. */
+/** Returns the milliseconds since 1970 of an RFC 3339 time, or NaN for anything else. */
 export function parseTime(text) {
   return typeof text === "string" ? Date.parse(text) : NaN;
 }
 
-/** The time of day, with seconds: `14:03:22`. */
+/** Formats the time of day, with seconds: `14:03:22`. */
 export function clock(ms, zone) {
   return Number.isFinite(ms) ? formatter("clock", zone).format(ms) : NONE;
 }
 
-/** A moment near `now`: `16:40` today or within 18 hours, `Mon 06:00` within six days, else `30 Nov, 06:00`. */
+/** Formats a moment near `now`: `16:40` today or within 18 hours, `Mon 06:00` within six days, else `30 Nov, 06:00`. */
 export function moment(ms, now, zone) {
   if (!Number.isFinite(ms)) return NONE;
   const day = formatter("day", zone);
@@ -88,7 +86,7 @@ export function moment(ms, now, zone) {
   return near ? `${formatter("weekday", zone).format(ms)} ${time}` : `${formatter("date", zone).format(ms)}, ${time}`;
 }
 
-/** A moment in full, for tooltips: local time and zone, to the second. */
+/** Formats a moment in full, for tooltips: date, time to the second, and zone. */
 export function fullTime(ms, zone) {
   return Number.isFinite(ms) ? formatter("full", zone).format(ms) : NONE;
 }
@@ -101,15 +99,15 @@ const STYLES = {
   day: { year: "numeric", month: "2-digit", day: "2-digit" },
   full: { dateStyle: "medium", timeStyle: "long" },
 };
-const made = new Map();
+const formatters = new Map();
 
-// Making an Intl formatter costs far more than using it, and the page draws every second.
+// Keeps the formatters: to make one costs far more than to use it, and the page draws every second.
 function formatter(style, zone) {
   const id = `${style} ${zone ?? ""}`;
-  let found = made.get(id);
+  let found = formatters.get(id);
   if (!found) {
     found = new Intl.DateTimeFormat("en-GB", { ...STYLES[style], timeZone: zone });
-    made.set(id, found);
+    formatters.set(id, found);
   }
   return found;
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as feed from "../../www/feed.js";
+import * as feed from "../../www/feeds/status.js";
 import { busy, connection, idle, inSeconds, limit, status } from "./documents.mjs";
 
 test("polls first, then goes live over the socket with the key as subprotocol", async () => {
@@ -153,7 +153,7 @@ test("a refused key ends it: no figures, no more requests, until asked again", a
   await world.pass(3_600_000);
   assert.equal(world.requests.length, before);
   world.answer = () => ok(idle());
-  world.feed.wake();
+  world.feed.resume();
   await world.settle();
   assert.equal(world.phase, "polling");
 });
@@ -208,18 +208,18 @@ test("an answer that is no status document is a failure with words, not an excep
     const world = new World();
     world.answer = () => new Response(body, { status: 200 });
     await world.start();
-    assert.deepEqual([world.phase, world.state.error], ["lost", "the answer is no status document"], body);
+    assert.deepEqual([world.phase, world.state.error], ["lost", "the answer is not a status document"], body);
   }
 });
 
 test("a hidden page asks nothing and looks at once when it is seen again", async () => {
   const world = new World({ sockets: "fail" });
   await world.start();
-  world.feed.rest();
+  world.feed.pause();
   const before = world.requests.length;
   await world.pass(600_000);
   assert.equal(world.requests.length, before);
-  world.feed.wake();
+  world.feed.resume();
   await world.settle();
   assert.equal(world.requests.length, before + 1);
   assert.ok(!feed.isStale(world.state, world.time));
@@ -229,8 +229,8 @@ test("reasons to look that come together cost one request", async () => {
   const world = new World();
   await world.start();
   const before = world.requests.length;
-  world.feed.wake();
-  world.feed.wake();
+  world.feed.resume();
+  world.feed.resume();
   world.feed.poll();
   await world.settle();
   assert.equal(world.requests.length, before + 1);
@@ -240,7 +240,7 @@ test("figures grow stale by age, whatever the phase says", async () => {
   const world = new World();
   await world.start();
   await world.open();
-  world.feed.rest();
+  world.feed.pause();
   await world.pass(feed.STALE_MS + 1);
   assert.equal(world.phase, "live");
   assert.ok(feed.isStale(world.state, world.time));
@@ -311,7 +311,7 @@ class World {
       this.changes += 1;
       this.state = state;
     };
-    this.feed = new feed.Feed("slk_k", changed, parts);
+    this.feed = new feed.StatusFeed("slk_k", changed, parts);
   }
 
   get phase() {

@@ -1,6 +1,7 @@
-// How to make the first call through a connection: by curl, from JavaScript, with the vendor's own SDK. Pure.
+// Makes examples of a first call through a connection: with curl, from JavaScript, and with the vendor's own SDK.
 
-/** What of each vendor a first call needs: a path that reads little, where the key goes, and the SDK's one changed line. */
+/** What a first call needs to know of each vendor: a path that reads little, the place of the key, and an example with the
+ * vendor's SDK. */
 const VENDORS = {
   hubspot: {
     path: "/crm/v3/objects/contacts?limit=1",
@@ -29,21 +30,21 @@ const VENDORS = {
   "keap-oauth": { path: "/crm/rest/v2/contacts?page_size=1", header: (key) => ["Authorization", `Bearer ${key}`] },
 };
 
-/** Any other vendor: the key in a header of Sluice's own, which wins over all other places. */
-const ANY = { path: "/", header: (key) => ["Sluice-Key", key] };
+/** The same for any other vendor: the key goes in the header `Sluice-Key`, which Sluice prefers to all other places. */
+const OTHER = { path: "/", header: (key) => ["Sluice-Key", key] };
 
-/** The key in the examples: the one that looks at this page makes no calls, and is not written anywhere. */
+/** The key in the examples. The key that the page is seen with may make no calls, and must not be written anywhere. */
 export const EXAMPLE_KEY = "slk_…";
 
 /**
- * The examples for a connection.
- * @param {string} origin where this Sluice is
- * @param {string} name the connection
- * @param {string} vendor
+ * Returns the examples for a connection.
+ * @param {string} origin the origin of this Sluice
+ * @param {string} name the connection's name
+ * @param {string} vendor the name of the vendor's profile
  * @returns {{base: string, examples: {key: string, title: string, code: string}[]}}
  */
-export function guideOf(origin, name, vendor) {
-  const { path, header, method, body, sdk } = Object.hasOwn(VENDORS, vendor) ? VENDORS[vendor] : ANY;
+export function firstCall(origin, name, vendor) {
+  const { path, header, method, body, sdk } = Object.hasOwn(VENDORS, vendor) ? VENDORS[vendor] : OTHER;
   const base = `${origin}/v/${encodeURIComponent(name)}`;
   const url = base + (typeof path === "function" ? path(EXAMPLE_KEY) : path);
   const pair = header?.(EXAMPLE_KEY);

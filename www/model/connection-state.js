@@ -1,6 +1,6 @@
-// The five states of a connection: one colour, one shape and one meaning each. Pure.
+// Decides in which of five states a connection is. Each state has one colour, one shape and one meaning on the page.
 
-/** Every state, calmest first; `meaning` is the legend's text. */
+/** The states, the calmest first. `meaning` is the legend's text. */
 export const STATES = [
   { id: "idle", name: "idle", meaning: "nothing in flight, nothing waiting" },
   { id: "flowing", name: "flowing", meaning: "calls pass as they come" },
@@ -9,18 +9,18 @@ export const STATES = [
   { id: "refusing", name: "refusing", meaning: "a day's quota is spent, or the queue is full" },
 ];
 
-/** The part of a limit in use from which it is called tight. */
+/** The part of a limit from whose use on the limit is tight. */
 export const TIGHT_FROM = 0.8;
 
-// Spent, these hold until a day is over; the others free themselves within seconds.
+// A limit of these kinds stays spent until a day is over; limits of other kinds have room again within seconds.
 const DAY_KINDS = new Set(["daily", "rolling_day"]);
 
-/** True for limits that count a whole day. */
+/** Returns whether a limit counts a whole day. */
 export function isDay(limit) {
   return DAY_KINDS.has(limit.kind);
 }
 
-/** The state of one limit: idle, flowing, tight or refusing. */
+/** Returns the state of one limit: idle, flowing, tight or refusing. */
 export function limitState(limit) {
   const { used, limit: inForce, remaining } = limit;
   const left = Number.isFinite(remaining) ? remaining : inForce - used;
@@ -30,7 +30,7 @@ export function limitState(limit) {
 }
 
 /**
- * The state of a connection, and the word that says it more closely.
+ * Returns the state of a connection, and a word that says why it is in that state.
  * @param {object} connection as `/status.json` gives it
  * @param {number} pausedUntil Unix milliseconds, or NaN
  * @param {number} now Unix milliseconds
@@ -40,7 +40,7 @@ export function connectionState(connection, pausedUntil, now) {
   const { depth, size } = connection.queue;
   const states = limits.map(limitState);
   const refuses = (word) => {
-    // In observe mode nothing is refused or delayed.
+    // In observe mode no call is refused or delayed.
     return { state: "refusing", word: connection.mode === "observe" ? `would refuse: ${word}` : word };
   };
   if (states.includes("refusing")) return refuses("day spent");
@@ -52,7 +52,7 @@ export function connectionState(connection, pausedUntil, now) {
     const full = limits.some((limit) => limit.remaining <= 0);
     return { state: "tight", word: full ? "at a limit" : "near a limit" };
   }
-  // A day's count stays until its reset, so it does not show that anything moves.
+  // A day's count stays until its reset, so it does not show that calls are being made.
   const moving = connection.in_flight > 0 || limits.some((limit) => !isDay(limit) && limit.used > 0);
   return moving ? { state: "flowing", word: "flowing" } : { state: "idle", word: "idle" };
 }

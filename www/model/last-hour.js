@@ -1,15 +1,15 @@
-// The last hour of a connection: calls, throttles by endpoint, how many attempts calls took. Pure.
+// Makes what the page shows of a connection's last hour: calls, throttles by endpoint, and attempts that calls took.
 
 import { count, counted, percent } from "./format.js";
-import { isObject, number, objects, text } from "./read.js";
+import { isObject, number, objects, text } from "./fields.js";
 
-/** Endpoints shown of the hundred that a document may have: more than a screen of them helps nobody. */
+/** The most endpoints that are shown, of the hundred that a document may have. */
 export const MOST_ENDPOINTS = 12;
 
-/** Longest path shown, characters. */
+/** The longest path that is shown, characters. */
 const LONGEST_PATH = 120;
 
-/** One line that says how the last hour went. */
+/** Returns the figures of the last hour as one line of text. */
 export function hourLine({ last_hour: hour }) {
   if (!isObject(hour)) return "";
   const ratio = number(hour.throttled_ratio);
@@ -22,7 +22,7 @@ export function hourLine({ last_hour: hour }) {
   return parts.join(" · ");
 }
 
-/** The tables behind that line. */
+/** Returns the rows of the tables that explain that line. */
 export function hourOf({ last_hour: hour }) {
   if (!isObject(hour)) return { endpoints: [], more: "", retries: [] };
   const endpoints = objects(hour.by_endpoint)
@@ -38,7 +38,7 @@ export function hourOf({ last_hour: hour }) {
 
 function endpointRow({ method, path, calls, throttled }, index) {
   const share = throttled > 0 && calls > 0 ? ` (${percent(throttled / calls)})` : "";
-  // `other` stands for the method too where the rest is counted together.
+  // The endpoints that are counted together have `other` as their method and as their path.
   const name = method === path ? path : `${method} ${path}`;
   return { key: `${index} ${name}`, cells: [name, count(calls), `${count(throttled)}${share}`], state: throttled > 0 ? "tight" : null };
 }

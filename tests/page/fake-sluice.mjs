@@ -23,7 +23,7 @@ export const APP_KEY = keyOf(0, "fake-app-key");
 export const KEY = keyOf(1, "fake-viewer-key");
 export const OPERATOR_KEY = keyOf(2, "fake-operator-key");
 
-export class Fake {
+export class FakeSluice {
   constructor() {
     /** What `/status.json` and the socket say. */
     this.status = null;
@@ -97,7 +97,7 @@ export class Fake {
     if (known) return send(response, known.status ?? 200, known);
     const path = request.url === "/" ? "index.html" : request.url.slice(1);
     const type = TYPES[extname(path)];
-    const body = type && /^(vendor\/)?[a-z.-]+$/.test(path) ? await readFile(new URL(path, WWW)).catch(() => null) : null;
+    const body = type && /^([a-z-]+\/)?[a-z.-]+$/.test(path) ? await readFile(new URL(path, WWW)).catch(() => null) : null;
     if (!body) return send(response, 404, { title: "not found", status: 404, detail: "nothing is at this address" });
     response.writeHead(200, { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache", "Content-Encoding": "gzip" });
     response.end(gzipSync(body));
