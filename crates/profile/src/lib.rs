@@ -13,10 +13,7 @@
         clippy::cast_possible_wrap,
         clippy::cast_sign_loss,
         clippy::get_unwrap,
-        clippy::string_slice,
-        clippy::todo,
-        clippy::unimplemented,
-        clippy::unreachable
+        clippy::string_slice
     )
 )]
 
