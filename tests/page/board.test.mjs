@@ -1,4 +1,4 @@
-// What the page shows of a status document.
+// Tests what the page shows of a status document.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

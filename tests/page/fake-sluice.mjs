@@ -1,4 +1,4 @@
-// A Sluice that only the page can see: serves www/ under the strictest policy it must work with, and whatever
+// A double of Sluice for the page: it serves www/ under the strictest content security policy, and whatever
 // status a test wants. Node's http and as much of RFC 6455 as a page needs.
 
 import { createHash } from "node:crypto";
@@ -11,12 +11,12 @@ import { inSeconds } from "./documents.mjs";
 const WWW = new URL("../../www/", import.meta.url);
 const TYPES = { ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml" };
 
-/** No inline script or style, no other origin, no markup from strings. */
+/** Allows no inline script or style, no other origin, and no markup from strings. */
 export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/** A key as this Sluice writes them: version, role, expiry, then what the page does not look at. */
+/** Makes a key in Sluice's format: version, role, expiry, then bytes that the page does not read. */
 const keyOf = (role, name) => `slk_${Buffer.from([1, role, 0, 0, 0, 0, 0, 0, 0, 0, ...Buffer.from(name)]).toString("base64url")}`;
 
 export const APP_KEY = keyOf(0, "fake-app-key");
@@ -25,27 +25,27 @@ export const OPERATOR_KEY = keyOf(2, "fake-operator-key");
 
 export class FakeSluice {
   constructor() {
-    /** What `/status.json` and the socket say. */
+    /** The document that `/status.json` and the socket send. */
     this.status = null;
-    /** Key → accepted. */
+    /** The keys that are accepted. */
     this.keys = new Set([KEY, OPERATOR_KEY, APP_KEY]);
-    /** Connection → `{usage, errors}`, the reports of seven days; none: there are no reports here. */
+    /** The reports of seven days, `{usage, errors}` by the connection's name. If null, no connection is known. */
     this.reports = null;
-    /** List (`dead`, `running`, `queued`) → jobs. */
+    /** The jobs of each list: `dead`, `running`, `queued`. */
     this.jobs = { dead: [], running: [], queued: [] };
-    /** A detail: every request is answered 503 `setup`. */
+    /** If not null, every request is answered with 503 `setup` and this detail. */
     this.setup = null;
-    /** False: upgrades are answered 500, as by a proxy that knows no WebSocket. */
+    /** If false, upgrades are answered with 500, as by a proxy that supports no WebSockets. */
     this.allowSockets = true;
-    /** Milliseconds by which `/status.json` is late. */
+    /** The delay of `/status.json`, milliseconds. */
     this.delay = 0;
-    /** Every request seen: `{method, url, headers}`. */
+    /** Every request that has come, as `{method, url, headers}`. */
     this.requests = [];
     this.sockets = new Set();
     this.port = 0;
   }
 
-  /** Listens; a second start takes the port of the first. */
+  /** Starts to listen. A second start takes the port of the first. */
   async start() {
     this.server = createServer((request, response) => this.answer(request, response));
     this.server.on("upgrade", (request, socket) => this.upgrade(request, socket));
@@ -54,7 +54,7 @@ export class FakeSluice {
     return this;
   }
 
-  /** Ends at once, as a killed server does. */
+  /** Ends at once with all its connections, as a killed server does. */
   async stop() {
     for (const socket of this.sockets) socket.destroy();
     this.sockets.clear();
@@ -66,7 +66,7 @@ export class FakeSluice {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Says a new status, to sockets too. */
+  /** Sets the status document, and pushes it to all sockets. */
   show(status) {
     this.status = status;
     for (const socket of this.sockets) socket.write(frame(JSON.stringify(status)));
@@ -90,7 +90,7 @@ export class FakeSluice {
       if (this.delay) await new Promise((done) => setTimeout(done, this.delay));
       const problem = this.problem(request.headers["sluice-key"]);
       if (problem) return send(response, problem.status, problem, { "Sluice-Reason": problem.reason });
-      // Agrees with a server whose clock is the test's own.
+      // A document without a time gets the present of the test's documents.
       return send(response, 200, { ...this.status, at: this.status.at ?? inSeconds(0) });
     }
     const known = this.statistics(request) ?? this.work(request);
@@ -103,7 +103,7 @@ export class FakeSluice {
     response.end(gzipSync(body));
   }
 
-  // `/stats/…`; undefined for any other address.
+  // Returns the answer of `/stats/…`, or undefined for any other address.
   statistics({ url, headers }) {
     const [, kind, query] = url.match(/^\/stats\/(usage|errors)\/last7days\.json\?(.*)$/) ?? [];
     if (!kind) return undefined;
@@ -112,7 +112,7 @@ export class FakeSluice {
     return this.reports?.[new URLSearchParams(query).get("connection")]?.[kind] ?? { title: "not found", status: 404, detail: "no such connection" };
   }
 
-  // `/jobs` and `/dead-letters`, in pages, and what an operator does to them.
+  // Returns the answer of `/jobs` and `/dead-letters`, or undefined for any other address. It replays and deletes jobs too.
   work({ method, url, headers }) {
     const { pathname, searchParams } = new URL(url, this.url);
     const [, list, id, verb] = pathname.match(/^\/(jobs|dead-letters)(?:\/([\w-]+))?(?:\/(replay))?$/) ?? [];
@@ -132,7 +132,7 @@ export class FakeSluice {
     return { items: [] };
   }
 
-  /** Puts the numbers of jobs into the status, and says it. */
+  /** Puts the numbers of jobs into the status document, and pushes it to all sockets. */
   recount() {
     const [first] = Object.keys(this.status.connections);
     const counts = Object.fromEntries(Object.entries(this.jobs).map(([name, all]) => [name, all.length]));
@@ -177,7 +177,7 @@ function send(response, status, body, headers = {}) {
   response.end(JSON.stringify(body));
 }
 
-// One unmasked frame: text (opcode 1) or close (8).
+// Returns an unmasked WebSocket frame: text (opcode 1) or close (opcode 8).
 function frame(payload, opcode = 1) {
   const body = Buffer.from(payload);
   const head = body.length < 126 ? Buffer.from([0x80 | opcode, body.length]) : Buffer.alloc(body.length < 65_536 ? 4 : 10);

@@ -1,4 +1,4 @@
-// The examples of a first call.
+// Tests the examples of a first call.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// Numbers and times as text.
+// Tests how numbers and times become text.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// What the page shows of jobs and dead letters.
+// Tests what the page shows of jobs and dead letters.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// The key: its form, its role, and where it is kept.
+// Tests the form of a key, its role, and where it is kept.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// The page in a real browser, against a Sluice of the test's own: every state it can be in, under the strictest policy.
+// Tests the page in a real browser against a double of Sluice, in every state that it can be in, under the strictest policy.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
@@ -25,7 +25,7 @@ describe("the status page", { timeout: 300_000 }, () => {
     await fresh();
   });
 
-  // A document of the test's own, with the reports that belong to it.
+  // Has the double show a document, with the reports and jobs that belong to it.
   function watch(make) {
     fake.status = make(Date.now());
     fake.reports = reports(fake.status, Date.now());
@@ -34,7 +34,7 @@ describe("the status page", { timeout: 300_000 }, () => {
   afterEach(async () => {
     await context.close();
     await fake.stop();
-    // A browser reports a refused request or socket as an error of its own: those are the test's doing.
+    // The browser logs a refused request or socket as an error, which these tests cause on purpose.
     assert.deepEqual(noise.filter((text) => !/Failed to load resource|WebSocket connection to/.test(text)), []);
   });
 
@@ -477,7 +477,7 @@ test("no file of the page makes markup from text or asks another origin", async 
   for (const name of (await readdir(folder, { recursive: true })).filter((name) => /\.\w+$/.test(name))) {
     const body = await readFile(new URL(name, folder), "utf8");
     assert.doesNotMatch(body, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/, name);
-    // The library's own banner names where it is from.
+    // The library's banner has the address of its project.
     if (name.startsWith("third-party")) continue;
     assert.doesNotMatch(body, /\sstyle=|\son\w+=/, name);
     assert.doesNotMatch(body.replace("http://www.w3.org/2000/svg", ""), /https?:\/\/|@import|\burl\(/, name);

@@ -1,5 +1,5 @@
-// The page in pictures, as PNG files:
-//   node tests/page/screenshots.mjs          those of the documents, into docs/
+// Takes pictures of the page, as PNG files:
+//   node tests/page/screenshots.mjs          the pictures of the documents, into docs/
 //   node tests/page/screenshots.mjs FOLDER   every state worth looking at
 
 import { mkdir } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// What the page shows of a connection's seven days.
+// Tests what the page shows of a connection's seven days.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -55,7 +55,7 @@ async fn a_policy_comes_back_as_understood_with_its_secrets_hidden(world: &World
     assert_eq!(answer.status, 201, "{}", answer.text());
     let shown = answer.json();
     let marketo = &shown["connections"]["marketo"];
-    assert_eq!(marketo["share"], json!(0.5), "the brief's advice");
+    assert_eq!(marketo["share"], json!(0.5), "half of the account, as the profile sets it");
     assert_eq!(marketo["credential"]["client_secret"], "***");
     assert_eq!(marketo["credential"]["client_id"], "the-id");
     assert_eq!(marketo["queue"], json!({"size": 100, "max_wait_seconds": 10}));

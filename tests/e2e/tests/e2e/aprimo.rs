@@ -1,4 +1,4 @@
-//! The example of the brief: 130 calls at once, at 15 a second with a queue of 100.
+//! Tests Aprimo's limit: 130 calls at once, at 15 a second with a queue of 100.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, load};
