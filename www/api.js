@@ -1,4 +1,5 @@
-// Sends a request to the Sluice that serves this page, and sorts what came back by what it means for the page.
+// Sends a request to the Sluice that serves this page, and sorts what came back by what it means
+// for the page.
 
 import { isStatus } from "./model/board.js";
 
@@ -11,8 +12,10 @@ const LONGEST_DETAIL = 400;
 /**
  * Fetches `/status.json`.
  * @param {typeof globalThis.fetch} fetch
- * @param {string | null} key null asks only whether the installation is set up: the answer says so without a key
- * @returns {Promise<{kind: "status", status: object} | {kind: "refused" | "setup" | "failed", detail: string}>}
+ * @param {string | null} key null asks only whether the installation is set up: the answer says
+ *   so without a key
+ * @returns {Promise<{kind: "status", status: object} | {kind: "refused" | "setup" | "failed",
+ *   detail: string}>}
  */
 export async function fetchStatus(fetch, key) {
   const answer = await request(fetch, key, "/status.json");
@@ -22,9 +25,11 @@ export async function fetchStatus(fetch, key) {
 }
 
 /**
- * Sends a request to one of Sluice's addresses. `refused` means that the key was refused, `setup` that a secret of the
- * installation is missing, `failed` anything else. `status` is 0 when there was no answer.
- * @returns {Promise<{kind: "answered", body: any} | {kind: "refused" | "setup" | "failed", status: number, detail: string}>}
+ * Sends a request to one of Sluice's addresses. `refused` means that the key was refused, `setup`
+ * that a secret of the installation is missing, `failed` anything else. `status` is 0 when there
+ * was no answer.
+ * @returns {Promise<{kind: "answered", body: any} | {kind: "refused" | "setup" | "failed",
+ *   status: number, detail: string}>}
  */
 export async function request(fetch, key, path, method = "GET") {
   try {

@@ -1,5 +1,5 @@
-// The entry point of the status page. It takes the key, starts the feeds that load what the key may see, and draws their
-// state with the views, at most once a frame.
+// The entry point of the status page. It takes the key, starts the feeds that load what the key may
+// see, and draws their state with the views, at most once a frame.
 
 import { fetchStatus } from "./api.js";
 import { setAttribute, setShown, setText } from "./views/dom.js";
@@ -29,7 +29,10 @@ const platform = {
   random: () => Math.random(),
 };
 
-/** While the installation lacks a secret and the page has no key, it asks again after this time, milliseconds. */
+/**
+ * While the installation lacks a secret and the page has no key, it asks again after this time,
+ * milliseconds.
+ */
 const SETUP_POLL_MS = 5_000;
 
 /** The word for each phase of the feed, and the connection state whose colour it has. */
@@ -121,7 +124,8 @@ function leave() {
   checkSetup();
 }
 
-// Shows which secret the installation lacks, if any. Nobody has a key before all secrets are set, so this needs none.
+// Shows which secret the installation lacks, if any. Nobody has a key before all secrets are set,
+// so this needs none.
 async function checkSetup() {
   clearTimeout(setupTimer);
   const answer = await fetchStatus(platform.fetch, null);

@@ -1,9 +1,10 @@
-// Handles the key that the page shows the status with: it is read once from `/#key=…`, kept for this tab only, and
-// forgotten on demand.
+// Handles the key that the page shows the status with: it is read once from `/#key=…`, kept for
+// this tab only, and forgotten on demand.
 
 const STORAGE_ITEM = "sluice-key";
 
-// The key is sent as a WebSocket subprotocol, which must be an HTTP token: the browser throws on anything else.
+// The key is sent as a WebSocket subprotocol, which must be an HTTP token: the browser throws on
+// anything else.
 const KEY_PATTERN = /^slk_[A-Za-z0-9._~-]{1,1000}$/;
 
 /** Returns whether a value has the form of a key. */
@@ -14,8 +15,8 @@ export function isKey(value) {
 const ROLES = ["app", "viewer", "operator"];
 
 /**
- * Returns the role that a key carries, or null if its format is unknown to this page. The page uses it only to decide
- * which buttons to show: the server decides what the key may do.
+ * Returns the role that a key carries, or null if its format is unknown to this page. The page uses
+ * it only to decide which buttons to show: the server decides what the key may do.
  */
 export function roleOf(key) {
   try {
@@ -27,7 +28,8 @@ export function roleOf(key) {
 }
 
 /**
- * Removes a key from the page's address, so that it stays neither in the address bar nor in the history.
+ * Removes a key from the page's address, so that it stays neither in the address bar nor in the
+ * history.
  * @returns {string | null} the text that stood in the key's place, or null if there was none
  */
 export function takeFromAddress(location, history) {
@@ -37,7 +39,10 @@ export function takeFromAddress(location, history) {
   return key.trim();
 }
 
-/** Keeps the key in `storage` (the tab's `sessionStorage`), or in memory where the browser forbids that. */
+/**
+ * Keeps the key in `storage` (the tab's `sessionStorage`), or in memory where the browser forbids
+ * that.
+ */
 export class KeyStore {
   constructor(storage) {
     this.storage = storage;

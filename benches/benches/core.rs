@@ -1,5 +1,5 @@
-//! Measures admission and settlement by themselves, in nanoseconds and allocations: beside `governor`,
-//! and while other calls wait.
+//! Measures admission and settlement by themselves, in nanoseconds and allocations: beside
+//! `governor`, and while other calls wait.
 //!
 //! `cargo bench -p sluice-bench --bench core` prints Criterion's report and then the figures as JSON,
 //! which `SLUICE_BENCH_JSON=FILE` writes to FILE instead. Filters and Criterion's options go behind `--`.
@@ -22,8 +22,8 @@ use std::time::Duration;
 
 /// How many calls wait.
 const WAITING: [usize; 3] = [1, 1_000, 100_000];
-/// How many calls wait before the queue drains. With fewer than a burst the clock would take most of
-/// the time that is measured.
+/// How many calls wait before the queue drains. With fewer than a burst the clock would take most
+/// of the time that is measured.
 const DRAINED: [usize; 3] = [10, 1_000, 100_000];
 
 fn main() {
@@ -112,8 +112,8 @@ fn drained(criterion: &mut Criterion) {
     }
 }
 
-/// Measures how it is decided which of 32 limits with 100 routes each count a call: for a plain path,
-/// one that can be read in several ways, and a long one of those.
+/// Measures how it is decided which of 32 limits with 100 routes each count a call: for a plain
+/// path, one that can be read in several ways, and a long one of those.
 fn by_routes(criterion: &mut Criterion) {
     let written: Vec<String> = (0..100).map(|at| format!("GET /services/data/*/sobjects/Object{at}/**")).collect();
     let lists = vec![Routes::of(&written); 32];

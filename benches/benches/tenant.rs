@@ -1,5 +1,5 @@
-//! Measures a tenant's state while ten and while ten thousand calls or jobs wait: how long each event
-//! takes, and how much memory each call or job.
+//! Measures a tenant's state while ten and while ten thousand calls or jobs wait: how long each
+//! event takes, and how much memory each call or job.
 //!
 //! `cargo bench -p sluice-bench --bench tenant` runs it. As with `core`, `SLUICE_BENCH_JSON=FILE` writes
 //! the figures to FILE.

@@ -1,5 +1,6 @@
-// One of the processes that saturate a vendor. It makes `callers` calls at a time, each as soon as the one before it has
-// ended. It prints `ready`, begins when a line comes, and ends with a line of JSON: the path of each call, and its time in ms.
+// One of the processes that saturate a vendor. It makes `callers` calls at a time, each as soon as
+// the one before it has ended. It prints `ready`, begins when a line comes, and ends with a line of
+// JSON: the path of each call, and its time in ms.
 import { once } from 'node:events';
 import { kinds } from './subjects.mjs';
 

@@ -1,11 +1,15 @@
-// How each subject makes a call: a function of the path, whose promise resolves when the vendor has answered with 200. The
-// settings that it is given are the best for 100 calls in 10 s; where a margin avoids refusals, it is run with one too.
+// How each subject makes a call: a function of the path, whose promise resolves when the vendor has
+// answered with 200. The settings that it is given are the best for 100 calls in 10 s; where a
+// margin avoids refusals, it is run with one too.
 import { get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const SECOND = 1000;
 
-/** Makes one attempt. Resolves to undefined if it succeeded, else to the milliseconds to wait before the next. */
+/**
+ * Makes one attempt. Resolves to undefined if it succeeded, else to the milliseconds to wait before
+ * the next.
+ */
 async function attempt(url, headers) {
   const { statusCode, headers: received } = await answered(url, headers);
   if (statusCode === 200) return undefined;
@@ -14,8 +18,8 @@ async function attempt(url, headers) {
 }
 
 /**
- * Resolves to the answer once its body has been read. Each request has a new connection, because one that is idle between
- * two bursts may be closed just when it is used again.
+ * Resolves to the answer once its body has been read. Each request has a new connection, because
+ * one that is idle between two bursts may be closed just when it is used again.
  */
 function answered(url, headers) {
   return new Promise((resolve, reject) => {
@@ -23,7 +27,10 @@ function answered(url, headers) {
   });
 }
 
-/** Makes attempts until one succeeds: when a limiter lets a call go too early, its caller can do nothing else. */
+/**
+ * Makes attempts until one succeeds: when a limiter lets a call go too early, its caller can do
+ * nothing else.
+ */
 async function call(url, headers) {
   for (let wait; (wait = await attempt(url, headers)) !== undefined;) await sleep(wait);
 }

@@ -32,8 +32,8 @@ impl Crowd {
         Self::new(apps, vec![window("rate", 100_000, 20_000), day()])
     }
 
-    /// Makes a connection on which 10,000 calls of `apps` apps wait for a full window. One call is in
-    /// flight.
+    /// Makes a connection on which 10,000 calls of `apps` apps wait for a full window. One call is
+    /// in flight.
     pub fn behind_a_window(apps: usize) -> Self {
         const CALLS: usize = 12_000;
         let (rate_micro, burst) = (1_000_000_000_000, 1_000_000);
@@ -56,8 +56,8 @@ impl Crowd {
         crowd
     }
 
-    /// Makes a connection on which 10,000 calls of `apps` apps wait for one of a hundred slots, all of
-    /// which are taken.
+    /// Makes a connection on which 10,000 calls of `apps` apps wait for one of a hundred slots, all
+    /// of which are taken.
     pub fn behind_slots(apps: usize) -> Self {
         const SLOTS: u64 = 100;
         let mut crowd = Self::new(apps, vec![window("rate", 12_000, 20_000), slots(SLOTS), day()]);
@@ -66,8 +66,8 @@ impl Crowd {
         crowd
     }
 
-    /// Makes a connection of a thousand apps, each of which has made one call under `limits` windows
-    /// that count it alone.
+    /// Makes a connection of a thousand apps, each of which has made one call under `limits`
+    /// windows that count it alone.
     pub fn with_windows_by_app(limits: usize) -> Self {
         let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 10_000, 60_000) });
         let mut crowd = Self::new(1_000, limits.collect());
@@ -75,8 +75,8 @@ impl Crowd {
         crowd
     }
 
-    /// Makes a connection of a thousand apps, each of which has filled `limits` windows of 2,000 calls
-    /// an hour that count it alone.
+    /// Makes a connection of a thousand apps, each of which has filled `limits` windows of 2,000
+    /// calls an hour that count it alone.
     pub fn with_full_windows(limits: usize) -> Self {
         let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 2_000, HOUR_MS) });
         let mut crowd = Self::new(1_000, limits.collect());
@@ -99,9 +99,9 @@ impl Crowd {
         Self { limiter, plan, now: NOON, calls: 0, in_flight: VecDeque::new() }
     }
 
-    /// Returns how many rows are written for each call, where the apps make a hundred calls a second in
-    /// turn and each call takes 200 ms. The first ten seconds, in which reservations find their size,
-    /// are left out.
+    /// Returns how many rows are written for each call, where the apps make a hundred calls a
+    /// second in turn and each call takes 200 ms. The first ten seconds, in which reservations find
+    /// their size, are left out.
     pub fn rows_a_call(mut self) -> f64 {
         const WARM: usize = 1_000;
         const CALLS: usize = 6_000;

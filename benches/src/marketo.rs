@@ -1,10 +1,11 @@
 //! A connection under Marketo's three limits, on a virtual clock. It makes calls as fast as the
 //! limits allow, and never faster.
 //!
-//! Calls come in bursts of [`BURST`], one every 20 ms, and a burst begins 10 s after the last one. So
-//! the window is nearly full all the time, and whenever a call comes in, another leaves the window.
-//! The first call of a burst makes the reservation from which the others take their permits, so it
-//! is measured apart, as [`Connection::begin_burst`]. Rows are stored between bursts.
+//! Calls come in bursts of [`BURST`], one every 20 ms, and a burst begins 10 s after the last one.
+//! So the window is nearly full all the time, and whenever a call comes in, another leaves the
+//! window. The first call of a burst makes the reservation from which the others take their
+//! permits, so it is measured apart, as [`Connection::begin_burst`]. Rows are stored between
+//! bursts.
 
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::{
@@ -49,8 +50,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Makes a connection on which no call waits and some are in flight. Its window is as full as it
-    /// will ever be.
+    /// Makes a connection on which no call waits and some are in flight. Its window is as full as
+    /// it will ever be.
     pub fn idle() -> Self {
         let mut connection = Self::new();
         for _ in 0..SOME {
@@ -206,8 +207,8 @@ fn unexpected(what: &dyn std::fmt::Debug) {
     panic!("the benchmark is out of step: {what:?}");
 }
 
-/// Returns Marketo's 100 calls in 20 s and ten at once, and a day of 500,000, so that no day is spent.
-/// The fourth limit counts only [`OTHER`].
+/// Returns Marketo's 100 calls in 20 s and ten at once, and a day of 500,000, so that no day is
+/// spent. The fourth limit counts only [`OTHER`].
 fn plan() -> Plan {
     let zones = vec![Zone::Iana("America/Chicago".to_owned()), Zone::Fixed(-360)];
     let day = Reset { minute: 0, zones };

@@ -1,5 +1,5 @@
-//! A tenant's state over rows in memory, on a virtual clock: what a Durable Object does, without the
-//! platform.
+//! A tenant's state over rows in memory, on a virtual clock: what a Durable Object does, without
+//! the platform.
 
 use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Request};
@@ -128,8 +128,8 @@ impl Tenant {
         tenant
     }
 
-    /// Makes a tenant as [`Self::with_calls`] does, with calls of `apps` apps that a window and a day
-    /// count too.
+    /// Makes a tenant as [`Self::with_calls`] does, with calls of `apps` apps that a window and a
+    /// day count too.
     pub fn with_calls_of_apps(waiting: usize, apps: usize) -> Self {
         let window = json!({"name": "rate", "kind": "rolling_window", "calls": 1_000_000, "seconds": 20});
         let day = json!({"name": "day", "kind": "daily", "calls": 1_000_000, "reset": "00:00", "time_zone": "+00:00"});
@@ -138,15 +138,16 @@ impl Tenant {
         tenant
     }
 
-    /// Makes a tenant whose slots are all taken by jobs, and of which `queued` more jobs are queued.
+    /// Makes a tenant whose slots are all taken by jobs, and of which `queued` more jobs are
+    /// queued.
     pub fn with_jobs(queued: usize) -> Self {
         let mut tenant = Self::new();
         (0..SLOTS + queued).for_each(|_| tenant.submit_job());
         tenant
     }
 
-    /// Makes a tenant as [`Self::with_jobs`] does, with jobs of as many apps as there are jobs, but of
-    /// at most a thousand.
+    /// Makes a tenant as [`Self::with_jobs`] does, with jobs of as many apps as there are jobs, but
+    /// of at most a thousand.
     pub fn with_jobs_of_apps(queued: usize) -> Self {
         let mut tenant = Self::of_apps(queued.clamp(1, 1_000));
         (0..SLOTS + queued).for_each(|_| tenant.submit_job());
@@ -192,8 +193,8 @@ impl Tenant {
         self.ask_for(self.asked, false);
     }
 
-    /// Has a call come that has asked before, as all do when their object has been started anew, and
-    /// ends one.
+    /// Has a call come that has asked before, as all do when their object has been started anew,
+    /// and ends one.
     pub fn ask_again(&mut self) {
         self.asked += 1;
         self.ask_for(self.asked, true);
@@ -217,7 +218,8 @@ impl Tenant {
         self.after();
     }
 
-    /// Has the caller of a call in the middle of the queue go away and another come, then takes a turn.
+    /// Has the caller of a call in the middle of the queue go away and another come, then takes a
+    /// turn.
     pub fn leave(&mut self) {
         while let Some(ticket) = self.waiting.swap_remove_back(self.waiting.len() / 2) {
             if !self.answered.remove(&ticket) {

@@ -1,5 +1,5 @@
-// Is loaded before the shipped script, and exports the memory of that script's Wasm so that it can be measured. It changes
-// nothing else.
+// Is loaded before the shipped script, and exports the memory of that script's Wasm so that it can
+// be measured. It changes nothing else.
 const { Instance } = WebAssembly;
 export let memory;
 

@@ -1,6 +1,6 @@
-// Wraps the shipped object, in a separate isolate, and measures what the platform would bill. The rows are those that SQLite
-// reports as written, and one for each alarm that is set. The object is billed while a request is in flight in it, and while
-// a timer keeps it awake.
+// Wraps the shipped object, in a separate isolate, and measures what the platform would bill. The
+// rows are those that SQLite reports as written, and one for each alarm that is set. The object is
+// billed while a request is in flight in it, and while a timer keeps it awake.
 import { DurableObject } from "cloudflare:workers";
 import { memory } from "./hook.js";
 import { Tenant as Shipped } from "./index.js";

@@ -1,6 +1,8 @@
-// A limiter as the platform's documentation shows it: a token bucket in the memory of one object, which tells how long to
-// wait for the next token (https://developers.cloudflare.com/durable-objects/examples/build-a-rate-limiter/).
-// In the example the Worker may refuse a call or sleep for that time. Here it sleeps, as callers of a vendor want.
+// A limiter as the platform's documentation shows it: a token bucket in the memory of one object,
+// which tells how long to wait for the next token
+// (https://developers.cloudflare.com/durable-objects/examples/build-a-rate-limiter/). In the
+// example the Worker may refuse a call or sleep for that time. Here it sleeps, as callers of a
+// vendor want.
 import { DurableObject } from "cloudflare:workers";
 
 export class Limiter extends DurableObject {

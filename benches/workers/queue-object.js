@@ -1,5 +1,5 @@
-// The least with which calls can wait in an object: one slot, and a list of the calls that wait for it. If it takes longer
-// with many waiting calls than with few, the difference is the platform's.
+// The least with which calls can wait in an object: one slot, and a list of the calls that wait for
+// it. If it takes longer with many waiting calls than with few, the difference is the platform's.
 import { DurableObject } from "cloudflare:workers";
 
 let asked = 0;

@@ -51,8 +51,8 @@ fn decoded(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Checks what is read from header fields, and what is sent to the vendor of them. The first line of
-/// the input is a query, and each other line a field, `name: value`.
+/// Checks what is read from header fields, and what is sent to the vendor of them. The first line
+/// of the input is a query, and each other line a field, `name: value`.
 pub fn headers(data: &[u8]) {
     let mut lines = super::text(data).lines();
     let query = lines.next().unwrap_or_default();

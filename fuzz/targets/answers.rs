@@ -43,7 +43,8 @@ pub fn body(data: &[u8]) {
     }
 }
 
-/// Returns whether a body has one list at most: of two, one reader takes the first, another the last.
+/// Returns whether a body has one list at most: of two, one reader takes the first, another the
+/// last.
 fn unique(body: &[u8]) -> bool {
     body.windows(7).filter(|window| window == b"\"input\"").count() == 1 && !body.contains(&b'\\')
 }

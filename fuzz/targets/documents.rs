@@ -19,8 +19,8 @@ impl Zones for TwoZones {
     }
 }
 
-/// Checks that the tree of policies accepts the same texts as `serde_json`'s own value, with the same
-/// values, and that it reads the same when it has been written.
+/// Checks that the tree of policies accepts the same texts as `serde_json`'s own value, with the
+/// same values, and that it reads the same when it has been written.
 pub fn json(data: &[u8]) {
     let text = super::text(data);
     let (own, other) = (serde_json::from_str::<Tree>(text), serde_json::from_str::<serde_json::Value>(text));

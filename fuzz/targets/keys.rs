@@ -38,9 +38,9 @@ pub fn master() -> &'static Master {
     &made().master
 }
 
-/// Checks that a key is found in any text, whatever is before and behind it, and however some of its
-/// characters are escaped. The first byte of the input says how they are escaped, the next eight say
-/// which; the rest is the text, in whose middle the key is put.
+/// Checks that a key is found in any text, whatever is before and behind it, and however some of
+/// its characters are escaped. The first byte of the input says how they are escaped, the next
+/// eight say which; the rest is the text, in whose middle the key is put.
 pub fn seek(data: &[u8]) {
     let Made { master, key, .. } = made();
     for stands in keys::seek(master, data) {
@@ -69,8 +69,8 @@ pub fn seek(data: &[u8]) {
     }
 }
 
-/// Checks that neither the input nor a valid value that the input has changed is accepted, unless it
-/// is the valid value.
+/// Checks that neither the input nor a valid value that the input has changed is accepted, unless
+/// it is the valid value.
 pub fn key(data: &[u8]) {
     let Made { master, key, stamp, sealed } = made();
     for text in [super::text(data).to_owned(), changed(key, data)] {

@@ -3,9 +3,9 @@
 use sluice_core::upstream::Profile;
 use sluice_core::upstream::methods::{self, Asked, Body};
 
-/// Checks that the method of the request line is always among the methods, and that none is invented
-/// where the request names no other. The first line of the input is a query, the lines up to an empty
-/// one are headers, and the rest is the body.
+/// Checks that the method of the request line is always among the methods, and that none is
+/// invented where the request names no other. The first line of the input is a query, the lines up
+/// to an empty one are headers, and the rest is the body.
 pub fn method(data: &[u8]) {
     let text = super::text(data);
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));

@@ -1,6 +1,6 @@
-//! The fuzz targets. Each reads bytes as they may come from outside, and panics where something does
-//! not hold that must. libFuzzer runs them (`npm run fuzz`), and the native tests run them on the
-//! corpora (`crates/core/tests/corpora.rs`).
+//! The fuzz targets. Each reads bytes as they may come from outside, and panics where something
+//! does not hold that must. libFuzzer runs them (`npm run fuzz`), and the native tests run them on
+//! the corpora (`crates/core/tests/corpora.rs`).
 
 mod addresses;
 mod answers;

@@ -1,5 +1,5 @@
-//! Fuzzes stored rows. Nobody outside writes them, but a row that is torn or of another version must
-//! not end the object that loads it.
+//! Fuzzes stored rows. Nobody outside writes them, but a row that is torn or of another version
+//! must not end the object that loads it.
 
 use sluice_core::jobs::record::{Answer, Record, from_row, to_row};
 use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};

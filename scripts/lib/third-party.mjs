@@ -1,4 +1,5 @@
-// Copies what the status page uses from npm into its folder. The copies are not committed, and the page has no build step.
+// Copies what the status page uses from npm into its folder. The copies are not committed, and the
+// page has no build step.
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { inRoot } from './places.mjs';
 
@@ -12,7 +13,10 @@ const FILES = {
   LICENSE: 'uplot-licence.txt',
 };
 
-/** Copies the page's chart library to where the page loads it from. Throws where npm has not installed it. */
+/**
+ * Copies the page's chart library to where the page loads it from. Throws where npm has not
+ * installed it.
+ */
 export function copyThirdParty() {
   if (!existsSync(inRoot(FROM))) throw new Error(`${FROM} is missing, which the status page draws its charts with: run npm ci`);
   mkdirSync(inRoot(TO), { recursive: true });

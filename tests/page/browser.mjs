@@ -1,4 +1,5 @@
-// Starts the machine's Chromium. `SLUICE_CHROMIUM` names its path where it is in none of the usual places.
+// Starts the machine's Chromium. `SLUICE_CHROMIUM` names its path where it is in none of the usual
+// places.
 
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";

@@ -1,4 +1,5 @@
-// Documents as `/status.json`, `/stats/…`, `/jobs` and `/dead-letters` answer, for the states in which a person may see the page.
+// Documents as `/status.json`, `/stats/…`, `/jobs` and `/dead-letters` answer, for the states in
+// which a person may see the page.
 
 /** The server's present in the documents, unless another is given, Unix milliseconds. */
 export const NOW = Date.parse("2026-11-21T14:03:22.000Z");
@@ -26,7 +27,8 @@ export function connection(more = {}) {
   };
 }
 
-// Makes a last hour, spread over endpoints that are [method, path, part of the calls, part of the throttles].
+// Makes a last hour, spread over endpoints that are [method, path, part of the calls, part of the
+// throttles].
 const hour = (calls, throttled, refused, endpoints = [], retried = throttled) => ({
   calls, throttled, throttled_ratio: calls ? throttled / calls : 0, refused,
   by_endpoint: endpoints.map(([method, path, part, partThrottled]) => ({ method, path, calls: Math.round(calls * part), throttled: Math.round(throttled * partThrottled) })),
@@ -147,7 +149,10 @@ export function hostile(now = NOW) {
   }, { tenant: `demo ${IMAGE}`, alerts: [{ kind: "__proto__", connection: IMAGE, since: "never", value: 1, limit: 2 }] }, now);
 }
 
-/** Makes seven days of calls by app, as in `/stats/usage/last7days.json`. `today` is the total of the last day. */
+/**
+ * Makes seven days of calls by app, as in `/stats/usage/last7days.json`. `today` is the total of
+ * the last day.
+ */
 export function usage(apps, today, now = NOW) {
   const wave = [0.82, 0.95, 1.1, 1.02, 0.9, 0.35, 1];
   const result = wave.map((height, index) => {
@@ -157,7 +162,10 @@ export function usage(apps, today, now = NOW) {
   return { requestId: "1", success: true, result };
 }
 
-/** Makes seven days of errors by code. `codes` has today's counts; each day before has an eighth of them. */
+/**
+ * Makes seven days of errors by code. `codes` has today's counts; each day before has an eighth of
+ * them.
+ */
 export function errors(codes, now = NOW) {
   const result = Array.from({ length: 7 }, (_, index) => {
     const list = Object.entries(codes).map(([errorCode, n]) => ({ errorCode, count: index === 6 ? n : Math.round(n / 8) }));

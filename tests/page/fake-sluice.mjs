@@ -1,5 +1,5 @@
-// A double of Sluice for the page: it serves www/ under the strictest content security policy, and whatever
-// status a test wants. Node's http and as much of RFC 6455 as a page needs.
+// A double of Sluice for the page: it serves www/ under the strictest content security policy, and
+// whatever status a test wants. Node's http and as much of RFC 6455 as a page needs.
 
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -16,7 +16,9 @@ export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-/** Makes a key in Sluice's format: version, role, expiry, then bytes that the page does not read. */
+/**
+ * Makes a key in Sluice's format: version, role, expiry, then bytes that the page does not read.
+ */
 const keyOf = (role, name) => `slk_${Buffer.from([1, role, 0, 0, 0, 0, 0, 0, 0, 0, ...Buffer.from(name)]).toString("base64url")}`;
 
 export const APP_KEY = keyOf(0, "fake-app-key");
@@ -29,7 +31,10 @@ export class FakeSluice {
     this.status = null;
     /** The keys that are accepted. */
     this.keys = new Set([KEY, OPERATOR_KEY, APP_KEY]);
-    /** The reports of seven days, `{usage, errors}` by the connection's name. If null, no connection is known. */
+    /**
+     * The reports of seven days, `{usage, errors}` by the connection's name. If null, no connection
+     * is known.
+     */
     this.reports = null;
     /** The jobs of each list: `dead`, `running`, `queued`. */
     this.jobs = { dead: [], running: [], queued: [] };
@@ -112,7 +117,8 @@ export class FakeSluice {
     return this.reports?.[new URLSearchParams(query).get("connection")]?.[kind] ?? { title: "not found", status: 404, detail: "no such connection" };
   }
 
-  // Returns the answer of `/jobs` and `/dead-letters`, or undefined for any other address. It replays and deletes jobs too.
+  // Returns the answer of `/jobs` and `/dead-letters`, or undefined for any other address. It
+  // replays and deletes jobs too.
   work({ method, url, headers }) {
     const { pathname, searchParams } = new URL(url, this.url);
     const [, list, id, verb] = pathname.match(/^\/(jobs|dead-letters)(?:\/([\w-]+))?(?:\/(replay))?$/) ?? [];

@@ -1,4 +1,5 @@
-// Tests the page in a real browser against a double of Sluice, in every state that it can be in, under the strictest policy.
+// Tests the page in a real browser against a double of Sluice, in every state that it can be in,
+// under the strictest policy.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";

@@ -1,4 +1,5 @@
-// Tests `npm run deploy` with a double of wrangler, which records its arguments and answers as its scenario says.
+// Tests `npm run deploy` with a double of wrangler, which records its arguments and answers as its
+// scenario says.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

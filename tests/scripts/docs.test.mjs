@@ -1,4 +1,5 @@
-// Tests the documents: their links lead somewhere, the paths that they name exist, and the README stays short.
+// Tests the documents: their links lead somewhere, the paths that they name exist, and the README
+// stays short.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';

@@ -1,5 +1,5 @@
-// Tests plain http where the site is public. The platform passes how a request came in `request.cf`; for workerd a header
-// of the request has what the platform would pass.
+// Tests plain http where the site is public. The platform passes how a request came in
+// `request.cf`; for workerd a header of the request has what the platform would pass.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';

@@ -1,4 +1,5 @@
-// Tests `npm start`: what it prints, stores, and leaves behind. These tests wait for processes to end, never for time to pass.
+// Tests `npm start`: what it prints, stores, and leaves behind. These tests wait for processes to
+// end, never for time to pass.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';

@@ -1,4 +1,5 @@
-// What the status page uses from npm is copied whole to where the page loads it from, and is not committed.
+// What the status page uses from npm is copied whole to where the page loads it from, and is not
+// committed.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
-// Tests Aprimo's requests through axios and axios-retry, which obeys Retry-After, with the rule of aprimo-js: it repeats a call
-// on 429. aprimo-js itself is built on axios but is only on GitHub, and Aprimo has no other client on npm or PyPI.
+// Tests Aprimo's requests through axios and axios-retry, which obeys Retry-After, with the rule of
+// aprimo-js: it repeats a call on 429. aprimo-js itself is built on axios but is only on GitHub,
+// and Aprimo has no other client on npm or PyPI.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import axios from 'axios';

@@ -1,4 +1,5 @@
-// Tests @hubspot/api-client, HubSpot's client. It waits 10 s on the policy TEN_SECONDLY_ROLLING, and reads no header.
+// Tests @hubspot/api-client, HubSpot's client. It waits 10 s on the policy TEN_SECONDLY_ROLLING,
+// and reads no header.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client } from '@hubspot/api-client';

@@ -1,5 +1,5 @@
-// Tests @mailchimp/mailchimp_marketing, Mailchimp's client. It does not retry, so the caller sees the 429 with Mailchimp's
-// problem document.
+// Tests @mailchimp/mailchimp_marketing, Mailchimp's client. It does not retry, so the caller sees
+// the 429 with Mailchimp's problem document.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';

@@ -6,7 +6,10 @@ const variable = (name) => process.env[name] ?? (() => { throw new Error(`${name
 export const sluice = variable('SLUICE_URL');
 export const key = variable('SLUICE_KEY');
 
-/** Every answer that a client of this process has received: its status, and the reason if Sluice refused. */
+/**
+ * Every answer that a client of this process has received: its status, and the reason if Sluice
+ * refused.
+ */
 const answers = [];
 subscribe('http.client.response.finish', ({ response }) => {
   answers.push({ status: response.statusCode, reason: response.headers['sluice-reason'] });

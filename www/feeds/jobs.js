@@ -1,9 +1,12 @@
-// Loads the lists of jobs and dead letters while there are any, and replays or deletes those that an operator chooses.
+// Loads the lists of jobs and dead letters while there are any, and replays or deletes those that
+// an operator chooses.
 
 import { request } from "../api.js";
 import { isJobList } from "../model/jobs.js";
 
-/** The number of jobs of a list that are shown at first, and that each press of "Show more" adds. */
+/**
+ * The number of jobs of a list that are shown at first, and that each press of "Show more" adds.
+ */
 const PAGE = 10;
 /** The most jobs of one list that the page shows: whoever wants more uses the API. */
 export const MOST = 200;

@@ -1,13 +1,18 @@
-// Loads the connections' reports of usage and errors, one request at a time, and loads those of a connection again once
-// its figures have changed.
+// Loads the connections' reports of usage and errors, one request at a time, and loads those of a
+// connection again once its figures have changed.
 
 import { request } from "../api.js";
 import { huesOf, isReport, usageOf } from "../model/usage.js";
 
-/** The age at which the reports of a connection whose figures have changed are loaded again, milliseconds. It is long,
- * so that a page that stays open costs the tenant next to nothing. */
+/**
+ * The age at which the reports of a connection whose figures have changed are loaded again,
+ * milliseconds. It is long, so that a page that stays open costs the tenant next to nothing.
+ */
 export const FRESH_MS = 30_000;
-/** The age at which reports are loaded again though no figure has changed, milliseconds: days end without a call. */
+/**
+ * The age at which reports are loaded again though no figure has changed, milliseconds: days end
+ * without a call.
+ */
 export const OLD_MS = 600_000;
 /** The time between a failed request and the next, milliseconds. */
 export const RETRY_MS = 60_000;
@@ -34,7 +39,10 @@ export class ReportsFeed {
     this.stopped = true;
   }
 
-  /** Loads the reports of one connection, if those of any are missing or too old. `rows` are `{key, activity}`. */
+  /**
+   * Loads the reports of one connection, if those of any are missing or too old. `rows` are `{key,
+   * activity}`.
+   */
   async refresh(rows) {
     this.removeOthers(rows);
     if (this.loading || this.stopped) return;
@@ -80,8 +88,10 @@ export class ReportsFeed {
     }
   }
 
-  /** Returns what the page shows of the reports, `{usage, error}` by the connection's name: the same objects until a
-   * report has been loaded. */
+  /**
+   * Returns what the page shows of the reports, `{usage, error}` by the connection's name: the same
+   * objects until a report has been loaded.
+   */
   usageByConnection() {
     if (this.usage) return this.usage;
     const hues = huesOf([...this.reports.values()].map((report) => report.usage).filter(Boolean));

@@ -3,26 +3,36 @@
 //   start ─► poll ─► good ─► open the socket ─► live ──(closed)──► poll …
 //              └► failed ─► lost, poll again with backoff       └► refused, setup: show it
 //
-// It polls first, and again after every loss of the socket, because a browser does not tell why a WebSocket failed and an
-// HTTP answer does. The timer of the next poll starts only when the last request has ended.
+// It polls first, and again after every loss of the socket, because a browser does not tell why a
+// WebSocket failed and an HTTP answer does. The timer of the next poll starts only when the last
+// request has ended.
 
 import { fetchStatus } from "../api.js";
 import { isStatus, nextChange } from "../model/board.js";
 
 /** The time from the end of a poll to the next while there is no socket, milliseconds. */
 export const POLL_MS = 2_000;
-/** The longest time between two polls of a server that does not answer, milliseconds. After a restart of the server the
- * page shows figures again within this time. */
+/**
+ * The longest time between two polls of a server that does not answer, milliseconds. After a
+ * restart of the server the page shows figures again within this time.
+ */
 export const POLL_LONGEST_MS = 5_000;
-/** The time between two attempts to open the socket, milliseconds: it doubles from the first value to the second. */
+/**
+ * The time between two attempts to open the socket, milliseconds: it doubles from the first value
+ * to the second.
+ */
 export const SOCKET_FIRST_MS = 1_000;
 export const SOCKET_LONGEST_MS = 30_000;
 /** A socket that is not open after this time has failed, milliseconds. */
 export const SOCKET_OPENING_MS = 5_000;
-/** The loss of a socket that was open for at least this time starts the backoff anew, milliseconds. */
+/**
+ * The loss of a socket that was open for at least this time starts the backoff anew, milliseconds.
+ */
 const SOCKET_GOOD_MS = 10_000;
-/** A socket that has brought nothing for this time is checked by a poll, milliseconds: documents are pushed only when they
- * change, so silence may mean that the connection is lost. */
+/**
+ * A socket that has brought nothing for this time is checked by a poll, milliseconds: documents are
+ * pushed only when they change, so silence may mean that the connection is lost.
+ */
 export const SILENCE_MS = 20_000;
 /** The check comes sooner if a limit resets or a pause ends, this long after it, milliseconds … */
 const DUE_MARGIN_MS = 250;
@@ -32,15 +42,18 @@ const CHECK_SHORTEST_MS = 2_000;
 export const STALE_MS = 30_000;
 
 /**
- * The phases are `connecting`, `live` (by socket), `polling`, `lost` (the last request failed), and two without figures:
- * `setup` (the installation lacks a secret) and `refused` (the key is refused).
- * @typedef {{phase: string, status: object | null, receivedAt: number, error: string, retryAt: number}} FeedState
+ * The phases are `connecting`, `live` (by socket), `polling`, `lost` (the last request failed), and
+ * two without figures: `setup` (the installation lacks a secret) and `refused` (the key is
+ * refused).
+ * @typedef {{phase: string, status: object | null, receivedAt: number, error: string, retryAt:
+ *   number}} FeedState
  */
 export class StatusFeed {
   /**
    * @param {string} key
    * @param {(state: FeedState) => void} onChange is called after every change
-   * @param {object} platform `fetch`, `WebSocket`, `socketUrl`, `setTimeout`, `clearTimeout`, `now` (monotonic, milliseconds), `random`
+   * @param {object} platform `fetch`, `WebSocket`, `socketUrl`, `setTimeout`, `clearTimeout`,
+   *   `now` (monotonic, milliseconds), `random`
    */
   constructor(key, onChange, platform) {
     this.key = key;
@@ -69,7 +82,10 @@ export class StatusFeed {
     this.dropSocket();
   }
 
-  /** Stops polling, as for a hidden page. The socket stays open: it costs nothing while nothing changes. */
+  /**
+   * Stops polling, as for a hidden page. The socket stays open: it costs nothing while nothing
+   * changes.
+   */
   pause() {
     this.paused = true;
     this.cancelPoll();
@@ -138,7 +154,8 @@ export class StatusFeed {
       this.platform.clearTimeout(openingTimer);
       if (this.socket !== socket) return;
       this.setState({ phase: "live" });
-      // A change between the last poll and the opening is not pushed, so poll once more unless a document comes first.
+      // A change between the last poll and the opening is not pushed, so poll once more unless a
+      // document comes first.
       this.schedulePoll(1_000);
     };
     socket.onmessage = (event) => {
@@ -164,7 +181,8 @@ export class StatusFeed {
     this.scheduleCheck();
   }
 
-  // Polls after the loss of a live socket, because only an ordinary request can tell why it was lost.
+  // Polls after the loss of a live socket, because only an ordinary request can tell why it was
+  // lost.
   onSocketClosed(socket) {
     if (this.socket !== socket) return;
     const wasLive = this.state.phase === "live";
@@ -222,13 +240,16 @@ export class StatusFeed {
   }
 }
 
-/** Returns whether the figures of a state may no longer be true. `now` is the platform's, milliseconds. */
+/**
+ * Returns whether the figures of a state may no longer be true. `now` is the platform's,
+ * milliseconds.
+ */
 export function isStale(state, now) {
   return state.status !== null && (state.phase === "lost" || now - state.receivedAt > STALE_MS);
 }
 
-// Returns a wait that doubles with each failure, in milliseconds. Its upper half is random, so that pages that have lost
-// one server do not all come back at once.
+// Returns a wait that doubles with each failure, in milliseconds. Its upper half is random, so that
+// pages that have lost one server do not all come back at once.
 function backoff(failures, first, longest, random) {
   const full = Math.min(longest, first * 2 ** Math.min(failures - 1, 16));
   return full / 2 + (full / 2) * random();

@@ -1,5 +1,5 @@
-// Makes what the page shows of a status document, as plain text and fractions. The functions are pure: they use neither
-// the document tree nor a clock.
+// Makes what the page shows of a status document, as plain text and fractions. The functions are
+// pure: they use neither the document tree nor a clock.
 
 import { NONE, bytes, clock, count, counted, countdown, fullTime, moment, parseTime, percent, span } from "./format.js";
 import { hourOf, hourLine } from "./last-hour.js";
@@ -41,8 +41,8 @@ export function board(status, now, zone) {
 }
 
 /**
- * Returns the milliseconds until the figures next change without a call: until the next reset of a limit or end of a pause.
- * It is Infinity if there is none ahead.
+ * Returns the milliseconds until the figures next change without a call: until the next reset of a
+ * limit or end of a pause. It is Infinity if there is none ahead.
  */
 export function nextChange(status, now) {
   let soonest = Infinity;
@@ -90,7 +90,8 @@ function connectionRow(name, connection, now, zone) {
     hour: hourOf(connection),
     hourLine: hourLine(connection),
     jobs: isObject(connection.jobs) ? connection.jobs : null,
-    // The figures that change with each call: while they do not, the reports of usage need not be loaded again.
+    // The figures that change with each call: while they do not, the reports of usage need not be
+    // loaded again.
     activity: [connection.last_hour?.calls, connection.last_hour?.throttled, connection.daily?.used].join(),
     overview: overviewRow(connection, limits, day),
   };
@@ -134,7 +135,8 @@ function todayFigure(connection, now, zone) {
   };
 }
 
-// Returns how long the day's quota will last. A document has `projected_exhaustion_at` only if that is not until the reset.
+// Returns how long the day's quota will last. A document has `projected_exhaustion_at` only if that
+// is not until the reset.
 function lastsUntil(daily, used, limit, now, zone) {
   if (daily.projected_exhaustion_at === undefined) return used > 0 && used < limit ? "the day" : "";
   const end = parseTime(daily.projected_exhaustion_at);
@@ -205,9 +207,9 @@ function limitRow(limit, now, zone) {
   };
 }
 
-// Returns the amount that the whole bar stands for. It is the vendor's limit, so that the part of others shows; but at most
-// four times our part, so that ours can be read. In observe mode more than our part may be used, so it is at least what is
-// used, up to twice our part.
+// Returns the amount that the whole bar stands for. It is the vendor's limit, so that the part of
+// others shows; but at most four times our part, so that ours can be read. In observe mode more
+// than our part may be used, so it is at least what is used, up to twice our part.
 function barScale(used, inForce, of) {
   const whole = Number.isFinite(of) ? Math.min(of, 4 * inForce) : inForce;
   return Math.max(whole, inForce, Math.min(used || 0, 2 * inForce));

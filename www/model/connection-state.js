@@ -1,4 +1,5 @@
-// Decides in which of five states a connection is. Each state has one colour, one shape and one meaning on the page.
+// Decides in which of five states a connection is. Each state has one colour, one shape and one
+// meaning on the page.
 
 /** The states, the calmest first. `meaning` is the legend's text. */
 export const STATES = [
@@ -12,7 +13,8 @@ export const STATES = [
 /** The part of a limit from whose use on the limit is tight. */
 export const TIGHT_FROM = 0.8;
 
-// A limit of these kinds stays spent until a day is over; limits of other kinds have room again within seconds.
+// A limit of these kinds stays spent until a day is over; limits of other kinds have room again
+// within seconds.
 const DAY_KINDS = new Set(["daily", "rolling_day"]);
 
 /** Returns whether a limit counts a whole day. */

@@ -1,12 +1,13 @@
-// Reads the fields of documents, which may come from a newer or older Sluice. A field that is missing or of another type
-// is unknown: no function here throws.
+// Reads the fields of documents, which may come from a newer or older Sluice. A field that is
+// missing or of another type is unknown: no function here throws.
 
 import { NONE } from "./format.js";
 
 /** The longest name that is shown, characters; a policy allows 63. */
 const LONGEST_TEXT = 80;
 
-// Control characters, and characters that change the direction of writing, which can make a name look like another.
+// Control characters, and characters that change the direction of writing, which can make a name
+// look like another.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b\u202a-\u202e\u2066-\u2069]/g;
 
 /** Returns whether a value is an object and no array. */
@@ -29,7 +30,9 @@ export function number(value) {
   return typeof value === "number" ? value : NaN;
 }
 
-/** Returns a text for the page: at most `longest` characters, and without those that cannot be seen. */
+/**
+ * Returns a text for the page: at most `longest` characters, and without those that cannot be seen.
+ */
 export function text(value, longest = LONGEST_TEXT) {
   if (typeof value !== "string" || value === "") return NONE;
   const shown = value.replace(UNSEEN, "\ufffd");

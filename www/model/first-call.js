@@ -1,7 +1,10 @@
-// Makes examples of a first call through a connection: with curl, from JavaScript, and with the vendor's own SDK.
+// Makes examples of a first call through a connection: with curl, from JavaScript, and with the
+// vendor's own SDK.
 
-/** What a first call needs to know of each vendor: a path that reads little, the place of the key, and an example with the
- * vendor's SDK. */
+/**
+ * What a first call needs to know of each vendor: a path that reads little, the place of the key,
+ * and an example with the vendor's SDK.
+ */
 const VENDORS = {
   hubspot: {
     path: "/crm/v3/objects/contacts?limit=1",
@@ -30,10 +33,16 @@ const VENDORS = {
   "keap-oauth": { path: "/crm/rest/v2/contacts?page_size=1", header: (key) => ["Authorization", `Bearer ${key}`] },
 };
 
-/** The same for any other vendor: the key goes in the header `Sluice-Key`, which Sluice prefers to all other places. */
+/**
+ * The same for any other vendor: the key goes in the header `Sluice-Key`, which Sluice prefers to
+ * all other places.
+ */
 const OTHER = { path: "/", header: (key) => ["Sluice-Key", key] };
 
-/** The key in the examples. The key that the page is seen with may make no calls, and must not be written anywhere. */
+/**
+ * The key in the examples. The key that the page is seen with may make no calls, and must not be
+ * written anywhere.
+ */
 export const EXAMPLE_KEY = "slk_…";
 
 /**

@@ -1,4 +1,5 @@
-// Formats numbers and times as text. The functions are pure: the time zone and the present are arguments.
+// Formats numbers and times as text. The functions are pure: the time zone and the present are
+// arguments.
 
 /** The text that stands where a figure is not known. */
 export const NONE = "–";
@@ -31,7 +32,10 @@ export function bytes(n) {
   return `${digits.format(value)} ${BYTE_UNITS[unit]}`;
 }
 
-/** Formats a fraction as per cent. Only 1 or more is rounded to 100 % and only 0 to 0 %, because "100 %" must mean spent. */
+/**
+ * Formats a fraction as per cent. Only 1 or more is rounded to 100 % and only 0 to 0 %, because
+ * "100 %" must mean spent.
+ */
 export function percent(fraction) {
   if (!Number.isFinite(fraction)) return NONE;
   const value = fraction * 100;
@@ -41,7 +45,10 @@ export function percent(fraction) {
   return `${whole.format(shown)} %`;
 }
 
-/** Formats a length of time in milliseconds with two units at most: `0.4 s`, `12 s`, `3 m 20 s`, `2 h 05 m`, `1 d 3 h`. */
+/**
+ * Formats a length of time in milliseconds with two units at most: `0.4 s`, `12 s`, `3 m 20 s`, `2
+ * h 05 m`, `1 d 3 h`.
+ */
 export function span(ms) {
   if (!Number.isFinite(ms)) return NONE;
   const positive = Math.max(0, ms);
@@ -60,7 +67,10 @@ function pair(seconds, large, largeName, small, smallName) {
   return low === 0 ? `${high} ${largeName}` : `${high} ${largeName} ${String(low).padStart(2, "0")} ${smallName}`;
 }
 
-/** Formats a wait in milliseconds as whole seconds, so that a countdown does not flicker through tenths. */
+/**
+ * Formats a wait in milliseconds as whole seconds, so that a countdown does not flicker through
+ * tenths.
+ */
 export function countdown(ms) {
   return span(Math.ceil(Math.max(0, ms) / 1000) * 1000).replace(/\.0 s$/, " s");
 }
@@ -75,7 +85,10 @@ export function clock(ms, zone) {
   return Number.isFinite(ms) ? formatter("clock", zone).format(ms) : NONE;
 }
 
-/** Formats a moment near `now`: `16:40` today or within 18 hours, `Mon 06:00` within six days, else `30 Nov, 06:00`. */
+/**
+ * Formats a moment near `now`: `16:40` today or within 18 hours, `Mon 06:00` within six days, else
+ * `30 Nov, 06:00`.
+ */
 export function moment(ms, now, zone) {
   if (!Number.isFinite(ms)) return NONE;
   const day = formatter("day", zone);

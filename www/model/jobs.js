@@ -30,7 +30,8 @@ export function jobRow(job, now, zone) {
   };
 }
 
-// Returns the job's error and the outcome of its last attempt: either may be the one that explains why the job failed.
+// Returns the job's error and the outcome of its last attempt: either may be the one that explains
+// why the job failed.
 function why(job, attempts) {
   const last = attempts.at(-1);
   const parts = [typeof job.error === "string" ? text(job.error, LONGEST) : "", last ? outcome(last) : ""].filter(Boolean);

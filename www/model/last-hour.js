@@ -1,4 +1,5 @@
-// Makes what the page shows of a connection's last hour: calls, throttles by endpoint, and attempts that calls took.
+// Makes what the page shows of a connection's last hour: calls, throttles by endpoint, and attempts
+// that calls took.
 
 import { count, counted, percent } from "./format.js";
 import { isObject, number, objects, text } from "./fields.js";

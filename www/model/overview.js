@@ -3,13 +3,16 @@
 import { NONE, count, percent, span } from "./format.js";
 import { isObject, number } from "./fields.js";
 
-/** The part of the calls from which throttling by the vendor is marked as tight, and as failing. The second is the default
- * of the policy's alert. */
+/**
+ * The part of the calls from which throttling by the vendor is marked as tight, and as failing. The
+ * second is the default of the policy's alert.
+ */
 const TIGHT_FROM = 0.01;
 const FAILING_FROM = 0.05;
 
 /**
- * Returns the cells of a connection's row. A cell that is `calm` shows nothing of interest, and narrow screens leave it out.
+ * Returns the cells of a connection's row. A cell that is `calm` shows nothing of interest, and
+ * narrow screens leave it out.
  * @param {object} connection the connection of the status document
  * @param {object[]} limits the rows of the connection's limits
  * @param {object} day the figure "Today" of the connection

@@ -1,18 +1,26 @@
-// Makes what the page shows of a connection's seven days, by app and by error code, from the reports in the form of
-// Marketo's usage API.
+// Makes what the page shows of a connection's seven days, by app and by error code, from the
+// reports in the form of Marketo's usage API.
 
 import { count, percent } from "./format.js";
 import { isObject, list, number, objects, text } from "./fields.js";
 
-/** The most apps that the chart shows by name; the others are added up, since a chart of more apps cannot be read. */
+/**
+ * The most apps that the chart shows by name; the others are added up, since a chart of more apps
+ * cannot be read.
+ */
 export const MOST_APPS = 5;
-/** The number of colours for apps: `--app-0` to `--app-5` in the style sheet, beside `--app-others`. */
+/**
+ * The number of colours for apps: `--app-0` to `--app-5` in the style sheet, beside `--app-others`.
+ */
 export const HUES = 6;
 
 /** The most error codes that are shown. */
 const MOST_CODES = 12;
 
-/** The meaning of error codes: Marketo's, HTTP's, Salesforce's, and Sluice's words for answers that did not come. */
+/**
+ * The meaning of error codes: Marketo's, HTTP's, Salesforce's, and Sluice's words for answers that
+ * did not come.
+ */
 const MEANINGS = {
   606: "rate limit", 607: "daily quota", 615: "too many at once", 601: "token invalid", 602: "token expired", 608: "unavailable", 611: "system error",
   400: "bad request", 401: "not authorised", 403: "forbidden", 404: "not found", 408: "timed out at the vendor", 409: "conflict", 413: "too large", 414: "address too long",
@@ -38,7 +46,10 @@ export function usageOf(usage, errors, hues) {
   return { days, totals, apps, empty: totals.every((total) => total === 0), errors: errors ? byCode(errors.result) : [], table: weekTable(days, totals, apps) };
 }
 
-/** Gives each app a colour, which is the same in every chart of the page and does not change with the counts. */
+/**
+ * Gives each app a colour, which is the same in every chart of the page and does not change with
+ * the counts.
+ */
 export function huesOf(reports) {
   const names = reports.flatMap((report) => report.result.flatMap((day) => objects(day.users).map((user) => user.userId)));
   const sorted = [...new Set(names.filter((name) => typeof name === "string"))].sort();
@@ -63,7 +74,8 @@ function byApp(days, hues) {
   return apps;
 }
 
-// Returns the next colour that no app of the chart has: of seven apps two share a colour, which one chart must not show.
+// Returns the next colour that no app of the chart has: of seven apps two share a colour, which one
+// chart must not show.
 function freeHue(hue, taken) {
   for (let step = 0; step < HUES; step += 1) {
     const next = (hue + step) % HUES;
@@ -102,7 +114,10 @@ function countsBy(days, listName, nameField) {
   return counts;
 }
 
-/** Returns the apps that made calls on a day, the largest first, each with its part of the day's calls. */
+/**
+ * Returns the apps that made calls on a day, the largest first, each with its part of the day's
+ * calls.
+ */
 export function dayShares({ apps, totals }, index) {
   const total = totals[index];
   return apps.map((app) => {

@@ -1,5 +1,5 @@
-// Draws the board: alerts, the overview, and a card for each connection. It decides nothing: every word and every state is
-// computed in `model/board.js`.
+// Draws the board: alerts, the overview, and a card for each connection. It decides nothing: every
+// word and every state is computed in `model/board.js`.
 
 import { Rows, el, setAttribute, setProperty, setShown, setText } from "./dom.js";
 import { STATES } from "../model/connection-state.js";
@@ -142,8 +142,8 @@ function noteNode() {
   return { node, update: (note) => setText(node, note.text) };
 }
 
-// Makes the table of limits. Narrow cards lay it out as a grid, which for browsers is not a table any more, so it states
-// its roles.
+// Makes the table of limits. Narrow cards lay it out as a grid, which for browsers is not a table
+// any more, so it states its roles.
 function limitTable(titleId) {
   const heads = ["Limit", "In use", "Used", "In force", "Left", "Resets"];
   const head = el("tr", { role: "row" }, ...heads.map((text) => el("th", { role: "columnheader", scope: "col" }, text)));

@@ -1,5 +1,6 @@
-// The only functions of this page that change the document. They write text by `textContent` and styles as custom
-// properties through the CSSOM, so that no text of the server becomes markup and the strictest content security policy holds.
+// The only functions of this page that change the document. They write text by `textContent` and
+// styles as custom properties through the CSSOM, so that no text of the server becomes markup and
+// the strictest content security policy holds.
 
 /** Makes an element with attributes and children. A child that is a string becomes text. */
 export function el(tag, attributes = {}, ...children) {
@@ -9,7 +10,10 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** Sets a node's text if it differs: a node that is left alone keeps the reader's selection and costs no layout. */
+/**
+ * Sets a node's text if it differs: a node that is left alone keeps the reader's selection and
+ * costs no layout.
+ */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -31,8 +35,9 @@ export function setShown(node, shown) {
 }
 
 /**
- * Keeps the children of an element, one for each item, in the items' order. A child is made once for each `item.key` and
- * then updated in place, so that focus, selection and transitions outlive an update.
+ * Keeps the children of an element, one for each item, in the items' order. A child is made once
+ * for each `item.key` and then updated in place, so that focus, selection and transitions outlive
+ * an update.
  */
 export class Rows {
   /**

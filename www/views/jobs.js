@@ -1,5 +1,5 @@
-// Draws the section of jobs and dead letters. A button whose action cannot be undone must be pressed twice: after the first
-// press its name is a question.
+// Draws the section of jobs and dead letters. A button whose action cannot be undone must be
+// pressed twice: after the first press its name is a question.
 
 import { Rows, el, setAttribute, setShown, setText } from "./dom.js";
 import { jobRow, jobsLine, restriction } from "../model/jobs.js";
@@ -21,7 +21,10 @@ export class JobsView {
     this.feed = null;
   }
 
-  /** Shows the lists of a feed. `role` is that of the page's key, `now` the server's present in Unix milliseconds. */
+  /**
+   * Shows the lists of a feed. `role` is that of the page's key, `now` the server's present in Unix
+   * milliseconds.
+   */
   show(feed, role, totals, now) {
     if (feed !== this.feed) setText(this.result, "");
     this.feed = feed;
@@ -40,7 +43,8 @@ export class JobsView {
     const fault = await feed.change(method, path);
     if (feed !== this.feed) return;
     setText(this.result, fault ? `Not done: ${fault}.` : done);
-    // The button that was pressed may be removed with its row, and the focus must not be lost with it.
+    // The button that was pressed may be removed with its row, and the focus must not be lost with
+    // it.
     this.heading.focus({ preventScroll: true });
   }
 }

@@ -24,7 +24,10 @@ export class Table {
     this.rows = new Rows(this.body, ({ cells }) => rowNode(cells.length));
   }
 
-  /** Shows rows `{key, cells, state}`, and below them `more`, which says what is left out. Hides an empty table. */
+  /**
+   * Shows rows `{key, cells, state}`, and below them `more`, which says what is left out. Hides an
+   * empty table.
+   */
   show(rows, more = "") {
     setShown(this.node, rows.length > 0);
     this.rows.show(rows);

@@ -1,4 +1,5 @@
-// Draws seven days of calls, stacked by app, with uPlot on a canvas. A table beside it has the same figures.
+// Draws seven days of calls, stacked by app, with uPlot on a canvas. A table beside it has the same
+// figures.
 
 const HEIGHT = 118;
 const FONT = "11px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif";
@@ -7,7 +8,8 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 export class UsageChart {
   /**
    * @param {Element} holder the element that the chart fills
-   * @param {(day: number | null) => void} onPoint is called with the index of the day under the pointer
+   * @param {(day: number | null) => void} onPoint is called with the index of the day under the
+   *   pointer
    */
   constructor(holder, onPoint) {
     this.holder = holder;
@@ -71,7 +73,8 @@ export class UsageChart {
 /** The steps of the axis of calls: whole numbers. */
 const WHOLE_STEPS = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
-// Reads a colour of the style sheet at each drawing, so that the chart follows a change from light to dark.
+// Reads a colour of the style sheet at each drawing, so that the chart follows a change from light
+// to dark.
 function colour(name) {
   return () => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

@@ -1,4 +1,5 @@
-// Draws the lower half of a connection's card: the calls of a day by app, seven days as a chart, and tables of the details.
+// Draws the lower half of a connection's card: the calls of a day by app, seven days as a chart,
+// and tables of the details.
 
 import { UsageChart } from "./usage-chart.js";
 import { Rows, el, setAttribute, setProperty, setShown, setText } from "./dom.js";
@@ -33,7 +34,10 @@ export class UsageView {
     return [this.node, this.failing, this.details];
   }
 
-  /** Shows a connection's row of the board, and its report `{usage, error}`, which is undefined until it is loaded. */
+  /**
+   * Shows a connection's row of the board, and its report `{usage, error}`, which is undefined
+   * until it is loaded.
+   */
   update(row, report) {
     setText(this.hour, row.hourLine || "Details");
     this.endpoints.show(row.hour.endpoints, row.hour.more);

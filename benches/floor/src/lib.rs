@@ -1,7 +1,7 @@
 //! A Worker that does for each call what every throttle with a Durable Object must do, and nothing
-//! else: it asks the object, forwards the call, returns the answer, and reports to the object that the
-//! call has ended. It decides and checks nothing. It asks in URLs and the object answers in headers,
-//! as an author would who knows what bodies cost.
+//! else: it asks the object, forwards the call, returns the answer, and reports to the object that
+//! the call has ended. It decides and checks nothing. It asks in URLs and the object answers in
+//! headers, as an author would who knows what bodies cost.
 #![cfg(target_arch = "wasm32")]
 #![allow(missing_docs)] // The macros' items have none.
 
@@ -13,8 +13,8 @@ use worker::{
     Context, DurableObject, Env, Fetch, Request, RequestInit, Response, Result, State, Stub, durable_object, event,
 };
 
-/// The characters of which the texts below consist. They are as long as Sluice's request for admission and
-/// its settlement in a URL, and their answers in a header.
+/// The characters of which the texts below consist. They are as long as Sluice's request for
+/// admission and its settlement in a URL, and their answers in a header.
 const ASK: &str = "a";
 const ASK_LENGTH: usize = 270;
 const SETTLE_LENGTH: usize = 160;
@@ -36,8 +36,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     Ok(answer)
 }
 
-/// Asks the object in the URL and reads its answer from a header: a body would take both sides longer
-/// than all the rest.
+/// Asks the object in the URL and reads its answer from a header: a body would take both sides
+/// longer than all the rest.
 async fn ask(gate: &Stub, length: usize) -> Result<Option<String>> {
     let url = format!("http://object/{}", ASK.repeat(length));
     gate.fetch_with_str(&url).await?.headers().get(REPLY)

@@ -1,5 +1,5 @@
-//! Callers of one subject: in a closed loop, where each makes one call at a time, or at a steady rate
-//! that does not depend on the answers.
+//! Callers of one subject: in a closed loop, where each makes one call at a time, or at a steady
+//! rate that does not depend on the answers.
 
 use crate::figures::Figures;
 use crate::wire::{Connection, request};
@@ -37,8 +37,8 @@ pub struct Order {
     /// Calls that end before this time do not count, seconds.
     #[serde(default)]
     warm_seconds: f64,
-    /// The rate in calls a second, at even distances. Without it each caller makes its next call as soon
-    /// as it has an answer.
+    /// The rate in calls a second, at even distances. Without it each caller makes its next call as
+    /// soon as it has an answer.
     #[serde(default)]
     rate: Option<f64>,
     /// The time between the first calls of two callers, so that they come in order, milliseconds.
@@ -92,7 +92,8 @@ impl Run {
             if let Some(due) = due {
                 sleep_until(due).await;
             }
-            // At a steady rate the time of a call begins when it was due, not when a connection was free.
+            // At a steady rate the time of a call begins when it was due, not when a connection was
+            // free.
             let at = due.unwrap_or_else(Instant::now);
             match self.call(&mut connection, number).await {
                 Ok(status) if self.began.elapsed().as_secs_f64() >= self.order.warm_seconds => {

@@ -2,8 +2,8 @@
 //! input, one a line as JSON, runs them concurrently, and answers each with a line that has the command's
 //! `id`. It ends when its input closes.
 //!
-//! It shares the machine with what it measures, so it runs in one thread, and reads no more of an answer
-//! than its length demands.
+//! It shares the machine with what it measures, so it runs in one thread, and reads no more of an
+//! answer than its length demands.
 
 mod callers;
 mod figures;

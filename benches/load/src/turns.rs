@@ -1,6 +1,7 @@
 //! Calls to several subjects in turn, one at a time, at a steady rate. What slows the machine for a
 //! while slows all of them alike, so that their times can be compared to a few hundredths of a
-//! millisecond. The order of each round is random, so that no subject always follows the same other.
+//! millisecond. The order of each round is random, so that no subject always follows the same
+//! other.
 
 use crate::wire::{Connection, request};
 use serde::Deserialize;
@@ -31,8 +32,8 @@ struct Subject {
     headers: Vec<(String, String)>,
 }
 
-/// Makes the calls, and returns how long those to each subject took, microseconds, in order. It fails
-/// if an answer is not 200.
+/// Makes the calls, and returns how long those to each subject took, microseconds, in order. It
+/// fails if an answer is not 200.
 ///
 /// A call's time begins when it is sent, and not when it was due: the timer is late by up to a
 /// millisecond, as much as a call takes.

@@ -1,4 +1,5 @@
-//! A vendor without limits, which answers at once with a few bytes of JSON, or not until it is released.
+//! A vendor without limits, which answers at once with a few bytes of JSON, or not until it is
+//! released.
 
 use crate::wire::Connection;
 use std::cell::Cell;
@@ -21,8 +22,8 @@ pub struct Vendor {
 
 struct State {
     held: watch::Sender<bool>,
-    /// The calls since `hold`: the number at the end of each path, 0 if there is none, and the time of
-    /// arrival, microseconds.
+    /// The calls since `hold`: the number at the end of each path, 0 if there is none, and the time
+    /// of arrival, microseconds.
     arrivals: watch::Sender<Vec<(u64, u64)>>,
     began: Instant,
     recording: Cell<bool>,

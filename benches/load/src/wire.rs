@@ -38,8 +38,8 @@ impl Connection {
         self.stream.write_all(bytes).await
     }
 
-    /// Reads the next message, and returns its head and what `look` makes of the head's bytes. The body
-    /// is dropped. It is `None` if the other side has closed the connection.
+    /// Reads the next message, and returns its head and what `look` makes of the head's bytes. The
+    /// body is dropped. It is `None` if the other side has closed the connection.
     pub async fn message<T>(&mut self, look: impl Fn(&[u8]) -> T) -> io::Result<Option<(Head, T)>> {
         let head = loop {
             if let Some(end) = find(&self.ahead, b"\r\n\r\n") {
