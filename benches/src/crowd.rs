@@ -67,7 +67,7 @@ impl Crowd {
     }
 
     /// Makes a connection of a thousand apps, each of which has made one call under `limits`
-    /// windows that count it alone.
+    /// windows that count only that app.
     pub fn with_windows_by_app(limits: usize) -> Self {
         let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 10_000, 60_000) });
         let mut crowd = Self::new(1_000, limits.collect());
@@ -76,7 +76,7 @@ impl Crowd {
     }
 
     /// Makes a connection of a thousand apps, each of which has filled `limits` windows of 2,000
-    /// calls an hour that count it alone.
+    /// calls an hour that count only that app.
     pub fn with_full_windows(limits: usize) -> Self {
         let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 2_000, HOUR_MS) });
         let mut crowd = Self::new(1_000, limits.collect());

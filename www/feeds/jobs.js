@@ -8,7 +8,7 @@ import { isJobList } from "../model/jobs.js";
  * The number of jobs of a list that are shown at first, and that each press of "Show more" adds.
  */
 const PAGE = 10;
-/** The most jobs of one list that the page shows: whoever wants more uses the API. */
+/** The most jobs of one list that the page shows: the API has the others. */
 export const MOST = 200;
 /** The least time between two loads of the lists, however often the counts change, milliseconds. */
 export const FRESH_MS = 3_000;
