@@ -40,8 +40,8 @@ export class ReportsFeed {
   }
 
   /**
-   * Loads the reports of one connection, if those of any are missing or too old. `rows` are `{key,
-   * activity}`.
+   * Loads the reports of one connection, if those of any are missing or too old. `rows` are
+   * `{key, activity}`.
    */
   async refresh(rows) {
     this.removeOthers(rows);

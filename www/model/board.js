@@ -143,8 +143,8 @@ function lastsUntil(daily, used, limit, now, zone) {
   return end > now ? `until ${moment(end, now, zone)}` : "";
 }
 
-// Returns the pauses by operators that are not over, as `{app, until, by, reason}`. A pause without an end has Infinity as
-// `until`, and one of the whole connection has an empty `app`.
+// Returns the pauses by operators that are not over, as `{app, until, by, reason}`. A pause without
+// an end has Infinity as `until`, and one of the whole connection has an empty `app`.
 function operatorPauses(connection, now) {
   const all = Array.isArray(connection.pauses) ? connection.pauses : [connection.paused];
   return objects(all)

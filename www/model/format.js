@@ -46,8 +46,8 @@ export function percent(fraction) {
 }
 
 /**
- * Formats a length of time in milliseconds with two units at most: `0.4 s`, `12 s`, `3 m 20 s`, `2
- * h 05 m`, `1 d 3 h`.
+ * Formats a length of time in milliseconds with two units at most: `0.4 s`, `12 s`, `3 m 20 s`,
+ * `2 h 05 m`, `1 d 3 h`.
  */
 export function span(ms) {
   if (!Number.isFinite(ms)) return NONE;
