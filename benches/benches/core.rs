@@ -33,8 +33,8 @@ fn main() {
         .measurement_time(Duration::from_secs(3))
         .warm_up_time(Duration::from_secs(1))
         .configure_from_args();
-    alone(&mut criterion);
-    beside(&mut criterion);
+    admit_and_settle(&mut criterion);
+    governor(&mut criterion);
     while_others_wait(&mut criterion);
     drained(&mut criterion);
     by_routes(&mut criterion);
@@ -42,7 +42,8 @@ fn main() {
     report(&figures(&estimates));
 }
 
-fn alone(criterion: &mut Criterion) {
+/// Measures admission and settlement on a connection on which no call waits.
+fn admit_and_settle(criterion: &mut Criterion) {
     let mut connection = Connection::idle();
     criterion.benchmark_group("core").bench_function("admit_settle", |bencher| {
         bencher.iter_custom(|calls| bursts(&mut connection, calls, Connection::call));
@@ -50,7 +51,7 @@ fn alone(criterion: &mut Criterion) {
 }
 
 /// Measures the part of this that governor does: it checks one rate and takes one call from it.
-fn beside(criterion: &mut Criterion) {
+fn governor(criterion: &mut Criterion) {
     let quota = Quota::per_second(NonZeroU32::MIN.saturating_add(999_999_999));
     let limiter: DefaultKeyedRateLimiter<&str> = RateLimiter::keyed(quota);
     let mut group = criterion.benchmark_group("core");
