@@ -5,13 +5,13 @@ import { endTogether } from './lib/processes.mjs';
 import { findRust } from './lib/rust.mjs';
 import { fail } from './lib/say.mjs';
 import { installTools } from './lib/tools.mjs';
-import { vendorPage } from './lib/vendored.mjs';
+import { copyThirdParty } from './lib/third-party.mjs';
 import { buildWasm, SHIPPED } from './lib/wasm.mjs';
 
 /** Installs what is missing and builds the Worker. Returns the Rust to build more with. */
 export async function setUp(variants = [SHIPPED]) {
   // npm waits for the network while the compiler works.
-  const [, rust] = await Promise.all([installPackages().then(vendorPage), toolchain()]);
+  const [, rust] = await Promise.all([installPackages().then(copyThirdParty), toolchain()]);
   for (const variant of variants) await buildWasm(rust, variant);
   return rust;
 }

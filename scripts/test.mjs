@@ -5,7 +5,7 @@ import { installPackages } from './lib/npm.mjs';
 import { endTogether } from './lib/processes.mjs';
 import { findRust } from './lib/rust.mjs';
 import { fail, say, seconds } from './lib/say.mjs';
-import { vendorPage } from './lib/vendored.mjs';
+import { copyThirdParty } from './lib/third-party.mjs';
 
 async function main() {
   const long = process.argv.includes('--long');
@@ -13,7 +13,7 @@ async function main() {
   const unknown = asked.filter((name) => !checks.some((check) => check.name === name));
   if (unknown.length) throw new Error(`no check is called ${unknown.join(', ')}: there are ${checks.map(({ name }) => name).join(', ')}`);
   endTogether();
-  const [rust] = await Promise.all([findRust(), installPackages().then(vendorPage)]);
+  const [rust] = await Promise.all([findRust(), installPackages().then(copyThirdParty)]);
   await installLinters(rust);
   const results = [];
   const wanted = ({ name, long: takesLong }) => (asked.length ? asked.includes(name) : long || !takesLong);

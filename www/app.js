@@ -1,23 +1,25 @@
-// The status page: which key, which part of the page, and when to draw. Figures come from `feed.js`.
+// The entry point of the status page. It takes the key, starts the feeds that load what the key may
+// see, and draws their state with the views, at most once a frame.
 
-import { ask } from "./ask.js";
-import { setAttribute, setShown, setText } from "./dom.js";
-import { Feed, isStale } from "./feed.js";
-import { clock, count, countdown, parseTime, span } from "./format.js";
-import { JobsFeed } from "./jobs-feed.js";
-import { Keep, isKey, roleOf, takeFromAddress } from "./key.js";
-import { board } from "./model.js";
-import { Reports } from "./reports.js";
-import { GuideView } from "./view-guide.js";
-import { JobsView } from "./view-jobs.js";
-import { BoardView } from "./view.js";
+import { fetchStatus } from "./api.js";
+import { setAttribute, setShown, setText } from "./views/dom.js";
+import { StatusFeed, isStale } from "./feeds/status.js";
+import { clock, count, countdown, parseTime, span } from "./model/format.js";
+import { JobsFeed } from "./feeds/jobs.js";
+import { KeyStore, isKey, roleOf, takeFromAddress } from "./key.js";
+import { board } from "./model/board.js";
+import { ReportsFeed } from "./feeds/reports.js";
+import { FirstCallView } from "./views/first-call.js";
+import { JobsView } from "./views/jobs.js";
+import { BoardView } from "./views/board.js";
 
 const part = (id) => document.getElementById(id);
-const keep = new Keep(storage());
-const view = new BoardView(document);
+const keyStore = new KeyStore(storage());
+const boardView = new BoardView(document);
 const jobsView = new JobsView(document);
-const guideView = new GuideView(document, location.origin);
-const world = {
+const firstCallView = new FirstCallView(document, location.origin);
+/** What the feeds use of the browser; their tests pass doubles. */
+const platform = {
   fetch: (...call) => fetch(...call),
   WebSocket,
   socketUrl: Object.assign(new URL("/status/live", location.href), { protocol: location.protocol === "https:" ? "wss:" : "ws:" }).href,
@@ -27,9 +29,13 @@ const world = {
   random: () => Math.random(),
 };
 
-/** Without a key the page asks this often whether the installation is set up by now, milliseconds. */
-const SETUP_EVERY_MS = 5_000;
+/**
+ * While the installation lacks a secret and the page has no key, it asks again after this time,
+ * milliseconds.
+ */
+const SETUP_POLL_MS = 5_000;
 
+/** The word for each phase of the feed, and the connection state whose colour it has. */
 const PHASES = {
   connecting: { word: "Connecting", mark: "idle" },
   live: { word: "Live", mark: "flowing" },
@@ -45,34 +51,35 @@ let reports = null;
 let jobs = null;
 let drawing = false;
 let announced = "";
-let brokenBy = "";
+let pageFault = "";
 let setupTimer;
 
 part("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const key = part("key").value.trim();
-  if (!isKey(key)) return fault("This is no Sluice key: those begin with slk_ and have no spaces.");
+  if (!isKey(key)) return showKeyFault("This is not a Sluice key: keys begin with slk_ and have no spaces.");
   enter(key);
 });
 part("forget").addEventListener("click", () => {
-  keep.forget();
+  keyStore.forget();
   leave();
 });
-addEventListener("hashchange", fromAddress);
-addEventListener("online", () => document.hidden || feed?.wake());
-document.addEventListener("visibilitychange", () => (document.hidden ? feed?.rest() : feed?.wake()));
-addEventListener("error", (event) => broken(event.message));
-addEventListener("unhandledrejection", (event) => broken(String(event.reason?.message ?? event.reason)));
-// Ages and countdowns move without any news.
+addEventListener("hashchange", takeKeyFromAddress);
+addEventListener("online", () => document.hidden || feed?.resume());
+document.addEventListener("visibilitychange", () => (document.hidden ? feed?.pause() : feed?.resume()));
+addEventListener("error", (event) => reportPageFault(event.message));
+addEventListener("unhandledrejection", (event) => reportPageFault(String(event.reason?.message ?? event.reason)));
+// Ages and countdowns change though no document comes.
 setInterval(draw, 1_000);
 
-fromAddress();
+takeKeyFromAddress();
 if (!feed) {
-  const kept = keep.read();
-  if (isKey(kept)) enter(kept);
+  const stored = keyStore.read();
+  if (isKey(stored)) enter(stored);
   else leave();
 }
 
+// Returns the tab's storage, or null where the browser forbids it.
 function storage() {
   try {
     return sessionStorage;
@@ -81,48 +88,51 @@ function storage() {
   }
 }
 
-function fromAddress() {
+function takeKeyFromAddress() {
   const key = takeFromAddress(location, history);
   if (key === null) return;
   if (isKey(key)) return enter(key);
   leave();
-  fault("The address held no whole key: those begin with slk_.");
+  showKeyFault("The address does not hold a whole Sluice key: keys begin with slk_.");
 }
 
+// Shows the status that a key may see.
 function enter(key) {
   clearTimeout(setupTimer);
   stop();
-  keep.write(key);
-  fault("");
+  keyStore.write(key);
+  showKeyFault("");
   part("key").value = "";
-  feed = new Feed(key, draw, world);
-  reports = new Reports(key, draw, world);
-  jobs = new JobsFeed(key, draw, world);
-  if (document.hidden) feed.resting = true;
+  feed = new StatusFeed(key, draw, platform);
+  reports = new ReportsFeed(key, draw, platform);
+  jobs = new JobsFeed(key, draw, platform);
+  if (document.hidden) feed.paused = true;
   feed.start();
   draw();
 }
 
 function stop() {
-  for (const one of [feed, reports, jobs]) one?.stop();
+  for (const each of [feed, reports, jobs]) each?.stop();
   feed = reports = jobs = null;
 }
 
+// Shows the form that asks for a key.
 function leave() {
   stop();
   drawNow();
   part("key").focus();
-  lookForSetup();
+  checkSetup();
 }
 
-// No key can be had before the installation has its secrets, so the page says what is missing without one.
-async function lookForSetup() {
+// Shows which secret the installation lacks, if any. Nobody has a key before all secrets are set,
+// so this needs none.
+async function checkSetup() {
   clearTimeout(setupTimer);
-  const answer = await ask(world.fetch, null);
+  const answer = await fetchStatus(platform.fetch, null);
   if (feed) return;
   showSetup(answer.kind === "setup" ? answer.detail : null);
-  setShown(part("gate"), answer.kind !== "setup");
-  if (answer.kind === "setup") setupTimer = setTimeout(lookForSetup, SETUP_EVERY_MS);
+  setShown(part("key-panel"), answer.kind !== "setup");
+  if (answer.kind === "setup") setupTimer = setTimeout(checkSetup, SETUP_POLL_MS);
 }
 
 function showSetup(detail) {
@@ -140,7 +150,7 @@ function showSetup(detail) {
   );
 }
 
-// At most one drawing a frame, however many documents arrive.
+// Draws the page in the next frame, once however many documents arrive before it.
 function draw() {
   if (drawing) return;
   drawing = true;
@@ -148,7 +158,7 @@ function draw() {
     drawing = false;
     drawNow();
   };
-  // A hidden page has no frames, yet its title should be right.
+  // A hidden page has no frames, but its title should be right.
   if (document.hidden) setTimeout(run, 0);
   else requestAnimationFrame(run);
 }
@@ -161,48 +171,49 @@ function drawNow() {
   setShown(part("forget"), Boolean(state));
   setShown(part("board"), Boolean(state?.status));
   if (state) {
-    const appears = refused && part("gate").hidden;
-    setShown(part("gate"), refused);
+    const appears = refused && part("key-panel").hidden;
+    setShown(part("key-panel"), refused);
     if (appears) part("key").focus();
     showSetup(state.phase === "setup" ? state.error : null);
   } else if (part("setup").hidden) {
-    setShown(part("gate"), true);
+    setShown(part("key-panel"), true);
   }
-  const shown = state?.status ? drawBoard(state, now) : null;
-  drawHeader(state, shown, now);
+  const drawn = state?.status ? drawBoard(state, now) : null;
+  drawHeader(state, drawn, now);
 }
 
+// Draws all that is below the header, and returns the board that it has drawn.
 function drawBoard(state, now) {
   const at = parseTime(state.status.at) + (now - state.receivedAt);
   const serverNow = Number.isFinite(at) ? at : Date.now();
-  const shown = board(state.status, serverNow);
-  view.show(shown, reports.shown());
-  jobsView.show(jobs, roleOf(feed.key), shown.jobs, serverNow);
-  guideView.show(shown.connections);
-  const stuck = shown.jobs?.dead ?? 0;
-  setText(part("jobs-count"), stuck > 0 ? `(${count(stuck)} dead)` : "");
-  // A page that nobody sees asks nothing, nor does one whose server does not answer.
+  const drawn = board(state.status, serverNow);
+  boardView.show(drawn, reports.usageByConnection());
+  jobsView.show(jobs, roleOf(feed.key), drawn.jobs, serverNow);
+  firstCallView.show(drawn.connections);
+  const dead = drawn.jobs?.dead ?? 0;
+  setText(part("jobs-count"), dead > 0 ? `(${count(dead)} dead)` : "");
+  // A hidden page loads nothing, nor does one whose server does not answer.
   if (!document.hidden && !isStale(state, now)) {
-    reports.follow(shown.connections);
-    jobs.follow(shown.jobs);
+    reports.refresh(drawn.connections);
+    jobs.refresh(drawn.jobs);
   }
-  return shown;
+  return drawn;
 }
 
-function drawHeader(state, shown, now) {
+function drawHeader(state, drawn, now) {
   const stale = Boolean(state) && isStale(state, now);
   document.body.classList.toggle("stale", stale);
-  setText(part("tenant"), shown?.tenant ?? "");
+  setText(part("tenant"), drawn?.tenant ?? "");
   const phase = PHASES[stale ? "stale" : state?.phase];
   setText(part("phase"), phase?.word ?? "");
   setAttribute(part("phase"), "data-state", phase?.mark ?? "idle");
   setText(part("when"), state?.status ? updated(state, now) : "");
-  showTrouble(state && state.phase !== "setup" ? troubleLine(state, now) : "");
-  const warnings = shown?.alerts.length ?? 0;
-  const prefix = stale ? "stale: " : warnings > 0 ? `(${warnings}) ` : "";
-  const title = shown ? `${prefix}${shown.tenant} – Sluice` : "Sluice";
+  showError(state && state.phase !== "setup" ? errorText(state, now) : "");
+  const alerts = drawn?.alerts.length ?? 0;
+  const prefix = stale ? "stale: " : alerts > 0 ? `(${alerts}) ` : "";
+  const title = drawn ? `${prefix}${drawn.tenant} – Sluice` : "Sluice";
   if (document.title !== title) document.title = title;
-  announce(phase?.word ?? "", warnings);
+  announce(phase?.word ?? "", alerts);
 }
 
 function updated(state, now) {
@@ -211,37 +222,39 @@ function updated(state, now) {
   return age < 1_500 ? `updated ${at}` : `updated ${at}, ${span(Math.floor(age / 1000) * 1000).replace(".0 s", " s")} ago`;
 }
 
-function troubleLine(state, now) {
+function errorText(state, now) {
   if (state.phase === "refused") return `The key is refused: ${sentence(state.error)} Enter another below.`;
   if (state.phase !== "lost") return "";
-  const again = Math.max(0, state.retryAt - now);
+  const wait = Math.max(0, state.retryAt - now);
   const figures = state.status ? ` Figures are from ${clock(parseTime(state.status.at))}.` : "";
-  return `No figures: ${state.error}. Trying again ${again > 0 ? `in ${countdown(again)}` : "now"}.${figures}`;
+  return `No figures: ${state.error}. Trying again ${wait > 0 ? `in ${countdown(wait)}` : "now"}.${figures}`;
 }
 
-// For screen readers: the state of the page when it changes, not the figures.
-function announce(word, warnings) {
-  const text = word === "" ? "" : `${word}${warnings > 0 ? `, ${warnings === 1 ? "1 alert" : `${warnings} alerts`}` : ""}`;
+// Tells screen readers the phase and the number of alerts when they change, but no figures.
+function announce(word, alerts) {
+  const text = word === "" ? "" : `${word}${alerts > 0 ? `, ${alerts === 1 ? "1 alert" : `${alerts} alerts`}` : ""}`;
   if (text === announced) return;
   announced = text;
   setText(part("announce"), text);
 }
 
-function fault(text) {
+function showKeyFault(text) {
   setText(part("key-fault"), text);
 }
 
-function broken(message) {
-  brokenBy = `The page itself failed: ${message}. Reload it.`;
-  showTrouble("");
+function reportPageFault(message) {
+  pageFault = `The page itself failed: ${message}. Reload it.`;
+  showError("");
 }
 
-function showTrouble(line) {
-  const shown = brokenBy || line;
-  setText(part("error"), shown);
-  setShown(part("error"), shown !== "");
+// Shows an error above the figures. A fault of the page itself stays until the page is reloaded.
+function showError(error) {
+  const text = pageFault || error;
+  setText(part("error"), text);
+  setShown(part("error"), text !== "");
 }
 
+// Makes a sentence of an error's detail.
 function sentence(detail) {
   const text = detail.charAt(0).toUpperCase() + detail.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;

@@ -1,20 +1,22 @@
-// The key: read once from `/#key=…`, kept for this tab alone, forgotten on demand.
+// Handles the key that the page shows the status with: it is read once from `/#key=…`, kept for
+// this tab only, and forgotten on demand.
 
-const SLOT = "sluice-key";
+const STORAGE_ITEM = "sluice-key";
 
-// A WebSocket subprotocol must be an HTTP token, and the browser throws on anything else: look before it does.
-const FORM = /^slk_[A-Za-z0-9._~-]{1,1000}$/;
+// The key is sent as a WebSocket subprotocol, which must be an HTTP token: the browser throws on
+// anything else.
+const KEY_PATTERN = /^slk_[A-Za-z0-9._~-]{1,1000}$/;
 
-/** True for text that has the form of a key. */
+/** Returns whether a value has the form of a key. */
 export function isKey(value) {
-  return typeof value === "string" && FORM.test(value);
+  return typeof value === "string" && KEY_PATTERN.test(value);
 }
 
 const ROLES = ["app", "viewer", "operator"];
 
 /**
- * What a key may do, as it says itself; null for a form of key that this page does not know. Nothing hangs on it but
- * which buttons are worth showing: the server decides.
+ * Returns the role that a key carries, or null if its format is unknown to this page. The page uses
+ * it only to decide which buttons to show: the server decides what the key may do.
  */
 export function roleOf(key) {
   try {
@@ -26,8 +28,9 @@ export function roleOf(key) {
 }
 
 /**
- * Takes a key out of the address, so that it stays in neither the bar nor the history.
- * @returns {string | null} what stood there
+ * Removes a key from the page's address, so that it stays neither in the address bar nor in the
+ * history.
+ * @returns {string | null} the text that stood in the key's place, or null if there was none
  */
 export function takeFromAddress(location, history) {
   const key = new URLSearchParams(location.hash.replace(/^#/, "")).get("key");
@@ -36,8 +39,11 @@ export function takeFromAddress(location, history) {
   return key.trim();
 }
 
-/** Keeps keys in `storage` (the tab's `sessionStorage`), or in memory alone where the browser forbids that. */
-export class Keep {
+/**
+ * Keeps the key in `storage` (the tab's `sessionStorage`), or in memory where the browser forbids
+ * that.
+ */
+export class KeyStore {
   constructor(storage) {
     this.storage = storage;
     this.memory = null;
@@ -45,7 +51,7 @@ export class Keep {
 
   read() {
     try {
-      return this.storage.getItem(SLOT) ?? this.memory;
+      return this.storage.getItem(STORAGE_ITEM) ?? this.memory;
     } catch {
       return this.memory;
     }
@@ -54,18 +60,18 @@ export class Keep {
   write(key) {
     this.memory = key;
     try {
-      this.storage.setItem(SLOT, key);
+      this.storage.setItem(STORAGE_ITEM, key);
     } catch {
-      // Forbidden by the browser's settings: the key then lives as long as the page.
+      // The browser's settings forbid storage, so the key lives as long as the page.
     }
   }
 
   forget() {
     this.memory = null;
     try {
-      this.storage.removeItem(SLOT);
+      this.storage.removeItem(STORAGE_ITEM);
     } catch {
-      // Nothing could be stored, so nothing is left.
+      // Storage is forbidden, so the key was never in it.
     }
   }
 }

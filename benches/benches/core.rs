@@ -1,7 +1,8 @@
-//! Admission and settlement by themselves: nanoseconds and allocations, beside `governor`; and the same while others wait.
+//! Measures admission and settlement by themselves, in nanoseconds and allocations: beside
+//! `governor`, and while other calls wait.
 //!
-//! `cargo bench -p sluice-bench --bench core` prints what Criterion says, then the figures as JSON; with `SLUICE_BENCH_JSON=FILE` these
-//! go to FILE instead. Filters and Criterion's options go behind `--`.
+//! `cargo bench -p sluice-bench --bench core` prints Criterion's report and then the figures as JSON,
+//! which `SLUICE_BENCH_JSON=FILE` writes to FILE instead. Filters and Criterion's options go behind `--`.
 
 use allocation_counter::measure;
 use criterion::measurement::{Measurement, WallTime};
@@ -12,16 +13,17 @@ use governor::nanos::Nanos;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde_json::{Value, json};
-use sluice_bench::estimates::{Estimates, tell};
+use sluice_bench::estimates::{Estimates, report};
 use sluice_bench::marketo::{BURST, Connection};
 use sluice_core::policy::{Matcher, Routes};
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// How many wait.
+/// How many calls wait.
 const WAITING: [usize; 3] = [1, 1_000, 100_000];
-/// How many wait before they drain: fewer than one burst say more of the clock than of the queue.
+/// How many calls wait before the queue drains. With fewer than a burst the clock would take most
+/// of the time that is measured.
 const DRAINED: [usize; 3] = [10, 1_000, 100_000];
 
 fn main() {
@@ -31,24 +33,25 @@ fn main() {
         .measurement_time(Duration::from_secs(3))
         .warm_up_time(Duration::from_secs(1))
         .configure_from_args();
-    alone(&mut criterion);
-    beside(&mut criterion);
+    admit_and_settle(&mut criterion);
+    governor(&mut criterion);
     while_others_wait(&mut criterion);
     drained(&mut criterion);
     by_routes(&mut criterion);
     criterion.final_summary();
-    tell(&figures(&estimates));
+    report(&figures(&estimates));
 }
 
-fn alone(criterion: &mut Criterion) {
+/// Measures admission and settlement on a connection on which no call waits.
+fn admit_and_settle(criterion: &mut Criterion) {
     let mut connection = Connection::idle();
     criterion.benchmark_group("core").bench_function("admit_settle", |bencher| {
         bencher.iter_custom(|calls| bursts(&mut connection, calls, Connection::call));
     });
 }
 
-/// What governor does of it: it checks one rate and takes one from it.
-fn beside(criterion: &mut Criterion) {
+/// Measures the part of this that governor does: it checks one rate and takes one call from it.
+fn governor(criterion: &mut Criterion) {
     let quota = Quota::per_second(NonZeroU32::MIN.saturating_add(999_999_999));
     let limiter: DefaultKeyedRateLimiter<&str> = RateLimiter::keyed(quota);
     let mut group = criterion.benchmark_group("core");
@@ -66,8 +69,8 @@ fn beside(criterion: &mut Criterion) {
     });
 }
 
-/// Admission and settlement while calls of another app wait; and where all wait for the same: a call comes and waits, one ends, and
-/// the first that waits goes.
+/// Measures admission and settlement while calls of another app wait, and where all calls wait for
+/// one limit: a call comes and waits, another ends, and the first that waits goes.
 fn while_others_wait(criterion: &mut Criterion) {
     type Make = fn(usize) -> Connection;
     type Step = fn(&mut Connection);
@@ -85,7 +88,7 @@ fn while_others_wait(criterion: &mut Criterion) {
     }
 }
 
-/// One ends, and the first that waits goes, until nobody waits.
+/// Measures how the queue drains: a call ends and the first that waits goes, until none waits.
 fn drained(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("drain");
     for waiting in DRAINED {
@@ -95,7 +98,7 @@ fn drained(criterion: &mut Criterion) {
                 let mut took = Duration::ZERO;
                 let mut left = calls;
                 while left > 0 {
-                    // The first of a burst is told apart.
+                    // The first call of a burst is not measured.
                     if connection.depth() < 2 {
                         connection.fill(waiting - connection.depth());
                     }
@@ -110,7 +113,8 @@ fn drained(criterion: &mut Criterion) {
     }
 }
 
-/// Which of 32 limits with 100 routes each count a call: a plain path, one that is read in several ways, and a long one of those.
+/// Measures how it is decided which of 32 limits with 100 routes each count a call: for a plain
+/// path, one that can be read in several ways, and a long one of those.
 fn by_routes(criterion: &mut Criterion) {
     let written: Vec<String> = (0..100).map(|at| format!("GET /services/data/*/sobjects/Object{at}/**")).collect();
     let lists = vec![Routes::of(&written); 32];
@@ -133,7 +137,7 @@ fn routed_paths() -> [(&'static str, String); 3] {
     ]
 }
 
-/// So many calls in bursts; how long they took, without what lies between bursts.
+/// Makes `calls` calls in bursts, and returns how long they took without what lies between bursts.
 fn bursts(connection: &mut Connection, calls: u64, step: fn(&mut Connection)) -> Duration {
     let mut took = Duration::ZERO;
     let mut left = calls;
@@ -156,7 +160,7 @@ fn timed(connection: &mut Connection, calls: u64, step: fn(&mut Connection)) -> 
     took
 }
 
-/// Allocations of one call within a burst, the most of ten bursts.
+/// Returns the allocations of one call within a burst, the most of ten bursts.
 fn allocations(connection: &mut Connection, step: fn(&mut Connection)) -> u64 {
     let of_burst = |connection: &mut Connection| {
         connection.begin_burst(step);

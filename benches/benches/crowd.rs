@@ -1,24 +1,25 @@
-//! What a connection of a thousand apps costs: rows, single events, opening, memory.
+//! Measures what a connection of a thousand apps costs: rows, single events, opening, memory.
 //!
-//! `cargo bench -p sluice-bench --bench crowd` prints the figures as JSON; with `SLUICE_BENCH_JSON=FILE` they go to FILE instead. Single
-//! events are timed, several times, each on a connection made for it, and the median is taken.
+//! `cargo bench -p sluice-bench --bench crowd` prints the figures as JSON, which
+//! `SLUICE_BENCH_JSON=FILE` writes to FILE instead. A single event is timed several times, each time
+//! on a connection made for it, and its figure is the median.
 
 use allocation_counter::measure;
 use criterion::measurement::{Measurement, WallTime};
 use serde_json::json;
 use sluice_bench::crowd::Crowd;
-use sluice_bench::estimates::tell;
+use sluice_bench::estimates::report;
 use sluice_bench::tenant::Tenant;
 use std::hint::black_box;
 use std::time::Duration;
 
-/// How often an event is timed.
+/// How many times an event is timed.
 const RUNS: usize = 9;
-/// Short events are timed so many at once.
+/// How many short events are timed together.
 const EVENTS: u32 = 1_000;
-/// Apps of the largest tenant.
+/// The apps of the largest tenant.
 const APPS: usize = 1_000;
-/// Calls, or jobs, that wait.
+/// How many calls, or jobs, wait.
 const WAITING: usize = 10_000;
 
 fn main() {
@@ -26,7 +27,7 @@ fn main() {
     let mut most = Crowd::with_most_windows();
     let (full_row, most_row) = (full.row(), most.row());
     let rows_a_call = [1, 100, APPS].map(|apps| json!({"apps": apps, "rows": Crowd::roomy(apps).rows_a_call()}));
-    tell(&json!({
+    report(&json!({
         "rows_a_call": rows_a_call,
         "throttled_ms": ms(median(|| Crowd::behind_a_window(APPS), 1, Crowd::throttled)),
         "turn_ns": nanos(median(|| Crowd::behind_slots(APPS), EVENTS, Crowd::turn)),
@@ -39,7 +40,7 @@ fn main() {
     }));
 }
 
-/// The median time of one of so many events, each time on what is made for them.
+/// Returns the median time of one of `events` events, each time on what `make` makes for them.
 fn median<T>(mut make: impl FnMut() -> T, events: u32, mut event: impl FnMut(&mut T)) -> Duration {
     let mut run = || {
         let mut subject = make();

@@ -1,20 +1,22 @@
-//! A tenant's state while ten and while ten thousand calls wait, or jobs: how long each takes, and what memory.
+//! Measures a tenant's state while ten and while ten thousand calls or jobs wait: how long each
+//! event takes, and how much memory each call or job.
 //!
-//! `cargo bench -p sluice-bench --bench tenant`; as with `core`, `SLUICE_BENCH_JSON=FILE` takes the figures.
+//! `cargo bench -p sluice-bench --bench tenant` runs it. As with `core`, `SLUICE_BENCH_JSON=FILE` writes
+//! the figures to FILE.
 
 use allocation_counter::measure;
 use criterion::{BenchmarkId, Criterion};
 use serde_json::{Value, json};
-use sluice_bench::estimates::{Estimates, tell};
+use sluice_bench::estimates::{Estimates, report};
 use sluice_bench::tenant::Tenant;
 use std::time::Duration;
 
-/// How many wait.
+/// How many calls or jobs wait.
 const WAITING: [usize; 2] = [10, 10_000];
 
 type Make = fn(usize) -> Tenant;
 type Event = fn(&mut Tenant);
-/// What is measured: its name, the tenant and one event or two.
+/// What is measured: its name, how the tenant is made, and the event.
 const EVENTS: [(&str, Make, Event); 5] = [
     ("turn", Tenant::with_calls, Tenant::turn),
     ("leave", Tenant::with_calls, Tenant::leave),
@@ -31,18 +33,18 @@ fn main() {
         .warm_up_time(Duration::from_secs(1))
         .configure_from_args();
     for (name, make, event) in EVENTS {
-        let mut group = criterion.benchmark_group(format!("desk_{name}"));
+        let mut group = criterion.benchmark_group(format!("tenant_{name}"));
         for waiting in WAITING {
             let mut tenant = make(waiting);
             group.bench_function(BenchmarkId::from_parameter(waiting), |bencher| bencher.iter(|| event(&mut tenant)));
         }
     }
     criterion.final_summary();
-    tell(&WAITING.map(|waiting| figures(&estimates, waiting)).to_vec().into());
+    report(&WAITING.map(|waiting| figures(&estimates, waiting)).to_vec().into());
 }
 
 fn figures(estimates: &Estimates, waiting: usize) -> Value {
-    let ns = |name: &str| estimates.median(&format!("desk_{name}/{waiting}"));
+    let ns = |name: &str| estimates.median(&format!("tenant_{name}/{waiting}"));
     let bytes = |make: Make| {
         let of = |n: usize| measure(|| std::mem::forget(make(n))).bytes_current;
         (of(waiting) - of(0)) / i64::try_from(waiting).unwrap_or(1)

@@ -1,5 +1,6 @@
-// One of the processes that saturate a vendor: so many calls at a time, each asked for as soon as the one before it has ended.
-// Prints `ready`, begins when a line comes, and ends with a line of JSON: the number of each call, and what it took, ms.
+// One of the processes that saturate a vendor. It makes `callers` calls at a time, each as soon as
+// the one before it has ended. It prints `ready`, begins when a line comes, and ends with a line of
+// JSON: the path of each call, and its time in ms.
 import { once } from 'node:events';
 import { kinds } from './subjects.mjs';
 
@@ -20,7 +21,7 @@ async function caller() {
   }
 }
 
-// What ends later than the run is not waited for.
+// Calls that end after the run are not waited for.
 const late = new Promise((end) => setTimeout(end, seconds * 1000 + 1000));
 await Promise.race([Promise.all(Array.from({ length: callers }, caller)), late]);
 process.stdout.write(`${JSON.stringify(done)}\n`, () => process.exit(0));

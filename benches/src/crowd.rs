@@ -1,4 +1,5 @@
-//! A connection that a thousand apps use, on a virtual clock: events that could take longer the more apps there are.
+//! A connection that a thousand apps use, on a virtual clock. The events are those that could take
+//! longer the more apps there are.
 
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::{
@@ -9,29 +10,30 @@ use std::collections::VecDeque;
 
 /// 2026-06-15 12:00 UTC.
 const NOON: i64 = 1_781_524_800_000;
-/// An hour, milliseconds.
+/// One hour, milliseconds.
 const HOUR_MS: u64 = 3_600_000;
-/// Calls that wait in all.
+/// How many calls wait, of all apps together.
 const WAITING: usize = 10_000;
-/// The most limits by app that a policy may have beside one of another kind.
+/// The most limits for each app that a policy may have beside a limit of another kind.
 const MOST_BY_APP: usize = 31;
 
-/// A connection, its apps, and its calls in flight.
+/// A connection, its apps and its calls in flight.
 pub struct Crowd {
     limiter: Limiter,
     plan: Plan,
     now: i64,
-    asked: u128,
-    flying: VecDeque<PermitId>,
+    calls: u128,
+    in_flight: VecDeque<PermitId>,
 }
 
 impl Crowd {
-    /// So many apps under limits that have room for all that they do.
+    /// Makes a connection of `apps` apps whose limits have room for all their calls.
     pub fn roomy(apps: usize) -> Self {
         Self::new(apps, vec![window("rate", 100_000, 20_000), day()])
     }
 
-    /// 10,000 calls of so many apps wait for a window that is full. One call is in flight.
+    /// Makes a connection on which 10,000 calls of `apps` apps wait for a full window. One call is
+    /// in flight.
     pub fn behind_a_window(apps: usize) -> Self {
         const CALLS: usize = 12_000;
         let (rate_micro, burst) = (1_000_000_000_000, 1_000_000);
@@ -46,15 +48,16 @@ impl Crowd {
         (0..CALLS).for_each(|_| crowd.settle(Outcome::Answered));
         crowd.now += 19_000;
         crowd.fill();
-        // No limit counts it: the window is full.
-        match crowd.ask(0, 0) {
-            Admission::Granted(grant) => crowd.flying.push_back(grant.permit),
+        // No limit counts this call, so it goes although the window is full.
+        match crowd.admit(0, 0) {
+            Admission::Granted(grant) => crowd.in_flight.push_back(grant.permit),
             other => unexpected(&other),
         }
         crowd
     }
 
-    /// 10,000 calls of so many apps wait for one of a hundred slots, all of which are taken.
+    /// Makes a connection on which 10,000 calls of `apps` apps wait for one of a hundred slots, all
+    /// of which are taken.
     pub fn behind_slots(apps: usize) -> Self {
         const SLOTS: u64 = 100;
         let mut crowd = Self::new(apps, vec![window("rate", 12_000, 20_000), slots(SLOTS), day()]);
@@ -63,7 +66,8 @@ impl Crowd {
         crowd
     }
 
-    /// A thousand apps, each of which has made one call under so many windows of its own.
+    /// Makes a connection of a thousand apps, each of which has made one call under `limits`
+    /// windows that count only that app.
     pub fn with_windows_by_app(limits: usize) -> Self {
         let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 10_000, 60_000) });
         let mut crowd = Self::new(1_000, limits.collect());
@@ -71,7 +75,8 @@ impl Crowd {
         crowd
     }
 
-    /// A thousand apps, each of which has filled its windows of 2,000 an hour.
+    /// Makes a connection of a thousand apps, each of which has filled `limits` windows of 2,000
+    /// calls an hour that count only that app.
     pub fn with_full_windows(limits: usize) -> Self {
         let limits = (0..limits).map(|at| Limit { per_app: true, ..window(&format!("limit-{at}"), 2_000, HOUR_MS) });
         let mut crowd = Self::new(1_000, limits.collect());
@@ -83,7 +88,7 @@ impl Crowd {
         crowd
     }
 
-    /// The most windows that a policy can have, all of them by app.
+    /// Makes the same with the most windows that a policy can have.
     pub fn with_most_windows() -> Self {
         Self::with_full_windows(MOST_BY_APP)
     }
@@ -91,11 +96,12 @@ impl Crowd {
     fn new(apps: usize, limits: Vec<Limit>) -> Self {
         let plan = plan(apps, limits);
         let limiter = Limiter::new(plan.clone(), Now { wall: NOON, zones: &sluice_testkit::utc_zones });
-        Self { limiter, plan, now: NOON, asked: 0, flying: VecDeque::new() }
+        Self { limiter, plan, now: NOON, calls: 0, in_flight: VecDeque::new() }
     }
 
-    /// Rows written for each call, where the apps make a hundred calls a second in turn and each call takes 200 ms. The first ten seconds are
-    /// left out: blocks find their size in them.
+    /// Returns how many rows are written for each call, where the apps make a hundred calls a
+    /// second in turn and each call takes 200 ms. The first ten seconds, in which reservations find
+    /// their size, are left out.
     pub fn rows_a_call(mut self) -> f64 {
         const WARM: usize = 1_000;
         const CALLS: usize = 6_000;
@@ -107,7 +113,7 @@ impl Crowd {
             self.now += 10;
             self.limiter.wake(self.time());
             rows += self.rows();
-            if self.flying.len() == 20 {
+            if self.in_flight.len() == 20 {
                 self.settle(Outcome::Answered);
                 rows += self.rows();
             }
@@ -117,7 +123,8 @@ impl Crowd {
         f64::from(rows) / (CALLS - WARM) as f64
     }
 
-    /// The vendor throttles a call and says to come back in a minute, which none that waits may wait: all are refused.
+    /// Has the vendor throttle a call and ask for a pause of a minute. No waiting call may wait so
+    /// long, so all are refused.
     pub fn throttled(&mut self) {
         self.settle(Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: Some(60_000) });
         self.limiter.snapshot_due();
@@ -128,14 +135,14 @@ impl Crowd {
         self.limiter.next_wakeup();
     }
 
-    /// A call ends, and so one that waits goes.
+    /// Ends a call, so that one that waits goes.
     pub fn turn(&mut self) {
         self.now += 1;
         self.settle(Outcome::Answered);
         self.limiter.snapshot_due();
         while let Some((_, end)) = self.limiter.next_ready() {
             match end {
-                Ok(grant) => self.flying.push_back(grant.permit),
+                Ok(grant) => self.in_flight.push_back(grant.permit),
                 Err(refused) => unexpected(&refused),
             }
         }
@@ -145,13 +152,13 @@ impl Crowd {
         self.limiter.next_wakeup();
     }
 
-    /// The row from which the next life begins.
+    /// Returns the snapshot from which the next epoch begins.
     pub fn row(&mut self) -> Vec<u8> {
         self.limiter.require_snapshot();
         self.limiter.snapshot_due().unwrap_or_default()
     }
 
-    /// Opens a throttle from the row, as an object that starts anew does.
+    /// Loads a limiter from the snapshot, as an object that has been started anew does.
     pub fn open(&self, row: &[u8]) -> Limiter {
         match Limiter::load(self.plan.clone(), row, self.time(), SKEW_MS) {
             Ok(limiter) => limiter,
@@ -163,23 +170,23 @@ impl Crowd {
         u32::from(self.limiter.snapshot_due().is_some())
     }
 
-    /// A call of an app goes and ends.
+    /// Makes a call of an app, and ends it.
     fn call(&mut self, app: usize) {
         self.go(app);
         self.settle(Outcome::Answered);
     }
 
     fn go(&mut self, app: usize) {
-        match self.ask(app, u32::MAX) {
-            Admission::Granted(grant) => self.flying.push_back(grant.permit),
+        match self.admit(app, u32::MAX) {
+            Admission::Granted(grant) => self.in_flight.push_back(grant.permit),
             other => unexpected(&other),
         }
     }
 
-    /// All apps ask in turn until enough wait.
+    /// Makes calls of all apps in turn until enough wait.
     fn fill(&mut self) {
         for call in 0..WAITING {
-            match self.ask(call, u32::MAX) {
+            match self.admit(call, u32::MAX) {
                 Admission::Waiting(_) => {}
                 other => unexpected(&other),
             }
@@ -187,16 +194,16 @@ impl Crowd {
         self.limiter.snapshot_due();
     }
 
-    fn ask(&mut self, app: usize, mask: u32) -> Admission {
-        self.asked += 1;
+    fn admit(&mut self, app: usize, mask: u32) -> Admission {
+        self.calls += 1;
         let at = app % self.plan.apps.len();
         let app = self.plan.apps.get(at).map_or("", |app| app.name.as_str());
-        let call = Call { app, mask, id: self.asked, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
+        let call = Call { app, mask, id: self.calls, again: false, waited_ms: 0, wait_ms: None, urgency: 3 };
         self.limiter.admit(Now { wall: self.now, zones: &sluice_testkit::utc_zones }, call)
     }
 
     fn settle(&mut self, outcome: Outcome) {
-        let Some(permit) = self.flying.pop_front() else { unexpected(&"nothing in flight") };
+        let Some(permit) = self.in_flight.pop_front() else { unexpected(&"nothing in flight") };
         let report = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 1_000 };
         self.limiter.settle(self.time(), report);
     }
@@ -206,7 +213,7 @@ impl Crowd {
     }
 }
 
-/// A benchmark whose calls do not go as they should measures something else.
+/// Ends the benchmark: calls that do not go as planned would measure something else.
 #[cold]
 fn unexpected(what: &dyn std::fmt::Debug) -> ! {
     panic!("the benchmark is out of step: {what:?}");

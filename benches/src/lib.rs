@@ -1,4 +1,5 @@
-//! What the benchmarks share. Each is a program of its own: `cargo bench -p sluice-bench --bench core`.
+//! What the benchmarks share. Each benchmark is a program:
+//! `cargo bench -p sluice-bench --bench core`.
 
 pub mod crowd;
 pub mod estimates;

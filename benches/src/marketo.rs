@@ -1,8 +1,11 @@
-//! A connection under Marketo's three limits, on a virtual clock: it is asked as fast as the limits allow, and never faster.
+//! A connection under Marketo's three limits, on a virtual clock. It makes calls as fast as the
+//! limits allow, and never faster.
 //!
-//! Calls come in bursts of [`BURST`], one every 20 ms, each burst 10 s after the one before. So the window is nearly full all the
-//! time, and each call that comes in is matched by one that has run out. The first call of a burst opens the block that the others go
-//! under, and is told apart, as [`Connection::begin_burst`]: rows are stored between bursts.
+//! Calls come in bursts of [`BURST`], one every 20 ms, and a burst begins 10 s after the last one.
+//! So the window is nearly full all the time, and whenever a call comes in, another leaves the
+//! window. The first call of a burst makes the reservation from which the others take their
+//! permits, so it is measured apart, as [`Connection::begin_burst`]. Rows are stored between
+//! bursts.
 
 use sluice_limiter::calendar::{Reset, Zone};
 use sluice_limiter::{
@@ -11,42 +14,44 @@ use sluice_limiter::{
 };
 use std::collections::VecDeque;
 
-/// Calls of a burst, without its first: two bursts and what is in flight are within 100 in 20 s.
+/// The calls of a burst without its first. Two bursts and what is in flight are within 100 calls in
+/// 20 s.
 pub const BURST: u64 = 43;
-/// Marketo's calls at once.
+/// The calls that Marketo takes at once.
 pub const SLOTS: usize = 10;
-/// The app whose calls are measured, and its limits: bit i is limit i.
+/// The app whose calls are measured, and the limits that count them: bit i stands for limit i.
 const OWN: (&str, u32) = ("crm-sync", 0b0111);
-/// The app whose calls wait beside them, one at a time.
+/// The app whose calls wait beside those: a limit lets one of them go at a time.
 const OTHER: (&str, u32) = ("web-form", 0b1111);
-/// In flight where nobody waits.
+/// The calls in flight where none waits.
 const SOME: usize = 5;
 /// 2026-06-15 12:00 UTC.
 const NOON: i64 = 1_781_524_800_000;
-/// From one burst to the next, milliseconds.
+/// The time from one burst to the next, milliseconds.
 const PAUSE_MS: i64 = 10_000;
-/// From one call to the next within a burst, milliseconds.
+/// The time from one call of a burst to the next, milliseconds.
 const STEP_MS: i64 = 20;
-/// From a call to its answer, or the next one's: milliseconds.
+/// The time from a call to the next answer, milliseconds.
 const HALF_MS: i64 = STEP_MS / 2;
 
-/// The offset of Central time in summer, all year: the bench asks after it once a day.
+/// Returns the offset of Central time in summer, in seconds, all year: it is needed once a day.
 const fn summer(_: &str, _: i64) -> Option<i32> {
     Some(-5 * 3_600)
 }
 
-/// A connection, and which of its calls are in flight.
+/// A connection and its calls in flight.
 pub struct Connection {
     limiter: Limiter,
     now: i64,
-    asked: u128,
-    flying: VecDeque<PermitId>,
+    calls: u128,
+    in_flight: VecDeque<PermitId>,
     app: (&'static str, u32),
     rows: u64,
 }
 
 impl Connection {
-    /// Nobody waits, some are in flight, and the window is as full as it will be.
+    /// Makes a connection on which no call waits and some are in flight. Its window is as full as
+    /// it will ever be.
     pub fn idle() -> Self {
         let mut connection = Self::new();
         for _ in 0..SOME {
@@ -56,12 +61,13 @@ impl Connection {
         connection
     }
 
-    /// So many calls of another app wait for a limit of its own, and those of this one go past them.
+    /// Makes a connection on which `waiting` calls of another app wait for a limit that counts only
+    /// them. The calls that are measured go past them.
     pub fn beside(waiting: usize) -> Self {
         let mut connection = Self::new();
         connection.app = OTHER;
         connection.admit();
-        connection.flying.clear();
+        connection.in_flight.clear();
         connection.fill(waiting);
         connection.app = OWN;
         for _ in 0..SOME {
@@ -71,21 +77,21 @@ impl Connection {
         connection
     }
 
-    /// All slots are taken and so many calls wait.
+    /// Makes a connection whose slots are all taken, and on which `calls` calls wait.
     pub fn waiting(calls: usize) -> Self {
         let mut connection = Self::new();
         for _ in 0..SLOTS {
             connection.admit();
         }
         connection.fill(calls);
-        // All that wait have come one by one.
+        // Until every call that waits has come one by one.
         connection.run(3 + calls as u64 / BURST, Self::turn);
         connection
     }
 
     fn new() -> Self {
         let limiter = Limiter::new(plan(), Now { wall: NOON, zones: &summer });
-        Self { limiter, now: NOON, asked: 0, flying: VecDeque::with_capacity(2 * SLOTS), app: OWN, rows: 0 }
+        Self { limiter, now: NOON, calls: 0, in_flight: VecDeque::with_capacity(2 * SLOTS), app: OWN, rows: 0 }
     }
 
     fn run(&mut self, bursts: u64, step: fn(&mut Self)) {
@@ -95,7 +101,7 @@ impl Connection {
         }
     }
 
-    /// The first call of a burst, and the rows that it and the last one asked for.
+    /// Makes the first call of a burst, and stores the rows that it and the last burst made due.
     pub fn begin_burst(&mut self, step: fn(&mut Self)) {
         self.now += PAUSE_MS;
         self.limiter.wake(self.time());
@@ -109,7 +115,7 @@ impl Connection {
         self.rows += u64::from(self.limiter.snapshot_due().is_some());
     }
 
-    /// One call is admitted, and one that went before it settled.
+    /// Admits a call, and settles one that went before it.
     pub fn call(&mut self) {
         self.now += HALF_MS;
         self.admit();
@@ -117,7 +123,7 @@ impl Connection {
         self.settle();
     }
 
-    /// One call comes and waits; one that went is settled, and so the first that waits goes.
+    /// Has a call come and wait, and settles one that went, so that the first that waits goes.
     pub fn turn(&mut self) {
         self.now += HALF_MS;
         self.wait();
@@ -125,56 +131,56 @@ impl Connection {
         self.serve();
     }
 
-    /// The next call is settled, and so the first that waits goes.
+    /// Moves the clock on and settles a call, so that the first that waits goes.
     pub fn next(&mut self) {
         self.now += STEP_MS;
         self.serve();
     }
 
-    /// One call is settled, and so the first that waits goes.
+    /// Settles a call, so that the first that waits goes.
     pub fn serve(&mut self) {
         self.settle();
         match self.limiter.next_ready() {
-            Some((_, Ok(grant))) => self.flying.push_back(grant.permit),
+            Some((_, Ok(grant))) => self.in_flight.push_back(grant.permit),
             other => unexpected(&other),
         }
     }
 
-    /// Has so many more calls wait.
+    /// Has `calls` more calls wait.
     pub fn fill(&mut self, calls: usize) {
         (0..calls).for_each(|_| self.wait());
     }
 
-    /// Calls that wait.
+    /// Returns how many calls wait.
     pub fn depth(&self) -> usize {
         self.limiter.queue().depth
     }
 
-    /// What the shell does after each event, beside what the others here do.
+    /// Asks for the next wake-up, as the Durable Object does after each event.
     pub fn next_wakeup(&mut self) -> Option<i64> {
         self.limiter.next_wakeup()
     }
 
     fn admit(&mut self) {
-        match self.ask() {
-            Admission::Granted(grant) => self.flying.push_back(grant.permit),
+        match self.try_admit() {
+            Admission::Granted(grant) => self.in_flight.push_back(grant.permit),
             other => unexpected(&other),
         }
     }
 
     fn wait(&mut self) {
-        match self.ask() {
+        match self.try_admit() {
             Admission::Waiting(_) => {}
             other => unexpected(&other),
         }
     }
 
-    fn ask(&mut self) -> Admission {
-        self.asked += 1;
+    fn try_admit(&mut self) -> Admission {
+        self.calls += 1;
         let call = Call {
             app: self.app.0,
             mask: self.app.1,
-            id: self.asked,
+            id: self.calls,
             again: false,
             waited_ms: 0,
             wait_ms: None,
@@ -184,7 +190,7 @@ impl Connection {
     }
 
     fn settle(&mut self) {
-        let Some(permit) = self.flying.pop_front() else { return unexpected(&"nothing in flight") };
+        let Some(permit) = self.in_flight.pop_front() else { return unexpected(&"nothing in flight") };
         let outcome = Outcome::Answered;
         let report = Settlement { permit, attempt: 1, outcome, since_headers_ms: 0, response_bytes: 1_000 };
         self.limiter.settle(self.time(), report);
@@ -195,13 +201,14 @@ impl Connection {
     }
 }
 
-/// A benchmark whose calls do not go as they should measures something else.
+/// Ends the benchmark: calls that do not go as planned would measure something else.
 #[cold]
 fn unexpected(what: &dyn std::fmt::Debug) {
     panic!("the benchmark is out of step: {what:?}");
 }
 
-/// Marketo's 100 calls in 20 s and ten at once; a day of 500,000, so that no day ends early. The fourth limit counts [`OTHER`] alone.
+/// Returns Marketo's 100 calls in 20 s and ten at once, and a day of 500,000, so that no day is
+/// spent. The fourth limit counts only [`OTHER`].
 fn plan() -> Plan {
     let zones = vec![Zone::Iana("America/Chicago".to_owned()), Zone::Fixed(-360)];
     let day = Reset { minute: 0, zones };

@@ -1,4 +1,5 @@
-//! A tenant's state over rows in memory, on a virtual clock: what an object does, less the platform.
+//! A tenant's state over rows in memory, on a virtual clock: what a Durable Object does, without
+//! the platform.
 
 use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Request};
@@ -12,11 +13,11 @@ use sluice_core::tenant::task::{Run, Task};
 use sluice_limiter::{Outcome, PermitId};
 use std::collections::{HashMap, HashSet, VecDeque};
 
-/// Vendor calls at once.
+/// The calls that the vendor takes at once.
 pub const SLOTS: usize = 10;
 /// 2026-06-15 12:00 UTC.
 const NOON: i64 = 1_781_524_800_000;
-/// From one event to the next, milliseconds.
+/// The time from one event to the next, milliseconds.
 const STEP_MS: i64 = 5;
 
 #[derive(Default)]
@@ -61,34 +62,34 @@ pub struct Tenant {
     rows: Rows,
     state: Option<TenantState>,
     settings: Settings,
-    /// A key of each app.
+    /// The claims of one key of each app.
     claims: Vec<Claims>,
     asked: u128,
     drawn: u64,
-    /// In flight, in order.
-    flying: VecDeque<PermitId>,
+    /// The permits of the calls in flight, in order.
+    in_flight: VecDeque<PermitId>,
     running: VecDeque<Run>,
-    /// Waiting, in order.
+    /// The tickets of the calls that wait, in order.
     waiting: VecDeque<Ticket>,
-    /// Of these, those that have their answers.
+    /// The tickets among these that have their answers.
     answered: HashSet<Ticket>,
     /// The limits of its connection.
     limits: Value,
 }
 
 impl Tenant {
-    /// Nobody waits.
+    /// Makes a tenant with one app, of which no call waits.
     pub fn new() -> Self {
         Self::of_apps(1)
     }
 
-    /// A tenant with so many apps, which call in turn. Nobody waits.
+    /// Makes a tenant with `apps` apps, which call in turn. No call waits.
     pub fn of_apps(apps: usize) -> Self {
         Self::under(json!([slots()]), apps)
     }
 
-    /// A tenant with so many apps, whose connection has these limits.
-    #[expect(clippy::expect_used, reason = "what is written here is valid")]
+    /// Makes a tenant with `apps` apps whose connection has these limits.
+    #[expect(clippy::expect_used, reason = "the texts in this function are valid")]
     fn under(limits: Value, apps: usize) -> Self {
         let master = Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("32 bytes");
         let mut tenant = Self {
@@ -99,7 +100,7 @@ impl Tenant {
             claims: Vec::new(),
             asked: 0,
             drawn: 0,
-            flying: VecDeque::new(),
+            in_flight: VecDeque::new(),
             running: VecDeque::new(),
             waiting: VecDeque::new(),
             answered: HashSet::new(),
@@ -120,44 +121,47 @@ impl Tenant {
         tenant
     }
 
-    /// All slots are taken and so many calls wait.
+    /// Makes a tenant whose slots are all taken, and of which `waiting` calls wait.
     pub fn with_calls(waiting: usize) -> Self {
         let mut tenant = Self::new();
-        (0..SLOTS + waiting).for_each(|_| tenant.come());
+        (0..SLOTS + waiting).for_each(|_| tenant.arrive());
         tenant
     }
 
-    /// The same, with calls of so many apps, which a window and a day count too.
+    /// Makes a tenant as [`Self::with_calls`] does, with calls of `apps` apps that a window and a
+    /// day count too.
     pub fn with_calls_of_apps(waiting: usize, apps: usize) -> Self {
         let window = json!({"name": "rate", "kind": "rolling_window", "calls": 1_000_000, "seconds": 20});
         let day = json!({"name": "day", "kind": "daily", "calls": 1_000_000, "reset": "00:00", "time_zone": "+00:00"});
         let mut tenant = Self::under(json!([slots(), window, day]), apps);
-        (0..SLOTS + waiting).for_each(|_| tenant.come());
+        (0..SLOTS + waiting).for_each(|_| tenant.arrive());
         tenant
     }
 
-    /// All slots are taken by jobs, and so many more are queued.
+    /// Makes a tenant whose slots are all taken by jobs, and of which `queued` more jobs are
+    /// queued.
     pub fn with_jobs(queued: usize) -> Self {
         let mut tenant = Self::new();
-        (0..SLOTS + queued).for_each(|_| tenant.keep());
+        (0..SLOTS + queued).for_each(|_| tenant.submit_job());
         tenant
     }
 
-    /// The same, of as many apps as there are jobs, and of a thousand at most.
+    /// Makes a tenant as [`Self::with_jobs`] does, with jobs of as many apps as there are jobs, but
+    /// of at most a thousand.
     pub fn with_jobs_of_apps(queued: usize) -> Self {
         let mut tenant = Self::of_apps(queued.clamp(1, 1_000));
-        (0..SLOTS + queued).for_each(|_| tenant.keep());
+        (0..SLOTS + queued).for_each(|_| tenant.submit_job());
         tenant
     }
 
-    /// An administrator puts a policy under which calls may wait a second longer.
+    /// Puts a policy under which calls may wait a second longer.
     pub fn put_policy(&mut self) {
         let policy = policy(&names(self.claims.len()), &self.limits, 601);
         self.ask(Ask::Admin(Admin::PutPolicy(policy)));
         self.after();
     }
 
-    /// A call comes that may not wait, and is refused.
+    /// Has a call come that may not wait, which is refused.
     pub fn refuse(&mut self) {
         self.asked += 1;
         let admit = Admit { wait_ms: Some(0), ..self.admit(self.asked) };
@@ -167,29 +171,30 @@ impl Tenant {
         self.after();
     }
 
-    /// Calls that wait.
+    /// Returns how many calls wait.
     pub fn depth(&self) -> usize {
         self.waiting.len() - self.answered.len()
     }
 
-    /// Jobs that run.
+    /// Returns how many jobs run.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// A call comes; one ends, and the first that waits goes.
+    /// Has a call come, and ends one, so that the first that waits goes.
     pub fn turn(&mut self) {
-        self.come();
+        self.arrive();
         self.end();
     }
 
-    /// A call comes.
-    pub fn come(&mut self) {
+    /// Has a call come.
+    pub fn arrive(&mut self) {
         self.asked += 1;
         self.ask_for(self.asked, false);
     }
 
-    /// A call comes that has asked before, as all do when their object has been started anew; then one ends.
+    /// Has a call come that has asked before, as all do when their object has been started anew,
+    /// and ends one.
     pub fn ask_again(&mut self) {
         self.asked += 1;
         self.ask_for(self.asked, true);
@@ -200,20 +205,21 @@ impl Tenant {
         let admit = Admit { again, ..self.admit(call) };
         match self.ask(Ask::Admit(admit)) {
             Answer::Wait(ticket) => self.waiting.push_back(ticket),
-            Answer::Now(Reply::Permit(go)) => self.flying.push_back(go.permit),
+            Answer::Now(Reply::Permit(go)) => self.in_flight.push_back(go.permit),
             Answer::Now(_) => {}
         }
         self.after();
     }
 
-    /// A call ends.
+    /// Ends a call.
     pub fn end(&mut self) {
-        let Some(permit) = self.flying.pop_front() else { return };
+        let Some(permit) = self.in_flight.pop_front() else { return };
         self.ask(Ask::Settle(settled(permit)));
         self.after();
     }
 
-    /// The caller of a call in the middle of the queue goes away, and another comes; then a turn.
+    /// Has the caller of a call in the middle of the queue go away and another come, then takes a
+    /// turn.
     pub fn leave(&mut self) {
         while let Some(ticket) = self.waiting.swap_remove_back(self.waiting.len() / 2) {
             if !self.answered.remove(&ticket) {
@@ -222,12 +228,12 @@ impl Tenant {
             }
         }
         self.after();
-        self.come();
+        self.arrive();
         self.turn();
     }
 
-    /// A job comes.
-    pub fn keep(&mut self) {
+    /// Has a job come.
+    pub fn submit_job(&mut self) {
         self.asked += 1;
         let request = Request {
             method: "GET".to_owned(),
@@ -242,9 +248,9 @@ impl Tenant {
         self.after();
     }
 
-    /// A job comes; one ends, and the next runs.
+    /// Has a job come, and ends one, so that the next runs.
     pub fn job(&mut self) {
-        self.keep();
+        self.submit_job();
         let Some(run) = self.running.pop_front() else { return };
         let ran = RunReport {
             settle: settled(run.permit),
@@ -287,7 +293,7 @@ impl Tenant {
         }
     }
 
-    /// What the object does after each event.
+    /// Does what the object does after each event.
     fn after(&mut self) {
         loop {
             let (ready, run) = self.host_and_state(|state, host| {
@@ -305,7 +311,7 @@ impl Tenant {
                     self.waiting.pop_front();
                 }
                 if let Reply::Permit(Granted { permit, .. }) = reply {
-                    self.flying.push_back(permit);
+                    self.in_flight.push_back(permit);
                 }
             }
         }
@@ -321,7 +327,7 @@ impl Tenant {
     }
 
     fn host<T>(&mut self, act: impl FnOnce(&mut Host<'_>) -> T) -> T {
-        // Each time another: keys have ids.
+        // Each draw differs, since keys have ids.
         self.drawn += 1;
         let drawn = self.drawn.to_be_bytes();
         let random: &dyn Fn(&mut [u8]) =
@@ -349,7 +355,7 @@ impl Default for Tenant {
     }
 }
 
-/// Names of so many apps.
+/// Returns the names of `apps` apps.
 fn names(apps: usize) -> Vec<String> {
     (0..apps).map(|app| format!("crm-sync-{app}")).collect()
 }
@@ -358,7 +364,7 @@ fn slots() -> Value {
     json!({"name": "concurrent", "kind": "concurrency", "calls": SLOTS})
 }
 
-/// A policy under which calls may wait so many seconds.
+/// Returns a policy under which calls may wait `seconds` seconds.
 fn policy(apps: &[String], limits: &Value, seconds: u32) -> String {
     let policy = json!({
         "connections": {"crm": {
@@ -388,7 +394,7 @@ fn settled(permit: PermitId) -> Settle {
     }
 }
 
-/// A benchmark that goes otherwise than it should measures something else.
+/// Ends the benchmark: events that do not go as planned would measure something else.
 #[cold]
 fn unreachable(why: &str) -> ! {
     panic!("the benchmark is out of step: {why}")

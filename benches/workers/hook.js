@@ -1,4 +1,5 @@
-// Loaded before the shipped script, so that the memory of its Wasm can be read. Nothing else of it changes.
+// Is loaded before the shipped script, and exports the memory of that script's Wasm so that it can
+// be measured. It changes nothing else.
 const { Instance } = WebAssembly;
 export let memory;
 

@@ -1,6 +1,6 @@
-// The shipped object with a meter around it, in an isolate of its own: what the platform would put on the bill. Rows are those that
-// SQLite says it has written; an alarm that is set is a row too. The object is billed while a request is in flight in it, and while
-// a timer keeps it from resting.
+// Wraps the shipped object, in a separate isolate, and measures what the platform would bill. The
+// rows are those that SQLite reports as written, and one for each alarm that is set. The object is
+// billed while a request is in flight in it, and while a timer keeps it awake.
 import { DurableObject } from "cloudflare:workers";
 import { memory } from "./hook.js";
 import { Tenant as Shipped } from "./index.js";
@@ -9,11 +9,11 @@ const bill = { requests: 0, rows: 0, active_ms: 0 };
 let busy = 0;
 let since = 0;
 
-function begins() {
+function beginWork() {
   if (busy++ === 0) since = Date.now();
 }
 
-function ends() {
+function endWork() {
   if (--busy === 0) bill.active_ms += Date.now() - since;
 }
 
@@ -21,9 +21,9 @@ const timers = new Set();
 const { setTimeout: set, clearTimeout: clear } = globalThis;
 
 globalThis.setTimeout = (then, ms, ...more) => {
-  begins();
+  beginWork();
   const timer = set(() => {
-    if (timers.delete(timer)) ends();
+    if (timers.delete(timer)) endWork();
     then(...more);
   }, ms);
   timers.add(timer);
@@ -31,22 +31,22 @@ globalThis.setTimeout = (then, ms, ...more) => {
 };
 
 globalThis.clearTimeout = (timer) => {
-  if (timers.delete(timer)) ends();
+  if (timers.delete(timer)) endWork();
   clear(timer);
 };
 
 async function metered(work) {
   bill.requests += 1;
-  begins();
+  beginWork();
   try {
     return await work();
   } finally {
-    ends();
+    endWork();
   }
 }
 
-// What of the platform's state the object uses.
-function watched(state) {
+// Returns the part of the platform's state that the object uses, with its rows counted.
+function counted(state) {
   const { storage } = state;
   const sql = {
     exec(...statement) {
@@ -69,7 +69,7 @@ function watched(state) {
 export class Tenant extends DurableObject {
   constructor(state, env) {
     super(state, env);
-    this.shipped = new Shipped(watched(state), env);
+    this.shipped = new Shipped(counted(state), env);
   }
 
   fetch(request) {
@@ -81,7 +81,7 @@ export class Tenant extends DurableObject {
   }
 }
 
-// The bill so far.
+// Answers with the bill so far.
 export default {
   fetch() {
     const running = busy > 0 ? Date.now() - since : 0;

@@ -1,6 +1,8 @@
-// A limiter as the platform's documentation shows how to build one: a token bucket in the memory of one object, which says
-// how long to wait for the next token (https://developers.cloudflare.com/durable-objects/examples/build-a-rate-limiter/).
-// The example leaves the Worker the choice to refuse or to sleep for that long. Here it sleeps, as callers of a vendor want.
+// A limiter as the platform's documentation shows it: a token bucket in the memory of one object,
+// which tells how long to wait for the next token
+// (https://developers.cloudflare.com/durable-objects/examples/build-a-rate-limiter/). In the
+// example the Worker may refuse a call or sleep for that time. Here it sleeps, as callers of a
+// vendor want.
 import { DurableObject } from "cloudflare:workers";
 
 export class Limiter extends DurableObject {
@@ -12,7 +14,7 @@ export class Limiter extends DurableObject {
     this.at = Date.now();
   }
 
-  // Takes a token, also one that is yet to come; milliseconds until it is there.
+  // Takes a token, which may be one that is not there yet. Returns the milliseconds until it is.
   take() {
     const now = Date.now();
     this.tokens = Math.min(this.most, this.tokens + (now - this.at) * this.perMillisecond) - 1;

@@ -1,4 +1,4 @@
-// A Worker that sends each call on to the vendor, and no more.
+// A Worker that forwards each call to the vendor, and does nothing else.
 export default {
   fetch(request, env) {
     const { pathname, search } = new URL(request.url);

@@ -1,5 +1,5 @@
-// The least that lets calls wait in an object: one slot, and a list of those who want it. What it takes longer with many waiting than
-// with few, the platform takes longer.
+// The least with which calls can wait in an object: one slot, and a list of the calls that wait for
+// it. If it takes longer with many waiting calls than with few, the difference is the platform's.
 import { DurableObject } from "cloudflare:workers";
 
 let asked = 0;
@@ -22,7 +22,7 @@ export class Queue extends DurableObject {
       return;
     }
     this.waiting[this.next++]();
-    // Those that have gone are let go at times, so that each costs little.
+    // Calls that have gone are removed from the list from time to time, so that each costs little.
     if (this.next * 2 > this.waiting.length) {
       this.waiting.splice(0, this.next);
       this.next = 0;

@@ -1,4 +1,5 @@
-//! Reads every vendor's profile while building, so that one that does not parse fails the build, naming file and field.
+//! Reads every vendor's profile while building. If one does not parse, the build fails and names
+//! the file and the field.
 
 use sluice_profile::table::table;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! libFuzzer on the target that `SLUICE_FUZZ` names. Started by `npm run fuzz`.
+//! Runs libFuzzer on the target that `SLUICE_FUZZ` names. `npm run fuzz` starts it.
 #![no_main]
 
 #[path = "../targets/mod.rs"]

@@ -1,4 +1,4 @@
-//! Addresses and header fields.
+//! Fuzzes addresses and header fields.
 
 use sluice_core::http::{
     Address, LONGEST_RETRY_AFTER_MS, Placed, Prefer, Sending, accepts_problem, is_preflight, outgoing, outgoing_query,
@@ -7,10 +7,11 @@ use sluice_core::http::{
 use sluice_core::keys;
 use sluice_core::upstream::token;
 
-/// Unix ms, some day in 2026.
+/// 2026-06-15 12:00 UTC, Unix milliseconds.
 const NOW: i64 = 1_781_524_800_000;
 
-/// A path that is judged fine holds no dot segment, however often it is decoded, and goes to the vendor as it came.
+/// Checks that a path that is accepted has no dot segment, however often it is decoded, and goes to
+/// the vendor as it came. The input is a URL.
 pub fn address(data: &[u8]) {
     let url = super::text(data);
     for suffix in [None, Some(".api.example.com")] {
@@ -32,7 +33,7 @@ pub fn address(data: &[u8]) {
     let _ = rewritten_location(url, "https://vendor.example/base", "https://sluice.example/v/c");
 }
 
-/// One round of percent-decoding.
+/// Percent-decodes a path once.
 fn decoded(path: &[u8]) -> Vec<u8> {
     let hex = |byte: u8| char::from(byte).to_digit(16);
     let (mut out, mut rest) = (Vec::new(), path);
@@ -50,7 +51,8 @@ fn decoded(path: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Fields, one a line, `name: value`; the first line is a query.
+/// Checks what is read from header fields, and what is sent to the vendor of them. The first line
+/// of the input is a query, and each other line a field, `name: value`.
 pub fn headers(data: &[u8]) {
     let mut lines = super::text(data).lines();
     let query = lines.next().unwrap_or_default();
@@ -58,7 +60,8 @@ pub fn headers(data: &[u8]) {
     let fields: Vec<(String, String)> = lines.filter_map(pair).collect();
 
     let prefer = Prefer::read(&fields);
-    // Of one field, as the platform joins them: two that are each broken within quotes say something else as one.
+    // One field only, since the platform joins several: two fields that each end within quotes mean
+    // something else when they are joined.
     let one = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("prefer")).cloned();
     if let Some(rest) = &Prefer::read(&Vec::from_iter(one)).rest {
         let again = Prefer::read(&[("prefer".to_owned(), rest.clone())]);
@@ -100,7 +103,7 @@ pub fn headers(data: &[u8]) {
     }
 }
 
-/// The urgency by another reader, where the field is a dictionary that says one.
+/// Returns the urgency as another parser reads it, if the field is a dictionary that has one.
 fn known_urgency(field: &str) -> Option<u8> {
     let fields: sfv::Dictionary = sfv::Parser::new(field).parse().ok()?;
     match fields.get("u")? {

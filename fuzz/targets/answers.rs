@@ -1,4 +1,4 @@
-//! What vendors answer.
+//! Fuzzes the bodies of vendors' answers.
 
 use sluice_core::http::LONGEST_RETRY_AFTER_MS;
 use sluice_core::upstream::body::{BodySniffer, HEAD_BYTES, counts_over};
@@ -7,7 +7,8 @@ use sluice_core::upstream::{Profile, grant};
 
 const ENCODINGS: [Option<&str>; 4] = [None, Some("gzip"), Some("deflate"), Some("UTF-8")];
 
-/// What a body says does not hang on the pieces that it comes in. The first three bytes choose vendor, encoding and pieces.
+/// Checks that what is read from a body does not depend on the pieces in which it comes. The first
+/// three bytes of the input choose vendor, encoding and size of the pieces; the rest is the body.
 pub fn body(data: &[u8]) {
     let [vendor, encoding, piece, body @ ..] = data else { return };
     let names: Vec<_> = Profile::names().collect();
@@ -42,7 +43,8 @@ pub fn body(data: &[u8]) {
     }
 }
 
-/// Of a list that is there twice one reader takes the first, another the last.
+/// Returns whether a body has one list at most: of two, one reader takes the first, another the
+/// last.
 fn unique(body: &[u8]) -> bool {
     body.windows(7).filter(|window| window == b"\"input\"").count() == 1 && !body.contains(&b'\\')
 }

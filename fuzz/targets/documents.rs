@@ -1,16 +1,15 @@
-//! JSON, and the documents that are written in it.
+//! Fuzzes JSON, and policies and profiles, which are JSON documents.
 
 use sluice_core::document::{self, Tree};
-
 use sluice_core::keys::Master;
 use sluice_core::policy::{Context, Policy};
 use sluice_core::upstream::Profile;
 use sluice_limiter::calendar::Zones;
 
-/// Two zones are known.
-struct Two;
+/// Time zones of which two are known.
+struct TwoZones;
 
-impl Zones for Two {
+impl Zones for TwoZones {
     fn offset_seconds(&self, zone: &str, _: i64) -> Option<i32> {
         match zone {
             "UTC" => Some(0),
@@ -20,7 +19,8 @@ impl Zones for Two {
     }
 }
 
-/// The tree of policies takes what `serde_json`'s own takes, and it says the same; written again it reads the same.
+/// Checks that the tree of policies accepts the same texts as `serde_json`'s own value, with the
+/// same values, and that it reads the same when it has been written.
 pub fn json(data: &[u8]) {
     let text = super::text(data);
     let (own, other) = (serde_json::from_str::<Tree>(text), serde_json::from_str::<serde_json::Value>(text));
@@ -37,7 +37,7 @@ fn same(own: &Tree, other: &serde_json::Value) {
     match (own, other) {
         (Tree::Object(fields), serde_json::Value::Object(known)) => {
             for (name, value) in known {
-                // Of a name that is repeated the last counts, for both.
+                // Both take the last value of a name that is repeated.
                 same(own.get(name).unwrap_or_else(|| panic!("{name} is missing")), value);
             }
             assert!(fields.iter().all(|(name, _)| known.contains_key(name)));
@@ -56,10 +56,11 @@ fn same(own: &Tree, other: &serde_json::Value) {
     }
 }
 
-/// A policy that is taken reads the same when it is stored and loaded, and when it is sent back as it is shown.
+/// Checks that a policy that is accepted is the same after it has been stored and loaded, and after
+/// it has been sent back as Sluice shows it.
 pub fn policy(data: &[u8]) {
     let text = super::text(data);
-    let context = |previous| Context { zones: &Two, allow_loopback: false, previous };
+    let context = |previous| Context { zones: &TwoZones, allow_loopback: false, previous };
     let Ok((policy, _)) = Policy::parse(text, &context(None)) else { return };
     let master = Master::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").expect("a master key");
     let stored = policy.to_stored("acme", &master, &|bytes| bytes.fill(7)).expect("it can be stored");
@@ -69,7 +70,7 @@ pub fn policy(data: &[u8]) {
     assert_eq!(again.map(|(again, _)| again).as_ref(), Ok(&policy), "sent back, it is another: {shown}");
 }
 
-/// A profile that is taken reads the same from its own text.
+/// Checks that a profile that is accepted is the same when it is read from its stored text.
 pub fn profile(data: &[u8]) {
     let Ok(value) = serde_json::from_str::<Tree>(super::text(data)) else { return };
     let Ok(profile) = Profile::inline(&value) else { return };

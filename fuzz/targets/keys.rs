@@ -1,4 +1,4 @@
-//! Keys, stamps and sealed values: what nobody without the master key can make.
+//! Fuzzes keys, task MACs and sealed values, which nobody can make without the master key.
 
 use sluice_core::keys::{self, Claims, Master, Role};
 use sluice_core::sealed::{self, Place};
@@ -33,13 +33,14 @@ fn made() -> &'static Made {
 
 const PLACE: Place<'static> = Place { tenant: "acme", field: "/x" };
 
-/// The master key, with which a key may be made.
+/// Returns the master key of what is fuzzed.
 pub fn master() -> &'static Master {
     &made().master
 }
 
-/// A key is found in any text: whatever stands before and behind it, and however some of its characters are escaped. The first byte
-/// says how, the next eight which; what follows is the text, with the key in its middle.
+/// Checks that a key is found in any text, whatever is before and behind it, and however some of
+/// its characters are escaped. The first byte of the input says how they are escaped, the next
+/// eight say which; the rest is the text, in whose middle the key is put.
 pub fn seek(data: &[u8]) {
     let Made { master, key, .. } = made();
     for stands in keys::seek(master, data) {
@@ -68,7 +69,8 @@ pub fn seek(data: &[u8]) {
     }
 }
 
-/// Bytes as they are, and a true value changed by them, hold only if they are the true value.
+/// Checks that neither the input nor a valid value that the input has changed is accepted, unless
+/// it is the valid value.
 pub fn key(data: &[u8]) {
     let Made { master, key, stamp, sealed } = made();
     for text in [super::text(data).to_owned(), changed(key, data)] {
@@ -92,7 +94,7 @@ pub fn key(data: &[u8]) {
     }
 }
 
-/// The first byte says where, the others what is put there.
+/// Overwrites a part of a text: the first byte says where, the others are written there.
 fn changed(truth: &str, data: &[u8]) -> String {
     let Some((at, put)) = data.split_first() else { return truth.to_owned() };
     let mut bytes = truth.as_bytes().to_vec();

@@ -1,10 +1,11 @@
-//! The methods that a request names for itself.
+//! Fuzzes the methods that a request names beside that of its request line.
 
 use sluice_core::upstream::Profile;
 use sluice_core::upstream::methods::{self, Asked, Body};
 
-/// The first line is a query, the lines up to an empty one are headers, the rest is the body. Whatever they say, the method of the request
-/// line is among the methods, and none is invented where nothing of the request says a method.
+/// Checks that the method of the request line is always among the methods, and that none is
+/// invented where the request names no other. The first line of the input is a query, the lines up
+/// to an empty one are headers, and the rest is the body.
 pub fn method(data: &[u8]) {
     let text = super::text(data);
     let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));

@@ -1,5 +1,6 @@
-//! What is fuzzed: each target reads bytes as they may come from outside and says what must hold. They are run by
-//! libFuzzer (`npm run fuzz`), and on the kept corpora by the native tests (`tests/corpora.rs`).
+//! The fuzz targets. Each reads bytes as they may come from outside, and panics where something
+//! does not hold that must. libFuzzer runs them (`npm run fuzz`), and the native tests run them on
+//! the corpora (`crates/core/tests/corpora.rs`).
 
 mod addresses;
 mod answers;
@@ -9,10 +10,10 @@ mod methods;
 mod returned;
 mod rows;
 
-/// A target: it panics where something does not hold.
+/// A target, which panics where something does not hold.
 pub type Run = fn(&[u8]);
 
-/// Every target, by the name of its corpus.
+/// Every target, with the name of its corpus.
 pub const ALL: [(&str, Run); 11] = [
     ("address", addresses::address),
     ("headers", addresses::headers),
@@ -27,18 +28,18 @@ pub const ALL: [(&str, Run); 11] = [
     ("returned", returned::returning),
 ];
 
-/// The target of that name.
-#[allow(dead_code, reason = "the corpora's test takes all of them")]
+/// Returns the target of a name.
+#[allow(dead_code, reason = "the test of the corpora runs all targets")]
 pub fn named(name: &str) -> Option<Run> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, run)| *run)
 }
 
-/// Text, where the bytes are that.
+/// Returns the bytes as text, or an empty text if they are not UTF-8.
 fn text(data: &[u8]) -> &str {
     std::str::from_utf8(data).unwrap_or_default()
 }
 
-/// The master key of what is fuzzed.
+/// Returns the master key of what is fuzzed.
 fn master() -> &'static sluice_core::keys::Master {
     keys::master()
 }

@@ -1,9 +1,11 @@
-//! What comes back of a vendor's headers.
+//! Fuzzes the headers of a vendor that the caller receives.
 
 use sluice_core::http::{Mask, Returning, returned};
 
-/// The first line is a credential, the second its parameter's name; then the vendor's fields, one a line, `name: value`. Nothing of what
-/// comes back has the credential in it, as it is or percent-encoded; and what is asked to be taken out once more is out.
+/// Checks that no header that the caller receives has the credential in it, neither as it is nor
+/// percent-encoded, and that a text that has been masked needs no second masking. The first line of
+/// the input is a credential, the second the name of its parameter, and each other line one of the
+/// vendor's fields, `name: value`.
 pub fn returning(data: &[u8]) {
     let mut lines = super::text(data).lines();
     let (secret, name) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
@@ -39,11 +41,11 @@ pub fn returning(data: &[u8]) {
                 let paths = value.split(';').skip(1).filter(|part| part.trim_start().starts_with("Path=/v/c"));
                 assert_eq!(paths.count(), 1, "the cookie «{value}» is not the connection's alone");
             }
-            // What Sluice adds is its own, whatever the credential is called.
+            // A header that Sluice adds does not come from the vendor, whatever the credential is.
             if own.iter().any(|own| lower.starts_with(own)) || secret.len() < 6 || secret.contains('*') {
                 continue;
             }
-            // A target that is rewritten, and a cookie's path, have text of Sluice's own in them.
+            // A URL that is rewritten and the path of a cookie have text of Sluice's in them.
             let rewritten = matches!(lower.as_str(), "location" | "content-location" | "link" | "set-cookie");
             let encoded: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
             for form in [secret, &encoded] {

@@ -1,4 +1,5 @@
-//! Stored rows: nobody outside writes them, but a torn or foreign one must not end the object that loads it.
+//! Fuzzes stored rows. Nobody outside writes them, but a row that is torn or of another version
+//! must not end the object that loads it.
 
 use sluice_core::jobs::record::{Answer, Record, from_row, to_row};
 use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
@@ -22,7 +23,7 @@ fn utc() -> Reset {
     Reset { minute: 0, zones: vec![Zone::Fixed(0)] }
 }
 
-/// A plan with a limit of every kind.
+/// Returns a plan with a limit of every kind.
 fn plan() -> Plan {
     let kinds = [
         Kind::TokenBucket { rate_micro: 10_000_000, burst: 5 },
@@ -58,11 +59,12 @@ fn plan() -> Plan {
     }
 }
 
-/// The first byte chooses whose row it is.
+/// Checks that a row is refused, or reads the same after it has been written. The first byte of the
+/// input chooses the kind of row.
 pub fn row(data: &[u8]) {
     let Some((whose, row)) = data.split_first() else { return };
     match whose % 8 {
-        0 | 1 => throttle(row),
+        0 | 1 => limiter(row),
         2 => pool(row),
         3 => drop(
             Usage::unpack(row)
@@ -77,8 +79,8 @@ pub fn row(data: &[u8]) {
     }
 }
 
-/// A throttle that loads serves a few calls, and its next row loads too.
-fn throttle(row: &[u8]) {
+/// Checks that a limiter that loads serves a few calls, and that its next snapshot loads too.
+fn limiter(row: &[u8]) {
     let Ok(mut limiter) = Limiter::load(plan(), row, at(NOON), SKEW_MS) else { return };
     for n in 0..4_u32 {
         let now = at(NOON + i64::from(n) * 700);

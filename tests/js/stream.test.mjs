@@ -1,11 +1,11 @@
-// src/js/stream.js: the bytes of a body arrive as they came, however they are read, and each way to
-// end is told from the others.
+// Tests src/js/stream.js: the bytes of a body arrive as they came, however they are read, and each
+// way in which a body ends is told from the others.
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { Answer, answered, drain, measure, readFirst, readUpTo, readWhole } from '../../src/js/stream.js';
 
-// The platform's own streams, as far as they are used: what is written is copied, since its memory
-// is used again, and one of fixed length takes neither more nor less.
+// Doubles of the platform's streams, as far as they are used. They copy what is written, since its
+// memory is used again, and a stream of fixed length takes neither more nor less.
 globalThis.IdentityTransformStream = class extends TransformStream {
   constructor(length) {
     let left = length;
@@ -33,15 +33,15 @@ beforeEach(() => {
 
 const bytes = (length, from = 0) => Uint8Array.from({ length }, (_, at) => (from + at) % 251);
 
-// A byte stream of these chunks; then it ends, breaks off, or gives nothing more until its call is
-// given up.
+// Makes a byte stream of these chunks. Then it ends, breaks off, or gives nothing more until its
+// call is aborted.
 function stream(chunks, { ends = 'well', signal } = {}) {
   const left = [...chunks];
   return new ReadableStream({
     type: 'bytes',
     start(controller) {
       signal?.addEventListener('abort', () => {
-        try { controller.error(signal.reason); } catch { /* It has ended. */ }
+        try { controller.error(signal.reason); } catch { /* The stream has ended. */ }
       });
     },
     pull(controller) {
@@ -63,7 +63,7 @@ async function all(body) {
   return joined(chunks);
 }
 
-// A vendor's answer, whose stream is given up with its call.
+// Makes a vendor's answer, whose stream is aborted with its call.
 function answer(chunks, { length, ends } = {}) {
   const headers = new Headers(length === undefined ? {} : { 'content-length': String(length) });
   return new Answer({ headers, body: stream(chunks, { ends, signal: control.signal }) }, control);

@@ -1,17 +1,18 @@
-// Status documents as the contract's section 5 describes them, for the states a person may find the page in.
+// Documents as `/status.json`, `/stats/…`, `/jobs` and `/dead-letters` answer, for the states in
+// which a person may see the page.
 
-/** The server's present in every document, unless told otherwise. */
+/** The server's present in the documents, unless another is given, Unix milliseconds. */
 export const NOW = Date.parse("2026-11-21T14:03:22.000Z");
 
-/** An RFC 3339 time so many seconds from `now`. */
+/** Returns the RFC 3339 time that is `seconds` after `now`. */
 export const inSeconds = (seconds, now = NOW) => new Date(now + seconds * 1000).toISOString();
 
-/** A limit, with what the server would make of the figures given. */
+/** Makes a limit from the figures that are given, with those that the server would compute. */
 export function limit(name, kind, used, inForce, more = {}) {
   return { name, kind, limit: inForce, of: inForce, used, remaining: Math.max(0, inForce - used), ...more };
 }
 
-/** A connection with nothing going on, changed as given. */
+/** Makes a connection on which nothing happens, with `more` in place of its fields. */
 export function connection(more = {}) {
   return {
     vendor: "generic",
@@ -26,7 +27,8 @@ export function connection(more = {}) {
   };
 }
 
-// The last hour, spread over the endpoints given as [method, path, part of the calls, part of the throttles].
+// Makes a last hour, spread over endpoints that are [method, path, part of the calls, part of the
+// throttles].
 const hour = (calls, throttled, refused, endpoints = [], retried = throttled) => ({
   calls, throttled, throttled_ratio: calls ? throttled / calls : 0, refused,
   by_endpoint: endpoints.map(([method, path, part, partThrottled]) => ({ method, path, calls: Math.round(calls * part), throttled: Math.round(throttled * partThrottled) })),
@@ -36,12 +38,12 @@ const hour = (calls, throttled, refused, endpoints = [], retried = throttled) =>
 const CRM = [["GET", "/crm/v3/objects/contacts/{id}", 0.52, 0.1], ["POST", "/crm/v3/objects/contacts/search", 0.2, 0.86], ["POST", "/crm/v3/objects/contacts/batch/upsert", 0.18, 0.04], ["GET", "/crm/v3/owners", 0.1, 0]];
 const LEADS = [["POST", "/rest/v1/leads.json", 0.61, 0.9], ["GET", "/rest/v1/leads.json", 0.3, 0.1], ["GET", "/rest/v1/leads/describe.json", 0.09, 0]];
 
-/** A document around connections. */
+/** Makes a status document of connections. */
 export function status(connections, more = {}, now = NOW) {
   return { tenant: "demo", at: inSeconds(0, now), connections, alerts: [], ...more };
 }
 
-/** Nothing happens. */
+/** Makes a document of a tenant whose connections are idle. */
 export function idle(now = NOW) {
   return status({
     aprimo: connection({ vendor: "aprimo", limits: [limit("rate", "token_bucket", 0, 15)] }),
@@ -53,7 +55,7 @@ export function idle(now = NOW) {
   }, {}, now);
 }
 
-/** Every vendor of the brief under load, none in trouble. */
+/** Makes a document of connections to seven vendors under load, none of them in trouble. */
 export function busy(now = NOW) {
   return status({
     aprimo: connection({
@@ -100,7 +102,7 @@ export function busy(now = NOW) {
   }, {}, now);
 }
 
-/** Trouble of every kind. */
+/** Makes a document with trouble of every kind. */
 export function failing(now = NOW) {
   const base = busy(now);
   const { aprimo, hubspot, marketo } = base.connections;
@@ -129,9 +131,10 @@ export function failing(now = NOW) {
   };
 }
 
+/** Markup that would show that it was taken for markup. */
 export const IMAGE = "<img src=x onerror=\"document.title='owned'\">";
 
-/** Names and texts that are markup, or longer than any screen. */
+/** Makes a document with names and texts that are markup, or longer than any screen. */
 export function hostile(now = NOW) {
   return status({
     [`${IMAGE}`]: connection({
@@ -146,7 +149,10 @@ export function hostile(now = NOW) {
   }, { tenant: `demo ${IMAGE}`, alerts: [{ kind: "__proto__", connection: IMAGE, since: "never", value: 1, limit: 2 }] }, now);
 }
 
-/** Seven days of calls by app as `/stats/usage/last7days.json` has them, the last of them `today`'s total. */
+/**
+ * Makes seven days of calls by app, as in `/stats/usage/last7days.json`. `today` is the total of
+ * the last day.
+ */
 export function usage(apps, today, now = NOW) {
   const wave = [0.82, 0.95, 1.1, 1.02, 0.9, 0.35, 1];
   const result = wave.map((height, index) => {
@@ -156,7 +162,10 @@ export function usage(apps, today, now = NOW) {
   return { requestId: "1", success: true, result };
 }
 
-/** Seven days of errors by code: `codes` says how many there are today, the days before have an eighth of them. */
+/**
+ * Makes seven days of errors by code. `codes` has today's counts; each day before has an eighth of
+ * them.
+ */
 export function errors(codes, now = NOW) {
   const result = Array.from({ length: 7 }, (_, index) => {
     const list = Object.entries(codes).map(([errorCode, n]) => ({ errorCode, count: index === 6 ? n : Math.round(n / 8) }));
@@ -167,7 +176,7 @@ export function errors(codes, now = NOW) {
 
 const day = (offset, now) => new Date(now + offset * 86_400_000).toISOString().slice(0, 10);
 
-/** Reports for the connections of `busy` and `failing`; a connection that has none here has had no call. */
+/** Makes the reports of the connections of `busy` and `failing`, by the connection's name. */
 export function reports(document, now = NOW) {
   const apps = { "crm-sync": 0.58, "web-form": 0.11, "nightly-export": 0.31 };
   const broken = document.alerts.length > 0;
@@ -180,7 +189,7 @@ export function reports(document, now = NOW) {
   return Object.fromEntries(all);
 }
 
-/** Jobs of `failing`: three dead letters, some queued. */
+/** Makes the jobs of `failing`: three dead letters, and some that are queued. */
 export function jobs(now = NOW) {
   const attempt = (seconds, status, error) => ({ at: inSeconds(seconds, now), ...(status && { status }), ...(error && { error }) });
   const job = (id, state, more) => ({ id, state, connection: "hubspot", app: "crm-sync", method: "POST", path: "/crm/v3/objects/contacts", attempts: [], created: inSeconds(-900, now), updated: inSeconds(-95, now), ...more });

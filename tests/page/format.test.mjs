@@ -1,6 +1,8 @@
+// Tests how numbers and times become text.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as format from "../../www/format.js";
+import * as format from "../../www/model/format.js";
 
 const NOW = Date.parse("2026-11-21T14:03:22Z");
 const HOUR = 3_600_000;

@@ -1,6 +1,9 @@
+// Tests the form of a key, its role, and where it is kept.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Keep, isKey, takeFromAddress } from "../../www/key.js";
+import { KeyStore, isKey, roleOf, takeFromAddress } from "../../www/key.js";
+import { APP_KEY, KEY, OPERATOR_KEY } from "./fake-sluice.mjs";
 
 const address = (hash) => ({ hash, pathname: "/", search: "?x=1" });
 const noting = () => {
@@ -31,11 +34,17 @@ test("where the browser forbids storage the key lives in memory", () => {
     throw new Error("denied");
   };
   for (const storage of [null, { getItem: refuse, setItem: refuse, removeItem: refuse }]) {
-    const keep = new Keep(storage);
-    assert.equal(keep.read(), null);
-    keep.write("slk_a");
-    assert.equal(keep.read(), "slk_a");
-    keep.forget();
-    assert.equal(keep.read(), null);
+    const store = new KeyStore(storage);
+    assert.equal(store.read(), null);
+    store.write("slk_a");
+    assert.equal(store.read(), "slk_a");
+    store.forget();
+    assert.equal(store.read(), null);
   }
+});
+
+test("a key says its role, and one of another form says nothing", () => {
+  assert.deepEqual([APP_KEY, KEY, OPERATOR_KEY].map(roleOf), ["app", "viewer", "operator"]);
+  assert.equal(roleOf("slk_AQAAAAAAa0nSABAwMTIzNDU2Nzg5YWJjZGVmBGFjbWUIY3JtLXN5bmNLZuBhSbXK7KM20alq-vct"), "app");
+  assert.deepEqual(["slk_", "slk_x", "slk_~~", "slk_fake-viewer-key"].map(roleOf), [null, null, null, null]);
 });

@@ -1,10 +1,10 @@
-// The page against a running Sluice:
+// Tests the page against a running Sluice, which these variables describe:
 //   SLUICE_URL         where it answers
 //   SLUICE_KEY         a key that may see the status
 //   SLUICE_APP_KEY     a key that may make calls (else SLUICE_KEY is tried)
 //   SLUICE_CONNECTION  where to make them (else the first connection), and SLUICE_PATH, the vendor's path (else /)
 //   SLUICE_VENDOR      the mock vendor behind that connection, which has its own count
-//   SLUICE_RESTART     a shell command that kills the instance and starts it again at the same address, and ends when it answers
+//   SLUICE_RESTART     a shell command that kills the instance, starts it again at the same address, and ends once it answers
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -35,7 +35,7 @@ describe("the status page of a running Sluice", { skip: absent && "SLUICE_URL an
     return answer.json();
   }
 
-  // What the page shows of every limit, by connection, as the meters have it.
+  // Returns what the page's bars show of every limit, by connection.
   const drawn = () =>
     page.locator(".card").evaluateAll((cards) =>
       Object.fromEntries(
@@ -75,7 +75,7 @@ describe("the status page of a running Sluice", { skip: absent && "SLUICE_URL an
     await until(async () => same(await drawn(), figures(await status())), "agreement after the burst", 5_000);
   });
 
-  // What a card says of today, by app.
+  // Returns today's calls by app, as a connection's card shows them.
   const shares = (name) =>
     page.locator(".card", { has: page.locator("h2", { hasText: new RegExp(`^${name}$`) }) }).locator(".shares li").evaluateAll((all) =>
       all.map((row) => [row.querySelector(".name").textContent, Number(row.querySelector(".number").textContent.replaceAll(",", ""))]));
@@ -85,7 +85,7 @@ describe("the status page of a running Sluice", { skip: absent && "SLUICE_URL an
     const connection = SLUICE_CONNECTION ?? Object.keys((await status()).connections)[0];
     const { calls } = await (await fetch(`${SLUICE_VENDOR}/__control/log?after=0`)).json();
     assert.ok(calls.length > 0, "the burst reached the vendor");
-    // The page asks for its reports again after a while; a person who cannot wait reloads it.
+    // The page loads its reports again only after a while, so it is reloaded.
     await page.reload();
     await until(async () => sum(await shares(connection)) > 0, "the report", 10_000);
     assert.equal(sum(await shares(connection)), calls.length);

@@ -1,4 +1,5 @@
-// The page in a real browser, against a Sluice of the test's own: every state it can be in, under the strictest policy.
+// Tests the page in a real browser against a double of Sluice, in every state that it can be in,
+// under the strictest policy.
 
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
@@ -6,7 +7,7 @@ import { createRequire } from "node:module";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { launch } from "./browser.mjs";
 import { IMAGE, busy, connection, errors, failing, hostile, idle, jobs, limit, reports, status, usage } from "./documents.mjs";
-import { Fake, KEY, OPERATOR_KEY } from "./fake.mjs";
+import { FakeSluice, KEY, OPERATOR_KEY } from "./fake-sluice.mjs";
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const NARROW = { width: 360, height: 740 };
@@ -20,12 +21,12 @@ describe("the status page", { timeout: 300_000 }, () => {
   after(() => browser?.close());
 
   beforeEach(async () => {
-    fake = await new Fake().start();
+    fake = await new FakeSluice().start();
     watch(busy);
     await fresh();
   });
 
-  // A document of the test's own, with the reports that belong to it.
+  // Has the double show a document, with the reports and jobs that belong to it.
   function watch(make) {
     fake.status = make(Date.now());
     fake.reports = reports(fake.status, Date.now());
@@ -34,7 +35,7 @@ describe("the status page", { timeout: 300_000 }, () => {
   afterEach(async () => {
     await context.close();
     await fake.stop();
-    // A browser reports a refused request or socket as an error of its own: those are the test's doing.
+    // The browser logs a refused request or socket as an error, which these tests cause on purpose.
     assert.deepEqual(noise.filter((text) => !/Failed to load resource|WebSocket connection to/.test(text)), []);
   });
 
@@ -83,12 +84,12 @@ describe("the status page", { timeout: 300_000 }, () => {
     await page.reload();
     await until(phaseIs("Live"), "live after a reload");
     await page.getByRole("button", { name: "Forget key" }).click();
-    await until(() => shown("#gate"), "the key form");
+    await until(() => shown("#key-panel"), "the key form");
     assert.ok(!(await shown("#board")));
     assert.ok(!(await shown("#forget")));
     assert.equal(fake.sockets.size === 0 || (await socketsClosed()), true);
     await page.reload();
-    await until(() => shown("#gate"), "the key form after a reload");
+    await until(() => shown("#key-panel"), "the key form after a reload");
     assert.equal(await page.evaluate("sessionStorage.length + localStorage.length"), 0);
   });
 
@@ -99,11 +100,11 @@ describe("the status page", { timeout: 300_000 }, () => {
 
   test("takes the key by keyboard alone, and says at once what is no key", async () => {
     await open({ key: null, phase: null });
-    await until(() => shown("#gate"), "the key form");
+    await until(() => shown("#key-panel"), "the key form");
     assert.equal(await page.evaluate("document.activeElement.id"), "key");
     await page.keyboard.type("hello");
     await page.keyboard.press("Enter");
-    assert.match(await text("#key-fault"), /no Sluice key/);
+    assert.match(await text("#key-fault"), /not a Sluice key/);
     await page.keyboard.press("Control+A");
     await page.keyboard.type(KEY);
     await page.keyboard.press("Enter");
@@ -198,9 +199,9 @@ describe("the status page", { timeout: 300_000 }, () => {
     await open({ key: null, phase: null });
     await until(() => shown("#setup"), "the set-up notice");
     assert.equal(await text("#setup-names"), "MASTER_KEY");
-    assert.ok(!(await shown("#gate")));
+    assert.ok(!(await shown("#key-panel")));
     fake.setup = null;
-    await until(() => shown("#gate"), "the key form", 8_000);
+    await until(() => shown("#key-panel"), "the key form", 8_000);
     assert.ok(!(await shown("#setup")));
   });
 
@@ -343,7 +344,7 @@ describe("the status page", { timeout: 300_000 }, () => {
   });
 
   test("without the chart's library there are the figures and the table", async () => {
-    await page.route("**/vendor/uplot.js", (route) => route.abort());
+    await page.route("**/third-party/uplot.js", (route) => route.abort());
     await open();
     await loaded();
     assert.equal(await card("marketo").locator(".shares li").count(), 4);
@@ -388,7 +389,7 @@ describe("the status page", { timeout: 300_000 }, () => {
     await until(async () => (await dead.locator("tbody tr").count()) === 1, "one less");
     assert.deepEqual(fake.jobs.dead.map((job) => job.id), ["job-1"]);
     assert.equal(await page.evaluate("document.activeElement.id"), "jobs-title");
-    assert.equal(await text("#jobs-told"), "It is deleted.");
+    assert.equal(await text("#jobs-result"), "It is deleted.");
   });
 
   test("a viewer sees jobs and no buttons, with the reason", async () => {
@@ -396,7 +397,7 @@ describe("the status page", { timeout: 300_000 }, () => {
     await open();
     await until(() => shown(".jobs"), "the jobs");
     assert.equal(await page.locator("#jobs button:visible", { hasText: /Replay|Delete/ }).count(), 0);
-    assert.match(await text("#jobs-bound"), /take an operator's key; this one is a viewer's/);
+    assert.match(await text("#jobs-restriction"), /take an operator's key; this one is a viewer's/);
   });
 
   test("a long list of jobs comes in parts", async () => {
@@ -477,8 +478,8 @@ test("no file of the page makes markup from text or asks another origin", async 
   for (const name of (await readdir(folder, { recursive: true })).filter((name) => /\.\w+$/.test(name))) {
     const body = await readFile(new URL(name, folder), "utf8");
     assert.doesNotMatch(body, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/, name);
-    // The library's own banner names where it is from.
-    if (name.startsWith("vendor")) continue;
+    // The library's banner has the address of its project.
+    if (name.startsWith("third-party")) continue;
     assert.doesNotMatch(body, /\sstyle=|\son\w+=/, name);
     assert.doesNotMatch(body.replace("http://www.w3.org/2000/svg", ""), /https?:\/\/|@import|\burl\(/, name);
   }

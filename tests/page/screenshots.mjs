@@ -1,5 +1,5 @@
-// The page in pictures, as PNG files:
-//   node tests/page/screenshots.mjs          those of the documents, into docs/
+// Takes pictures of the page, as PNG files:
+//   node tests/page/screenshots.mjs          the pictures of the documents, into docs/
 //   node tests/page/screenshots.mjs FOLDER   every state worth looking at
 
 import { mkdir } from "node:fs/promises";
@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { launch } from "./browser.mjs";
 import { busy, failing, hostile, idle, jobs, reports } from "./documents.mjs";
-import { Fake, KEY, OPERATOR_KEY } from "./fake.mjs";
+import { FakeSluice, KEY, OPERATOR_KEY } from "./fake-sluice.mjs";
 
 const all = process.argv.length > 2;
 const folder = process.argv[2] ?? fileURLToPath(new URL("../../docs/", import.meta.url));
 await mkdir(folder, { recursive: true });
-const fake = await new Fake().start();
+const fake = await new FakeSluice().start();
 const browser = await launch();
 const WIDE = { width: 1280, height: 800 };
 const NARROW = { width: 360, height: 740 };
@@ -24,7 +24,7 @@ async function shot(name, { document: make = null, viewport = WIDE, colorScheme 
   fake.jobs = make === failing ? jobs(Date.now()) : { dead: [], running: [], queued: [] };
   const page = await browser.newPage({ viewport, colorScheme, deviceScaleFactor: scale, timezoneId: "Europe/Berlin", reducedMotion: "reduce" });
   await page.goto(`${fake.url}/${key ? `#key=${key}` : ""}`);
-  await page.waitForSelector(setup ? "#setup:not([hidden])" : make ? ".card, #empty:not([hidden])" : "#gate:not([hidden])");
+  await page.waitForSelector(setup ? "#setup:not([hidden])" : make ? ".card, #empty:not([hidden])" : "#key-panel:not([hidden])");
   if (make) await page.waitForSelector("#phase[data-state=flowing]");
   if (make) await page.waitForFunction(() => [...document.querySelectorAll(".use")].every((use) => use.textContent.includes("Today") && !use.textContent.includes("…")));
   await after(page);

@@ -1,4 +1,5 @@
-// `npm run deploy` with a stand-in for wrangler, which notes what it is asked and answers as its scenario says.
+// Tests `npm run deploy` with a double of wrangler, which records its arguments and answers as its
+// scenario says.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +12,7 @@ const SCRIPT = fileURLToPath(new URL('../../scripts/deploy.mjs', import.meta.url
 const work = mkdtempSync(join(tmpdir(), 'sluice-deploy-test-'));
 after(() => rmSync(work, { recursive: true, force: true }));
 
-const STAND_IN = `
+const DOUBLE = `
 const { appendFileSync, readFileSync, writeFileSync } = require('node:fs');
 const args = process.argv.slice(2);
 const input = args[1] === 'bulk' ? readFileSync(0, 'utf8') : '';
@@ -28,11 +29,11 @@ if (args[0] === 'deploy') {
 }`;
 
 function deploy(scenario) {
-  const standIn = join(work, 'wrangler.cjs');
+  const double = join(work, 'wrangler.cjs');
   const notes = join(work, 'notes');
-  writeFileSync(standIn, STAND_IN);
+  writeFileSync(double, DOUBLE);
   writeFileSync(notes, '');
-  const env = { ...process.env, SLUICE_WRANGLER: standIn, NOTES: notes, SCENARIO: JSON.stringify(scenario), SLUICE_BUILD: 'build' };
+  const env = { ...process.env, SLUICE_WRANGLER: double, NOTES: notes, SCENARIO: JSON.stringify(scenario), SLUICE_BUILD: 'build' };
   delete env.CLOUDFLARE_API_TOKEN;
   const { status, stdout, stderr } = spawnSync(process.execPath, [SCRIPT], { env, encoding: 'utf8', input: '' });
   const asked = readFileSync(notes, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));

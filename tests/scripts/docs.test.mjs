@@ -1,4 +1,5 @@
-// The documents: their links lead somewhere, what they name is there, and the README stays short.
+// Tests the documents: their links lead somewhere, the paths that they name exist, and the README
+// stays short.
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -10,7 +11,7 @@ const documents = [...markdown('.'), ...markdown('docs'), 'tests/mock-upstreams/
 const read = (name) => readFileSync(inRoot(name), 'utf8');
 const prose = (text) => text.replace(/^```[^]*?^```/gm, '');
 
-/** A heading's anchor, as GitHub makes it. */
+/** Returns a heading's anchor, as GitHub makes it. */
 const anchor = (heading) => heading.trim().toLowerCase().replace(/[^\p{L}\p{N}_\- ]/gu, '').replaceAll(' ', '-');
 const anchors = (name) => [...prose(read(name)).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchor(heading));
 

@@ -1,4 +1,5 @@
-// What the Worker of a local run may reach: public addresses; loopback where that is said; and nothing else of the network it is in.
+// Tests what the Worker of a local run may reach: public addresses, loopback if that is allowed,
+// and nothing else of the network that the machine is in.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -24,7 +25,10 @@ after(() => {
 });
 await new Promise((listening) => server.listen(0, '0.0.0.0', listening));
 
-/** A Worker that fetches what its query names, in the network of a local run with these settings. */
+/**
+ * Starts a Worker that fetches the URL in its query, in the network of a local run with these
+ * settings.
+ */
 async function worker(vars) {
   const script = join(folder, 'fetches.js');
   writeFileSync(script, `export default { async fetch(request) {
@@ -49,7 +53,10 @@ const main :Workerd.Worker = (
   };
 }
 
-/** This machine's own addresses in private networks, and one of each such network where nothing may listen. */
+/**
+ * This machine's addresses in private networks, and an address of each such network at which
+ * nothing may listen.
+ */
 const own = Object.values(networkInterfaces()).flat()
   .filter(({ family, internal, address }) => family === 'IPv4' && !internal && /^(10|172\.(1[6-9]|2\d|3[01])|192\.168)\./.test(address))
   .map(({ address }) => address);

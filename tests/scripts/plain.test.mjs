@@ -1,18 +1,19 @@
-// Plain http where the site is public. The platform tells of a request how it came; workerd is told here in a header what it would tell.
+// Tests plain http where the site is public. The platform passes how a request came in
+// `request.cf`; for workerd a header of the request has what the platform would pass.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 import { after, before, test } from 'node:test';
 import { startSluice, unthrottled } from '../../scripts/bench/sluice.mjs';
 
-const TOLD = 'X-Told';
+const CF_HEADER = 'X-Test-Cf';
 let vendor, calls, sluice, key;
 
 before(async () => {
   calls = 0;
   vendor = createServer((_, answer) => ((calls += 1), answer.end('{}')));
   await once(vendor.listen(0, '127.0.0.1'), 'listening');
-  sluice = await startSluice({ cf: TOLD });
+  sluice = await startSluice({ cf: CF_HEADER });
   key = await sluice.tenant('plain', { crm: unthrottled(`http://127.0.0.1:${vendor.address().port}`) });
 });
 
@@ -21,8 +22,8 @@ after(() => {
   vendor?.close();
 });
 
-async function ask(path, { method = 'GET', told = '{"colo":"ZRH"}', host = 'sluice.example.com', headers = {} } = {}) {
-  const sent = { Host: host, ...(told ? { [TOLD]: told } : {}), ...headers };
+async function ask(path, { method = 'GET', cf = '{"colo":"ZRH"}', host = 'sluice.example.com', headers = {} } = {}) {
+  const sent = { Host: host, ...(cf ? { [CF_HEADER]: cf } : {}), ...headers };
   const call = request(`http://${sluice.to}${path}`, { method, headers: sent }).end();
   const [answer] = await once(call, 'response');
   return { status: answer.statusCode, headers: answer.headers, text: (await answer.toArray()).join('') };
@@ -57,14 +58,14 @@ test('the page moves to https, /healthz answers, a preflight is answered', async
 });
 
 test('a local run is heard over plain http, by whichever name it is called', async () => {
-  for (const more of [{ told: '' }, { told: '', host: 'localhost' }, { host: sluice.to }, { host: 'localhost:8787' }]) {
+  for (const more of [{ cf: '' }, { cf: '', host: 'localhost' }, { host: sluice.to }, { host: 'localhost:8787' }]) {
     const answer = await ask('/v/crm/x', { ...more, headers: { 'Sluice-Key': key } });
     assert.equal(answer.status, 200, JSON.stringify(more));
   }
-  // What a client says of itself changes nothing.
+  // Headers in which a client claims something about itself change nothing.
   const headers = { 'Sluice-Key': key, 'CF-Ray': 'x', 'CF-Visitor': '{"scheme":"http"}', 'X-Forwarded-Proto': 'http' };
-  assert.equal((await ask('/v/crm/x', { told: '', headers })).status, 200);
-  const page = await ask('/', { told: '' });
+  assert.equal((await ask('/v/crm/x', { cf: '', headers })).status, 200);
+  const page = await ask('/', { cf: '' });
   assert.equal(page.status, 200);
   assert.equal(page.headers['strict-transport-security'], undefined, 'nobody asks a browser to come by https where there is none');
 });

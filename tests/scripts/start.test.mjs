@@ -1,4 +1,5 @@
-// `npm start`: what it prints, keeps, and leaves behind. Waits here are for processes to end, never for time to pass.
+// Tests `npm start`: what it prints, stores, and leaves behind. These tests wait for processes to
+// end, never for time to pass.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
@@ -13,7 +14,7 @@ import { inRoot } from '../../scripts/lib/places.mjs';
 const folders = [];
 const instances = [];
 after(() => {
-  // Those of tests that failed half-way.
+  // Tests that failed half-way have left some.
   instances.forEach(({ child }) => kill(child));
   folders.forEach((folder) => rmSync(folder, { recursive: true, force: true }));
 });
@@ -42,7 +43,7 @@ async function gone(pid) {
   }
 }
 
-/** workerd stays on SIGTERM while a socket is open. */
+/** Opens a socket, because workerd does not end on SIGTERM while one is open. */
 const openSocket = (url) => new Promise((open) => {
   const socket = connect(Number(new URL(url).port), '127.0.0.1', () => (socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'), open(socket)));
   socket.on('error', () => {});
@@ -112,10 +113,10 @@ test('what is wrong with a setting is said without repeating it', async () => {
 test('a token that is too short is named, and not used', async () => {
   const instance = await bare(newFolder(), '--vars', 'ADMIN_TOKEN=ann:fifteen-letters');
   const answer = await fetch(`${instance.url}/admin/tenants`, { headers: { Authorization: 'Bearer fifteen-letters' } });
-  const said = await answer.text();
+  const body = await answer.text();
   assert.equal(answer.status, 503);
-  assert.match(said, /ADMIN_TOKEN is shorter than 16 characters/);
-  assert.ok(!said.includes('fifteen'));
+  assert.match(body, /ADMIN_TOKEN is shorter than 16 characters/);
+  assert.ok(!body.includes('fifteen'));
   await instance.stop();
 });
 
@@ -145,10 +146,10 @@ test('workerd ends also when the script is killed without a chance to end it', a
 test('it ends when the program that started it has gone', async () => {
   const args = ['--port', '0', '--no-demo', '--persist', newFolder()];
   const shell = spawn('/bin/sh', ['-c', '"$0" "$@" & wait', process.execPath, inRoot('scripts/start.mjs'), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  for await (const chunk of shell.stdout) if (/^ready /m.test((said += chunk))) break;
+  let output = '';
+  for await (const chunk of shell.stdout) if (/^ready /m.test((output += chunk))) break;
   shell.kill('SIGKILL');
-  await gone(Number(said.match(/workerd pid (\d+)/)[1]));
+  await gone(Number(output.match(/workerd pid (\d+)/)[1]));
 });
 
 test('when workerd ends by itself it says so and fails', async () => {

@@ -1,5 +1,6 @@
-// Aprimo has no client on npm or PyPI (aprimo-js is on GitHub alone, built on axios): these are its requests, and its
-// rule, to repeat on 429, through axios and axios-retry, which heeds Retry-After.
+// Tests Aprimo's requests through axios and axios-retry, which obeys Retry-After, with the rule of
+// aprimo-js: it repeats a call on 429. aprimo-js itself is built on axios but is only on GitHub,
+// and Aprimo has no other client on npm or PyPI.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import axios from 'axios';

@@ -1,4 +1,4 @@
-// What docs/sdks.md and the README show of each library is what the tests beside this file do.
+// Tests that the examples in docs/sdks.md and the README are lines of the tests beside this file.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,4 +1,5 @@
-// @hubspot/api-client: HubSpot's own. It waits 10 s on the policy TEN_SECONDLY_ROLLING, and reads no header.
+// Tests @hubspot/api-client, HubSpot's client. It waits 10 s on the policy TEN_SECONDLY_ROLLING,
+// and reads no header.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Client } from '@hubspot/api-client';
@@ -23,12 +24,12 @@ test('reads and writes', async () => {
 });
 
 test('waits as for HubSpot when Sluice refuses, and goes on', async (t) => {
-  const said = t.mock.method(console, 'error', () => {});
+  const logged = t.mock.method(console, 'error', () => {});
   const hubspot = new Client({ accessToken: key, basePath: `${sluice}/v/hubspot-tight`, numberOfApiCallRetries: 3 });
   onTheWire();
   for (let call = 0; call < 3; call += 1) await hubspot.crm.contacts.basicApi.getPage(10);
   assert.deepEqual(onTheWire(), ['200', '200', '429 rate', '200']);
-  assert.match(said.mock.calls[0].arguments[0], /status code \[429\], will retry \[1\] time in \[10000\] ms/);
+  assert.match(logged.mock.calls[0].arguments[0], /status code \[429\], will retry \[1\] time in \[10000\] ms/);
 });
 
 test('does not wait for a day', async () => {

@@ -1,4 +1,5 @@
-// @mailchimp/mailchimp_marketing: Mailchimp's own. It has no retry: the caller sees the 429 with Mailchimp's problem document.
+// Tests @mailchimp/mailchimp_marketing, Mailchimp's client. It does not retry, so the caller sees
+// the 429 with Mailchimp's problem document.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';

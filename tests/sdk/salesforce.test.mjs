@@ -1,4 +1,5 @@
-// jsforce. It repeats GET, PUT and DELETE on 420, 429 and 5xx after 0.5 s, 1 s, 2 s …, five times; POST never, and nothing on 403.
+// Tests jsforce. It repeats GET, PUT and DELETE on 420, 429 and 5xx after 0.5 s, 1 s, 2 s …, five
+// times. It repeats no POST, and nothing on 403.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import jsforce from 'jsforce';

@@ -1,4 +1,4 @@
-"""What the tests beside this file share: where Sluice is, the key, and what came over the wire."""
+"""What the tests beside this file share: the URL of Sluice, the key, and a record of the answers."""
 
 import http.client
 import os
@@ -15,18 +15,18 @@ _answers = []
 _getresponse = http.client.HTTPConnection.getresponse
 
 
-def _noted(connection, *args):
+def _recorded(connection, *args):
     answer = _getresponse(connection, *args)
     reason = answer.headers.get("Sluice-Reason")
     _answers.append(f"{answer.status} {reason}" if reason else f"{answer.status}")
     return answer
 
 
-http.client.HTTPConnection.getresponse = _noted
+http.client.HTTPConnection.getresponse = _recorded
 
 
 def on_the_wire():
-    """Every answer that a client of this process was given since the last time, as `200` or `429 rate`."""
+    """Returns the answers to clients of this process since the last call of this function, as `200` or `429 rate`."""
     answers = _answers.copy()
     _answers.clear()
     return answers

@@ -1,4 +1,4 @@
-"""GA4: google-analytics-data, Google's own, over its REST transport; ga4mp for the Measurement Protocol."""
+"""Tests google-analytics-data, Google's client, over its REST transport, and ga4mp for the Measurement Protocol."""
 
 import unittest
 import urllib.error
@@ -52,7 +52,7 @@ class Data(unittest.TestCase):
 
 
 class MeasurementProtocol(unittest.TestCase):
-    """It has no retry, and Google gives no error that could be one: the caller sees an HTTP error."""
+    """ga4mp does not retry, and Google documents no error for throttling: the caller sees an HTTP error."""
 
     def login(self, protocol):
         event = protocol.create_new_event("login")
@@ -63,7 +63,7 @@ class MeasurementProtocol(unittest.TestCase):
         protocol = events("ga4-mp")
         on_the_wire()
         protocol.send([self.login(protocol)])
-        # With a wrong secret Google answers 204 here too.
+        # Google answers 204 here also to a wrong secret, so the next call is a validation.
         protocol.send([self.login(protocol)], validation_hit=True)
         self.assertEqual(on_the_wire(), ["204", "200"])
 

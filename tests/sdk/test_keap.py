@@ -1,6 +1,6 @@
-"""Keap: keap-core-v2-sdk, Keap's own, with a personal access token; keap-python with OAuth.
+"""Tests keap-core-v2-sdk, Keap's client, with a personal access token, and keap-python with OAuth.
 
-The first heeds the Retry-After that Keap does not send and Sluice does, for all but POST and PATCH.
+The first obeys Retry-After, which Keap does not send and Sluice does, for all methods but POST and PATCH.
 """
 
 import unittest
@@ -42,7 +42,7 @@ class WithAKey(unittest.TestCase):
 
 
 class WithOAuth(unittest.TestCase):
-    """keap-python looks at no 429: its caller gets Keap's words in place of what was asked for."""
+    """keap-python does not look at the status: on a 429 its caller gets Keap's words in place of the result."""
 
     def client(self, connection):
         keap = Keap({"CLIENT_ID": "any", "CLIENT_SECRET": KEY, "STORAGE_CLASS": "keap.storages.InMemoryStorage"})

@@ -1,4 +1,7 @@
-"""mailchimp-marketing: Mailchimp's own. It has no retry: the caller sees the 429 with Mailchimp's problem document."""
+"""Tests mailchimp-marketing, Mailchimp's client.
+
+It does not retry, so the caller sees the 429 with Mailchimp's problem document.
+"""
 
 import unittest
 

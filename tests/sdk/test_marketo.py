@@ -1,8 +1,8 @@
-"""marketorestpython. It reads the code in the body, never the status: 606 and 615 it repeats, ever later; 607 is final.
+"""Tests marketorestpython. It reads the code in the body, never the status. It repeats 606 and 615, each time later; 607 is final.
 
-Release 0.5.24, which sends the token in the query, where Marketo has stopped looking: Sluice takes it from there and puts
-Marketo's own where it belongs. (0.5.25 sends it in the header and has forgotten it when it repeats a call, so that its
-repeats fail at Marketo as they do here.)
+Release 0.5.24 sends the token in the query, which Marketo does not read any more: Sluice takes it from there and puts
+Marketo's token where it belongs. (0.5.25 sends it in the header but drops it when it repeats a call, so that its repeats
+fail at Marketo as they do here.)
 """
 
 import unittest

@@ -1,4 +1,4 @@
-"""prometheus-client: Prometheus' own parser. What it reads of /metrics is what the vendor saw."""
+"""Tests /metrics with prometheus-client, Prometheus' parser: what it reads is what the vendor saw."""
 
 import collections
 import json
@@ -32,7 +32,7 @@ def families():
 
 
 def samples(family, **wanted):
-    """The samples of a connection: label values in order of names, and the value."""
+    """Returns the samples with these labels: the values of the other labels, in order of name, and the sample's value."""
     return {
         tuple(value for name, value in sorted(sample.labels.items()) if name not in wanted): sample.value
         for sample in family.samples

@@ -1,8 +1,8 @@
-"""simple-salesforce. It takes a host and no path, always by https: `HOST_SUFFIX` gives each connection a host of its own.
+"""Tests simple-salesforce. It takes a host and no path, always by https: `HOST_SUFFIX` gives each connection a host.
 
-Its own login knows Salesforce's hosts alone, so the key comes as session id.
-Here a proxy stands for the deployment's DNS and certificate: see tls.py. It has no retry of its own; its session is the
-caller's, and `requests` repeats what that is told to repeat.
+Its login works only with Salesforce's hosts, so the key is sent as the session id. A proxy takes the place of the
+deployment's DNS and certificate (see tls.py). The library does not retry; its caller may give it a session of `requests`
+that does.
 """
 
 import unittest

@@ -1,7 +1,7 @@
-"""A proxy that stands for a deployment's DNS and certificate.
+"""A proxy that takes the place of a deployment's DNS and certificate.
 
-For any host under the suffix it ends TLS with a certificate made on the spot, and hands the bytes on to Sluice as they
-are. A client in this process goes through it unchanged: it asks for https://CONNECTION.SUFFIX/… and nothing else.
+For any host under the suffix it terminates TLS with a certificate that it has made, and passes the bytes on to Sluice
+unchanged. A client in this process needs no change: it asks for https://CONNECTION.SUFFIX/… and nothing else.
 """
 
 import datetime
@@ -22,7 +22,7 @@ PIECE = 65536
 
 
 def front(suffix):
-    """Starts it for this process. Gives the function that ends it."""
+    """Starts the proxy for this process. Returns the function that ends it."""
     folder = tempfile.TemporaryDirectory()
     certificate = os.path.join(folder.name, "certificate.pem")
     _certify(suffix, certificate)
@@ -67,7 +67,7 @@ def _serve(listener, tls, suffix):
 
 
 def _tunnel(client, tls, suffix):
-    """`CONNECT host:443`, then TLS, then bytes both ways."""
+    """Serves a client: reads `CONNECT host:443`, then TLS, and passes bytes both ways."""
     head = b""
     while b"\r\n\r\n" not in head:
         head += client.recv(PIECE)

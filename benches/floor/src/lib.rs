@@ -1,10 +1,11 @@
-//! A Worker that does for each call what any throttle with an object has to do, and nothing else: asks the object, sends
-//! the call on, hands the answer back, and tells the object that it has ended. Nothing is decided, nothing is checked. It asks
-//! in URLs and answers in headers, as an author would who knows what bodies cost.
+//! A Worker that does for each call what every throttle with a Durable Object must do, and nothing
+//! else: it asks the object, forwards the call, returns the answer, and reports to the object that
+//! the call has ended. It decides and checks nothing. It asks in URLs and the object answers in
+//! headers, as an author would who knows what bodies cost.
 #![cfg(target_arch = "wasm32")]
-#![allow(missing_docs)] // What the macros make has none.
+#![allow(missing_docs)] // The macros' items have none.
 
-// Named by the macros.
+// The macros name it.
 #[allow(unused_imports)]
 use worker::js_sys;
 use worker::wasm_bindgen;
@@ -12,12 +13,13 @@ use worker::{
     Context, DurableObject, Env, Fetch, Request, RequestInit, Response, Result, State, Stub, durable_object, event,
 };
 
-/// As many characters as an ask for admission and a settlement have in a URL, and their answers in a header.
+/// The characters of which the texts below consist. They are as long as Sluice's request for
+/// admission and its settlement in a URL, and their answers in a header.
 const ASK: &str = "a";
 const ASK_LENGTH: usize = 270;
 const SETTLE_LENGTH: usize = 160;
 const ANSWER_LENGTH: usize = 135;
-/// The header of the answer.
+/// The header in which the object answers.
 const REPLY: &str = "floor-reply";
 
 #[event(fetch)]
@@ -34,13 +36,14 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<Response>
     Ok(answer)
 }
 
-/// Asks the object in the URL, and reads its answer from a header: a body takes both sides longer than all the rest.
+/// Asks the object in the URL and reads its answer from a header: a body would take both sides
+/// longer than all the rest.
 async fn ask(gate: &Stub, length: usize) -> Result<Option<String>> {
     let url = format!("http://object/{}", ASK.repeat(length));
     gate.fetch_with_str(&url).await?.headers().get(REPLY)
 }
 
-/// The object: reads what it is asked, and answers.
+/// The object, which reads the request and answers.
 #[durable_object]
 pub struct Gate {}
 

@@ -1,7 +1,8 @@
-//! Callers: in a closed loop, each one call at a time; or at a steady rate, whatever becomes of the calls.
+//! Callers of one subject: in a closed loop, where each makes one call at a time, or at a steady
+//! rate that does not depend on the answers.
 
 use crate::figures::Figures;
-use crate::wire::{Line, request};
+use crate::wire::{Connection, request};
 use serde::Deserialize;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -11,35 +12,36 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-/// What to call, and how.
+/// What is called, and how.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
     /// Host and port.
     to: String,
-    /// Path and query. `{n}` stands for the call's number, from 1.
+    /// Path and query, in which `{n}` stands for the call's number, from 1.
     target: String,
-    /// On every request.
+    /// The headers of every request.
     #[serde(default)]
     headers: Vec<(String, String)>,
-    /// Sent in `Sluice-Key`, one after another in turn.
+    /// The keys, of which the calls send one after the other in `Sluice-Key`.
     #[serde(default)]
     keys: Vec<String>,
-    /// Connections, with one call at a time on each.
+    /// The number of connections; each has one call at a time.
     callers: usize,
-    /// For how long calls are begun.
+    /// For how long calls are begun, seconds.
     #[serde(default = "forever")]
     seconds: f64,
-    /// How many calls are made at most.
+    /// The most calls that are made.
     #[serde(default = "endless")]
     calls: u64,
-    /// Calls that end sooner than this do not count.
+    /// Calls that end before this time do not count, seconds.
     #[serde(default)]
     warm_seconds: f64,
-    /// Calls a second, at even distances; without, each caller goes on as soon as it has its answer.
+    /// The rate in calls a second, at even distances. Without it each caller makes its next call as
+    /// soon as it has an answer.
     #[serde(default)]
     rate: Option<f64>,
-    /// Callers begin at this distance, so that they come in their order; milliseconds.
+    /// The time between the first calls of two callers, so that they come in order, milliseconds.
     #[serde(default)]
     apart_ms: f64,
 }
@@ -59,48 +61,49 @@ struct Run {
     next: RefCell<u64>,
 }
 
-/// Makes the calls, and tells what came of them.
+/// Makes the calls, and returns their figures as JSON.
 pub async fn call(order: Order) -> io::Result<Value> {
     let callers = order.callers.max(1);
-    let mut lines = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..callers {
-        lines.push(Line::connect(&order.to).await?);
+        connections.push(Connection::connect(&order.to).await?);
     }
     let warm = Duration::from_secs_f64(order.warm_seconds);
     let run = Rc::new(Run { order, began: Instant::now(), figures: RefCell::default(), next: RefCell::new(0) });
     let mut tasks = JoinSet::new();
-    for (index, line) in lines.into_iter().enumerate() {
+    for (index, connection) in connections.into_iter().enumerate() {
         let run = Rc::clone(&run);
         tasks.spawn_local(async move {
             sleep_until(run.began + Duration::from_secs_f64(run.order.apart_ms * index as f64 / 1_000.0)).await;
-            run.caller(line).await;
+            run.caller(connection).await;
         });
     }
     while tasks.join_next().await.is_some() {}
-    // What was begun in time and ended later counts, and so does the time it took.
+    // Calls that were begun in time and ended later count, and so does the time that they took.
     let over = run.began.elapsed().saturating_sub(warm);
     let figures = run.figures.take();
-    Ok(figures.told(over))
+    Ok(figures.to_json(over))
 }
 
 impl Run {
-    async fn caller(&self, mut line: Line) {
-        while let Some(number) = self.turn() {
+    async fn caller(&self, mut connection: Connection) {
+        while let Some(number) = self.next_number() {
             let due = self.due(number);
             if let Some(due) = due {
                 sleep_until(due).await;
             }
-            // A call at a steady rate is late from when it was due, not from when a connection was free for it.
+            // At a steady rate the time of a call begins when it was due, not when a connection was
+            // free.
             let at = due.unwrap_or_else(Instant::now);
-            match self.once(&mut line, number).await {
+            match self.call(&mut connection, number).await {
                 Ok(status) if self.began.elapsed().as_secs_f64() >= self.order.warm_seconds => {
-                    self.figures.borrow_mut().took(status, at.elapsed());
+                    self.figures.borrow_mut().add(status, at.elapsed());
                 }
                 Ok(_) => {}
                 Err(_) => {
-                    self.figures.borrow_mut().broke();
-                    match Line::connect(&self.order.to).await {
-                        Ok(another) => line = another,
+                    self.figures.borrow_mut().add_broken();
+                    match Connection::connect(&self.order.to).await {
+                        Ok(another) => connection = another,
                         Err(_) => return,
                     }
                 }
@@ -108,8 +111,8 @@ impl Run {
         }
     }
 
-    /// The next call's number, if there is to be another.
-    fn turn(&self) -> Option<u64> {
+    /// Returns the number of the next call, if there is one.
+    fn next_number(&self) -> Option<u64> {
         let mut next = self.next.borrow_mut();
         let over = match self.order.rate {
             Some(rate) => *next as f64 / rate >= self.order.seconds,
@@ -122,14 +125,16 @@ impl Run {
         Some(*next)
     }
 
+    /// Returns when a call is due, if there is a rate.
     fn due(&self, number: u64) -> Option<Instant> {
         let rate = self.order.rate?;
         Some(self.began + Duration::from_secs_f64((number - 1) as f64 / rate))
     }
 
-    async fn once(&self, line: &mut Line, number: u64) -> io::Result<u16> {
-        line.send(&self.request(number)).await?;
-        let answer = line.message(|_| ()).await?;
+    /// Makes a call, and returns its status.
+    async fn call(&self, connection: &mut Connection, number: u64) -> io::Result<u16> {
+        connection.send(&self.request(number)).await?;
+        let answer = connection.message(|_| ()).await?;
         answer.map(|(head, ())| head.status).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 

@@ -1,10 +1,10 @@
-//! What comes of many calls.
+//! The figures of many calls.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The calls that ended within the time that counts.
+/// The calls that count.
 #[derive(Debug, Default)]
 pub struct Figures {
     took_us: Vec<u64>,
@@ -13,19 +13,19 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// A call has ended.
-    pub fn took(&mut self, status: u16, time: Duration) {
+    /// Adds a call that has ended.
+    pub fn add(&mut self, status: u16, time: Duration) {
         *self.by_status.entry(status).or_default() += 1;
         self.took_us.push(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// A call has had no answer.
-    pub const fn broke(&mut self) {
+    /// Adds a call that had no answer.
+    pub const fn add_broken(&mut self) {
         self.broken += 1;
     }
 
-    /// All of it; `over`: how long it took.
-    pub fn told(mut self, over: Duration) -> Value {
+    /// Returns the figures as JSON. `over` is the time in which the calls ended.
+    pub fn to_json(mut self, over: Duration) -> Value {
         self.took_us.sort_unstable();
         let seconds = over.as_secs_f64();
         let ms = |part: f64| self.percentile(part).map(|us| us as f64 / 1_000.0);
@@ -35,7 +35,7 @@ impl Figures {
         })
     }
 
-    /// The time within which that part of the calls ended, microseconds.
+    /// Returns the time within which this part of the calls ended, microseconds.
     fn percentile(&self, part: f64) -> Option<u64> {
         let rank = (part * self.took_us.len() as f64).ceil() as usize;
         self.took_us.get(rank.saturating_sub(1)).copied()
@@ -50,9 +50,9 @@ mod tests {
     fn a_percentile_is_a_time_that_was_seen() {
         let mut figures = Figures::default();
         for us in (1..=200).rev() {
-            figures.took(200, Duration::from_micros(us * 1_000));
+            figures.add(200, Duration::from_micros(us * 1_000));
         }
-        let told = figures.told(Duration::from_secs(2));
-        assert_eq!((&told["p50_ms"], &told["p99_ms"], &told["rps"]), (&json!(100.0), &json!(198.0), &json!(100.0)));
+        let json = figures.to_json(Duration::from_secs(2));
+        assert_eq!((&json["p50_ms"], &json["p99_ms"], &json["rps"]), (&json!(100.0), &json!(198.0), &json!(100.0)));
     }
 }

@@ -1,8 +1,9 @@
-//! `sluice-load`: callers and a vendor for the benchmarks, told what to do by lines of JSON on standard input. Each answer
-//! is a line of its own and bears its order's `id`; orders run side by side. It ends when its input closes.
+//! `sluice-load` has the callers and a vendor for the benchmarks. It reads commands from standard
+//! input, one a line as JSON, runs them concurrently, and answers each with a line that has the command's
+//! `id`. It ends when its input closes.
 //!
-//! One thread for all of it, requests written once and sent again and again, answers read no further than their length
-//! asks for: it shares the machine with what it measures.
+//! It shares the machine with what it measures, so it runs in one thread, and reads no more of an
+//! answer than its length demands.
 
 mod callers;
 mod figures;
@@ -10,7 +11,6 @@ mod turns;
 mod vendor;
 mod wire;
 
-use callers::Order;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io;
@@ -24,31 +24,32 @@ use vendor::Vendor;
 struct Line {
     id: u64,
     #[serde(flatten)]
-    order: Orders,
+    command: Command,
 }
 
-/// What can be ordered.
+/// A command.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
-enum Orders {
-    /// Where the vendor listens.
+enum Command {
+    /// Tells the vendor's URL.
     Vendor,
-    /// The vendor answers nobody until it is let go.
+    /// Has the vendor answer no call until `Release`.
     Hold,
-    /// It answers those that it has kept waiting, and from now on at once.
+    /// Has the vendor answer all calls that it has held, and from now on each call at once.
     Release,
-    /// Who has come to it since it was held, in their order, once so many have: the number that their path ends with, and when, µs.
+    /// Tells which calls have come to the vendor since `Hold`, in order, once there are `least` of
+    /// them: the number at the end of each path, and the time, microseconds.
     Came { least: usize },
-    /// Callers.
-    Call(Box<Order>),
-    /// Calls to several in turn.
+    /// Makes calls to one subject.
+    Call(Box<callers::Order>),
+    /// Makes calls to several subjects in turn.
     Turns(turns::Order),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     LocalSet::new().run_until(serve()).await?;
-    // A blocked read of standard input must not keep the process.
+    // A blocked read of standard input must not keep the process alive.
     std::process::exit(0)
 }
 
@@ -59,30 +60,31 @@ async fn serve() -> io::Result<()> {
         let vendor = Rc::clone(&vendor);
         spawn_local(async move {
             match serde_json::from_str::<Line>(&line) {
-                Ok(Line { id, order }) => match obey(order, &vendor).await {
-                    Ok(said) => println!("{}", json!({"id": id, "said": said})),
+                Ok(Line { id, command }) => match run(command, &vendor).await {
+                    Ok(result) => println!("{}", json!({"id": id, "said": result})),
                     Err(fault) => println!("{}", json!({"id": id, "fault": fault.to_string()})),
                 },
-                Err(fault) => println!("{}", json!({"id": 0, "fault": format!("not an order: {fault}: {line}")})),
+                Err(fault) => println!("{}", json!({"id": 0, "fault": format!("not a command: {fault}: {line}")})),
             }
         });
     }
     Ok(())
 }
 
-async fn obey(order: Orders, vendor: &Rc<Vendor>) -> io::Result<Value> {
-    match order {
-        Orders::Vendor => Ok(json!({"url": vendor.url()})),
-        Orders::Hold => {
+/// Runs a command, and returns its result.
+async fn run(command: Command, vendor: &Rc<Vendor>) -> io::Result<Value> {
+    match command {
+        Command::Vendor => Ok(json!({"url": vendor.url()})),
+        Command::Hold => {
             vendor.hold();
             Ok(Value::Null)
         }
-        Orders::Release => {
+        Command::Release => {
             vendor.release();
             Ok(Value::Null)
         }
-        Orders::Came { least } => Ok(json!(vendor.came(least).await)),
-        Orders::Call(order) => callers::call(*order).await,
-        Orders::Turns(order) => turns::call(order).await,
+        Command::Came { least } => Ok(json!(vendor.arrivals(least).await)),
+        Command::Call(order) => callers::call(*order).await,
+        Command::Turns(order) => turns::call(order).await,
     }
 }

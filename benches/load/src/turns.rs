@@ -1,22 +1,23 @@
-//! Calls to several in turn, one at a time, at a steady rate: what slows the machine for a while slows all of them alike, so that their
-//! times can be compared to a few hundredths of a millisecond.
-//! Each round has an order of its own, at random, so that none comes always after the same other.
+//! Calls to several subjects in turn, one at a time, at a steady rate. What slows the machine for a
+//! while slows all of them alike, so that their times can be compared to a few hundredths of a
+//! millisecond. The order of each round is random, so that no subject always follows the same
+//! other.
 
-use crate::wire::{Line, request};
+use crate::wire::{Connection, request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Whom to call, and how often.
+/// Which subjects are called, and how often.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
     subjects: Vec<Subject>,
-    /// In each, every subject is called once, in an order at random.
+    /// The number of rounds. In each, every subject is called once, in random order.
     rounds: usize,
-    /// Calls a second, to all of them together.
+    /// The rate in calls a second, of all subjects together.
     rate: f64,
 }
 
@@ -25,35 +26,37 @@ pub struct Order {
 struct Subject {
     /// Host and port.
     to: String,
-    /// Path and query. `{n}` stands for the call's number, from 1.
+    /// Path and query, in which `{n}` stands for the call's number, from 1.
     target: String,
-    /// On every request.
+    /// The headers of every request.
     headers: Vec<(String, String)>,
 }
 
-/// Makes the calls, and tells how long those to each subject took, microseconds, in their order. All must be answered with 200.
+/// Makes the calls, and returns how long those to each subject took, microseconds, in order. It
+/// fails if an answer is not 200.
 ///
-/// A call's time begins when it goes out, and not when it was due: the timer here is late by up to a millisecond, as much as a call takes.
+/// A call's time begins when it is sent, and not when it was due: the timer is late by up to a
+/// millisecond, as much as a call takes.
 pub async fn call(order: Order) -> io::Result<Value> {
-    let mut lines = Vec::new();
+    let mut connections = Vec::new();
     for subject in &order.subjects {
-        lines.push((subject, Line::connect(&subject.to).await?, Vec::new()));
+        connections.push((subject, Connection::connect(&subject.to).await?, Vec::new()));
     }
     let apart = Duration::from_secs_f64(order.rate.recip());
     let mut due = Instant::now();
-    // The same orders in each run.
+    // The orders are the same in each run.
     let mut random = fastrand::Rng::with_seed(1);
-    let mut turns: Vec<usize> = (0..lines.len()).collect();
+    let mut turns: Vec<usize> = (0..connections.len()).collect();
     for _ in 0..order.rounds {
         random.shuffle(&mut turns);
         for turn in &turns {
-            let Some((subject, line, took)) = lines.get_mut(*turn) else { continue };
+            let Some((subject, connection, took)) = connections.get_mut(*turn) else { continue };
             due += apart;
             sleep_until(due).await;
             let request = request(&subject.to, &subject.target, &subject.headers, took.len() as u64 + 1);
             let began = Instant::now();
-            line.send(&request).await?;
-            let answer = line.message(|_| ()).await?;
+            connection.send(&request).await?;
+            let answer = connection.message(|_| ()).await?;
             took.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
             let status = answer.map_or(0, |(head, ())| head.status);
             if status != 200 {
@@ -61,5 +64,5 @@ pub async fn call(order: Order) -> io::Result<Value> {
             }
         }
     }
-    Ok(json!(lines.into_iter().map(|(_, _, took)| took).collect::<Vec<_>>()))
+    Ok(json!(connections.into_iter().map(|(_, _, took)| took).collect::<Vec<_>>()))
 }

@@ -1,11 +1,11 @@
-//! HTTP/1.1, no more of it than a benchmark needs: requests ready to send, and where an answer ends.
+//! As much of HTTP/1.1 as a benchmark needs: it writes requests, and finds where a message ends.
 
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A connection that stays open.
-pub struct Line {
+pub struct Connection {
     stream: TcpStream,
     ahead: Vec<u8>,
 }
@@ -13,21 +13,21 @@ pub struct Line {
 /// The head of a message, and how its body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// Bytes of the head.
+    /// The bytes of the head.
     pub bytes: usize,
-    /// The status; 0 of a request.
+    /// The status, which is 0 for a request.
     pub status: u16,
-    /// The body's length, or none where it comes in chunks.
+    /// The body's length; `None` if the body is chunked.
     pub length: Option<usize>,
 }
 
-impl Line {
-    /// Connects.
+impl Connection {
+    /// Connects to a host and port.
     pub async fn connect(to: &str) -> io::Result<Self> {
         Self::of(TcpStream::connect(to).await?)
     }
 
-    /// A connection that has been taken.
+    /// Takes a connection that is open.
     pub fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, ahead: Vec::with_capacity(4_096) })
@@ -38,7 +38,8 @@ impl Line {
         self.stream.write_all(bytes).await
     }
 
-    /// The next message's head, its body dropped; none where the other side has closed. `look` sees the head.
+    /// Reads the next message, and returns its head and what `look` makes of the head's bytes. The
+    /// body is dropped. It is `None` if the other side has closed the connection.
     pub async fn message<T>(&mut self, look: impl Fn(&[u8]) -> T) -> io::Result<Option<(Head, T)>> {
         let head = loop {
             if let Some(end) = find(&self.ahead, b"\r\n\r\n") {
@@ -53,7 +54,7 @@ impl Line {
         match head.length {
             Some(length) => end += length,
             None => loop {
-                // A chunk's size, its bytes, and the line's end after them.
+                // A chunk is a line with its size, its bytes, and the end of a line.
                 let line = loop {
                     if let Some(line) = find(&self.ahead[end..], b"\r\n") {
                         break line;
@@ -87,7 +88,7 @@ impl Line {
     }
 }
 
-/// A request, ready to send. `{n}` in the target stands for the number.
+/// Returns the bytes of a request. `{n}` in the target stands for the number.
 pub fn request<'a>(
     to: &str,
     target: &str,
@@ -103,7 +104,7 @@ pub fn request<'a>(
     request.into_bytes()
 }
 
-/// Where a piece begins.
+/// Returns where `piece` begins in `bytes`.
 pub fn find(bytes: &[u8], piece: &[u8]) -> Option<usize> {
     bytes.windows(piece.len()).position(|window| window == piece)
 }

@@ -1,5 +1,6 @@
-//! Room that apps take for long: places and bytes of jobs, places of callbacks. No app may take it all: one may hold half of what is
-//! free of the others'. One alone so comes to a half, a second to a quarter, and some is always left for one that comes later.
+//! Shares out what apps hold for a long time: places and bytes of jobs, and places of webhook
+//! messages. An app may hold half of what the other apps leave free. So a first app comes to a
+//! half, a second to a quarter, and some is always left for a later one.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -8,7 +9,8 @@
 
 use std::collections::BTreeMap;
 
-/// An app's name as a number, 0 for no app: 64-bit FNV-1a. Two apps that fell together would share their part, and nothing else.
+/// Hashes an app's name to a number (64-bit FNV-1a); 0 stands for no app. Two apps whose numbers
+/// collided would share their part, and nothing else.
 pub fn app_number(name: &str) -> u64 {
     if name.is_empty() {
         return 0;
@@ -16,16 +18,16 @@ pub fn app_number(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// How much of a room somebody holds.
+/// An amount of places and bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Held {
-    /// Places.
+    /// How many places.
     pub places: u64,
-    /// Bytes.
+    /// How many bytes.
     pub bytes: u64,
 }
 
-/// Room, and what apps hold of it. An app that holds nothing takes no memory.
+/// A bounded store and what each app holds of it. An app that holds nothing takes no memory.
 #[derive(Debug)]
 pub struct Room {
     size: Held,
@@ -34,46 +36,47 @@ pub struct Room {
 }
 
 impl Room {
-    /// Room of that size, all free.
+    /// Makes a room of this size that is all free.
     pub const fn new(size: Held) -> Self {
         Self { size, held: Held { places: 0, bytes: 0 }, apps: BTreeMap::new() }
     }
 
-    /// There are so many places from now on.
+    /// Changes how many places there are.
     pub const fn resize(&mut self, places: u64) {
         self.size.places = places;
     }
 
-    /// What all apps hold.
+    /// Returns what all apps hold together.
     pub const fn held(&self) -> Held {
         self.held
     }
 
-    /// What an app holds.
+    /// Returns what one app holds.
     pub fn of(&self, app: u64) -> Held {
         self.apps.get(&app).copied().unwrap_or_default()
     }
 
-    /// The app that holds the most places.
+    /// Returns the app that holds the most places.
     pub fn most(&self) -> Option<u64> {
         self.apps.iter().max_by_key(|(_, held)| held.places).map(|(app, _)| *app)
     }
 
-    /// Whether an app may take one more place, and so many bytes: it holds less than half of the places that the others leave, and
-    /// will hold at most half of the bytes that they leave.
+    /// Whether an app may take one more place and this many bytes: it holds less than half of the
+    /// places that the others leave, and will hold at most half of the bytes that they leave.
     pub fn has_room(&self, app: u64, bytes: u64) -> bool {
         let own = self.of(app);
         let free = |size: u64, held: u64| size.saturating_sub(held);
-        // What it holds is less than half of that and of what is free if it is less than what is free.
+        // `own < (own + free) / 2` is the same as `own < free`.
         own.places < free(self.size.places, self.held.places) && self.has_bytes(app, bytes)
     }
 
-    /// Whether an app may take so many bytes more: it will hold at most half of those that the others leave.
+    /// Whether an app may take this many bytes more: it will hold at most half of those that the
+    /// others leave.
     pub fn has_bytes(&self, app: u64, bytes: u64) -> bool {
         self.of(app).bytes + 2 * bytes <= self.size.bytes.saturating_sub(self.held.bytes)
     }
 
-    /// An app takes places and bytes, whether or not they are free.
+    /// Books places and bytes for an app, whether or not they are free.
     pub fn take(&mut self, app: u64, more: Held) {
         let own = self.of(app);
         self.apps.insert(app, Held { places: own.places + more.places, bytes: own.bytes + more.bytes });
@@ -81,7 +84,7 @@ impl Room {
         self.held.bytes += more.bytes;
     }
 
-    /// An app gives places and bytes back.
+    /// Returns places and bytes of an app to the room.
     pub fn give_back(&mut self, app: u64, less: Held) {
         let own = self.of(app);
         let left = Held { places: own.places.saturating_sub(less.places), bytes: own.bytes.saturating_sub(less.bytes) };
@@ -94,8 +97,10 @@ impl Room {
     }
 }
 
-/// Whether one more may watch, where so many may at once. `watching`: of each who does, and `who`: of the one who comes, the app's number;
-/// none of a person, whose key is no app's. Apps part the places as they part a room; people take any that is free.
+/// Whether one more client may watch the live status where `places` may at once. `watching` holds
+/// the app number of each client that watches, and `who` is that of the new one; `None` stands for
+/// a person, whose key is not an app's. Apps share the places as they share a room, and people take
+/// any that is free.
 pub fn may_watch(places: u64, watching: impl Iterator<Item = Option<u64>>, who: Option<u64>) -> bool {
     let mut apps = Room::new(Held { places, bytes: 0 });
     let mut all: u64 = 0;
@@ -134,7 +139,7 @@ mod tests {
         assert!(!may_watch(250, people.chain(app(50)), None), "all places are taken");
     }
 
-    /// How many places an app comes to that takes one after another.
+    /// Counts the places that an app gets which takes one after another.
     fn fill(room: &mut Room, app: u64) -> u64 {
         while room.has_room(app, 0) {
             room.take(app, Held { places: 1, bytes: 0 });

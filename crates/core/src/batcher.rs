@@ -1,72 +1,75 @@
-//! Batch what is to be told to one and the same, so that it is told at once: whoever comes first waits for others for a moment,
-//! and tells for all.
+//! Joins items for the same receiver into one message: the first call waits a moment for others and
+//! then sends for all of them.
 //!
-//! What is gathered is plain data, and whoever waits may be gone before the moment has come; who comes next then waits in its place.
+//! A batch is plain data. The call that waits may have been dropped before it sends; the next one
+//! that comes then waits in its place.
 
-/// How long the first call of a batch waits for others, milliseconds: about what the platform takes to ask an object.
+/// How long the first call of a batch waits for others, milliseconds. Asking an object takes about
+/// as long.
 pub const GATHER_MS: i64 = 10;
 
-/// So long after that, milliseconds, the call that waited is taken to be gone.
+/// The waiting call is taken to be gone when it is this late, milliseconds.
 const LATE_MS: i64 = 100;
 
-/// A batch of this size is sent without waiting for more.
+/// A batch of this many items is sent without waiting for more.
 const MOST: usize = 256;
 
-/// The names of a tenant and of its connection.
+/// The names of a tenant and of one of its connections.
 pub type ConnectionName = (String, String);
 
-/// The batches that wait to be sent: few at any moment.
+/// The batches that wait to be sent. There are few at any moment.
 #[derive(Debug)]
 pub struct Batcher<T>(Vec<Batch<T>>);
 
 #[derive(Debug)]
 struct Batch<T> {
-    whose: ConnectionName,
+    connection: ConnectionName,
     items: Vec<T>,
-    /// When it is sent, Unix ms.
+    /// When the waiting call sends the batch, Unix ms.
     at: i64,
 }
 
-/// What a call is to do that has something to send.
+/// What a call that has something to send must do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BatchAction<T> {
-    /// Nothing: another call sends it.
+    /// It does nothing: another call sends the items.
     Rest,
-    /// Wait for [`GATHER_MS`], and send what [`Batcher::take`] gives.
+    /// It waits for [`GATHER_MS`] and then sends what [`Batcher::take`] returns.
     Wait,
-    /// Send this.
+    /// It sends these items now.
     Tell(Vec<T>),
 }
 
 impl<T> Batcher<T> {
-    /// Nothing waits.
+    /// Makes a batcher in which nothing waits.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Puts something to what waits; told now, with all that waits, if it is `hurried`. `now`: Unix ms.
-    pub fn join(&mut self, whose: &ConnectionName, mut items: Vec<T>, hurried: bool, now: i64) -> BatchAction<T> {
+    /// Adds items to the batch of a connection. If they are `hurried` or the batch is full, the
+    /// whole batch is returned to be sent now. `now`: Unix ms.
+    pub fn join(&mut self, connection: &ConnectionName, mut items: Vec<T>, hurried: bool, now: i64) -> BatchAction<T> {
         let mut awaited = None;
-        if let Some(mut gathering) = self.remove(whose) {
-            gathering.items.append(&mut items);
-            items = gathering.items;
-            awaited = Some(gathering.at).filter(|at| now <= at.saturating_add(LATE_MS));
+        if let Some(mut batch) = self.remove(connection) {
+            batch.items.append(&mut items);
+            items = batch.items;
+            awaited = Some(batch.at).filter(|at| now <= at.saturating_add(LATE_MS));
         }
         if hurried || items.len() >= MOST {
             return BatchAction::Tell(items);
         }
         let at = awaited.unwrap_or_else(|| now.saturating_add(GATHER_MS));
-        self.0.push(Batch { whose: whose.clone(), items, at });
+        self.0.push(Batch { connection: connection.clone(), items, at });
         if awaited.is_some() { BatchAction::Rest } else { BatchAction::Wait }
     }
 
-    /// What has been gathered; nothing if another has told it.
-    pub fn take(&mut self, whose: &ConnectionName) -> Vec<T> {
-        self.remove(whose).map(|gathering| gathering.items).unwrap_or_default()
+    /// Takes the batch of a connection. It is empty if another call has sent it.
+    pub fn take(&mut self, connection: &ConnectionName) -> Vec<T> {
+        self.remove(connection).map(|batch| batch.items).unwrap_or_default()
     }
 
-    fn remove(&mut self, whose: &ConnectionName) -> Option<Batch<T>> {
-        let at = self.0.iter().position(|gathering| gathering.whose == *whose)?;
+    fn remove(&mut self, connection: &ConnectionName) -> Option<Batch<T>> {
+        let at = self.0.iter().position(|batch| batch.connection == *connection)?;
         Some(self.0.swap_remove(at))
     }
 }
@@ -92,7 +95,7 @@ mod tests {
         assert_eq!(waiting.join(&crm(), vec![1], false, 1_000), BatchAction::Wait);
         assert_eq!(waiting.join(&crm(), vec![2, 3], false, 1_004), BatchAction::Rest);
         assert_eq!(waiting.take(&crm()), [1, 2, 3]);
-        assert_eq!(waiting.join(&crm(), vec![4], false, 1_011), BatchAction::Wait, "what comes later is told later");
+        assert_eq!(waiting.join(&crm(), vec![4], false, 1_011), BatchAction::Wait, "what comes later is sent later");
     }
 
     #[test]
@@ -129,14 +132,14 @@ mod tests {
         fn everything_is_told_once_as_long_as_somebody_comes(
             steps in prop::collection::vec((0_i64..400, 1_usize..40, any::<bool>(), any::<bool>()), 1..200),
         ) {
-            let (mut waiting, mut now, mut next, mut told) = (Batcher::new(), 0, 0, Vec::new());
-            // When those that wait will tell, if they are not gone.
+            let (mut waiting, mut now, mut next, mut sent) = (Batcher::new(), 0, 0, Vec::new());
+            // By this time the waiting call sends, unless it is gone.
             let mut waits: Vec<i64> = Vec::new();
             for (pause, n, hurried, dies) in steps {
                 now += pause;
                 waits.retain(|at| {
                     if *at <= now {
-                        told.extend(waiting.take(&crm()));
+                        sent.extend(waiting.take(&crm()));
                     }
                     *at > now
                 });
@@ -148,15 +151,15 @@ mod tests {
                     BatchAction::Wait => waits.push(now + GATHER_MS),
                     BatchAction::Tell(all) => {
                         prop_assert!(all.len() < MOST + 40, "{} at once", all.len());
-                        told.extend(all);
+                        sent.extend(all);
                     }
                 }
             }
             if let BatchAction::Tell(all) = waiting.join(&crm(), vec![next], true, now) {
-                told.extend(all);
+                sent.extend(all);
             }
-            told.sort_unstable();
-            prop_assert_eq!(told, (0..=next).collect::<Vec<_>>());
+            sent.sort_unstable();
+            prop_assert_eq!(sent, (0..=next).collect::<Vec<_>>());
         }
     }
 }

@@ -1,26 +1,30 @@
-//! All that Sluice decides, as plain Rust: time, chance and storage are arguments, and nothing waits.
+//! This crate holds every decision that Sluice makes, as plain Rust. Time, randomness and storage
+//! are arguments, and nothing in it waits.
 //!
-//! The modules, in the order in which a call meets them:
+//! These are the modules, in the order in which a call meets them:
 //!
-//! - [`http`]: the request as it came: target, headers, preferences.
-//! - [`keys`]: the key that a caller shows, read and checked before anything is stored or woken.
-//! - [`tenant`]: the state of one tenant, which decides on each of its calls.
-//! - [`protocol`]: the messages between a Worker and a tenant's object.
-//! - [`policy`]: what a tenant may do, as written and as used.
-//! - [`sealed`]: secrets as they are stored.
-//! - [`upstream`]: what is known of vendors: what an answer means, how a refusal is said. Profiles are data.
-//! - [`call`]: the life of a call, from its first ask to its settlement, as a state machine.
-//! - [`retry`]: whether and when a call is sent again.
-//! - [`refusal`]: every answer that Sluice makes in the vendor's place.
-//! - [`batcher`]: settlements that end at nearly the same time, sent in one request.
-//! - [`jobs`]: calls that nobody waits for: kept, run, shown.
-//! - [`webhooks`]: messages to the tenant's own systems, and how often each is tried.
-//! - [`usage`]: who called how often, and how the calls ended.
-//! - [`backlog_share`]: how much of what is kept for long one app may take.
-//! - [`document`], [`codec`]: the textual form of policies and profiles, the binary form of data.
-//! - [`lookup`]: values by their numbers.
+//! - [`http`] reads the request as it came: its target, headers and preferences.
+//! - [`keys`] finds and checks the caller's key before anything is stored or any object is woken.
+//! - [`tenant`] holds the state of one tenant and decides on each of its calls.
+//! - [`protocol`] defines the messages between a Worker and a tenant's object.
+//! - [`policy`] parses, checks and stores what a tenant may do.
+//! - [`sealed`] encrypts the secrets that are stored.
+//! - [`upstream`] knows the vendors: what an answer means and how a refusal is worded. Profiles are
+//!   data.
+//! - [`call`] is the life of a call, from its first request for a permit to its settlement, as a
+//!   state machine.
+//! - [`retry`] decides whether and when a call is sent again.
+//! - [`refusal`] names every answer that Sluice gives in the vendor's place.
+//! - [`batcher`] joins settlements that end at nearly the same time into one request.
+//! - [`jobs`] keeps, runs and shows the calls that nobody waits for.
+//! - [`webhooks`] delivers messages to the tenant's own systems and bounds how often each is tried.
+//! - [`usage`] counts who called how often, and how the calls ended.
+//! - [`backlog_share`] bounds how much of the long-lived storage one app may take.
+//! - [`document`] is the JSON form of policies and profiles; [`codec`] is the binary form of data.
+//! - [`lookup`] is a hash map by numbers.
 
-// What overflows wraps round silently in a shipped build. Tests may calculate as they like: there it panics.
+// An arithmetic overflow wraps silently in a shipped build, so unchecked arithmetic is linted. In
+// tests it panics, so they may calculate freely.
 #![cfg_attr(
     not(test),
     warn(
@@ -29,10 +33,7 @@
         clippy::cast_possible_wrap,
         clippy::cast_sign_loss,
         clippy::get_unwrap,
-        clippy::string_slice,
-        clippy::todo,
-        clippy::unimplemented,
-        clippy::unreachable
+        clippy::string_slice
     )
 )]
 

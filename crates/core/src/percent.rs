@@ -1,33 +1,34 @@
-//! Percent-coding (RFC 3986, section 2.1). A `%` that encodes nothing stands for itself.
+//! Percent-coding (RFC 3986, section 2.1). A `%` that is not followed by two hexadecimal digits
+//! stands for itself.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 
-/// All but RFC 3986's unreserved characters.
+/// Every character but RFC 3986's unreserved ones.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A text with all but RFC 3986's unreserved characters encoded.
+/// Percent-encodes all characters of a text but RFC 3986's unreserved ones.
 pub fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// What [`encoded`] made of a text, undone. What is not UTF-8 then is replaced by U+FFFD.
+/// Decodes a text. Bytes that are not UTF-8 after that are replaced by U+FFFD.
 pub fn decoded(text: &[u8]) -> String {
     percent_decode(text).decode_utf8_lossy().into_owned()
 }
 
-/// The bytes of a text, decoded once.
+/// Decodes a text once and gives its bytes.
 pub fn bytes(text: &[u8]) -> impl Iterator<Item = u8> {
     percent_decode(text)
 }
 
-/// The byte whose encoding stands at a text's beginning.
+/// Returns the byte that is percent-encoded at the beginning of a text, if one is.
 pub fn first(text: &[u8]) -> Option<u8> {
     let mut decoded = percent_decode(text.get(..3)?);
-    // Three characters that are one byte.
+    // The three characters must have decoded to a single byte.
     decoded.next().filter(|_| decoded.next().is_none())
 }
 
-/// The byte that two hexadecimal digits say.
+/// Returns the byte that two hexadecimal digits stand for.
 pub fn pair(high: u8, low: u8) -> Option<u8> {
     first(&[b'%', high, low])
 }

@@ -1,30 +1,32 @@
-//! Every answer that Sluice makes in the vendor's place, and why. One type; `vendor::dialect` is its one mapping to HTTP.
+//! Every answer that Sluice gives in the vendor's place, and its reason. There is one type for
+//! them, and `upstream::dialect` is its one mapping to HTTP.
 
 use serde::{Deserialize, Serialize};
 use sluice_limiter::Denial;
 
-/// The reason in `Sluice-Reason`. Objects and Workers of two releases exchange its variants by their place here, so a new one goes last.
+/// The reason in `Sluice-Reason`. Objects and Workers of two releases exchange the variants by
+/// their position here, so a new one goes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// A daily limit of the connection is spent.
     DailyQuota,
     /// The app's `daily_calls` are spent.
     AppBudget,
-    /// The vendor said stop, and until when.
+    /// The vendor asked for a pause, or an operator paused the connection.
     Paused,
-    /// No place left in the wait queue.
+    /// The wait queue is full.
     QueueFull,
     /// The wait is longer than the caller allows.
     Deadline,
-    /// A rate or window is full, and the call may not wait.
+    /// A rate or window is full, and the call is not allowed to wait.
     Rate,
-    /// The slots are full, and the call may not wait.
+    /// All slots are taken, and the call is not allowed to wait.
     Concurrency,
-    /// 400: a path that a vendor could read as another one.
+    /// 400: the vendor could read the path as another one.
     Path,
-    /// 400: anything else wrong with the request.
+    /// 400: something else is wrong with the request.
     Request,
-    /// 401: no key, or one that does not hold.
+    /// 401: there is no key, or the key is not valid.
     Key,
     /// 403: the key does not work from this page.
     Origin,
@@ -34,13 +36,13 @@ pub enum Reason {
     ConnectionForbidden,
     /// 404: the tenant has no such connection.
     ConnectionUnknown,
-    /// 403: the key's role does not reach this.
+    /// 403: the key's role does not allow this.
     Role,
     /// 404: nothing is at this address.
     NotFound,
-    /// 405: the address knows other methods.
+    /// 405: the address does not support the method.
     Method,
-    /// 409: the job has not ended, or is no dead letter.
+    /// 409: the job has not ended, or is not a dead letter.
     JobLive,
     /// 413: the body is over the vendor's limit for the route.
     Payload,
@@ -48,39 +50,40 @@ pub enum Reason {
     Uri,
     /// 422: the `Idempotency-Key` was used for another request.
     KeyReused,
-    /// 501: a WebSocket to a vendor.
+    /// 501: the call asks for a WebSocket to a vendor.
     Upgrade,
-    /// 502: no answer could be had from the vendor, or none that HTTP can carry on.
+    /// 502: the vendor gave no answer, or one that HTTP cannot carry.
     VendorUnreachable,
-    /// 503: the tenant's object cannot be asked, so nothing is forwarded.
+    /// 503: the tenant's object cannot be reached, so nothing is forwarded.
     Unavailable,
     /// 503: a secret of the installation is missing or malformed.
     Setup,
     /// 504: the vendor took longer than `timeout_seconds`.
     VendorTimeout,
-    /// 500: a fault of Sluice's own.
+    /// 500: Sluice itself failed.
     Internal,
-    /// 403: the request has crossed the network in clear.
+    /// 403: the request crossed the network without TLS.
     Https,
-    /// 400: a key stands where the vendor would get it.
+    /// 400: the request has a key in a place from which the vendor would receive it.
     KeyMisplaced,
 }
 
-/// One refusal.
+/// A refusal, before it is worded for a caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Why.
+    /// The reason, which also decides the status.
     pub reason: Reason,
-    /// One sentence: what, where, what to do. Lower case, no secret.
+    /// One sentence without a secret: what is wrong, where, and what to do. It begins in lower
+    /// case.
     pub detail: String,
-    /// Whole seconds until asking again makes sense, where waiting helps.
+    /// Whole seconds until another try can succeed, where waiting helps.
     pub retry_after_seconds: Option<u64>,
-    /// The limits that refuse, by name.
+    /// The names of the limits that refuse.
     pub violated: Vec<String>,
 }
 
 impl Refusal {
-    /// A refusal that waiting does not cure.
+    /// Makes a refusal that waiting does not cure.
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into(), retry_after_seconds: None, violated: Vec::new() }
     }
@@ -101,7 +104,7 @@ impl From<Denial> for Reason {
 }
 
 impl Reason {
-    /// As `Sluice-Reason` has it.
+    /// The text of the reason in `Sluice-Reason`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DailyQuota => "daily-quota",
@@ -158,8 +161,8 @@ impl Reason {
         }
     }
 
-    /// Refused by the throttle: said in the vendor's own dialect. The others are faults of the call, and always problem
-    /// documents.
+    /// Whether a limit refused the call. Such refusals are worded in the vendor's own dialect. All
+    /// others are faults of the call itself and always problem documents.
     pub const fn is_throttle(self) -> bool {
         matches!(
             self,

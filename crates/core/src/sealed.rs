@@ -1,12 +1,14 @@
-//! Secrets as they are stored: AES-256-GCM under a key derived from `MASTER_KEY`, bound to the place they belong to.
+//! Encrypts stored secrets with AES-256-GCM under a key derived from `MASTER_KEY`, bound to the
+//! place where they are stored.
 //!
 //! ```text
 //! "sealed:" and, in URL-safe base64 without padding:
 //! version 1 byte · id of the sealing key 4 bytes · nonce 12 bytes · ciphertext · tag 16 bytes
 //! ```
-//! What is no text, such as the body of a job, is sealed as the same bytes without the mark and base64 ([`seal_bytes`]).
-//! The id tells which master of several has sealed it, so that a rotated one still opens what it sealed. The place and
-//! everything before the ciphertext are authenticated, so that nothing sealed opens in another place.
+//! Data that is not text, such as the body of a job, is sealed as the same bytes without the mark
+//! and base64 ([`seal_bytes`]). The id tells which of several master keys sealed it, so that a
+//! rotated one still opens what it sealed. The place and everything before the ciphertext are
+//! authenticated, so that nothing sealed opens in another place.
 
 use crate::keys::{Master, SEAL_ID_BYTES};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -14,20 +16,20 @@ use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Bytes of a nonce.
+/// The length of a nonce, bytes.
 pub const NONCE_BYTES: usize = 12;
 
-/// Most bytes of a secret: a private key in PEM has about 3,300 (RSA 4096).
+/// The longest secret, bytes. A private key in PEM has about 3,300 (RSA 4096).
 pub const MAX_SECRET_BYTES: usize = 65_536;
 
-/// How much longer what is sealed is than it was: version, key's id, nonce and tag.
+/// How many bytes sealing adds: the version, the key's id, the nonce and the tag.
 pub const OVERHEAD_BYTES: usize = HEAD_BYTES + NONCE_BYTES + 16;
 
 const MARK: &str = "sealed:";
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 1 + SEAL_ID_BYTES;
 
-/// Where a secret belongs.
+/// Where a secret is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place<'a> {
     /// The tenant.
@@ -36,10 +38,10 @@ pub struct Place<'a> {
     pub field: &'a str,
 }
 
-/// Why a secret does not open.
+/// Why a secret cannot be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealFault {
-    /// No key of `MASTER_KEY` sealed it.
+    /// No key of `MASTER_KEY` has sealed it.
     UnknownKey,
     /// It was altered, moved from another place, or never sealed.
     Broken,
@@ -61,11 +63,11 @@ impl std::fmt::Display for SealFault {
 
 impl std::error::Error for SealFault {}
 
-/// Seals a secret for its place. The nonce must be random and new each time: with one repeated, AES-GCM protects nothing.
-/// At 96 random bits that is no concern before some 2^32 secrets.
+/// Seals a secret for its place. The nonce must be random and new each time: with a repeated one
+/// AES-GCM protects nothing. With 96 random bits that is no concern before some 2^32 secrets.
 ///
 /// # Errors
-/// [`SealFault::TooLong`].
+/// It fails with [`SealFault::TooLong`] over [`MAX_SECRET_BYTES`].
 pub fn seal(master: &Master, nonce: [u8; NONCE_BYTES], place: &Place<'_>, secret: &str) -> Result<String, SealFault> {
     if secret.len() > MAX_SECRET_BYTES {
         return Err(SealFault::TooLong);
@@ -74,10 +76,11 @@ pub fn seal(master: &Master, nonce: [u8; NONCE_BYTES], place: &Place<'_>, secret
     Ok(format!("{MARK}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// The same of bytes, as bytes: however many there are, the caller bounds them. What is sealed is [`OVERHEAD_BYTES`] longer.
+/// Seals bytes for their place, as [`seal`] seals a text. The caller bounds their number. The
+/// result is [`OVERHEAD_BYTES`] longer.
 ///
 /// # Errors
-/// [`SealFault::TooLong`] over what AES-GCM seals at once, which is 64 GB.
+/// It fails with [`SealFault::TooLong`] over what AES-GCM seals at once, which is 64 GB.
 pub fn seal_bytes(
     master: &Master,
     nonce: [u8; NONCE_BYTES],
@@ -98,7 +101,7 @@ pub fn seal_bytes(
 /// Opens what [`seal`] sealed for this place.
 ///
 /// # Errors
-/// Why it does not open.
+/// It fails if no listed key sealed the text, or if the text was altered or belongs elsewhere.
 pub fn open(master: &Master, place: &Place<'_>, sealed: &str) -> Result<String, SealFault> {
     let text = sealed.strip_prefix(MARK).ok_or(SealFault::Broken)?;
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| SealFault::Broken)?;
@@ -109,7 +112,7 @@ pub fn open(master: &Master, place: &Place<'_>, sealed: &str) -> Result<String, 
 /// Opens what [`seal_bytes`] sealed for this place.
 ///
 /// # Errors
-/// Why it does not open.
+/// It fails if no listed key sealed the bytes, or if they were altered or belong elsewhere.
 pub fn open_bytes(master: &Master, place: &Place<'_>, bytes: &[u8]) -> Result<Vec<u8>, SealFault> {
     let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>().ok_or(SealFault::Broken)?;
     let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(SealFault::Broken)?;
@@ -119,20 +122,22 @@ pub fn open_bytes(master: &Master, place: &Place<'_>, bytes: &[u8]) -> Result<Ve
     cipher(key).decrypt(&Nonce::from(*nonce), Payload { msg: ciphertext, aad: &aad }).map_err(|_| SealFault::Broken)
 }
 
-/// Whether anything in a row was sealed under another key than the one in force.
+/// Whether a stored row holds anything that was sealed under another key than the current one.
 pub fn is_stale(master: &Master, row: &[u8]) -> bool {
     is_stale_text(master, row) || is_stale_bytes(master, row)
 }
 
-/// Whether a row has what [`seal_bytes`] makes under an older key: it begins with its version and the key's id.
+/// Whether a row holds bytes that [`seal_bytes`] made under an older key: they begin with the
+/// version and the key's id.
 fn is_stale_bytes(master: &Master, row: &[u8]) -> bool {
     let heads: Vec<[u8; HEAD_BYTES]> = master.older_ids().map(|[a, b, c, d]| [VERSION, *a, *b, *c, *d]).collect();
-    // Bytes that are the same by chance are sealed anew for nothing.
+    // Bytes that match by chance only cause a row to be sealed again without need.
     row.windows(HEAD_BYTES).any(|bytes| heads.iter().any(|head| head == bytes))
 }
 
 fn is_stale_text(master: &Master, row: &[u8]) -> bool {
-    // Six characters hold the version and all but the last four bits of the id, which tells at most eight keys apart.
+    // Six characters hold the version and all but the last four bits of the id, which is enough to
+    // tell eight keys apart.
     const TOLD_BY: usize = 6;
     let Some((id, _)) = master.sealing() else { return false };
     let current = URL_SAFE_NO_PAD.encode([&[VERSION], id.as_slice()].concat());
@@ -145,7 +150,8 @@ fn cipher(key: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
 }
 
-/// What is authenticated besides: the head and the place. A zero byte is in neither name, so it parts them.
+/// Returns the data that is authenticated but not encrypted: the head and the place. Neither name
+/// contains a zero byte, so one separates them.
 fn associated(head: &[u8], place: &Place<'_>) -> Vec<u8> {
     [head, place.tenant.as_bytes(), &[0], place.field.as_bytes()].concat()
 }

@@ -1,4 +1,4 @@
-//! The corpora that fuzzing has kept, replayed: what once was found is looked at in every test run.
+//! Replays the corpora that fuzzing has kept, so that every test run covers what was once found.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,6 @@
-//! A JSON document as policies and profiles are read from: one tree that keeps the order of fields, repeated names, so that
-//! they can be reported, and numbers as decimal text, from which they become integers. `serde_json` reads and writes it.
+//! The JSON tree from which policies and profiles are read. It keeps the order of fields, repeated
+//! names, so that they can be reported, and numbers as decimal text, from which they become
+//! integers. `serde_json` reads and writes it.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -11,12 +12,13 @@ use serde::ser::{Error, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt::{Display, Formatter};
 
-/// The JSON text of a value, for one whose text is never refused: all names in it are strings.
+/// Writes a value as JSON. Use it for values that always serialise: all names in them are strings.
 pub fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// An amount counted in units of 10^-`places`, from a number's text; none if it is negative, finer or too large.
+/// Reads a number's text as an amount in units of 10^-`places`; `None` if it is negative, finer or
+/// too large.
 pub fn scaled(text: &str, places: usize) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction = fraction.trim_end_matches('0');
@@ -24,8 +26,8 @@ pub fn scaled(text: &str, places: usize) -> Option<u64> {
     [whole, fraction, &zeros].concat().parse().ok()
 }
 
-/// An amount, and how many of its digits are decimals: the inverse of [`scaled`]. It is written without a zero at its end,
-/// and in JSON as a number with just these digits.
+/// An amount, and how many of its digits are decimals: the inverse of [`scaled`]. It is written
+/// without zeros at its end, and in JSON as a number with just these digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal(pub u64, pub usize);
 
@@ -47,7 +49,7 @@ impl Serialize for Decimal {
     }
 }
 
-/// Writes a number as the text that it is.
+/// Writes a number with the digits of its text.
 fn number<S: Serializer>(text: String, serializer: S) -> Result<S::Ok, S::Error> {
     RawValue::from_string(text).map_err(S::Error::custom)?.serialize(serializer)
 }
@@ -70,12 +72,13 @@ pub enum Tree {
 }
 
 impl Tree {
-    /// What stands under that name; the last, where it is there twice. None for anything but an object.
+    /// Returns the field of that name, the last one if it is repeated; `None` for anything but an
+    /// object.
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.as_object()?.iter().rfind(|(field, _)| field == name).map(|(_, value)| value)
     }
 
-    /// The same, to be changed.
+    /// Returns the field of that name for a change, the last one if it is repeated.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Self> {
         match self {
             Self::Object(fields) => fields.iter_mut().rfind(|(field, _)| field == name).map(|(_, value)| value),
@@ -83,7 +86,7 @@ impl Tree {
         }
     }
 
-    /// A string's text.
+    /// Returns the text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -91,7 +94,7 @@ impl Tree {
         }
     }
 
-    /// A whole number that is not negative.
+    /// Returns the value of a whole number that is not negative.
     pub fn as_u64(&self) -> Option<u64> {
         match self {
             Self::Number(text) => text.parse().ok(),
@@ -99,7 +102,7 @@ impl Tree {
         }
     }
 
-    /// `true` or `false`.
+    /// Returns the value of a boolean.
     pub const fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(truth) => Some(*truth),
@@ -107,7 +110,7 @@ impl Tree {
         }
     }
 
-    /// A list's items.
+    /// Returns the items of a list.
     pub fn as_array(&self) -> Option<&[Self]> {
         match self {
             Self::Array(items) => Some(items),
@@ -115,7 +118,7 @@ impl Tree {
         }
     }
 
-    /// An object's fields.
+    /// Returns the fields of an object.
     pub fn as_object(&self) -> Option<&[(String, Self)]> {
         match self {
             Self::Object(fields) => Some(fields),
@@ -123,12 +126,12 @@ impl Tree {
         }
     }
 
-    /// Whether it is `null`.
+    /// Whether the value is `null`.
     pub const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// What to call it in a message.
+    /// Returns what a message calls this kind of value.
     pub const fn what(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -141,7 +144,7 @@ impl Tree {
     }
 }
 
-/// The same document, of one that is written in Rust.
+/// Makes a tree of a document that is written in Rust.
 impl From<&serde_json::Value> for Tree {
     fn from(known: &serde_json::Value) -> Self {
         match known {
@@ -178,7 +181,7 @@ impl<'de> Deserialize<'de> for Tree {
     }
 }
 
-/// Builds a [`Tree`] of whatever is there.
+/// Builds a [`Tree`] of any JSON value.
 struct TreeVisitor;
 
 impl<'de> Visitor<'de> for TreeVisitor {
@@ -204,7 +207,8 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Number(number.to_string()))
     }
 
-    /// The shortest decimal that is this number, without an exponent: what was written, up to 15 digits.
+    /// Keeps the shortest decimal that is this number, without an exponent: the text as written, up
+    /// to 15 digits.
     fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
         Ok(Tree::Number(number.to_string()))
     }

@@ -1,72 +1,75 @@
-//! What is known of a vendor.
+//! The facts of a vendor's profile.
 
 use crate::document::Tree;
 
-/// A vendor, as data: a file of the core's, or a connection's inline `profile`.
+/// A vendor as data: a file of the core, or a connection's inline `profile`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The built-in's name, or `inline`.
+    /// The name of the built-in profile, or `inline`.
     pub name: String,
-    /// What people call the vendor.
+    /// The name that people use for the vendor.
     pub title: String,
-    /// By what it is seen that two connections are of one account, which shares its limits.
+    /// What shows that two connections belong to one account, which shares its limits.
     pub account: Account,
-    /// Where its calls go when the connection does not say; without a trailing slash.
+    /// The base URL of connections that give none, without a trailing slash.
     pub base_url: Option<String>,
-    /// Its limits, in the form of a policy's `limits`, before any share.
+    /// The limits in the form of a policy's `limits`, before any share.
     pub limits: Vec<Tree>,
-    /// The part of its limits that a connection takes when it does not say, parts per million.
+    /// The share of connections that give none, parts per million.
     pub share_ppm: u32,
-    /// From send to last byte, seconds, when the connection does not say.
+    /// The time limit from send to last byte, seconds, of connections that give none.
     pub timeout_seconds: u32,
     /// How long the vendor may go on working after a call was cut off, seconds.
     pub ceiling_seconds: u32,
-    /// It counts a call when the call ends, rather than when it comes.
+    /// Whether the vendor counts a call when it ends rather than when it arrives.
     pub counts_at_completion: bool,
-    /// Where the key may stand beside `Sluice-Key`: where its clients put a credential.
+    /// Where the key may be besides `Sluice-Key`: where the vendor's clients put a credential.
     pub key_in: Vec<KeyPlace>,
-    /// Where its clients say another method than the request line's, each on some routes; empty for all.
+    /// Where the vendor's clients give another method than the request line's, each on some routes;
+    /// an empty list stands for all.
     pub method_in: Vec<(MethodPlace, Vec<String>)>,
-    /// Where a token (`bearer`, or one that was fetched) goes.
+    /// Where a token goes, be it of `bearer` or one that was fetched.
     pub token_in: TokenPlace,
-    /// Headers that it goes in too: on some routes, and wherever the key came in that header.
+    /// Headers in which a token goes too: on some routes, and wherever the key came in that header.
     pub token_also_in: Vec<AlsoIn>,
-    /// Where its clients fetch a token.
+    /// Where the vendor's clients fetch a token.
     pub token_endpoint: Option<TokenEndpoint>,
-    /// The longest path and query together it takes, by route; the first that matches counts.
+    /// The longest path and query together that the vendor takes, by route; the first that matches
+    /// counts.
     pub uri_bytes: Vec<SizeLimit>,
-    /// The largest bodies it takes, by route; the first that matches counts.
+    /// The largest bodies that the vendor takes, by route; the first that matches counts.
     pub bodies: Vec<SizeLimit>,
-    /// The most that one call may be about, by route; the first that matches counts.
+    /// The most records that one call may have, by route; the first that matches counts.
     pub batches: Vec<Batch>,
-    /// How its answers' bodies are read.
+    /// How the bodies of the vendor's answers are read.
     pub reading: Reading,
-    /// What its answers mean; the first rule that matches counts, then the rules of HTTP.
+    /// What the vendor's answers mean. The first rule that matches counts, then the rules of HTTP.
     pub answers: Vec<Rule>,
-    /// It honours `Idempotency-Key`.
+    /// Whether the vendor honours `Idempotency-Key`.
     pub idempotency_key: bool,
-    /// Calls that may be repeated whatever became of them, as routes; beside GET, HEAD and OPTIONS.
+    /// The routes of calls that may be repeated whatever became of them, besides GET, HEAD and
+    /// OPTIONS.
     pub repeatable: Vec<String>,
-    /// GET, HEAD and OPTIONS change nothing there.
+    /// Whether GET, HEAD and OPTIONS change nothing at the vendor.
     pub safe_methods: bool,
-    /// How a refusal is said.
+    /// The wording of refusals.
     pub dialect: Dialect,
-    /// Answers that may be kept, by route.
+    /// The answers that may be cached, by route.
     pub cache: Vec<Cache>,
-    /// Where its answers tell how much of a limit it has counted.
+    /// Where the vendor's answers tell how much of a limit it has counted.
     pub counts: Vec<VendorCount>,
-    /// An inline profile's own text, so that it can travel.
+    /// The text of an inline profile, so that it can be passed on.
     pub text: Option<String>,
 }
 
-/// By what an account at a vendor is known.
+/// What identifies an account at a vendor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Account {
-    /// Each has a host of its own.
+    /// Each account has its own host.
     Host,
-    /// Each has credentials of its own.
+    /// Each account has its own credentials.
     Credential,
-    /// By nothing that a policy has.
+    /// Nothing that a policy has identifies it.
     #[default]
     Unknown,
 }
@@ -76,29 +79,30 @@ pub enum Account {
 pub enum KeyPlace {
     /// `Authorization`, under any scheme, Basic included.
     Authorization,
-    /// This header.
+    /// The header of this name.
     Header(String),
-    /// This query parameter.
+    /// The query parameter of this name.
     Query(String),
-    /// The last segment of a path of this route, which ends with `*`: a token is looked up. The real one goes in its place.
+    /// The last segment of a path on this route, which ends with `*`: a token is looked up. The
+    /// real token replaces the key.
     Path(String),
-    /// The string at this pointer of a JSON body, on these routes: the same.
+    /// The string at this pointer of a JSON body, on these routes. The real token replaces the key.
     Json(String, Vec<String>),
 }
 
-/// A place where a request says another method than its first line's.
+/// A place where a request gives another method than its first line's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MethodPlace {
-    /// This header.
+    /// The header of this name.
     Header(String),
-    /// This query parameter.
+    /// The query parameter of this name.
     Query(String),
-    /// This field of a form.
+    /// The form field of this name.
     Form(String),
 }
 
 impl MethodPlace {
-    /// The name of the header, parameter or field.
+    /// Returns the name of the header, parameter or field.
     pub fn name(&self) -> &str {
         match self {
             Self::Header(name) | Self::Query(name) | Self::Form(name) => name,
@@ -106,28 +110,29 @@ impl MethodPlace {
     }
 }
 
-/// A header that a token goes in beside its usual place.
+/// A header in which a token goes besides its usual place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlsoIn {
-    /// Its name.
+    /// The header's name.
     pub header: String,
-    /// What stands before the token.
+    /// The text before the token.
     pub prefix: String,
-    /// On these; empty for none but those on which the key came there.
+    /// The routes on which it goes there. If there are none, it does so only where the key came in
+    /// that header.
     pub routes: Vec<String>,
 }
 
 /// A place for a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenPlace {
-    /// A header, and what stands in it before the token.
+    /// A header, with the text before the token.
     Header {
-        /// Its name.
+        /// The header's name.
         name: String,
-        /// `Bearer `, with its space.
+        /// The text before the token, such as `Bearer ` with its space.
         prefix: String,
     },
-    /// A query parameter.
+    /// The query parameter of this name.
     Query(String),
 }
 
@@ -137,168 +142,176 @@ impl Default for TokenPlace {
     }
 }
 
-/// Where a vendor's clients fetch a token; Sluice answers in its place.
+/// The endpoint at which a vendor's clients fetch a token; Sluice answers in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenEndpoint {
-    /// Its path, as it follows the base URL: where Sluice itself fetches a token.
+    /// The path below the base URL, where Sluice itself fetches a token.
     pub path: String,
-    /// Further paths of it that clients use, as routes without a method.
+    /// Further paths that clients use for it, as routes without a method.
     pub paths: Vec<String>,
-    /// Routes on which clients give a token back. A key is not given back: it is answered that it was.
+    /// The routes on which clients revoke a token. Sluice answers that it was revoked, and the key
+    /// stays valid.
     pub revoke: Vec<String>,
-    /// Routes on which clients ask about a token. What is so of a key Sluice answers (RFC 7662).
+    /// The routes on which clients ask about a token. Sluice answers for the key (RFC 7662).
     pub introspect: Vec<String>,
-    /// Whose answer it is.
+    /// The shape of the answer.
     pub shape: TokenShape,
-    /// How long the token is said to work, seconds.
+    /// The lifetime that the answer gives, seconds.
     pub expires_in: u32,
-    /// It wants client and secret as Basic authentication, not in the form.
+    /// Whether the endpoint wants client and secret as Basic authentication rather than in the
+    /// form.
     pub basic: bool,
 }
 
 /// The shapes of a token endpoint's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenShape {
-    /// RFC 6749.
+    /// The shape of RFC 6749.
     OAuth,
-    /// With `scope`.
+    /// Marketo's, with `scope`.
     Marketo,
-    /// With `instance_url`, `id`, `issued_at`, no `expires_in`.
+    /// Salesforce's, with `instance_url`, `id` and `issued_at`, and without `expires_in`.
     Salesforce,
-    /// With `refresh_token` and `scope`: Keap's and HubSpot's clients keep it for the next exchange.
+    /// One with `refresh_token` and `scope`: the clients of Keap and HubSpot keep it for the next
+    /// exchange.
     Refreshing,
 }
 
-/// The most bytes of something on some routes.
+/// A bound on bytes for some routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SizeLimit {
-    /// For these; empty for all.
+    /// The routes; an empty list stands for all.
     pub routes: Vec<String>,
-    /// Bytes.
+    /// The most bytes.
     pub bytes: u64,
 }
 
-/// The most that one call of some routes may be about.
+/// A bound on the records of one call for some routes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// For these.
+    /// The routes.
     pub routes: Vec<String>,
-    /// Records, or whatever is listed.
+    /// The most records.
     pub most: u32,
-    /// Where they are.
+    /// Where the records are.
     pub items: Items,
 }
 
 /// Where the records of a call are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Items {
-    /// The JSON array at this pointer of the body.
+    /// They are the JSON array at this pointer of the body.
     Body(String),
-    /// Listed with commas in this parameter of the query, or of a form.
+    /// They are listed with commas in this parameter of the query, or of a form.
     List(String),
-    /// Asked for by number in this parameter of the query.
+    /// This parameter of the query is their number.
     Number(String),
 }
 
 /// How the bodies of a vendor's answers are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Also those of answers below 400: the vendor says errors in HTTP 200.
+    /// Whether bodies of answers below 400 are read too, since the vendor reports errors with HTTP
+    /// 200.
     pub every: bool,
-    /// A call went well where this pointer leads to this scalar.
+    /// The call succeeded where this pointer leads to this scalar.
     pub good: Vec<(String, String)>,
-    /// … or where this pointer leads to anything.
+    /// The call also succeeded where this pointer leads to any value.
     pub good_where: Vec<String>,
-    /// Where the error's code is, the best first.
+    /// Where the error's code is, the best place first.
     pub codes: Vec<String>,
-    /// Where its words are, the best first, for rules that go by them.
+    /// Where the error's message is, the best place first, for rules that use it.
     pub message: Vec<String>,
-    /// Where it says when to ask again, the best first: seconds, or a duration such as `7s`.
+    /// Where the time of the next try is, the best place first: seconds, or a duration such as
+    /// `7s`.
     pub wait: Vec<String>,
-    /// The XML elements that hold an error's code, the best first, by their names without a namespace's prefix.
+    /// The XML elements that hold an error's code, the best first, by their names without a
+    /// namespace's prefix.
     pub xml_codes: Vec<String>,
-    /// The XML elements that hold an error's words, the best first.
+    /// The XML elements that hold an error's message, the best first.
     pub xml_message: Vec<String>,
-    /// Words that rules look for in the head of a body of any form, in lower case.
+    /// The words that rules look for in the head of a body of any form, in lower case.
     pub words: Vec<String>,
-    /// Where good answers tell the vendor's own counts.
+    /// Where good answers give the vendor's own counts.
     pub counts: Vec<String>,
 }
 
-/// What an answer means.
+/// A rule for the meaning of answers. It applies if all its conditions are met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// One of these statuses, or ranges of them; empty for any.
+    /// The status is one of these, or in one of these ranges; an empty list stands for any.
     pub status: Vec<(u16, u16)>,
-    /// One of these codes in the body; empty for any.
+    /// The code in the body is one of these; an empty list stands for any.
     pub codes: Vec<String>,
-    /// One of these in the body's message, whatever the case of their ASCII letters; empty for any.
+    /// The message in the body contains one of these, in any case of ASCII letters; an empty list
+    /// stands for any.
     pub message: Vec<String>,
-    /// One of these in the head of the body, whatever its form and the case of ASCII letters; empty for any.
+    /// The head of the body, of any form, contains one of these, in any case of ASCII letters; an
+    /// empty list stands for any.
     pub text: Vec<String>,
-    /// This header, and, where given, with this value.
+    /// The answer has this header and, where one is given, with this value.
     pub header: Option<(String, Option<String>)>,
-    /// With a JSON body, or without one.
+    /// Whether the body must be JSON, or must not be.
     pub json: Option<bool>,
-    /// What it means.
+    /// The meaning.
     pub means: Meaning,
     /// Whether the call was executed, where that differs from what the meaning implies.
     pub executed: Option<Executed>,
-    /// When to ask again where the answer does not say, seconds.
+    /// When to try again if the answer does not say, seconds.
     pub retry_after_seconds: Option<u32>,
 }
 
 /// The meaning of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// It went well.
+    /// The call succeeded.
     Good,
-    /// It did not, and would not the next time.
+    /// The call failed, and would fail again.
     Final,
-    /// It did not, and might the next time.
+    /// The call failed, and may succeed the next time.
     Transient,
-    /// The credential has expired: renew it, ask once more.
+    /// The credential has expired: it is renewed, and the call is sent once more.
     Expired,
-    /// Throttled by a rate or window.
+    /// The vendor throttled the call by a rate or window.
     Rate,
-    /// Throttled by a limit on calls at once.
+    /// The vendor throttled the call by a limit on concurrent calls.
     Concurrency,
-    /// Throttled by the day's quota.
+    /// The vendor throttled the call by the day's quota.
     Day,
-    /// Answered by something on the way: the vendor may still be at work.
+    /// Something on the way answered, and the vendor may still be at work.
     Lost,
 }
 
-/// Whether a call took effect.
+/// Whether the vendor executed a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Executed {
-    /// It did.
+    /// It executed the call.
     Yes,
-    /// It did not: it may be repeated, whatever its method.
+    /// It did not execute the call, which may be repeated whatever its method.
     No,
-    /// It may have.
+    /// It may have executed the call.
     Maybe,
 }
 
-/// Whose shapes a refusal has.
+/// The vendor in whose form a refusal is worded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// Problem documents.
+    /// None: refusals are problem documents.
     #[default]
     Generic,
-    /// Errors in HTTP 200.
+    /// Marketo: errors with HTTP 200.
     Marketo,
-    /// `policyName`.
+    /// HubSpot: 429 with a `policyName`.
     HubSpot,
-    /// 403 for the day, 503 for the rest, an array.
+    /// Salesforce: 403 for the day, 503 for the rest, with an array.
     Salesforce,
-    /// A bare message.
+    /// Aprimo: 429 with a bare message.
     Aprimo,
-    /// Problem documents of its own.
+    /// Mailchimp: its own problem documents.
     Mailchimp,
-    /// `Request Throttled`.
+    /// Keap: 429 with `Request Throttled`.
     Keap,
-    /// `RESOURCE_EXHAUSTED`.
+    /// Google: 429 with `RESOURCE_EXHAUSTED`.
     Google,
 }
 
@@ -315,59 +328,60 @@ impl Dialect {
         ("google", Self::Google),
     ];
 
-    /// Its name.
+    /// Returns the dialect's name.
     pub fn as_str(self) -> &'static str {
         Self::NAMES.iter().find(|(_, dialect)| *dialect == self).map_or("generic", |(name, _)| name)
     }
 
-    /// The dialect of that name; none named is problem documents.
+    /// Returns the dialect of that name, or that of problem documents if there is none.
     pub fn named(name: &str) -> Self {
         Self::NAMES.iter().find(|(known, _)| *known == name).map_or(Self::Generic, |(_, dialect)| *dialect)
     }
 }
 
-/// Answers that may be kept.
+/// A rule for answers that may be cached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
-    /// Of this route.
+    /// The route of the calls.
     pub route: String,
-    /// For so long.
+    /// How long an answer is kept, seconds.
     pub seconds: u32,
 }
 
-/// Where a vendor tells how much it has counted.
+/// Where a vendor gives its own count of a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VendorCount {
-    /// Of the limit of this name.
+    /// The name of the limit.
     pub limit: String,
-    /// In this header, or at this JSON pointer of a good answer's body.
+    /// The place of the count.
     pub place: CountPlace,
-    /// The number that follows this text in it; empty for the first.
+    /// The count is the number that follows this text; an empty one stands for the first number.
     pub after: String,
-    /// The number is what is left.
+    /// Whether the number is what is left.
     pub left: bool,
-    /// The number is what is left, and this header has the whole.
+    /// The header with the whole of which the number is what is left.
     pub left_of: Option<String>,
-    /// Where its total stands, if not in `left_of`.
+    /// Where the total is, unless in `left_of`.
     pub total: Option<TotalPlace>,
-    /// There are several, with a bar between them: that one whose part of this header has this value.
+    /// The place has several parts, separated by bars. The count is in the part whose counterpart
+    /// in this header has this value.
     pub among: Option<(String, String)>,
 }
 
-/// Where the total of a count stands.
+/// Where the total of a count is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TotalPlace {
-    /// In this header, among several as the count is.
+    /// It is in this header, which has as many parts as the count's.
     Header(String),
-    /// Right after the count and this text.
+    /// It follows the count and this text.
     After(String),
 }
 
-/// Where a count stands.
+/// Where a count is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CountPlace {
-    /// In this header.
+    /// It is in this header.
     Header(String),
-    /// At this pointer of the body, which is `Reading::counts` of this index.
+    /// It is at this pointer of the body, given as an index into `Reading::counts`.
     Body(usize),
 }

@@ -1,11 +1,12 @@
-//! Reading a JSON object field by field: whatever is wrong is noted with its pointer, and the reading goes on.
+//! Reads a JSON object field by field: each fault is noted with its pointer, and the reading goes
+//! on.
 
 use crate::document::{Tree, scaled};
 
-/// A JSON pointer, and what is wrong there: one lower-case sentence.
+/// A JSON pointer, and a lower-case sentence that says what is wrong there.
 pub type Fault = (String, String);
 
-/// An object's fields.
+/// The fields of an object.
 pub(crate) struct Fields<'a, 'f> {
     object: &'a Tree,
     pointer: String,
@@ -13,7 +14,7 @@ pub(crate) struct Fields<'a, 'f> {
 }
 
 impl<'a, 'f> Fields<'a, 'f> {
-    /// The fields of an object that has none but the known ones.
+    /// Takes the fields of an object, and notes a fault for each field that is not known.
     pub(crate) fn of(value: &'a Tree, pointer: &str, known: &[&str], faults: &'f mut Vec<Fault>) -> Self {
         let fields = value.as_object();
         if fields.is_none() {
@@ -24,8 +25,10 @@ impl<'a, 'f> Fields<'a, 'f> {
                 continue;
             }
             let escaped = name.replace('~', "~0").replace('/', "~1");
-            faults
-                .push((format!("{pointer}/{escaped}"), format!("unknown field; known here are {}", known.join(", "))));
+            faults.push((
+                format!("{pointer}/{escaped}"),
+                format!("unknown field; the fields here are {}", known.join(", ")),
+            ));
         }
         Self { object: value, pointer: pointer.to_owned(), faults }
     }
@@ -43,7 +46,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.object.get(field).filter(|value| !value.is_null())
     }
 
-    /// The names of the fields that are there.
+    /// Whether a field is set.
     pub(crate) fn has(&self, field: &str) -> bool {
         self.value(field).is_some()
     }
@@ -57,13 +60,13 @@ impl<'a, 'f> Fields<'a, 'f> {
         found
     }
 
-    /// A string that is not empty.
+    /// Reads a string that is not empty.
     pub(crate) fn text(&mut self, field: &str) -> Option<String> {
         let read = |value: &Tree| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         self.read(field, "a string that is not empty", read)
     }
 
-    /// The same, which must be there.
+    /// Reads a string that must be set and not be empty.
     pub(crate) fn required(&mut self, field: &str) -> String {
         if !self.has(field) {
             self.fault(field, "is missing");
@@ -75,7 +78,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.read(field, "true or false", Tree::as_bool).unwrap_or(default)
     }
 
-    /// A whole number from `least` to `most`.
+    /// Reads a whole number from `least` to `most`.
     pub(crate) fn number(&mut self, field: &str, least: u64, most: u64) -> Option<u64> {
         let range = least..=most;
         let expected = format!("a whole number from {least} to {most}");
@@ -87,7 +90,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.number(field, 1, day).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(default)
     }
 
-    /// One of several words.
+    /// Reads one of several words.
     pub(crate) fn word<T: Copy>(&mut self, field: &str, words: &[(&str, T)]) -> Option<T> {
         let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         let expected = format!("one of {}", known.join(", "));
@@ -96,8 +99,8 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.read(field, &expected, read)
     }
 
-    /// A number from 0 to 1 with up to six decimals, as parts per million. Read from its text: no binary fraction has
-    /// 0.1 in it.
+    /// Reads a number from 0 to 1 with up to six decimals as parts per million. It is read from its
+    /// text, since no binary fraction equals 0.1.
     pub(crate) fn part(&mut self, field: &str) -> Option<u32> {
         let read = |value: &Tree| {
             let Tree::Number(text) = value else { return None };
@@ -107,7 +110,8 @@ impl<'a, 'f> Fields<'a, 'f> {
         self.read(field, "a number over 0 and up to 1, with at most six decimals", read)
     }
 
-    /// A list, each item read with its pointer; nothing where there is none. One value may stand for a list of one.
+    /// Reads a list, each item with its pointer; it is empty where the field is not set. A single
+    /// value counts as a list of one.
     pub(crate) fn list<T>(
         &mut self,
         field: &str,
@@ -124,7 +128,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         }
     }
 
-    /// A list of strings that `fits`.
+    /// Reads a list of strings for which `fits` is true.
     pub(crate) fn texts(&mut self, field: &str, expected: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
         self.list(field, |value, pointer, faults| {
             let text = value.as_str().filter(|text| fits(text));
@@ -135,7 +139,7 @@ impl<'a, 'f> Fields<'a, 'f> {
         })
     }
 
-    /// An object below this one.
+    /// Reads an object below this one.
     pub(crate) fn object<T>(
         &mut self,
         field: &str,

@@ -1,8 +1,10 @@
-//! Vendors' profiles as they are written. A profile is a JSON document, held as a [tree](document) that keeps what a fault has to
-//! be told of, and [`read`] tells every fault of one by its place. The core has this crate twice: as it is built, for the
-//! profiles in its folder, and as it runs, for those that come with a policy.
+//! Reads the profiles of vendors. A profile is a JSON document, held as a [tree](document) that
+//! keeps everything that a fault must be reported for, and [`read`] reports every fault by its
+//! place. The core uses this crate twice: in its build script, for the profiles in its folder, and
+//! at run time, for those that come with a policy.
 
-// What overflows wraps round silently in a shipped build. Tests may calculate as they like: there it panics.
+// An arithmetic overflow wraps silently in a shipped build, so unchecked arithmetic is linted. In
+// tests it panics, so they may calculate freely.
 #![cfg_attr(
     not(test),
     warn(
@@ -11,10 +13,7 @@
         clippy::cast_possible_wrap,
         clippy::cast_sign_loss,
         clippy::get_unwrap,
-        clippy::string_slice,
-        clippy::todo,
-        clippy::unimplemented,
-        clippy::unreachable
+        clippy::string_slice
     )
 )]
 

@@ -1,9 +1,10 @@
-//! What may name a header, a parameter and a path: what a policy's author writes of these goes into requests.
+//! Checks the names of headers and parameters, and paths: what the author of a policy writes of
+//! these goes into requests.
 
-/// Longest name of a header or a parameter, bytes.
+/// The longest name of a header or a parameter, bytes.
 const MAX_BYTES: usize = 128;
 
-/// Headers that belong to the connection, to the call or to Sluice, not to a credential.
+/// Headers that belong to the connection, to the call or to Sluice, and so not to a credential.
 pub const RESERVED: [&str; 16] = [
     "accept-encoding",
     "connection",
@@ -25,37 +26,40 @@ pub const RESERVED: [&str; 16] = [
 
 const RESERVED_PREFIXES: [&str; 5] = ["sluice-", "cf-", "x-forwarded-", "sec-", "proxy-"];
 
-/// Whether this is a token (RFC 9110, section 5.6.2) of up to 128 bytes, as the name of every header is.
+/// Whether a text is a token (RFC 9110, section 5.6.2) of up to 128 bytes, as every header's name
+/// is.
 pub fn is_header_name(text: &str) -> bool {
     let in_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(in_token)
 }
 
-/// Whether a header of that name, in any case, may not hold a credential: see [`RESERVED`].
+/// Whether a header of that name, in any case, must not hold a credential: see [`RESERVED`].
 pub fn is_reserved(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     RESERVED.contains(&lower.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
 }
 
-/// Whether this may name a parameter of a query: visible ASCII, without what would part the query otherwise.
+/// Whether a text can name a query parameter: visible ASCII without the characters that would split
+/// the query.
 pub fn is_parameter_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"&=#?%+".contains(&byte);
     (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// Whether this may stand in a header before a token: visible ASCII and spaces.
+/// Whether a text can precede a token in a header: visible ASCII and spaces.
 pub fn is_prefix(text: &str) -> bool {
     text.len() <= MAX_BYTES && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.starts_with(' ')
 }
 
-/// Whether this is a path from its first `/`: visible ASCII without query, fragment or `\`, and no segment that any
-/// reader could take for `.` or `..`, however it is encoded.
+/// Whether a text is a path that begins with `/`: visible ASCII without query, fragment or `\`, and
+/// without a segment that any reader could take for `.` or `..`, however it is encoded.
 pub fn is_path(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\\?#".contains(&byte);
     text.starts_with('/') && text.bytes().all(plain) && !has_dot_segment(text)
 }
 
-/// Decodes as often as any reader may; what has still something to decode then counts as hiding a dot segment.
+/// Decodes as often as any reader may. A path that can still be decoded after that counts as hiding
+/// a dot segment.
 fn has_dot_segment(path: &str) -> bool {
     const ROUNDS: usize = 5;
     let mut path = path.to_ascii_lowercase();
@@ -73,7 +77,7 @@ fn has_dot_segment(path: &str) -> bool {
     true
 }
 
-/// `.` or `..`, also before path parameters.
+/// Whether a segment is `.` or `..`, also before path parameters.
 fn is_dots(segment: &str) -> bool {
     matches!(segment.split(';').next(), Some("." | ".."))
 }

@@ -1,4 +1,4 @@
-//! A profile's JSON, read.
+//! Reads a profile from its JSON.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -45,20 +45,20 @@ const FIELDS: [&str; 25] = [
 /// Every field of `reading`.
 const READING: [&str; 8] = ["every", "good", "good_where", "codes", "message", "wait", "xml_codes", "xml_message"];
 
-/// Answers are waited for so long where nothing else is known, seconds.
+/// How long answers are waited for where nothing else is known, seconds.
 const TIMEOUT_SECONDS: u32 = 60;
 
-/// The largest body or target a limit can be about, bytes.
+/// The largest bound on a body or a target, bytes.
 const LARGEST: u64 = 1 << 40;
 
-/// Reads a profile. All that is wrong with it is told, not just the first.
+/// Reads a profile. It reports all faults, not just the first.
 ///
 /// # Errors
-/// The faults, each with its JSON pointer.
+/// It fails with the faults, each with its JSON pointer.
 pub fn read(name: &str, value: &Tree) -> Result<Facts, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut fields = Fields::of(value, "", &FIELDS, &mut faults);
-    // For the reader of the file alone: where its figures come from.
+    // The notes are only for readers of the file: they say where its numbers come from.
     fields.texts("notes", "a list of strings", |_| true);
     let timeout_seconds = fields.seconds("timeout_seconds", TIMEOUT_SECONDS);
     let mut profile = Facts {
@@ -109,7 +109,7 @@ pub fn read(name: &str, value: &Tree) -> Result<Facts, Vec<Fault>> {
     if faults.is_empty() { Ok(profile) } else { Err(faults) }
 }
 
-/// The longest targets: one number for all calls, or a list by route.
+/// Reads the bounds on targets: one number for all calls, or a list by route.
 fn uri_bytes(fields: &mut Fields) -> Vec<SizeLimit> {
     if matches!(fields.value("uri_bytes"), Some(Tree::Array(_) | Tree::Object(_))) {
         return fields.list("uri_bytes", |value, pointer, faults| size_limit(value, pointer, 1, faults));
@@ -142,7 +142,7 @@ fn batch(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> 
         _ => {
             fields.fault(
                 "at",
-                "must be there, a json pointer to an array, or `list` or `number`, a parameter, and no two of them",
+                "give exactly one of at (a JSON pointer to an array), list and number (the name of a parameter)",
             );
             return None;
         }
@@ -150,7 +150,7 @@ fn batch(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Batch> 
     Some(Batch { routes, most: most?, items })
 }
 
-/// Where a count is told; a pointer into the body joins `bodies`.
+/// Reads where a count is. A pointer into the body is added to `bodies`.
 fn count(value: &Tree, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<String>) -> Option<VendorCount> {
     let known = ["limit", "header", "at", "after", "left", "left_of", "total", "total_after", "among"];
     let mut fields = Fields::of(value, pointer, &known, faults);
@@ -161,7 +161,7 @@ fn count(value: &Tree, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<
             CountPlace::Body(bodies.len() - 1)
         }
         _ => {
-            fields.fault("header", "must be there, or `at`, a json pointer into the body, and not both");
+            fields.fault("header", "give exactly one of header and at (a JSON pointer into the body)");
             return None;
         }
     };
@@ -170,7 +170,7 @@ fn count(value: &Tree, pointer: &str, faults: &mut Vec<Fault>, bodies: &mut Vec<
         (None, Some(after)) => Some(TotalPlace::After(after)),
         (None, None) => None,
         _ => {
-            fields.fault("total", "is a header, and total_after a text behind the count: one of them, not both");
+            fields.fault("total", "give total (a header) or total_after (a text behind the count), not both");
             None
         }
     };
@@ -196,7 +196,7 @@ fn base_url(fields: &mut Fields) -> Option<String> {
     Some(url)
 }
 
-/// The kinds of limit: their fields, and which of these must be there.
+/// The kinds of limits: all their fields, and those that are required.
 const KINDS: [(&str, &[&str], &[&str]); 5] = [
     ("token_bucket", &["rate_per_second", "burst"], &["rate_per_second"]),
     ("rolling_window", &["calls", "seconds", "guard_ms"], &["calls", "seconds"]),
@@ -205,7 +205,7 @@ const KINDS: [(&str, &[&str], &[&str]); 5] = [
     ("concurrency", &["calls", "after_seconds"], &["calls"]),
 ];
 
-/// A limit as the policy has it: here only that its fields are those of its kind. The policy reads what is in them.
+/// Checks that a limit has the fields of its kind. Their content is read by the policy.
 fn limit(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Tree> {
     let kind = value.get("kind").and_then(Tree::as_str);
     let found = KINDS.iter().find(|(name, ..)| Some(*name) == kind);
@@ -218,7 +218,7 @@ fn limit(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Tree> {
     let mut fields = Fields::of(value, pointer, &known, faults);
     fields.required("name");
     routes(&mut fields, "routes");
-    // A pool for all connections whose credential has the same client id: the policy gives it its name.
+    // One pool serves all connections whose credential has the same client id; the policy names it.
     fields.word("pool_by", &[("client_id", ())]);
     for field in *needed {
         if !fields.has(field) {
@@ -266,7 +266,7 @@ fn method_in(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<(Me
             (None, Some(name), None) => MethodPlace::Query(name),
             (None, None, Some(name)) => MethodPlace::Form(name),
             _ => {
-                fields.fault("query", "must be there, or `form` or `header`, a name, and no two of them");
+                fields.fault("query", "give exactly one of header, query and form");
                 return None;
             }
         };
@@ -278,7 +278,7 @@ fn token_in(fields: &mut Fields) -> TokenPlace {
         (Some(name), None) => TokenPlace::Header { name, prefix: prefix(fields) },
         (None, Some(name)) => TokenPlace::Query(name),
         _ => {
-            fields.fault("header", "must be there, or `query`, and not both");
+            fields.fault("header", "give exactly one of header and query");
             TokenPlace::default()
         }
     };
@@ -314,7 +314,7 @@ fn token_endpoint(fields: &mut Fields) -> Option<TokenEndpoint> {
     })
 }
 
-/// The name of a header that is read from an answer.
+/// Reads the name of a header that answers have.
 fn header_read(fields: &mut Fields, field: &str) -> Option<String> {
     let name = fields.text(field)?;
     if !names::is_header_name(&name) {
@@ -323,12 +323,12 @@ fn header_read(fields: &mut Fields, field: &str) -> Option<String> {
     Some(name)
 }
 
-/// The name of a header that a credential goes into or comes in.
+/// Reads the name of a header in which a credential comes or goes.
 fn header_sent(fields: &mut Fields, field: &str) -> Option<String> {
     let name = header_read(fields, field)?;
     if names::is_reserved(&name) {
         let detail =
-            "must be a header for credentials, none of the connection's, the call's, Sluice's or a proxy's own";
+            "must be a header for credentials, not one that belongs to the connection, the call, Sluice or a proxy";
         fields.fault(field, detail);
     }
     Some(name)
@@ -345,18 +345,18 @@ fn parameter(fields: &mut Fields, field: &str) -> Option<String> {
 fn prefix(fields: &mut Fields) -> String {
     let text = fields.text("prefix").unwrap_or_default();
     if !names::is_prefix(&text) {
-        fields.fault("prefix", "goes into a header: up to 128 visible ascii characters and spaces");
+        fields.fault("prefix", "must be at most 128 visible ASCII characters and spaces, since it goes into a header");
     }
     text
 }
 
 fn routes(fields: &mut Fields, field: &str) -> Vec<String> {
     let expected =
-        "a route: METHOD /path or /path, * for a segment and ** for the rest, with a leading ! for all others";
+        "a route: METHOD /path or /path, * for a segment and ** for the rest, with a leading ! for an exception";
     fields.texts(field, expected, is_route)
 }
 
-/// The grammar of routes is the policy's; here it is only checked.
+/// Checks the grammar of a route, which the policy defines.
 fn is_route(text: &str) -> bool {
     let text = text.strip_prefix('!').unwrap_or(text);
     let (method, path) = text.split_once(' ').unwrap_or(("ANY", text));
@@ -394,7 +394,7 @@ fn reading(fields: &mut Fields) -> Reading {
     }
 }
 
-/// Every field of a rule.
+/// The fields of a rule.
 const RULE: [&str; 11] = [
     "status",
     "codes",
@@ -436,7 +436,7 @@ fn rule(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<Rule> {
     })
 }
 
-/// The meanings by the names that rules give them.
+/// The meanings by the names that rules use.
 const MEANINGS: [(&str, Meaning); 8] = [
     ("good", Meaning::Good),
     ("final", Meaning::Final),
@@ -448,7 +448,7 @@ const MEANINGS: [(&str, Meaning); 8] = [
     ("lost", Meaning::Lost),
 ];
 
-/// A status, or a range of them: `429`, `"520-527"`.
+/// Reads a status or a range of them: `429`, `"520-527"`.
 fn status(value: &Tree, pointer: &str, faults: &mut Vec<Fault>) -> Option<(u16, u16)> {
     let code = |number: u64| u16::try_from(number).ok().filter(|code| (200..=599).contains(code));
     let range = match value {

@@ -1,13 +1,13 @@
-//! The folder of built-in profiles, made into Rust by the core's build script.
+//! Turns the folder of built-in profiles into Rust, for the core's build script.
 
 use crate::document::{self, Tree};
 use crate::read::read;
 use std::fmt::Write;
 
-/// The table of built-in profiles in that folder, as Rust.
+/// Returns the table of the built-in profiles in that folder, as Rust.
 ///
 /// # Errors
-/// Every fault of every file, each with its file and field.
+/// It fails with every fault of every file, each with its file and field.
 pub fn table(folder: &str) -> Result<String, Vec<String>> {
     let mut faults = Vec::new();
     let mut rows = String::new();
@@ -40,7 +40,7 @@ fn names(folder: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// The profile's text without its blanks, so that the Wasm stays small.
+/// Returns the profile's text without blanks and notes, so that the Wasm stays small.
 fn check(name: &str, file: &str) -> Result<String, Vec<String>> {
     let text = std::fs::read_to_string(file).map_err(|error| vec![format!("cannot read {file}: {error}")])?;
     let mut value: Tree = serde_json::from_str(&text).map_err(|fault| vec![format!("{file} is not json: {fault}")])?;
@@ -57,7 +57,7 @@ fn check(name: &str, file: &str) -> Result<String, Vec<String>> {
 mod tests {
     use super::*;
 
-    /// What becomes of a folder with one profile in it.
+    /// Makes the table of a folder with one profile in it.
     fn with(text: &str) -> Result<String, Vec<String>> {
         let folder = std::env::temp_dir().join(format!("sluice-profiles-{}-{}", std::process::id(), text.len()));
         std::fs::create_dir_all(&folder).unwrap();

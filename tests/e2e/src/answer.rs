@@ -8,52 +8,53 @@ use std::time::Duration;
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The reason.
+    /// The reason phrase.
     pub reason: String,
-    /// In order, names in the case they came in.
+    /// The headers in order, with names in the case in which they came.
     pub headers: Vec<(String, String)>,
-    /// The body, chunks joined.
+    /// The body, with its chunks joined.
     pub body: Vec<u8>,
     /// Whether the body came to its end.
     pub whole: bool,
-    /// From the first byte sent to the head's end.
+    /// The time from the first byte sent to the head's end.
     pub head_after: Duration,
-    /// From the first byte sent to the body's end.
+    /// The time from the first byte sent to the body's end.
     pub took: Duration,
 }
 
 impl Answer {
-    /// The first header of that name.
+    /// Returns the first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Every header of that name.
+    /// Returns every header of that name.
     pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("no JSON ({fault}) in {self:?}"))
     }
 
-    /// `Sluice-Reason`.
+    /// Returns `Sluice-Reason`.
     pub fn sluice_reason(&self) -> Option<&str> {
         self.header("sluice-reason")
     }
 
-    /// `Retry-After` in seconds.
+    /// Returns `Retry-After` in seconds.
     pub fn retry_after(&self) -> Option<u64> {
         self.header("retry-after").map(|v| v.parse().unwrap_or_else(|_| panic!("Retry-After «{v}» is no whole number")))
     }
 
-    /// Checks that Sluice made this answer, with that status and reason, and as a problem document or in a dialect.
+    /// Checks that Sluice made this answer, with that status and reason, as a problem document or
+    /// in a dialect.
     #[track_caller]
     pub fn is_refusal(&self, status: u16, reason: &str) {
         let seen = (self.status, self.sluice_reason());
@@ -77,7 +78,7 @@ impl Answer {
         assert_eq!((self.status, self.sluice_reason()), (status, None), "{}", self.text());
     }
 
-    /// What the vendor's echo saw.
+    /// Returns what the vendor's echo saw.
     #[track_caller]
     pub fn echo(&self) -> Echo {
         self.is_vendors(200);
@@ -90,19 +91,19 @@ impl Answer {
 pub struct Echo(pub Value);
 
 impl Echo {
-    /// The target, byte for byte.
+    /// Returns the target, byte for byte.
     pub fn target(&self) -> &str {
         self.0["target"].as_str().unwrap_or_default()
     }
 
-    /// The first header of that name.
+    /// Returns the first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         let headers = self.0["headers"].as_array()?;
         let found = headers.iter().find(|pair| pair[0].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)))?;
         found[1].as_str()
     }
 
-    /// Every header's name, lower case.
+    /// Returns every header's name, in lower case.
     pub fn names(&self) -> Vec<String> {
         let headers = self.0["headers"].as_array().cloned().unwrap_or_default();
         headers.iter().filter_map(|pair| pair[0].as_str().map(str::to_ascii_lowercase)).collect()

@@ -1,4 +1,5 @@
-//! A caller: HTTP/1.1 written by hand, so that a test says exactly what goes on the wire and sees exactly what comes back.
+//! A caller that writes HTTP/1.1 by hand, so that a test controls every byte on the wire and sees
+//! every byte that comes back.
 
 use crate::answer::Answer;
 use std::io;
@@ -8,36 +9,37 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-/// No test's call takes longer than this; one that does hangs.
+/// A call that takes longer than this hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(150);
 
-/// A request.
+/// A request to be sent.
 #[derive(Debug, Clone)]
 pub struct Ask {
     /// The method.
     pub method: String,
-    /// The target, sent as it stands.
+    /// The target, sent as it is.
     pub target: String,
-    /// In order. `Host`, `Connection` and the body's framing are added unless they are here.
+    /// The headers in order. `Host`, `Connection` and the body's framing are added unless they are
+    /// here.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Option<Vec<u8>>,
-    /// Sent in chunks, without `Content-Length`.
+    /// Whether the body is sent in chunks, without `Content-Length`.
     pub chunked: bool,
 }
 
 impl Ask {
-    /// A request without a body.
+    /// Makes a request without a body.
     pub fn new(method: &str, target: &str) -> Self {
         Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: None, chunked: false }
     }
 
-    /// `GET`.
+    /// Makes a `GET`.
     pub fn get(target: &str) -> Self {
         Self::new("GET", target)
     }
 
-    /// The opening request of the live status' WebSocket.
+    /// Makes the opening request of the live status' WebSocket.
     pub fn live_status(key: &str) -> Self {
         Self::get("/status/live")
             .with("Connection", "Upgrade")
@@ -47,38 +49,38 @@ impl Ask {
             .with("Sec-WebSocket-Protocol", &format!("sluice.v1, {key}"))
     }
 
-    /// `POST` with a body.
+    /// Makes a `POST` with a body.
     pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
         Self::new("POST", target).body(body)
     }
 
-    /// One more header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// The key, in `Sluice-Key`.
+    /// Adds the key, in `Sluice-Key`.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
         self.with("Sluice-Key", key)
     }
 
-    /// `Prefer: wait=N`.
+    /// Adds `Prefer: wait=N`.
     #[must_use]
     pub fn wait(self, seconds: u64) -> Self {
         self.with("Prefer", &format!("wait={seconds}"))
     }
 
-    /// With a body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// With a body in chunks.
+    /// Sets a body that is sent in chunks.
     #[must_use]
     pub fn chunked(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.chunked = true;
@@ -89,7 +91,7 @@ impl Ask {
         self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
     }
 
-    /// The head as it goes on the wire.
+    /// Returns the head as it goes on the wire.
     pub fn head(&self, to: SocketAddr) -> String {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self.has("host") {
@@ -126,17 +128,17 @@ impl Ask {
         wire
     }
 
-    /// Sends it on a connection of its own, and waits for the whole answer.
+    /// Sends the request on a new connection, and waits for the whole answer.
     pub async fn try_send(&self, to: SocketAddr) -> io::Result<Answer> {
         self.open(to).await?.rest().await
     }
 
-    /// The same, where no answer is a failure of the test.
+    /// Sends the request as [`Self::try_send`] does; the test fails if there is no answer.
     pub async fn send(&self, to: SocketAddr) -> Answer {
         self.try_send(to).await.unwrap_or_else(|fault| panic!("{} {}: {fault}", self.method, self.target))
     }
 
-    /// Sends it, and waits for the answer's head.
+    /// Sends the request, and waits for the answer's head.
     pub async fn open(&self, to: SocketAddr) -> io::Result<Open> {
         let mut open = Open::connect(to).await?;
         open.start(self).await?;
@@ -156,7 +158,7 @@ pub struct Open {
     answer: Answer,
 }
 
-/// What of the body is to come.
+/// How much of the body is still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
     Bytes(u64),
@@ -190,7 +192,8 @@ impl Open {
         self.write(&ask.wire(self.to)).await
     }
 
-    /// Sends bytes. A peer that has answered and closed is no fault: its answer may still be read.
+    /// Sends bytes. A peer that has answered and closed is no fault, since its answer may still be
+    /// read.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.stream.write_all(bytes).await {
             Err(fault) if matches!(fault.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
@@ -198,7 +201,7 @@ impl Open {
         }
     }
 
-    /// Reads the head of the answer; interim answers are passed over.
+    /// Reads the head of the answer and skips interim answers.
     pub async fn head(&mut self) -> io::Result<&Answer> {
         let head_only = self.answer.whole;
         loop {
@@ -230,7 +233,7 @@ impl Open {
         Ok(&self.answer)
     }
 
-    /// The next piece of the body; `None` at its end. A body that breaks off is an error.
+    /// Reads the next piece of the body; `None` at its end. A body that breaks off is an error.
     pub async fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self.left {
             Left::Bytes(0) => Ok(None),
@@ -265,7 +268,7 @@ impl Open {
         }
     }
 
-    /// The answer, its body read as far as it comes: `whole` says whether to the end.
+    /// Reads the body as far as it comes; `whole` says whether it came to the end.
     pub async fn rest(mut self) -> io::Result<Answer> {
         loop {
             match self.piece().await {
@@ -281,7 +284,7 @@ impl Open {
         Ok(self.answer)
     }
 
-    /// The next text message of a WebSocket; control frames are passed over.
+    /// Reads the next text message of a WebSocket and skips control frames.
     pub async fn message(&mut self) -> io::Result<String> {
         loop {
             let head = self.exactly(2).await?;
@@ -308,18 +311,18 @@ impl Open {
         Ok(self.ahead.drain(..bytes).collect())
     }
 
-    /// Goes, with a reset. workerd takes a plain close for a caller that has only finished sending, as HTTP allows, and
-    /// sees it gone no sooner than it writes to it.
+    /// Closes with a reset. workerd takes a plain close for a caller that has only finished
+    /// sending, as HTTP allows, and does not see it gone before it writes to it.
     pub fn reset(self) {
         let _ = self.stream.set_zero_linger();
     }
 
-    /// The answer's head.
+    /// Returns the answer's head.
     pub const fn answer(&self) -> &Answer {
         &self.answer
     }
 
-    /// Since the request was sent.
+    /// Returns the time since the request was sent.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }

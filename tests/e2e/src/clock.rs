@@ -1,11 +1,12 @@
-//! A wall clock that a test moves: that of one instance alone, and the wall clock alone. Timers stay as they are.
+//! A wall clock that a test can move, for one instance. Only the wall clock moves; timers stay as
+//! they are.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The clock, as long as the folder of its files is there.
+/// The clock. It exists as long as the folder of its files does.
 #[derive(Debug)]
 pub struct Clock {
     library: PathBuf,
@@ -14,7 +15,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Makes one, its files in this folder; or says what is missing on this machine.
+    /// Makes a clock with its files in this folder, or says what is missing on this machine.
     pub fn build(folder: &Path) -> Result<Self, String> {
         if !cfg!(target_os = "linux") {
             return Err("they need Linux".to_owned());
@@ -33,18 +34,18 @@ impl Clock {
         }
     }
 
-    /// What `env` is told, so that a program goes by this clock.
+    /// Returns the arguments of `env` with which a program uses this clock.
     pub fn settings(&self) -> String {
         format!("LD_PRELOAD='{}' CLOCK_STEP_FILE='{}'", self.library.display(), self.step.display())
     }
 
-    /// Sets it forward by so many milliseconds; back, if they are negative.
+    /// Moves the clock forward by this many milliseconds, or back if they are negative.
     pub fn turn(&mut self, ms: i64) {
         self.offset_ms += ms;
         self.write();
     }
 
-    /// In place: the file is mapped into the instance.
+    /// Writes in place, since the file is mapped into the instance.
     fn write(&self) {
         let open = OpenOptions::new().create(true).truncate(false).write(true).open(&self.step);
         let written = open.and_then(|mut file: File| file.write_all(&self.offset_ms.to_le_bytes()));
@@ -52,7 +53,8 @@ impl Clock {
     }
 }
 
-/// Writes a script to be started in a program's place: it gives the program these settings, and runs `first` before it.
+/// Writes a script that is started in place of a program: it runs `first`, and then the program
+/// with these settings.
 pub fn wrap(program: &Path, first: &str, settings: &str, script: &Path) {
     let text = format!("#!/bin/sh\n{first}\nexec env {settings} '{}' \"$@\"\n", program.display());
     std::fs::write(script, text).expect("the wrapper");

@@ -11,43 +11,43 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a start may take, on a loaded machine.
+/// How long a start may take on a loaded machine.
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
-/// What an instance is started with.
+/// The settings of an instance.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// Its settings, but for the two secrets.
+    /// Its settings, without the two secrets.
     pub vars: Vec<(String, String)>,
-    /// The administrators' tokens, by commas.
+    /// The administrators' tokens, separated by commas.
     pub admin_token: String,
-    /// The master keys, by commas.
+    /// The master keys, separated by commas.
     pub master_key: String,
-    /// The folder of its Wasm build.
+    /// The folder of the Wasm build.
     pub build: String,
-    /// Its storage.
+    /// The folder of the storage.
     pub persist: PathBuf,
-    /// Its port; 0 picks one.
+    /// The port; 0 picks one.
     pub port: u16,
-    /// What is started in workerd's place, if not workerd itself.
+    /// The program that is started in place of workerd, if any.
     pub workerd: Option<PathBuf>,
-    /// Its objects have a meter: [`Instance::bill`].
+    /// Whether the cost of its objects is measured: [`Instance::bill`].
     pub metered: bool,
 }
 
-/// What an instance's objects have cost.
+/// The cost of an instance's objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bill {
-    /// Requests made to them, and their alarms.
+    /// How many requests they got, alarms included.
     pub requests: u64,
-    /// How long something was in flight in one of them, or a timer was set, milliseconds.
+    /// How long something was in flight in one of them or a timer was set, milliseconds.
     pub active_ms: u64,
 }
 
 /// A running instance. It ends when this is dropped; its storage stays until the world ends.
 #[derive(Debug)]
 pub struct Instance {
-    /// What it was started with, its port filled in.
+    /// The settings it was started with, its port filled in.
     pub start: Start,
     child: Child,
     workerd: u32,
@@ -56,7 +56,7 @@ pub struct Instance {
 }
 
 impl Start {
-    /// New storage, new secrets, loopback vendors allowed.
+    /// Makes settings with new storage and new secrets that allow loopback vendors.
     pub fn fresh(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl Start {
         start
     }
 
-    /// With one more setting, or another value for one.
+    /// Adds a setting, or replaces its value.
     #[must_use]
     pub fn var(mut self, name: &str, value: &str) -> Self {
         self.vars.retain(|(known, _)| known != name);
@@ -83,7 +83,7 @@ impl Start {
         self
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts the instance, and waits until it answers.
     pub fn run(mut self) -> Instance {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut command = Command::new(named("SLUICE_NODE", "node"));
@@ -110,19 +110,20 @@ impl Start {
     }
 }
 
-/// What `npm test` names in the environment, or where it is in a checkout that is set up.
+/// Returns what `npm test` names in the environment, or the path in a checkout that is set up.
 fn named(variable: &str, otherwise: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| otherwise.to_owned())
 }
 
-/// The build with paths of its own, which panic or tell the Wasm's memory: made for the tests, never shipped. None where
-/// only the shipped one was built, which `npm test` never does.
+/// Returns the build with extra paths which panic or report the Wasm's memory. It is made for the
+/// tests and never shipped. It is `None` where only the shipped build was made, which `npm test`
+/// never does.
 pub fn tests_build() -> Option<String> {
     let build = named("SLUICE_PANIC_BUILD", "build-panic");
     in_checkout(&build).join("index.js").exists().then_some(build)
 }
 
-/// The same, if it was built so that a panic ends its own call alone.
+/// Returns the same build, if in it a panic ends only its own call.
 pub fn panicking_build() -> Option<String> {
     let build = tests_build()?;
     let unwinds = std::env::var("SLUICE_UNWINDS").map_or_else(
@@ -157,7 +158,7 @@ fn capture(from: Option<impl Read + Send + 'static>, output: &Output) {
     });
 }
 
-/// Waits for the two lines that say that it runs.
+/// Waits for the two lines that say that the instance runs.
 fn started(child: &mut Child, output: &Output) -> (u16, u32) {
     let began = Instant::now();
     loop {
@@ -178,41 +179,42 @@ fn started(child: &mut Child, output: &Output) -> (u16, u32) {
     }
 }
 
-/// A process cannot be waited for in any other way than by looking.
+/// Waits. A process can be waited for only by checking it again and again.
 #[expect(clippy::disallowed_methods, reason = "real processes take real time")]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
 impl Instance {
-    /// Where it listens.
+    /// Returns the address where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// Returns `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// SIGKILL to workerd alone, as a crash is; then waits until all of the instance has gone.
+    /// Kills workerd with SIGKILL, as a crash would, and then waits until all of the instance has
+    /// gone.
     pub fn kill(mut self) -> Start {
         signal(self.workerd, "-KILL");
         let _ = self.child.wait();
         self.start.clone()
     }
 
-    /// workerd's process.
+    /// Returns the process id of workerd.
     pub const fn pid(&self) -> u32 {
         self.workerd
     }
 
-    /// Sends a signal to workerd alone, such as `-STOP`.
+    /// Sends a signal to workerd only, such as `-STOP`.
     pub fn signal(&self, name: &str) {
         signal(self.workerd, name);
     }
 
-    /// What its objects have been asked so far, and how long they could not rest, milliseconds. Only of a metered one.
+    /// Returns the cost of the objects so far. It works only for a metered instance.
     pub async fn bill(&self) -> Bill {
         let said = self.printed();
         let meter = said.lines().find_map(|line| line.strip_prefix("meter http://")).expect("a metered instance");
@@ -221,19 +223,19 @@ impl Instance {
         Bill { requests: figure("requests"), active_ms: figure("active_ms") }
     }
 
-    /// Resident memory of workerd, bytes. Only on Linux.
+    /// Returns the resident memory of workerd, bytes. It works only on Linux.
     pub fn memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.workerd)).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
     }
 
-    /// Everything it has printed.
+    /// Returns everything that it has printed.
     pub fn printed(&self) -> String {
         self.output.text()
     }
 
-    /// The files of its storage, with their sizes.
+    /// Returns the files of its storage, with their sizes.
     pub fn files(&self) -> Vec<(PathBuf, u64)> {
         let mut files = Vec::new();
         secrets::walk(&self.start.persist, &mut |path| {

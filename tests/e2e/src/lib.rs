@@ -1,7 +1,7 @@
-//! The harness of the end-to-end tests: Sluice as `npm start` runs it, in workerd, driven over real HTTP by hand-written
-//! callers, against the mock vendors of `sluice-mock-upstreams`.
+//! The harness of the end-to-end tests: Sluice as `npm start` runs it, in workerd, called over real
+//! HTTP by hand-written callers, with the mock vendors of `sluice-mock-upstreams`.
 //!
-//! Everything here panics with a sentence when it cannot go on: it only ever runs in a test.
+//! Everything here panics with a sentence when it cannot go on, since it only runs in tests.
 
 pub mod answer;
 pub mod client;

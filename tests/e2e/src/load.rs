@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
-/// One call of a load, from its first byte sent.
+/// A call of a load, timed from its first byte sent.
 #[derive(Debug)]
 pub struct Done {
-    /// When it was sent, after the load's start.
+    /// When it was sent, measured from the load's start.
     pub at: Duration,
-    /// When it ended, after the load's start.
+    /// When it ended, measured from the load's start.
     pub ended: Duration,
     /// Its answer, or why there was none.
     pub answer: Result<Answer, String>,
@@ -27,7 +27,8 @@ impl Done {
     }
 }
 
-/// So many callers repeat a request, each one call at a time, for so long; the last ones end after.
+/// Lets this many callers repeat a request for a time, each one call at a time. The last calls may
+/// end later.
 pub async fn saturate(to: SocketAddr, ask: &Ask, callers: usize, length: Duration) -> Vec<Done> {
     let began = Instant::now();
     let mut tasks = JoinSet::new();
@@ -70,8 +71,8 @@ pub async fn at_once(to: SocketAddr, asks: Vec<Ask>) -> Vec<Answer> {
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-/// Makes a call that stays at the vendor for so long, and waits until it is there. Where a connection has one slot, all that is asked
-/// after it waits until then; and goes without delay afterwards.
+/// Makes a call that stays at the vendor for a time, and waits until it is there. Where a
+/// connection has one slot, later calls wait until it ends, and then go without delay.
 pub async fn hold(tenant: &Tenant, vendor: &Handle, ask: &Ask, length: Duration) -> JoinHandle<Answer> {
     let ms = u64::try_from(length.as_millis()).expect("some seconds");
     vendor.change(|spec| spec.latency = Latency::Fixed { ms }).expect("a vendor that runs");
@@ -94,13 +95,13 @@ pub struct Patient {
 }
 
 impl Patient {
-    /// One more.
+    /// Adds a caller.
     pub fn send(&mut self, tenant: &Tenant, ask: Ask) {
         let to = tenant.to();
         self.tasks.spawn(async move { ask.send(to).await });
     }
 
-    /// Waits until so many have an answer, in the order in which those came.
+    /// Waits until this many have an answer; returns the answers in the order in which they came.
     pub async fn until(&mut self, answers: usize) -> &[Answer] {
         while self.ended.len() < answers {
             let next = self.tasks.join_next().await.expect("a caller that still waits");
@@ -109,7 +110,7 @@ impl Patient {
         &self.ended
     }
 
-    /// All answers, in the order in which they came.
+    /// Waits for all answers; returns them in the order in which they came.
     pub async fn all(mut self) -> Vec<Answer> {
         self.until(self.ended.len() + self.tasks.len()).await;
         self.ended

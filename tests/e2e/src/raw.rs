@@ -1,4 +1,5 @@
-//! A server that answers with the very bytes that a test says, and keeps the very bytes that it got.
+//! A server that answers with exactly the bytes that a test gives, and keeps exactly the bytes that
+//! it received.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,29 +11,29 @@ use tokio::net::{TcpListener, TcpStream};
 pub struct Seen {
     /// The request line and the headers, without the empty line.
     pub head: Vec<u8>,
-    /// The body, chunks and all where it came in chunks.
+    /// The body, with its chunk framing where it came in chunks.
     pub body: Vec<u8>,
 }
 
 impl Seen {
-    /// The head as text.
+    /// Returns the head as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.head).into_owned()
     }
 
-    /// The target of the request line.
+    /// Returns the target of the request line.
     pub fn target(&self) -> String {
         self.text().split(' ').nth(1).unwrap_or_default().to_owned()
     }
 
-    /// The headers, in order.
+    /// Returns the headers, in order.
     pub fn headers(&self) -> Vec<(String, String)> {
         let text = self.text();
         let lines = text.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
         lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
     }
 
-    /// The first header of that name.
+    /// Returns the first header of that name.
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers().into_iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -62,12 +63,12 @@ impl Raw {
         Self { address, seen }
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// Returns `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What has come so far.
+    /// Returns the requests that have come so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,5 @@
-//! What must never be written: every secret that a test made, and where to look for it when all tests have ended.
+//! Every secret that the tests made, and the places where none of them may be found when all tests
+//! have ended.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,13 +12,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// 64 bits that differ at every call.
+/// Returns 64 bits that differ at every call.
 pub fn bits() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// A new secret, remembered.
+/// Makes a new secret and remembers it.
 pub fn invent(what: &str) -> String {
     let secret = format!("{what}-{:016x}{:016x}", bits(), bits());
     remember(&secret);
@@ -34,12 +35,12 @@ pub fn remember_bytes(secret: Vec<u8>) {
     lock(&SECRETS).push(secret);
 }
 
-/// Remembers a folder to look through.
+/// Remembers a folder that is searched at the end.
 pub fn remember_folder(folder: &Path) {
     lock(&FOLDERS).push(folder.to_owned());
 }
 
-/// What a process printed.
+/// The output of a process.
 #[derive(Debug, Clone)]
 pub struct Output {
     whose: PathBuf,
@@ -47,25 +48,25 @@ pub struct Output {
 }
 
 impl Output {
-    /// The output of an instance, looked through at the end.
+    /// Makes the output of an instance, which is searched at the end.
     pub fn new(whose: &Path) -> Self {
         let output = Self { whose: whose.to_owned(), bytes: Arc::default() };
         lock(&OUTPUTS).push(output.clone());
         output
     }
 
-    /// More of it.
+    /// Adds bytes.
     pub fn add(&self, bytes: &[u8]) {
         lock(&self.bytes).extend_from_slice(bytes);
     }
 
-    /// All of it so far.
+    /// Returns all of it so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&lock(&self.bytes)).into_owned()
     }
 }
 
-/// Every place where a secret stands, in words that do not repeat it.
+/// Returns every place where a secret was found, in words that do not repeat it.
 pub fn leaks() -> Vec<String> {
     let secrets = lock(&SECRETS).clone();
     let mut leaks = Vec::new();
@@ -84,7 +85,8 @@ pub fn leaks() -> Vec<String> {
     leaks
 }
 
-/// How many secrets, files and bytes of output [`leaks`] looks at: a scan of nothing proves nothing.
+/// Returns how many secrets, files and bytes of output [`leaks`] searches. A search of nothing
+/// would prove nothing.
 pub fn scope() -> (usize, usize, usize) {
     let mut files = 0;
     for folder in lock(&FOLDERS).iter() {
@@ -94,7 +96,7 @@ pub fn scope() -> (usize, usize, usize) {
     (lock(&SECRETS).len(), files, printed)
 }
 
-/// Every line with this text in it that an instance has printed.
+/// Returns every line with this text that an instance has printed.
 pub fn printed_with(text: &str) -> Vec<String> {
     let outputs = lock(&OUTPUTS).clone();
     let lines = outputs.iter().flat_map(|output| {
@@ -104,14 +106,14 @@ pub fn printed_with(text: &str) -> Vec<String> {
     lines.collect()
 }
 
-/// Removes the folders.
+/// Removes the remembered folders.
 pub fn clean() {
     for folder in lock(&FOLDERS).iter() {
         let _ = std::fs::remove_dir_all(folder);
     }
 }
 
-/// Every file under a folder.
+/// Visits every file under a folder.
 pub fn walk(folder: &Path, found: &mut dyn FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -119,7 +121,8 @@ pub fn walk(folder: &Path, found: &mut dyn FnMut(&Path)) {
     }
 }
 
-/// Looks for the first byte first: files of many megabytes are searched for hundreds of secrets.
+/// Whether bytes contain a secret. It searches for the first byte first, since files of many
+/// megabytes are searched for hundreds of secrets.
 fn contains(bytes: &[u8], secret: &[u8]) -> bool {
     let Some(first) = secret.first() else { return false };
     let mut from = 0;

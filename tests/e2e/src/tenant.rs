@@ -1,4 +1,4 @@
-//! A tenant of a test's own.
+//! A tenant that belongs to one test.
 
 use crate::answer::Answer;
 use crate::client::{Ask, Open};
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// A tenant, on some instance. Cheap to clone into a task.
+/// A tenant on an instance. It is cheap to clone into a task.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     /// Its name.
@@ -19,12 +19,12 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// A tenant that has no policy yet.
+    /// Makes a tenant that has no policy yet.
     pub fn new(instance: &Instance, name: &str) -> Self {
         Self { name: name.to_owned(), to: instance.address(), admin_token: instance.start.admin_token.clone() }
     }
 
-    /// An administrator's request; `path` is what follows `/admin`.
+    /// Sends an administrator's request; `path` follows `/admin`.
     pub async fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         let ask =
             Ask::new(method, &format!("/admin{path}")).with("Authorization", &format!("Bearer {}", self.admin_token));
@@ -35,18 +35,19 @@ impl Tenant {
         ask.send(self.to).await
     }
 
-    /// Puts a policy, whatever the answer.
+    /// Puts a policy, whatever the answer is.
     pub async fn put(&self, policy: &Value) -> Answer {
         self.admin("PUT", &format!("/tenants/{}", self.name), Some(policy)).await
     }
 
-    /// Puts a policy that is valid.
+    /// Puts a policy, which must be valid.
     pub async fn policy(&self, policy: &Value) {
         let answer = self.put(policy).await;
         assert!(matches!(answer.status, 200 | 201), "the policy was refused: {} {}", answer.status, answer.text());
     }
 
-    /// One connection `c` to a vendor, with an app `app`, and a key for it.
+    /// Puts a policy with one connection `c` to a vendor and an app `app`; returns a key for the
+    /// app.
     pub async fn simple(&self, vendor: &str, base_url: &str, more: &Value) -> String {
         let mut connection = json!({"vendor": vendor, "base_url": base_url});
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -56,12 +57,12 @@ impl Tenant {
         self.key("app").await
     }
 
-    /// A key for an app.
+    /// Makes a key for an app.
     pub async fn key(&self, app: &str) -> String {
         self.make_key(&json!({"role": "app", "app": app})).await.0
     }
 
-    /// A key, and its id.
+    /// Makes a key; returns it with its id.
     pub async fn make_key(&self, what: &Value) -> (String, String) {
         let answer = self.admin("POST", &format!("/tenants/{}/keys", self.name), Some(what)).await;
         assert_eq!(answer.status, 201, "no key for {what}: {}", answer.text());
@@ -77,29 +78,29 @@ impl Tenant {
         ask.send(self.to).await
     }
 
-    /// Sends a request and waits for the answer's head alone.
+    /// Sends a request and waits only for the answer's head.
     pub async fn open(&self, ask: &Ask) -> Open {
         ask.open(self.to).await.unwrap_or_else(|fault| panic!("{}: {fault}", ask.target))
     }
 
-    /// `GET /v/c{path}`.
+    /// Sends `GET /v/c{path}`.
     pub async fn get(&self, key: &str, path: &str) -> Answer {
         self.send(&Ask::get(&format!("/v/c{path}")).key(key)).await
     }
 
-    /// `GET /v/c{path}` that does not wait.
+    /// Sends `GET /v/c{path}` with `Prefer: wait=0`.
     pub async fn get_now(&self, key: &str, path: &str) -> Answer {
         self.send(&Ask::get(&format!("/v/c{path}")).key(key).wait(0)).await
     }
 
-    /// `/status.json`.
+    /// Reads `/status.json`.
     pub async fn status(&self, key: &str) -> Value {
         let answer = self.send(&Ask::get("/status.json").key(key)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()
     }
 
-    /// Waits until the status of connection `c` is as wanted; at most 20 s.
+    /// Waits until the status of connection `c` is as wanted, 20 s at most.
     pub async fn until(&self, key: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
@@ -113,19 +114,19 @@ impl Tenant {
         }
     }
 
-    /// Where its instance listens.
+    /// Returns the address where its instance listens.
     pub const fn to(&self) -> SocketAddr {
         self.to
     }
 
-    /// The same tenant on an instance that was started anew.
+    /// Returns the same tenant on an instance that was restarted.
     #[must_use]
     pub fn on(&self, instance: &Instance) -> Self {
         Self::new(instance, &self.name)
     }
 }
 
-/// The limit of a name in a connection's status.
+/// Returns the limit of a name in a connection's status.
 pub fn limit<'a>(connection: &'a Value, name: &str) -> &'a Value {
     let limits = connection["limits"].as_array().expect("limits in the status");
     limits.iter().find(|limit| limit["name"] == name).unwrap_or_else(|| panic!("no limit {name} in {connection}"))

@@ -1,4 +1,4 @@
-//! What the tests share: one instance for most of them, one that allows no loopback vendors.
+//! What the tests share: an instance for most of them, and one that allows no loopback vendors.
 
 use crate::instance::{Instance, Start};
 use crate::tenant::Tenant;
@@ -13,17 +13,18 @@ pub struct World {
 }
 
 impl World {
-    /// The instance that most tests share.
+    /// Returns the instance that most tests share.
     pub fn shared(&self) -> &Instance {
         self.shared.get(|| Start::fresh("shared").var("HOST_SUFFIX", ".api.example.com").run())
     }
 
-    /// An instance as it is deployed: no loopback vendors. Nothing can be called through it.
+    /// Returns an instance with the settings of a deployed one: no loopback vendors. Nothing can be
+    /// called through it.
     pub fn strict(&self) -> &Instance {
         self.strict.get(|| Start::fresh("strict").var("ALLOW_LOOPBACK_VENDORS", "").run())
     }
 
-    /// A new tenant on the shared instance, without a policy.
+    /// Makes a new tenant on the shared instance, without a policy.
     pub fn tenant(&self, name: &str) -> Tenant {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         *names += 1;
@@ -36,7 +37,7 @@ impl World {
     }
 }
 
-/// An instance that is started once; if that fails, no test after the first tries again.
+/// An instance that is started once. If that fails, no later test tries again.
 #[derive(Debug, Default)]
 struct Once(OnceLock<Option<Instance>>);
 

@@ -1,4 +1,5 @@
-//! The callers themselves, against a mock vendor: a test is worth what its caller sees.
+//! Tests of the callers themselves, against a mock vendor: a test is worth only what its caller
+//! sees.
 
 use sluice_e2e::{Ask, load, secrets};
 use sluice_mock_upstreams::{Fault, FaultRule, Spec, Vendor, pattern};

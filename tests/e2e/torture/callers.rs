@@ -1,4 +1,4 @@
-//! The callers: each makes its call at the time that the plan names, and tells what became of it.
+//! The callers: each makes its call at the time that the plan names, and records what became of it.
 
 use crate::plan::{Call, Leaves};
 use crate::stage::{MAX_WAIT_MS, SEATS, Stage, tenant_of};
@@ -9,43 +9,43 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// What became of a call.
+/// The record of a call.
 #[derive(Debug)]
 pub struct Made {
     /// The call.
     pub call: Call,
-    /// Milliseconds after the start when it was sent.
+    /// When it was sent, milliseconds after the start.
     pub sent: u64,
-    /// … and when it ended.
+    /// When it ended, milliseconds after the start.
     pub ended: u64,
-    /// How.
+    /// How it ended.
     pub end: End,
 }
 
 /// How a call ended.
 #[derive(Debug)]
 pub enum End {
-    /// With an answer.
+    /// It had an answer.
     Answered(Seen),
-    /// Its caller went before.
+    /// Its caller went before that.
     Left,
     /// The connection broke, or could not be made.
     Broken(String),
 }
 
-/// What is kept of an answer.
+/// The parts of an answer that are kept.
 #[derive(Debug)]
 pub struct Seen {
     pub status: u16,
     /// `Sluice-Reason`.
     pub reason: Option<String>,
-    /// `Sluice-Call`: of a job that was answered directly, its id.
+    /// `Sluice-Call`. For a job that was answered directly it is the job's id.
     pub id: Option<String>,
     /// The job that `Location` names.
     pub job: Option<String>,
     /// Whether the body came to its end.
     pub whole: bool,
-    /// Of a problem document, what it says.
+    /// The detail of a problem document.
     #[expect(dead_code, reason = "shown with a fault")]
     pub detail: String,
 }
@@ -62,12 +62,12 @@ pub async fn make(call: Call, key: String, to: SocketAddr, began: Instant) -> Ma
     Made { call, sent, ended: since(began), end }
 }
 
-/// Whole milliseconds.
+/// Returns the whole milliseconds since then.
 pub fn since(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The most milliseconds that a call waits for its first permit; a job, for its end.
+/// Returns the most milliseconds that a call waits for its first permit, or a job for its end.
 pub fn waits(call: &Call) -> u64 {
     let asked = call.wait.map(|seconds| seconds * 1_000);
     if call.job { asked.unwrap_or(0) } else { asked.unwrap_or(MAX_WAIT_MS).min(MAX_WAIT_MS) }
@@ -94,7 +94,7 @@ fn ask(call: &Call, key: &str) -> Ask {
     }
 }
 
-/// The answer; none where the caller has gone.
+/// Makes the call; returns its answer, or `None` where the caller has gone.
 async fn go(call: &Call, ask: &Ask, to: SocketAddr) -> io::Result<Option<Seen>> {
     let mut open = Open::connect(to).await?;
     if let Leaves::Uploading(bytes) = call.leaves {
@@ -148,7 +148,7 @@ fn seen(answer: sluice_e2e::Answer) -> Seen {
     }
 }
 
-/// The key of a call's app.
+/// Returns the key of a call's app.
 pub fn key(stage: &Stage, call: &Call) -> String {
     stage.keys[tenant_of(&SEATS[call.seat])][call.app].clone()
 }

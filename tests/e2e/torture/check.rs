@@ -1,4 +1,5 @@
-//! What must hold, whatever was done: at the vendors, for the callers, for the jobs, in the status.
+//! What must hold, whatever was done: at the vendors, for the callers, for the jobs, and in the
+//! status.
 
 use crate::callers::{End, Made, Seen, waits};
 use crate::faults::{Kind, Trouble};
@@ -11,14 +12,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How much longer than it may take an answer may take on a loaded machine.
+/// How much longer than allowed an answer may take on a loaded machine.
 const SLACK_MS: u64 = 6_000;
 
-/// How long what is left may stay as much as it is: an unsafe job's outcome is waited for, then come two more attempts at most, each
-/// after a pause that a vendor asked for. All of it takes as long as the rate allows, which a vendor's throttles may have left at a tenth.
+/// How long the remaining work may stay unchanged. The outcome of an unsafe job is waited for, then
+/// come at most two more attempts, each after a pause that a vendor asked for. All of it takes as
+/// long as the rate allows, which a vendor's throttles may have left at a tenth.
 const STANDS_STILL: Duration = Duration::from_secs(75);
 
-/// Reasons that a refusal may have at any time.
+/// The reasons that a refusal may have at any time.
 const REFUSALS: [&str; 10] = [
     "daily-quota",
     "app-budget",
@@ -32,7 +34,8 @@ const REFUSALS: [&str; 10] = [
     "payload",
 ];
 
-/// Calls that a life may forget to have counted in the statistics when it ends: two seconds of the fastest seat's.
+/// How many calls a life may lose from the statistics when it ends: two seconds of the fastest
+/// connection.
 const FORGOTTEN_BY_A_LIFE: u64 = 60;
 
 /// Everything that a run has shown.
@@ -54,7 +57,7 @@ impl Run<'_> {
             .any(|trouble| is(trouble.kind) && trouble.from <= to && trouble.to.saturating_add(100) >= from)
     }
 
-    /// Everything that must not be.
+    /// Returns everything that must not be.
     pub async fn faults(&self, instance: &Instance, ended: u64) -> Vec<Fault> {
         let journals: Vec<Vec<Journalled>> = self.stage.vendors.iter().map(|vendor| vendor.calls().0).collect();
         let mut faults = self.at_the_vendors(&journals);
@@ -70,8 +73,8 @@ impl Run<'_> {
         faults
     }
 
-    /// No window, bucket, slot or day is overrun: the vendors refuse nothing. After a leap of the clock they may, until
-    /// what was counted before it has left their windows.
+    /// No window, bucket, slot or day is exceeded: the vendors refuse nothing. After a leap of the
+    /// clock they may, until what was counted before it has left their windows.
     fn at_the_vendors(&self, journals: &[Vec<Journalled>]) -> Vec<Fault> {
         let mut faults = Vec::new();
         for ((journal, vendor), clock) in journals.iter().zip(VENDORS).zip(&self.clocks) {
@@ -88,7 +91,7 @@ impl Run<'_> {
         faults
     }
 
-    /// What may have been executed is not executed again, unless it is safe or idempotent.
+    /// A call that may have been executed is not executed again, unless it is safe or idempotent.
     fn twice(&self, journals: &[Vec<Journalled>]) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (journal, clock) in journals.iter().zip(&self.clocks) {
@@ -109,7 +112,7 @@ impl Run<'_> {
         faults
     }
 
-    /// Every caller has an answer, in time, that is the vendor's or a refusal in good form.
+    /// Every caller has an answer, in time, that is the vendor's or a well-formed refusal.
     fn of_a_call(&self, made: &Made) -> Option<String> {
         let Made { call, sent, ended, end } = made;
         let about = || format!("call {} ({} {} {})", call.number, call.method, SEATS[call.seat].name, call.target);
@@ -150,7 +153,7 @@ impl Run<'_> {
             Some(reason) if REFUSALS.contains(&reason) => {}
             Some("unavailable") if unwell => {}
             Some(_) => return Some("was refused for no reason of the plan's"),
-            // A repeated job's answer is told by the same call.
+            // The answer of a repeated job is identified by the same call.
             None if seen.id.is_some() || seen.status == 202 => {}
             None if unwell => {}
             None => return Some("was answered neither by its vendor nor by sluice"),
@@ -161,7 +164,7 @@ impl Run<'_> {
         (made.call.job && seen.status == 202 && seen.job.is_none()).then_some("was kept as a job without a name")
     }
 
-    /// Every job that was promised is there, and has ended; one that is done was made.
+    /// Every job that was promised is there and has ended; one that is done was really made.
     async fn of_jobs(&self, instance: &Instance, journals: &[Vec<Journalled>]) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut by_key: BTreeMap<(usize, usize, &str), (&str, u64)> = BTreeMap::new();
@@ -191,8 +194,8 @@ impl Run<'_> {
         faults
     }
 
-    /// The day counts no less than its vendor, and the statistics no less than that but for what lives forgot that were
-    /// ended: a second's calls each.
+    /// The day counts no less than its vendor, and the statistics no less than that, except what
+    /// lives lost when they were ended: a second's calls each.
     async fn of_figures(&self, instance: &Instance, journals: &[Vec<Journalled>]) -> Vec<String> {
         let mut faults = Vec::new();
         let ends = self.troubles.iter().filter(|t| matches!(t.kind, Kind::Down | Kind::Unwritable)).count() as u64;
@@ -208,7 +211,7 @@ impl Run<'_> {
             let limits = status["connections"][seat.name]["limits"].as_array().cloned().unwrap_or_default();
             let of_day =
                 limits.iter().filter(|limit| limit["name"] == "day").filter_map(|limit| limit["used"].as_u64());
-            // Of a pool, each connection knows the count of its own last loan.
+            // Each connection of a pool knows the count of its own last loan.
             days[seat.vendor] = of_day.chain(days[seat.vendor]).max();
         }
         for ((journal, day), name) in journals.iter().zip(days).zip(VENDORS) {
@@ -230,13 +233,13 @@ impl Run<'_> {
     }
 }
 
-/// Calls that a vendor counted.
+/// Returns how many calls a vendor counted.
 fn counted(journal: &[Journalled]) -> u64 {
     journal.iter().filter(|call| matches!(call.verdict, Verdict::Passed | Verdict::Fault(_))).count() as u64
 }
 
-/// Whether a caller must take it that the vendor did as it was asked. One that throttles says it did not, and so does one
-/// that finds fault with the request.
+/// Whether a caller must assume that the vendor executed the call. A vendor that throttles says it
+/// did not, and so does one that rejects the request.
 fn may_be_executed(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Passed | Verdict::Open => true,
@@ -245,7 +248,8 @@ fn may_be_executed(verdict: &Verdict) -> bool {
     }
 }
 
-/// Waits until nothing waits, is in flight or is left to do, for as long as that becomes less. What is not so in the end.
+/// Waits until nothing waits, is in flight or is left to do, for as long as that becomes less.
+/// Returns what is left in the end.
 pub async fn drained(stage: &Stage, instance: &Instance) -> Vec<String> {
     let (mut least, mut since) = (u64::MAX, Instant::now());
     loop {
@@ -272,7 +276,7 @@ pub async fn drained(stage: &Stage, instance: &Instance) -> Vec<String> {
     }
 }
 
-/// What is left of a tenant's, and how many calls and jobs that is.
+/// Returns what is left of a tenant's work, and how many calls and jobs that is.
 fn of_status(tenant: &str, status: &Value, left: &mut Vec<String>) -> u64 {
     let mut many = 0;
     for (name, connection) in status["connections"].as_object().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! The faults, as they are done to a running instance.
+//! Carries out the faults on a running instance.
 
 use crate::callers::since;
 use crate::plan::{Act, Seconds, Step};
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A time in which something was amiss, milliseconds after the start.
+/// A period of trouble, milliseconds after the start.
 #[derive(Debug, Clone)]
 pub struct Trouble {
     pub kind: Kind,
@@ -18,22 +18,23 @@ pub struct Trouble {
     pub to: u64,
 }
 
-/// What was amiss, as far as calls must bear it.
+/// The kind of trouble, as far as it affects calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// No instance was there.
+    /// No instance was running.
     Down,
-    /// It stood still.
+    /// The instance was stopped.
     Stalled,
-    /// It could write nothing.
+    /// The instance could not write.
     Unwritable,
-    /// The clock had leapt.
+    /// The clock had leapt forward.
     Leapt,
     /// This vendor was ill.
     Sick(usize),
 }
 
-/// What the instance runs in: wrapped so that its clock can be moved and a file too large is an error, not its end.
+/// The environment of the instance. It is wrapped so that its clock can be moved, and so that a
+/// file that grows too large is an error and does not end it.
 pub struct Cage {
     folder: PathBuf,
     clock: Option<Clock>,
@@ -41,7 +42,7 @@ pub struct Cage {
 }
 
 impl Cage {
-    /// Makes what there can be made on this machine, and says what cannot.
+    /// Sets up what is possible on this machine, and says what is not.
     pub fn build(workerd: &Path) -> Self {
         let folder = std::env::temp_dir().join(format!("sluice-torture-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for what the instance is wrapped in");
@@ -56,7 +57,7 @@ impl Cage {
         cage
     }
 
-    /// What to start in workerd's place.
+    /// Returns the program that is started in place of workerd.
     pub fn wrapper(&self) -> PathBuf {
         self.folder.join("workerd")
     }
@@ -85,7 +86,7 @@ fn run(program: &str, args: &[&str]) {
     assert!(status.is_ok_and(|status| status.success()), "{program} {args:?} failed");
 }
 
-/// Does the steps, each at its time. Gives back the instance, and what was amiss when.
+/// Executes the steps, each at its time. Returns the instance, and the periods of trouble.
 pub async fn befall(
     steps: Vec<Step>,
     mut instance: Instance,
@@ -162,7 +163,7 @@ fn well(stage: &Stage, vendor: usize) {
     made_well.expect("a vendor that is well");
 }
 
-/// Put again with other queues; what waits there stays.
+/// Puts a tenant's policy again with other queue sizes; the calls that wait must stay.
 async fn edit(stage: &Stage, instance: &Instance, tenant: usize, queue: u64) {
     let mut policy = stage.policies[tenant].clone();
     for connection in policy["connections"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {

@@ -1,7 +1,9 @@
-//! Torture: a real instance under load, and everything that can go wrong done to it at random, from a seed.
+//! Torture: a real instance under load, with everything that can go wrong done to it at random,
+//! from a seed.
 //!
-//! `cargo run -p sluice-e2e --bin torture -- --seconds 600 --seed 1`. The plan of faults and calls is computed from the
-//! seed before anything happens; the machine's timing is its own. Ends with 1 if anything did not hold.
+//! Run it with `cargo run -p sluice-e2e --bin torture -- --seconds 600 --seed 1`. The plan of
+//! faults and calls is computed from the seed before anything happens; the machine's timing is not.
+//! It ends with 1 if anything did not hold.
 
 mod callers;
 mod check;
@@ -23,7 +25,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Faults of one run that are told; the rest is counted.
+/// How many faults of a run are printed; the rest is counted.
 const TOLD: usize = 20;
 
 struct Asked {
@@ -107,7 +109,7 @@ async fn torture(asked: &Asked, plan: Plan) -> Vec<Fault> {
     let mut start = Start::fresh("torture");
     start.workerd = Some(cage.wrapper());
     let instance = tokio::task::spawn_blocking(|| start.run()).await.expect("an instance");
-    // Half of what comes for the pool, so that it is used up on the way.
+    // The pool has half of what comes for it, so that it is used up on the way.
     let pool = asked.seconds * 2;
     let stage = Stage::set(&instance, pool).await;
     let (to, began) = (instance.address(), Instant::now());
@@ -126,7 +128,7 @@ async fn torture(asked: &Asked, plan: Plan) -> Vec<Fault> {
     let ended = since(began);
     println!("{:>8} s  all calls have ended", Seconds(ended));
     stage.widen(&instance).await;
-    // A pool hears of another number with a connection's next call.
+    // A pool learns of another number with a connection's next call.
     let _ = alive(&stage, &instance).await;
     let left = check::drained(&stage, &instance).await;
     println!("{:>8} s  drained", Seconds(since(began)));
@@ -140,14 +142,15 @@ async fn torture(asked: &Asked, plan: Plan) -> Vec<Fault> {
     faults
 }
 
-/// Every connection takes calls again, unless its day is spent.
+/// Checks that every connection takes calls again, unless its day is spent.
 async fn alive(stage: &Stage, instance: &sluice_e2e::Instance) -> Vec<String> {
     let mut faults = Vec::new();
     for seat in &SEATS {
         let key = &stage.keys[stage::tenant_of(seat)][0];
         let ask = Ask::get(&format!("/v/{}/echo?alive", seat.name)).key(key);
         let mut answer = ask.try_send(instance.address()).await;
-        // A window full of what was drained just now makes a call wait for longer than its queue allows, and says until when.
+        // A window that is full of calls from the end of the run makes a call wait longer than its
+        // queue allows; the refusal says until when.
         let full = answer.as_ref().ok().filter(|answer| answer.sluice_reason() == Some("deadline"));
         if let Some(seconds) =
             full.and_then(Answer::retry_after).filter(|seconds| *seconds * 1_000 <= WINDOW_MS + GUARD_MS + 1_000)
@@ -164,7 +167,7 @@ async fn alive(stage: &Stage, instance: &sluice_e2e::Instance) -> Vec<String> {
     faults
 }
 
-/// What was done and what came of it.
+/// Prints what was done and what came of it.
 fn tell(run: &Run<'_>) {
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     for Made { end, .. } in &run.made {

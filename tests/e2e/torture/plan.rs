@@ -1,11 +1,12 @@
-//! What is going to happen, all of it drawn from the seed before anything does: the same seed, the same plan.
+//! The plan of a run, drawn from the seed before anything happens: the same seed gives the same
+//! plan.
 
 use crate::stage::{APPS, GUARD_MS, SEATS, TENANTS, VENDORS, WINDOW_MS};
 use sluice_mock_upstreams::chance::Chance;
 use sluice_mock_upstreams::{Fault, FaultRule, Latency};
 use std::fmt;
 
-/// A run.
+/// The plan of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The faults, in order of time.
@@ -19,64 +20,65 @@ pub struct Plan {
 pub struct Step {
     /// Milliseconds after the start.
     pub at: u64,
-    /// What.
+    /// What happens.
     pub act: Act,
 }
 
-/// What can happen.
+/// An action on the instance or a vendor.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
-    /// workerd is killed, and started again after so many milliseconds.
+    /// workerd is killed, and started again after this many milliseconds.
     Kill { down: u64 },
-    /// workerd is stopped for so many milliseconds.
+    /// workerd is stopped for this many milliseconds.
     Stall { ms: u64 },
-    /// Nothing can be written to any file for so many milliseconds.
+    /// No file can be written for this many milliseconds.
     Storage { ms: u64 },
     /// The wall clock is set back.
     Back { ms: u64 },
-    /// The wall clock is set forward, by no more than the windows' guards make good.
+    /// The wall clock is set forward by no more than the windows' guards compensate.
     Forward { ms: u64 },
-    /// The wall clock is set forward by far more, which looks like time passing: windows may be overrun, and nothing else.
+    /// The wall clock is set forward by far more, as if time had passed: windows may be exceeded,
+    /// but nothing else.
     Leap { ms: u64 },
-    /// A vendor falls ill …
+    /// A vendor falls ill.
     Sick { vendor: usize, ill: Ill },
-    /// … and is well again.
+    /// A vendor recovers.
     Well { vendor: usize },
     /// A tenant's policy is put again, with queues of this size.
     Edit { tenant: usize, queue: u64 },
 }
 
-/// What can ail a vendor.
+/// An illness of a vendor.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ill {
-    /// Its answers take from so many milliseconds to so many.
+    /// Its answers take between this many milliseconds and that many.
     Slow(u64, u64),
-    /// A share of its answers is this.
+    /// A share of its answers has this fault.
     Faulty(FaultRule),
 }
 
-/// A call.
+/// A call to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     /// Milliseconds after the start.
     pub at: u64,
-    /// Its number; stands in its target, so that the vendor's journal tells of it.
+    /// Its number. It is part of the target, so that the vendor's journal shows it.
     pub number: usize,
-    /// The connection, by its place among [`SEATS`].
+    /// The connection, by its position in [`SEATS`].
     pub seat: usize,
-    /// The app, by its place among [`APPS`].
+    /// The app, by its position in [`APPS`].
     pub app: usize,
     /// The method.
     pub method: &'static str,
-    /// Without the connection.
+    /// The target below the connection.
     pub target: String,
-    /// Bytes of its body, and whether it comes in chunks.
+    /// The bytes of its body, and whether it comes in chunks.
     pub body: Option<(usize, bool)>,
-    /// The most seconds it waits.
+    /// The most seconds that it waits.
     pub wait: Option<u64>,
-    /// `Priority: u=`.
+    /// The urgency in `Priority: u=`.
     pub urgency: Option<u64>,
-    /// It is left to Sluice.
+    /// Whether it is a job.
     pub job: bool,
     /// Its `Idempotency-Key`.
     pub key: Option<String>,
@@ -87,24 +89,24 @@ pub struct Call {
 /// When a caller goes, with a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaves {
-    /// With its answer.
+    /// It stays until it has its answer.
     Never,
-    /// So many milliseconds after it has asked.
+    /// It goes this many milliseconds after its request.
     After(u64),
-    /// With so many bytes of its body sent.
+    /// It goes when this many bytes of its body are sent.
     Uploading(usize),
-    /// With so many bytes of the answer read.
+    /// It goes when this many bytes of the answer are read.
     Reading(usize),
 }
 
-/// Between two faults, milliseconds in the mean; in a short run less.
+/// The mean time between two faults, milliseconds; in a short run less.
 const FAULT_EVERY: u64 = 2_500;
-/// Each minute has a pause of so long, in which objects lose their memory.
+/// Each minute has a pause of this length, in which objects lose their memory, milliseconds.
 const IDLE_MS: u64 = 13_000;
-/// Farther than this the wall clock is never set, so that no day ends.
+/// The wall clock is never set further than this, so that no day ends, milliseconds.
 const FARTHEST_MS: i64 = 3_600_000;
 
-/// Draws.
+/// Draws random values.
 struct Draw(Chance);
 
 impl Draw {
@@ -131,10 +133,10 @@ impl Draw {
 }
 
 impl Plan {
-    /// The plan of a seed, for so many seconds.
+    /// Makes the plan of a seed for this many seconds.
     pub fn new(seed: u64, seconds: u64) -> Self {
         let end = seconds * 1_000;
-        // Draws of their own, so that a change of one leaves the other as it was.
+        // Steps and calls have separate draws, so that a change of one leaves the other as it was.
         let steps = steps(&mut Draw(Chance::new(seed)), end);
         let calls = calls(&mut Draw(Chance::new(seed ^ 0x5EED_CA11)), end);
         Self { steps, calls }
@@ -156,7 +158,7 @@ fn steps(draw: &mut Draw, end: u64) -> Vec<Step> {
             4 => Act::Storage { ms: draw.between(100, 2_500) },
             5 => Act::Back { ms: draw.of(&[1, 40, 900, 1_001, 5_000, 61_000, 1_800_000]) },
             6 if at >= guarded_until => {
-                // One for each window and the time that a call takes.
+                // At most one comes in each window and the time that a call takes.
                 guarded_until = at + WINDOW_MS + 5_000;
                 Act::Forward { ms: draw.between(1, GUARD_MS - 200) }
             }
@@ -165,7 +167,7 @@ fn steps(draw: &mut Draw, end: u64) -> Vec<Step> {
             _ => {
                 let vendor = usize::try_from(draw.below(VENDORS.len() as u64)).unwrap_or(0);
                 let ill = ill(draw);
-                // Not longer than the longest answer may take after it.
+                // It must not be longer than the longest answer may take after it.
                 steps.push(Step { at: at + draw.between(500, 6_000), act: Act::Well { vendor } });
                 Act::Sick { vendor, ill }
             }
@@ -214,7 +216,7 @@ fn ill(draw: &mut Draw) -> Ill {
 }
 
 impl Ill {
-    /// What of a vendor's spec it changes.
+    /// Changes a vendor's spec according to the illness.
     pub fn befall(&self, spec: &mut sluice_mock_upstreams::Spec) {
         match self {
             Self::Slow(min_ms, max_ms) => spec.latency = Latency::Uniform { min_ms: *min_ms, max_ms: *max_ms },
@@ -240,7 +242,7 @@ fn calls(draw: &mut Draw, end: u64) -> Vec<Call> {
                 let number = calls.len();
                 calls.push(call(draw, seat, at, number));
             }
-            // The same job once more, as a caller repeats that had no answer.
+            // The same job comes once more, as from a caller that had no answer.
             let repeated = calls.last().filter(|call| call.job && call.key.is_some()).cloned();
             if let Some(repeated) = repeated.filter(|_| draw.one_in(3)) {
                 let number = calls.len();
@@ -259,7 +261,7 @@ fn call(draw: &mut Draw, seat: usize, at: u64, number: usize) -> Call {
         "GET" => None,
         _ => Some((usize::try_from(draw.of(&[0, 20, 2_000, 2_000, 70_000, 1_300_000])).unwrap_or(0), draw.one_in(3))),
     };
-    // A job's is kept whole, and is at most 1 MB.
+    // The body of a job is kept whole, and is at most 1 MB.
     let body = body.map(|(bytes, chunked)| (if job { bytes.min(70_000) } else { bytes }, chunked));
     let path = match draw.below(8) {
         0 => format!(

@@ -1,19 +1,20 @@
-//! What is tortured: seven connections of three tenants, at six mock vendors that keep their limits strictly.
+//! The stage: seven connections of three tenants, to six mock vendors that enforce their limits
+//! strictly.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Instance, Tenant};
 use sluice_mock_upstreams::{CountAt, Handle, Kind, Limit, Spec, Vendor};
 
-/// A connection: whose, its vendor, and how many calls a second come for it in the mean.
+/// A connection: its tenant, its vendor, and the mean rate of its calls.
 #[derive(Debug)]
 pub struct Seat {
     /// Its tenant.
     pub tenant: &'static str,
     /// Its name.
     pub name: &'static str,
-    /// The mock vendor, by its place among [`VENDORS`].
+    /// The mock vendor, by its position in [`VENDORS`].
     pub vendor: usize,
-    /// Calls a second.
+    /// How many calls come a second.
     pub rate: f64,
 }
 
@@ -21,7 +22,7 @@ const fn seat(tenant: &'static str, name: &'static str, vendor: usize, rate: f64
     Seat { tenant, name, vendor, rate }
 }
 
-/// Each a little over what its limits let through, but for the pool, which is used up on the way.
+/// Each gets a little more than its limits admit, except the pool, which is used up on the way.
 pub const SEATS: [Seat; 7] = [
     seat("north", "window", 0, 7.0),
     seat("north", "marketo", 1, 3.5),
@@ -32,37 +33,39 @@ pub const SEATS: [Seat; 7] = [
     seat("east", "pooled", 5, 2.0),
 ];
 
-/// The mock vendors: whose words they speak.
+/// The mock vendors, by their dialects.
 pub const VENDORS: [&str; 6] = ["generic", "marketo", "aprimo", "mailchimp", "hubspot", "generic"];
 
-/// The tenants' names.
+/// The names of the tenants.
 pub const TENANTS: [&str; 3] = ["north", "south", "east"];
 
-/// Every tenant has both apps.
+/// The apps, which every tenant has.
 pub const APPS: [&str; 2] = ["steady", "noisy"];
 
-/// `timeout_seconds` and `ceiling_seconds` of every connection: short, so that what is lost lapses while the run lasts.
+/// `timeout_seconds` and `ceiling_seconds` of every connection: short, so that lost permits expire
+/// while the run lasts.
 pub const TIMEOUT_MS: u64 = 4_000;
 
 /// `max_wait_seconds` of every queue.
 pub const MAX_WAIT_MS: u64 = 8_000;
 
-/// What a window's guard makes good: steps of the clock forward, of this many milliseconds in any [`WINDOW_MS`].
+/// What a window's guard compensates: steps of the clock forward, of this many milliseconds in any
+/// [`WINDOW_MS`].
 pub const GUARD_MS: u64 = 1_200;
 
-/// The vendors' windows.
+/// The length of the vendors' windows, milliseconds.
 pub const WINDOW_MS: u64 = 10_000;
 
-/// The day of every connection that has one of its own.
+/// The daily limit of every connection that has its own.
 const DAY: u64 = 50_000;
 
-/// A stage that is set.
+/// The stage once it is set up.
 pub struct Stage {
-    /// In the order of [`VENDORS`].
+    /// The vendors in the order of [`VENDORS`].
     pub vendors: Vec<Handle>,
-    /// Keys by tenant and app.
+    /// The keys by tenant and app.
     pub keys: Vec<Vec<String>>,
-    /// Operators' keys by tenant.
+    /// The operators' keys by tenant.
     pub operators: Vec<String>,
     /// The policies by tenant.
     pub policies: Vec<Value>,
@@ -70,7 +73,8 @@ pub struct Stage {
     reset_s: u32,
 }
 
-/// The vendors as they are when nothing ails them. `reset_s`: when their days end, seconds after midnight in UTC.
+/// Returns the vendors' specs without any illness. `reset_s`: when their days end, seconds after
+/// midnight in UTC.
 pub fn specs(reset_s: u32, pool: u64) -> Vec<Spec> {
     let day = |calls| Limit::new("day", Kind::Daily { calls, reset_s, offset_s: 0 });
     let window = |calls| Limit::new("rate", Kind::RollingWindow { calls, ms: WINDOW_MS });
@@ -91,7 +95,8 @@ pub fn specs(reset_s: u32, pool: u64) -> Vec<Spec> {
     all.collect()
 }
 
-/// A connection's limits, as its vendor keeps them. A bucket has room for one step of the clock forward.
+/// Returns a connection's limits as its vendor enforces them. A bucket has room for one step of the
+/// clock forward.
 fn limits(seat: &Seat, reset: &str, pool: u64) -> Value {
     let window = |calls: u64| json!({"name": "rate", "kind": "rolling_window", "calls": calls, "seconds": WINDOW_MS / 1_000, "guard_ms": GUARD_MS});
     let slots = |calls: u64| json!({"name": "slots", "kind": "concurrency", "calls": calls});
@@ -109,7 +114,8 @@ fn limits(seat: &Seat, reset: &str, pool: u64) -> Value {
 }
 
 impl Stage {
-    /// Starts the vendors, puts the policies, makes the keys. The days end twelve hours from now: none ends in the run.
+    /// Starts the vendors, puts the policies and makes the keys. The days end twelve hours from
+    /// now, so none ends in the run.
     pub async fn set(instance: &Instance, pool: u64) -> Self {
         let hour = (hour_of_day() + 12) % 24;
         let specs = specs(hour * 3_600, pool);
@@ -143,7 +149,7 @@ impl Stage {
         stage
     }
 
-    /// Widens the pool, which is used up: a job that its day refuses waits for the next.
+    /// Widens the pool, which is used up: a job that its day refuses waits for the next day.
     pub async fn widen(&self, instance: &Instance) {
         for (vendor, limits) in
             self.vendors.iter().zip(specs(self.reset_s, DAY)).map(|(vendor, spec)| (vendor, spec.limits))
@@ -159,14 +165,14 @@ impl Stage {
         }
     }
 
-    /// An answer of a tenant's to its operator, if it has one.
+    /// Returns a tenant's answer to its operator, if it has one.
     pub async fn ask(&self, instance: &Instance, tenant: usize, path: &str) -> Option<Value> {
         let answer = Ask::get(path).key(&self.operators[tenant]).try_send(instance.address()).await.ok()?;
         (answer.status == 200).then(|| answer.json())
     }
 }
 
-/// A tenant's place among [`TENANTS`].
+/// Returns a tenant's position in [`TENANTS`].
 pub fn tenant_of(seat: &Seat) -> usize {
     TENANTS.iter().position(|name| *name == seat.tenant).expect("a tenant of the table")
 }

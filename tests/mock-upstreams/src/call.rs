@@ -7,7 +7,7 @@ use crate::gate::{Refusal, Say};
 use crate::journal::{Call, Verdict};
 use crate::server::{Inner, State};
 use crate::spec::CountAt;
-use crate::vendors::{Request, Standings};
+use crate::upstreams::{Request, Standings};
 use crate::wire::{Answer, Body, Connection, Cut, Framing, Head, Payload, Sent, Stream};
 use base64::Engine;
 use std::time::Duration;
@@ -32,11 +32,11 @@ where
     }
 }
 
-/// A call in service: in the journal and in its slot until dropped.
+/// A call in service. It keeps its journal entry open and its slot taken until it is dropped.
 struct Visit<'a> {
     state: &'a State,
     number: u64,
-    /// What the limits said, once they have been asked.
+    /// The decision of the limits, once they have been checked.
     say: Option<Result<Say, Refusal>>,
     fault: Option<Fault>,
     arrived: Instant,
@@ -48,11 +48,11 @@ struct Visit<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Counted by the limits.
+    /// It is counted by the limits.
     Counted,
-    /// The token endpoint.
+    /// It goes to the token endpoint.
     Token,
-    /// Its credential does not hold.
+    /// Its credential is not valid.
     Unauthorized,
 }
 
@@ -79,7 +79,8 @@ where
 }
 
 impl<'a> Visit<'a> {
-    /// The head has arrived: it is journalled, takes its slot, and its chances are drawn.
+    /// Begins a call whose head has arrived: it is journalled, takes its slot, and its latency and
+    /// fault are drawn.
     fn begin(state: &'a State, head: &Head) -> Self {
         let now_us = state.clock.now_us();
         let arrived = Instant::now();
@@ -129,7 +130,7 @@ impl<'a> Visit<'a> {
         visit
     }
 
-    /// Asks the limits, unless they have been asked.
+    /// Checks the limits, unless that has been done.
     fn count(&mut self, target: &str) {
         if self.say.is_none() && self.kind == Kind::Counted {
             let now_us = self.state.clock.now_us();
@@ -149,7 +150,8 @@ impl<'a> Visit<'a> {
         self.say = Some(Ok(say));
     }
 
-    /// Waits until `after` the arrival; false if the caller has gone, unless the vendor works on all the same.
+    /// Waits until `after` the arrival. Returns false if the caller has gone and the vendor does
+    /// not work on.
     async fn wait<S>(&self, connection: &mut Connection<S>, after: Duration) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -168,7 +170,7 @@ impl<'a> Visit<'a> {
         !gone || self.works_on
     }
 
-    /// The answer, and its line in the journal.
+    /// Makes the answer and completes the journal entry.
     fn answer(&self, head: &Head, payload: &Payload) -> Answer {
         let mut inner = self.state.lock();
         let now_us = self.state.clock.now_us();
@@ -218,7 +220,7 @@ impl Drop for Visit<'_> {
     }
 }
 
-/// The answer that a fault makes of a good one.
+/// Turns a good answer into the one that a fault makes of it.
 fn befall(fault: &Fault, mut answer: Answer, inner: &Inner, civil_ms: i64) -> Answer {
     match fault {
         Fault::Status { status, retry_after_s, retry_at_s } => {
@@ -290,13 +292,14 @@ impl Inner {
         }
     }
 
-    /// The token endpoint: the same token while it lives, as most vendors do; a new one for each refresh token.
+    /// Answers at the token endpoint. It gives the same token while that works, as most vendors do,
+    /// and a new one for each refresh token.
     fn token(&mut self, request: &Request, now_us: u64) -> Answer {
         self.tokens.retain(|(_, lapses_us)| *lapses_us > now_us);
         let grant = request.form("grant_type").unwrap_or_default();
         let refreshes = grant == "refresh_token" && self.spec.refresh_token.is_some();
         let good = if grant.ends_with("jwt-bearer") {
-            // Whether it is signed is for the test to see.
+            // The test, not the vendor, checks the signature.
             request.form("assertion").is_some_and(|assertion| assertion.split('.').count() == 3)
         } else {
             let secret = request.form("client_secret").or_else(|| basic_password(request.head));
@@ -320,7 +323,7 @@ impl Inner {
     }
 }
 
-/// The password of Basic authentication.
+/// Returns the password of Basic authentication.
 fn basic_password(head: &Head) -> Option<String> {
     let (scheme, pair) = head.header("authorization")?.split_once(' ')?;
     let pair = base64::engine::general_purpose::STANDARD.decode(pair.trim()).ok()?;

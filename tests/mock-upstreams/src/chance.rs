@@ -1,4 +1,5 @@
-//! Seeded chance: the same seed gives the same latencies and faults in the same order of arrival.
+//! Seeded random numbers: the same seed gives the same latencies and faults in the same order of
+//! arrival.
 
 use crate::spec::Latency;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use std::time::Duration;
 pub struct Chance(u64);
 
 impl Chance {
-    /// Starts at a seed.
+    /// Starts from a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub const fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -22,13 +23,13 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// Uniform in 0..1, never 1.
+    /// Returns a uniform number in 0..1, never 1.
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// One latency.
+    /// Draws one latency.
     pub fn latency(&mut self, latency: Latency) -> Duration {
         match latency {
             Latency::None => Duration::ZERO,
@@ -42,7 +43,8 @@ impl Chance {
                 let mean = Duration::from_millis(mean_ms).as_secs_f64();
                 let mu = mean.max(1e-6).ln() - sigma * sigma / 2.0;
                 let normal = (-2.0 * (1.0 - self.unit()).ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos();
-                // Cut at 100 times the mean: one call in many millions must not hold a test for hours.
+                // It is cut at 100 times the mean: one call in many millions must not hold a test
+                // for hours.
                 Duration::from_secs_f64((mu + sigma * normal).exp().min(mean * 100.0))
             }
         }

@@ -1,9 +1,10 @@
-//! A vendor's clocks: a monotonic one for its limits, and the calendar for its days.
+//! The clocks of a vendor: a monotonic one for its limits, and the calendar for its days.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// Both clocks of one vendor. Follows tokio's clock, so a test with a paused clock governs it.
+/// Both clocks of one vendor. They follow tokio's clock, so a test with a paused clock controls
+/// them.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: Instant,
@@ -11,7 +12,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts at 0 µs now, its calendar at the machine's time.
+    /// Starts a clock at 0 µs, with its calendar at the machine's time.
     #[expect(clippy::disallowed_methods, reason = "the calendar's one source")]
     pub fn start() -> Self {
         let unix_origin_ms = SystemTime::now()
@@ -20,12 +21,12 @@ impl Clock {
         Self { origin: Instant::now(), unix_origin_ms }
     }
 
-    /// Microseconds since the vendor started.
+    /// Returns the microseconds since the vendor started.
     pub fn now_us(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Unix milliseconds, moved by `shift_ms`.
+    /// Returns Unix milliseconds, moved by `shift_ms`.
     pub fn civil_ms(&self, shift_ms: i64) -> i64 {
         self.unix_origin_ms + i64::try_from(self.now_us() / 1000).unwrap_or(i64::MAX) + shift_ms
     }

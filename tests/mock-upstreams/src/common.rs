@@ -1,7 +1,8 @@
-//! What every vendor answers beside its own paths: an echo, bodies of any size and coding, redirects, odd answers.
+//! What every vendor answers besides its own paths: an echo, bodies of any size and coding,
+//! redirects, and odd answers.
 
 use crate::pattern;
-use crate::vendors::Request;
+use crate::upstreams::Request;
 use crate::wire::{Answer, Body, Cut, Framing, Stream, hex, latin1};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
@@ -9,10 +10,10 @@ use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::time::Duration;
 
-/// The most bytes that `/bytes` compresses: it does so in memory.
+/// The most bytes that `/bytes` compresses, since it does so in memory.
 const MOST_COMPRESSED: u64 = 16 << 20;
 
-/// The answer to any path: an echo, where nothing else is there.
+/// Answers any path. It is an echo unless the path has a special answer.
 pub fn answer(request: &Request) -> Answer {
     let head = request.head;
     let path = head.path();
@@ -45,7 +46,7 @@ pub fn answer(request: &Request) -> Answer {
     }
 }
 
-/// The request, as JSON: what a test needs to see that nothing was changed on the way.
+/// Returns the request as JSON: all that a test needs to see that nothing was changed on the way.
 pub fn echo(request: &Request) -> Answer {
     let body = &request.payload.kept;
     let text = if body.len() <= 4096 { Some(latin1(body)) } else { None };
@@ -59,7 +60,8 @@ pub fn echo(request: &Request) -> Answer {
     )
 }
 
-/// `/bytes/N?piece=65536&pause_ms=0&framing=length|chunked|close&encoding=gzip|br`: N bytes of [`pattern`].
+/// Serves `/bytes/N?piece=65536&pause_ms=0&framing=length|chunked|close&encoding=gzip|br`: N bytes
+/// of [`pattern`].
 fn body_of(request: &Request, bytes: u64) -> Answer {
     let head = request.head;
     let encoding = head.query("encoding");
@@ -81,7 +83,7 @@ fn body_of(request: &Request, bytes: u64) -> Answer {
     Answer { body: Body::Stream(stream), ..Answer::empty(200) }.with("Content-Type", octets)
 }
 
-/// `/status/N?reason=Text&retry_after=30`: any status, also one that HTTP does not have.
+/// Serves `/status/N?reason=Text&retry_after=30`: any status, also one that HTTP does not have.
 fn status_of(request: &Request, status: u16) -> Answer {
     let mut answer = match status {
         100..=199 | 204 | 304 => Answer::empty(status),
@@ -94,14 +96,14 @@ fn status_of(request: &Request, status: u16) -> Answer {
     if status == 304 { answer.with("ETag", "\"mock\"") } else { answer }
 }
 
-/// Compressed with gzip.
+/// Compresses bytes with gzip.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
 }
 
-/// Compressed with Brotli.
+/// Compresses bytes with Brotli.
 pub fn brotli(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     {

@@ -1,4 +1,4 @@
-//! The control API, under `/__control`: not counted, not journalled.
+//! The control API under `/__control`, whose requests are neither counted nor journalled.
 
 use crate::journal::Calls;
 use crate::server::{Handle, State};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
-/// Where it lives.
+/// The path under which it is served.
 pub(crate) const PREFIX: &str = "/__control/";
 
 /// Answers one control request.
@@ -23,7 +23,8 @@ where
     answer(state, head, &path, &payload).send(connection, false).await.unwrap_or(Sent::Last)
 }
 
-/// Serves the control API of several vendors on one port of 127.0.0.1, each under its own name: `/marketo/log`.
+/// Serves the control API of several vendors on one port of 127.0.0.1, each under its own name:
+/// `/marketo/log`.
 pub async fn serve_all(listener: TcpListener, vendors: &[(String, Handle)]) -> io::Result<()> {
     let states: Vec<(String, Arc<State>)> =
         vendors.iter().map(|(name, handle)| (name.clone(), Arc::clone(handle.state()))).collect();
@@ -49,7 +50,7 @@ pub async fn serve_all(listener: TcpListener, vendors: &[(String, Handle)]) -> i
     }
 }
 
-/// The answer to `METHOD path`, the path without its prefix.
+/// Answers `METHOD path`; the path has no prefix.
 pub(crate) fn answer(state: &State, head: &Head, path: &str, payload: &Payload) -> Answer {
     match (head.method.as_str(), path) {
         ("GET", "log") => {
@@ -83,7 +84,7 @@ fn spec(spec: &Spec) -> Answer {
     Answer::json(200, &shown)
 }
 
-/// Fields that are sent replace those of the spec in force; the others stay.
+/// Changes the current spec. Fields that are sent replace the current ones; the others stay.
 fn put_spec(state: &State, payload: &Payload) -> Answer {
     let bad = |detail: String| Answer::json(400, &json!({"error": detail}));
     let Some(Value::Object(sent)) = payload.json() else { return bad("the body is no JSON object".to_owned()) };

@@ -1,4 +1,4 @@
-//! What can go wrong at a vendor, by probability or by script.
+//! The faults of a vendor, by probability or by script.
 
 use crate::chance::Chance;
 use serde::{Deserialize, Serialize};
@@ -8,18 +8,18 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 pub enum Fault {
-    /// A status, with a short body.
+    /// It answers with a status and a short body.
     Status {
-        /// Any, also one that HTTP does not have.
+        /// Any status, also one that HTTP does not have.
         status: u16,
         /// `Retry-After` in seconds.
         #[serde(default)]
         retry_after_s: Option<u64>,
-        /// `Retry-After` as a date this many seconds on.
+        /// `Retry-After` as a date this many seconds ahead.
         #[serde(default)]
         retry_at_s: Option<u64>,
     },
-    /// The vendor's own answer to too many calls, though none of its limits is reached.
+    /// It gives the vendor's own answer to too many calls, though none of its limits is reached.
     Throttle {
         /// `Retry-After` in seconds, where the vendor sends one.
         #[serde(default)]
@@ -31,48 +31,48 @@ pub enum Fault {
     ResetAfterHead,
     /// The connection is reset after this many bytes of the body, or half of it if it is shorter.
     ResetMidBody {
-        /// Bytes.
+        /// How many bytes are sent first.
         bytes: u64,
     },
     /// The answer never comes; the connection stays open.
     Hang,
     /// The head of the answer comes, and no body.
     HangAfterHead,
-    /// The body comes a few bytes at a time.
+    /// The body comes in 20 pieces with pauses.
     SlowBody {
-        /// Milliseconds between any two of 20 pieces.
+        /// Milliseconds between two pieces.
         pause_ms: u64,
     },
     /// The body is this many bytes long.
     Oversized {
-        /// Bytes.
+        /// How many bytes the body has.
         bytes: u64,
     },
-    /// A 200 whose JSON breaks off.
+    /// It answers with a 200 whose JSON is cut off.
     MalformedJson,
-    /// These bytes, exactly, in place of an answer; then the connection closes.
+    /// It sends exactly these bytes in place of an answer, and closes the connection.
     Raw {
-        /// Bytes, as text.
+        /// The bytes, as text.
         text: String,
     },
 }
 
-/// When a fault befalls a call.
+/// A rule that says when a fault occurs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultRule {
     /// The fault.
     #[serde(flatten)]
     pub fault: Fault,
-    /// How likely, 0 to 1.
+    /// The probability of the fault, 0 to 1.
     #[serde(default = "always")]
     pub probability: f64,
-    /// Only calls whose target starts with this.
+    /// Only calls whose target starts with this can have the fault.
     #[serde(default)]
     pub path: Option<String>,
-    /// Not the first so many calls that it could befall.
+    /// How many of these calls pass before the first can have the fault.
     #[serde(default)]
     pub skip: u64,
-    /// At most so many calls.
+    /// The most calls that get the fault.
     #[serde(default)]
     pub times: Option<u64>,
 }
@@ -82,22 +82,22 @@ const fn always() -> f64 {
 }
 
 impl FaultRule {
-    /// Every call.
+    /// Makes every call get the fault.
     pub const fn always(fault: Fault) -> Self {
         Self { fault, probability: 1.0, path: None, skip: 0, times: None }
     }
 
-    /// The first `times` calls.
+    /// Makes the first `times` calls get the fault.
     pub const fn first(times: u64, fault: Fault) -> Self {
         Self { fault, probability: 1.0, path: None, skip: 0, times: Some(times) }
     }
 
-    /// A share of the calls.
+    /// Makes a share of the calls get the fault.
     pub const fn some(probability: f64, fault: Fault) -> Self {
         Self { fault, probability, path: None, skip: 0, times: None }
     }
 
-    /// The same rule, for targets that start with `path` alone.
+    /// Limits the rule to targets that start with `path`.
     #[must_use]
     pub fn on(mut self, path: &str) -> Self {
         self.path = Some(path.to_owned());
@@ -105,24 +105,24 @@ impl FaultRule {
     }
 }
 
-/// The rules at work, with what each has done.
+/// The active rules, with how often each has matched.
 #[derive(Debug)]
 pub struct Faults {
     rules: Vec<(FaultRule, u64, u64)>,
 }
 
 impl Faults {
-    /// The rules, none of which has been met.
+    /// Starts with these rules, none of which has matched yet.
     pub fn new(rules: &[FaultRule]) -> Self {
         Self { rules: rules.iter().map(|rule| (rule.clone(), 0, 0)).collect() }
     }
 
-    /// What befalls the next call.
+    /// Draws the fault of the next call.
     pub fn draw(&mut self, target: &str, chance: &mut Chance) -> Option<Fault> {
         self.draw_of(target, chance, |_| true)
     }
 
-    /// What befalls the next exchange at the token endpoint: only faults of its very path do.
+    /// Draws the fault of the next token request, for which only rules with its exact path count.
     pub fn draw_for_token(&mut self, target: &str, chance: &mut Chance) -> Option<Fault> {
         self.draw_of(target, chance, |rule| rule.path.is_some())
     }
@@ -145,7 +145,7 @@ impl Faults {
 }
 
 impl Fault {
-    /// A name for the journal.
+    /// Returns the fault's name in the journal.
     pub fn name(&self) -> String {
         match self {
             Self::Status { status, .. } => status.to_string(),
@@ -166,7 +166,8 @@ impl Fault {
 impl FromStr for FaultRule {
     type Err = String;
 
-    /// `NAME[=NUMBER][@PROBABILITY]`, as on the command line: `503=30@0.01`, `reset-mid-body@0.05`, `hang`.
+    /// Parses `NAME[=NUMBER][@PROBABILITY]`, as on the command line: `503=30@0.01`,
+    /// `reset-mid-body@0.05`, `hang`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (what, probability) = match text.split_once('@') {
             Some((what, p)) => {

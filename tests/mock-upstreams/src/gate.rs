@@ -1,37 +1,39 @@
-//! The enforcement: every limit of a vendor on its own clock. All or nothing: a refused call counts nowhere.
-//! Times are arguments, microseconds since the vendor started, so the tests below need no clock.
+//! Enforces every limit of a vendor on its own clock. It is all or nothing: a refused call counts
+//! nowhere. Times are arguments, microseconds since the vendor started, so the tests below need no
+//! clock.
 
 use crate::limit::{Kind, Limit};
 use std::collections::{BTreeMap, VecDeque};
 
-/// What the limits say to a call.
+/// The decision of the limits on a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Say {
     /// It passes now.
     Pass,
-    /// It passes after this many microseconds, and has been counted.
+    /// It passes after this many microseconds, and is counted already.
     Delay(u64),
     /// It is refused.
     Refuse(Refusal),
 }
 
-/// A refusal.
+/// The refusal of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The limit that refused.
     pub limit: Limit,
-    /// When it would next take a call, as far as is known: microseconds from now.
+    /// When the limit would next take a call, as far as is known: microseconds from now.
     pub retry_us: Option<u64>,
 }
 
-/// How far a limit is used, for the headers of an answer.
+/// How much of a limit is used, for the headers of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// The limit.
     pub limit: Limit,
-    /// Calls counted now.
+    /// How many calls are counted now.
     pub used: u64,
-    /// Microseconds until it is fresh: the day's reset, the window's oldest leaving; 0 where that has no meaning.
+    /// Microseconds until the limit is fresh: the reset of the day, or the moment when the oldest
+    /// call leaves the window; 0 where that has no meaning.
     pub fresh_us: u64,
 }
 
@@ -39,7 +41,7 @@ pub struct Standing {
 #[derive(Debug)]
 pub struct Gate {
     counters: Vec<Counter>,
-    /// Calls in service: number → (arrival, which limits cover it).
+    /// The calls in service: number → (arrival, which limits cover it).
     inside: BTreeMap<u64, (u64, Vec<bool>)>,
 }
 
@@ -51,24 +53,25 @@ struct Counter {
 
 #[derive(Debug, Clone)]
 enum State {
-    /// When each call in the window was counted, oldest first: never more than the limit's calls.
+    /// When each call in the window was counted, oldest first. There are never more than the
+    /// limit's calls.
     Window(VecDeque<u64>),
     /// When the bucket would be empty, nanoseconds.
     Bucket { empty_ns: u64 },
     /// The number of the day, and what it has counted.
     Day { day: i64, used: u64 },
-    /// Counted by [`Gate::inside`].
+    /// The calls are counted by [`Gate::inside`].
     Inside,
 }
 
 impl Gate {
-    /// Fresh counters.
+    /// Starts with these limits, which have counted nothing.
     pub fn new(limits: &[Limit]) -> Self {
         let counters = limits.iter().map(|limit| Counter { limit: limit.clone(), state: State::new(&limit.kind) });
         Self { counters: counters.collect(), inside: BTreeMap::new() }
     }
 
-    /// The limits replaced; what limits of the same name and kind have counted stays.
+    /// Replaces the limits. Limits of the same name and kind keep their counts.
     pub fn set_limits(&mut self, limits: &[Limit]) {
         let old = std::mem::take(&mut self.counters);
         let mut fresh = Self::new(limits);
@@ -87,19 +90,20 @@ impl Gate {
         }
     }
 
-    /// Everything counted is forgotten, save the calls in service.
+    /// Forgets all counts but the calls in service.
     pub fn forget(&mut self) {
         for counter in &mut self.counters {
             counter.state = State::new(&counter.limit.kind);
         }
     }
 
-    /// Calls in service.
+    /// Returns the number of calls in service.
     pub fn in_service(&self) -> usize {
         self.inside.len()
     }
 
-    /// A call's head has arrived: it is in service from now, unless a concurrency limit refuses it.
+    /// Lets a call in whose head has arrived: it is in service from now, unless a concurrency limit
+    /// refuses it.
     pub fn enter(&mut self, call: u64, now_us: u64, target: &str) -> Result<(), Refusal> {
         let covered: Vec<bool> = self.counters.iter().map(|c| c.limit.covers(target)).collect();
         for (index, counter) in self.counters.iter().enumerate() {
@@ -112,7 +116,7 @@ impl Gate {
         Ok(())
     }
 
-    /// The last byte of a call's answer has left, or its connection has closed.
+    /// Ends a call: the last byte of its answer has left, or its connection has closed.
     pub fn leave(&mut self, call: u64) {
         self.inside.remove(&call);
     }
@@ -123,7 +127,8 @@ impl Gate {
         counts.count() as u64
     }
 
-    /// Counts a call at `now_us` against every limit but concurrency, or refuses it and counts nothing.
+    /// Counts a call at `now_us` against every limit but concurrency, or refuses it and counts
+    /// nothing.
     pub fn count(&mut self, now_us: u64, civil_ms: i64, target: &str) -> Say {
         let mut delay_us = 0;
         for counter in self.counters.iter_mut().filter(|c| c.limit.covers(target)) {
@@ -138,11 +143,11 @@ impl Gate {
         if delay_us == 0 { Say::Pass } else { Say::Delay(delay_us) }
     }
 
-    /// How far each limit is used.
+    /// Returns how much of each limit is used.
     pub fn standings(&mut self, now_us: u64, civil_ms: i64) -> Vec<Standing> {
         let inside: Vec<u64> = (0..self.counters.len()).map(|index| self.concurrent(index, now_us, 0)).collect();
         let one = |(index, counter): (usize, &mut Counter)| {
-            // Rolls the day and drops what has left the window.
+            // This rolls the day and drops calls that have left the window.
             let _ = counter.ask(now_us, civil_ms);
             let (used, fresh_us) = counter.standing(now_us, civil_ms, inside[index]);
             Standing { limit: counter.limit.clone(), used, fresh_us }
@@ -163,11 +168,12 @@ impl State {
 }
 
 impl Counter {
-    /// Whether a call fits: after how many microseconds, or when to ask again.
+    /// Returns after how many microseconds a call fits, or else when to try again.
     fn ask(&mut self, now_us: u64, civil_ms: i64) -> Result<u64, Option<u64>> {
         match (&self.limit.kind, &mut self.state) {
             (Kind::RollingWindow { calls, ms }, State::Window(counted)) => {
-                // A call leaves the window only when the whole window lies after it: strict to the microsecond.
+                // A call leaves the window only when the whole window is after it, strictly to the
+                // microsecond.
                 while counted.front().is_some_and(|at| at + ms * 1000 < now_us) {
                     counted.pop_front();
                 }
@@ -196,7 +202,7 @@ impl Counter {
         }
     }
 
-    /// Counts a call that [`Self::ask`] has just taken.
+    /// Counts a call that [`Self::ask`] has just accepted.
     fn take(&mut self, now_us: u64) {
         match (&self.limit.kind, &mut self.state) {
             (Kind::RollingWindow { .. }, State::Window(counted)) => counted.push_back(now_us),
@@ -227,7 +233,7 @@ impl Counter {
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The number of the quota day that holds an instant.
+/// Returns the number of the quota day that contains an instant.
 pub fn day_of(civil_ms: i64, reset_s: u32, offset_s: i32) -> i64 {
     (civil_ms + i64::from(offset_s) * 1000 - i64::from(reset_s) * 1000).div_euclid(DAY_MS)
 }
@@ -259,7 +265,7 @@ mod tests {
         let mut gate = gate(&[("rate", Kind::window(2, 10))]);
         assert_eq!(gate.count(9 * S, 0, "/"), Say::Pass);
         assert_eq!(gate.count(9 * S + 1, 0, "/"), Say::Pass);
-        // A fixed window of 10 s would begin anew here.
+        // A fixed window of 10 s would begin again here.
         assert_eq!(refused_by(&gate.count(11 * S, 0, "/")), Some("rate"));
         // The window is closed at both ends: one microsecond early is too early.
         assert_eq!(refused_by(&gate.count(19 * S, 0, "/")), Some("rate"));

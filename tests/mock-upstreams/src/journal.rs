@@ -1,31 +1,31 @@
-//! What the vendor saw: every call with its instants and verdict, and what can be checked over them.
+//! The vendor's journal: every call with its instants and verdict, and checks over them.
 
 use crate::gate::day_of;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// One call, as the vendor saw it. Times are microseconds since the vendor started.
+/// A call as the vendor saw it. Times are microseconds since the vendor started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// Its number, from 1 in order of arrival, over resets of the journal too.
+    /// The call's number, from 1 in order of arrival, also over resets of the journal.
     pub number: u64,
-    /// Its head had arrived.
+    /// When the head had arrived.
     pub arrived_us: u64,
-    /// The limits counted it, or refused it.
+    /// When the limits counted or refused the call.
     pub counted_us: Option<u64>,
-    /// The last byte of its answer had left, or its connection had closed.
+    /// When the last byte of the answer had left, or the connection had closed.
     pub ended_us: Option<u64>,
-    /// The vendor's calendar at its arrival, Unix milliseconds.
+    /// The vendor's calendar at the arrival, Unix milliseconds.
     pub civil_ms: i64,
     /// The method.
     pub method: String,
     /// The request target, byte for byte (one character for each byte), at most 8,192.
     pub target: String,
-    /// The app header's value, at most 64 characters.
+    /// The value of the app header, at most 64 characters.
     pub app: Option<String>,
-    /// How it went.
+    /// How the call went.
     pub verdict: Verdict,
-    /// The status answered; 0 where none was.
+    /// The status of the answer, 0 where there was none.
     pub status: u16,
 }
 
@@ -33,21 +33,21 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", content = "by", rename_all = "snake_case")]
 pub enum Verdict {
-    /// Still in service.
+    /// It is still in service.
     Open,
-    /// Within every limit.
+    /// It was within every limit.
     Passed,
-    /// Over a limit, by its name.
+    /// It exceeded the limit of this name.
     Refused(String),
-    /// Within every limit, and a fault befell it, by its name.
+    /// It was within every limit, and the fault of this name occurred.
     Fault(String),
-    /// Not counted by any limit: the token endpoint.
+    /// It went to the token endpoint, which no limit counts.
     Free,
-    /// The credential did not hold.
+    /// Its credential was not valid.
     Unauthorized,
 }
 
-/// The calls, newest last; at most as many as the spec says.
+/// The calls, newest last, at most as many as the spec says.
 #[derive(Debug)]
 pub struct Journal {
     calls: VecDeque<Call>,
@@ -57,18 +57,18 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// An empty journal.
+    /// Makes an empty journal.
     pub const fn new(most: usize) -> Self {
         Self { calls: VecDeque::new(), most, next: 1, forgotten: 0 }
     }
 
-    /// Forgets every call. Calls still open are not written when they end.
+    /// Forgets every call. Calls that are still open are not written when they end.
     pub fn clear(&mut self) {
         self.calls.clear();
         self.forgotten = 0;
     }
 
-    /// A call has arrived; its number.
+    /// Adds a call that has arrived, and returns its number.
     pub fn open(&mut self, mut call: Call) -> u64 {
         call.number = self.next;
         self.next += 1;
@@ -80,18 +80,18 @@ impl Journal {
         self.next - 1
     }
 
-    /// The entry of a call, unless it has been forgotten.
+    /// Returns the entry of a call, unless it has been forgotten.
     pub fn entry(&mut self, number: u64) -> Option<&mut Call> {
         let first = self.calls.front()?.number;
         self.calls.get_mut(usize::try_from(number.checked_sub(first)?).ok()?)
     }
 
-    /// Calls dropped because the journal was full.
+    /// Returns how many calls were dropped because the journal was full.
     pub const fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
-    /// The calls after a number.
+    /// Returns the calls after a number.
     pub fn after(&self, number: u64) -> Calls {
         Calls(self.calls.iter().filter(|call| call.number > number).cloned().collect())
     }
@@ -102,24 +102,24 @@ impl Journal {
 pub struct Calls(pub Vec<Call>);
 
 impl Calls {
-    /// Those that `keep` keeps.
+    /// Returns the calls for which `keep` is true.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Call) -> bool) -> Self {
         Self(self.0.iter().filter(|call| keep(call)).cloned().collect())
     }
 
-    /// Those counted or refused by the limits: all but the token endpoint's.
+    /// Returns the calls that the limits counted or refused: all but the token endpoint's.
     #[must_use]
     pub fn counted(&self) -> Self {
         self.only(|call| !matches!(call.verdict, Verdict::Free))
     }
 
-    /// How many were within every limit, faults included.
+    /// Returns how many were within every limit, faults included.
     pub fn passed(&self) -> usize {
         self.0.iter().filter(|call| matches!(call.verdict, Verdict::Passed | Verdict::Fault(_))).count()
     }
 
-    /// How many each limit refused.
+    /// Returns how many calls each limit refused.
     pub fn refused(&self) -> BTreeMap<String, usize> {
         let mut by = BTreeMap::new();
         for call in &self.0 {
@@ -130,7 +130,7 @@ impl Calls {
         by
     }
 
-    /// The most arrivals in any window of `ms` milliseconds, both ends included.
+    /// Returns the most arrivals in any window of `ms` milliseconds, both ends included.
     pub fn most_in_window(&self, ms: u64) -> usize {
         let mut at: Vec<u64> = self.counted().0.iter().map(|call| call.arrived_us).collect();
         at.sort_unstable();
@@ -144,15 +144,15 @@ impl Calls {
         most
     }
 
-    /// The most in service at once. Calls still open count to the end.
+    /// Returns the most calls in service at once. Calls that are still open count to the end.
     pub fn most_at_once(&self) -> usize {
         let mut steps: Vec<(u64, i64)> = Vec::new();
         for call in &self.counted().0 {
             steps.push((call.arrived_us, 1));
-            // One refused at once was there all the same.
+            // A call that was refused at once was in service all the same.
             steps.push((call.ended_us.unwrap_or(u64::MAX).max(call.arrived_us + 1), -1));
         }
-        // Of two steps in one microsecond the leaving goes first: nothing was seen to overlap.
+        // Of two steps in the same microsecond the end comes first, as no overlap was seen.
         steps.sort_unstable();
         let (mut now, mut most) = (0_i64, 0_i64);
         for (_, step) in steps {
@@ -162,7 +162,7 @@ impl Calls {
         usize::try_from(most).unwrap_or(0)
     }
 
-    /// Calls that passed, by quota day (its number since 1970 in the vendor's zone).
+    /// Returns the calls that passed, by quota day (its number since 1970 in the vendor's zone).
     pub fn by_day(&self, reset_s: u32, offset_s: i32) -> BTreeMap<i64, usize> {
         let mut by = BTreeMap::new();
         for call in self.only(|c| matches!(c.verdict, Verdict::Passed | Verdict::Fault(_))).0 {
@@ -171,7 +171,7 @@ impl Calls {
         by
     }
 
-    /// Calls by app.
+    /// Returns the number of calls of each app.
     pub fn by_app(&self) -> BTreeMap<String, usize> {
         let mut by = BTreeMap::new();
         for call in &self.0 {
@@ -180,7 +180,7 @@ impl Calls {
         by
     }
 
-    /// When each arrived, microseconds after the first.
+    /// Returns when each call arrived, microseconds after the first.
     pub fn since_first_us(&self) -> Vec<u64> {
         let first = self.0.first().map_or(0, |call| call.arrived_us);
         self.0.iter().map(|call| call.arrived_us.saturating_sub(first)).collect()

@@ -1,11 +1,14 @@
-//! Mock vendors: small HTTP servers that enforce a vendor's limits strictly, by arrival, on their own monotonic clock,
-//! and answer as the vendor does. The tests measure Sluice against them; the demo runs on them; users test on them.
+//! Mock vendors: small HTTP servers that enforce a vendor's limits strictly, by arrival, on their
+//! own monotonic clock, and answer as the vendor does. The tests measure Sluice with them, the demo
+//! uses them, and users can test with them.
 //!
-//! HTTP is spoken by [`wire`], not by a server library: the request target and the header names must be seen as they
-//! came off the wire, and faults (resets, cut bodies, statuses that no library would send) must be possible.
+//! HTTP is implemented in [`wire`], not by a server library: the request target and the header
+//! names must be seen as they came over the network, and faults (resets, truncated bodies, statuses
+//! that no library would send) must be possible.
 //!
-//! In the order a call meets them: [`server`] takes the connection, [`wire`] reads the request, [`call`] leads it through
-//! [`gate`] (the limits), [`chance`] (latency) and [`fault`], [`vendors`] and [`common`] answer, [`journal`] remembers.
+//! A call meets the modules in this order: [`server`] accepts the connection, [`wire`] reads the
+//! request, [`call`] leads it through [`gate`] (the limits), [`chance`] (latency) and [`fault`],
+//! [`upstreams`] and [`common`] answer, and [`journal`] records it.
 
 mod call;
 pub mod chance;
@@ -19,7 +22,7 @@ pub mod limit;
 pub mod pattern;
 pub mod server;
 pub mod spec;
-pub mod vendors;
+pub mod upstreams;
 pub mod wire;
 
 pub use fault::{Fault, FaultRule};

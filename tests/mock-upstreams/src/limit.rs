@@ -1,16 +1,16 @@
-//! A vendor's limits, as a [`Spec`](crate::Spec) states them.
+//! The limits of a vendor, as a [`Spec`](crate::Spec) states them.
 
 use serde::{Deserialize, Serialize};
 
-/// One limit.
+/// A limit of a vendor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The name that the journal gives a refusal by it.
+    /// The name by which the journal records its refusals.
     pub name: String,
-    /// Its kind and figures.
+    /// The kind and its numbers.
     #[serde(flatten)]
     pub kind: Kind,
-    /// Only targets that start with this count; with a leading `!`, all but these.
+    /// Only targets that start with this count; with a leading `!`, all but these do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
@@ -19,28 +19,28 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Kind {
-    /// At most `calls` in any window of `ms` milliseconds, whichever way the window is laid.
+    /// At most `calls` in any window of `ms` milliseconds, wherever it begins.
     RollingWindow {
-        /// Calls.
+        /// The number of calls.
         calls: u64,
         /// The window's length, milliseconds.
         ms: u64,
     },
-    /// A leaky bucket: holds `burst` calls, leaks `per_second`. A call that does not fit is refused, or, while fewer than
-    /// `queue` wait, delayed until it does.
+    /// A leaky bucket that holds `burst` calls and leaks `per_second`. A call that does not fit is
+    /// refused or, while fewer than `queue` wait, delayed until it fits.
     LeakyBucket {
         /// Calls leaked per second, at least 1.
         per_second: u64,
         /// Calls that fit at once, at least 1.
         burst: u64,
-        /// Calls that may wait; 0 refuses at once.
+        /// How many calls may wait; 0 refuses at once.
         #[serde(default)]
         queue: u64,
     },
-    /// At most `calls` at once. A call counts from the arrival of its head until the last byte of its answer has left or
-    /// its connection has closed.
+    /// At most `calls` at once. A call counts from the arrival of its head until the last byte of
+    /// its answer has left or its connection has closed.
     Concurrency {
-        /// Calls.
+        /// The number of calls.
         calls: u64,
         /// Only calls in service for longer than this count, milliseconds.
         #[serde(default)]
@@ -48,7 +48,7 @@ pub enum Kind {
     },
     /// At most `calls` from one reset to the next.
     Daily {
-        /// Calls.
+        /// The number of calls.
         calls: u64,
         /// The reset's time of day in the vendor's zone, seconds after midnight.
         #[serde(default)]
@@ -60,12 +60,12 @@ pub enum Kind {
 }
 
 impl Limit {
-    /// A limit on every call.
+    /// Makes a limit on every call.
     pub fn new(name: &str, kind: Kind) -> Self {
         Self { name: name.to_owned(), kind, path: None }
     }
 
-    /// The same limit, on calls whose target starts with `path` alone (`!`: all but these; `*`: any segment).
+    /// Limits it to calls whose target starts with `path` (`!`: all but these; `*`: any segment).
     #[must_use]
     pub fn on(mut self, path: &str) -> Self {
         self.path = Some(path.to_owned());
@@ -94,22 +94,22 @@ fn begins(target: &str, path: &str) -> bool {
 }
 
 impl Kind {
-    /// `calls` in any `seconds`.
+    /// Makes a limit of `calls` in any `seconds`.
     pub const fn window(calls: u64, seconds: u64) -> Self {
         Self::RollingWindow { calls, ms: seconds * 1000 }
     }
 
-    /// `calls` at once.
+    /// Makes a limit of `calls` at once.
     pub const fn concurrency(calls: u64) -> Self {
         Self::Concurrency { calls, after_ms: 0 }
     }
 
-    /// `calls` a day, from midnight to midnight, `offset_s` seconds east of UTC.
+    /// Makes a limit of `calls` a day, from midnight to midnight, `offset_s` seconds east of UTC.
     pub const fn daily(calls: u64, offset_s: i32) -> Self {
         Self::Daily { calls, reset_s: 0, offset_s }
     }
 
-    /// The figure that the vendor's messages name.
+    /// Returns the number that the vendor's messages name.
     pub const fn calls(&self) -> u64 {
         match self {
             Self::RollingWindow { calls, .. } | Self::Concurrency { calls, .. } | Self::Daily { calls, .. } => *calls,

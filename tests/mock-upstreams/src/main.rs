@@ -1,8 +1,9 @@
-//! `sluice-mock-upstreams`: mock vendors on 127.0.0.1. Prints `vendor NAME URL` for each and then `ready`; ends when its standard
-//! input closes or the process it was told to watch has gone, so that nothing is left behind.
+//! `sluice-mock-upstreams` runs mock vendors on 127.0.0.1. It prints `vendor NAME URL` for each and
+//! then `ready`. It ends when its standard input closes or the process that it watches has gone, so
+//! that nothing is left behind.
 
 use clap::Parser;
-use sluice_mock_upstreams::{CountAt, FaultRule, Handle, Kind, Latency, Spec, Vendor, control, vendors};
+use sluice_mock_upstreams::{CountAt, FaultRule, Handle, Kind, Latency, Spec, Vendor, control, upstreams};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,16 +15,16 @@ use tokio::net::TcpListener;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// A vendor to start; repeatable. Without: marketo, hubspot, aprimo and generic
+    /// A vendor to start; repeatable. Default: marketo, hubspot, aprimo and generic
     #[arg(long = "vendor", value_name = "NAME")]
     vendors: Vec<String>,
-    /// A vendor's port, as NAME=PORT; repeatable. Without: any free one
+    /// A vendor's port, as NAME=PORT; repeatable. Default: any free one
     #[arg(long = "port", value_name = "NAME=PORT", value_parser = port)]
     ports: Vec<(String, u16)>,
-    /// One more port for the control API of all, under /NAME/; 0 picks one
+    /// A further port for the control API of all vendors, under /NAME/; 0 picks one
     #[arg(long, value_name = "PORT")]
     control_port: Option<u16>,
-    /// none, fixed:MS, uniform:MIN-MAX or lognormal:MEAN,SIGMA (milliseconds)
+    /// The latency: none, fixed:MS, uniform:MIN-MAX or lognormal:MEAN,SIGMA (milliseconds)
     #[arg(long, default_value = "none", value_parser = latency)]
     latency: Latency,
     /// The same as --latency uniform:MIN-MAX
@@ -35,21 +36,21 @@ struct Options {
     /// A fault, as NAME[=NUMBER][@PROBABILITY]: 503=30@0.01, reset-mid-body@0.05, hang@0.001; repeatable
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<FaultRule>,
-    /// Where chance starts: the same seed gives the same run
+    /// The seed of the random numbers: the same seed gives the same run
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Aprimo delays its next N calls over the rate before it refuses, as the real one does with 100
     #[arg(long, value_name = "N", default_value_t = 0)]
     aprimo_queue: u64,
-    /// End when this process has gone
+    /// Ends when this process has gone
     #[arg(long, value_name = "PID")]
     parent_pid: Option<u32>,
-    /// Stay when standard input closes
+    /// Stays when standard input closes
     #[arg(long)]
     stay: bool,
 }
 
-/// Those of the demo.
+/// The vendors of the demo.
 const USUAL: [&str; 4] = ["marketo", "hubspot", "aprimo", "generic"];
 
 fn main() -> ExitCode {
@@ -82,7 +83,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             ended = serve_control(control, &running) => ended,
         }
     })?;
-    // A blocked read of standard input must not keep the process.
+    // A blocked read of standard input must not keep the process alive.
     std::process::exit(0)
 }
 
@@ -93,7 +94,7 @@ fn start(options: &Options) -> Result<Vec<(String, Handle)>, Box<dyn Error>> {
     for name in wanted {
         let port = options.ports.iter().find(|(known, _)| known == name).map_or(0, |(_, port)| *port);
         let handle = Vendor::start_on(spec(options, name), port).map_err(|fault| {
-            let known: Vec<&str> = vendors::names().collect();
+            let known: Vec<&str> = upstreams::names().collect();
             format!("{name}: {fault}; the vendors are {}", known.join(", "))
         })?;
         running.push((name.clone(), handle));
@@ -105,7 +106,7 @@ fn spec(options: &Options, name: &str) -> Spec {
     let mut spec = Spec::new(name).latency(options.jitter.unwrap_or(options.latency)).count_at(options.count_at);
     spec.faults.clone_from(&options.faults);
     spec.seed = options.seed;
-    if let ("aprimo", Some(dialect), 1..) = (name, vendors::find(name), options.aprimo_queue) {
+    if let ("aprimo", Some(dialect), 1..) = (name, upstreams::find(name), options.aprimo_queue) {
         let mut limits = (dialect.limits)();
         for limit in &mut limits {
             if let Kind::LeakyBucket { queue, .. } = &mut limit.kind {
@@ -129,7 +130,8 @@ async fn input_closed() {
     while matches!(stdin().read(&mut sink).await, Ok(1..)) {}
 }
 
-/// Looks twice a second. `/proc` where there is one, else `ps`.
+/// Checks twice a second whether the process has gone, in `/proc` where there is one, else with
+/// `ps`.
 async fn parent_gone(pid: Option<u32>) {
     let Some(pid) = pid else { return };
     let alive = || {

@@ -1,5 +1,6 @@
 //! A body that both sides can compute: byte `i` is byte `i mod 65,521` of one fixed block of noise.
-//! The block's length is prime, so a piece that is lost, doubled or moved by any power of two shows.
+//! The block's length is prime, so that a piece shows which is lost, doubled or moved by any power
+//! of two.
 
 use crate::chance::Chance;
 use std::sync::LazyLock;
@@ -11,7 +12,7 @@ static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..BLOCK).map(|_| chance.bits().to_le_bytes()[0]).collect()
 });
 
-/// At most `bytes` bytes of the body from `at` on; at least one, if `bytes` is.
+/// Returns at most `bytes` bytes of the body from `at` on; at least one, if `bytes` is.
 pub fn piece(at: u64, bytes: u64) -> Vec<u8> {
     let from = usize::try_from(at % BLOCK as u64).unwrap_or(0);
     let mut piece = Vec::new();
@@ -24,7 +25,7 @@ pub fn piece(at: u64, bytes: u64) -> Vec<u8> {
     piece
 }
 
-/// The whole body of a length, for bodies that fit in memory.
+/// Returns the whole body of a length, for bodies that fit in memory.
 pub fn whole(bytes: u64) -> Vec<u8> {
     let mut body = Vec::new();
     while (body.len() as u64) < bytes {
@@ -42,7 +43,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// The next bytes that came.
+    /// Checks the next bytes.
     pub fn add(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && self.wrong_at.is_none() {
             let expected = piece(self.at, bytes.len() as u64);
@@ -55,7 +56,7 @@ impl Check {
         }
     }
 
-    /// Bytes that came.
+    /// Returns how many bytes have come.
     pub const fn bytes(&self) -> u64 {
         self.at
     }

@@ -1,4 +1,4 @@
-//! A vendor that listens: a thread, a port and a state of its own.
+//! A vendor that listens, with its own thread, port and state.
 
 use crate::call;
 use crate::chance::Chance;
@@ -8,7 +8,7 @@ use crate::gate::Gate;
 use crate::journal::{Calls, Journal};
 use crate::limit::Limit;
 use crate::spec::Spec;
-use crate::vendors::{self, Dialect};
+use crate::upstreams::{self, Dialect};
 use crate::wire::{Connection, Sent};
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Where a mock vendor starts.
+/// Starts mock vendors.
 #[derive(Debug)]
 pub struct Vendor;
 
@@ -31,7 +31,7 @@ pub struct Handle {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Everything a vendor knows, shared by its connections.
+/// The state of a vendor, shared by its connections.
 #[derive(Debug)]
 pub(crate) struct State {
     pub clock: Clock,
@@ -46,9 +46,9 @@ pub(crate) struct Inner {
     pub journal: Journal,
     pub chance: Chance,
     pub faults: Faults,
-    /// Issued tokens and when they lapse, µs: the newest last, at most 100.
+    /// The issued tokens and when they expire, µs: the newest last, at most 100.
     pub tokens: VecDeque<(String, u64)>,
-    /// The refresh token that works now, where one has been given.
+    /// The refresh token that works now, if one has been issued.
     pub refresh: Option<String>,
     /// The forms that came to the token endpoint: the newest last, at most 100.
     pub exchanges: VecDeque<String>,
@@ -60,8 +60,8 @@ impl Vendor {
         Self::start_on(spec, 0)
     }
 
-    /// Starts a vendor on a port of 127.0.0.1. It runs on a thread of its own, so that what it measures does not depend
-    /// on what the test's threads do.
+    /// Starts a vendor on a port of 127.0.0.1. It has its own thread, so that its measurements do
+    /// not depend on what the test's threads do.
     pub fn start_on(spec: Spec, port: u16) -> io::Result<Handle> {
         let state = Arc::new(State::new(spec)?);
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -85,7 +85,7 @@ impl Vendor {
 async fn accept(listener: std::net::TcpListener, state: Arc<State>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     loop {
-        // A refused accept (too many open files) passes: the next one may succeed.
+        // A failed accept (too many open files) passes: the next one may succeed.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;
@@ -106,7 +106,7 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
 
 impl State {
     pub(crate) fn new(spec: Spec) -> io::Result<Self> {
-        let dialect = vendors::find(&spec.vendor)
+        let dialect = upstreams::find(&spec.vendor)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no vendor «{}»", spec.vendor)))?;
         let limits = spec.limits.clone().unwrap_or_else(dialect.limits);
         let inner = Inner {
@@ -123,12 +123,12 @@ impl State {
         Ok(Self { clock: Clock::start(), inner: Mutex::new(inner) })
     }
 
-    /// Never held over an await. A thread that panicked leaves nothing half done.
+    /// Locks the state, never across an await. A thread that panicked leaves nothing half done.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a spec in force; counters stay by a limit's name and kind.
+    /// Replaces the spec. Counters stay by a limit's name and kind.
     pub(crate) fn set_spec(&self, spec: Spec) -> io::Result<()> {
         let fresh = Self::new(spec)?;
         let fresh = fresh.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -155,69 +155,69 @@ impl State {
 }
 
 impl Handle {
-    /// `http://127.0.0.1:PORT`.
+    /// Returns `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Its address.
+    /// Returns the address.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it has seen.
+    /// Returns the calls that the vendor has seen.
     pub fn calls(&self) -> Calls {
         self.state.lock().journal.after(0)
     }
 
-    /// What it has seen since the call of that number.
+    /// Returns the calls since the one of that number.
     pub fn calls_after(&self, number: u64) -> Calls {
         self.state.lock().journal.after(number)
     }
 
-    /// Calls in service now.
+    /// Returns the number of calls in service.
     pub fn in_service(&self) -> usize {
         self.state.lock().gate.in_service()
     }
 
-    /// Its monotonic clock, microseconds since it started: the journal's time.
+    /// Returns the vendor's monotonic clock, microseconds since it started: the journal's time.
     pub fn now_us(&self) -> u64 {
         self.state.clock.now_us()
     }
 
-    /// Puts another spec in force; counters stay by a limit's name and kind.
+    /// Replaces the spec. Counters stay by a limit's name and kind.
     pub fn set_spec(&self, spec: Spec) -> io::Result<()> {
         self.state.set_spec(spec)
     }
 
-    /// Changes the spec in force.
+    /// Changes the current spec.
     pub fn change(&self, change: impl FnOnce(&mut Spec)) -> io::Result<()> {
         let mut spec = self.spec();
         change(&mut spec);
         self.set_spec(spec)
     }
 
-    /// The spec in force.
+    /// Returns the current spec.
     pub fn spec(&self) -> Spec {
         self.state.lock().spec.clone()
     }
 
-    /// No token that was issued works any more.
+    /// Revokes every token that was issued.
     pub fn revoke(&self) {
         self.state.lock().tokens.clear();
     }
 
-    /// Every token that works now.
+    /// Returns every token that works now.
     pub fn tokens(&self) -> Vec<String> {
         self.state.lock().tokens.iter().map(|(token, _)| token.clone()).collect()
     }
 
-    /// The forms that came to the token endpoint, the newest last: the last 100.
+    /// Returns the last 100 forms that came to the token endpoint, the newest last.
     pub fn exchanges(&self) -> Vec<String> {
         self.state.lock().exchanges.iter().cloned().collect()
     }
 
-    /// The limits in force.
+    /// Returns the current limits.
     pub fn limits(&self) -> Vec<Limit> {
         let inner = self.state.lock();
         inner.spec.limits.clone().unwrap_or_else(inner.dialect.limits)
@@ -244,17 +244,18 @@ impl Drop for Handle {
     }
 }
 
-/// A vendor without a port: its connections are streams in memory, so that a test with a paused clock can drive it.
+/// A vendor without a port: its connections are streams in memory, so that a test with a paused
+/// clock can drive it.
 #[derive(Debug, Clone)]
 pub struct Bench(Arc<State>);
 
 impl Bench {
-    /// A vendor.
+    /// Starts a vendor.
     pub fn new(spec: Spec) -> io::Result<Self> {
         Ok(Self(Arc::new(State::new(spec)?)))
     }
 
-    /// The caller's end of a new connection.
+    /// Returns the caller's end of a new connection.
     pub fn connect(&self) -> tokio::io::DuplexStream {
         let (near, far) = tokio::io::duplex(4096);
         let state = Arc::clone(&self.0);
@@ -262,12 +263,12 @@ impl Bench {
         near
     }
 
-    /// What it has seen.
+    /// Returns the calls that the vendor has seen.
     pub fn calls(&self) -> Calls {
         self.0.lock().journal.after(0)
     }
 
-    /// Calls in service now.
+    /// Returns the number of calls in service.
     pub fn in_service(&self) -> usize {
         self.0.lock().gate.in_service()
     }

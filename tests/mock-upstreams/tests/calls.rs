@@ -1,4 +1,5 @@
-//! Whole calls, over a stream in memory and tokio's paused clock where time matters, over TCP where resets do.
+//! Tests of whole calls: over a stream in memory with tokio's paused clock where time matters, and
+//! over TCP where resets do.
 
 use sluice_mock_upstreams::journal::Verdict;
 use sluice_mock_upstreams::{CountAt, Fault, FaultRule, Kind, Limit, Spec, Vendor, server};
@@ -7,7 +8,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Sends one request on a connection of its own and reads to the end.
+/// Sends one request on a new connection and reads to the end.
 async fn ask(bench: &server::Bench, request: &str) -> String {
     let mut stream = bench.connect();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -44,7 +45,7 @@ async fn counting_at_completion_refuses_what_completes_too_soon() {
     let bench = server::Bench::new(spec).unwrap();
     let target = get("/rest/v1/leads.json");
     assert!(ask(&bench, &target).await.contains("true"));
-    // Arrives 19.5 s after the first completed, completes 20.5 s after.
+    // This one arrives 19.5 s after the first completed, and completes 20.5 s after it.
     tokio::time::sleep(Duration::from_millis(19_500)).await;
     assert!(ask(&bench, &target).await.contains("true"));
     let call = &bench.calls().0[1];
@@ -60,7 +61,7 @@ async fn a_slot_is_held_to_the_last_byte_and_freed_when_the_caller_goes() {
     first.write_all(slow.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(ask(&bench, &get("/echo")).await.contains("\"615\""), "the body is still on its way");
-    // The paused clock would have the first end in the very microsecond in which the second came.
+    // With the paused clock the first would end in the very microsecond in which the second came.
     tokio::time::sleep(Duration::from_millis(1)).await;
     drop(first);
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -1,55 +1,56 @@
-//! An answer that Sluice makes itself, before it becomes a platform response.
+//! An answer that Sluice itself makes, before it becomes a response of the platform.
 
-/// Names and values, in order. Names are compared without regard to case; a name may come more than once.
+/// Names and values in order. Names are compared without regard to case, and may occur more than
+/// once.
 pub type Headers = Vec<(String, String)>;
 
-/// Status, headers and a text.
+/// A status, headers and a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// 200..=599.
+    /// The status, 200 to 599.
     pub status: u16,
-    /// All headers, `Content-Type` among them; no `Content-Length`, which the platform writes.
+    /// All headers, with `Content-Type` but without `Content-Length`, which the platform writes.
     pub headers: Headers,
-    /// UTF-8; empty for none.
+    /// The body in UTF-8, empty for none.
     pub body: String,
 }
 
 impl Answer {
-    /// No headers, no body.
+    /// Makes an answer without headers and body.
     pub fn empty(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: String::new() }
     }
 
-    /// A JSON text, not to be stored by anyone on the way.
+    /// Makes an answer with a JSON text, which must not be stored on the way.
     pub fn json(status: u16, body: impl Into<String>) -> Self {
         Self::typed(status, "application/json", body)
     }
 
-    /// A text of this media type.
+    /// Makes an answer with a text of this media type, which must not be stored on the way.
     pub fn typed(status: u16, media_type: &str, body: impl Into<String>) -> Self {
         let answer = Self { status, headers: Vec::new(), body: body.into() };
         answer.with("Content-Type", media_type).with("Cache-Control", "no-store")
     }
 
-    /// The same with one header more.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    /// The first value of that name.
+    /// Returns the first value of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
         value(&self.headers, name)
     }
 }
 
-/// The first value of that name.
+/// Returns the first value of that name.
 pub fn value<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Whether an `Accept` field names problem documents, and not with `q=0`.
+/// Whether an `Accept` field names problem documents, other than with `q=0`.
 pub fn accepts_problem(accept: Option<&str>) -> bool {
     accept.unwrap_or_default().split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);

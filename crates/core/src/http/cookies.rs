@@ -1,29 +1,32 @@
-//! Cookies of a vendor whose connection passes them through. A caller's cookie jar keeps them for Sluice's host, which all connections
-//! share: each is confined to the addresses of its own connection, so that no other vendor ever gets it.
+//! Confines the cookies of a vendor whose connection passes them through. A caller's cookie jar
+//! stores them for Sluice's host, which all connections share. Each cookie is limited to the paths
+//! of its own connection, so that no other vendor receives it.
 
-/// Where a connection is, at the vendor and here.
+/// Where a connection is at the vendor and at Sluice.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The path of its base URL, without a trailing slash.
+    /// The path of the base URL, without a trailing slash.
     pub base: &'a str,
-    /// The path that stands for it here: `/v/{connection}`, or nothing where its host names the connection.
+    /// The path that stands for it at Sluice: `/v/{connection}`, or empty where the host names the
+    /// connection.
     pub prefix: &'a str,
-    /// The path of the call, below the base.
+    /// The path of the call below the base URL.
     pub path: &'a str,
 }
 
-/// A `Set-Cookie` field as the caller gets it: without `Domain`, and with a `Path` within its connection. None for a cookie that the
-/// vendor itself would not get at any of the connection's addresses.
+/// Returns a `Set-Cookie` field as the caller gets it: without `Domain`, and with a `Path` within
+/// its connection. It is `None` for a cookie that the vendor itself would not receive at any of the
+/// connection's addresses.
 pub fn confined(field: &str, place: &Place) -> Option<String> {
     let mut parts = field.split(';');
     let mut out = parts.next()?.to_owned();
     let named = |part: &str, name: &str| part.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case(name);
-    // The last one holds (RFC 6265, section 5.3).
-    let said = parts.clone().rfind(|part| named(part, "path"));
-    let said =
-        said.and_then(|part| part.split_once('=')).map(|(_, path)| path.trim()).filter(|path| path.starts_with('/'));
+    // The last `Path` counts (RFC 6265, section 5.3).
+    let given = parts.clone().rfind(|part| named(part, "path"));
+    let given =
+        given.and_then(|part| part.split_once('=')).map(|(_, path)| path.trim()).filter(|path| path.starts_with('/'));
     let usual = default_path(place);
-    let path = here(said.unwrap_or(&usual), place)?;
+    let path = here(given.unwrap_or(&usual), place)?;
     let mut written = false;
     for part in parts.filter(|part| !named(part, "domain")) {
         if !named(part, "path") {
@@ -42,7 +45,8 @@ pub fn confined(field: &str, place: &Place) -> Option<String> {
     Some(out)
 }
 
-/// Where a cookie without a path belongs: to the folder of the address it came from (RFC 6265, section 5.1.4).
+/// Returns the path of a cookie that names none: the folder of the address it came from (RFC 6265,
+/// section 5.1.4).
 fn default_path(place: &Place) -> String {
     let whole = format!("{}{}", place.base, place.path);
     match whole.rsplit_once('/') {
@@ -51,7 +55,7 @@ fn default_path(place: &Place) -> String {
     }
 }
 
-/// A path of the vendor's as it is here.
+/// Translates a vendor's path to the one at Sluice.
 fn here(path: &str, Place { base, prefix, .. }: &Place) -> Option<String> {
     let within = |outer: &str, inner: &str| {
         inner
@@ -59,7 +63,7 @@ fn here(path: &str, Place { base, prefix, .. }: &Place) -> Option<String> {
             .filter(|rest| outer.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
             .is_some()
     };
-    // One of the base's own parents holds for all of the connection.
+    // A parent of the base path covers all of the connection.
     let rest =
         if within(path, &format!("{base}/")) { "" } else { path.strip_prefix(base).filter(|_| within(base, path))? };
     let here = format!("{prefix}{rest}");

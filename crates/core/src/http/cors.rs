@@ -1,9 +1,11 @@
-//! Pages in browsers: the preflight says yes to any origin, the call itself decides; every answer can be read, and none of a vendor's is
-//! ever shown, run or heeded as if Sluice had said it: the status page with its key is at the same origin.
+//! Rules for pages in browsers. A preflight is allowed for any origin, and the call itself decides;
+//! every answer can be read by the page. No answer of a vendor is ever shown, run or obeyed as if
+//! it were Sluice's, since the status page with its key has the same origin.
 
 use super::answer::{Answer, Headers, value};
 
-/// How long a browser may keep a preflight's answer, seconds: two hours, the most that Chromium heeds.
+/// How long a browser may keep the answer to a preflight, seconds: two hours, the most that
+/// Chromium accepts.
 const MAX_AGE_SECONDS: &str = "7200";
 
 /// Whether a request only asks if another one would be allowed.
@@ -13,24 +15,25 @@ pub fn is_preflight(method: &str, headers: &[(String, String)]) -> bool {
         && value(headers, "access-control-request-method").is_some()
 }
 
-/// The answer to a preflight. It costs nothing: no key is read and no object is asked.
+/// Makes the answer to a preflight. It costs nothing: no key is read and no object is called.
 pub fn preflight(headers: &[(String, String)]) -> Answer {
     let mut answer = Answer::empty(204);
-    let mut allow = |name: &str, asked: &str| {
-        if let Some(value) = value(headers, asked).filter(|value| !value.is_empty()) {
+    let mut allow = |name: &str, requested: &str| {
+        if let Some(value) = value(headers, requested).filter(|value| !value.is_empty()) {
             answer.headers.push((name.to_owned(), value.to_owned()));
         }
     };
     allow("Access-Control-Allow-Origin", "origin");
     allow("Access-Control-Allow-Methods", "access-control-request-method");
-    // Repeated rather than `*`, which does not stand for `Authorization`.
+    // The requested headers are repeated because `*` does not include `Authorization`.
     allow("Access-Control-Allow-Headers", "access-control-request-headers");
     answer
         .with("Access-Control-Max-Age", MAX_AGE_SECONDS)
         .with("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 }
 
-/// Lets the page that asked read the answer, headers and all. Does nothing for a request without `Origin`.
+/// Lets the calling page read the answer with all headers. It does nothing for a request without
+/// `Origin`.
 pub fn allow(headers: &mut Headers, origin: Option<&str>) {
     let Some(origin) = origin else { return };
     headers.push(("Access-Control-Allow-Origin".to_owned(), origin.to_owned()));
@@ -47,16 +50,17 @@ pub fn allow(headers: &mut Headers, origin: Option<&str>) {
     }
 }
 
-/// What a browser sends in `Sec-Fetch-Dest` for what it would show, or run, at the address itself.
+/// The values of `Sec-Fetch-Dest` for what a browser would show or run at the address itself.
 const SHOWN: [&str; 9] =
     ["document", "iframe", "frame", "fencedframe", "embed", "object", "worker", "sharedworker", "serviceworker"];
 
-/// What a form may be posted as.
+/// The media types in which a form can be posted.
 const FORMS: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
-/// Whether a browser would show the answer, or run it, at the address itself: somebody follows a link, opens a frame, or posts a form,
-/// which any page can make a browser do. Browsers say so in `Sec-Fetch-Mode` and `Sec-Fetch-Dest`. Those that know neither send
-/// `Upgrade-Insecure-Requests` then, and with a form they ask for HTML before all else, which no script does.
+/// Whether a browser would show or run the answer at the address itself: somebody follows a link,
+/// opens a frame or posts a form, which any page can cause. Browsers say so in `Sec-Fetch-Mode` and
+/// `Sec-Fetch-Dest`. Older ones that know neither send `Upgrade-Insecure-Requests` then, and with a
+/// form they prefer HTML in `Accept`, which no script does.
 pub fn is_navigation(method: &str, headers: &[(String, String)]) -> bool {
     let is = |name: &str, known: &[&str]| {
         value(headers, name).is_some_and(|value| known.iter().any(|word| word.eq_ignore_ascii_case(value.trim())))
@@ -75,23 +79,25 @@ pub fn is_navigation(method: &str, headers: &[(String, String)]) -> bool {
         || (form && html && (value(headers, "origin").is_some() || value(headers, "sec-fetch-site").is_some()))
 }
 
-/// Headers with which a vendor would order a browser about in what is Sluice's origin, or its host: they hold for more than the answer.
+/// Headers with which a vendor would instruct a browser about Sluice's origin or host. They have
+/// effect beyond their answer.
 const ORDERS: [&str; 5] = ["clear-site-data", "service-worker-allowed", "nel", "report-to", "reporting-endpoints"];
 
-/// The same of those that only a browser heeds, dropped for a page alone.
+/// Further such headers that only browsers obey, dropped only from answers to pages.
 const ORDERS_TO_PAGES: [&str; 3] = ["strict-transport-security", "alt-svc", "public-key-pins"];
 
-/// Whether a vendor's header, by its name in lower case, would hold for more than its answer.
+/// Whether a vendor's header (name in lower case) would have effect beyond its answer.
 pub fn is_order(name: &str, page: bool) -> bool {
     ORDERS.contains(&name) || (page && ORDERS_TO_PAGES.contains(&name))
 }
 
-/// Keeps a browser from taking an answer for anything but what it says it is, and, where a page asked, from running it here.
+/// Keeps a browser from treating an answer as another type than it declares and, where a page made
+/// the call, from running it here.
 pub fn guard(headers: &mut Headers, page: bool) {
     headers.retain(|(name, _)| !name.eq_ignore_ascii_case("x-content-type-options"));
     headers.push(("X-Content-Type-Options".to_owned(), "nosniff".to_owned()));
     if page {
-        // Beside a policy of the vendor's: a browser holds to each of them.
+        // The vendor's own policy stays beside it, as a browser enforces each of them.
         headers.push(("Content-Security-Policy".to_owned(), "sandbox".to_owned()));
     }
 }

@@ -1,10 +1,11 @@
-//! Dot segments, in any dress. A vendor, or something before it, may decode a path more often than we do, and then
-//! `/a/%252e%252e/b` is another path than the one that `routes` allowed.
+//! Finds dot segments in any encoding. A vendor, or a proxy before it, may decode a path more often
+//! than we do, and then `/a/%252e%252e/b` is another path than the one that `routes` allowed.
 
 use crate::percent;
 use std::borrow::Cow;
 
-/// How often a path is decoded before it counts as hiding something. Honest clients encode once, proxies once more.
+/// How many rounds of decoding are tried before a path counts as hiding something. Honest clients
+/// encode once, proxies once more.
 const ROUNDS: usize = 5;
 
 /// Whether some reader of this path could find a `.` or `..` segment in it.
@@ -25,21 +26,22 @@ pub(super) fn may_hide_dot_segment(path: &str) -> bool {
     true
 }
 
-/// `.` or `..`, also with what lax readers cut off: path parameters (`..;x`), a query or a C string's end decoded late, blanks.
+/// Whether a segment is `.` or `..`, also after what lax readers cut off: path parameters (`..;x`),
+/// a query or the end of a C string that is decoded late, blanks.
 fn is_dots(segment: &[u8]) -> bool {
     let end = segment.iter().position(|byte| matches!(byte, b';' | b'?' | b'#' | 0)).unwrap_or(segment.len());
     let name = segment.get(..end).unwrap_or_default().trim_ascii();
     matches!(name, b"." | b"..")
 }
 
-/// One round of decoding; none when there is nothing to decode.
+/// Decodes once, or returns `None` when there is nothing to decode.
 fn plain(bytes: &[u8]) -> Option<Vec<u8>> {
     let unescaped = unescaped(bytes);
     let folded = folded(unescaped.as_deref().unwrap_or(bytes));
     folded.or(unescaped)
 }
 
-/// `%XX` to its byte, `%uXXXX` (IIS) to its character.
+/// Decodes `%XX` to its byte and `%uXXXX` (IIS) to its character.
 fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -63,7 +65,7 @@ fn unescaped(bytes: &[u8]) -> Option<Vec<u8>> {
     changed.then_some(out)
 }
 
-/// The code after a `%`, and how many bytes say it.
+/// Returns the code after a `%`, and the number of bytes that encode it.
 fn escape(after: &[u8]) -> Option<(u32, usize)> {
     let pair = |high: &u8, low: &u8| percent::pair(*high, *low);
     match after {
@@ -73,7 +75,7 @@ fn escape(after: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
-/// Overlong UTF-8 and characters that some readers take for `.`, `/` or `\`, to those.
+/// Replaces overlong UTF-8, and characters that some readers take for `.`, `/` or `\`, by these.
 fn folded(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.is_ascii() {
         return None;
@@ -94,7 +96,8 @@ fn folded(bytes: &[u8]) -> Option<Vec<u8>> {
     changed.then_some(out)
 }
 
-/// What a lax reader makes of a multi-byte character that starts with `first`, and how many more bytes it has.
+/// Returns what a lax reader makes of a multi-byte character that starts with `first`, and how many
+/// more bytes it has.
 fn look_alike(first: u8, after: &[u8]) -> Option<(&'static [u8], usize)> {
     let (length, high) = match first {
         0xC0..=0xDF => (1, first & 0x1F),
@@ -104,7 +107,8 @@ fn look_alike(first: u8, after: &[u8]) -> Option<(&'static [u8], usize)> {
         0xFC..=0xFD => (5, first & 0x01),
         _ => return None,
     };
-    // Lax readers take the low six bits of any byte that follows, so `%c0%2e` is a dot to them as `%c0%ae` is.
+    // Lax readers use the low six bits of any byte that follows, so to them `%c0%2e` is a dot as
+    // `%c0%ae` is.
     let mut code = u32::from(high);
     for byte in after.get(..length)? {
         code = (code << 6) | u32::from(byte & 0x3F);

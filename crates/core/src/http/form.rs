@@ -1,4 +1,4 @@
-//! Parameters of queries and forms, decoded.
+//! Decodes the parameters of queries and forms.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -10,12 +10,12 @@ use super::answer::value;
 /// The longest name of a field that is read, bytes.
 const LONGEST_NAME: usize = 256;
 
-/// Whether a body may be a form, urlencoded or in parts: it says so, or says nothing.
+/// Whether a body may be a form, urlencoded or multipart: its type says so, or is missing.
 pub fn is_any(headers: &[(String, String)]) -> bool {
     kind(headers).is_none_or(|kind| kind.contains("form"))
 }
 
-/// The fields of a form, urlencoded or in parts, one after the other. Nothing of a body of another type.
+/// Yields the fields of a form, urlencoded or multipart. A body of another type has none.
 pub fn fields(headers: &[(String, String)], body: &[u8], mut take: impl FnMut(&str, &str)) {
     if !is_any(headers) {
         return;
@@ -26,7 +26,8 @@ pub fn fields(headers: &[(String, String)], body: &[u8], mut take: impl FnMut(&s
     each(body, &mut take);
 }
 
-/// The parameters of a query or an urlencoded form, one after the other; also where some vendors separate them with `;`.
+/// Yields the parameters of a query or an urlencoded form. Some vendors separate them with `;`,
+/// which is accepted too.
 pub fn each(text: &[u8], mut take: impl FnMut(&str, &str)) {
     for parameter in text.split(|byte| matches!(byte, b'&' | b';')) {
         for (name, value) in form_urlencoded::parse(parameter).filter(|(name, _)| name.len() <= LONGEST_NAME) {
@@ -35,7 +36,7 @@ pub fn each(text: &[u8], mut take: impl FnMut(&str, &str)) {
     }
 }
 
-/// The parts of a multipart form that have a name, each with the first line of what it holds.
+/// Yields the named parts of a multipart form, each with the first line of its content.
 fn parts(body: &[u8], mut take: impl FnMut(&str, &str)) {
     let find = |from: usize, mark: &[u8]| {
         let found = body.get(from..)?.windows(mark.len()).position(|found| found.eq_ignore_ascii_case(mark))?;
@@ -45,7 +46,7 @@ fn parts(body: &[u8], mut take: impl FnMut(&str, &str)) {
     while let Some(at) = find(from, b"name=") {
         from = at;
         if begin <= at {
-            // Behind the blank line that ends the part's head.
+            // The value begins behind the blank line that ends the part's head.
             let Some(behind) = find(at, b"\n\r\n").or_else(|| find(at, b"\n\n")) else { return };
             begin = behind;
         }

@@ -1,10 +1,12 @@
-//! What makes the headers of one message those of another. The platform copies headers whole in the time in which it takes in two of
-//! them as text, and most of an answer's are the vendor's, untouched.
+//! Computes the changes that turn the headers of one message into those of another. The platform
+//! copies all headers in the time that two of them take as text, and most headers of an answer are
+//! the vendor's, unchanged.
 
 use super::names::ByName;
 
-/// The changes, one a line: `-` and a name takes its values out; `=` and a name puts the value in the next line in their place; `+` and a
-/// name adds the value in the next line. Names are compared without regard to case.
+/// Returns the changes as lines: `-` and a name removes its values; `=` and a name replaces them by
+/// the value in the next line; `+` and a name adds the value in the next line. Names are compared
+/// without regard to case.
 pub fn changes(from: &[(String, String)], to: &[(String, String)]) -> String {
     let mut lines = String::new();
     let (from, to) = (ByName::of(from), ByName::of(to));
@@ -47,7 +49,7 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    /// What is done with the lines: `change_headers` of the shell.
+    /// Applies the changes, as `change_headers` of the Worker does.
     fn changed(from: &Headers, changes: &str) -> Headers {
         let mut all = from.clone();
         let mut lines = changes.split('\n');
@@ -63,7 +65,7 @@ mod tests {
         all
     }
 
-    /// By name, in lower case; a name's values stay in their order.
+    /// Groups headers by name in lower case; the values of a name stay in their order.
     fn sorted(headers: &Headers) -> Headers {
         let mut all: Headers = headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));

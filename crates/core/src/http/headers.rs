@@ -1,4 +1,4 @@
-//! Which headers go out to the vendor, and which come back.
+//! Decides which headers are forwarded to the vendor and which are returned to the caller.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -14,7 +14,7 @@ use super::redirect::{rewritten, rewritten_links};
 use super::{cookies, cors};
 use crate::keys::Taken;
 
-/// Of one hop alone (RFC 9110, section 7.6.1), and those that only proxies read.
+/// Headers that belong to one hop (RFC 9110, section 7.6.1), and those that only proxies read.
 const HOP_BY_HOP: [&str; 10] = [
     "connection",
     "keep-alive",
@@ -28,9 +28,10 @@ const HOP_BY_HOP: [&str; 10] = [
     "upgrade",
 ];
 
-/// Not forwarded. `Expect` makes the platform's fetch throw; `X-Real-IP` is put in by the platform, not by the caller;
-/// origin and referrer are the caller's page, which a vendor has no business with. With `X-Original-URL` and `X-Rewrite-URL` some
-/// frameworks would serve another path than the one that was checked.
+/// Headers that are not forwarded. `Expect` makes the platform's fetch throw. `X-Real-IP` is added
+/// by the platform, not by the caller. Origin and referrer name the caller's page, which is none of
+/// the vendor's business. With `X-Original-URL` and `X-Rewrite-URL` some frameworks would serve
+/// another path than the one that was checked.
 const KEPT_BACK: [&str; 10] = [
     "host",
     "expect",
@@ -44,15 +45,15 @@ const KEPT_BACK: [&str; 10] = [
     "x-rewrite-url",
 ];
 
-/// The same, by their beginning.
+/// Beginnings of the names of further headers that are not forwarded.
 const KEPT_BACK_PREFIXES: [&str; 4] = ["cf-", "x-forwarded-", "sluice-", "sec-"];
 
-/// What of a credential goes where. Its `Debug` shows the names alone.
+/// Where a credential is put into a call. `Debug` shows only the names.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Placed {
-    /// A header, put in place of any of that name.
+    /// A header, which replaces any of the same name.
     pub header: Option<(String, String)>,
-    /// A query parameter, name and value percent-encoded, put in place of any of that name.
+    /// A query parameter, name and value percent-encoded, which replaces any of the same name.
     pub query: Option<(String, String)>,
 }
 
@@ -66,24 +67,26 @@ impl std::fmt::Debug for Placed {
     }
 }
 
-/// How a request goes out.
+/// What decides how a request is forwarded.
 #[derive(Debug, Clone, Copy)]
 pub struct Sending<'a> {
-    /// The connection's credential is `passthrough`: cookies go through, nothing is put in.
+    /// Whether the connection's credential is `passthrough`: cookies are forwarded, and nothing is
+    /// put in.
     pub passthrough: bool,
-    /// What is put in.
+    /// The credential that is put in.
     pub placed: &'a Placed,
-    /// Headers that are put in beside that.
+    /// Further headers that are put in.
     pub also: &'a [(String, String)],
-    /// What has a key in it.
+    /// The headers and parameters that contain a key.
     pub taken: &'a Taken,
-    /// What the caller prefers; its rest goes on.
+    /// The caller's preferences. Those that are not for Sluice are forwarded.
     pub prefer: &'a Prefer,
-    /// The encodings the vendor may answer in. The platform replaces the caller's field, so it comes apart.
+    /// The encodings in which the vendor may answer. They are separate because the platform
+    /// replaces the caller's field.
     pub accept_encoding: Option<&'a str>,
 }
 
-/// The headers of the vendor's request.
+/// Returns the headers of the request to the vendor.
 pub fn outgoing(request: &[(String, String)], how: &Sending) -> Headers {
     let named = named_in_connection(request);
     let mut out = Headers::with_capacity(request.len() + 2);
@@ -111,7 +114,7 @@ pub fn outgoing(request: &[(String, String)], how: &Sending) -> Headers {
     out
 }
 
-/// The query of the vendor's request: as sent, but for a key, in whose place the credential goes.
+/// Returns the query of the request to the vendor: as sent, with the credential in place of a key.
 pub fn outgoing_query(query: Option<&str>, placed: &Placed, taken: &Taken) -> Option<String> {
     let mut out: Vec<String> = Vec::new();
     let mut waiting = placed.query.as_ref();
@@ -124,49 +127,51 @@ pub fn outgoing_query(query: Option<&str>, placed: &Placed, taken: &Taken) -> Op
         }
     }
     out.extend(waiting.map(|(name, value)| format!("{name}={value}")));
-    // What was only the key leaves no query, not an empty one.
+    // A query that was only the key is removed, not left empty.
     (!out.is_empty()).then(|| out.join("&"))
 }
 
-/// What is known of a call when the vendor's headers are there. Times are milliseconds to the first byte.
+/// What is known of a call when the vendor's headers arrive. Times are milliseconds to the first
+/// byte.
 #[derive(Debug, Clone, Copy)]
 pub struct Returning<'a> {
     /// The vendor's status.
     pub status: u16,
-    /// The connection's credential is `passthrough`: cookies come through.
+    /// Whether the connection's credential is `passthrough`: cookies are returned.
     pub passthrough: bool,
     /// The connection's base URL.
     pub base_url: &'a str,
-    /// What stands for it here: [`super::Target::connection_url`].
+    /// The URL that stands for the base URL at Sluice: [`super::Target::connection_url`].
     pub connection_url: &'a str,
     /// The path of the call below the base URL.
     pub path: &'a str,
-    /// The credential that was put in, which is in nothing that comes back.
+    /// Removes the credential that was put into the call from everything that is returned.
     pub mask: &'a Mask,
     /// The call's id.
     pub call: &'a str,
-    /// Vendor calls made.
+    /// The number of vendor calls made.
     pub attempts: u32,
-    /// Time in the queue.
+    /// The time spent in the queue.
     pub queue_ms: u64,
-    /// Time at the vendor.
+    /// The time spent at the vendor.
     pub vendor_ms: u64,
-    /// Time in all.
+    /// The total time.
     pub total_ms: u64,
-    /// The field `RateLimit-Policy`; empty for none.
+    /// The value of `RateLimit-Policy`, empty for none.
     pub rate_limit_policy: &'a str,
-    /// The field `RateLimit`; empty for none.
+    /// The value of `RateLimit`, empty for none.
     pub rate_limit: &'a str,
-    /// The field `Sluice-ObservedDecision`, in observe mode.
+    /// The value of `Sluice-Would`, in observe mode.
     pub would: Option<&'a str>,
     /// The caller's `Origin`.
     pub origin: Option<&'a str>,
-    /// A page in a browser asks.
+    /// Whether a page in a browser made the call.
     pub page: bool,
 }
 
-/// The headers of the answer to the caller: the vendor's, less what is of one hop or ours to say, and ours. A credential that was put
-/// into the call is taken out of each.
+/// Returns the headers of the answer to the caller: the vendor's own, without those of one hop and
+/// those that Sluice sets, and then Sluice's. A credential that was put into the call is removed
+/// from each.
 pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
     let named = named_in_connection(vendor);
     let mut out = Headers::with_capacity(vendor.len() + 12);
@@ -215,7 +220,7 @@ pub fn returned(vendor: &[(String, String)], call: &Returning) -> Headers {
     add("Sluice-Attempts", call.attempts.to_string());
     let (queue, vendor, total) = (call.queue_ms, call.vendor_ms, call.total_ms);
     add("Server-Timing", format!("{timing}queue;dur={queue}, vendor;dur={vendor}, total;dur={total}"));
-    // A vendor's own items go first, and ours then have other names.
+    // The vendor's own items come first, and ours then get a prefix.
     let beside = limits.iter().any(|field| !field.is_empty());
     let names = ["RateLimit-Policy", "RateLimit"];
     for ((name, mut field), ours) in names.into_iter().zip(limits).zip([call.rate_limit_policy, call.rate_limit]) {
@@ -238,13 +243,13 @@ impl Returning<'_> {
     }
 }
 
-/// The path of an absolute URL that has no query.
+/// Returns the path of an absolute URL that has no query.
 fn path_of(url: &str) -> &str {
     let after = url.split_once("://").map_or(url, |(_, after)| after);
     after.find('/').and_then(|at| after.get(at..)).unwrap_or_default()
 }
 
-/// Adds items to a list.
+/// Appends items to a list field.
 fn join(field: &mut String, items: &str) {
     if !field.is_empty() && !items.is_empty() {
         field.push_str(", ");
@@ -252,7 +257,7 @@ fn join(field: &mut String, items: &str) {
     field.push_str(items);
 }
 
-/// What `Connection` names is of one hop too.
+/// Returns the names in `Connection`, whose headers belong to one hop too.
 fn named_in_connection(headers: &[(String, String)]) -> Names<'_> {
     let fields = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
     Names::of(fields.flat_map(|(_, value)| value.split(',')).map(str::trim))

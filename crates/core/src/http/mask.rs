@@ -1,8 +1,9 @@
-//! Takes a credential out of what a vendor sends back. A vendor that repeats the call it got, in a `Location`, a `Link` or a
-//! header of its own, would otherwise tell the caller the credential that Sluice had put into it.
+//! Removes a credential from what a vendor sends back. A vendor that repeats the call, in a
+//! `Location`, a `Link` or any other header, would otherwise reveal the credential that Sluice put
+//! into it.
 //!
-//! A credential is found as it is, percent-encoded (up to three times over, in either case), escaped as JSON does, and in base64 at any of
-//! the three alignments, with either alphabet.
+//! A credential is found as it is, percent-encoded (up to three times, in either case), escaped as
+//! in JSON, and in base64 with either alphabet at any of the three alignments.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -14,30 +15,32 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::cell::OnceCell;
 
-/// What stands in a credential's place.
+/// The text that replaces a credential.
 pub const MASK: &str = "***";
 
-/// The shortest text that is looked for by itself, bytes. A shorter one ("x" as the password beside an API key) is part of too much else;
-/// it is looked for only where its parameter's name, its scheme or its user name stands before it.
+/// The shortest text that is searched for by itself, bytes. A shorter one ("x" as the password
+/// beside an API key) occurs in too much else; it is searched for only after its parameter's name,
+/// its scheme or its user name.
 const SHORTEST: usize = 6;
 
-/// How often a credential may be percent-encoded over itself and still be found.
+/// How often a credential may be percent-encoded on top of itself and still be found.
 const ENCODED_TIMES: usize = 3;
 
-/// Cookies of a request that are looked for: as many as fit among the needles, beside all else.
+/// How many cookies of a request are searched for: as many as fit among the needles.
 const MOST_COOKIES: usize = 4;
 
-/// The headers whose targets lose the parameter of a credential, rather than its value alone: their readers follow them.
+/// The headers whose targets lose the whole parameter of a credential rather than only its value,
+/// since their readers follow them.
 const TARGETS: [&str; 4] = ["location", "content-location", "link", "refresh"];
 
-/// What is to be taken out. Its `Debug` does not show it.
+/// The texts that are removed. `Debug` does not show them.
 #[derive(Default)]
 pub struct Mask {
-    /// The credential as it stands alone, and with what it was put in beside.
+    /// The credential by itself, and together with what it was put in beside.
     texts: Vec<String>,
-    /// The query parameter that it was put in as.
+    /// The query parameter in which it was put.
     parameter: Option<(String, String)>,
-    /// What is looked for, made when something long enough comes.
+    /// The search tables, made when the first text that is long enough comes.
     needles: OnceCell<Needles>,
 }
 
@@ -47,11 +50,12 @@ impl std::fmt::Debug for Mask {
     }
 }
 
-/// A span of bytes: from, and to.
+/// A span of bytes, from and to.
 type Span = (usize, usize);
 
 impl Mask {
-    /// A mask of these texts, and of a query parameter's name and value; neither is encoded.
+    /// Makes a mask of these texts, and of a query parameter's name and value. None of them is
+    /// encoded.
     pub fn new(texts: impl IntoIterator<Item = String>, parameter: Option<(String, String)>) -> Self {
         let mut all: Vec<String> = texts.into_iter().collect();
         all.extend(parameter.as_ref().map(|(_, value)| value.clone()));
@@ -61,7 +65,8 @@ impl Mask {
         Self { texts: all, parameter, needles: OnceCell::new() }
     }
 
-    /// A mask of the credentials that a caller sends of its own, as it may where they pass through.
+    /// Makes a mask of the credentials that a caller sends itself, as it may where they pass
+    /// through.
     pub fn of_callers_own(headers: &[(String, String)]) -> Self {
         let mut texts = Vec::new();
         for (name, value) in headers {
@@ -83,7 +88,8 @@ impl Mask {
         Self::new(texts, None)
     }
 
-    /// The value of a header without the credential; none if the credential is not in it.
+    /// Returns the value of a header without the credential, or `None` if it does not contain the
+    /// credential.
     pub fn header(&self, name: &str, value: &str) -> Option<String> {
         let target = TARGETS.iter().any(|known| known.eq_ignore_ascii_case(name));
         let shorter = if target { self.without_parameter(value) } else { None };
@@ -91,7 +97,7 @@ impl Mask {
         masked.or(shorter)
     }
 
-    /// Whether the credential is in a header's name, whose case may be lost.
+    /// Whether a header's name, whose case may be lost, contains the credential.
     pub fn is_in_name(&self, name: &str) -> bool {
         let holds = |needle: &Needle| {
             let windows = name.as_bytes().windows(needle.bytes.len().max(1));
@@ -100,17 +106,18 @@ impl Mask {
         self.may_be_in(name.len(), false) && self.needles().all.iter().any(holds)
     }
 
-    /// A text without the credential; none if the credential is not in it.
+    /// Returns a text without the credential, or `None` if it does not contain the credential.
     pub fn text(&self, text: &str) -> Option<String> {
         self.masked(text, false)
     }
 
-    /// The same for a text that may have been cut off in the credential's middle.
+    /// Returns a text without the credential. The text may have been cut off in the middle of it.
     pub fn cut_text(&self, text: &str) -> Option<String> {
         self.masked(text, true)
     }
 
-    /// Puts stars over the credential in a body, which stays as long as it is. Whether there was any.
+    /// Overwrites the credential in a body with asterisks, so that the length stays. Returns
+    /// whether it was there.
     pub fn star(&self, body: &mut [u8]) -> bool {
         let spans = self.spans(body, false);
         for (from, to) in &spans {
@@ -132,16 +139,17 @@ impl Mask {
             at = to;
         }
         out.extend_from_slice(text.as_bytes().get(at..).unwrap_or_default());
-        // A credential begins and ends where a character does.
+        // A credential begins and ends at the boundaries of characters.
         Some(String::from_utf8(out).unwrap_or_else(|_| MASK.to_owned()))
     }
 
-    /// Where the credential stands, in order and apart.
+    /// Returns where the credential is: spans in order, without overlap.
     fn spans(&self, text: &[u8], cut: bool) -> Vec<Span> {
         if self.may_be_in(text.len(), cut) { self.needles().spans(text, cut) } else { Vec::new() }
     }
 
-    /// Whether a text of so many bytes is long enough: most headers are shorter than any credential.
+    /// Whether a text of this length can contain the credential. Most headers are shorter than any
+    /// credential.
     fn may_be_in(&self, length: usize, cut: bool) -> bool {
         self.texts.iter().any(|text| length >= if cut { SHORTEST } else { text.len() })
     }
@@ -150,7 +158,7 @@ impl Mask {
         self.needles.get_or_init(|| Needles::of(&self.texts))
     }
 
-    /// A target without the parameter that the credential was put in as.
+    /// Returns a target without the parameter in which the credential was put.
     fn without_parameter(&self, target: &str) -> Option<String> {
         let (name, value) = self.parameter.as_ref()?;
         let mut bytes = target.as_bytes().to_vec();
@@ -175,16 +183,17 @@ impl Mask {
     }
 }
 
-/// Texts to look for, found by their first bytes.
+/// The texts to search for, indexed by their first byte.
 struct Needles {
     all: Vec<Needle>,
-    /// For each byte the needles that begin with it, one a bit.
+    /// For each byte the needles that begin with it, one bit each.
     by_first: [u64; 256],
 }
 
 struct Needle {
     bytes: Vec<u8>,
-    /// It is base64, and what stands beside it may hold some bits of the credential too.
+    /// Whether it is base64, so that the characters beside it may hold some bits of the credential
+    /// too.
     base64: bool,
 }
 
@@ -224,7 +233,7 @@ impl Needles {
         spans
     }
 
-    /// The longest needle that stands here.
+    /// Returns the longest needle that begins here.
     fn longest(&self, text: &[u8], at: usize, wanted: u64, cut: bool) -> Option<Span> {
         let needles = self.all.iter().zip(0..u64::BITS).filter(|(_, bit)| wanted >> bit & 1 == 1);
         let spans = needles.filter_map(|(needle, _)| {
@@ -235,7 +244,7 @@ impl Needles {
     }
 }
 
-/// With one character of base64 more at either end, and its padding.
+/// Extends a span by one character of base64 at either end, and by padding.
 fn widened(text: &[u8], from: usize, to: usize) -> Span {
     let is = |at: Option<usize>| {
         at.and_then(|at| text.get(at)).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte))
@@ -248,7 +257,8 @@ fn widened(text: &[u8], from: usize, to: usize) -> Span {
     (from, to)
 }
 
-/// A text in base64, wherever in a longer one it stands: at each alignment the characters that hang on it alone.
+/// Returns a text in base64 for any position within a longer one: at each alignment, the characters
+/// that depend on it alone.
 fn base64_forms(text: &[u8]) -> Vec<Needle> {
     let mut forms = Vec::new();
     for before in 0..3 {
@@ -265,8 +275,8 @@ fn base64_forms(text: &[u8]) -> Vec<Needle> {
     forms
 }
 
-/// Where a needle that begins at `at` may end, however each of its bytes is written. `cut`: a text that ends within it will do, if
-/// [`SHORTEST`] bytes of it are there.
+/// Returns where a needle that begins at `at` may end, whatever the notation of each byte. With
+/// `cut`, a text that ends within it matches too, after at least [`SHORTEST`] bytes.
 fn ends(text: &[u8], at: usize, needle: &[u8], cut: bool) -> Vec<usize> {
     let mut ends = vec![at];
     for (matched, byte) in needle.iter().enumerate() {
@@ -285,7 +295,7 @@ fn ends(text: &[u8], at: usize, needle: &[u8], cut: bool) -> Vec<usize> {
     ends
 }
 
-/// Where a byte that is written at `at` may end.
+/// Adds the places where a byte that is written at `at` may end.
 fn written(text: &[u8], at: usize, byte: u8, ends: &mut Vec<usize>) {
     let mut add = |end: usize| {
         if !ends.contains(&end) {
@@ -314,7 +324,8 @@ fn written(text: &[u8], at: usize, byte: u8, ends: &mut Vec<usize>) {
     }
 }
 
-/// The byte that stands here if the text is percent-decoded so many times, and where it ends.
+/// Returns the byte at this place if the text is percent-decoded that many times, and where it
+/// ends.
 fn decoded(text: &[u8], at: usize, times: usize) -> Option<(u8, usize)> {
     let Some(before) = times.checked_sub(1) else { return Some((*text.get(at)?, at + 1)) };
     let (first, after) = decoded(text, at, before)?;
@@ -327,7 +338,7 @@ fn decoded(text: &[u8], at: usize, times: usize) -> Option<(u8, usize)> {
     Some(escaped.unwrap_or((first, after)))
 }
 
-/// The byte that four hexadecimal digits say.
+/// Returns the byte that four hexadecimal digits stand for.
 fn unicode(text: &[u8]) -> Option<u8> {
     let [b'0', b'0', high, low, ..] = text else { return None };
     percent::pair(*high, *low)

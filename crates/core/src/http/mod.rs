@@ -1,5 +1,6 @@
-//! The request as it came and the answer as it goes: target, headers, preferences, fields of our own.
-//! The edge reads both once and hands plain strings over; nothing here knows JavaScript, a clock or a vendor.
+//! Parses requests and builds answers: targets, headers, preferences, and the header fields of
+//! Sluice itself. The Worker reads a request once and passes plain strings on; nothing here knows
+//! JavaScript, a clock or a vendor.
 
 mod answer;
 mod cookies;

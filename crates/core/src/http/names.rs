@@ -1,9 +1,10 @@
-//! Headers by their names, compared without regard to case. A message may have thousands of them (128 kB of a head hold 16,000): what is
-//! done with them takes n log n steps, since all of it happens at one go, while every other call of the isolate waits.
+//! Looks headers up by name, without regard to case. A message may have thousands (a head of 128 kB
+//! holds 16,000), so all work on them takes n log n steps: it happens in one go, while every other
+//! call of the isolate waits.
 
 use std::cmp::Ordering;
 
-/// How two names stand to each other.
+/// Compares two names without regard to case.
 fn compare(one: &str, other: &str) -> Ordering {
     #[cfg(test)]
     tests::COMPARED.set(tests::COMPARED.get() + 1);
@@ -11,44 +12,44 @@ fn compare(one: &str, other: &str) -> Ordering {
     one.bytes().map(lower).cmp(other.bytes().map(lower))
 }
 
-/// Names, each to be found among the others.
+/// A set of names that can be searched.
 pub struct Names<'a>(Vec<&'a str>);
 
 impl<'a> Names<'a> {
-    /// These names, in any order.
+    /// Makes a set of these names, given in any order.
     pub fn of(names: impl Iterator<Item = &'a str>) -> Self {
         let mut names: Vec<_> = names.collect();
         names.sort_by(|one, other| compare(one, other));
         Self(names)
     }
 
-    /// Whether this is one of them.
+    /// Whether the set contains this name.
     pub fn contain(&self, name: &str) -> bool {
         self.0.binary_search_by(|own| compare(own, name)).is_ok()
     }
 }
 
-/// A message's headers, each name's values together.
+/// The headers of a message, with the values of each name together.
 pub struct ByName<'a>(Vec<(&'a str, usize, &'a str)>);
 
 impl<'a> ByName<'a> {
-    /// Those of this message.
+    /// Groups the headers of this message.
     pub fn of(headers: &'a [(String, String)]) -> Self {
         let places = headers.iter().enumerate();
         let mut all: Vec<_> = places.map(|(at, (name, value))| (name.as_str(), at, value.as_str())).collect();
-        // Stable, so a name's values stay in their order.
+        // The sort is stable, so the values of a name stay in their order.
         all.sort_by(|(one, ..), (other, ..)| compare(one, other));
         Self(all)
     }
 
-    /// A name's values, in their order.
+    /// Yields the values of a name, in their order.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &'a str> + Clone + use<'a, '_> {
         let from = self.0.partition_point(|(own, ..)| compare(own, name).is_lt());
         let to = self.0.partition_point(|(own, ..)| compare(own, name).is_le());
         self.0.get(from..to).unwrap_or_default().iter().map(|(.., value)| *value)
     }
 
-    /// Each name once, as it is written where it comes first, in the order in which they come.
+    /// Yields each name once, as it is first written, in the order of first occurrence.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         let before = std::iter::once(None).chain(self.0.iter().map(Some));
         let firsts = self.0.iter().zip(before);
@@ -71,14 +72,15 @@ pub mod tests {
         pub static COMPARED: Cell<u64> = const { Cell::new(0) };
     }
 
-    /// How many times two names are compared in this.
+    /// Returns how often names are compared during `work`.
     pub fn compared<T>(work: impl FnOnce() -> T) -> u64 {
         COMPARED.set(0);
         let _ = work();
         COMPARED.get()
     }
 
-    /// Checks that twice as many headers take little more than twice the steps, and few in all; `work` is done with n of them.
+    /// Checks that twice as many headers take little more than twice the steps, and few in total.
+    /// `work` runs with n headers.
     pub fn grows_as_sorting_does(what: &str, mut work: impl FnMut(usize)) {
         let [once, twice] = [8_000, 16_000].map(|n| compared(|| work(n)));
         assert!(once > 0, "{what}: nothing was compared, so nothing is shown");

@@ -1,22 +1,24 @@
-//! Requests that have crossed the network in clear. No key is taken from one: whoever listens has it already.
+//! Handles requests that crossed the network without TLS. No key is accepted in one, since an
+//! eavesdropper already has it.
 
 use super::route::{Address, Target};
 
-/// How long a browser remembers to come by https alone, seconds: a year.
+/// How long a browser remembers to use only https, seconds: a year.
 pub const STRICT_TRANSPORT: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
 
-/// What becomes of a request over plain HTTP.
+/// What happens to a request, depending on whether it came over plain HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Crossing {
-    /// It goes on as it is: it came over https or did not leave its machine, or carries no key.
+    /// It is served: it came over https, never left its machine, or only asks for `/healthz`.
     Passes,
-    /// It carries no key, and is told where to come by https.
+    /// It carries no key and is redirected to this https address.
     Moves(String),
-    /// It carries a key, or could: it is refused unheard.
+    /// It carries a key, or could, and is refused without being read.
     Refused,
 }
 
-/// What becomes of a request that has come to the platform's edge, by its method and whether it has a field for a key.
+/// Decides on a request that reached the platform, by its method and whether it has a field for a
+/// key.
 pub fn crossing(method: &str, target: &Target<'_>, has_credential: bool) -> Crossing {
     if target.scheme != "http" || is_loopback(target.host) {
         return Crossing::Passes;

@@ -1,19 +1,20 @@
-//! `Prefer` (RFC 7240): what the caller asks of Sluice is taken out, the rest goes on to the vendor.
+//! Reads `Prefer` (RFC 7240). The preferences for Sluice are taken out, and the rest is forwarded
+//! to the vendor.
 
-/// What a caller prefers.
+/// The preferences of a caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prefer {
-    /// `wait`: the most it wants to wait for admission, milliseconds.
+    /// `wait`: how long the caller will wait for admission at most, milliseconds.
     pub wait_ms: Option<u64>,
-    /// `respond-async`.
+    /// Whether the caller asks for `respond-async`.
     pub respond_async: bool,
-    /// The field without these two, as sent; none when nothing is left.
+    /// The field without these two, as sent; `None` when nothing is left.
     pub rest: Option<String>,
 }
 
 impl Prefer {
-    /// Reads every `Prefer` of a request. A malformed preference is ignored and the others hold; of two alike the first
-    /// counts (RFC 7240, section 2).
+    /// Reads every `Prefer` of a request. A malformed preference is ignored and the others count;
+    /// of two with the same name the first counts (RFC 7240, section 2).
     pub fn read(headers: &[(String, String)]) -> Self {
         let mut prefer = Self::default();
         let mut rest = Vec::new();
@@ -35,7 +36,8 @@ impl Prefer {
         if name.eq_ignore_ascii_case("wait") {
             self.wait_ms = self.wait_ms.or_else(|| seconds(value).map(|seconds| seconds.saturating_mul(1_000)));
         } else if name.eq_ignore_ascii_case("respond-async") {
-            // RFC 7240, section 2: an empty value is the same as none; any other is not this preference.
+            // By RFC 7240, section 2, an empty value is the same as none. With any other it is not
+            // this preference.
             self.respond_async |= unquoted(value).is_empty();
         } else if !preference.is_empty() {
             rest.push(preference);
@@ -48,14 +50,14 @@ fn unquoted(value: &str) -> &str {
     value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
 }
 
-/// Delta-seconds; a number that does not fit is as long as there is.
+/// Reads delta-seconds. A number that does not fit becomes the largest one.
 fn seconds(value: &str) -> Option<u64> {
     let digits = unquoted(value);
     let number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     number.then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
-/// The parts of `text` between separators that stand outside quoted strings.
+/// Splits `text` at separators that are outside quoted strings.
 fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let mut escaped = false;

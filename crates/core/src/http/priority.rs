@@ -1,16 +1,18 @@
-//! `Priority` (RFC 9218): a structured dictionary, of which `u` is heeded.
+//! Reads `Priority` (RFC 9218): a structured dictionary, of which only `u` is used.
 
 use sfv::visitor::{DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ParameterVisitor};
 use sfv::{BareItemFromInput, KeyRef, Parser};
 use std::convert::Infallible;
 
-/// The urgency that a `Priority` field asks for, 0 (first) to 7; none when it says none, or cannot be read: the default
-/// of a direct call is then 3, of a job 5. Several lines are to be joined with `, ` first.
+/// Returns the urgency in a `Priority` field, from 0 (first) to 7. It is `None` when the field has
+/// none or cannot be read; the default is then 3 for a direct call and 5 for a job. Join several
+/// lines with `, ` first.
 pub fn urgency(field: Option<&str>) -> Option<u8> {
     Parser::new(field?).parse_dictionary_with_visitor(Urgency(None)).ok()?
 }
 
-/// The dictionary's last `u` so far. A visitor rather than a dictionary: that would bring a hash table.
+/// The latest `u` of the dictionary so far. A visitor is used because a dictionary would need a
+/// hash table.
 struct Urgency(Option<u8>);
 
 impl<'de> DictionaryVisitor<'de> for Urgency {

@@ -1,16 +1,17 @@
-//! Problem documents (RFC 9457), with the types and the extension of draft-ietf-httpapi-ratelimit-headers.
+//! Problem documents (RFC 9457) with the types and the extension of
+//! draft-ietf-httpapi-ratelimit-headers.
 
 use super::answer::Answer;
 use crate::document::text;
 use crate::refusal::{Reason, Refusal};
 use serde::Serialize;
 
-/// The problem document of a refusal, without the headers that every refusal has.
+/// Makes the problem document of a refusal, without the headers that every refusal has.
 pub fn problem(refusal: &Refusal) -> Answer {
     problem_with_errors(refusal, &[])
 }
 
-/// The same with `errors[]`: faults by JSON pointer, for a policy that is not valid.
+/// Makes a problem document with `errors[]`: the faults of an invalid policy by JSON pointer.
 pub fn problem_with_errors(refusal: &Refusal, errors: &[(String, String)]) -> Answer {
     let (kind, title) = kind_and_title(refusal.reason);
     let document = Problem {
@@ -60,12 +61,12 @@ fn kind_and_title(reason: Reason) -> (&'static str, &'static str) {
             "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
             "Request cannot be satisfied due to temporary server capacity constraints",
         ),
-        // RFC 9457, section 4.2.1: with about:blank the title is the status's own phrase.
+        // By RFC 9457, section 4.2.1, the title of about:blank is the status's own phrase.
         _ => ("about:blank", phrase(reason.status())),
     }
 }
 
-/// The phrase of the statuses that refusals have (RFC 9110, section 15).
+/// Returns the phrase of a status that refusals have (RFC 9110, section 15).
 fn phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",

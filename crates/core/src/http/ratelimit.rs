@@ -1,5 +1,5 @@
-//! The fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11): structured lists of strings
-//! with parameters (RFC 9651), which `sfv` writes.
+//! Writes the fields `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11).
+//! They are structured lists of strings with parameters (RFC 9651), which `sfv` serialises.
 
 use sfv::{Integer, KeyRef, ListSerializer, StringRef};
 use std::borrow::Cow;
@@ -9,11 +9,11 @@ use std::borrow::Cow;
 pub struct PolicyItem<'a> {
     /// The limit's name.
     pub name: &'a str,
-    /// Quota, in the unit.
+    /// The quota, in the unit.
     pub quota: u64,
-    /// The window, seconds; none or 0 where there is none.
+    /// The window, seconds; `None` or 0 where there is none.
     pub window_seconds: Option<u64>,
-    /// The unit: `content-bytes`, `concurrent-requests`; none for requests, the default.
+    /// The unit, `content-bytes` or `concurrent-requests`; `None` stands for requests, the default.
     pub unit: Option<&'a str>,
 }
 
@@ -22,13 +22,13 @@ pub struct PolicyItem<'a> {
 pub struct RemainingItem<'a> {
     /// The limit's name.
     pub name: &'a str,
-    /// What is left, in the unit.
+    /// How much is left, in the unit.
     pub remaining: u64,
-    /// Seconds until there is more, where that is known.
+    /// The seconds until more is available, where that is known.
     pub reset_seconds: Option<u64>,
 }
 
-/// The field `RateLimit-Policy`; empty for no limits, and then not to be sent.
+/// Returns the field `RateLimit-Policy`. It is empty without limits, and then must not be sent.
 pub fn policy_field<'a>(items: impl IntoIterator<Item = PolicyItem<'a>>) -> String {
     let mut list = ListSerializer::new();
     for item in items {
@@ -45,7 +45,7 @@ pub fn policy_field<'a>(items: impl IntoIterator<Item = PolicyItem<'a>>) -> Stri
     list.finish().unwrap_or_default()
 }
 
-/// The field `RateLimit`; empty for no limits, and then not to be sent.
+/// Returns the field `RateLimit`. It is empty without limits, and then must not be sent.
 pub fn remaining_field<'a>(items: impl IntoIterator<Item = RemainingItem<'a>>) -> String {
     let mut list = ListSerializer::new();
     for item in items {
@@ -59,10 +59,10 @@ pub fn remaining_field<'a>(items: impl IntoIterator<Item = RemainingItem<'a>>) -
     list.finish().unwrap_or_default()
 }
 
-/// Names of items that stand beside a vendor's own, so that nobody takes one for the other.
+/// The prefix of our items' names beside a vendor's own, so that nobody confuses them.
 const BESIDE: &str = "sluice-";
 
-/// One of these fields with its items' names prefixed with `sluice-`.
+/// Prefixes the names of a field's items with `sluice-`.
 pub fn prefixed(field: &str) -> String {
     let mut out = String::with_capacity(field.len().saturating_mul(2));
     let (mut quoted, mut escaped, mut parameters) = (false, false, false);
@@ -85,7 +85,7 @@ pub fn prefixed(field: &str) -> String {
     out
 }
 
-/// A text as a structured string may have it: printable ASCII alone, with `?` for anything else.
+/// Makes a text valid in a structured string: printable ASCII, with `?` for any other character.
 fn printable(text: &str) -> Cow<'_, str> {
     match string(text) {
         Some(_) => Cow::Borrowed(text),
@@ -97,7 +97,8 @@ fn string(text: &str) -> Option<&StringRef> {
     StringRef::from_str(text).ok()
 }
 
-/// The number, or the largest integer of a structured field (RFC 9651, section 3.3.1) in place of one over it.
+/// Returns the number, bounded by the largest integer of a structured field (RFC 9651, section
+/// 3.3.1).
 fn integer(number: u64) -> Integer {
     Integer::try_from(number).unwrap_or(Integer::MAX)
 }

@@ -1,8 +1,9 @@
-//! Addresses in a vendor's headers: `Location` of a redirect, `Content-Location`, and the targets of `Link`. Into its base URL each
-//! becomes the same place here, since a caller sent to the vendor itself would go past the throttle, and show its key there.
+//! Rewrites the addresses in a vendor's headers: `Location` of a redirect, `Content-Location`, and
+//! the targets of `Link`. An address within the base URL becomes the same place at Sluice: a caller
+//! that followed it to the vendor would bypass the limiter and show its key there.
 
-/// The rewritten `Location`; none where it may stay as the vendor wrote it. `base_url` and `connection_url` are without
-/// a trailing slash.
+/// Returns the rewritten `Location`, or `None` where it may stay as the vendor wrote it. `base_url`
+/// and `connection_url` have no trailing slash.
 pub fn rewritten(location: &str, base_url: &str, connection_url: &str) -> Option<String> {
     let (scheme, host_and_path) = base_url.split_once("://")?;
     let (host, base_path) = host_and_path.split_at(host_and_path.find('/').unwrap_or(host_and_path.len()));
@@ -17,18 +18,19 @@ pub fn rewritten(location: &str, base_url: &str, connection_url: &str) -> Option
     };
     match path.strip_prefix(base_path) {
         Some(rest) if rest.is_empty() || rest.starts_with(['/', '?', '#']) => Some(format!("{connection_url}{rest}")),
-        // At the vendor, but outside the base: from here a bare path would lead to Sluice itself.
+        // The address is at the vendor but outside the base, and a bare path would lead to Sluice
+        // itself.
         _ if location.starts_with('/') => Some(format!("{scheme}://{host}{path}")),
         _ => None,
     }
 }
 
-/// A `Link` field (RFC 8288) with its targets rewritten; none where all may stay.
+/// Returns a `Link` field (RFC 8288) with its targets rewritten, or `None` where all may stay.
 pub fn rewritten_links(field: &str, base_url: &str, connection_url: &str) -> Option<String> {
     let mut out = String::with_capacity(field.len());
     let mut changed = false;
     let mut rest = field;
-    // A target stands between angle brackets, and there may be such brackets in a parameter's quotes too.
+    // A target is between angle brackets, and a parameter's quotes may contain such brackets too.
     while let Some(at) = rest.find(['<', '"']) {
         let (before, from) = rest.split_at(at);
         let mark = if from.starts_with('<') { '>' } else { '"' };
@@ -46,7 +48,8 @@ pub fn rewritten_links(field: &str, base_url: &str, connection_url: &str) -> Opt
     changed.then_some(out)
 }
 
-/// Where what begins with the first character of a text ends; what a `\` stands before does not end it.
+/// Returns where a quoted part ends that begins with the first character. A character after `\`
+/// does not end it.
 fn closing(text: &str, mark: char) -> Option<usize> {
     let mut escaped = false;
     let ends = |(_, character): &(usize, char)| {
@@ -57,7 +60,8 @@ fn closing(text: &str, mark: char) -> Option<usize> {
     text.char_indices().skip(1).find(ends).map(|(at, _)| at)
 }
 
-/// What follows the host, when it is this one. Host names know no case, and `:443` is https.
+/// Returns what follows the host, if it is this one. Host names ignore case, and `:443` is the
+/// default of https.
 fn after_host<'a>(text: &'a str, host: &str, scheme: &str) -> Option<&'a str> {
     let (its_host, rest) = text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()));
     let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };

@@ -1,28 +1,32 @@
-//! `Retry-After` as vendors send it: seconds, or an HTTP date; and milliseconds or a time of day, which no standard knows.
+//! Reads `Retry-After` as vendors send it: seconds or an HTTP date, and also milliseconds or a time
+//! of day, which no standard knows.
 
 use sluice_limiter::calendar::http_date;
 
-/// A vendor cannot close a connection for longer than this, milliseconds: a day, and an hour for a zone's change of clocks.
-/// The longest honest wait is the reset of a daily quota.
+/// The longest time for which a vendor can close a connection, milliseconds: a day, and an hour for
+/// a change of a zone's clocks. The longest honest wait is until the reset of a daily quota.
 pub const LONGEST_RETRY_AFTER_MS: u64 = 25 * 3_600_000;
 
-/// The most that a number is read as seconds.
+/// The largest number that is read as seconds.
 const DAY_S: u64 = 86_400;
 
-/// The most that a number is read as milliseconds, and the furthest that a time of day lies ahead.
+/// The largest number that is read as milliseconds, and the furthest that a time of day may be
+/// ahead.
 const DAY_MS: u64 = 86_400_000;
 
-/// The longest list that is looked through for equal members, bytes: eight dates.
+/// The longest list that is checked for equal members, bytes: eight dates.
 const LONGEST_LIST: usize = 256;
 
-/// How long the sender of this field wants to be left alone: milliseconds, at most [`LONGEST_RETRY_AFTER_MS`]. 0, and a date that has
-/// passed, ask for no pause, and are still an answer; none is what cannot be read, which counts as if there were no field. `date` is
-/// the `Date` field beside it, by which times of day are measured, since the sender's clock may differ from ours; `now` is our clock
-/// in Unix milliseconds, where there is no such field.
+/// Returns how long the sender of this field wants to be left alone: milliseconds, at most
+/// [`LONGEST_RETRY_AFTER_MS`]. 0, or a date that has passed, asks for no pause and is still a
+/// value; `None` means that the field cannot be read, and counts as if there were none. `date` is
+/// the `Date` field beside it, against which times of day are measured, as the sender's clock may
+/// differ from ours. `now` is our clock in Unix ms, for the case that there is no such field.
 ///
-/// Seconds with a fraction, which RFC 9110 does not know and some vendors send, are rounded up. A number of more than a day of seconds
-/// is milliseconds of at most a day, or a Unix time in seconds or milliseconds within the next day, or nothing. A field that was sent
-/// several times and joined with commas is read as one where all of its members are equal.
+/// Seconds with a fraction, which RFC 9110 does not know and some vendors send, are rounded up. A
+/// number of more than a day of seconds is read as milliseconds of at most a day, or as a Unix time
+/// in seconds or milliseconds within the next day, or not at all. A field that was sent several
+/// times and joined with commas is read as one if all of its members are equal.
 pub fn retry_after_ms(field: &str, date: Option<&str>, now: i64) -> Option<u64> {
     let field = the_one(field);
     let now = date.and_then(|date| http_date(date.trim())).unwrap_or(now);
@@ -40,8 +44,9 @@ pub fn retry_after_ms(field: &str, date: Option<&str>, now: i64) -> Option<u64> 
     }
 }
 
-/// How long a body wants its sender to be left alone, milliseconds: as [`retry_after_ms`], or a duration as Google writes it
-/// (`7s`, `0.5s`: protobuf's JSON form of `google.protobuf.Duration`), rounded up to whole milliseconds.
+/// Returns how long a value in a body asks to wait, milliseconds. It is read like
+/// [`retry_after_ms`], or as a duration in Google's form (`7s`, `0.5s`: protobuf's JSON form of
+/// `google.protobuf.Duration`), rounded up to whole milliseconds.
 pub fn wait_in_body_ms(text: &str, date: Option<&str>, now: i64) -> Option<u64> {
     let text = text.trim();
     match text.strip_suffix('s').and_then(thousandths) {
@@ -50,8 +55,8 @@ pub fn wait_in_body_ms(text: &str, date: Option<&str>, now: i64) -> Option<u64> 
     }
 }
 
-/// The member of a list with commas whose members are all the same; else the whole field. A date has a comma in it, so each comma is
-/// tried as the end of the first member.
+/// Returns the member of a comma-separated list whose members are all equal, else the whole field.
+/// Dates contain a comma, so each comma is tried as the end of the first member.
 fn the_one(field: &str) -> &str {
     let field = field.trim();
     if field.len() > LONGEST_LIST {
@@ -73,7 +78,7 @@ fn the_one(field: &str) -> &str {
     member.filter(|member| !member.is_empty()).unwrap_or(field)
 }
 
-/// A decimal number in thousandths, rounded up.
+/// Reads a decimal number in thousandths, rounded up.
 fn thousandths(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

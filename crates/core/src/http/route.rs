@@ -1,5 +1,6 @@
-//! What an address is: a vendor's, or one of Sluice's own. Decided on the text of the request line, before any URL
-//! parser has tidied it: what is checked here is what the vendor gets.
+//! Decides what a request's address belongs to: a vendor, or Sluice itself. It reads the text of
+//! the request line before any URL parser normalises it, so that the checked text is the one that
+//! the vendor receives.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -10,7 +11,7 @@ use super::dot_segments::may_hide_dot_segment;
 use crate::refusal::{Reason, Refusal};
 use std::borrow::Cow;
 
-/// A request's target, in parts of the text it was read from.
+/// The target of a request, in parts of the text it was read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
     /// `https` or `http`.
@@ -21,14 +22,14 @@ pub struct Target<'a> {
     pub path: &'a str,
     /// The query as sent, without `?`.
     pub query: Option<&'a str>,
-    /// What it addresses.
+    /// What the target addresses.
     pub address: Address<'a>,
 }
 
-/// What is addressed.
+/// What a request addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address<'a> {
-    /// A vendor, by a connection.
+    /// A vendor, through a connection.
     Vendor(VendorTarget<'a>),
     /// `/healthz`
     Health,
@@ -40,12 +41,12 @@ pub enum Address<'a> {
     Live,
     /// `/stats/usage.json`, and `/stats/usage/last7days.json` for a week.
     Usage {
-        /// Seven days rather than today.
+        /// Whether it covers seven days rather than today.
         week: bool,
     },
     /// `/stats/errors.json`, and `/stats/errors/last7days.json` for a week.
     Errors {
-        /// Seven days rather than today.
+        /// Whether it covers seven days rather than today.
         week: bool,
     },
     /// `/jobs`
@@ -68,11 +69,11 @@ pub enum Address<'a> {
     Resume(&'a str),
     /// `/admin/…`
     Admin(AdminAddress<'a>),
-    /// Anything else: a file of the status page, or nothing.
+    /// Any other path: a file of the status page, or nothing.
     File,
 }
 
-/// What is addressed under `/admin`. Names as sent, not yet checked.
+/// What a request addresses under `/admin`. Names are as sent and not yet checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminAddress<'a> {
     /// `/admin/tenants`
@@ -87,27 +88,27 @@ pub enum AdminAddress<'a> {
     Vendors,
 }
 
-/// A vendor's part of a target.
+/// The part of a target that belongs to a vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VendorTarget<'a> {
     /// The connection's name as sent, not yet checked.
     pub connection: &'a str,
-    /// The vendor's path as sent: empty, or from its first `/`.
+    /// The vendor's path as sent: empty, or beginning with `/`.
     pub path: &'a str,
     /// The vendor's query as sent, without `?`.
     pub query: Option<&'a str>,
-    /// Named by the host rather than by `/v/{connection}`.
+    /// Whether the host names the connection, rather than `/v/{connection}`.
     pub by_host: bool,
 }
 
 impl<'a> VendorTarget<'a> {
-    /// The path that routes are matched with: never empty.
+    /// Returns the path that routes are compared with, which is never empty.
     pub fn route_path(&self) -> &'a str {
         if self.path.is_empty() { "/" } else { self.path }
     }
 
-    /// The vendor's URL: plain concatenation, nothing is normalised. `query` is [`Self::query`], or what became of it
-    /// when the key was taken out.
+    /// Returns the vendor's URL by plain concatenation; nothing is normalised. `query` is
+    /// [`Self::query`], or what is left of it without the key.
     pub fn url(&self, base_url: &str, query: Option<&str>) -> String {
         let mut url = String::with_capacity(base_url.len() + self.path.len() + query.map_or(0, str::len) + 1);
         url.push_str(base_url);
@@ -121,7 +122,8 @@ impl<'a> VendorTarget<'a> {
 }
 
 impl Target<'_> {
-    /// The URL that stands for the connection's `base_url` here; none for Sluice's own addresses.
+    /// Returns the URL that stands for the connection's `base_url` at Sluice, or `None` for
+    /// Sluice's own addresses.
     pub fn connection_url(&self) -> Option<String> {
         match self.address {
             Address::Vendor(VendorTarget { by_host: true, .. }) => Some(format!("{}://{}", self.scheme, self.host)),
@@ -130,7 +132,8 @@ impl Target<'_> {
         }
     }
 
-    /// The origin at which Sluice's own addresses are: with host routing, `sluice` in the connection's place.
+    /// Returns the origin of Sluice's own addresses. With host routing it has `sluice` in the
+    /// connection's place.
     pub fn sluice_origin(&self) -> String {
         match self.address {
             Address::Vendor(VendorTarget { by_host: true, .. }) => {
@@ -142,8 +145,9 @@ impl Target<'_> {
     }
 }
 
-/// A URL with every character outside ASCII percent-encoded, as its UTF-8. The platform has put U+FFFD in the place of bytes that are not
-/// UTF-8, which the vendor is not to get: it stays, and is refused.
+/// Percent-encodes every character of a URL outside ASCII, as its UTF-8. The platform replaces
+/// bytes that are not UTF-8 by U+FFFD, which must not reach the vendor: it stays, and is then
+/// refused.
 pub fn encoded(url: &str) -> Cow<'_, str> {
     if url.is_ascii() {
         return Cow::Borrowed(url);
@@ -163,8 +167,8 @@ pub fn encoded(url: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Reads an absolute URL as the platform hands it over, or a path alone. `host_suffix` is `HOST_SUFFIX`, with its
-/// first dot.
+/// Parses an absolute URL as the platform gives it, or only a path. `host_suffix` is `HOST_SUFFIX`,
+/// with its leading dot.
 pub fn parse_target<'a>(url: &'a str, host_suffix: Option<&str>) -> Result<Target<'a>, Refusal> {
     let (scheme, host, rest) = match url.split_once("://") {
         Some((scheme, after)) if !scheme.contains('/') => {
@@ -203,7 +207,7 @@ fn check_path(path: &str) -> Result<(), Refusal> {
         return Err(refused("the path has a `\\` in it: percent-encode it as %5C"));
     }
     if may_hide_dot_segment(path) {
-        return Err(refused("the path has a dot segment in it, plain or encoded: send the path it stands for"));
+        return Err(refused("the path has a dot segment in it, plain or encoded: send the path without it"));
     }
     Ok(())
 }
@@ -212,7 +216,8 @@ fn refused(detail: impl Into<String>) -> Refusal {
     Refusal::new(Reason::Path, detail)
 }
 
-/// The connection that the host names, with host routing; none for `sluice` and for hosts outside the suffix.
+/// Returns the connection that the host names under host routing; `None` for `sluice` and for hosts
+/// outside the suffix.
 fn connection_in_host<'a>(host: &'a str, suffix: Option<&str>) -> Option<&'a str> {
     let suffix = suffix.filter(|suffix| !suffix.is_empty())?;
     let name = host.split_once(':').map_or(host, |(name, _)| name);
@@ -229,7 +234,7 @@ fn address<'a>(path: &'a str, query: Option<&'a str>) -> Result<Address<'a>, Ref
         let (connection, path) = rest.split_at(end);
         return Ok(Address::Vendor(VendorTarget { connection, path, query, by_host: false }));
     }
-    // One more than any known address has, so that a longer one matches none.
+    // One part more than any known address has, so that a longer path matches none.
     let mut parts = [""; 6];
     let mut count = 0;
     for part in path.strip_prefix('/').unwrap_or(path).split('/') {

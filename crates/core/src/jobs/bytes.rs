@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A body. Its `Debug` shows its length alone.
+/// A body. `Debug` shows only its length.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes(#[serde(with = "serde_bytes")] pub Vec<u8>);
 

@@ -1,13 +1,13 @@
-//! What is held in memory of a tenant's jobs: where each one is and when something is to happen to it, ordered so that no
-//! event has to go through them all.
+//! The index of a tenant's jobs in memory: the stage of each and its next event, ordered so that no
+//! event has to look at all jobs.
 //!
 //! | bound | at most | beyond it |
 //! |---|---|---|
-//! | jobs not done: queued, running and dead letters | [`MOST_UNDONE`]; of one app, half of what others leave | a new job is refused as `queue-full` |
-//! | bytes of requests and answers | [`MOST_BYTES`]; of one app, half of what others leave | the same; of an answer no body is kept |
+//! | jobs that are queued, running or dead | [`MOST_UNDONE`]; per app half of what others leave | a new job is refused, `queue-full` |
+//! | bytes of requests and answers | [`MOST_BYTES`]; per app half of what others leave | the same; an answer's body is not kept |
 //! | done jobs | [`MOST_DONE`], for [`DONE_MS`] | the oldest is forgotten |
 //! | dead letters | [`DEAD_MS`] | forgotten |
-//! | at once, of one app and the same limits | [`MOST_AT_ONCE`] | they wait |
+//! | jobs of one lane at the vendor | [`MOST_AT_ONCE`] | they wait |
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -21,45 +21,46 @@ use crate::lookup::Lookup;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Jobs of a tenant that are queued, running or dead.
+/// The most jobs of a tenant that are queued, running or dead.
 pub const MOST_UNDONE: usize = 20_000;
-/// Done jobs whose answer is kept.
+/// The most done jobs whose answer is kept.
 pub const MOST_DONE: usize = 20_000;
-/// Bytes of all requests and answers: an object stores ten times as much (the platform's limit, 10 GB).
+/// The most bytes of all requests and answers. An object may store ten times as much (the
+/// platform's limit is 10 GB).
 pub const MOST_BYTES: u64 = 1 << 30;
-/// How long a done job is kept, and an `Idempotency-Key` stands for its job, milliseconds: 24 hours.
+/// How long a done job is kept and its `Idempotency-Key` stands for it, milliseconds: 24 hours.
 pub const DONE_MS: i64 = 86_400_000;
 /// How long a dead letter is kept, milliseconds: 30 days.
 pub const DEAD_MS: i64 = 30 * DONE_MS;
-/// Jobs of one lane that are at the vendor at once, where no limit of the vendor's is lower.
+/// How many jobs of one lane may be at the vendor at once, where no limit of the vendor's is lower.
 pub const MOST_AT_ONCE: u32 = 100;
-/// A level of urgency is worth so much waiting, milliseconds.
+/// How long a job waits until its urgency rises by one level, milliseconds.
 const LEVEL_MS: i64 = 60_000;
-/// Waiting brings a job no further than here, the urgency of a call that says none: a long backlog would otherwise go
-/// before all that its app calls directly.
+/// The urgency to which waiting can raise a job, that of a call without `Priority`. Without this
+/// bound a long backlog would go before all direct calls of its app.
 const ORDINARY: u8 = 3;
 
-/// Where a job is, in memory.
+/// The stage of a job in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Queued, and not before `at`.
+    /// It is queued and may not go before `at`.
     Later,
-    /// Queued, in its lane.
+    /// It is queued in its lane.
     Ready,
-    /// Queued, and it has a permit.
+    /// It is queued and has a permit.
     Granted,
-    /// Running; at `at` it is lost.
+    /// It is running, and is given up at `at`.
     Running,
-    /// Done, until `at`.
+    /// It is done, and is kept until `at`.
     Done,
-    /// Dead, until `at`.
+    /// It is a dead letter, and is kept until `at`.
     Dead,
-    /// To be removed.
+    /// It has been removed; only its entry is left.
     Gone,
 }
 
 impl Stage {
-    /// What it is called outside.
+    /// Returns the state that is shown for this stage.
     pub const fn state(self) -> State {
         match self {
             Self::Later | Self::Ready | Self::Granted => State::Queued,
@@ -70,48 +71,49 @@ impl Stage {
     }
 }
 
-/// One job.
+/// A job in the index.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
-    /// Its id: the time it was made, then chance.
+    /// The job's id: the time when it was made, then random bits.
     pub id: u128,
-    /// Where it is.
+    /// The job's stage.
     pub stage: Stage,
-    /// When something happens to it, Unix ms.
+    /// When the stage ends, Unix ms.
     pub at: i64,
-    /// Which run it is in, or was.
+    /// The number of its current or last run.
     pub run: u32,
-    /// Where it stands, of [`Index::lanes`].
+    /// Its lane in [`Index::lanes`].
     pub lane: u32,
-    /// 0 first.
+    /// The urgency, 0 first.
     pub urgency: u8,
-    /// Digest of its idempotency key; 0 for none.
+    /// The digest of its idempotency key, 0 for none.
     pub key: u128,
-    /// As stored.
+    /// How many bytes it has in storage.
     pub bytes: u32,
     /// When it was queued, Unix ms.
     pub since: i64,
-    /// An attempt has been made since.
+    /// Whether an attempt has been made since it was queued.
     pub begun: bool,
 }
 
 /// All jobs of a tenant.
 #[derive(Debug)]
 pub struct Index {
-    /// In the order of their ids.
+    /// The entries, in the order of their ids.
     entries: Vec<Entry>,
     timers: BinaryHeap<Reverse<(i64, u128)>>,
-    /// When jobs were queued that have not begun; those that have are left behind.
+    /// When jobs were queued that have not begun. Items of jobs that have begun stay until they
+    /// come first.
     pub(super) fresh: BinaryHeap<Reverse<(i64, u128)>>,
-    /// The lanes that the jobs stand in.
+    /// The lanes in which the jobs wait.
     pub lanes: Lanes,
-    /// Jobs by their idempotency keys' digests.
+    /// Jobs by the digests of their idempotency keys.
     keys: Lookup<u128, u128>,
-    /// What apps hold: places of jobs not done, and bytes of all.
+    /// What apps hold: places of jobs that are not done, and bytes of all jobs.
     room: Room,
     done: usize,
     live: usize,
-    /// Of the entries, those that have been removed.
+    /// How many of the entries have been removed.
     gone: usize,
 }
 
@@ -132,48 +134,48 @@ impl Default for Index {
 }
 
 impl Index {
-    /// A job by its id.
+    /// Returns a job by its id.
     pub fn get(&self, id: u128) -> Option<&Entry> {
         self.entries.get(self.place(id).ok()?).filter(|entry| entry.stage != Stage::Gone)
     }
 
-    /// All, in the order in which they were made.
+    /// Yields all jobs in the order in which they were made.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.stage != Stage::Gone)
     }
 
-    /// Those made before that one; all for none.
+    /// Yields the jobs that were made before this one, or all for `None`.
     pub fn before(&self, id: Option<u128>) -> impl DoubleEndedIterator<Item = &Entry> {
         let end = id.map_or(self.entries.len(), |id| self.place(id).unwrap_or_else(|at| at));
         self.entries.get(..end).unwrap_or_default().iter().filter(|entry| entry.stage != Stage::Gone)
     }
 
-    /// No job is known.
+    /// Whether there is no job.
     pub const fn is_empty(&self) -> bool {
         self.entries.len() == self.gone
     }
 
-    /// Jobs that are queued or running.
+    /// Returns how many jobs are queued or running.
     pub const fn live(&self) -> usize {
         self.live
     }
 
-    /// Whether there is room for another job of an app, of so many bytes.
+    /// Whether there is room for another job of an app with this many bytes.
     pub fn has_room(&self, app: &str, bytes: u64) -> bool {
         self.room.has_room(app_number(app), bytes)
     }
 
-    /// Whether there is room for so many bytes more of a job that an app has.
+    /// Whether there is room for this many bytes more of a job that an app has.
     pub fn has_bytes(&self, app: &str, bytes: u64) -> bool {
         self.room.has_bytes(app_number(app), bytes)
     }
 
-    /// The job that this idempotency key stands for.
+    /// Returns the job that this idempotency key stands for.
     pub fn of_key(&self, key: u128) -> Option<u128> {
         self.keys.get(&key).copied()
     }
 
-    /// Takes a job in. Its id must be new.
+    /// Adds a job, whose id must be new.
     pub fn insert(&mut self, entry: Entry) {
         let fresh = Entry { stage: Stage::Gone, ..entry };
         let at = match self.place(entry.id) {
@@ -192,7 +194,7 @@ impl Index {
         };
         self.room.take(self.app_of(&entry), Held { places: 0, bytes: entry.bytes.into() });
         if entry.key != 0 {
-            // The key may have been used before, a day or more ago.
+            // The key may have been used a day or more ago.
             let latest = self.of_key(entry.key).map_or(entry.id, |known| known.max(entry.id));
             self.keys.insert(entry.key, latest);
         }
@@ -202,7 +204,7 @@ impl Index {
         }
     }
 
-    /// Moves a job on; `at` is when something next happens to it, Unix ms.
+    /// Moves a job to a stage, which ends at `at`, Unix ms.
     pub fn set(&mut self, id: u128, stage: Stage, at: i64) {
         if let Ok(place) = self.place(id)
             && self.get(id).is_some()
@@ -211,7 +213,8 @@ impl Index {
         }
     }
 
-    /// The clock was set back by so many milliseconds: what jobs wait for comes after as long as it would have.
+    /// Adjusts all times to a clock that was set back by this many milliseconds, so that jobs wait
+    /// as long as they would have.
     pub fn set_back(&mut self, ms: i64) {
         self.fresh.clear();
         for at in 0..self.entries.len() {
@@ -230,14 +233,14 @@ impl Index {
         self.lanes.set_back();
     }
 
-    /// The job is in its next run.
+    /// Sets the number of the job's current run.
     pub fn set_run(&mut self, id: u128, run: u32) {
         if let Some(entry) = self.entry(id) {
             entry.run = run;
         }
     }
 
-    /// Whether an attempt of the job has been made since it was queued.
+    /// Sets whether an attempt of the job has been made since it was queued.
     pub fn set_begun(&mut self, id: u128, begun: bool) {
         let Some(entry) = self.entry(id).filter(|entry| entry.begun != begun) else { return };
         entry.begun = begun;
@@ -247,7 +250,7 @@ impl Index {
         }
     }
 
-    /// The job that has waited longest for its first attempt, and since when, Unix ms.
+    /// Returns the job that has waited longest for its first attempt, and since when, Unix ms.
     pub fn first_fresh(&mut self) -> Option<(i64, u128)> {
         while let Some(&Reverse((since, id))) = self.fresh.peek() {
             if self.get(id).is_some_and(|entry| entry.since == since && is_fresh(entry)) {
@@ -258,7 +261,7 @@ impl Index {
         None
     }
 
-    /// The job takes so many bytes now.
+    /// Sets how many bytes the job has in storage.
     pub fn set_bytes(&mut self, id: u128, bytes: u32) {
         if let Some(entry) = self.entry(id) {
             let before = std::mem::replace(&mut entry.bytes, bytes);
@@ -278,10 +281,10 @@ impl Index {
         self.entries.get_mut(at).filter(|entry| entry.stage != Stage::Gone)
     }
 
-    /// Forgets a job.
+    /// Removes a job.
     pub fn remove(&mut self, id: u128) {
         let Some(entry) = self.get(id).copied() else { return };
-        // The lane may become free when its last job leaves.
+        // The room is booked back first, since the lane may be freed when its last job leaves.
         self.room.give_back(self.app_of(&entry), Held { places: 0, bytes: entry.bytes.into() });
         self.set(id, Stage::Gone, i64::MAX);
         self.gone += 1;
@@ -290,7 +293,7 @@ impl Index {
         }
     }
 
-    /// Drops what was removed, once it is an eighth of all: this goes through them all.
+    /// Drops the removed entries once they are an eighth of all, since this looks at every entry.
     pub fn compact(&mut self) {
         if self.gone > self.entries.len() / 8 {
             self.entries.retain(|entry| entry.stage != Stage::Gone);
@@ -298,14 +301,14 @@ impl Index {
         }
     }
 
-    /// The next job something is to happen to by `now`.
+    /// Returns the next job whose stage has ended by `now`.
     pub fn due(&mut self, now: i64) -> Option<Entry> {
         let entry = self.next_timed().filter(|entry| entry.at <= now)?;
         self.timers.pop();
         Some(entry)
     }
 
-    /// When something next happens, Unix ms.
+    /// Returns when the next stage ends, Unix ms.
     pub fn next_due(&mut self) -> Option<i64> {
         self.next_timed().map(|entry| entry.at)
     }
@@ -321,7 +324,8 @@ impl Index {
         None
     }
 
-    /// How many jobs of a lane may ask to go, the urgency of the first, and when that rises, Unix ms.
+    /// Returns how many jobs of a lane may ask for a permit, the urgency of the first, and when
+    /// that rises, Unix ms.
     pub fn wants(&mut self, lane: u32, now: i64) -> (u32, u8, Option<i64>) {
         let Some(entry) = self.first(lane) else { return (0, 0, None) };
         let waited = now.saturating_sub(entry.at).max(0) / LEVEL_MS;
@@ -338,7 +342,7 @@ impl Index {
         (lane.waiting.min(MOST_AT_ONCE.saturating_sub(lane.busy)), urgency, rises)
     }
 
-    /// The job of a lane that goes first.
+    /// Returns the job of a lane that goes first.
     pub fn first(&mut self, lane: u32) -> Option<Entry> {
         loop {
             let Reverse((rank, id)) = *self.lanes.get(lane)?.ready.peek()?;
@@ -351,7 +355,8 @@ impl Index {
         }
     }
 
-    /// Done jobs beyond the bound, the oldest first, and some more, so that this is not asked for each time.
+    /// Returns the done jobs beyond the bound, oldest first, and a few more, so that this is not
+    /// needed each time.
     pub fn too_many_done(&self) -> Vec<u128> {
         if self.done <= MOST_DONE {
             return Vec::new();
@@ -361,14 +366,14 @@ impl Index {
     }
 
     fn set_fresh(&mut self, since: i64, id: u128) {
-        // As with timers.
+        // Old items are dropped as they are for timers.
         if self.fresh.len() > 2 * self.entries.len() + 64 {
             let fresh = std::mem::take(&mut self.fresh);
             let stands = |Reverse((since, id)): &Reverse<(i64, u128)>| {
                 self.get(*id).is_some_and(|entry| entry.since == *since && !entry.begun)
             };
             let mut fresh: Vec<_> = fresh.into_iter().filter(stands).collect();
-            // One that has come back unsent more than once is there as often.
+            // A job that came back unsent more than once has several items.
             fresh.sort_unstable();
             fresh.dedup();
             self.fresh = fresh.into();
@@ -377,7 +382,8 @@ impl Index {
     }
 
     fn set_timer(&mut self, at: i64, id: u128) {
-        // Jobs that have moved on leave their timers behind: at most as many as there are jobs, and a few.
+        // Timers of jobs that have moved on stay behind, at most as many as there are jobs and a
+        // few.
         if self.timers.len() > 2 * self.entries.len() + 64 {
             let timers = std::mem::take(&mut self.timers);
             let stands = |Reverse((at, id)): &Reverse<(i64, u128)>| self.get(*id).is_some_and(|e| e.at == *at);
@@ -386,7 +392,8 @@ impl Index {
         self.timers.push(Reverse((at, id)));
     }
 
-    /// Jobs that have left a lane from its middle leave their places in it behind: at most as many as wait, and a few.
+    /// Drops the items of jobs that left a lane from its middle, once they are more than the
+    /// waiting jobs and a few.
     fn drop_past(&mut self, at: u32) {
         let most = |lane: &Lane| 2 * lane.waiting as usize + 64;
         let Some(lane) = self.lanes.get_mut(at).filter(|lane| lane.ready.len() > most(lane)) else { return };
@@ -433,13 +440,14 @@ const fn is_timed(stage: Stage) -> bool {
     matches!(stage, Stage::Later | Stage::Running | Stage::Done | Stage::Dead)
 }
 
-/// Whether a job may expire: it is queued, and no attempt has been made. One that runs may come back unsent.
+/// Whether a job may expire: it is queued, and no attempt has been made. A running job may come
+/// back unsent.
 const fn is_fresh(entry: &Entry) -> bool {
     !entry.begun && matches!(entry.stage, Stage::Later | Stage::Ready | Stage::Granted)
 }
 
 impl Entry {
-    /// Its place in its lane: a level of urgency less has to wait a minute longer.
+    /// Returns the job's rank in its lane. One level less of urgency costs a minute of waiting.
     pub(super) fn rank(&self) -> i64 {
         self.at.saturating_add(i64::from(self.urgency) * LEVEL_MS)
     }

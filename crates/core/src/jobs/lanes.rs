@@ -1,6 +1,7 @@
-//! Lanes: the jobs of one app on one connection that the same limits count. A lane stands in the throttle's queue by the number of
-//! its jobs that may go; here is which lanes' numbers have changed since the throttle was told, so that an event looks at those
-//! alone, however many lanes there are.
+//! Lanes: the jobs of one app on one connection that the same limits count. A lane is in the
+//! limiter's queue with the number of its jobs that may go. This module tracks which lanes' numbers
+//! have changed since the limiter last received them, so that an event looks only at those, however
+//! many lanes there are.
 
 #![expect(clippy::arithmetic_side_effects, reason = "counts of at most 40,000 jobs, and times of at most some minutes")]
 
@@ -12,31 +13,32 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 /// Stands for no lane.
 const NONE: u32 = u32::MAX;
-/// Lanes whose urgency rises within one second of each other are looked at together, milliseconds.
+/// Lanes whose urgency rises within one second of each other are handled together, milliseconds.
 const TOGETHER_MS: i64 = 1_000;
 
-/// One app's jobs on one connection that the same limits count.
+/// The jobs of one app on one connection that the same limits count.
 #[derive(Debug)]
 pub struct Lane {
     /// The connection's name.
     pub connection: String,
     /// The app's name.
     pub app: String,
-    /// The app, see [`app_number`].
+    /// The app's number, see [`app_number`].
     pub(super) app_number: u64,
-    /// Bit i is set if limit i of the connection counts the lane's jobs.
+    /// The limits that count the lane's jobs: bit i stands for limit i of the connection.
     pub mask: u32,
-    /// The throttle's number for it, while the throttle knows of jobs of it.
-    told: Option<u32>,
-    /// Those that may go, by rank and id, and some that may no more.
+    /// The limiter's number for this lane, while the limiter knows of jobs in it.
+    limiter_lane: Option<u32>,
+    /// The jobs that may go, by rank and id. Items of jobs that may not go any more stay until they
+    /// come first.
     pub(super) ready: BinaryHeap<Reverse<(i64, u128)>>,
-    /// Jobs that may go.
+    /// How many jobs may go.
     pub(super) waiting: u32,
-    /// Jobs that have a permit or run.
+    /// How many jobs have a permit or run.
     pub(super) busy: u32,
-    /// Jobs at whatever stage. A lane without any is freed.
+    /// How many jobs there are at any stage. A lane without any is freed.
     jobs: u32,
-    /// Where it is in its connection's list.
+    /// Its position in its connection's list.
     place: usize,
     /// Whether it is in its connection's list of changed lanes.
     changed: bool,
@@ -44,31 +46,32 @@ pub struct Lane {
     rises: i64,
 }
 
-/// Numbers of a connection's jobs.
+/// How many jobs a connection has in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Queued.
+    /// Queued jobs.
     pub queued: u32,
-    /// Running.
+    /// Running jobs.
     pub running: u32,
     /// Dead letters.
     pub dead: u32,
 }
 
-/// One connection's lanes.
+/// The lanes of one connection.
 #[derive(Debug, Default)]
 struct Connection {
     counts: Counts,
-    /// Jobs that may go.
+    /// How many jobs may go.
     waiting: u32,
     lanes: Vec<u32>,
-    /// Lanes about which the throttle is to be told, the one that has changed first in front: not always all are told at once.
+    /// The lanes that the limiter must hear of, in the order in which they changed: not all are
+    /// reported at once.
     changed: VecDeque<u32>,
-    /// The lanes of this connection, in the order of the numbers that its throttle gave them.
-    by_told: Vec<u32>,
-    /// The lane of its list that is told again next.
+    /// The lanes of this connection, indexed by the numbers that its limiter gave them.
+    by_limiter_lane: Vec<u32>,
+    /// The position in `lanes` of the lane that was last reported again.
     turn: usize,
-    /// None may go, for want of an access token.
+    /// Whether no job may go because an access token is missing.
     held_back: bool,
 }
 
@@ -76,16 +79,16 @@ struct Connection {
 #[derive(Debug, Default)]
 pub struct Lanes {
     lanes: Vec<Lane>,
-    /// Numbers of lanes that have been freed.
+    /// The numbers of lanes that have been freed.
     free: Vec<u32>,
-    /// Lanes by connection, app and mask.
+    /// The lanes by connection, app and mask.
     names: Ids,
     connections: BTreeMap<String, Connection>,
-    /// When lanes' urgency rises; those whose time has changed are left behind.
+    /// When lanes' urgency rises. Items whose time has changed stay until they come first.
     rises: BinaryHeap<Reverse<(i64, u32)>>,
 }
 
-/// A lane's name as a number, by which [`Ids`] finds it.
+/// Hashes a lane's name to a number, by which [`Ids`] finds it.
 fn number(connection: &str, app: u64, mask: u32) -> u128 {
     u128::from(app_number(connection).rotate_left(1) ^ app ^ u64::from(mask).rotate_left(32))
 }
@@ -95,14 +98,14 @@ impl Lane {
         number(&self.connection, self.app_number, self.mask)
     }
 
-    /// Whether the throttle knows of jobs of it.
+    /// Whether the limiter knows of jobs in this lane.
     pub const fn is_told(&self) -> bool {
-        self.told.is_some()
+        self.limiter_lane.is_some()
     }
 }
 
 impl Lanes {
-    /// A lane by its number.
+    /// Returns a lane by its number.
     pub fn get(&self, at: u32) -> Option<&Lane> {
         self.lanes.get(at as usize)
     }
@@ -111,7 +114,7 @@ impl Lanes {
         self.lanes.get_mut(at as usize)
     }
 
-    /// How many lanes are kept.
+    /// Returns how many lanes there are.
     pub const fn len(&self) -> usize {
         self.lanes.len() - self.free.len()
     }
@@ -121,7 +124,8 @@ impl Lanes {
         self.len() == 0
     }
 
-    /// The lane of that connection, app and mask; made if need be. It stays while it has jobs.
+    /// Returns the lane of that connection, app and mask, and makes it if needed. It stays while it
+    /// has jobs.
     pub fn lane(&mut self, connection: &str, app: &str, mask: u32) -> u32 {
         let id = number(connection, app_number(app), mask);
         let is = |at: u32| {
@@ -136,7 +140,7 @@ impl Lanes {
             app: app.to_owned(),
             app_number: app_number(app),
             mask,
-            told: None,
+            limiter_lane: None,
             ready: BinaryHeap::new(),
             waiting: 0,
             busy: 0,
@@ -164,7 +168,7 @@ impl Lanes {
         at
     }
 
-    /// A connection's numbers.
+    /// Returns the counts of a connection.
     pub fn counts(&self, connection: &str) -> Counts {
         self.connections.get(connection).map(|known| known.counts).unwrap_or_default()
     }
@@ -174,7 +178,7 @@ impl Lanes {
         self.connections.get(connection).is_some_and(|known| known.waiting > 0)
     }
 
-    /// A job has come to its stage from that one.
+    /// Updates the counts after a job moved to its stage from `before`.
     pub(super) fn moved(&mut self, entry: &Entry, before: Stage) {
         let Some(lane) = self.lanes.get_mut(entry.lane as usize) else { return };
         let Some(known) = self.connections.get_mut(&lane.connection) else { return };
@@ -208,9 +212,9 @@ impl Lanes {
         self.free_if_empty(entry.lane);
     }
 
-    /// Frees a lane that has no jobs, once the throttle has been told so.
+    /// Frees a lane that has no jobs, once the limiter knows that.
     pub(super) fn free_if_empty(&mut self, at: u32) {
-        let empty = |lane: &&mut Lane| lane.jobs == 0 && lane.told.is_none() && !lane.changed;
+        let empty = |lane: &&mut Lane| lane.jobs == 0 && lane.limiter_lane.is_none() && !lane.changed;
         let Some(lane) = self.lanes.get_mut(at as usize).filter(empty) else { return };
         let (id, place) = (lane.number(), lane.place);
         let connection = std::mem::take(&mut lane.connection);
@@ -227,7 +231,7 @@ impl Lanes {
         }
     }
 
-    /// Whether jobs of a connection may go at all: they may not while an access token is missing.
+    /// Sets whether the jobs of a connection are held back because an access token is missing.
     pub fn hold_back(&mut self, connection: &str, held_back: bool) {
         let Some(known) = self.connections.get_mut(connection).filter(|known| known.held_back != held_back) else {
             return;
@@ -236,20 +240,21 @@ impl Lanes {
         self.change_all(connection);
     }
 
-    /// The throttle is to be told of all lanes of a connection on which jobs want to go, or did.
+    /// Marks all lanes of a connection whose jobs want to go or are known to the limiter as
+    /// changed.
     fn change_all(&mut self, connection: &str) {
         let Some(known) = self.connections.get_mut(connection) else { return };
         for place in 0..known.lanes.len() {
             let Some(at) = known.lanes.get(place).copied() else { continue };
-            let lane = self.lanes.get_mut(at as usize).filter(|lane| lane.waiting > 0 || lane.told.is_some());
+            let lane = self.lanes.get_mut(at as usize).filter(|lane| lane.waiting > 0 || lane.limiter_lane.is_some());
             if let Some(lane) = lane {
                 known.change(lane, at);
             }
         }
     }
 
-    /// The throttle is to be told once more of one of a connection's lanes, each in its turn: one that it has lost, since it had no
-    /// lease left to give, is in its queue again before long.
+    /// Marks one lane of a connection as changed, each in its turn. If the limiter dropped a lane
+    /// because it had no lease left to give, the lane is so in its queue again before long.
     pub fn repeat_one(&mut self, connection: &str) {
         let Some(known) = self.connections.get_mut(connection) else { return };
         known.turn = if known.turn + 1 < known.lanes.len() { known.turn + 1 } else { 0 };
@@ -260,7 +265,7 @@ impl Lanes {
         }
     }
 
-    /// The throttle is to be told of a lane.
+    /// Marks a lane as changed, so that the limiter receives its numbers.
     pub fn change(&mut self, at: u32) {
         if let Some(lane) = self.lanes.get_mut(at as usize)
             && let Some(known) = self.connections.get_mut(&lane.connection)
@@ -269,12 +274,12 @@ impl Lanes {
         }
     }
 
-    /// Whether the throttle is to be told of a lane of a connection.
+    /// Whether a connection has lanes that have changed.
     pub fn has_changed(&self, connection: &str) -> bool {
         self.connections.get(connection).is_some_and(|known| !known.changed.is_empty())
     }
 
-    /// The next lane of a connection that the throttle is to be told of, and whether its jobs are held back.
+    /// Takes the next changed lane of a connection, and whether its jobs are held back.
     pub fn next_changed(&mut self, connection: &str) -> Option<(u32, bool)> {
         let known = self.connections.get_mut(connection)?;
         let at = known.changed.pop_front()?;
@@ -284,28 +289,29 @@ impl Lanes {
         Some((at, known.held_back))
     }
 
-    /// The throttle has been told of a lane. `told` is its number there, none if it has no jobs there; `rises` is when the urgency
-    /// of the lane will have risen, none for never.
-    pub fn said(&mut self, at: u32, told: Option<u32>, rises: Option<i64>) {
+    /// Notes that the limiter received a lane's numbers. `limiter_lane` is the lane's number there,
+    /// `None` if it has no jobs there; `rises` is when the lane's urgency will have risen, Unix ms,
+    /// `None` for never.
+    pub fn said(&mut self, at: u32, limiter_lane: Option<u32>, rises: Option<i64>) {
         let Some(lane) = self.lanes.get_mut(at as usize) else { return };
         let rises =
             rises.map_or(i64::MAX, |at| at.div_euclid(TOGETHER_MS).saturating_add(1).saturating_mul(TOGETHER_MS));
         let rises_before = std::mem::replace(&mut lane.rises, rises);
-        let before = std::mem::replace(&mut lane.told, told);
-        if before != told
+        let before = std::mem::replace(&mut lane.limiter_lane, limiter_lane);
+        if before != limiter_lane
             && let Some(known) = self.connections.get_mut(&lane.connection)
         {
             if let Some(place) =
-                before.and_then(|before| known.by_told.get_mut(before as usize)).filter(|own| **own == at)
+                before.and_then(|before| known.by_limiter_lane.get_mut(before as usize)).filter(|own| **own == at)
             {
                 *place = NONE;
             }
-            if let Some(told) = told {
-                let least = told as usize + 1;
-                if known.by_told.len() < least {
-                    known.by_told.resize(least, NONE);
+            if let Some(limiter_lane) = limiter_lane {
+                let least = limiter_lane as usize + 1;
+                if known.by_limiter_lane.len() < least {
+                    known.by_limiter_lane.resize(least, NONE);
                 }
-                if let Some(place) = known.by_told.get_mut(told as usize) {
+                if let Some(place) = known.by_limiter_lane.get_mut(limiter_lane as usize) {
                     *place = at;
                 }
             }
@@ -321,12 +327,12 @@ impl Lanes {
         self.free_if_empty(at);
     }
 
-    /// The lane of a connection that the throttle has that number for.
-    pub fn of_told(&self, connection: &str, told: u32) -> Option<u32> {
-        self.connections.get(connection)?.by_told.get(told as usize).copied().filter(|at| *at != NONE)
+    /// Returns the lane of a connection to which the limiter gave this number.
+    pub fn of_told(&self, connection: &str, limiter_lane: u32) -> Option<u32> {
+        self.connections.get(connection)?.by_limiter_lane.get(limiter_lane as usize).copied().filter(|at| *at != NONE)
     }
 
-    /// When a lane's urgency next rises, Unix ms.
+    /// Returns when a lane's urgency next rises, Unix ms.
     pub fn next_rise(&mut self) -> Option<i64> {
         while let Some(&Reverse((rises, at))) = self.rises.peek() {
             if self.lanes.get(at as usize).is_some_and(|lane| lane.rises == rises) {
@@ -337,7 +343,7 @@ impl Lanes {
         None
     }
 
-    /// The next lane whose urgency has risen by `now`. The throttle is to be told of it.
+    /// Takes the next lane whose urgency has risen by `now`, and marks it as changed.
     pub fn risen(&mut self, now: i64) -> Option<&Lane> {
         self.next_rise().filter(|rises| *rises <= now)?;
         let Reverse((_, at)) = self.rises.pop()?;
@@ -347,7 +353,8 @@ impl Lanes {
         Some(lane)
     }
 
-    /// The clock was set back: what all lanes wait for is asked after anew.
+    /// Forgets all times after the clock was set back, and marks all lanes as changed so that they
+    /// are found again.
     pub(super) fn set_back(&mut self) {
         self.rises.clear();
         self.lanes.iter_mut().for_each(|lane| lane.rises = i64::MAX);

@@ -1,8 +1,9 @@
-//! What is stored of a job: a small record that changes, its request, and the vendor's answer, each in a table of its own,
-//! so that a job's state can be read without its bodies.
+//! The stored form of a job: a small record that changes, its request and the vendor's answer. Each
+//! is in a table of its own, so that a job's state can be read without its bodies.
 //!
-//! Each begins with the version of its form; the rest is its [binary form](codec). What may be secret is sealed: path, request and answer. Rows
-//! of version 1, in which path, bodies and answers are in clear, are read as long as there are any.
+//! Each row begins with the version of its form; the rest is its [binary form](codec). Path,
+//! request and answer are sealed, since they may be secret. Rows of version 1, which have paths,
+//! bodies and answers in clear, can still be read.
 
 use super::Bytes;
 use super::sealed::{Path, Sealer, field};
@@ -11,37 +12,38 @@ use crate::sealed::{self, Place};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The form of what is not sealed, and of rows of an earlier release.
+/// The form of rows without sealed parts, and of all rows of an earlier release.
 const VERSION: u8 = 1;
-/// The form in which path, request and answer are sealed.
+/// The form of rows in which path, request and answer are sealed.
 const SEALED: u8 = 2;
 
-/// Most bytes of a job's URL and headers: an errand that carries them, a body of 1 MB and a route has at most 2 MB.
+/// The most bytes of a job's URL and headers. A task that carries them, a body of 1 MB and a route
+/// has at most 2 MB.
 pub const MOST_HEAD: usize = 131_072;
 
-/// Attempts that a job remembers; of more the first are forgotten. Ten in a row at most, but a job may be replayed, and
-/// restarts use up none.
+/// How many attempts a job remembers; beyond that the first are forgotten. A job makes at most ten
+/// in a row, but it may be replayed, and restarts use up none.
 pub const MOST_ATTEMPTS: usize = 50;
 
-/// Where a job is.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
-    /// It waits: for its time, or for admission.
+    /// The job waits for its time or for admission.
     Queued,
-    /// It was handed to a Worker, which may have sent it.
+    /// The job was handed to a Worker, which may have sent it.
     Running,
-    /// The vendor has answered, and well.
+    /// The vendor has answered, and the call succeeded.
     Done,
-    /// It is a dead letter.
+    /// The job is a dead letter.
     Dead,
 }
 
 impl State {
-    /// All, by their names.
+    /// All states with their names.
     pub const NAMES: [(&str, Self); 4] =
         [("queued", Self::Queued), ("running", Self::Running), ("done", Self::Done), ("dead", Self::Dead)];
 
-    /// Its name.
+    /// Returns the state's name.
     pub fn as_str(self) -> &'static str {
         Self::NAMES.iter().find(|(_, state)| *state == self).map_or("", |(name, _)| name)
     }
@@ -50,56 +52,58 @@ impl State {
 /// One attempt. Times are Unix ms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// When it was handed to a Worker.
+    /// When the job was handed to a Worker.
     pub at: i64,
-    /// The vendor's status, or 0.
+    /// The vendor's status, or 0 for none.
     pub status: u16,
-    /// What was wrong: the code in the vendor's body, else its status, else `timeout`, `unreachable` or `outcome-unknown`.
+    /// What failed: the code in the vendor's body, else its status, else `timeout`, `unreachable`
+    /// or `outcome-unknown`.
     pub error: Option<String>,
 }
 
-/// A job as it stands. Times are Unix ms.
+/// The current record of a job. Times are Unix ms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Who has asked for it.
+    /// The app that submitted it.
     pub app: String,
     /// The connection.
     pub connection: String,
-    /// The methods that the vendor may read, as [`crate::upstream::methods`] writes them: that of the request line first.
+    /// All methods that the vendor may read, in the form of [`crate::upstream::methods`]: that of
+    /// the request line first.
     pub method: String,
     /// The vendor's path as sent, without the query.
     pub path: Path,
-    /// RFC 9218, 0 first.
+    /// The urgency by RFC 9218, 0 first.
     pub urgency: u8,
-    /// When it was taken.
+    /// When it was submitted.
     pub created: i64,
-    /// When it was queued: taken, or last replayed.
+    /// When it was queued: submitted, or last replayed.
     pub since: i64,
     /// When it last changed.
     pub updated: i64,
-    /// When it may next go, while it is queued.
+    /// When it may next run, while it is queued.
     pub due: i64,
-    /// Where it is.
+    /// Its state.
     pub state: State,
     /// How often it was handed to a Worker.
     pub run: u32,
-    /// Attempts whose outcome counts against `retry.attempts`, since it was made or replayed.
+    /// How many attempts have counted against `retry.attempts` since it was made or replayed.
     pub tries: u32,
-    /// The token was refused in its last run: another one is refused for good.
+    /// Whether its token was refused in its last run. A second refusal is final.
     pub token_refused: bool,
-    /// All attempts.
+    /// Its latest attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Why it is dead.
+    /// Why it is a dead letter.
     pub error: Option<String>,
-    /// Digest of app and `Idempotency-Key`; 0 for none.
+    /// The digest of app and `Idempotency-Key`, 0 for none.
     pub key: u128,
-    /// Digest of what was asked.
+    /// The digest of the request.
     pub fingerprint: u128,
-    /// It is to be called back about.
+    /// Whether its result is sent to a callback.
     pub callback: bool,
-    /// Bytes of its request and its answer, as stored.
+    /// How many bytes its request and its answer have in storage.
     pub bytes: u32,
-    /// The vendor's answer is stored.
+    /// Whether the vendor's answer is stored.
     pub answered: bool,
 }
 
@@ -131,7 +135,7 @@ impl From<Before> for Record {
     fn from(before: Before) -> Self {
         let Before { app, connection, method, path, urgency, created, updated, due, state, run, tries, .. } = before;
         let Before { token_refused, attempts, error, key, fingerprint, callback, bytes, answered, .. } = before;
-        // Of a job that was never sent, that is when it was taken or replayed.
+        // For a job that was never sent this is when it was submitted or replayed.
         let (path, since) = (Path::Clear(path), updated);
         Self {
             app,
@@ -159,12 +163,12 @@ impl From<Before> for Record {
 }
 
 impl Record {
-    /// To be stored.
+    /// Writes the row that is stored.
     pub fn to_row(&self) -> Vec<u8> {
         codec::write(vec![SEALED], self)
     }
 
-    /// From storage; none for a later release's.
+    /// Reads a stored row; `None` for one of a later release.
     pub fn from_row(row: &[u8]) -> Option<Self> {
         match row.split_first()? {
             (&VERSION, rest) => codec::read::<Before>(rest).map(Self::from),
@@ -173,24 +177,25 @@ impl Record {
         }
     }
 
-    /// Whether an attempt has been made since it was queued.
+    /// Whether an attempt has been made since the job was queued.
     pub fn has_begun(&self) -> bool {
         self.attempts.last().is_some_and(|attempt| attempt.at >= self.since)
     }
 }
 
-/// What a job asks of the vendor: what would go out, less the credential. Its `Debug` shows no header and no query.
+/// The request of a job: what would go to the vendor, without the credential. `Debug` shows neither
+/// headers nor query.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Upper case.
+    /// The method in upper case.
     pub method: String,
-    /// As it came, without a key.
+    /// The URL as it came, without a key.
     pub url: String,
-    /// Those that go on to the vendor.
+    /// The headers that are forwarded to the vendor.
     pub headers: Vec<(String, String)>,
-    /// The body; empty for none.
+    /// The body, empty for none.
     pub body: Bytes,
-    /// Where the outcome is sent.
+    /// The URL to which the result is sent.
     pub callback: Option<String>,
 }
 
@@ -200,21 +205,22 @@ impl std::fmt::Debug for Request {
     }
 }
 
-/// What the vendor answered.
+/// The vendor's answer to a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// As a caller would have got them.
+    /// The headers as a caller would have got them.
     pub headers: Vec<(String, String)>,
-    /// As received.
+    /// The body as received.
     pub body: Bytes,
-    /// There was more of it.
+    /// Whether the body was longer.
     pub truncated: bool,
 }
 
 impl Answer {
-    /// What is kept of it and told of it: without the cookies that a passthrough connection lets a waiting caller have.
+    /// Removes the cookies, which only a waiting caller of a passthrough connection may have; they
+    /// are neither kept nor shown.
     #[must_use]
     pub fn without_cookies(mut self) -> Self {
         self.headers
@@ -224,13 +230,14 @@ impl Answer {
 }
 
 impl Answer {
-    /// To be stored, sealed for its job; none if there is no key to seal with.
+    /// Writes the row that is stored, sealed for its job; `None` if there is no key to seal with.
     pub fn to_row(&self, sealer: &Sealer<'_>, id: &str) -> Option<Vec<u8>> {
         let sealed = sealer.seal(&field(id, "/answer"), &codec::write(Vec::new(), self))?;
         Some([&[SEALED], sealed.as_slice()].concat())
     }
 
-    /// From storage; none for what was sealed under a master key that is no longer listed, or is of a later release.
+    /// Reads a stored row; `None` for one of a later release, or one that was sealed under a master
+    /// key that is no longer listed.
     pub fn from_row(row: &[u8], sealer: &Sealer<'_>, id: &str) -> Option<Self> {
         match row.split_first()? {
             (&VERSION, rest) => codec::read(rest),
@@ -240,7 +247,8 @@ impl Answer {
     }
 }
 
-/// A request as it is stored. In version 1 `head` is a text, the list of URL, headers and callback, and the body is in clear.
+/// A request as it is stored. In version 1 `head` is the text of a list of URL, headers and
+/// callback, and the body is in clear.
 #[derive(Serialize, Deserialize)]
 struct Stored<T> {
     method: String,
@@ -248,7 +256,8 @@ struct Stored<T> {
     body: Bytes,
 }
 
-/// What of a request is sealed apart from its body, so that a callback's address is read without the body.
+/// The part of a request that is sealed apart from its body, so that a callback's address is read
+/// without the body.
 #[derive(Serialize, Deserialize)]
 struct Head {
     url: String,
@@ -263,7 +272,8 @@ impl Head {
 }
 
 impl Request {
-    /// To be stored; none if URL and headers have more than [`MOST_HEAD`] bytes.
+    /// Writes the row that is stored; `None` if URL and headers have more than [`MOST_HEAD`] bytes,
+    /// or if there is no key to seal with.
     pub fn to_row(&self, sealer: &Sealer<'_>, id: &str) -> Option<Vec<u8>> {
         let head = Head { url: self.url.clone(), headers: self.headers.clone(), callback: self.callback.clone() };
         let head = Some(codec::write(Vec::new(), &head)).filter(|head| head.len() <= MOST_HEAD)?;
@@ -275,7 +285,8 @@ impl Request {
         Some(codec::write(vec![SEALED], &Stored { method: self.method.clone(), head, body: Bytes(body) }))
     }
 
-    /// From storage; none for what was sealed under a master key that is no longer listed, or is of a later release.
+    /// Reads a stored row; `None` for one of a later release, or one that was sealed under a master
+    /// key that is no longer listed.
     pub fn from_row(row: &[u8], sealer: &Sealer<'_>, id: &str) -> Option<Self> {
         match row.split_first()? {
             (&VERSION, rest) => Self::from_before(rest, sealer, id),
@@ -292,7 +303,7 @@ impl Request {
         }
     }
 
-    /// Where the outcome of a stored request is sent, if anywhere.
+    /// Returns where the result of a stored request is sent, if anywhere.
     pub fn callback_of(row: &[u8], sealer: &Sealer<'_>, id: &str) -> Option<String> {
         match row.split_first()? {
             (&SEALED, rest) => Head::open(&codec::read::<Stored<Bytes>>(rest)?.head, sealer, id)?.callback,
@@ -308,12 +319,12 @@ impl Request {
     }
 }
 
-/// To be stored.
+/// Writes the row of a value that has no sealed parts.
 pub fn to_row(value: &impl Serialize) -> Vec<u8> {
     codec::write(vec![VERSION], value)
 }
 
-/// From storage; none for another release's.
+/// Reads the row of a value without sealed parts; `None` for one of another release.
 pub fn from_row<T: DeserializeOwned>(row: &[u8]) -> Option<T> {
     let (version, rest) = row.split_first()?;
     if *version == VERSION { codec::read(rest) } else { None }
@@ -368,7 +379,7 @@ mod tests {
         assert_eq!(Answer::from_row(&row, &sealer(&one), "1f"), Some(answer.clone()));
         assert_eq!(Answer::from_row(&row, &sealer(&one), "20"), None);
         assert_eq!(Answer::from_row(&row, &sealer(&other), "1f"), None);
-        // As an earlier release has stored it.
+        // This is the row that an earlier release stored.
         assert_eq!(Answer::from_row(&to_row(&answer), &sealer(&other), "20"), Some(answer));
     }
 

@@ -1,4 +1,4 @@
-//! A job as it is shown.
+//! The JSON document of a job.
 
 use super::record::{Answer, Attempt, Record, State};
 use crate::upstream::methods;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use sluice_limiter::calendar::rfc3339;
 use std::borrow::Cow;
 
-/// The headers of an answer that a viewer sees: what it is, not what is in it.
+/// The headers of an answer that a viewer sees: its kind, not its content.
 const VIEWED: [&str; 3] = ["content-type", "content-length", "date"];
 
 /// How much of an answer is shown.
@@ -16,13 +16,13 @@ const VIEWED: [&str; 3] = ["content-type", "content-length", "date"];
 pub enum Much {
     /// All of it.
     Whole,
-    /// All but the body of its answer is shown.
+    /// All but the body.
     NoBody,
-    /// What a viewer may see: neither its body nor headers in which a secret may be.
+    /// What a viewer may see: neither the body nor headers in which a secret may be.
     Viewed,
 }
 
-/// A job, as it is shown.
+/// A job as it is shown.
 #[derive(Serialize)]
 pub struct JobDocument<'a> {
     id: &'a str,
@@ -40,12 +40,12 @@ pub struct JobDocument<'a> {
     response: Option<AnswerDocument<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// Whose job it is, for those who are not asked by that name.
+    /// The tenant, where it does not follow from the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<&'a str>,
 }
 
-/// One attempt, as it is shown.
+/// An attempt as it is shown.
 #[derive(Serialize)]
 pub struct AttemptDocument<'a> {
     at: String,
@@ -55,7 +55,7 @@ pub struct AttemptDocument<'a> {
     error: Option<&'a str>,
 }
 
-/// The answer of a job, as it is shown.
+/// The answer of a job as it is shown.
 #[derive(Serialize)]
 struct AnswerDocument<'a> {
     status: u16,
@@ -67,7 +67,7 @@ struct AnswerDocument<'a> {
     body_encoding: Option<&'static str>,
 }
 
-/// The document of a job, whose path is that one, with so much of its answer.
+/// Makes the document of a job with this path, with as much of its answer as `much` allows.
 pub fn document<'a>(
     id: &'a str,
     record: &'a Record,
@@ -94,7 +94,7 @@ pub fn document<'a>(
     }
 }
 
-/// One attempt.
+/// Makes the document of an attempt.
 pub fn attempt(attempt: &Attempt) -> AttemptDocument<'_> {
     AttemptDocument {
         at: rfc3339(attempt.at),

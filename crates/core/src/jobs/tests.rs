@@ -69,7 +69,7 @@ fn the_job_that_has_waited_longest_for_its_first_attempt_is_known() {
     index.insert(Entry { begun: true, since: 0, ..entry(4, lane, Stage::Later, 99) });
     index.insert(Entry { since: 0, ..entry(5, lane, Stage::Dead, 99) });
     assert_eq!(index.first_fresh(), Some((10, 2)));
-    // It runs, and comes back unsent.
+    // The job runs, and comes back unsent.
     index.set_begun(2, true);
     index.set(2, Stage::Running, 50);
     assert_eq!(index.first_fresh(), Some((20, 3)));
@@ -179,10 +179,10 @@ fn an_app_takes_half_of_the_bytes_that_others_leave_and_gives_them_back() {
     assert!(index.has_room("a", half) && index.has_room("b", half));
 }
 
-/// What the throttle has been told: jobs and urgency of each of its lanes.
+/// What the limiter knows: the jobs and the urgency of each lane.
 type Told = BTreeMap<(String, String), (u32, u8)>;
 
-/// Tells a throttle of all lanes that have changed, as the desk does. Gives how many there were.
+/// Reports all changed lanes to a limiter, as the tenant state does. Returns how many there were.
 fn tell(index: &mut Index, connection: &str, told: &mut Told, now: i64) -> usize {
     let mut said = 0;
     while let Some((at, held_back)) = index.lanes.next_changed(connection) {
@@ -210,7 +210,7 @@ proptest! {
         let (mut index, mut told, mut now) = (Index::default(), Told::new(), 0);
         let mut held_back = false;
         for (step, id, stage, ms) in steps {
-            // A job stays on its lane: which one is told by its id.
+            // A job stays in its lane, which its id determines.
             let (connection, app) = (["c", "d"][(id % 2) as usize], ["a", "b", "e"][(id % 3) as usize]);
             match step {
                 0 => index.remove(id),
@@ -241,7 +241,7 @@ proptest! {
                     model.insert((kept.connection.clone(), kept.app.clone()), (wanted, urgency));
                 }
             }
-            // Urgency may be a second late.
+            // The urgency may be a second late.
             for (place, (wanted, urgency)) in &model {
                 let (known, said) = told.get(place).copied().unwrap_or_default();
                 prop_assert_eq!(known, *wanted);

@@ -1,17 +1,17 @@
-//! The administrators' tokens.
+//! The administrators' tokens of `ADMIN_TOKEN`.
 
 use super::MAX_NAME_BYTES;
 use super::master::same;
 use sha2::{Digest, Sha256};
 
-/// Fewest characters of a token's secret: as many random letters and digits take 2^95 guesses.
+/// The shortest secret of a token, characters. Sixteen random letters and digits take 2^95 guesses.
 pub const MIN_SECRET_BYTES: usize = 16;
 
-/// Who an administrator is whose token has no name.
+/// The name of an administrator whose token has none.
 const UNNAMED: &str = "admin";
 
-/// The tokens of `ADMIN_TOKEN`, as digests: comparing those takes a time that tells nothing of a token, nor of its
-/// length. Its `Debug` shows nothing.
+/// The digests of the tokens in `ADMIN_TOKEN`. The time that their comparison takes tells nothing
+/// of a token or its length. `Debug` shows nothing.
 #[derive(Clone)]
 pub struct AdminTokens {
     tokens: Vec<Token>,
@@ -20,20 +20,21 @@ pub struct AdminTokens {
 #[derive(Clone)]
 struct Token {
     name: String,
-    /// Of the secret by itself, and of the token as it stands in `ADMIN_TOKEN`: a caller may send either.
+    /// The digests of the secret by itself and of the whole token as it stands in `ADMIN_TOKEN`. A
+    /// caller may send either.
     digests: [[u8; 32]; 2],
 }
 
-/// What is wrong with `ADMIN_TOKEN`; the place is that of a token in it, from 1. It never repeats a token.
+/// What is wrong with `ADMIN_TOKEN`. Tokens are numbered from 1, and their text is never repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdminFault {
     /// It is not set, or empty.
     Missing,
-    /// The token has a character that no header can carry, or none at all.
+    /// The token is empty or has a character that a header cannot carry.
     Characters(usize),
-    /// The text before the token's first colon cannot be a name.
+    /// The text before the first colon of the token is not a valid name.
     Name(usize),
-    /// The token's secret has less than [`MIN_SECRET_BYTES`] characters.
+    /// The secret of the token is shorter than [`MIN_SECRET_BYTES`].
     Short(usize),
 }
 
@@ -63,10 +64,10 @@ impl std::fmt::Display for AdminFault {
 impl std::error::Error for AdminFault {}
 
 impl AdminTokens {
-    /// Reads `ADMIN_TOKEN`: `[name:]secret`, or several such by commas.
+    /// Reads `ADMIN_TOKEN`: `[name:]secret`, or several of these separated by commas.
     ///
     /// # Errors
-    /// Fails with what is wrong with the setting.
+    /// It fails with the first fault of the setting.
     pub fn parse(text: &str) -> Result<Self, AdminFault> {
         if text.trim().is_empty() {
             return Err(AdminFault::Missing);
@@ -75,7 +76,8 @@ impl AdminTokens {
         Ok(Self { tokens: tokens.collect::<Result<_, _>>()? })
     }
 
-    /// The name of the administrator whose token this is. Every token is compared, whichever it is.
+    /// Returns the name of the administrator with this token. Every token is compared, even after a
+    /// match.
     pub fn accept(&self, presented: &str) -> Option<&str> {
         let presented = digest(presented);
         let mut found = None;

@@ -1,7 +1,8 @@
-//! A key's text: `slk_` and, in URL-safe base64 without padding, a payload and its MAC.
+//! The text of a key: `slk_`, then a payload and its MAC in URL-safe base64 without padding.
 //!
 //! ```text
-//! version 1 byte · role 1 byte · expiry 8 bytes big-endian (0: never) · id · tenant · app (each: length 1 byte, then the bytes)
+//! version 1 byte · role 1 byte · expiry 8 bytes big-endian (0: never)
+//! · id · tenant · app (each: length 1 byte, then the bytes)
 //! then the first 16 bytes of HMAC-SHA256 over all of that
 //! ```
 
@@ -10,28 +11,30 @@ use super::{Claims, MAX_NAME_BYTES, Master, Role, is_name};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// What every key begins with: it tells a key from a vendor's own credential, to Sluice and to scanners for leaked secrets.
+/// What every key begins with. It tells a key from a vendor's own credential, both for Sluice and
+/// for scanners for leaked secrets.
 pub const PREFIX: &str = "slk_";
 
-/// Most bytes of a key's id.
+/// The longest id of a key, bytes.
 pub const MAX_ID_BYTES: usize = 32;
 
-/// Bytes kept of the MAC: forging takes 2^127 tries on average, each one a request.
+/// How many bytes of the MAC are kept. A forger needs 2^127 tries on average, and each is a
+/// request.
 const MAC_BYTES: usize = 16;
 
 const VERSION: u8 = 1;
 
 const MAX_PAYLOAD_BYTES: usize = 10 + (1 + MAX_ID_BYTES) + 2 * (1 + MAX_NAME_BYTES);
 
-/// Characters of the longest key there can be. Anything longer is not looked at.
+/// The length of the longest possible key, in characters. Longer text is not examined.
 pub const MAX_KEY_BYTES: usize = PREFIX.len() + ((MAX_PAYLOAD_BYTES + MAC_BYTES) * 4).div_ceil(3);
 
-/// Why a key does not hold.
+/// Why a key is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyFault {
     /// This installation did not make it.
     Forged,
-    /// Its time is over.
+    /// Its expiry has passed.
     Expired,
 }
 
@@ -47,8 +50,8 @@ impl std::fmt::Display for KeyFault {
 impl std::error::Error for KeyFault {}
 
 impl Claims {
-    /// The key that says this, signed with the first master. None if an id or a name is not one, or if there is an app
-    /// without [`Role::App`] or the reverse.
+    /// Returns the key for these claims, signed with the first master key; `None` if an id or a
+    /// name is malformed, if an app is given without [`Role::App`], or if that role has no app.
     pub fn sign(&self, master: &Master) -> Option<String> {
         self.hold().then_some(())?;
         let mut bytes = vec![VERSION, role_byte(self.role)];
@@ -62,7 +65,7 @@ impl Claims {
         Some(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// Whether every part is within its grammar.
+    /// Whether every part follows its grammar.
     fn hold(&self) -> bool {
         is_name(&self.tenant)
             && !self.id.is_empty()
@@ -74,11 +77,11 @@ impl Claims {
     }
 }
 
-/// What a key says, if this installation made it and its time is not over; `now` is Unix time in seconds. Whether the
-/// tenant still lists it is for the tenant to say.
+/// Reads a key that this installation made and that has not expired; `now` is Unix time in seconds.
+/// The caller must still check that the tenant lists the key.
 ///
 /// # Errors
-/// Why it does not hold.
+/// It fails if the key is forged or has expired.
 pub fn open(master: &Master, key: &str, now: u64) -> Result<Claims, KeyFault> {
     if key.len() > MAX_KEY_BYTES {
         return Err(KeyFault::Forged);
@@ -90,7 +93,8 @@ pub fn open(master: &Master, key: &str, now: u64) -> Result<Claims, KeyFault> {
     }
 }
 
-/// The tenant that a key of the right form speaks of, whoever has signed it: nobody has vouched for it.
+/// Returns the tenant that a well-formed key names. The signature is not checked, so the name must
+/// not be trusted.
 pub fn claimed_tenant(key: &str) -> Option<String> {
     let key = Some(key).filter(|key| key.len() <= MAX_KEY_BYTES)?;
     let mut bytes = URL_SAFE_NO_PAD.decode(key.strip_prefix(PREFIX)?).ok()?;
@@ -98,20 +102,20 @@ pub fn claimed_tenant(key: &str) -> Option<String> {
     Some(read(&bytes)?.tenant)
 }
 
-/// The payload, if one of the masters has signed it.
+/// Returns the payload, if one of the master keys has signed it.
 fn verified(master: &Master, key: &str) -> Option<Vec<u8>> {
     signed(master, URL_SAFE_NO_PAD.decode(key.strip_prefix(PREFIX)?).ok()?)
 }
 
-/// Whether these are the bytes of a key that one of the masters has signed, whatever its time.
+/// Whether these bytes are a key that one of the master keys has signed, expired or not.
 pub(super) fn holds(master: &Master, bytes: Vec<u8>) -> bool {
     signed(master, bytes).is_some_and(|payload| read(&payload).is_some())
 }
 
-/// How many bytes a key has that begins with these; none where that is not known yet.
+/// Returns how many bytes a key has that begins with these; `None` if they do not tell yet.
 ///
 /// # Errors
-/// No key begins so.
+/// It fails if no key begins like this.
 pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, KeyFault> {
     let version = bytes.first().is_none_or(|version| *version == VERSION);
     if !version || bytes.get(1).is_some_and(|role| role_of(*role).is_none()) {

@@ -1,5 +1,6 @@
-//! Where in a request's head keys are. The one that counts is in `Sluice-Key`, or where the vendor's own credential would be,
-//! so that a vendor's SDK needs a new base URL and nothing else. Wherever else one is, its profile has to know of it.
+//! Finds the keys in the head of a request. The caller's key comes in `Sluice-Key`, or where the
+//! vendor's own credential would be, so that a vendor's SDK needs only a new base URL. In any other
+//! place it is accepted only if the vendor's profile names that place.
 
 use super::claims::{MAX_KEY_BYTES, PREFIX};
 use super::master::Master;
@@ -8,38 +9,40 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
 use std::borrow::Cow;
 
-/// Characters of Basic credentials that are decoded: room for the longest key beside a user name of the same length.
+/// The most characters of Basic credentials that are decoded: the longest key beside a user name of
+/// the same length.
 const MAX_BASIC_BYTES: usize = 4 * MAX_KEY_BYTES;
 
-/// Basic's base64, also from clients that leave the padding out.
+/// Basic's base64, with or without padding, since some clients leave it out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A key and where it was. Not yet checked, so not yet believed. Its `Debug` does not show the key.
+/// A key that has not been verified yet, and its place. `Debug` does not show the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Found<'a> {
-    /// The key.
+    /// The key's text.
     pub key: Cow<'a, str>,
-    /// Where it was.
+    /// Where in the request it was.
     pub place: Place<'a>,
 }
 
-/// A place in a request's head.
+/// A place in a request where a key can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
-    /// The `Sluice-Key` header: beside the vendor's credential, not in its place.
+    /// In the `Sluice-Key` header, beside the vendor's credential.
     Apart,
-    /// `Authorization`, under this scheme; empty for none. With `Basic` as user name or password.
+    /// In `Authorization` under this scheme, which is empty where there is none. With `Basic` it is
+    /// the user name or the password.
     Authorization(&'a str),
-    /// Another header, by its name as sent, of which it is the whole value.
+    /// The whole value of another header, by its name as sent.
     Header(&'a str),
-    /// A query parameter, by its name as sent, of which it is the whole value.
+    /// The whole value of a query parameter, by its name as sent.
     Query(&'a str),
-    /// Somewhere in a header of that name, beside something else.
+    /// Somewhere in the header of that name, beside other text.
     InHeader(&'a str),
-    /// Somewhere in the query, beside something else.
+    /// Somewhere in the query, beside other text.
     InQuery,
     /// In the path.
     Path,
@@ -53,33 +56,34 @@ impl std::fmt::Debug for Found<'_> {
     }
 }
 
-/// The keys of a request's head. Its `Debug` does not show them.
+/// The keys in the head of a request. `Debug` does not show them.
 #[derive(Debug, Clone, Default)]
 pub struct Search<'a> {
-    /// The key that counts, whether it holds or not.
+    /// The caller's key, whether or not it is valid.
     pub caller: Option<Found<'a>>,
-    /// Where keys stand that hold, other than in `Sluice-Key`; `Authorization` alone is not among them under a scheme that every
-    /// vendor's clients use.
+    /// Where valid keys are, other than in `Sluice-Key`. A single key in `Authorization` is left
+    /// out if its scheme is one that every vendor's clients use.
     pub elsewhere: Vec<Place<'a>>,
-    /// Those in the path.
+    /// The keys in the path.
     pub path: Vec<Stands>,
-    /// What of the head has a key in it.
+    /// The headers and parameters that contain a key.
     pub taken: Taken,
 }
 
-/// What of a request's head has a key in it, and so does not go on to the vendor.
+/// The headers and query parameters that contain a key, and so are not forwarded to the vendor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Headers, by their names in lower case.
+    /// The headers' names, in lower case.
     pub headers: Vec<String>,
-    /// Parameters of the query, by their places.
+    /// The positions of the parameters in the query, from 0.
     pub query: Vec<usize>,
 }
 
-/// Finds the keys in a request's headers (name and value, in any case of the name), its path and its query (without `?`).
+/// Finds the keys in a request's headers (name in any case, value), in its path and in its query
+/// (without `?`).
 ///
-/// `Sluice-Key` counts before all others, whatever it holds; then `Authorization`, then any other header, then the query, then the
-/// path. Of two alike the first.
+/// `Sluice-Key` wins over all others, whatever it holds; then comes `Authorization`, then any other
+/// header, then the query, then the path. Of two in the same kind of place the first wins.
 pub fn search<'a>(
     master: &Master,
     headers: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -140,14 +144,14 @@ pub fn search<'a>(
     }
     let beside = apart.is_some();
     found.caller = apart.or(authorization).or(other);
-    // The usual case: the key in `Authorization`, and nowhere else.
+    // The usual case is a single key in `Authorization`.
     if !beside && found.elsewhere.len() == 1 {
         found.elsewhere.retain(|place| !matches!(place, Place::Authorization(scheme) if is_usual(scheme)));
     }
     found
 }
 
-/// Whether any vendor's clients may send their credential under this scheme.
+/// Whether the clients of any vendor may send their credential under this scheme.
 pub fn is_usual(scheme: &str) -> bool {
     ["", "bearer", "basic", "oauth"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
 }
@@ -162,7 +166,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The query (without `?`) less the parameters at these places; every other byte as sent.
+/// Removes the parameters at these positions from a query (without `?`). Every other byte stays as
+/// sent.
 pub fn without_parameters<'a>(query: &'a str, places: &[usize]) -> Cow<'a, str> {
     if places.is_empty() {
         return Cow::Borrowed(query);
@@ -171,15 +176,15 @@ pub fn without_parameters<'a>(query: &'a str, places: &[usize]) -> Cow<'a, str> 
     Cow::Owned(kept.collect::<Vec<_>>().join("&"))
 }
 
-/// The key among the protocols that a page's WebSocket offers: `new WebSocket(url, ["sluice.v1", key])`. A browser cannot
-/// set a header there.
+/// Returns the key among the protocols that a page offers for its WebSocket: `new WebSocket(url,
+/// ["sluice.v1", key])`. A browser cannot set a header there.
 pub fn in_protocols(offered: &str) -> Option<&str> {
     let mut protocols = offered.split(',').map(str::trim);
     let known = protocols.clone().any(|protocol| protocol == "sluice.v1");
     protocols.find(|protocol| known && protocol.starts_with(PREFIX))
 }
 
-/// A key in `Authorization`, and the scheme before it.
+/// Returns the scheme in `Authorization`, and the key behind it.
 fn in_authorization(value: &str) -> Option<(&str, Cow<'_, str>)> {
     if value.starts_with(PREFIX) {
         return Some(("", Cow::Borrowed(value)));
@@ -193,7 +198,7 @@ fn in_authorization(value: &str) -> Option<(&str, Cow<'_, str>)> {
     Some((scheme, Cow::Owned(basic)))
 }
 
-/// The key as password or user name of Basic credentials.
+/// Returns the key that is the password or the user name of Basic credentials.
 fn in_basic(credential: &str) -> Option<String> {
     if credential.len() > MAX_BASIC_BYTES {
         return None;

@@ -1,24 +1,28 @@
-//! Wrong administrators' tokens, by the address that they come from: who guesses is soon heard no more for a while.
+//! Counts wrong administrator tokens by the address that they come from, and ignores an address for
+//! a while when it guesses.
 //!
-//! What this does, and what not: it is kept in one isolate's memory, and an installation runs in many, so the bound holds
-//! for each of them; who guesses from many addresses has it for each. What makes guessing hopeless is the length of a
-//! secret, and this keeps a guesser from costing much. Nobody can lock an administrator out from elsewhere: only the own
-//! address counts, no timer runs, and a minute after the first wrong token all is forgotten. Where the platform names no
-//! address (a local run), nothing is slowed down.
+//! Its reach is limited: it lives in the memory of one isolate, and an installation runs in many,
+//! so the bound holds for each of them, and for each address that a guesser has. What makes
+//! guessing hopeless is the length of a secret; this only keeps a guesser from costing much. Nobody
+//! can lock an administrator out from elsewhere: only the own address counts, no timer runs, and a
+//! minute after the first wrong token everything is forgotten. Where the platform names no address
+//! (a local run), nothing is slowed down.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Wrong tokens from one address within [`WINDOW_MS`]; then none of its tokens is looked at until that is over.
+/// After this many wrong tokens from one address within [`WINDOW_MS`], its tokens are not checked
+/// until that is over.
 const MOST_WRONG: u32 = 10;
 
-/// How long wrong tokens are remembered from the first of them on, milliseconds.
+/// How long wrong tokens are remembered, counted from the first, milliseconds.
 const WINDOW_MS: i64 = 60_000;
 
-/// Addresses that are remembered: some 50 bytes each. Beyond, the one that is forgotten soonest gives its place up.
+/// How many addresses are remembered, at some 50 bytes each. A further one replaces the one that
+/// would be forgotten first.
 const MOST_ADDRESSES: usize = 1_024;
 
-/// The wrong tokens of late.
+/// The recent wrong tokens of each address.
 #[derive(Debug, Default)]
 pub struct Guesses {
     addresses: BTreeMap<Source, Wrong>,
@@ -27,21 +31,22 @@ pub struct Guesses {
 #[derive(Debug)]
 struct Wrong {
     count: u32,
-    /// When all is forgotten, Unix ms.
+    /// When the count is forgotten, Unix ms.
     until: i64,
 }
 
-/// Where a call comes from: an IPv4 address, or the 64 bits of an IPv6 address that one subscriber has.
+/// Where a call comes from: an IPv4 address, or the 64 bits of an IPv6 address that belong to one
+/// subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// IPv4.
+    /// An IPv4 address.
     V4([u8; 4]),
     /// The first half of an IPv6 address.
     V6([u8; 8]),
 }
 
 impl Source {
-    /// Reads an address. None for what is no address.
+    /// Reads an address; `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text.trim().parse().ok()? {
             IpAddr::V4(address) => Self::V4(address.octets()),
@@ -54,15 +59,16 @@ impl Source {
 }
 
 impl Guesses {
-    /// Whole seconds until a token of that source is looked at again; none if it is now. `now` is Unix time in milliseconds.
+    /// Returns the whole seconds until a token from that source is checked again, or `None` if it
+    /// is checked now. `now`: Unix ms.
     pub fn rests(&self, source: Source, now: i64) -> Option<u64> {
         let wrong = self.addresses.get(&source).filter(|wrong| wrong.count >= MOST_WRONG && now < wrong.until)?;
         Some(u64::try_from(wrong.until.saturating_sub(now)).unwrap_or(0).div_ceil(1_000))
     }
 
-    /// A token of that source was wrong.
+    /// Counts a wrong token from that source. `now`: Unix ms.
     pub fn wrong(&mut self, source: Source, now: i64) {
-        // A clock that was set back keeps nobody out for longer.
+        // A clock that was set back must not keep anybody out for longer.
         let stands = |wrong: &Wrong| now < wrong.until && wrong.until <= now.saturating_add(WINDOW_MS);
         if let Some(wrong) = self.addresses.get_mut(&source)
             && stands(wrong)
@@ -98,7 +104,7 @@ mod tests {
         assert_eq!(guesses.rests(guesser, NOW + 10), Some(60));
         assert_eq!(guesses.rests(guesser, NOW + 59_500), Some(1));
         assert_eq!(guesses.rests(guesser, NOW + 60_000), None);
-        // It begins anew, with one.
+        // The count begins again at one.
         guesses.wrong(guesser, NOW + 60_000);
         assert_eq!(guesses.rests(guesser, NOW + 60_001), None);
     }
@@ -126,7 +132,7 @@ mod tests {
             guesses.wrong(Source::V4(nth.to_be_bytes()), NOW + i64::from(nth));
             assert!(guesses.addresses.len() <= MOST_ADDRESSES);
         }
-        // Those that came last are the ones that are remembered.
+        // The latest addresses are the ones that are remembered.
         assert!(guesses.addresses.contains_key(&Source::V4(2_999_u32.to_be_bytes())));
         assert!(!guesses.addresses.contains_key(&Source::V4(0_u32.to_be_bytes())));
     }

@@ -1,4 +1,4 @@
-//! The installation's secret, and what is derived from it.
+//! The master keys of an installation, and the keys that are derived from them.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -11,16 +11,19 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-/// Most master keys at once. A rotation needs two; each is tried in turn, so each costs a MAC for a forged key.
+/// How many master keys there may be. A rotation needs two. All are tried in turn, so each adds a
+/// MAC to the cost of a forged key.
 pub const MAX_MASTERS: usize = 8;
 
-/// Bytes of a master key.
+/// The length of a master key, bytes.
 const MASTER_BYTES: usize = 32;
 
-/// Bytes that tell which master sealed something. They need not be secret, and need tell only eight apart.
+/// The length of the id that tells which master key sealed something, bytes. The ids are not secret
+/// and need only tell eight apart.
 pub(crate) const SEAL_ID_BYTES: usize = 4;
 
-/// The keys of `MASTER_KEY`, as what is derived from them: no purpose can be served with another's. Its `Debug` shows nothing.
+/// The keys derived from `MASTER_KEY`. Each purpose has its own, so that none can serve another.
+/// `Debug` shows nothing.
 #[derive(Clone)]
 pub struct Master {
     keys: Vec<Derived>,
@@ -29,7 +32,7 @@ pub struct Master {
 #[derive(Clone)]
 struct Derived {
     mac: [u8; 32],
-    errand: [u8; 32],
+    task: [u8; 32],
     seal: [u8; 32],
     seal_id: [u8; SEAL_ID_BYTES],
 }
@@ -39,11 +42,11 @@ struct Derived {
 pub enum MasterFault {
     /// It is not set, or empty.
     Missing,
-    /// More than [`MAX_MASTERS`].
+    /// It lists more than [`MAX_MASTERS`] keys.
     TooMany,
     /// The n-th key (from 1) is not base64.
     NotBase64(usize),
-    /// The n-th key (from 1) is of another length than 32 bytes.
+    /// The n-th key (from 1) is not 32 bytes long.
     Length(usize),
 }
 
@@ -62,10 +65,11 @@ impl std::fmt::Display for MasterFault {
 impl std::error::Error for MasterFault {}
 
 impl Master {
-    /// Reads `MASTER_KEY`: one key, or several by commas. The first signs and seals; all are accepted.
+    /// Reads `MASTER_KEY`: one key, or several separated by commas. The first signs and seals; all
+    /// are accepted.
     ///
     /// # Errors
-    /// Which key is malformed, and how.
+    /// It fails with the position of the malformed key and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, MasterFault> {
         if text.trim().is_empty() {
             return Err(MasterFault::Missing);
@@ -78,17 +82,17 @@ impl Master {
         Ok(Self { keys: keys.collect::<Result<_, _>>()? })
     }
 
-    /// The key that MACs are made with, then the others that are accepted.
+    /// Yields the key that makes the MACs of callers' keys, then the others that are accepted.
     pub(super) fn macs(&self) -> impl Iterator<Item = &[u8; 32]> {
         self.keys.iter().map(|key| &key.mac)
     }
 
-    /// The same of the stamps on errands.
-    pub(super) fn errands(&self) -> impl Iterator<Item = &[u8; 32]> {
-        self.keys.iter().map(|key| &key.errand)
+    /// Yields the key that makes the MACs of tasks, then the others that are accepted.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.keys.iter().map(|key| &key.task)
     }
 
-    /// The key that seals, and its id.
+    /// Returns the key that seals, and its id.
     pub(crate) fn sealing(&self) -> Option<(&[u8; SEAL_ID_BYTES], &[u8; 32])> {
         self.keys.first().map(|key| (&key.seal_id, &key.seal))
     }
@@ -104,7 +108,7 @@ impl Master {
         self.keys.iter().map(|key| &key.seal_id).filter(move |id| Some(**id) != current)
     }
 
-    /// The sealing key of that id.
+    /// Returns the sealing key of that id.
     pub(crate) fn sealed_by(&self, id: &[u8]) -> Option<&[u8; 32]> {
         self.keys.iter().find(|key| key.seal_id == id).map(|key| &key.seal)
     }
@@ -116,7 +120,7 @@ impl std::fmt::Debug for Master {
     }
 }
 
-/// Both alphabets of base64, padded or not: which one a generator writes makes no difference to the bytes.
+/// Decodes base64 in either alphabet, padded or not, since generators differ in that.
 fn decode(text: &str, position: usize) -> Result<[u8; MASTER_BYTES], MasterFault> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let standard = GeneralPurpose::new(&alphabet::STANDARD, config);
@@ -130,13 +134,13 @@ fn derive(master: &[u8; MASTER_BYTES]) -> Derived {
     let [a, b, c, d, ..] = hmac(master, b"sluice: id of the sealing key, v1");
     Derived {
         mac: hmac(master, b"sluice: MAC of keys, v1"),
-        errand: hmac(master, b"sluice: MAC of errands, v1"),
+        task: hmac(master, b"sluice: MAC of errands, v1"),
         seal: hmac(master, b"sluice: sealing of credentials, v1"),
         seal_id: [a, b, c, d],
     }
 }
 
-/// HMAC-SHA256 (RFC 2104).
+/// Computes HMAC-SHA256 (RFC 2104).
 #[expect(clippy::expect_used, reason = "the key's length is the one thing that could be refused, and HMAC takes any")]
 pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
@@ -144,7 +148,8 @@ pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Whether the first bytes of two are the same, in a time that does not tell where they differ.
+/// Whether the first bytes of two MACs are equal. The time it takes does not tell where they
+/// differ.
 pub(super) fn same(one: &[u8; 32], other: &[u8; 32], bytes: usize) -> bool {
     one.get(..bytes).unwrap_or(one).ct_eq(other.get(..bytes).unwrap_or(other)).into()
 }

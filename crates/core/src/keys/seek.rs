@@ -1,5 +1,5 @@
-//! Keys in any text of a request: raw, percent-encoded, or escaped as JSON and XML escape characters. What begins as a key
-//! does and does not hold is not one, and stays where it is.
+//! Finds keys in any text of a request: raw, percent-encoded, or escaped as in JSON or XML. Text
+//! that begins like a key but is not valid is not taken for one, and stays where it is.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -10,17 +10,17 @@ use super::claims::{MAX_KEY_BYTES, PREFIX, holds, length};
 use super::master::Master;
 use crate::percent;
 
-/// How often one character is decoded: `%255F` is `%5F` is `_`.
+/// How often one character is decoded: `%255F` is `%5F`, which is `_`.
 const MAX_DECODINGS: u32 = 4;
 
-/// A key that holds as one of this installation, in a text. Its `Debug` does not show the key.
+/// A valid key of this installation within a text. `Debug` does not show the key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stands {
-    /// Where it begins, bytes.
+    /// The byte at which it begins.
     pub from: usize,
-    /// Where it ends, bytes.
+    /// The byte behind its end.
     pub to: usize,
-    /// The key itself, decoded.
+    /// The key, decoded.
     pub key: String,
 }
 
@@ -30,8 +30,9 @@ impl std::fmt::Debug for Stands {
     }
 }
 
-/// Every key in a text, in order, whatever stands before or behind it. Takes a time that grows with the text's length: a
-/// key says how long it is, and most of what only begins as one is known by its first characters.
+/// Finds every key in a text, in order, whatever is before or behind it. The time grows with the
+/// length of the text: a key tells its own length, and most text that only begins like one differs
+/// within a few characters.
 pub fn seek(master: &Master, text: &[u8]) -> Vec<Stands> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -48,12 +49,12 @@ pub fn seek(master: &Master, text: &[u8]) -> Vec<Stands> {
     found
 }
 
-/// The key that a text begins with, if it is a key and nothing else.
+/// Returns the key of a text that is a key and nothing else.
 pub fn whole(master: &Master, text: &[u8]) -> Option<Stands> {
     key_at(master, text, 0).filter(|stands| stands.to == text.len())
 }
 
-/// A text with `***` in the place of each key.
+/// Replaces each key in a text by `***`.
 pub fn without(text: &str, keys: &[Stands]) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
@@ -66,7 +67,7 @@ pub fn without(text: &str, keys: &[Stands]) -> String {
     shown
 }
 
-/// The first character of a key, or of its encoding.
+/// Whether a key, or its encoding, can begin with this byte.
 const fn may_begin(byte: u8) -> bool {
     matches!(byte, b's' | b'%' | b'\\' | b'&')
 }
@@ -102,7 +103,7 @@ fn key_at(master: &Master, text: &[u8], from: usize) -> Option<Stands> {
     None
 }
 
-/// The character that stands at a place, decoded, and the place behind it.
+/// Decodes the character at a position; returns it with the position behind it.
 fn character(text: &[u8], at: usize) -> Option<(u8, usize)> {
     let first = *text.get(at)?;
     let rest = text.get(at..)?;
@@ -115,7 +116,7 @@ fn character(text: &[u8], at: usize) -> Option<(u8, usize)> {
     Some(decoded.map_or((first, at + 1), |(byte, length)| (byte, at + length)))
 }
 
-/// `%5F`, and `%255F`.
+/// Decodes `%5F`, and also `%255F`.
 fn percent_encoded(text: &[u8]) -> Option<(u8, usize)> {
     let (mut byte, mut length) = (percent::first(text)?, 3);
     for _ in 1..MAX_DECODINGS {
@@ -128,13 +129,13 @@ fn percent_encoded(text: &[u8]) -> Option<(u8, usize)> {
     Some((byte, length))
 }
 
-/// `\u005f`.
+/// Decodes `\u005f`.
 fn json(text: &[u8]) -> Option<(u8, usize)> {
     let [b'\\', b'u', b'0', b'0', high, low, ..] = text else { return None };
     Some((percent::pair(*high, *low)?, 6))
 }
 
-/// `&#95;` and `&#x5F;`.
+/// Decodes `&#95;` and `&#x5F;`.
 fn xml(text: &[u8]) -> Option<(u8, usize)> {
     let digits = text.strip_prefix(b"&#")?;
     let end = digits.iter().take(8).position(|byte| *byte == b';')?;
@@ -146,7 +147,7 @@ fn xml(text: &[u8]) -> Option<(u8, usize)> {
     Some((byte.ok()?, 2 + end + 1))
 }
 
-/// A digit of URL-safe base64.
+/// Returns the value of a digit of URL-safe base64.
 const fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),

@@ -1,4 +1,4 @@
-//! What Sluice itself says to the tenant: outcomes of jobs, alerts.
+//! The policy's rules for what Sluice sends to the tenant: results of jobs, and alerts.
 
 use super::credential::MASK;
 use super::document::{Faults, Node};
@@ -8,20 +8,20 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Serialize;
 
-/// Most hosts that may be called back.
+/// The most hosts that may receive callbacks.
 const MAX_HOSTS: usize = 100;
 
-/// Most thresholds of a day's use.
+/// The most thresholds of a day's use.
 const MAX_THRESHOLDS: usize = 10;
 
 const PPM: u64 = 1_000_000;
 
-/// Where outcomes of jobs may be sent, and how they are signed.
+/// Where results of jobs may be sent, and how they are signed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Callbacks {
     /// The signing secret: `whsec_` and base64, as in the Standard Webhooks specification.
     pub secret: String,
-    /// Hosts, each with a port where only that one is meant.
+    /// The hosts that may receive them, each with a port where only that one is allowed.
     pub hosts: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl std::fmt::Debug for Callbacks {
     }
 }
 
-/// `callbacks`, as they are written.
+/// `callbacks` in the form in which they are written.
 #[derive(Serialize)]
 pub(super) struct CallbacksDocument<'a> {
     secret: String,
@@ -39,7 +39,7 @@ pub(super) struct CallbacksDocument<'a> {
 }
 
 impl Callbacks {
-    /// Whether an outcome may be sent there: a valid address on one of the hosts.
+    /// Whether results may be sent to a URL: it is valid, and its host is listed.
     pub fn admit(&self, url: &str, allow_loopback: bool) -> bool {
         let Ok(address) = url::check_with_query(url, allow_loopback) else { return false };
         self.hosts.iter().any(|host| {
@@ -50,7 +50,8 @@ impl Callbacks {
         })
     }
 
-    /// The part of the document that they are read from, with that in the secret's place.
+    /// Returns the part of the document that these callbacks can be read from, with `secret` in
+    /// place of the secret.
     pub(super) fn document(&self, secret: String) -> CallbacksDocument<'_> {
         CallbacksDocument { secret, hosts: &self.hosts }
     }
@@ -79,7 +80,10 @@ fn read_secret(at: &Node<'_>, previous: Option<&Callbacks>, warnings: &Faults) -
     match bytes.as_ref().map(Vec::len) {
         Some(24..=64) => Some(text.to_owned()),
         Some(1..24) => {
-            warnings.note(CALLBACK_SECRET, "is shorter than the 24 bytes that Standard Webhooks asks for");
+            warnings.note(
+                CALLBACK_SECRET,
+                "is shorter than the 24 bytes that Standard Webhooks asks for; use a longer one",
+            );
             Some(text.to_owned())
         }
         _ => at
@@ -96,7 +100,7 @@ fn read_hosts(at: &Node<'_>, allow_loopback: bool) -> Option<Vec<String>> {
         match url::check_with_query(&format!("https://{text}"), allow_loopback) {
             _ if loopback && whole => hosts.push(text.to_owned()),
             Ok(_) if whole => hosts.push(text.to_owned()),
-            Ok(_) => item.fault::<()>("must be a host, with a port if need be, and nothing else").unwrap_or_default(),
+            Ok(_) => item.fault::<()>("must be a host, with a port if needed, and nothing else").unwrap_or_default(),
             Err(detail) => item.fault::<()>(detail).unwrap_or_default(),
         }
     }
@@ -106,15 +110,16 @@ fn read_hosts(at: &Node<'_>, allow_loopback: bool) -> Option<Vec<String>> {
 /// When the tenant is alerted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alerts {
-    /// Where alerts are sent.
+    /// Where alerts are sent, if anywhere.
     pub callback: Option<String>,
-    /// The vendor's throttles over calls in the last hour, parts per million.
+    /// The ratio of calls that the vendor throttled to all calls of the last hour, parts per
+    /// million.
     pub throttled_ppm: u32,
-    /// Parts of a day's quota used, parts per million, ascending.
+    /// The used parts of a day's quota, parts per million, ascending.
     pub daily_used_ppm: Vec<u32>,
-    /// The oldest call's wait in the queue, milliseconds.
+    /// How long the oldest call waits in the queue, milliseconds.
     pub queue_wait_ms: u64,
-    /// Dead letters of a connection.
+    /// How many dead letters a connection has.
     pub dead_letters: u64,
 }
 
@@ -130,7 +135,7 @@ impl Default for Alerts {
     }
 }
 
-/// `alerts`, as they are written.
+/// `alerts` in the form in which they are written.
 #[derive(Serialize)]
 pub(super) struct AlertsDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +147,7 @@ pub(super) struct AlertsDocument<'a> {
 }
 
 impl Alerts {
-    /// The part of the document that they are read from.
+    /// Returns the part of the document that these alerts can be read from.
     pub(super) fn document(&self) -> AlertsDocument<'_> {
         AlertsDocument {
             callback: self.callback.as_deref(),

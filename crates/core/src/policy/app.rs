@@ -1,32 +1,33 @@
-//! A calling integration.
+//! An app of a tenant: an integration that makes calls.
 
 use super::document::Node;
 use super::limits::MAX_CALLS;
 use super::routes::Routes;
 use serde::Serialize;
 
-/// Most origins of an app.
+/// The most origins of an app.
 pub const MAX_ORIGINS: usize = 100;
 
-/// Most bytes of an origin: a scheme, a DNS name of 253, a port.
+/// The longest origin, bytes: a scheme, a DNS name of 253 and a port.
 const MAX_ORIGIN_BYTES: usize = 300;
 
-/// An app as it is used.
+/// An app in the form in which it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
-    /// Its share of the queue, against the other apps' weights.
+    /// The app's weight against the other apps' when the queue is shared.
     pub weight: u32,
-    /// Calls a day on each connection.
+    /// How many calls it may make a day on each connection.
     pub daily_calls: Option<u64>,
-    /// The pages it may call from, as browsers send `Origin`; with any, it may call from nowhere else.
+    /// The pages from which it may call, as browsers send `Origin`. If there are any, it may call
+    /// from nowhere else.
     pub origins: Vec<String>,
-    /// The calls it may make.
+    /// The calls that it may make.
     pub routes: Routes,
-    /// The connections it may use; none given: all.
+    /// The connections that it may use; `None` stands for all.
     pub connections: Option<Vec<String>>,
 }
 
-/// An app, as it is written.
+/// An app in the form in which it is written.
 #[derive(Serialize)]
 pub(super) struct AppDocument<'a> {
     weight: u32,
@@ -41,12 +42,12 @@ pub(super) struct AppDocument<'a> {
 }
 
 impl App {
-    /// Whether it may use that connection.
+    /// Whether the app may use that connection.
     pub fn may_use(&self, connection: &str) -> bool {
         self.connections.as_ref().is_none_or(|own| own.iter().any(|name| name == connection))
     }
 
-    /// The part of the document that it is read from.
+    /// Returns the part of the document that this app can be read from.
     pub(super) fn document(&self) -> AppDocument<'_> {
         AppDocument {
             weight: self.weight,
@@ -107,7 +108,8 @@ fn read_origins(at: &Node<'_>) -> Option<Vec<String>> {
     Some(origins)
 }
 
-/// As browsers write it (RFC 6454, 6.2): a page is known by these very bytes.
+/// Whether a text is an origin as browsers write it (RFC 6454, section 6.2). Pages are recognised
+/// by these very bytes.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())

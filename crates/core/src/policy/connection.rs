@@ -1,4 +1,4 @@
-//! A tenant's account at a vendor.
+//! A connection: a tenant's account at a vendor, with its limits and credential.
 
 use super::credential::{Credential, CredentialContext};
 use super::document::{Faults, Fields, Node};
@@ -13,58 +13,60 @@ use sha2::{Digest, Sha256};
 use sluice_limiter::{AdaptiveRule, Limit, Mode, QueueRule};
 use std::ops::RangeInclusive;
 
-/// Most calls that may wait at once on a connection: each is a future in the tenant's object, and a gone one is found by going through them.
+/// The most calls that may wait at once on a connection. Each is a future in the tenant's object.
 const MAX_QUEUE: u64 = 10_000;
 
-/// Longest wait in the queue, and longest pause, milliseconds: an hour.
+/// The longest wait in the queue and the longest pause, milliseconds: an hour.
 const MAX_WAIT_MS: u64 = 3_600_000;
 
-/// What `max_pause_seconds` may be, milliseconds: from a second to a day. A vendor's Retry-After is never believed further.
+/// The range of `max_pause_seconds`, milliseconds: from a second to a day. A vendor's Retry-After
+/// is never followed for longer.
 const VENDOR_PAUSES_MS: RangeInclusive<u64> = 1_000..=86_400_000;
 
-/// Longest `timeout_seconds`, milliseconds: an hour. Salesforce, the slowest of the vendors, answers within ten minutes.
+/// The longest `timeout_seconds`, milliseconds: an hour. Salesforce, the slowest of the vendors,
+/// answers within ten minutes.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
-/// Most attempts at one call.
+/// The most attempts at one call.
 const MAX_ATTEMPTS: u64 = 10;
 
-/// Most bytes of a vendor's name.
+/// The longest name of a vendor, bytes.
 const MAX_VENDOR_BYTES: usize = 63;
 
 const PPM: u64 = 1_000_000;
 
-/// A connection as it is used.
+/// A connection in the form in which it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// The vendor's name: of a built-in profile, or the tenant's own for an inline one.
+    /// The vendor's name: that of a built-in profile, or the tenant's own name for an inline one.
     pub vendor: String,
-    /// Its profile.
+    /// The vendor's profile.
     pub profile: Profile,
-    /// The profile is the tenant's own.
+    /// Whether the profile is written inline, by the tenant.
     pub inline: bool,
-    /// Scheme, host and base path, without a trailing slash.
+    /// Scheme, host and base path of the vendor, without a trailing slash.
     pub base_url: String,
-    /// The limits in force, after `share`, each with the calls it is about.
+    /// The limits in force, after `share`, each with the routes that it counts.
     pub limits: Vec<(Limit, Routes)>,
     /// The limits before `share`.
     pub written: Vec<LimitRule>,
     /// The wait queue.
     pub queue: QueueRule,
-    /// How the rate follows throttles.
+    /// How the rate adapts when the vendor throttles.
     pub adaptive: AdaptiveRule,
-    /// Vendor calls for one call, the first included.
+    /// The most vendor calls for one call, the first included.
     pub retry_attempts: u32,
-    /// From send to last byte, milliseconds.
+    /// The time limit of a call from send to last byte, milliseconds.
     pub timeout_ms: u64,
-    /// Kept or only watched.
+    /// Whether limits are enforced or only observed.
     pub mode: Mode,
-    /// What is put in the key's place.
+    /// The credential that replaces the caller's key.
     pub credential: Credential,
-    /// The part of every limit that is this connection's, parts per million.
+    /// The part of every limit that belongs to this connection, parts per million.
     pub share_ppm: u32,
 }
 
-/// A connection, as it is written.
+/// A connection in the form in which it is written.
 #[derive(Serialize)]
 pub(super) struct ConnectionDocument<'a> {
     vendor: &'a str,
@@ -104,7 +106,8 @@ struct RetryDocument {
 }
 
 impl Connection {
-    /// The part of the document that it is read from. The credential's secrets pass through `shown`, with their fields' names.
+    /// Returns the part of the document that this connection can be read from. The credential's
+    /// secrets pass through `shown` with their fields' names.
     pub(super) fn document(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> ConnectionDocument<'_> {
         let adaptive = AdaptiveDocument {
             min: Decimal(self.adaptive.min_ppm.into(), 6),
@@ -145,7 +148,8 @@ const FIELDS: [&str; 11] = [
     "credential",
 ];
 
-/// Reads a connection. Each part is read whether or not an earlier one could be, so that every fault is noted.
+/// Reads a connection. Each part is read even if an earlier one failed, so that every fault is
+/// noted.
 pub(super) fn read(
     at: &Node<'_>,
     context: &Context<'_>,
@@ -252,7 +256,7 @@ fn read_base_url(fields: &Fields<'_>, profile: Option<&Profile>, allow_loopback:
     }
 }
 
-/// The limits of a connection that names none: its profile's.
+/// Returns the profile's limits, for a connection that has none of its own.
 fn own_limits(
     at: &Node<'_>,
     vendor: &Vendor,
@@ -265,7 +269,7 @@ fn own_limits(
         let Some(by_client) = fields.iter().position(|(name, _)| name == "pool_by") else { continue };
         fields.remove(by_client);
         if let Some(client) = credential.and_then(Credential::client_id) {
-            // The name tells nothing of the client, and no tenant comes upon it by chance.
+            // The name reveals nothing of the client, and no tenant can choose it by chance.
             let digest = Sha256::digest([vendor.name.as_bytes(), b"\0", client.as_bytes()].concat());
             let mark = digest.first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
             fields.push(("pool".to_owned(), Tree::String(format!("client-{mark:032x}"))));
@@ -276,8 +280,9 @@ fn own_limits(
     limits::read(&at.standing_in(below, &node), context.zones)
 }
 
-/// Whether the connection's secrets would go where the previous one's went: to the host of `base_url`, and to that of the
-/// token endpoint, which is the vendor's own unless the credential names another. What cannot be read has its own fault already.
+/// Whether the connection's secrets would go to the same hosts as before: that of `base_url`, and
+/// that of the token endpoint, which is the vendor's own unless the credential names another. A
+/// value that cannot be read has its own fault already.
 fn same_hosts(credential: &Node<'_>, base_url: Option<&str>, previous: Option<&Connection>) -> bool {
     let (Some(base_url), Some(previous)) = (base_url, previous) else { return true };
     let written = match credential.node {
@@ -303,7 +308,7 @@ fn at_share(at: &Node<'_>, written: &[LimitRule], share_ppm: u32, warnings: &Fau
         if raised {
             warnings.note(
                 &format!("{}/limits/{index}", at.pointer),
-                "the share of this limit is less than 1 and was raised to it; the shares of several can sum over the limit",
+                "the share of this limit is less than 1 and was raised to 1; the shares of several connections may add up to more than the limit",
             );
         }
         in_force.push((limit, rule.routes.clone()));
@@ -341,7 +346,7 @@ fn read_adaptive(at: &Node<'_>) -> Option<AdaptiveRule> {
         .map_or(Some(AdaptiveRule::USUAL.max_pause_ms), |at| at.number(3, VENDOR_PAUSES_MS));
     let (min_ppm, max_ppm) = (min?, max?);
     if min_ppm > max_ppm {
-        at.missing::<()>("min", "must not be over max");
+        at.missing::<()>("min", "must be at most max");
     }
     Some(AdaptiveRule {
         min_ppm,

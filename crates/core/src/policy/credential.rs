@@ -1,4 +1,4 @@
-//! What is put in the key's place on the way to the vendor.
+//! The credential of a connection, which replaces the caller's key on the way to the vendor.
 
 use super::document::{Node, one_of};
 use super::url;
@@ -7,73 +7,74 @@ use crate::upstream::profile::names;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What stands for a stored secret, in what Sluice shows and in what it is sent back.
+/// The text that stands for a stored secret, both in answers and in a policy that is sent back.
 pub const MASK: &str = "***";
 
-/// What is put in the key's place on the way to the vendor. Its `Debug` shows no secret. The derived form serves messages; in a
-/// document the type is a field beside the others: see [`Credential::document`].
+/// The credential that replaces the caller's key on the way to the vendor. `Debug` shows no secret.
+/// The derived form is used in messages; in a document the type is a field beside the others: see
+/// [`Credential::document`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
-    /// The caller's own headers go through untouched.
+    /// The caller's own headers pass unchanged.
     Passthrough,
-    /// `Authorization: Bearer`.
+    /// A token in `Authorization: Bearer`.
     Bearer {
         /// The token.
         token: String,
     },
-    /// `Authorization: Basic`.
+    /// A user name and password in `Authorization: Basic`.
     Basic {
-        /// Without a colon; with an empty password it is the secret.
+        /// The user name, without a colon. With an empty password it is the secret.
         username: String,
-        /// May be empty.
+        /// The password, which may be empty.
         password: String,
     },
-    /// A header of the vendor's own.
+    /// A header of the vendor's choice.
     Header {
-        /// Its name.
+        /// The header's name.
         name: String,
-        /// Its whole value.
+        /// The header's whole value.
         value: String,
     },
     /// A query parameter.
     Query {
-        /// Its name, not yet encoded.
+        /// The parameter's name, not encoded.
         name: String,
-        /// Its value, not yet encoded.
+        /// The parameter's value, not encoded.
         value: String,
     },
-    /// OAuth 2 client credentials (RFC 6749, 4.4).
+    /// OAuth 2 client credentials (RFC 6749, section 4.4).
     ClientCredentials {
-        /// The client.
+        /// The client's id.
         client_id: String,
-        /// Its secret.
+        /// The client's secret.
         client_secret: String,
         /// The token endpoint, unless the profile knows it.
         token_url: Option<String>,
         /// The scope to ask for.
         scope: Option<String>,
     },
-    /// An OAuth 2 refresh token (RFC 6749, 6), which may be replaced at each use.
+    /// An OAuth 2 refresh token (RFC 6749, section 6), which may be replaced at each use.
     RefreshToken {
-        /// The client.
+        /// The client's id.
         client_id: String,
-        /// Its secret.
+        /// The client's secret.
         client_secret: String,
-        /// The token to begin with.
+        /// The first refresh token.
         refresh_token: String,
         /// The token endpoint.
         token_url: String,
     },
     /// A signed assertion (RFC 7523): Google's service accounts, Salesforce's JWT bearer flow.
     JwtBearer {
-        /// `iss`.
+        /// The claim `iss`.
         issuer: String,
-        /// The signing key, PEM.
+        /// The signing key in PEM.
         private_key: String,
-        /// `aud`.
+        /// The claim `aud`.
         audience: String,
-        /// `sub`.
+        /// The claim `sub`.
         subject: Option<String>,
         /// The scope to ask for.
         scope: Option<String>,
@@ -86,20 +87,20 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// What a field may hold.
+/// The format of a credential's field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FieldFormat {
-    /// Visible ASCII and inner spaces: it goes into a header.
+    /// Visible ASCII with spaces only inside, since it goes into a header.
     Header,
-    /// A header's name.
+    /// The name of a header.
     HeaderName,
-    /// Any text.
+    /// Any text that is not empty.
     Text,
-    /// Any text, or none.
+    /// Any text, which may be empty.
     MayBeEmpty,
-    /// The same, without a colon.
+    /// Any text without a colon, which may be empty.
     User,
-    /// A URL.
+    /// An https URL.
     Url,
     /// A private key in PEM.
     Pem,
@@ -124,7 +125,7 @@ const fn optional(name: &'static str, form: FieldFormat) -> Field {
     Field { name, form, required: false, secret: false }
 }
 
-/// The types and their fields.
+/// The types of credentials, and the fields of each.
 const TYPES: [(&str, &[Field]); 8] = [
     ("passthrough", &[]),
     ("bearer", &[secret("token", FieldFormat::Header)]),
@@ -161,24 +162,24 @@ const TYPES: [(&str, &[Field]); 8] = [
     ),
 ];
 
-/// Most bytes of a field; a private key (RSA 8192 in PEM: 6.4 kB) may have twice as many.
+/// The longest field, bytes. A private key may be twice as long (RSA 8192 in PEM: 6.4 kB).
 const MAX_FIELD_BYTES: usize = 8_192;
 
-/// What a credential is read against.
+/// The context in which a credential is read.
 pub(super) struct CredentialContext<'a> {
-    /// The connection's credential so far, where `"***"` may stand for its secrets.
+    /// The connection's current credential, for whose secrets `"***"` may stand.
     pub previous: Option<&'a Credential>,
-    /// The tokens' and calls' hosts are those to which `previous` was given.
+    /// Whether tokens and calls go to the hosts that `previous` was given for.
     pub same_hosts: bool,
-    /// The profile knows where tokens are fetched.
+    /// Whether the profile knows where tokens are fetched.
     pub token_endpoint: bool,
-    /// Loopback addresses are let through.
+    /// Whether loopback addresses are allowed.
     pub allow_loopback: bool,
 }
 
 impl Credential {
-    /// As a document has it: `type`, and beside it the fields that are there. Its secrets pass through `shown`, with their
-    /// fields' names.
+    /// Returns the credential as a document has it: `type`, and beside it the fields that are set.
+    /// Secrets pass through `shown` with their fields' names.
     pub(super) fn document(&self, mut shown: impl FnMut(&str, &str) -> String) -> Value {
         let (kind, fields) = self.fields();
         let mut document = Map::from_iter([("type".to_owned(), kind.into())]);
@@ -189,8 +190,8 @@ impl Credential {
         document.into()
     }
 
-    /// Its type, and the fields that are there: `{type: {name: text}}` is the derived form, and of one without fields the type
-    /// alone.
+    /// Returns the type and the fields that are set. The derived form is `{type: {name: text}}`, or
+    /// only the type if it has no fields.
     fn fields(&self) -> (String, Vec<(String, String)>) {
         let (kind, fields) = match serde_json::to_value(self) {
             Ok(Value::Object(whole)) => whole.into_iter().next().unwrap_or_default(),
@@ -205,35 +206,36 @@ impl Credential {
         (kind, fields.into_iter().filter_map(there).collect())
     }
 
-    /// From its type and fields, already checked. None if one is missing.
+    /// Makes a credential from its type and its fields, which were checked before; `None` if one is
+    /// missing.
     fn of(kind: &str, fields: Map<String, Value>) -> Option<Self> {
         let fields = if fields_of(kind).is_empty() { Value::Null } else { fields.into() };
         serde_json::from_value(Map::from_iter([(kind.to_owned(), fields)]).into()).ok()
     }
 
-    /// From what [`Self::document`] wrote.
+    /// Reads what [`Self::document`] wrote.
     pub(super) fn written(node: &Tree) -> Option<Self> {
         let fields = node.as_object()?.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.into())));
         Self::of(node.get("type")?.as_str()?, fields.collect())
     }
 
-    /// Whether the field of that name is secret here.
+    /// Whether the field of that name is a secret of this credential.
     fn is_secret(&self, name: &str) -> bool {
         match self {
-            // An API key as user name, beside an empty password.
+            // With an empty password the user name is an API key.
             Self::Basic { password, .. } if password.is_empty() => name == "username",
             _ => fields_of(&self.fields().0).iter().any(|field| field.secret && field.name == name),
         }
     }
 
-    /// The stored text of a secret field, if this is a credential of that type.
+    /// Returns the stored text of a secret field, if the credential has that type.
     fn secret(&self, kind: &str, name: &str) -> Option<String> {
         let (own, fields) = self.fields();
         let (_, text) = fields.into_iter().find(|(field, _)| field == name)?;
         (own == kind && self.is_secret(name)).then_some(text)
     }
 
-    /// The client that the vendor knows it by, where it has one.
+    /// Returns the client's id at the vendor, if the credential has one.
     pub(super) fn client_id(&self) -> Option<&str> {
         match self {
             Self::ClientCredentials { client_id, .. } | Self::RefreshToken { client_id, .. } => Some(client_id),
@@ -268,7 +270,7 @@ impl Credential {
         }
         let credential = whole.then(|| Self::of(kind, values))??;
         if matches!(&credential, Self::Basic { username, password } if username.is_empty() && password.is_empty()) {
-            return at.fault("a basic credential has a username, a password, or both");
+            return at.fault("a basic credential needs a username, a password or both");
         }
         Some(credential)
     }
@@ -283,7 +285,7 @@ fn read_field(at: &Node<'_>, kind: &str, field: &Field, around: &CredentialConte
         let stored = around.previous.and_then(|previous| previous.secret(kind, field.name));
         return match stored {
             Some(_) if !around.same_hosts => {
-                at.fault("the host of base_url or token_url has changed: send the secret itself, so that it goes nowhere unmeant")
+                at.fault("the host of base_url or token_url has changed: send the secret itself instead of ***, so that the stored one does not go to another host by mistake")
             }
             Some(secret) => Some(secret),
             None => at.fault("there is no stored secret for *** to keep; send the secret itself"),
@@ -294,14 +296,14 @@ fn read_field(at: &Node<'_>, kind: &str, field: &Field, around: &CredentialConte
     if text.is_empty() && !may_be_empty {
         return at.fault("must not be empty");
     }
-    // An assertion goes to its audience where the profile knows no other place for it.
+    // An assertion is sent to its audience if the profile knows no token endpoint.
     let form = if field.name == "audience" && !around.token_endpoint { FieldFormat::Url } else { field.form };
     match form {
         FieldFormat::Header if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.trim() != text => {
-            at.fault("goes into a header: visible ASCII characters only, no space at either end")
+            at.fault("must be visible ASCII characters without a space at either end, since it goes into a header")
         }
         FieldFormat::HeaderName => check_header_name(at, text),
-        FieldFormat::User if text.contains(':') => at.fault("a user name has no colon: Basic authentication ends it there"),
+        FieldFormat::User if text.contains(':') => at.fault("a user name must not contain a colon: Basic authentication ends it there"),
         FieldFormat::Url => match url::check(text, around.allow_loopback) {
             Ok(_) => Some(text.to_owned()),
             Err(detail) => at.fault(detail),
@@ -319,13 +321,16 @@ fn check_header_name(at: &Node<'_>, text: &str) -> Option<String> {
     }
     if names::is_reserved(text) {
         let reserved = one_of(names::RESERVED.into_iter());
-        return at
-            .fault(format!("must be a header for credentials, not {reserved}, nor one of Sluice's or a proxy's own"));
+        return at.fault(format!(
+            "must be a header for credentials, not {reserved}, nor one that belongs to Sluice or a proxy"
+        ));
     }
     Some(text.to_owned())
 }
 
-/// The frame of an unencrypted private key, with lines and not the letters `\n` between; what is inside shows when it is first used.
+/// Whether a text has the frame of an unencrypted private key, with real line ends rather than the
+/// letters `
+/// `. Whether the key inside is valid shows when it is first used.
 fn is_pem(text: &str) -> bool {
     ["PRIVATE KEY", "RSA PRIVATE KEY"].iter().any(|kind| {
         let body = text.trim().strip_prefix(&format!("-----BEGIN {kind}-----"));

@@ -1,24 +1,24 @@
-//! Reading a document whole: whatever is wrong is noted with its place, and the reading goes on.
+//! Reads a document completely: each fault is noted with its place, and the reading goes on.
 
 use crate::document::{Decimal, Tree, scaled};
 use serde::Serialize;
 use std::cell::Cell;
 use std::ops::RangeInclusive;
 
-/// Most faults that are reported. A document of a megabyte could have a hundred thousand.
+/// The most faults that are reported. A document of a megabyte could have a hundred thousand.
 pub const MAX_FAULTS: usize = 1_000;
 
-/// One thing wrong with a document.
+/// One fault of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// Where: a JSON pointer (RFC 6901).
+    /// The place, as a JSON pointer (RFC 6901).
     pub pointer: String,
-    /// What, and what it should be. Never quotes a value: it could be a secret.
+    /// What is wrong and what it should be. It never quotes a value, which could be a secret.
     pub detail: String,
 }
 
 impl Fault {
-    /// About the document as a whole.
+    /// Makes a fault of the document as a whole.
     pub(super) fn whole(detail: impl Into<String>) -> Self {
         Self { pointer: String::new(), detail: detail.into() }
     }
@@ -61,13 +61,13 @@ impl<'a> Node<'a> {
         Self { node, pointer: String::new(), faults }
     }
 
-    /// Notes a fault here; none, so that a reader can end with it.
+    /// Notes a fault here and returns `None`, so that a reader can end with it.
     pub(super) fn fault<T>(&self, detail: impl Into<String>) -> Option<T> {
         self.faults.note(&self.pointer, detail);
         None
     }
 
-    /// Notes a fault at a field of this object that is not there.
+    /// Notes a fault at a missing field of this object.
     pub(super) fn missing<T>(&self, field: &str, detail: impl Into<String>) -> Option<T> {
         self.faults.note(&self.below(field), detail);
         None
@@ -85,7 +85,7 @@ impl<'a> Node<'a> {
         Self { node, pointer: self.below(name), faults: self.faults }
     }
 
-    /// A string of up to `most` bytes, without control characters.
+    /// Reads a string of up to `most` bytes without control characters.
     pub(super) fn text(&self, most: usize) -> Option<&'a str> {
         let Tree::String(text) = self.node else { return self.wrong("a string") };
         if text.len() > most {
@@ -97,13 +97,15 @@ impl<'a> Node<'a> {
         Some(text)
     }
 
-    /// As [`Self::text`], but control characters are let through: line ends in a private key.
+    /// Reads a string of up to `most` bytes that may have control characters, such as the line ends
+    /// in a private key.
     pub(super) fn lines(&self, most: usize) -> Option<&'a str> {
         let Tree::String(text) = self.node else { return self.wrong("a string") };
         if text.len() > most { self.fault(format!("must be at most {most} bytes long")) } else { Some(text) }
     }
 
-    /// The whole value for a reader of another kind, once no name in it is there twice.
+    /// Returns the value for a reader of another kind, and notes every name in it that occurs
+    /// twice.
     pub(super) fn value(&self) -> &'a Tree {
         self.note_repeated();
         self.node
@@ -122,17 +124,17 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Notes a fault that a reader of another kind has found, at a pointer from here.
+    /// Notes a fault that another kind of reader found, at a pointer relative to this place.
     pub(super) fn fault_below(&self, pointer: &str, detail: &str) {
         self.faults.note(&format!("{}{pointer}", self.pointer), detail);
     }
 
-    /// The same place, for another value: one that stands in for what is written.
+    /// Returns this place with another value, which replaces the written one.
     pub(super) fn standing_in<'b>(&'b self, below: &str, node: &'b Tree) -> Node<'b> {
         Node { node, pointer: format!("{}{below}", self.pointer), faults: self.faults }
     }
 
-    /// One of several words.
+    /// Reads one of several words.
     pub(super) fn word<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
         let found = match self.node {
             Tree::String(text) => words.iter().find(|(word, _)| word == text),
@@ -144,12 +146,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A whole number.
+    /// Reads a whole number.
     pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         self.number(0, range)
     }
 
-    /// A number with up to `places` decimals, in units of the last; so is the range.
+    /// Reads a number with up to `places` decimals, in units of the last decimal. The range is in
+    /// the same unit.
     pub(super) fn number(&self, places: usize, range: RangeInclusive<u64>) -> Option<u64> {
         let amount = match self.node {
             Tree::Number(text) => scaled(text, places),
@@ -166,7 +169,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// A list of up to `most` items.
+    /// Reads a list of up to `most` items.
     pub(super) fn list(&self, most: usize) -> Option<Vec<Node<'a>>> {
         let Tree::Array(items) = self.node else { return self.wrong("a list") };
         if items.len() > most {
@@ -175,20 +178,21 @@ impl<'a> Node<'a> {
         Some(items.iter().enumerate().map(|(index, item)| self.child(&index.to_string(), item)).collect())
     }
 
-    /// An object with fields of these names and no others.
+    /// Reads an object that has fields of these names and no others.
     pub(super) fn object(&self, known: &[&str]) -> Option<Fields<'a>> {
         let fields = self.fields()?;
         fields.only(known);
         Some(fields)
     }
 
-    /// An object, whatever its fields: for one whose fields depend on what is in it. [`Fields::only`] is to follow.
+    /// Reads an object with any fields, for one whose fields depend on its content. Call
+    /// [`Fields::only`] afterwards.
     pub(super) fn fields(&self) -> Option<Fields<'a>> {
         Some(Fields { at: self.clone(), fields: self.entries()? })
     }
 
-    /// An object of up to `most` entries under names of the reader's choice: `[a-z0-9][a-z0-9-]{0,62}`. An entry under
-    /// another name is noted and left out.
+    /// Reads an object of up to `most` entries whose names the writer chooses:
+    /// `[a-z0-9][a-z0-9-]{0,62}`. An entry with another name is noted and left out.
     pub(super) fn named(&self, most: usize) -> Option<Vec<(&'a str, Node<'a>)>> {
         let mut entries = self.entries()?;
         if entries.len() > most {
@@ -206,7 +210,7 @@ impl<'a> Node<'a> {
         Some(entries)
     }
 
-    /// An object's entries, each name once.
+    /// Returns the entries of an object, each name once.
     fn entries(&self) -> Option<Vec<(&'a str, Node<'a>)>> {
         let Tree::Object(fields) = self.node else { return self.wrong("an object") };
         let mut names: Vec<(&str, usize)> = Vec::with_capacity(fields.len());
@@ -221,21 +225,21 @@ impl<'a> Node<'a> {
             if names.get(first) == Some(&(name, at)) {
                 entries.push((name.as_str(), entry));
             } else {
-                entry.fault::<()>("the name is there twice; remove one");
+                entry.fault::<()>("this name occurs twice; remove one");
             }
         }
         Some(entries)
     }
 }
 
-/// An object's fields.
+/// The fields of an object.
 pub(super) struct Fields<'a> {
     pub(super) at: Node<'a>,
     fields: Vec<(&'a str, Node<'a>)>,
 }
 
 impl<'a> Fields<'a> {
-    /// Notes a fault at every field of another name.
+    /// Notes a fault at every field that is not among the known ones.
     pub(super) fn only(&self, known: &[&str]) {
         for (name, field) in &self.fields {
             let is_known = known.iter().any(|known| {
@@ -244,23 +248,23 @@ impl<'a> Fields<'a> {
                 known == name
             });
             if !is_known {
-                field.fault::<()>(format!("unknown field; known here are {}", known.join(", ")));
+                field.fault::<()>(format!("unknown field; the fields here are {}", known.join(", ")));
             }
         }
     }
 
-    /// The field of that name.
+    /// Returns the field of that name, if it is there.
     pub(super) fn get(&self, name: &str) -> Option<Node<'a>> {
         self.fields.iter().find(|(field, _)| *field == name).map(|(_, at)| at.clone())
     }
 
-    /// The same, and a fault where there is none.
+    /// Returns the field of that name, and notes a fault if it is missing.
     pub(super) fn required(&self, name: &str) -> Option<Node<'a>> {
         self.get(name).or_else(|| self.at.missing(name, "is required"))
     }
 }
 
-/// `a, b or c`.
+/// Joins words as `a, b or c`.
 pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.collect();
     match words.as_slice() {
@@ -269,7 +273,7 @@ pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// How many names were compared on this thread: so tests see how the work grows.
+/// Counts the comparisons of names on this thread, so that tests see how the work grows.
 #[cfg(test)]
 pub(super) mod compared {
     use std::cell::Cell;
@@ -282,7 +286,7 @@ pub(super) mod compared {
         COMPARED.set(COMPARED.get() + 1);
     }
 
-    /// How many `work` has compared.
+    /// Returns how many comparisons `work` made.
     pub(in crate::policy) fn during(work: impl FnOnce()) -> usize {
         let before = COMPARED.get();
         work();

@@ -1,4 +1,4 @@
-//! What becomes of jobs that wait.
+//! The policy's rule for jobs that wait.
 
 use super::document::Node;
 use crate::document::Decimal;
@@ -7,10 +7,11 @@ use serde::Serialize;
 /// The longest that a job may wait for its first attempt, milliseconds: a year.
 const MOST_EXPIRE_MS: u64 = 31_536_000_000;
 
-/// How long jobs are kept waiting.
+/// How long jobs may wait for their first attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobsRule {
-    /// A job that has not begun so long after it was taken or replayed is a dead letter, milliseconds.
+    /// A job becomes a dead letter if it has not begun this long after it was submitted or
+    /// replayed, milliseconds.
     pub expire_ms: u64,
 }
 
@@ -20,14 +21,14 @@ impl Default for JobsRule {
     }
 }
 
-/// `jobs`, as it is written.
+/// `jobs` in the form in which it is written.
 #[derive(Serialize)]
 pub(super) struct JobsDocument {
     expire_seconds: Decimal,
 }
 
 impl JobsRule {
-    /// The part of the document that it is read from.
+    /// Returns the part of the document that this rule can be read from.
     pub(super) const fn document(&self) -> JobsDocument {
         JobsDocument { expire_seconds: Decimal(self.expire_ms, 3) }
     }

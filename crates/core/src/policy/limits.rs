@@ -1,4 +1,5 @@
-//! Limits as written, in a policy or in a vendor's profile, and what `share` makes of them.
+//! The limits of a policy or a vendor's profile as they are written, and what `share` makes of
+//! them.
 
 #![expect(clippy::arithmetic_side_effects, reason = "products of 64 and 32 bits in 128; offsets are below a day")]
 
@@ -9,47 +10,51 @@ use serde::Serialize;
 use sluice_limiter::calendar::{Reset, Zone, Zones};
 use sluice_limiter::{Kind, Limit, Unit};
 
-/// Most limits of one connection.
+/// The most limits of one connection.
 pub const MAX_LIMITS: usize = 32;
 
-/// Most calls a limit can be about. Vendors' largest are a few millions a day.
+/// The largest number of calls in a limit. Vendors' largest are a few millions a day.
 pub const MAX_CALLS: u64 = 1_000_000_000;
 
-/// Most bytes of a day's answers: a petabyte. It and all sums stay exact in a JSON number.
+/// The most bytes of a day's answers: a petabyte. It and all sums stay exact in a JSON number.
 pub const MAX_BYTES: u64 = 1_000_000_000_000_000;
 
-/// Longest rolling window, milliseconds: 31 days.
+/// The longest rolling window, milliseconds: 31 days.
 pub const MAX_WINDOW_MS: u64 = 31 * 86_400_000;
 
-/// Most zones in a list.
+/// The most zones in a list.
 const MAX_ZONES: usize = 8;
 
-/// The zones of a list open their days within this of each other, in seconds: a reset that may be at any hour is no reset.
+/// How far apart the zones of a list may begin their days, seconds. A reset that may be at any hour
+/// is no reset.
 const MAX_ZONE_SPREAD: i32 = 12 * 3_600;
 
-/// A winter's and a summer's day (2026-01-01 and 2026-07-01, Unix milliseconds): what a zone can be asked about without a clock.
+/// A winter's and a summer's day (2026-01-01 and 2026-07-01, Unix ms), for which a zone can be
+/// checked without a clock.
 const SEASONS: [i64; 2] = [1_767_225_600_000, 1_782_864_000_000];
 
 const MILLION: u64 = 1_000_000;
 
-/// A limit as written, before `share`.
+/// A limit as it is written, before `share`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitRule {
-    /// Unique within the connection. The kind's name, where none is given.
+    /// The name, unique within the connection. It is the kind's where none is given.
     pub name: String,
-    /// The kind and its figures.
+    /// The kind and its numbers.
     pub kind: Kind,
-    /// The calls it is about.
+    /// The calls that it counts.
     pub routes: Routes,
-    /// One counter for each app.
+    /// Whether each app has its own counter.
     pub per_app: bool,
-    /// The name of a quota shared with other connections, of any tenant; for [`Kind::Daily`] alone.
+    /// The name of a quota that is shared with other connections of any tenant; only for
+    /// [`Kind::Daily`].
     pub pool: Option<String>,
 }
 
 impl LimitRule {
-    /// The limit in force at a share (parts per million), and whether a figure was raised to 1 because the share left
-    /// less: then the shares of several can sum over the limit.
+    /// Returns the limit in force at a share (parts per million), and whether a number was raised
+    /// to 1 because the share left less. The shares of several connections can then add up to more
+    /// than the limit.
     pub fn at_share(&self, share_ppm: u32) -> (Limit, bool) {
         let mut raised = false;
         let mut part = |figure: u64| {
@@ -71,7 +76,7 @@ impl LimitRule {
         (Limit { name: self.name.clone(), kind, of, per_app: self.per_app, pool: self.pool.clone(), routes: 0 }, raised)
     }
 
-    /// The part of the document that it is read from.
+    /// Returns the part of the document that this limit can be read from.
     pub(super) fn document(&self) -> LimitDocument<'_> {
         let mut document = LimitDocument {
             name: &self.name,
@@ -117,7 +122,7 @@ impl LimitRule {
     }
 }
 
-/// A limit of any kind, as it is written.
+/// A limit of any kind in the form in which it is written.
 #[derive(Default, Serialize)]
 pub(super) struct LimitDocument<'a> {
     name: &'a str,
@@ -148,7 +153,7 @@ pub(super) struct LimitDocument<'a> {
     after_seconds: Option<Decimal>,
 }
 
-/// The zones of a reset, as they are written: one by itself.
+/// The zones of a reset as they are written: a single one is not in a list.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ZonesDocument {
@@ -165,7 +170,8 @@ impl ZonesDocument {
     }
 }
 
-/// Reads a connection's `limits`. Every fault is noted; what is returned leaves out what could not be read.
+/// Reads a connection's `limits`. Every fault is noted, and limits that could not be read are left
+/// out.
 pub(super) fn read(at: &Node<'_>, zones: &dyn Zones) -> Option<Vec<LimitRule>> {
     let mut rules: Vec<LimitRule> = Vec::new();
     for item in at.list(MAX_LIMITS)? {
@@ -178,7 +184,7 @@ pub(super) fn read(at: &Node<'_>, zones: &dyn Zones) -> Option<Vec<LimitRule>> {
     Some(rules)
 }
 
-/// The kinds, and the fields of each beside those that all have.
+/// The kinds of limits, and the fields of each beside the common ones.
 const KINDS: [(&str, &[&str]); 5] = [
     ("token_bucket", &["rate_per_second", "burst"]),
     ("rolling_window", &["calls", "seconds", "guard_ms"]),
@@ -214,7 +220,7 @@ fn read_one(at: &Node<'_>, zones: &dyn Zones) -> Option<LimitRule> {
     })
 }
 
-/// The kind is looked up first: which other fields are known depends on it.
+/// Reads the kind first, since the other fields depend on it.
 fn read_kind(at: &Node<'_>) -> Option<(&'static str, &'static [&'static str])> {
     let Tree::Object(fields) = at.node else {
         at.object(&[])?;
@@ -326,7 +332,8 @@ fn read_zone(at: &Node<'_>, zones: &dyn Zones) -> Option<Zone> {
     }
 }
 
-/// A platform that knows every zone, for policies whose zones were checked before they were stored.
+/// Stands in for a platform that knows every zone, for policies whose zones were checked before
+/// they were stored.
 #[expect(clippy::unnecessary_wraps, reason = "it stands where the offset of any zone is asked for")]
 pub(super) const fn any_zone(_: &str, _: i64) -> Option<i32> {
     Some(0)

@@ -1,9 +1,12 @@
-//! Which of a connection's limits count a call, found in one pass over each reading of its path rather than route by route.
+//! Finds which of a connection's limits count a call, in one pass over each reading of its path
+//! rather than route by route.
 //!
-//! The routes of all limits are put into one sorted table, each cut into its steps: the method, then a step for each segment. Routes
-//! that begin alike lie together, so the routes that fit a path so far are a few ranges of the table, and each further segment narrows
-//! them by binary search. A route that several limits have is in the table once, with a bit for each of them. A range stands for one
-//! beginning of a route, so a reading costs at most a search for each distinct beginning and a look at each byte of the path.
+//! The routes of all limits are in one sorted table, each split into steps: the method, then one
+//! step for each segment. Routes with the same beginning are neighbours, so the routes that match a
+//! path so far are a few ranges of the table, and each further segment narrows these by binary
+//! search. A route that several limits share is in the table once, with a bit for each of them. A
+//! range stands for one beginning of a route, so a reading costs at most one search for each
+//! distinct beginning and a look at each byte of the path.
 
 #![expect(clippy::cast_possible_truncation, reason = "a route is no longer than a policy, 1 MB")]
 
@@ -11,46 +14,47 @@ use super::reading::{Marks, Reading};
 use super::routes::{Route, Routes};
 use std::cmp::Ordering;
 
-/// Most lists of routes that one matcher can tell apart.
+/// How many lists of routes one matcher can distinguish.
 pub const MAX_LISTS: usize = 32;
 
-/// The first step of a route for any method. It comes before every method's name.
+/// The first step of a route for any method. It sorts before every method's name.
 const ANY_METHOD: &[u8] = &[];
 
-/// The step of `**`. It comes before all others.
+/// The step of `**`. It sorts before all others.
 const REST: &[u8] = &[0];
 
-/// The step of `*`. It comes before those of named segments.
+/// The step of `*`. It sorts before those of named segments.
 const ONE: &[u8] = &[1];
 
-/// What the step of a named segment begins with, before the segment's bytes.
+/// The byte with which the step of a named segment begins, before the segment's own bytes.
 const NAME: u8 = 2;
 
 /// The routes of up to 32 limits.
 #[derive(Debug, Clone, Default)]
 pub struct Matcher {
-    /// The lists that are about every call.
+    /// The lists that match every call.
     all: u32,
     /// The lists that have routes.
     routed: u32,
-    /// Those of them that have only exceptions.
+    /// The lists with routes that have only exceptions.
     all_but: u32,
-    /// The table that goes with each reading, by its number. Readings in which all routes are the same share one.
+    /// The table that belongs to each reading, by its number. Readings in which all routes are
+    /// equal share one.
     by_reading: [usize; Reading::COUNT],
     tables: Vec<Tables>,
 }
 
-/// The routes in one reading.
+/// The compiled routes for one reading.
 #[derive(Debug, Clone)]
 struct Tables {
     /// The routes of calls that are counted, in lower case.
     only: Table,
-    /// The routes of calls that are not, as written.
+    /// The routes of calls that are not counted, as written.
     except: Table,
 }
 
 impl Matcher {
-    /// Compiles lists of routes: list i becomes bit i. Lists beyond [`MAX_LISTS`] are left out.
+    /// Compiles lists of routes: list i becomes bit i. Lists beyond [`MAX_LISTS`] are ignored.
     pub fn of<'a>(lists: impl IntoIterator<Item = &'a Routes>) -> Self {
         let lists: Vec<(u32, &Routes)> =
             lists.into_iter().take(MAX_LISTS).enumerate().map(|(at, routes)| (1 << at, routes)).collect();
@@ -83,13 +87,13 @@ impl Matcher {
         matcher
     }
 
-    /// Whether any list depends on what a call is for: if none does, each counts every call.
+    /// Whether any list depends on the call's route. If none does, each counts every call.
     pub const fn is_routed(&self) -> bool {
         self.routed != 0
     }
 
-    /// Which lists count a call: bit i is set where [`Routes::matches`] of list i says so. The method is upper case, the path as
-    /// sent, without the query.
+    /// Returns which lists count a call: bit i is set where [`Routes::matches`] of list i is true.
+    /// The method is in upper case, the path as sent and without the query.
     pub fn mask(&self, method: &str, path: &str) -> u32 {
         if self.routed == 0 {
             return self.all;
@@ -99,7 +103,7 @@ impl Matcher {
         let mut readings = Reading::all(path).peekable();
         while let Some(reading) = readings.next() {
             let Some(place) = self.by_reading.get(reading.number()).copied() else { continue };
-            // What decided another reading has nothing in it that this one reads otherwise.
+            // This reading is skipped if what decided an earlier one reads the same in it.
             if tried.iter().any(|(other, at, marks)| *at == place && reading.among(marks) == *other) {
                 continue;
             }
@@ -119,7 +123,7 @@ impl Matcher {
     }
 }
 
-/// Routes in one reading, sorted by their steps.
+/// The routes of one reading, sorted by their steps.
 #[derive(Debug, Clone, Default)]
 struct Table {
     rows: Vec<Row>,
@@ -140,7 +144,8 @@ impl Table {
         Self { rows }
     }
 
-    /// The lists that have a route for this call; and how much of the path says so, bytes: all further segments may be any others.
+    /// Returns the lists that have a route for this call, and how many bytes of the path decide
+    /// that: any further segments would not change it.
     fn find(&self, method: &str, path: &str, reading: Reading, lower: bool) -> (u32, usize) {
         let methods = [ANY_METHOD, method.as_bytes()];
         let mut fits: Vec<&[Row]> = methods.iter().map(|step| named(&self.rows, 0, step)).collect();
@@ -175,8 +180,9 @@ impl Table {
     }
 }
 
-/// Of rows that are the same up to a depth: the lists of the one that ends there, those of the one that goes on with any rest, and
-/// the other rows. There is at most one of each, and these come first.
+/// Splits rows that are equal up to a depth: the lists of the row that ends there, those of the row
+/// that accepts any rest, and the other rows. There is at most one of each of the first two, and
+/// they come first.
 fn ending(rows: &[Row], depth: usize) -> (u32, u32, &[Row]) {
     let (here, rows) = match rows.split_first() {
         Some((row, others)) if row.step(depth).is_none() => (row.lists, others),
@@ -188,7 +194,7 @@ fn ending(rows: &[Row], depth: usize) -> (u32, u32, &[Row]) {
     }
 }
 
-/// Of rows that are the same up to a depth, those with this step there.
+/// Returns the rows that have this step at a depth, out of rows that are equal up to it.
 fn named<'a>(rows: &'a [Row], depth: usize, step: &[u8]) -> &'a [Row] {
     let rows = match rows.first() {
         Some(row) if row.step(depth) < Some(step) => {
@@ -199,7 +205,7 @@ fn named<'a>(rows: &'a [Row], depth: usize, step: &[u8]) -> &'a [Row] {
     rows.get(..beginning(rows, depth, step)).unwrap_or_default()
 }
 
-/// How many of the first rows have this step at that depth: all or none, mostly.
+/// Returns how many of the first rows have this step at that depth. Mostly it is all or none.
 fn beginning(rows: &[Row], depth: usize, step: &[u8]) -> usize {
     let has = |row: &Row| row.step(depth) == Some(step);
     match (rows.first(), rows.last()) {
@@ -214,7 +220,7 @@ fn spell(segment: &str, reading: Reading, lower: bool, to: &mut Vec<u8>) {
     to.extend(bytes.map(|byte| if lower { byte.to_ascii_lowercase() } else { byte }));
 }
 
-/// A route: its steps one after the other, where each ends, and the lists that have it.
+/// A route: its steps one after the other, where each ends, and the lists that contain it.
 #[derive(Debug, Clone)]
 struct Row {
     steps: Box<[u8]>,
@@ -240,14 +246,14 @@ impl Row {
         Self { steps: steps.into(), ends: ends.into(), lists }
     }
 
-    /// The step at that depth; none where the route has ended before.
+    /// Returns the step at that depth, or `None` where the route has ended before.
     fn step(&self, depth: usize) -> Option<&[u8]> {
         let to = *self.ends.get(depth)? as usize;
         let from = depth.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
         self.steps.get(from..to)
     }
 
-    /// Step by step, a route before those that go on from it.
+    /// Compares step by step. A route sorts before those that continue it.
     fn order(&self, other: &Self) -> Ordering {
         let mut depth = 0;
         loop {

@@ -1,14 +1,16 @@
-//! What a tenant may do: the policy as written becomes, once, the policy as used.
+//! A tenant's policy: it is parsed and checked once, from the document as written to the form in
+//! which it is used.
 //!
-//! [`Policy::parse`] reads a document whole and reports every fault by its JSON pointer; what it returns has only valid
-//! parts, in integers, with every default filled in. [`Policy::understood`] writes it back in the form it is read from,
-//! without secrets, and [`Policy::to_stored`] the same with each secret sealed.
+//! [`Policy::parse`] reads a whole document and reports every fault by its JSON pointer. What it
+//! returns has only valid parts, in integers, with every default filled in. [`Policy::understood`]
+//! writes it back in the form it is read from, without secrets, and [`Policy::to_stored`] with each
+//! secret sealed.
 //!
-//! Everything has a bound, and beyond it the policy is refused:
+//! Every part has a bound, and a policy beyond one is refused:
 //!
 //! | what | at most |
 //! |---|---|
-//! | the document | 1 MB ([`MAX_POLICY_BYTES`]), 127 levels deep; 1,000 faults are told ([`MAX_FAULTS`]) |
+//! | the document | 1 MB ([`MAX_POLICY_BYTES`]), 127 levels deep; 1,000 faults ([`MAX_FAULTS`]) |
 //! | connections, apps | 100 ([`MAX_CONNECTIONS`]), 1,000 ([`MAX_APPS`]) |
 //! | limits of a connection | 32 ([`MAX_LIMITS`]) |
 //! | routes in a list, bytes of one | 100 ([`MAX_ROUTES`]), 1,024 ([`MAX_ROUTE_BYTES`]) |
@@ -62,40 +64,40 @@ use serde::Serialize;
 use sluice_limiter::calendar::Zones;
 use std::collections::BTreeMap;
 
-/// Most bytes of a policy's text: 1 MB.
+/// The longest text of a policy: 1 MB.
 pub const MAX_POLICY_BYTES: usize = 1_048_576;
 
-/// Most connections of a tenant. Each has a throttle of its own in the tenant's object.
+/// The most connections of a tenant. Each has its own limiter in the tenant's object.
 pub const MAX_CONNECTIONS: usize = 100;
 
-/// Most apps of a tenant.
+/// The most apps of a tenant.
 pub const MAX_APPS: usize = 1_000;
 
-/// Something that holds, but may not be meant. In the form of a fault.
+/// A part of a policy that is valid but may not be meant. It has the form of a fault.
 pub type Warning = Fault;
 
-/// A tenant's policy, valid and complete. No `Debug` of its parts shows a secret.
+/// The policy of a tenant, valid and complete. `Debug` of no part shows a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Its connections, by name.
+    /// The connections, by name.
     pub connections: BTreeMap<String, Connection>,
-    /// Its apps, by name.
+    /// The apps, by name.
     pub apps: BTreeMap<String, App>,
-    /// Where outcomes of jobs may be sent.
+    /// Where results of jobs may be sent, and the signing secret.
     pub callbacks: Option<Callbacks>,
-    /// What it is alerted to.
+    /// When the tenant is alerted.
     pub alerts: Alerts,
-    /// How long its jobs wait.
+    /// How long jobs wait for their first attempt.
     pub jobs: JobsRule,
 }
 
-/// What a policy is read against.
+/// The context in which a policy is read.
 pub struct Context<'a> {
     /// The platform's time zones.
     pub zones: &'a dyn Zones,
-    /// `ALLOW_LOOPBACK_VENDORS`.
+    /// The setting `ALLOW_LOOPBACK_VENDORS`.
     pub allow_loopback: bool,
-    /// The policy in force, whose secrets `"***"` stands for.
+    /// The current policy, whose secrets `"***"` stands for.
     pub previous: Option<&'a Policy>,
 }
 
@@ -103,7 +105,7 @@ impl Policy {
     /// Reads a policy.
     ///
     /// # Errors
-    /// Everything that is wrong with it, up to [`MAX_FAULTS`].
+    /// It fails with everything that is wrong with the policy, up to [`MAX_FAULTS`] faults.
     pub fn parse(text: &str, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         if text.len() > MAX_POLICY_BYTES {
             return Err(vec![Fault::whole("the policy must be at most 1,048,576 bytes long")]);
@@ -114,7 +116,7 @@ impl Policy {
         }
     }
 
-    /// The same from a document.
+    /// Reads a policy from a parsed document.
     fn of(document: &Tree, context: &Context<'_>) -> Result<(Self, Vec<Warning>), Vec<Fault>> {
         let (faults, warnings) = (Faults::default(), Faults::default());
         let policy = read(&Node::root(document, &faults), context, &warnings);
@@ -128,12 +130,14 @@ impl Policy {
         }
     }
 
-    /// The policy as JSON with every default, in the form it is read from, secrets as `"***"`; and `warnings`, where there are any.
+    /// Writes the policy as JSON with every default, in the form it is read from, with secrets as
+    /// `"***"`, and with `warnings` if there are any.
     pub fn understood(&self, warnings: &[Warning]) -> String {
         text(&PolicyDocument { warnings, ..self.document(&mut |_, _| MASK.to_owned()) })
     }
 
-    /// The document that it is read from. Each secret passes through `shown`, with its JSON pointer.
+    /// Returns the document that the policy can be read from. Each secret passes through `shown`
+    /// with its JSON pointer.
     fn document(&self, shown: &mut dyn FnMut(&str, &str) -> String) -> PolicyDocument<'_> {
         let mut connections = BTreeMap::new();
         for (name, connection) in &self.connections {
@@ -151,7 +155,7 @@ impl Policy {
     }
 }
 
-/// A policy, as it is written.
+/// A policy in the form in which it is written.
 #[derive(Serialize)]
 struct PolicyDocument<'a> {
     connections: BTreeMap<&'a str, ConnectionDocument<'a>>,
@@ -164,10 +168,10 @@ struct PolicyDocument<'a> {
     warnings: &'a [Warning],
 }
 
-/// Where a callback's secret is in the document.
+/// The JSON pointer of the callbacks' secret.
 const CALLBACK_SECRET: &str = "/callbacks/secret";
 
-/// Where a credential's field is in the document. Names of connections need no escape.
+/// Returns the JSON pointer of a credential's field. Names of connections need no escaping.
 fn credential_pointer(connection: &str, field: &str) -> String {
     format!("/connections/{connection}/credential/{field}")
 }
@@ -199,7 +203,7 @@ fn read(at: &Node<'_>, context: &Context<'_>, warnings: &Faults) -> Option<Polic
     Some(Policy { connections: connections?, apps: apps?, callbacks, alerts: alerts?, jobs: jobs? })
 }
 
-/// The entries of an object of named things; none of them without the field.
+/// Reads the entries of an object by name; it has none where the field is missing.
 fn read_named<T>(
     fields: &Fields<'_>,
     name: &str,
@@ -207,7 +211,7 @@ fn read_named<T>(
     read: impl Fn(&str, &Node<'_>) -> Option<T>,
 ) -> Option<BTreeMap<String, T>> {
     let Some(at) = fields.get(name) else { return Some(BTreeMap::new()) };
-    // All are read before any that failed ends it: every fault is to be noted.
+    // All entries are read even if one fails, so that every fault is noted.
     let mut all = Some(BTreeMap::new());
     for (name, at) in at.named(most)? {
         match (read(name, &at), &mut all) {

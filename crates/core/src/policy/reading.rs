@@ -1,4 +1,5 @@
-//! How a path may be read. Vendors differ in it, so that each reading of a path is looked at.
+//! The ways in which a vendor may read a path. Vendors differ in this, so every reading of a path
+//! is checked.
 
 #![expect(clippy::arithmetic_side_effects, reason = "positions in a path")]
 
@@ -7,19 +8,19 @@ use crate::percent;
 /// One way to read a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// `%2F` ends a segment.
+    /// Whether `%2F` ends a segment.
     encoded_slash: bool,
-    /// Empty segments are dropped.
+    /// Whether empty segments are dropped.
     drop_empty: bool,
-    /// A segment ends at `;`.
+    /// Whether a segment ends at `;`.
     cut_parameters: bool,
 }
 
 impl Reading {
-    /// How many there are.
+    /// The number of readings.
     pub(super) const COUNT: usize = 8;
 
-    /// Every reading, by its number.
+    /// Yields every reading, in the order of their numbers.
     pub(super) fn every() -> impl Iterator<Item = Self> {
         (0..8_u8).map(|bits| Self {
             encoded_slash: bits & 1 != 0,
@@ -28,13 +29,15 @@ impl Reading {
         })
     }
 
-    /// Every reading in which this path may differ from the plain one; that one alone, for almost any path.
+    /// Yields every reading in which this path may differ from the plain one. For almost any path
+    /// that is only the plain one.
     pub(super) fn all(path: &str) -> impl Iterator<Item = Self> {
         let marks = Marks::of(path);
         Self::every().filter(move |reading| *reading == reading.among(&marks))
     }
 
-    /// The same reading of paths with no other marks than these, without what has nothing to be about.
+    /// Returns the equivalent reading of paths that have only these marks, without the flags that
+    /// then have no effect.
     pub(super) const fn among(self, marks: &Marks) -> Self {
         Self {
             encoded_slash: self.encoded_slash && marks.slash,
@@ -43,12 +46,12 @@ impl Reading {
         }
     }
 
-    /// Numbers the readings as [`Reading::every`] lists them.
+    /// Returns the reading's position in [`Reading::every`].
     pub(super) fn number(self) -> usize {
         usize::from(self.encoded_slash) + 2 * usize::from(self.drop_empty) + 4 * usize::from(self.cut_parameters)
     }
 
-    /// The segments after the path's first `/`.
+    /// Yields the segments after the path's first `/`.
     pub(super) fn segments(self, path: &str) -> Segments<'_> {
         Segments { reading: self, path, rest: path.strip_prefix('/') }
     }
@@ -62,7 +65,8 @@ impl Reading {
         }
     }
 
-    /// A segment's bytes, percent-decoded once. A `%` that encodes nothing stands for itself.
+    /// Yields a segment's bytes, percent-decoded once. A `%` that encodes nothing stands for
+    /// itself.
     pub(super) fn bytes(self, segment: &str) -> impl Iterator<Item = u8> {
         percent::bytes(segment.as_bytes()).take_while(move |byte| !self.cut_parameters || *byte != b';')
     }
@@ -76,7 +80,7 @@ pub(super) struct Segments<'a> {
 }
 
 impl Segments<'_> {
-    /// Where the last segment ended that was given, bytes from the path's beginning.
+    /// Returns where the last yielded segment ended, in bytes from the path's beginning.
     pub(super) fn read(&self) -> usize {
         let Some(rest) = self.rest else { return self.path.len() };
         let before = self.path.len() - rest.len();
@@ -98,14 +102,14 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// What a path has that is read in more than one way.
+/// The parts of a path that vendors read in different ways.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Marks {
-    /// `%2F`.
+    /// Whether it has a `%2F`.
     slash: bool,
-    /// `;`, encoded or not.
+    /// Whether it has a `;`, encoded or not.
     parameters: bool,
-    /// An empty segment beside others.
+    /// Whether it has an empty segment beside others.
     empty: bool,
 }
 
@@ -118,8 +122,8 @@ impl Marks {
         }
     }
 
-    /// Those of any of these routes or beginnings of paths. What is `/` and no whole path has an empty segment that is dropped beside
-    /// others.
+    /// Returns the marks of any of these routes or beginnings of paths. A `/` that is only the
+    /// beginning of a path has an empty segment beside others.
     pub(super) fn of_parts<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
         paths.fold(Self::default(), |marks, path| {
             let own = Self::of(path);
@@ -132,7 +136,7 @@ impl Marks {
     }
 }
 
-/// Where a text first has that byte percent-encoded.
+/// Returns where a text first contains that byte percent-encoded.
 fn place_of(text: &str, byte: u8) -> Option<usize> {
     let mut from = 0;
     loop {

@@ -1,22 +1,24 @@
-//! Routes: which calls something is about.
+//! Routes: lists that say which calls a limit or a permission applies to.
 //!
-//! A path is compared as the vendor may read it. Segments are percent-decoded once. Where vendors differ, every reading
-//! is tried: `%2F` as part of a segment or as the end of one, empty segments kept or dropped, `;…` kept or cut off. A call
-//! is allowed only if every reading is, and counts on a limit if any reading does, so no spelling gets a call past
-//! either. The cautious side also takes upper and lower case of ASCII letters for the same.
+//! A path is compared in every way in which the vendor may read it. Segments are percent-decoded
+//! once. Where vendors differ, every reading is tried: `%2F` as part of a segment or as its end,
+//! empty segments kept or dropped, `;…` kept or cut off. A call is allowed only if every reading
+//! is, and counts on a limit if any reading does, so that no spelling gets a call past either. The
+//! stricter side also ignores the case of ASCII letters.
 
 use super::document::Node;
 use super::reading::Reading;
 use sha2::{Digest, Sha256};
 
-/// Most routes in one list.
+/// The most routes in one list.
 pub const MAX_ROUTES: usize = 100;
 
-/// Most bytes of a route.
+/// The longest route, bytes.
 pub const MAX_ROUTE_BYTES: usize = 1_024;
 
-/// A list of routes: `METHOD /path` or `/path`, with a leading `!` those it is not about. In a path `*` is any one
-/// segment, and `**` at its end any rest, none included. The empty list is about every call.
+/// A list of routes: `METHOD /path` or `/path`; a leading `!` makes an exception. In a path `*` is
+/// any one segment, and `**` at its end is any rest, including none. The empty list matches every
+/// call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
     pub(super) only: Vec<Route>,
@@ -30,13 +32,13 @@ pub(super) struct Route {
 }
 
 impl Routes {
-    /// Whether it is about every call.
+    /// Whether the list matches every call.
     pub const fn is_all(&self) -> bool {
         self.only.is_empty() && self.except.is_empty()
     }
 
-    /// Whether a limit with these routes counts a call: if any reading of its path says so. The method is upper case,
-    /// the path as sent, without the query.
+    /// Whether a limit with these routes counts a call: if any reading of its path matches. The
+    /// method is in upper case, the path as sent and without the query.
     pub fn matches(&self, method: &str, path: &str) -> bool {
         self.is_all()
             || Reading::all(path).any(|reading| {
@@ -46,7 +48,8 @@ impl Routes {
             })
     }
 
-    /// Whether an app with these routes may make a call: only if every reading of its path says so.
+    /// Whether an app with these routes may make a call: only if every reading of its path is
+    /// allowed.
     pub fn allow(&self, method: &str, path: &str) -> bool {
         self.is_all()
             || Reading::all(path).all(|reading| {
@@ -56,7 +59,8 @@ impl Routes {
             })
     }
 
-    /// The routes of a profile, which were checked when it was read. One that does not parse is left out.
+    /// Returns the routes of a profile, which were checked when it was read. One that does not
+    /// parse is ignored.
     pub fn of(written: &[String]) -> Self {
         let mut routes = Self::default();
         for text in written {
@@ -65,7 +69,7 @@ impl Routes {
         routes
     }
 
-    /// As written, the exceptions last.
+    /// Returns the routes as they are written, with the exceptions last.
     pub fn written(&self) -> Vec<String> {
         let text = |mark: &str, route: &Route| match &route.method {
             Some(method) => format!("{mark}{method} {}", route.path),
@@ -75,7 +79,8 @@ impl Routes {
         only.chain(self.except.iter().map(|route| text("!", route))).collect()
     }
 
-    /// Tells lists apart: 0 for the one about every call, else the digest of its routes, whatever their order and in every release.
+    /// Returns a number that distinguishes lists: 0 for the one that matches every call, else a
+    /// digest of the routes that depends neither on their order nor on the release.
     pub fn fingerprint(&self) -> u64 {
         if self.is_all() {
             return 0;
@@ -94,7 +99,7 @@ impl Routes {
     pub(super) fn read(at: &Node<'_>) -> Option<Self> {
         let items = at.list(MAX_ROUTES)?;
         if items.is_empty() {
-            return at.fault("must name at least one route; leave it out for all calls");
+            return at.fault("must name at least one route; leave the field out for all calls");
         }
         let mut routes = Self::default();
         for item in items {
@@ -126,7 +131,7 @@ impl Route {
             |method: &str| (1..=32).contains(&method.len()) && method.bytes().all(|b| b.is_ascii_uppercase());
         if !method.is_none_or(is_method) || !path.starts_with('/') {
             return Err(
-                "a route is METHOD /path or /path, with a leading ! for all others; the method is in upper case",
+                "a route is METHOD /path or /path, with a leading ! for an exception; the method is in upper case",
             );
         }
         if path.contains(['?', '#', '\\', ' ']) {

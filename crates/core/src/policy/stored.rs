@@ -1,7 +1,9 @@
-//! A policy as it is stored: the document as understood, each secret sealed for its own place in it.
+//! The stored form of a policy: the document with every default, in which each secret is sealed for
+//! its own place.
 //!
-//! A policy is stored with its defaults filled in, so that it stays as it was shown when it was written, whatever a later
-//! version's defaults are. Only a built-in profile's own facts are taken from the version that reads it.
+//! The defaults are stored too, so that a policy stays as it was shown when it was written, even if
+//! a later version has others. Only the facts of a built-in profile are taken from the version that
+//! reads it.
 
 use super::{CALLBACK_SECRET, Context, Fault, Policy, credential_pointer};
 use crate::document::{self, Tree};
@@ -10,10 +12,10 @@ use crate::policy::Credential;
 use crate::sealed::{self, NONCE_BYTES, Place, SealFault};
 use serde::{Deserialize, Serialize};
 
-/// The version of the stored form.
+/// The version of the stored form. Another one cannot be read.
 const VERSION: u64 = 1;
 
-/// A policy as it is stored.
+/// A policy with the version of its form.
 #[derive(Serialize, Deserialize)]
 struct Stored<T> {
     version: u64,
@@ -23,11 +25,11 @@ struct Stored<T> {
 /// Why a stored policy cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredFault {
-    /// It is not a stored policy, or of a version that this one does not know.
+    /// The text is not a stored policy, or has a version that this release does not know.
     FieldFormat,
-    /// A secret does not open.
+    /// A secret cannot be opened.
     Seal(SealFault),
-    /// It is no longer valid: a setting or a built-in vendor it relied on has gone.
+    /// The policy is no longer valid: a setting or a built-in vendor on which it relied is gone.
     Invalid(Vec<Fault>),
 }
 
@@ -39,7 +41,7 @@ impl std::fmt::Display for StoredFault {
             }
             Self::Seal(fault) => fault.fmt(f),
             Self::Invalid(faults) => {
-                f.write_str("the stored policy no longer holds")?;
+                f.write_str("the stored policy is no longer valid")?;
                 faults.first().map_or(Ok(()), |fault| write!(f, " ({fault})"))?;
                 f.write_str("; write the policy again")
             }
@@ -50,10 +52,11 @@ impl std::fmt::Display for StoredFault {
 impl std::error::Error for StoredFault {}
 
 impl Policy {
-    /// The policy to store for that tenant. `random` fills a slice with random bytes.
+    /// Writes the policy in the form that is stored for that tenant. `random` fills a slice with
+    /// random bytes.
     ///
     /// # Errors
-    /// A secret that cannot be sealed.
+    /// It fails if a secret cannot be sealed.
     pub fn to_stored(&self, tenant: &str, master: &Master, random: &dyn Fn(&mut [u8])) -> Result<String, SealFault> {
         let mut failed = None;
         let policy = self.document(&mut |field, secret| {
@@ -67,11 +70,12 @@ impl Policy {
         failed.map_or_else(|| Ok(document::text(&Stored { version: VERSION, policy })), Err)
     }
 
-    /// Reads what [`Self::to_stored`] wrote for that tenant. Time zones were known when it was written and are not asked
-    /// about again; loopback addresses hold only while they are allowed.
+    /// Reads a policy that [`Self::to_stored`] wrote for that tenant. Its time zones were checked
+    /// when it was written and are not checked again; loopback addresses are valid only while they
+    /// are allowed.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// It fails with the reason why the policy cannot be read.
     pub fn from_stored(text: &str, tenant: &str, master: &Master, allow_loopback: bool) -> Result<Self, StoredFault> {
         let Stored { version, policy: mut document }: Stored<Tree> =
             serde_json::from_str(text).map_err(|_| StoredFault::FieldFormat)?;

@@ -1,20 +1,22 @@
-//! Addresses that Sluice will call: vendors, token endpoints, callbacks. What is accepted is kept as written; anything
-//! that two URL parsers could read differently is refused.
+//! Checks the addresses that Sluice calls: vendors, token endpoints and callbacks. An accepted
+//! address is kept as written; one that two URL parsers could read differently is refused.
 //!
-//! An https URL of a DNS name. The name has at least two labels and ends in one that begins with a letter, so that no
-//! notation of an IP address is one (decimal, octal, hexadecimal, shortened, IPv6, IPv4-mapped), and it is not under a
-//! name reserved for private networks. What a public name resolves to is not known here: the platform's network decides that.
+//! An address is an https URL of a DNS name. The name has at least two labels and ends in one that
+//! begins with a letter, so that no notation of an IP address passes (decimal, octal, hexadecimal,
+//! shortened, IPv6, IPv4-mapped). It is not under a name reserved for private networks. To which
+//! address a public name resolves is not known here; the platform's network decides that.
 
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "positions and lengths in a text, which is shorter than the address space"
 )]
 
-/// Most bytes of an address.
+/// The longest address, bytes.
 pub const MAX_ADDRESS_BYTES: usize = 2_048;
 
-/// Top-level names that never lead to the public internet: RFC 6761, RFC 6762, RFC 8375, RFC 9476, ICANN's `.internal`,
-/// and what routers and companies use unasked.
+/// Top-level names that never lead to the public internet: those of RFC 6761, RFC 6762, RFC 8375
+/// and RFC 9476, ICANN's `.internal`, and those that routers and companies use without
+/// registration.
 const PRIVATE: [&str; 13] = [
     "alt",
     "arpa",
@@ -31,42 +33,43 @@ const PRIVATE: [&str; 13] = [
     "private",
 ];
 
-/// An address that passed, in parts.
+/// A valid address, in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address<'a> {
-    /// `https`, or `http` of a loopback address.
+    /// The scheme: `https`, or `http` for a loopback address.
     pub scheme: &'a str,
     /// The name, as written.
     pub host: &'a str,
     /// The port, where one is written.
     pub port: Option<u16>,
-    /// The path: empty, or from its first `/`.
+    /// The path: empty, or beginning with `/`.
     pub path: &'a str,
     /// The query, where there is one.
     pub query: Option<&'a str>,
 }
 
 impl Address<'_> {
-    /// Whether both lead to the same place: scheme, name in any case, port.
+    /// Whether both have the same scheme, host (in any case) and port.
     pub fn same_origin(&self, other: &Self) -> bool {
         let port = |address: &Self| address.port.unwrap_or(if address.scheme == "https" { 443 } else { 80 });
         self.scheme == other.scheme && self.host.eq_ignore_ascii_case(other.host) && port(self) == port(other)
     }
 }
 
-/// Checks an address without query. With `allow_loopback`, `http://127.0.0.1` and `http://localhost`, of any port, pass too.
+/// Checks an address that must not have a query. With `allow_loopback`, `http://127.0.0.1` and
+/// `http://localhost` with any port pass too.
 ///
 /// # Errors
-/// One sentence: what it should be.
+/// It fails with a sentence that says what the address should be.
 pub fn check(text: &str, allow_loopback: bool) -> Result<Address<'_>, &'static str> {
     let address = check_with_query(text, allow_loopback)?;
     if address.query.is_some() { Err("must not have a query") } else { Ok(address) }
 }
 
-/// The same, where a query may follow: a callback.
+/// Checks an address that may have a query, such as that of a callback.
 ///
 /// # Errors
-/// One sentence: what it should be.
+/// It fails with a sentence that says what the address should be.
 pub fn check_with_query(text: &str, allow_loopback: bool) -> Result<Address<'_>, &'static str> {
     if text.len() > MAX_ADDRESS_BYTES {
         return Err("must be at most 2,048 bytes long");
@@ -112,17 +115,17 @@ fn check_port(text: &str) -> Option<u16> {
     digits.then(|| text.parse().ok())?
 }
 
-/// Checks a DNS name of the public internet.
+/// Checks that a DNS name belongs to the public internet.
 ///
 /// # Errors
-/// One sentence: what it should be.
+/// It fails with a sentence that says what the name should be.
 pub fn check_host(host: &str) -> Result<(), &'static str> {
     let is_label = |label: &str| {
         let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
     };
     if host.len() > 253 || !host.split('.').all(is_label) {
-        return Err("must have a DNS name: labels of letters, digits and -, parted by single dots");
+        return Err("must have a DNS name: labels of letters, digits and -, separated by single dots");
     }
     let (rest, top) = host.rsplit_once('.').ok_or("must have a full DNS name, not a single label")?;
     if !top.starts_with(|first: char| first.is_ascii_alphabetic()) || rest.is_empty() {
@@ -134,7 +137,8 @@ pub fn check_host(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Path characters as RFC 3986 has them (what no URL has is refused before); no dot segments, no empty ones but the last.
+/// Checks that a path has only RFC 3986's characters (others are refused before), no dot segments,
+/// and no empty segment but the last.
 fn check_path(path: &str) -> Result<(), &'static str> {
     if path.contains(['[', ']']) {
         return Err("its path must encode brackets: %5B and %5D");

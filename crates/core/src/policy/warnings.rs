@@ -1,4 +1,5 @@
-//! What is valid in a policy and likely not meant. A warning refuses nothing; it has a fault's form.
+//! Finds parts of a policy that are valid and probably not meant. A warning refuses nothing; it has
+//! the form of a fault.
 
 use super::connection::Connection;
 use super::document::Faults;
@@ -7,9 +8,10 @@ use crate::upstream::profile::Account;
 use sluice_limiter::{Kind, Limit, Unit};
 
 impl Connection {
-    /// The limits that take the vendor's own counts: the name that the profile has for each count, and the limit's. A count goes to the
-    /// limit of that name; where none has it, to the first of a day that no other count has, whatever it is called. It goes to none by
-    /// app, and to none of some routes alone unless that has the name.
+    /// Returns, for each count that the vendor gives, its name in the profile and the limit that
+    /// takes it. A count goes to the limit of its name. If there is none, it goes to the first
+    /// limit of a day that no other count takes, whatever its name. It never goes to a limit per
+    /// app, and to one for only some routes just if that has its name.
     pub fn vendor_counts(&self) -> Vec<(&str, Option<&str>)> {
         let mut counts: Vec<&str> = Vec::new();
         for count in &self.profile.counts {
@@ -29,7 +31,8 @@ impl Connection {
         counts.iter().copied().zip(counts.iter().copied().map(limit).collect::<Vec<_>>()).collect()
     }
 
-    /// Whether the profile's own limit of that name is one of a day. A count without one is taken for that: vendors tell no others.
+    /// Whether the profile's own limit of that name is one of a day. A count without such a limit
+    /// is assumed to be, as vendors give no others.
     fn counts_days(&self, name: &str) -> bool {
         let text = |limit: &crate::document::Tree, field: &str| limit.get(field)?.as_str().map(str::to_owned);
         let of_name = self.profile.limits.iter().find(|limit| text(limit, "name").as_deref() == Some(name));
@@ -37,12 +40,12 @@ impl Connection {
     }
 }
 
-/// Whether it counts the calls of a day for all apps together.
+/// Whether a limit counts the calls of a day for all apps together.
 const fn is_day(limit: &Limit) -> bool {
     matches!(limit.kind, Kind::RollingDay { .. } | Kind::Daily { unit: Unit::Calls, .. }) && !limit.per_app
 }
 
-/// Notes what is likely not meant in a policy.
+/// Notes the parts of a policy that are probably not meant.
 pub(super) fn note(policy: &Policy, warnings: &Faults) {
     for (name, connection) in &policy.connections {
         base_url(name, connection, warnings);
@@ -51,7 +54,8 @@ pub(super) fn note(policy: &Policy, warnings: &Faults) {
     }
 }
 
-/// A path in `base_url` with which the profile's routes begin too: then callers leave it out, and no route matches what they ask for.
+/// Warns of a path in `base_url` with which the profile's routes also begin. Callers then leave it
+/// out, and no route matches their calls.
 fn base_url(name: &str, connection: &Connection, warnings: &Faults) {
     let Ok(address) = url::check(&connection.base_url, true) else { return };
     let path = address.path.trim_end_matches('/');
@@ -73,34 +77,34 @@ fn base_url(name: &str, connection: &Connection, warnings: &Faults) {
         warnings.note(
             &format!("/connections/{name}/base_url"),
             format!(
-                "its path {path} is also where the vendor's routes begin ({route}): a call that leaves it out is known by none of them, so that sizes, batches, retries and limits of some routes do not hold for it{}. Leave the path out here, and have callers send it",
+                "its path {path} is also where the vendor's routes begin ({route}): a call without it matches none of them, so size limits, batch sizes, retries and limits by route do not apply to it{}. Leave the path out here, and let callers send it",
                 tokens.unwrap_or_default()
             ),
         );
     }
 }
 
-/// A route without its method.
+/// Returns a route without its method.
 fn route_path(route: &str) -> &str {
     let route = route.strip_prefix('!').unwrap_or(route);
     route.split_once(' ').map_or(route, |(_, path)| path)
 }
 
-/// A count of the vendor's own that finds no limit.
+/// Warns of a count that the vendor gives and no limit takes.
 fn counts(name: &str, connection: &Connection, warnings: &Faults) {
     for (count, limit) in connection.vendor_counts() {
         if limit.is_none() {
             warnings.note(
                 &format!("/connections/{name}/limits"),
                 format!(
-                    "the vendor tells its own count of the day ({count}), and no limit is there to take it, so that calls made elsewhere are not seen: add a limit of kind daily or rolling_day"
+                    "the vendor reports its own count of the day ({count}) and no limit uses it, so calls made elsewhere are not counted: add a limit of kind daily or rolling_day"
                 ),
             );
         }
     }
 }
 
-/// Connections of one account whose parts of a limit are together more than there is.
+/// Warns of connections of one account whose parts of a limit add up to more than the limit.
 fn shares(policy: &Policy, name: &str, connection: &Connection, warnings: &Faults) {
     let account: Vec<(&String, &Connection)> =
         policy.connections.iter().filter(|(_, other)| same_account(connection, other)).collect();
@@ -122,7 +126,7 @@ fn shares(policy: &Policy, name: &str, connection: &Connection, warnings: &Fault
             warnings.note(
                 &format!("/connections/{name}/share"),
                 format!(
-                    "together with {} of the same account its limit {} comes to {sum}, and there is {whole}: give each a share, so that they sum to 1 at most",
+                    "together with {} of the same account, its limit {} adds up to {sum} and the account has {whole}: give each connection a share, so that the shares add up to at most 1",
                     others.join(", "),
                     limit.name
                 ),
@@ -132,8 +136,8 @@ fn shares(policy: &Policy, name: &str, connection: &Connection, warnings: &Fault
     }
 }
 
-/// Whether two connections are of one account at their vendor, as far as it can be told: by the host, where each account has its own,
-/// else by the credential.
+/// Whether two connections are known to use the same account at their vendor: by the host, where
+/// each account has its own, else by the credential.
 fn same_account(one: &Connection, other: &Connection) -> bool {
     if one.vendor != other.vendor || one.inline || other.inline {
         return false;
@@ -149,7 +153,7 @@ fn same_account(one: &Connection, other: &Connection) -> bool {
         }
 }
 
-/// The profile's own figure for a limit of that name and kind.
+/// Returns the profile's own number for a limit of that name and kind.
 fn vendors(connection: &Connection, limit: &Limit) -> Option<u64> {
     let written = connection.profile.limits.iter().find(|written| {
         let is = |field: &str, text: &str| written.get(field).and_then(|value| value.as_str()) == Some(text);

@@ -1,4 +1,4 @@
-//! Whether and when a call is sent again. One decision for calls whose caller waits and for those that are left to Sluice.
+//! Decides whether and when a call is sent again, both for calls whose caller waits and for jobs.
 
 mod spread;
 
@@ -10,62 +10,66 @@ use crate::upstream::outcome::{Classification, may_repeat};
 use crate::upstream::profile::Executed;
 use sluice_limiter::{Outcome, ThrottledBy, longest_pause_ms};
 
-/// The first backoff is anywhere up to this, milliseconds; each further one up to twice as much.
+/// The first backoff is random between 0 and this, milliseconds. The range doubles with each
+/// further one.
 const FIRST_BACKOFF_MS: u64 = 1_000;
 
-/// Doublings of the backoff: 256 s at most, the last of the ten attempts that a policy may ask for.
+/// The most doublings of the range: it then is 256 s, before the last of the ten attempts that a
+/// policy may allow.
 const MOST_DOUBLINGS: u32 = 8;
 
-/// A call that has been sent, as far as it matters to sending it again.
+/// What is known of a call that has been sent, as far as it matters to sending it again.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryContext<'a> {
     /// The vendor.
     pub profile: &'a Profile,
-    /// The methods that the vendor may read, as [`methods`] writes them.
+    /// All methods that the vendor may read, in the form that [`methods`] writes.
     pub method: &'a str,
     /// The vendor's path as sent, without the query.
     pub path: &'a str,
-    /// It carries an `Idempotency-Key`.
+    /// Whether the call carries an `Idempotency-Key`.
     pub idempotency_key: bool,
-    /// Nobody waits for it: a job.
+    /// Whether nobody waits for the call, because it is a job.
     pub unattended: bool,
-    /// Vendor calls made, this one included.
+    /// Vendor calls made so far, the last one included.
     pub made: u32,
-    /// `retry.attempts`: vendor calls that may be made, the first included.
+    /// `retry.attempts`: how many vendor calls may be made, the first included.
     pub most: u32,
-    /// What is left until the caller wants an answer, milliseconds; none where nobody waits.
+    /// Milliseconds until the caller wants an answer; `None` where nobody waits.
     pub left_ms: Option<u64>,
-    /// The longest that a vendor's Retry-After may stop the connection, and so this call; milliseconds.
+    /// `max_pause_seconds` in milliseconds: the longest that a vendor's Retry-After may stop the
+    /// connection, and so this call.
     pub max_pause_ms: u64,
-    /// Where in the range of its backoff it goes: random over all of `u64`, or [`place_of`] its permit.
+    /// A value over all of `u64` that places the retry within its backoff: random, or [`place_of`]
+    /// its permit.
     pub random: u64,
 }
 
-/// What follows on a try.
+/// What follows a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Ask for another permit after so many milliseconds from the answer, not before.
+    /// The call asks for another permit this many milliseconds after the answer, not before.
     After(u64),
-    /// Nothing: this was the last.
+    /// The last try was the final one.
     Stop(StopReason),
 }
 
-/// Why a call is not sent again. The first that holds.
+/// Why a call is not sent again: the first reason that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// It went well, or would not go better.
+    /// The call succeeded, or another try would not help.
     Final,
-    /// It may have been executed, and must not be twice.
+    /// The vendor may have executed the call, and must not execute it twice.
     OutcomeUnknown,
-    /// All attempts are made.
+    /// All allowed attempts have been made.
     Spent,
-    /// The caller does not wait so long.
+    /// The backoff is longer than the caller waits.
     Late,
 }
 
-/// Decides on a call from what became of its last try.
+/// Decides on the next step of a call from the result of its last try.
 pub fn next(tried: &RetryContext<'_>, verdict: &Classification) -> Next {
-    // A spent day does not come back while a caller waits. A job waits for it in admission.
+    // A spent daily quota does not come back while a caller waits. A job waits for it in admission.
     let by_day = tried.unattended && matches!(verdict.outcome, Outcome::Throttled { by: ThrottledBy::Day, .. });
     let executed_not = verdict.executed == Executed::No;
     let may_help = verdict.transient || by_day && executed_not;
@@ -85,9 +89,9 @@ pub fn next(tried: &RetryContext<'_>, verdict: &Classification) -> Next {
     Next::After(after)
 }
 
-/// A caller that waits can judge for itself whether PUT or DELETE is to be repeated after a time-out: what it meant to
-/// replace may have changed since, and a second DELETE answers 404. A job has nobody to ask, so that HTTP's own word
-/// counts (RFC 9110, section 9.2.2).
+/// A caller that waits can judge for itself whether to repeat PUT or DELETE after a timeout: what
+/// it meant to replace may have changed since, and a second DELETE answers 404. A job has no caller
+/// to decide, so HTTP's own rule for idempotent methods counts (RFC 9110, section 9.2.2).
 fn may_be_executed_twice(tried: &RetryContext<'_>, verdict: &Classification) -> bool {
     let idempotent = tried.unattended
         && tried.profile.safe_methods
@@ -96,8 +100,10 @@ fn may_be_executed_twice(tried: &RetryContext<'_>, verdict: &Classification) -> 
     idempotent || may_repeat(tried.profile, tried.method, tried.path, tried.idempotency_key, verdict)
 }
 
-/// The vendor's own time where it names one, as far as the policy lets it, and then the jitter of a backoff: those told the same time would come back
-/// together. By then the connection's pause has ended too, which would let them all go at one moment.
+/// Returns the wait in milliseconds: the vendor's own time where it names one, bounded by the
+/// policy, plus the jitter of a backoff. Without the jitter all calls that were given the same time
+/// would come back together, just when the pause of the connection has ended and would admit them
+/// all.
 fn wait_ms(tried: &RetryContext<'_>, retry_after_ms: Option<u64>) -> u64 {
     let doublings = tried.made.saturating_sub(1).min(MOST_DOUBLINGS);
     let jitter = spread(tried.random, FIRST_BACKOFF_MS << doublings);

@@ -187,7 +187,7 @@ proptest! {
         let mut waits: Vec<_> = (seq..seq + n).map(|seq| spread(place_of(permit(seq), &whose), 1_000)).collect();
         waits.sort_unstable();
         let fullest = waits.iter().map(|first| waits.iter().filter(|wait| (*first..first + 100).contains(*wait)).count()).max();
-        // A tenth of them in a tenth of the time, and a few for the ends.
+        // A tenth of the time holds a tenth of them, and a few for the ends.
         prop_assert!(fullest.unwrap() as u64 <= n / 10 + 4, "{:?} of {}", fullest, n);
     }
 

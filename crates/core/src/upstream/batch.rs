@@ -1,4 +1,4 @@
-//! Calls about more records than the vendor takes at once: found before they cost quota.
+//! Finds calls with more records than the vendor takes in one call, before they cost quota.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -8,7 +8,8 @@
 use super::body::counts_over;
 use super::profile::{Batch, Items};
 
-/// Whether a call is about more than its vendor takes, as a sentence. `body` where it has one that is plain, and its type is known.
+/// Returns a sentence if the call has more records than its vendor takes at once. `body` is given
+/// where it is not encoded and its type is known.
 pub fn too_many(batch: &Batch, query: Option<&str>, body: Option<&[u8]>) -> Option<String> {
     let most = batch.most;
     let over = match &batch.items {
@@ -25,12 +26,12 @@ pub fn too_many(batch: &Batch, query: Option<&str>, body: Option<&[u8]>) -> Opti
     })
 }
 
-/// A parameter as it stands in a query or form.
+/// Returns a parameter of a query or form as it is written there.
 fn parameter<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.split('&').filter_map(|pair| pair.split_once('=')).find(|(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// Items between commas, percent-encoded ones too.
+/// Counts the items between commas, percent-encoded commas included.
 fn items(value: &str) -> u32 {
     let encoded = value.as_bytes().windows(3).filter(|three| three.eq_ignore_ascii_case(b"%2c")).count();
     let plain = value.bytes().filter(|byte| *byte == b',').count();

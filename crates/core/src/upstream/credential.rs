@@ -1,4 +1,4 @@
-//! What of a credential goes where: decided by its type, and for a token by the profile.
+//! Decides where a credential goes in a call: by its type, and for a token by the profile.
 
 use super::methods;
 use super::profile::{AlsoIn, Profile, TokenPlace};
@@ -9,8 +9,8 @@ use crate::policy::{Credential, Routes};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Where a credential goes that is complete as it stands; nothing for `passthrough`. None for those that a token has to
-/// be fetched for first: that token then goes where [`placed_token`] says.
+/// Returns where a credential goes, with nothing in it for `passthrough`. It is `None` for a
+/// credential for which a token must be fetched first: that token goes where [`placed_token`] says.
 pub fn placed(credential: &Credential, profile: &Profile) -> Option<Placed> {
     match credential {
         Credential::Passthrough => Some(Placed::default()),
@@ -25,7 +25,7 @@ pub fn placed(credential: &Credential, profile: &Profile) -> Option<Placed> {
     }
 }
 
-/// Where a token goes at this vendor.
+/// Returns where a token goes for this vendor.
 pub fn placed_token(token: &str, profile: &Profile) -> Placed {
     match &profile.token_in {
         TokenPlace::Header { name, prefix } => header(name, format!("{prefix}{token}")),
@@ -33,7 +33,8 @@ pub fn placed_token(token: &str, profile: &Profile) -> Placed {
     }
 }
 
-/// The headers that a token goes in beside its usual place, for a call on this route in whose head keys were `taken`.
+/// Returns the headers into which a token goes beside its usual place, for a call on this route
+/// whose head had keys in the places `taken`.
 pub fn also_placed(
     token: &str,
     profile: &Profile,
@@ -49,16 +50,18 @@ pub fn also_placed(
     places.map(|also| (also.header.clone(), format!("{}{token}", also.prefix))).collect()
 }
 
-/// What is taken out of the answer to a call that had this put in. `token`: the access token that was fetched for it, where one was.
+/// Returns what must be removed from the answer to a call that had this credential put in. `token`
+/// is the access token that was fetched for it, if one was.
 pub fn mask(credential: Option<&Credential>, token: Option<&str>, placed: &Placed) -> Mask {
     let mut texts: Vec<String> = placed.header.iter().map(|(_, value)| value.clone()).collect();
-    // A vendor may repeat what follows the scheme without it.
+    // A vendor may repeat the credential without its scheme.
     texts.extend(placed.header.iter().filter_map(|(_, value)| Some(value.split_once(' ')?.1.trim().to_owned())));
     texts.extend(token.map(str::to_owned));
     match credential {
         Some(Credential::Bearer { token }) => texts.push(token.clone()),
         Some(Credential::Basic { username, password }) => {
-            // Some vendors take an API key as the user name, beside a password that is none or says nothing.
+            // Some vendors take an API key as the user name, beside a password that is empty or a
+            // mere placeholder.
             let secret = if password.len() < SECRET_BYTES { username } else { password };
             texts.extend([secret.clone(), format!("{username}:{password}")]);
         }
@@ -68,7 +71,7 @@ pub fn mask(credential: Option<&Credential>, token: Option<&str>, placed: &Place
     Mask::new(texts, placed.query.as_ref().map(|(name, value)| (decoded(name.as_bytes()), decoded(value.as_bytes()))))
 }
 
-/// A password that is shorter hides nothing, bytes.
+/// A shorter password is not a secret, bytes.
 const SECRET_BYTES: usize = 6;
 
 fn header(name: &str, value: String) -> Placed {

@@ -1,31 +1,34 @@
-//! How a refusal is said: the one mapping from [`Refusal`] to HTTP. The vendor's clients know the vendor's own words for
-//! "too much" and little else, so a throttle's refusal is said in those; every other refusal is a problem document.
+//! Words a refusal: the one mapping from [`Refusal`] to HTTP. A vendor's clients understand the
+//! vendor's own words for "too much" and little else, so the limiter's refusals use those; every
+//! other refusal is a problem document.
 
 use super::Dialect;
 use crate::http::{Answer, problem};
 use crate::refusal::{Reason, Refusal};
 use serde_json::{Value, json};
 
-/// To whom a refusal is said.
+/// How and for which call a refusal is worded.
 #[derive(Debug, Clone, Copy)]
 pub struct Saying<'a> {
-    /// The profile's dialect; problem documents where no connection is known.
+    /// The profile's dialect. It is `Generic` where no connection is known.
     pub dialect: Dialect,
-    /// The caller asks for problem documents: [`crate::http::accepts_problem`].
+    /// Whether the caller asks for problem documents: [`crate::http::accepts_problem`].
     pub problem: bool,
-    /// The call's id; empty where there is none.
+    /// The call's id, empty where there is none.
     pub call: &'a str,
-    /// The fields `RateLimit-Policy` and `RateLimit`.
+    /// The values of `RateLimit-Policy` and `RateLimit`.
     pub rate_limit: Option<(&'a str, &'a str)>,
 }
 
-/// The answer that says a refusal, but for what every answer to a page has: [`crate::http::allow`].
+/// Returns the answer for a refusal, without the headers that [`crate::http::allow`] adds for a
+/// page.
 pub fn answer(refusal: &Refusal, to: &Saying) -> Answer {
-    let said = if refusal.reason.is_throttle() && !to.problem { in_dialect(refusal, to) } else { None };
-    with_fields(said.unwrap_or_else(|| problem(refusal)), refusal, to)
+    let worded = if refusal.reason.is_throttle() && !to.problem { in_dialect(refusal, to) } else { None };
+    with_fields(worded.unwrap_or_else(|| problem(refusal)), refusal, to)
 }
 
-/// The same at a token endpoint, whose errors have OAuth's shape (RFC 6749, section 5.2).
+/// Returns the answer for a refusal at a token endpoint, whose errors have OAuth's shape (RFC 6749,
+/// section 5.2).
 pub fn token_error(refusal: &Refusal, to: &Saying) -> Answer {
     let error = match refusal.reason {
         Reason::Key => "invalid_client",
@@ -37,7 +40,8 @@ pub fn token_error(refusal: &Refusal, to: &Saying) -> Answer {
     with_fields(Answer::json(refusal.reason.status(), body), refusal, to)
 }
 
-/// What every refusal has. `Sluice-Reason` is on an answer if and only if Sluice made it in the vendor's place.
+/// Adds the headers that every refusal has. `Sluice-Reason` is on an answer if and only if Sluice
+/// made it in the vendor's place.
 fn with_fields(mut answer: Answer, refusal: &Refusal, to: &Saying) -> Answer {
     answer = answer.with("Sluice-Reason", refusal.reason.as_str());
     if !to.call.is_empty() {
@@ -59,7 +63,7 @@ fn with_fields(mut answer: Answer, refusal: &Refusal, to: &Saying) -> Answer {
     answer
 }
 
-/// What the refusal is about, as far as vendors tell it apart.
+/// The kind of limit that refused, as far as vendors distinguish it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum About {
     Day,
@@ -89,7 +93,8 @@ fn json(status: u16, body: &Value) -> Answer {
     Answer::json(status, body.to_string())
 }
 
-/// HTTP 200: its clients read the code in the body, and some take any other status for final.
+/// The status is 200: Marketo's clients read the code in the body, and some treat any other status
+/// as final.
 fn marketo(about: About, call: &str) -> Answer {
     let (code, message) = match about {
         About::Day => ("607", "Daily quota reached"),
@@ -100,7 +105,8 @@ fn marketo(about: About, call: &str) -> Answer {
     json(200, &json!({"requestId": marketo_request_id(call), "success": false, "errors": errors}))
 }
 
-/// In Marketo's form, hexadecimal digits on both sides of a `#`: `5576#16523a39ed7`.
+/// Makes a request id in Marketo's form, hexadecimal digits on both sides of a `#`:
+/// `5576#16523a39ed7`.
 pub fn marketo_request_id(call: &str) -> String {
     let digits: String = call
         .chars()
@@ -113,7 +119,8 @@ pub fn marketo_request_id(call: &str) -> String {
     format!("{left}#{right}")
 }
 
-/// HubSpot's own client waits 10 s on `TEN_SECONDLY_ROLLING` and 1 s on `SECONDLY`, and nothing else makes it wait.
+/// HubSpot's own client waits 10 s on `TEN_SECONDLY_ROLLING` and 1 s on `SECONDLY`. Nothing else
+/// makes it wait.
 fn hubspot(about: About, call: &str) -> Answer {
     let (policy, words) =
         if about == About::Day { ("DAILY", "daily") } else { ("TEN_SECONDLY_ROLLING", "ten_secondly_rolling") };
@@ -130,7 +137,7 @@ fn hubspot(about: About, call: &str) -> Answer {
     )
 }
 
-/// 403 is final to its clients, 503 is not.
+/// Salesforce's clients treat 403 as final, but not 503.
 fn salesforce(about: About) -> Answer {
     let (status, message, code) = match about {
         About::Day => (403, "TotalRequests Limit exceeded.", "REQUEST_LIMIT_EXCEEDED"),
@@ -165,7 +172,7 @@ fn google(about: About) -> Answer {
     json(429, &json!({"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED"}}))
 }
 
-/// The call's id in the form of a UUID.
+/// Writes the call's id in the form of a UUID.
 fn uuid(call: &str) -> String {
     let parts = [call.get(..8), call.get(8..12), call.get(12..16), call.get(16..20), call.get(20..32)];
     let parts: Option<Vec<_>> = parts.into_iter().collect();

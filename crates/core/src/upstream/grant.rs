@@ -1,5 +1,6 @@
-//! The other side of a token endpoint: what is sent there for a connection's own credential, and what the answer says.
-//! Nothing here is counted against the vendor's limits: token endpoints have none of a call's (Marketo says so outright).
+//! The OAuth client: makes the token requests for a connection's own credential and reads their
+//! answers. Token endpoints have no limits of the vendor's (Marketo says so outright), so none of
+//! this is counted.
 
 use super::pem::pkcs8;
 use super::profile::Profile;
@@ -12,45 +13,48 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// How long a token endpoint may take, from send to last byte, milliseconds. Usual are some hundred.
+/// The time limit of a token request from send to last byte, milliseconds. Token endpoints usually
+/// answer within some hundred.
 pub const EXCHANGE_MS: u64 = 10_000;
 
-/// The most of its answer that is read, bytes: a token or two.
+/// The most that is read of a token endpoint's answer, bytes.
 pub const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// The longest token that is taken, bytes: what servers take in one header.
+/// The longest token that is accepted, bytes: as much as servers accept in one header.
 const LONGEST_TOKEN: usize = 8 * 1024;
 
-/// How long a token is held good whose life is not told, seconds, where the profile does not know better.
+/// How long a token is used whose answer gives no `expires_in`, seconds, unless the profile knows
+/// better.
 const USUAL_LIFE_S: u64 = 3_600;
 
-/// The longest life that is believed, seconds: a year.
+/// The longest `expires_in` that is believed, seconds: a year.
 const LONGEST_LIFE_S: u64 = 31_536_000;
 
-/// How long an assertion works, seconds. Salesforce takes no more than 3 minutes.
+/// How long an assertion is valid, seconds. Salesforce accepts 3 minutes at most.
 const ASSERTION_S: i64 = 120;
 
-/// A request for an access token: a form, posted. Its `Debug` shows the URL alone.
+/// A request for an access token: a form that is posted. `Debug` shows only the URL.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchange {
     /// The token endpoint.
     pub url: String,
-    /// Client and secret for Basic authentication, encoded, where the vendor wants them there.
+    /// Client id and secret in the form that Basic authentication sends, where the vendor wants
+    /// them there.
     pub basic: Option<String>,
-    /// The form, encoded.
+    /// The form, percent-encoded.
     pub form: String,
-    /// What is to be signed and put into the form as `assertion`.
+    /// What must be signed and added to the form as `assertion`.
     pub sign: Option<Signing>,
-    /// From send to last byte, milliseconds.
+    /// The time limit from send to last byte, milliseconds.
     pub timeout_ms: u64,
 }
 
-/// An assertion that lacks its signature (RS256).
+/// An assertion that is not signed yet (RS256).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signing {
     /// The private key: PKCS #8 in base64.
     pub key: String,
-    /// Header and claims, encoded, with the dot between.
+    /// Header and claims, each encoded, with the dot between them.
     pub input: String,
 }
 
@@ -66,14 +70,14 @@ impl std::fmt::Debug for Signing {
     }
 }
 
-/// What a token endpoint gave. Its `Debug` shows no token.
+/// What a token endpoint issued. `Debug` shows no token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issued {
     /// The access token.
     pub token: String,
-    /// The refresh token to use from now on, where one came.
+    /// The refresh token to use from now on, where the answer had one.
     pub refresh_token: Option<String>,
-    /// How long the token works, seconds, where it was told.
+    /// How long the token works, seconds, where the answer says so.
     pub life_s: Option<u64>,
 }
 
@@ -83,36 +87,39 @@ impl std::fmt::Debug for Issued {
     }
 }
 
-/// Why there is no token.
+/// Why no token could be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
-    /// The endpoint does not take the credential; with OAuth's code, where it gave one of those.
+    /// The endpoint does not accept the credential. It may have given one of OAuth's codes.
     Refused {
         /// HTTP status.
         status: u16,
-        /// One of RFC 6749's, never the endpoint's own words: they may repeat what was sent.
+        /// One of RFC 6749's codes. The endpoint's own words are never kept, as they may repeat
+        /// what was sent.
         code: Option<String>,
     },
-    /// It is not well, or asks for rest.
+    /// The endpoint failed or asks to be left alone for a while.
     Unwell {
         /// HTTP status.
         status: u16,
-        /// When it says to ask again, milliseconds.
+        /// When it allows another request, milliseconds.
         retry_after_ms: Option<u64>,
     },
-    /// It answers with something that has no token in it.
+    /// The answer has no token in it.
     Senseless,
-    /// It answers with a redirect, which is not followed: a secret goes where the policy says, and nowhere else.
+    /// The answer is a redirect. It is not followed: a secret goes where the policy says, and
+    /// nowhere else.
     Redirected,
-    /// It took longer than [`EXCHANGE_MS`].
+    /// The endpoint took longer than [`EXCHANGE_MS`].
     Silent,
-    /// It cannot be reached, or closed the connection.
+    /// The endpoint cannot be reached, or closed the connection.
     Unreachable,
-    /// The private key does not sign.
+    /// The private key cannot sign.
     Key,
-    /// Whoever was to fetch it has not reported.
+    /// The Worker that was to fetch the token has not reported.
     Lost,
-    /// As `Redirected`, and the answer names this address: without query, and without what was sent.
+    /// The answer is a redirect to this address, which is shown without its query and without what
+    /// was sent.
     RedirectedTo {
         /// The address.
         to: String,
@@ -120,13 +127,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The credential or the policy is at fault: asking again soon does not help.
+    /// Whether the credential or the policy is at fault, so that asking again soon does not help.
     pub const fn is_lasting(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Redirected | Self::RedirectedTo { .. } | Self::Key)
     }
 
-    /// It may pass by itself within a second: a refusal with another code than `invalid_client`, or a status of the 4xx that asks for
-    /// rest. Two clients that exchange one refresh token at once are told `invalid_grant`, though the token is good.
+    /// Whether the failure may pass by itself within a second: it is a refusal with another code
+    /// than `invalid_client`, or a 4xx status that asks to wait. When two clients exchange one
+    /// refresh token at the same time, one gets `invalid_grant` though the token is good.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused { code, .. } => code.as_deref() != Some("invalid_client"),
@@ -135,28 +143,29 @@ impl Failure {
         }
     }
 
-    /// What happened, for the log: without advice, since whether it lasts is not known there.
+    /// Says what happened, for the log. It gives no advice, since the log does not know whether the
+    /// failure lasts.
     pub fn brief(&self, connection: &str) -> String {
         let of = format!("the token endpoint of connection {connection}");
         match self {
             Self::Refused { status, code } => {
-                format!("{of} answered {status} {}", code.as_deref().unwrap_or("without a code of oauth's"))
+                format!("{of} answered {status} {}", code.as_deref().unwrap_or("without an OAuth error code"))
             }
             _ => self.detail(connection),
         }
     }
 
-    /// What happened and what to do where it happened for the first time and may pass by itself.
+    /// Says what happened and what to do, for a first failure that may pass by itself.
     pub fn detail_once(&self, connection: &str) -> String {
-        format!("{}, once: it is asked again at once, so try again in a moment", self.brief(connection))
+        format!("{}; Sluice asks it again at once, so try again in a moment", self.brief(connection))
     }
 
-    /// What happened and what to do, for a connection: one sentence without any secret.
+    /// Says in one sentence what happened and what to do, without any secret.
     pub fn detail(&self, connection: &str) -> String {
         let of = format!("the token endpoint of connection {connection}");
         match self {
             Self::Refused { status, code: Some(code) } if code == "invalid_grant" => format!(
-                "{of} takes the refresh token or the assertion no longer ({status} {code}): authorise anew and put the credential into the policy"
+                "{of} no longer accepts the refresh token or the assertion ({status} {code}): authorise again and put the new credential into the policy"
             ),
             Self::Refused { status, code: Some(code) } => {
                 format!("{of} refuses the credential ({status} {code}): check it in the policy and at the vendor")
@@ -181,7 +190,7 @@ impl Failure {
             Self::Key => {
                 format!("the private_key of connection {connection} does not sign: it must be an unencrypted RSA key")
             }
-            Self::Lost => format!("no token came for connection {connection}: try again in a moment"),
+            Self::Lost => format!("no token was fetched in time for connection {connection}: try again in a moment"),
         }
     }
 }
@@ -194,8 +203,9 @@ pub const fn is_fetched(credential: &Credential) -> bool {
     )
 }
 
-/// Where a token for this credential is fetched: at its own `token_url`, else at the profile's endpoint under `base_url`,
-/// else, for an assertion, at its audience (RFC 7523, section 3: the endpoint's URL).
+/// Returns the address at which a token for this credential is fetched: its own `token_url`, else
+/// the profile's endpoint under `base_url`, else, for an assertion, its audience (RFC 7523, section
+/// 3: the endpoint's URL).
 pub fn endpoint(credential: &Credential, profile: &Profile, base_url: &str) -> Option<String> {
     let own = match credential {
         Credential::ClientCredentials { token_url, .. } => token_url.clone(),
@@ -210,10 +220,12 @@ pub fn endpoint(credential: &Credential, profile: &Profile, base_url: &str) -> O
     })
 }
 
-/// The request for a token. `refresh_token`: the one that came last, in place of the policy's. `now`: Unix ms.
+/// Makes the request for a token. `refresh_token` is the latest one, which replaces the policy's.
+/// `now`: Unix ms.
 ///
 /// # Errors
-/// If the private key is none, or the credential is not one that tokens are fetched for.
+/// It fails with [`Failure::Key`] if the private key cannot be read, or if no token is fetched for
+/// such a credential.
 pub fn exchange(
     credential: &Credential,
     profile: &Profile,
@@ -248,7 +260,8 @@ pub fn exchange(
 }
 
 impl Exchange {
-    /// The client's name and secret: in the form, unless the vendor wants Basic. Never both (RFC 6749, section 2.3).
+    /// Adds the client's id and secret to the form, or as Basic authentication where the vendor
+    /// wants that. It never does both (RFC 6749, section 2.3).
     fn authenticate<'a>(
         &mut self,
         form: &mut Vec<(&'static str, &'a str)>,
@@ -264,7 +277,7 @@ impl Exchange {
     }
 }
 
-/// Header and claims of an assertion, encoded.
+/// Returns header and claims of an assertion, encoded.
 fn assertion(credential: &Credential, now: i64) -> Option<String> {
     let Credential::JwtBearer { issuer, audience, subject, scope, .. } = credential else { return None };
     let issued = now.div_euclid(1_000);
@@ -293,40 +306,43 @@ struct Claims<'a> {
     scope: Option<&'a str>,
 }
 
-/// What a token endpoint's answer says. `body` is at most [`LONGEST_ANSWER`] of it.
+/// Reads the answer of a token endpoint. `body` is at most [`LONGEST_ANSWER`] bytes of it.
 ///
 /// # Errors
-/// Why there is no token in it.
+/// It fails with the reason why the answer has no token.
 pub fn read(status: u16, retry_after_ms: Option<u64>, body: &str) -> Result<Issued, Failure> {
-    let said: Value = serde_json::from_str(body).unwrap_or_default();
+    let answer: Value = serde_json::from_str(body).unwrap_or_default();
     match status {
         200..=299 => {}
         300..=399 => return Err(Failure::Redirected),
-        400..=499 if !matches!(status, 408 | 425 | 429) => return Err(Failure::Refused { status, code: code(&said) }),
+        400..=499 if !matches!(status, 408 | 425 | 429) => {
+            return Err(Failure::Refused { status, code: code(&answer) });
+        }
         _ => return Err(Failure::Unwell { status, retry_after_ms }),
     }
-    let text = |field: &str| said.get(field)?.as_str().map(str::to_owned);
+    let text = |field: &str| answer.get(field)?.as_str().map(str::to_owned);
     let fits = |token: &String| !token.is_empty() && token.len() <= LONGEST_TOKEN;
-    // It goes into a header.
+    // The token goes into a header.
     let visible = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
     let Some(token) = text("access_token").filter(fits).filter(visible) else {
-        // Some say no with status 200.
-        return Err(match code(&said) {
+        // Some endpoints refuse with status 200.
+        return Err(match code(&answer) {
             Some(code) => Failure::Refused { status, code: Some(code) },
             None => Failure::Senseless,
         });
     };
-    let life = said.get("expires_in");
+    let life = answer.get("expires_in");
     let life_s = life.and_then(|life| life.as_u64().or_else(|| life.as_str()?.trim().parse().ok()));
     Ok(Issued { token, refresh_token: text("refresh_token").filter(fits), life_s })
 }
 
-/// The longest address that an error names, bytes.
+/// The longest address that is named in an error, bytes.
 const LONGEST_ADDRESS: usize = 200;
 
 impl Exchange {
-    /// Where a redirect of the token endpoint's leads, as an error may name it: no query and no fragment, in which vendors repeat what
-    /// was sent; and nothing of that elsewhere.
+    /// Returns the failure for a redirect to `location`. An address without its query and fragment,
+    /// in which vendors repeat what was sent, is named if the rest of it repeats nothing of that
+    /// either.
     pub fn redirected(&self, location: &str) -> Failure {
         self.address(location.trim()).map_or(Failure::Redirected, |to| Failure::RedirectedTo { to })
     }
@@ -341,7 +357,7 @@ impl Exchange {
             _ => return None,
         };
         let address = whole.split(['?', '#']).next().unwrap_or_default();
-        // A user name in it may be a secret.
+        // A user name in the address may be a secret.
         let plain =
             address.len() <= LONGEST_ADDRESS && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
         let sent = self.form.split('&').filter_map(|field| Some(decoded(field.split_once('=')?.1.as_bytes())));
@@ -350,7 +366,7 @@ impl Exchange {
     }
 }
 
-/// OAuth's own codes (RFC 6749, section 5.2).
+/// OAuth's own error codes (RFC 6749, section 5.2).
 const CODES: [&str; 6] = [
     "invalid_request",
     "invalid_client",
@@ -360,12 +376,12 @@ const CODES: [&str; 6] = [
     "invalid_scope",
 ];
 
-fn code(said: &Value) -> Option<String> {
-    let code = said.get("error")?.as_str()?;
+fn code(answer: &Value) -> Option<String> {
+    let code = answer.get("error")?.as_str()?;
     CODES.contains(&code).then(|| code.to_owned())
 }
 
-/// How long a token works, milliseconds.
+/// Returns how long a token works, milliseconds.
 pub fn life_ms(issued: &Issued, profile: &Profile) -> i64 {
     let usual = profile.token_endpoint.as_ref().map_or(USUAL_LIFE_S, |endpoint| u64::from(endpoint.expires_in));
     let seconds = issued.life_s.unwrap_or(usual).min(LONGEST_LIFE_S);

@@ -1,19 +1,21 @@
-//! The methods that a call may have at its vendor: that of its request line, and any that the vendor may read in its place
-//! (`_method`, `_HttpMethod`, `X-HTTP-Method-Override` and their like). They travel as one text: the method of the request
-//! line, and behind it, each after a space, the others; with a `=` before one that the profile says the vendor reads.
+//! The methods that a call may have for its vendor: that of its request line, and any that the
+//! vendor may read in its place (`_method`, `_HttpMethod`, `X-HTTP-Method-Override` and the like).
+//! They are passed on as one text: the method of the request line, then each other one after a
+//! space, with a `=` before a method that the vendor reads according to its profile.
 
 use super::profile::{MethodPlace, Profile};
 use crate::http::form;
 use crate::policy::Routes;
 use crate::refusal::{Reason, Refusal};
 
-/// Most methods that one call may name.
+/// The most methods that one call may name.
 const MOST: usize = 16;
 
-/// Longest method, bytes.
+/// The longest method, bytes.
 const LONGEST: usize = 32;
 
-/// Header and parameter names that say a method to some framework or vendor, in lower case and with `-` for `_`.
+/// The names of headers and parameters from which some framework or vendor reads a method, in lower
+/// case and with `-` for `_`.
 const NAMES: [&str; 13] = [
     "-method",
     "-httpmethod",
@@ -30,7 +32,7 @@ const NAMES: [&str; 13] = [
     "x-rewrite-method",
 ];
 
-/// Methods that are in use. What a name of the list above says is taken for a method if it is one of these.
+/// The methods in use. Only these are recognised as the value of a name in the list above.
 const METHODS: [&str; 26] = [
     "GET",
     "HEAD",
@@ -60,10 +62,10 @@ const METHODS: [&str; 26] = [
     "BATCH",
 ];
 
-/// What a form that was not read may say.
+/// The methods that a form may name that was not read.
 const ANY_OF: [&str; 4] = ["GET", "PUT", "PATCH", "DELETE"];
 
-/// A request, as far as it may name methods.
+/// The parts of a request that may name methods.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// The method of the request line, upper case.
@@ -78,77 +80,78 @@ pub struct Asked<'a> {
     pub body: Body<'a>,
 }
 
-/// A body, as far as it may name a method.
+/// A body that may name a method.
 #[derive(Clone, Copy)]
 pub enum Body<'a> {
-    /// There is none, or it is still to be read.
+    /// There is none, or it has not been read yet.
     None,
-    /// It was read.
+    /// It was read, and these are its bytes.
     Read(&'a [u8]),
-    /// It is too long to be read before it is sent on.
+    /// It is too long to be read before it is forwarded.
     Unread,
 }
 
-/// The methods of a call.
+/// Returns the methods of a call in the form that the module describes.
 ///
 /// # Errors
-/// It names more of them than a call can have.
+/// It fails with a refusal if the call names more than 16 further methods.
 pub fn methods(profile: &Profile, asked: &Asked) -> Result<String, Refusal> {
-    let mut said = Said { profile, asked, found: Vec::new() };
+    let mut named = NamedMethods { profile, asked, found: Vec::new() };
     for (name, value) in asked.headers {
         if value.len() <= 256 {
-            value.split(',').for_each(|value| said.hear(name, value, |place| matches!(place, MethodPlace::Header(_))));
+            value.split(',').for_each(|value| named.read(name, value, |place| matches!(place, MethodPlace::Header(_))));
         }
     }
     let parameters = asked.query.unwrap_or_default().as_bytes();
-    form::each(parameters, |name, value| said.hear(name, value, |place| matches!(place, MethodPlace::Query(_))));
+    form::each(parameters, |name, value| named.read(name, value, |place| matches!(place, MethodPlace::Query(_))));
     let in_form = |place: &MethodPlace| matches!(place, MethodPlace::Form(_));
     match asked.body {
         Body::None => {}
-        Body::Read(bytes) => form::fields(asked.headers, bytes, |name, value| said.hear(name, value, in_form)),
-        Body::Unread if form::is_any(asked.headers) && said.places().any(|place| in_form(&place)) => {
-            ANY_OF.iter().for_each(|method| said.note(method, false));
+        Body::Read(bytes) => form::fields(asked.headers, bytes, |name, value| named.read(name, value, in_form)),
+        Body::Unread if form::is_any(asked.headers) && named.places().any(|place| in_form(&place)) => {
+            ANY_OF.iter().for_each(|method| named.note(method, false));
         }
         Body::Unread => {}
     }
     let mut text = asked.method.to_owned();
-    for (method, known) in &said.found {
+    for (method, known) in &named.found {
         text.push_str(if *known { " =" } else { " " });
         text.push_str(method);
     }
-    if said.found.len() > MOST {
-        let detail = format!("the request names more than {MOST} methods for itself: send it with the one it has");
+    if named.found.len() > MOST {
+        let detail =
+            format!("the request names more than {MOST} other methods in headers or parameters: send only its own");
         return Err(Refusal::new(Reason::Request, detail));
     }
     Ok(text)
 }
 
-/// The method of the request line.
+/// Returns the method of the request line.
 pub fn sent(methods: &str) -> &str {
     methods.split(' ').next().unwrap_or(methods)
 }
 
-/// Every method that the call may have.
+/// Yields every method that the call may have.
 pub fn each(methods: &str) -> impl Iterator<Item = &str> + Clone {
     methods.split(' ').map(|method| method.strip_prefix('=').unwrap_or(method))
 }
 
-/// Those that decide whether the call may be repeated: the one that its vendor reads, where the profile says so and no other
-/// is named; else all.
+/// Yields the methods that decide whether the call may be repeated: the one that the vendor reads
+/// according to its profile, if it is the only one named; otherwise all.
 pub fn effective(methods: &str) -> impl Iterator<Item = &str> + Clone {
     let mut named = methods.split(' ').skip(1);
     let only = named.next().and_then(|first| first.strip_prefix('=')).filter(|_| named.next().is_none());
     only.into_iter().chain(each(methods).take(if only.is_some() { 0 } else { usize::MAX }))
 }
 
-struct Said<'a> {
+struct NamedMethods<'a> {
     profile: &'a Profile,
     asked: &'a Asked<'a>,
     found: Vec<(String, bool)>,
 }
 
-impl Said<'_> {
-    /// The places at which the vendor reads a method on this path.
+impl NamedMethods<'_> {
+    /// Yields the places where the vendor reads a method on this path.
     fn places(&self) -> impl Iterator<Item = MethodPlace> {
         let matches =
             |routes: &[String]| routes.is_empty() || Routes::of(routes).matches(self.asked.method, self.asked.path);
@@ -156,9 +159,10 @@ impl Said<'_> {
         here.map(|(place, _)| place.clone())
     }
 
-    /// Takes a header or parameter.
-    fn hear(&mut self, name: &str, value: &str, here: impl Fn(&MethodPlace) -> bool) {
-        // Of those that stand for a header in an environment variable, `-` and `_` are the same.
+    /// Notes the method that a header or parameter names, if it names one.
+    fn read(&mut self, name: &str, value: &str, here: impl Fn(&MethodPlace) -> bool) {
+        // Names that become environment variables, as headers do in CGI, do not differ in `-` and
+        // `_`.
         let plain = || name.bytes().map(|byte| if byte == b'_' { '-' } else { char::from(byte.to_ascii_lowercase()) });
         let known = !self.profile.method_in.is_empty()
             && self.places().any(|place| here(&place) && place.name().eq_ignore_ascii_case(name));

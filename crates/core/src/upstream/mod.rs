@@ -1,4 +1,5 @@
-//! Vendors: profiles as data, what an answer means, how a refusal is said, where a credential goes.
+//! What Sluice knows of vendors: their profiles as data, the meaning of their answers, the wording
+//! of refusals, and the places of credentials.
 
 pub mod batch;
 pub mod body;

@@ -1,5 +1,5 @@
-//! What an answer means: for the throttle, for the statistics, and for whether the call may be made again. First the
-//! profile's rules, then HTTP's own.
+//! Decides what a vendor's answer means for the limiter, for the statistics and for a retry: first
+//! by the profile's rules, then by HTTP's own.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -11,58 +11,60 @@ use super::profile::{CountPlace, Executed, Meaning, Profile, Rule, TotalPlace, V
 use crate::http::{retry_after_ms, value, wait_in_body_ms};
 use sluice_limiter::{Counted, Outcome, ThrottledBy};
 
-/// A vendor's answer, without its body.
+/// A vendor's answer without its body.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered<'a> {
     /// The status.
     pub status: u16,
     /// The headers.
     pub headers: &'a [(String, String)],
-    /// What its body says, where that was read.
+    /// What the body says, where it was read.
     pub said: Option<&'a BodyFacts>,
     /// Unix time, milliseconds.
     pub now: i64,
 }
 
-/// What became of a call.
+/// The classification of a call's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classification {
-    /// For the throttle.
+    /// The outcome for the limiter.
     pub outcome: Outcome,
-    /// For the statistics: the code in the body, else the status, else `timeout` or `unreachable`; none for a good answer.
+    /// The code for the statistics: the one in the body, else the status, else `timeout` or
+    /// `unreachable`; `None` for a good answer.
     pub error_code: Option<String>,
-    /// Whether it took effect.
+    /// Whether the vendor executed the call.
     pub executed: Executed,
-    /// The same call might go well if made again, after `retry_after_ms` or a backoff.
+    /// Whether the same call may succeed on another try, after `retry_after_ms` or a backoff.
     pub transient: bool,
-    /// The credential has expired: renew it, ask once more.
+    /// Whether the credential has expired: it is renewed, and the call is sent once more.
     pub expired: bool,
-    /// When the vendor says to ask again, milliseconds from the answer, never 0.
+    /// When the vendor allows another try, milliseconds from the answer. It is never 0.
     pub retry_after_ms: Option<u64>,
 }
 
-/// Why a call has no answer, or not a whole one.
+/// Why a call has no answer, or only part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unanswered {
     /// `timeout_seconds` ran out.
     Timeout,
-    /// No connection, or one that was lost.
+    /// No connection could be made, or it was lost.
     Unreachable,
 }
 
-/// Reads an answer.
+/// Classifies an answer.
 pub fn classify(profile: &Profile, answer: &Answered) -> Classification {
     let rule = profile.answers.iter().find(|rule| applies(rule, answer));
     let date = value(answer.headers, "date");
     let asked = value(answer.headers, "retry-after").and_then(|field| retry_after_ms(field, date, answer.now));
     let means = rule.map_or_else(|| by_http(answer, asked.is_some()), |rule| rule.means);
-    // The field is HTTP's own, so it goes before the body.
+    // The header field is HTTP's own, so it has precedence over the body.
     let asked = asked.filter(|ms| *ms > 0).or_else(|| {
         let wait = answer.said?.wait.as_deref()?;
         wait_in_body_ms(wait, date, answer.now)
     });
     let usual = rule.and_then(|rule| rule.retry_after_seconds).map(|seconds| u64::from(seconds) * 1_000);
-    // One that asks for no pause says nothing of how long the pause is to be that others know of.
+    // A Retry-After of 0 does not say how long a pause should be, so the profile's usual time
+    // applies.
     let retry_after_ms = asked.filter(|ms| *ms > 0).or(usual);
     let throttled = |by| Outcome::Throttled { by, retry_after_ms };
     let outcome = match means {
@@ -83,7 +85,7 @@ pub fn classify(profile: &Profile, answer: &Answered) -> Classification {
     }
 }
 
-/// What becomes of a call that has no answer: the vendor may still be at work.
+/// Classifies a call without an answer. The vendor may still be at work on it.
 pub fn unanswered(why: Unanswered) -> Classification {
     let code = match why {
         Unanswered::Timeout => "timeout",
@@ -99,7 +101,7 @@ pub fn unanswered(why: Unanswered) -> Classification {
     }
 }
 
-/// Whether a call may be made again after this end: it might help, and does no harm. `idempotency_key`: it carries one.
+/// Whether another try may succeed and does no harm. `idempotency_key`: the call carries one.
 pub fn may_repeat(
     profile: &Profile,
     method: &str,
@@ -113,7 +115,8 @@ pub fn may_repeat(
             || (idempotency_key && profile.idempotency_key))
 }
 
-/// What an answer tells of the vendor's own counts. Blank fields, as Keap sends to callers it does not know, tell nothing.
+/// Reads the vendor's own counts from an answer. Blank fields, as Keap sends them to unknown
+/// callers, tell nothing.
 pub fn vendor_counts(profile: &Profile, answer: &Answered) -> Vec<Counted> {
     let mut found = Vec::new();
     for count in &profile.counts {
@@ -131,19 +134,19 @@ fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<Counted> {
         Some((header, wanted)) => among(field, value(answer.headers, header).unwrap_or_default(), wanted)?,
         None => field,
     };
-    // Not within a longer word: `api-usage=` is not `per-app-api-usage=`.
+    // The text must not be the end of a longer word: `api-usage=` is not `per-app-api-usage=`.
     let begins = |at: usize| {
         !part.get(..at).unwrap_or_default().ends_with(|c: char| c == '-' || c.is_ascii_alphanumeric() || !c.is_ascii())
     };
     let (at, _) = part.match_indices(&count.after).find(|(at, _)| count.after.is_empty() || begins(*at))?;
     let figure = part.get(at + count.after.len()..)?;
     let n = leading_number(figure)?;
-    // A total of nothing is none: no vendor serves it.
-    let told = |total: Option<u64>| total.filter(|total| *total > 0);
+    // A total of 0 is as good as none, since no vendor serves it.
+    let known = |total: Option<u64>| total.filter(|total| *total > 0);
     let limit = count.limit.clone();
     if let Some(whole) = &count.left_of {
         let whole = leading_number(value(answer.headers, whole)?)?;
-        return Some(Counted { limit, n: whole.checked_sub(n)?, left: false, total: told(Some(whole)) });
+        return Some(Counted { limit, n: whole.checked_sub(n)?, left: false, total: known(Some(whole)) });
     }
     let total = count.total.as_ref().and_then(|total| match total {
         TotalPlace::Header(name) => {
@@ -158,10 +161,11 @@ fn vendor_count(count: &VendorCount, answer: &Answered) -> Option<Counted> {
             leading_number(rest.strip_prefix(text.as_str())?)
         }
     });
-    Some(Counted { limit, n, left: count.left, total: told(total) })
+    Some(Counted { limit, n, left: count.left, total: known(total) })
 }
 
-/// The part of a field of several, with bars between them, whose part of another such field is `wanted`. A lone part needs no other.
+/// Returns the part of a `|`-separated field at the position at which another such field has
+/// `wanted`. A field with a single part needs no other.
 fn among<'a>(field: &'a str, kinds: &str, wanted: &str) -> Option<&'a str> {
     let mut kinds = kinds.split('|').map(str::trim);
     let mut parts = field.split('|');
@@ -172,8 +176,9 @@ fn among<'a>(field: &'a str, kinds: &str, wanted: &str) -> Option<&'a str> {
     parts.nth(kinds.position(|kind| kind.eq_ignore_ascii_case(wanted))?)
 }
 
-/// What to ask the vendor to encode its answer with. A body that may have to be read, be it only an error's, is asked for in an
-/// encoding that can be undone here; otherwise the caller's wish stands.
+/// Returns the `Accept-Encoding` for the vendor. If the body of an answer, be it only an error's,
+/// may have to be read, only encodings that can be decoded here are asked for; otherwise the
+/// caller's value stays.
 pub fn accept_encoding(profile: &Profile, callers: Option<&str>) -> Option<String> {
     let reading = &profile.reading;
     let says = [&reading.codes, &reading.counts, &reading.wait, &reading.xml_codes, &reading.words];
@@ -217,32 +222,33 @@ fn is_json(answer: &Answered) -> bool {
     value(answer.headers, "content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("json"))
 }
 
-/// What the status alone means (RFC 9110, RFC 6585), where the body does not say otherwise. `retry_after`: there is a Retry-After
-/// that can be read.
+/// Interprets the status by HTTP (RFC 9110, RFC 6585), unless the body says otherwise.
+/// `retry_after`: there is a Retry-After that can be read.
 fn by_http(answer: &Answered, retry_after: bool) -> Meaning {
     match answer.status {
         ..=399 if answer.said.is_some_and(|said| said.bad) => Meaning::Final,
         ..=399 => Meaning::Good,
         401 => Meaning::Expired,
         429 => Meaning::Rate,
-        // With a time to come back this is the vendor asking for rest.
+        // A 503 that gives a time to come back asks for a pause.
         503 if retry_after => Meaning::Rate,
         408 | 425 | 500 | 503 => Meaning::Transient,
-        // A gateway's answer: 520 to 527 are Cloudflare's own, for an origin that broke off or did not answer.
+        // A gateway answered. 520 to 527 are Cloudflare's own, for an origin that broke off or did
+        // not answer.
         502 | 504 | 520..=527 => Meaning::Lost,
         _ => Meaning::Final,
     }
 }
 
-/// What a meaning implies, where the profile does not say.
+/// Says what a meaning implies where the profile does not say it.
 const fn executed(means: Meaning, status: u16) -> Executed {
     match means {
         Meaning::Good => Executed::Yes,
         Meaning::Expired => Executed::No,
-        // 503 is also what a server says that broke down half way.
+        // A server that failed half way also answers 503.
         Meaning::Rate | Meaning::Concurrency | Meaning::Day if status != 503 => Executed::No,
         Meaning::Final if status >= 400 && status < 500 => Executed::No,
-        // RFC 8470: the request was not processed.
+        // By RFC 8470 the request was not processed.
         Meaning::Transient if status == 425 => Executed::No,
         _ => Executed::Maybe,
     }

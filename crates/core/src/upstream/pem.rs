@@ -1,17 +1,19 @@
-//! Private keys as PEM holds them, in the one form that the platform imports.
+//! Reads private keys from PEM into PKCS #8, the one form that the platform imports.
 
 #![expect(clippy::cast_possible_truncation, reason = "a length that was seen to be below 128")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// `AlgorithmIdentifier` of RSA (RFC 8017, appendix C), after the version 0: what PKCS #8 puts before a PKCS #1 key.
+/// The bytes that PKCS #8 puts before a PKCS #1 key: the version 0, then RSA's `AlgorithmIdentifier`
+/// (RFC 8017, appendix C).
 pub(super) const RSA: [u8; 18] = [2, 1, 0, 48, 13, 6, 9, 42, 134, 72, 134, 247, 13, 1, 1, 1, 5, 0];
 
 const SEQUENCE: u8 = 48;
 const OCTETS: u8 = 4;
 
-/// The key in PKCS #8, DER: from `PRIVATE KEY` as it is, from `RSA PRIVATE KEY` (PKCS #1) with its wrapping put around.
+/// Returns the key in PKCS #8, as DER. A `PRIVATE KEY` is in that form already; an `RSA PRIVATE
+/// KEY` (PKCS #1) is wrapped.
 pub fn pkcs8(pem: &str) -> Option<Vec<u8>> {
     if let Some(der) = body(pem, "PRIVATE KEY") {
         return Some(der);
@@ -27,7 +29,7 @@ fn body(pem: &str, kind: &str) -> Option<Vec<u8>> {
     STANDARD.decode(base64).ok().filter(|der| !der.is_empty())
 }
 
-/// DER: tag, length, contents.
+/// Encodes a DER element: its tag, its length and its contents.
 fn tagged(tag: u8, contents: &[u8]) -> Option<Vec<u8>> {
     let mut der = vec![tag];
     match u16::try_from(contents.len()).ok()? {

@@ -1,5 +1,5 @@
-//! Whether keys stand where the vendor's profile says that they may. Where one stands elsewhere, its call is refused rather
-//! than passed on with it.
+//! Checks whether keys are where the vendor's profile allows them. A call with a key elsewhere is
+//! refused, since the vendor would receive the key.
 
 use super::profile::{KeyPlace, Profile, TokenPlace};
 use crate::keys::{Place, Search, Stands, is_usual};
@@ -8,51 +8,51 @@ use crate::refusal::{Reason, Refusal};
 use crate::{document, percent};
 use serde_json::Value;
 
-/// A request with keys in it, and where it would go.
+/// A request that contains keys, and where it would go.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
-    /// The vendor.
+    /// The vendor's profile.
     pub profile: &'a Profile,
-    /// The credential that is put in; none where a token is fetched for it.
+    /// The credential that is put into the call; `None` where a token is fetched for it.
     pub credential: Option<&'a Credential>,
     /// The method of the request line, upper case.
     pub method: &'a str,
     /// The vendor's path as sent, without the query.
     pub path: &'a str,
-    /// The keys of its head.
+    /// The keys in its head.
     pub search: &'a Search<'a>,
-    /// Its body, where it was read.
+    /// Its body, where that was read.
     pub body: &'a [u8],
-    /// The keys in that.
+    /// The keys in the body.
     pub in_body: &'a [Stands],
 }
 
-/// A key that the real token takes the place of, when the call is sent.
+/// A key that is replaced by the real token when the call is sent.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Swap {
-    /// In the path, from its place to the path's end.
+    /// The key is the end of the path.
     Path(Stands),
-    /// In a JSON string of the body.
+    /// The key is a JSON string in the body.
     Json(Stands),
 }
 
-/// A request with the real token in a key's place.
+/// A request in which the real token has replaced the key.
 pub struct Swapped {
     /// The path.
     pub path: String,
-    /// The body, where it is another one than came.
+    /// The body, if the token is in it.
     pub body: Option<Vec<u8>>,
 }
 
 impl Swap {
-    /// The key.
+    /// Returns the key's text.
     pub fn key(&self) -> &str {
         match self {
             Self::Path(stands) | Self::Json(stands) => &stands.key,
         }
     }
 
-    /// The request with the token in the key's place.
+    /// Returns the request with the token in the key's place.
     pub fn put(&self, token: &str, path: &str, body: &[u8]) -> Swapped {
         match self {
             Self::Path(stands) => {
@@ -70,15 +70,16 @@ impl Swap {
     }
 }
 
-/// Where the real token goes in a key's place, if it does so anywhere but where a credential always goes.
+/// Decides where the real token replaces a key, other than in the place where a credential always
+/// goes.
 ///
 /// # Errors
-/// A key is misplaced.
+/// It fails with a refusal if a key is misplaced.
 pub fn judge(asked: &Asked) -> Result<Option<Swap>, Refusal> {
     let Asked { search, in_body, profile, .. } = asked;
     let passthrough = matches!(asked.credential, Some(Credential::Passthrough));
     let beside = search.caller.as_ref().is_some_and(|found| found.place == Place::Apart);
-    // One that is to come in `Sluice-Key` alone is asked for there, and goes nowhere.
+    // A call whose key must come in `Sluice-Key` is answered with that advice and not forwarded.
     let only_misses = passthrough && !beside && search.elsewhere.len() <= 1 && in_body.is_empty();
     for place in &search.elsewhere {
         let known = match place {
@@ -107,7 +108,7 @@ pub fn judge(asked: &Asked) -> Result<Option<Swap>, Refusal> {
     }
 }
 
-/// The refusal of a call that has a key where it would go on to the vendor.
+/// Makes the refusal of a call with a key in a place from which the vendor would receive it.
 pub fn misplaced(place: Place) -> Refusal {
     let place = match place {
         Place::Apart | Place::Authorization(_) => "in authorization, where it would not be replaced".to_owned(),
@@ -118,26 +119,26 @@ pub fn misplaced(place: Place) -> Refusal {
         Place::Body => "in the body".to_owned(),
     };
     let detail = format!(
-        "a key stands {place}, where the vendor would get it, so nothing was sent: send it in Sluice-Key, or where this \
+        "there is a key {place}, where the vendor would receive it, so nothing was sent: send the key in Sluice-Key, or where this \
          vendor's own credential goes, and nowhere else"
     );
     Refusal::new(Reason::KeyMisplaced, detail)
 }
 
-/// The refusal of a SOAP call with its only key in the envelope.
+/// Makes the refusal of a SOAP call whose only key is in the envelope.
 pub fn soap() -> Refusal {
     let detail = "no key in the head: the session in a soap envelope is not replaced, so a soap call needs its key in Sluice-Key, \
         the vendor's own session in the envelope, and a connection whose credential is passthrough";
     Refusal::new(Reason::Key, detail)
 }
 
-/// Whether a request is one of SOAP.
+/// Whether a request is a SOAP call.
 pub fn is_soap(headers: &[(String, String)]) -> bool {
     let kind = crate::http::value(headers, "content-type").unwrap_or_default().to_ascii_lowercase();
     crate::http::value(headers, "soapaction").is_some() || kind.contains("soap") || kind.contains("text/xml")
 }
 
-/// Whether it is the scheme under which the real credential goes out.
+/// Whether this is the scheme under which the real credential is sent.
 fn is_own(scheme: &str, asked: &Asked) -> bool {
     let own = match asked.credential {
         Some(Credential::Header { name, value }) if name.eq_ignore_ascii_case("authorization") => value.as_str(),
@@ -150,12 +151,12 @@ fn is_own(scheme: &str, asked: &Asked) -> bool {
     own.split_once(' ').is_some_and(|(own, _)| own.eq_ignore_ascii_case(scheme))
 }
 
-/// The real credential is a token, which can stand wherever the key did.
+/// Whether the real credential is a token, which can replace a key in any place.
 fn is_token(asked: &Asked) -> bool {
     matches!(asked.credential, None | Some(Credential::Bearer { .. }))
 }
 
-/// The key in the path, if it is the whole last segment on a route of the profile.
+/// Returns the key in the path, if it is the whole last segment on one of the profile's routes.
 fn in_path(asked: &Asked) -> Option<Stands> {
     let [stands] = asked.search.path.as_slice() else { return None };
     let whole = stands.to == asked.path.len() && asked.path.get(..stands.from)?.ends_with('/');
@@ -166,7 +167,7 @@ fn in_path(asked: &Asked) -> Option<Stands> {
     (whole && is_token(asked) && asked.profile.key_in.iter().any(route)).then(|| stands.clone())
 }
 
-/// The key in the body, if it is the whole string of a JSON field of the profile.
+/// Returns the key in the body, if it is the whole string of one of the profile's JSON fields.
 fn in_json(asked: &Asked) -> Option<Stands> {
     let [stands] = asked.in_body else { return None };
     let pointer = |known: &KeyPlace| match known {

@@ -1,5 +1,5 @@
-//! Sluice's own answer where a vendor's clients fetch a token: the key comes as `client_secret` and goes back as the
-//! token, so that an SDK which insists on the exchange works unchanged.
+//! Sluice's own answers at a vendor's token endpoint. The key comes as `client_secret` and is
+//! returned as the token, so that an SDK which insists on the exchange works unchanged.
 
 use super::profile::{TokenEndpoint, TokenShape};
 use crate::document::text;
@@ -8,28 +8,28 @@ use crate::keys::{PREFIX, Place, Search};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Whether a path may be a token endpoint's: it is then worth reading the body before it is known who calls. Which one the
-/// connection has is known only once the key is.
+/// Whether a path may be that of a token endpoint, so that its body is read before the caller is
+/// known. Which endpoint the connection has is known only with the key.
 pub fn may_be_token_path(path: &str) -> bool {
     ["token", "revoke", "revocation", "introspect"].iter().any(|end| path.ends_with(end))
         || path.contains("/refresh-tokens/")
 }
 
-/// A request at a token endpoint, read.
+/// A request to a token endpoint.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct TokenRequest {
-    /// The key that is to be believed: `client_secret` in form, JSON or query, else Basic credentials, else another field that
-    /// holds a key. Not yet checked.
+    /// The caller's key, not yet verified: `client_secret` in form, JSON or query, else Basic
+    /// credentials, else another field that holds a key.
     pub key: Option<String>,
-    /// The token that it is about, where it is about one.
+    /// The token that the request is about, if it names one.
     pub token: Option<String>,
-    /// `client_id`, as the caller says it.
+    /// `client_id` as the caller gives it.
     pub client_id: Option<String>,
-    /// The body has a type that no token endpoint reads.
+    /// Whether the body has a type that no token endpoint reads.
     pub unreadable: bool,
 }
 
-/// Reads a request at a token endpoint: query, form or JSON, and client authentication in `Authorization`.
+/// Reads a request to a token endpoint from its query, its form or JSON, and `Authorization`.
 pub fn read(headers: &[(String, String)], query: Option<&str>, body: &[u8], search: &Search) -> TokenRequest {
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut unreadable = false;
@@ -65,22 +65,22 @@ pub fn read(headers: &[(String, String)], query: Option<&str>, body: &[u8], sear
     }
 }
 
-/// What is said of a token.
+/// What the answer says about a token.
 #[derive(Clone, Copy)]
 pub struct Issued<'a> {
-    /// The key, which is the token.
+    /// The key, which serves as the token.
     pub key: &'a str,
-    /// How long the key still works, seconds; none: until revoked.
+    /// How long the key still works, seconds; `None` until it is revoked.
     pub key_lives_seconds: Option<u64>,
-    /// The connection's URL here.
+    /// The URL of the connection at Sluice.
     pub instance_url: &'a str,
-    /// The key's app, as scope and user.
+    /// The key's app, which serves as scope and user.
     pub app: &'a str,
     /// Unix time, milliseconds.
     pub now: i64,
 }
 
-/// The answer of a token endpoint.
+/// Makes the answer of a token endpoint that issues a token.
 pub fn issued(endpoint: &TokenEndpoint, token: &Issued) -> Answer {
     let usual = u64::from(endpoint.expires_in);
     let expires_in = token.key_lives_seconds.map_or(usual, |lives| lives.min(usual));
@@ -89,7 +89,7 @@ pub fn issued(endpoint: &TokenEndpoint, token: &Issued) -> Answer {
         TokenShape::Marketo => {
             json!({"access_token": token.key, "token_type": "bearer", "expires_in": expires_in, "scope": token.app})
         }
-        // Its clients look no further than the token and where to go with it.
+        // Salesforce's clients read only the token and the URL to use it with.
         TokenShape::Salesforce => json!({
             "access_token": token.key,
             "instance_url": token.instance_url,
@@ -105,7 +105,7 @@ pub fn issued(endpoint: &TokenEndpoint, token: &Issued) -> Answer {
             "scope": token.app,
         }),
     };
-    // RFC 6749, section 5.1.
+    // RFC 6749, section 5.1 demands this header.
     Answer::json(200, body.to_string()).with("Pragma", "no-cache")
 }
 
@@ -121,7 +121,8 @@ struct Introspected<'a> {
     exp: Option<u64>,
 }
 
-/// The answer to a client that asks about its token, which is a key that works (RFC 7662, section 2.2).
+/// Makes the answer to a client that asks about its token, which is a valid key (RFC 7662, section
+/// 2.2).
 pub fn introspected(token: &Issued, client_id: Option<&str>) -> Answer {
     let seconds = u64::try_from(token.now / 1_000).unwrap_or_default();
     let body = Introspected {
@@ -135,8 +136,8 @@ pub fn introspected(token: &Issued, client_id: Option<&str>) -> Answer {
     Answer::json(200, text(&body)).with("Pragma", "no-cache")
 }
 
-/// The answer to a client that gives its token back (RFC 7009, section 2.2). A key goes on working: only an administrator
-/// revokes it, and other instances of its app use it too.
+/// Makes the answer to a client that revokes its token (RFC 7009, section 2.2). The key stays
+/// valid: other instances of the app use it too, and only an administrator revokes it.
 pub fn revoked(method: &str) -> Answer {
     Answer::empty(if method == "DELETE" { 204 } else { 200 })
 }

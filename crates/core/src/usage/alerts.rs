@@ -1,5 +1,6 @@
-//! Alerts: raised once when a figure passes its limit, cleared once when it is well below it again. Kept with the counts, so a
-//! restart neither repeats nor forgets one.
+//! Alerts: each is raised once when a value passes its limit, and cleared once when the value is
+//! well below it again. They are stored with the counts, so that a restart neither repeats nor
+//! forgets one.
 
 #![expect(clippy::arithmetic_side_effects, reason = "a product of 64 bits by a million in 128; half a limit and 1")]
 
@@ -10,62 +11,65 @@ use crate::webhooks::payload;
 use serde::{Deserialize, Serialize};
 use sluice_limiter::calendar::rfc3339;
 
-/// Minutes over which throttles are set against calls.
+/// The minutes over which the vendor's throttles are compared with calls.
 pub const LATELY_MINUTES: i64 = 5;
 
-/// Fewer vendor calls than this in that time raise no alert of throttles: the fewest of which a single throttle is not over a
-/// twentieth, which is the limit unless a policy says otherwise. One of one says nothing.
+/// With fewer vendor calls in that time no alert about throttles is raised. A single throttle among
+/// 20 is not over a twentieth, which is the default limit; one out of one says nothing.
 const LEAST_CALLS: u64 = 20;
 
-/// What is alerted to: name, and decimal places of its value and limit.
+/// The kinds of alerts: their names, and the decimal places of their values and limits.
 const KINDS: [(&str, usize); 4] =
     [("throttled_ratio", 6), ("daily_used", 6), ("queue_wait_seconds", 3), ("dead_letters", 0)];
 
 /// An alert that has been raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Its kind's place in the table.
+    /// The position of its kind in the table.
     kind: u8,
-    /// What it was raised at: parts per million, milliseconds, or a number.
+    /// The limit at which it was raised: parts per million, milliseconds, or a number.
     limit: u64,
-    /// When, Unix milliseconds.
+    /// When it was raised, Unix ms.
     #[serde(with = "stored::unsigned")]
     pub since: i64,
-    /// The figure, as last looked at.
+    /// The value, as last measured.
     value: u64,
 }
 
-/// The figures that alerts look at.
+/// The values that alerts are checked against.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Vendor calls of late, and the vendor's throttles among them.
+    /// The recent vendor calls, and how many of them the vendor throttled.
     pub lately: (u64, u64),
-    /// Used of the day's quota, and the quota.
+    /// The used part of the day's quota, and the quota.
     pub day: Option<(u64, u64)>,
-    /// How long the first waits in the queue, milliseconds.
+    /// How long the first call has waited in the queue, milliseconds.
     pub oldest_wait_ms: u64,
-    /// Dead letters.
+    /// How many dead letters there are.
     pub dead_letters: u64,
 }
 
-/// An alert raised, or cleared.
+/// An alert that was raised or cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
-    /// Which.
+    /// The alert.
     pub alert: Alert,
-    /// Raised; else cleared.
+    /// Whether it was raised rather than cleared.
     pub raised: bool,
 }
 
-/// Looks at the figures; what has changed. Raised alerts are in `raised`, in the order of kinds and limits.
+/// Checks the values and returns what has changed. Raised alerts are in `raised`, in the order of
+/// kinds and limits.
 pub fn watch(raised: &mut Vec<Alert>, rules: &policy::Alerts, seen: &Seen, now: i64) -> Vec<Change> {
     let ppm =
         |part: u64, of: u64| u64::try_from(u128::from(part) * 1_000_000 / u128::from(of.max(1))).unwrap_or(u64::MAX);
     let ratio = ppm(seen.lately.1, seen.lately.0);
     let limit = u64::from(rules.throttled_ppm);
-    // Once raised it stays until the ratio is down, so that it does not come and go with the number of calls.
+    // Once raised, an alert stays until the ratio is down, so that it does not come and go with the
+    // number of calls.
     let raise = if seen.lately.0 < LEAST_CALLS { u64::MAX } else { limit.saturating_add(1) };
-    // Kind, value, limit, raised from, cleared below.
+    // Each tuple has kind, value, limit, and the values from which it is raised and below which it
+    // is cleared.
     let mut looks = vec![(0, ratio, limit, raise, limit / 2 + 1)];
     let used = seen.day.map_or(0, |(used, of)| ppm(used, of));
     for part in &rules.daily_used_ppm {
@@ -75,7 +79,7 @@ pub fn watch(raised: &mut Vec<Alert>, rules: &policy::Alerts, seen: &Seen, now: 
     looks.push((2, seen.oldest_wait_ms, rules.queue_wait_ms, rules.queue_wait_ms, rules.queue_wait_ms / 2 + 1));
     looks.push((3, seen.dead_letters, rules.dead_letters, rules.dead_letters, rules.dead_letters));
     let mut changes = Vec::new();
-    // One whose limit the policy no longer has is over.
+    // An alert whose limit is no longer in the policy is cleared.
     raised.retain(|alert| {
         let stays = looks
             .iter()
@@ -101,22 +105,22 @@ pub fn watch(raised: &mut Vec<Alert>, rules: &policy::Alerts, seen: &Seen, now: 
 }
 
 impl Alert {
-    /// Its kind, as a policy names it.
+    /// Returns its kind as a policy names it.
     pub fn kind(&self) -> &'static str {
         KINDS.get(usize::from(self.kind)).map_or("", |(name, _)| name)
     }
 
-    /// Whether time alone can end it.
+    /// Whether it can end by time alone.
     pub const fn passes(&self) -> bool {
         self.kind < 3
     }
 
-    /// Its limit, as a policy writes it.
+    /// Returns its limit as a policy writes it.
     pub fn limit(&self) -> Decimal {
         Decimal(self.limit, self.places())
     }
 
-    /// Kind, limit and value as they are stored.
+    /// Returns kind, limit and value as they are stored.
     #[cfg(test)]
     pub(super) const fn figures(&self) -> (u8, u64, u64) {
         (self.kind, self.limit, self.value)
@@ -126,7 +130,7 @@ impl Alert {
         KINDS.get(usize::from(self.kind)).map_or(0, |(_, places)| *places)
     }
 
-    /// As in the status.
+    /// Returns its entry in the status.
     pub fn document<'a>(&self, connection: &'a str) -> AlertDocument<'a> {
         AlertDocument {
             kind: self.kind(),
@@ -138,7 +142,7 @@ impl Alert {
     }
 }
 
-/// An alert, as it is shown.
+/// An alert as it is shown.
 #[derive(Serialize)]
 pub struct AlertDocument<'a> {
     kind: &'static str,
@@ -148,18 +152,18 @@ pub struct AlertDocument<'a> {
     limit: Decimal,
 }
 
-/// What is said of an alert to the tenant's own systems.
+/// The data of the message about an alert.
 #[derive(Serialize)]
-struct Said<'a> {
+struct AlertData<'a> {
     tenant: &'a str,
     alert: AlertDocument<'a>,
 }
 
 impl Change {
-    /// The webhook's body: type, timestamp and data, as Standard Webhooks has it.
+    /// Returns the webhook's body: type, timestamp and data in the form of Standard Webhooks.
     pub fn body(&self, tenant: &str, connection: &str, now: i64) -> String {
         let kind = if self.raised { "alert.raised" } else { "alert.cleared" };
-        payload(kind, now, Said { tenant, alert: self.alert.document(connection) })
+        payload(kind, now, AlertData { tenant, alert: self.alert.document(connection) })
     }
 }
 

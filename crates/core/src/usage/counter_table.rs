@@ -1,10 +1,10 @@
-//! Counts by name. Names are kept once, in a table with a bound, and counted by their place in it.
+//! Counts by name. Each name is kept once, in a bounded table, and counted by its place in it.
 
 #![expect(clippy::arithmetic_side_effects, reason = "places in a table of at most 1,000 names")]
 
 use serde::{Deserialize, Serialize};
 
-/// The place of every name that found none: the table was full.
+/// The place of every name that found none because the table was full.
 pub const OTHER: u16 = u16::MAX;
 
 /// A table of names.
@@ -12,7 +12,7 @@ pub const OTHER: u16 = u16::MAX;
 pub struct Names(pub Vec<String>);
 
 impl Names {
-    /// A name's place; [`OTHER`] if it has none and `most` names have.
+    /// Returns a name's place, or [`OTHER`] if it has none and the table has `most` names.
     pub fn place(&mut self, name: &str, most: usize) -> u16 {
         if let Some(at) = self.0.iter().position(|known| known == name) {
             return u16::try_from(at).unwrap_or(OTHER);
@@ -24,12 +24,13 @@ impl Names {
         u16::try_from(self.0.len() - 1).unwrap_or(OTHER)
     }
 
-    /// The name at a place; `other` for what has none.
+    /// Returns the name at a place, or `other` for a place without one.
     pub fn name(&self, place: u16) -> &str {
         self.0.get(usize::from(place)).map_or("other", String::as_str)
     }
 
-    /// Drops the names that no tally counts but the `lasting` one, which counts them as other ones from now on.
+    /// Drops the names that only the `lasting` tally counts, which counts them under `other` from
+    /// then on.
     pub fn tidy(&mut self, tallies: &mut [&mut Tally], lasting: Option<&mut Tally>) {
         let mut moved = vec![OTHER; self.0.len()];
         let mut kept = 0;
@@ -49,7 +50,7 @@ impl Names {
     }
 }
 
-/// Counts by place, in the order of places; none is 0.
+/// Counts by place, in the order of places. None of them is 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u16, u64)>")]
 pub struct Tally(pub Vec<(u16, u64)>);
@@ -76,20 +77,20 @@ impl Tally {
         }
     }
 
-    /// Adds another's counts.
+    /// Adds all counts of another tally.
     pub fn add_all(&mut self, other: &Self) {
         for (place, n) in &other.0 {
             self.add(*place, *n);
         }
     }
 
-    /// One count.
+    /// Returns the count at a place.
     pub fn of(&self, place: u16) -> u64 {
         let at = self.0.binary_search_by_key(&place, |(place, _)| *place);
         at.ok().and_then(|at| self.0.get(at)).map_or(0, |(_, n)| *n)
     }
 
-    /// All counts together.
+    /// Returns the sum of all counts.
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
     }

@@ -1,16 +1,18 @@
-//! Paths as the statistics name them: what varies from one record to the next is folded, so that an endpoint is one line.
+//! Folds paths for the statistics: the parts that differ from record to record are replaced, so
+//! that an endpoint is one line.
 
 use crate::keys::PREFIX;
 
-/// What stands for a record's id.
+/// The text that replaces a record's id.
 const ID: &str = "{id}";
 
-/// Digits of a UUID; an MD5, as Mailchimp names its subscribers, has as many.
+/// The number of digits of a UUID, and also of an MD5, by which Mailchimp names its subscribers.
 const HEX_DIGITS: usize = 32;
 
-/// A path with its ids folded: segments that are numbers, UUIDs (or as many hexadecimal digits without dashes) or e-mail
-/// addresses become `{id}`, also before an extension (`/lead/17.json`, as at Marketo). A segment with a Sluice key in it, put
-/// there by mistake, becomes `***`.
+/// Returns a path with its ids folded: segments that are numbers, UUIDs (or as many hexadecimal
+/// digits without dashes) or e-mail addresses become `{id}`, also before an extension
+/// (`/lead/17.json`, as at Marketo). A segment that contains a Sluice key, put there by mistake,
+/// becomes `***`.
 pub fn fold(path: &str) -> String {
     let mut folded = String::with_capacity(path.len());
     for (place, segment) in path.split('/').enumerate() {

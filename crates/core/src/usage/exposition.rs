@@ -1,9 +1,9 @@
-//! Metrics in Prometheus' text format, version 0.0.4.
+//! Writes metrics in Prometheus' text format, version 0.0.4.
 
 use crate::document::Decimal;
 use std::fmt::Write;
 
-/// A text of metrics, family by family.
+/// A text of metrics, one family after another.
 #[derive(Debug, Default)]
 pub struct Exposition {
     text: String,
@@ -25,7 +25,7 @@ impl Exposition {
         }
     }
 
-    /// A sample of the family: `value` in units of 10^-`places`.
+    /// Adds a sample to the family: `value` is in units of 10^-`places`.
     pub fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: u64, places: usize) {
         self.text.push_str(self.name);
         self.text.push_str(suffix);
@@ -46,7 +46,7 @@ impl Exposition {
         let _ = writeln!(self.text, "{}", Decimal(value, places));
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn into_text(self) -> String {
         self.text
     }

@@ -1,4 +1,5 @@
-//! What the counts say, as metrics. Counters only ever grow: they are of all that a connection has counted since it was made.
+//! Exposes the counts as metrics. Counters only grow: they cover all that a connection has counted
+//! since it was made.
 
 use super::exposition::Exposition;
 use super::{REASONS, Usage};
@@ -6,22 +7,22 @@ use super::{REASONS, Usage};
 /// A counter of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
-    /// Vendor calls, by app.
+    /// The vendor calls by app.
     Calls,
-    /// Their errors, by code.
+    /// The errors of vendor calls by code.
     Errors,
-    /// The vendor's throttles.
+    /// The calls that the vendor throttled.
     Throttled,
-    /// Refusals by the throttle, by reason.
+    /// The limiter's refusals by reason.
     Refused,
     /// How long calls waited for their permits: sum and count.
     Waits,
-    /// How long the vendor took to its answer's headers: sum and count.
+    /// How long the vendor took to send its answer's headers: sum and count.
     Answers,
 }
 
 impl Usage {
-    /// The samples of one counter.
+    /// Writes the samples of one counter.
     pub fn expose(&self, counter: Counter, connection: &str, to: &mut Exposition) {
         let own = ("connection", connection);
         match counter {

@@ -1,17 +1,18 @@
-//! Who called how often, with what end: counted by day, by app, by error code, and over the last hour.
+//! Counts calls and how they ended: by day, by app, by error code, and over the last hour.
 //!
-//! Everything has a bound, and beyond it counts as `other`:
+//! Every table has a bound, and what is beyond it counts as `other`:
 //!
 //! | what | at most |
 //! |---|---|
-//! | days | seven: today and the six before, by the connection's own quota days and by UTC days |
+//! | days | seven with today, by the connection's own quota days and by UTC days |
 //! | apps of a connection | [`MOST_APPS`] |
 //! | error codes of a connection, bytes of one | [`MOST_CODES`], [`LONGEST_CODE`] |
-//! | endpoints of the last hour, bytes of method and path | [`MOST_ENDPOINTS`], [`LONGEST_ENDPOINT`] |
+//! | endpoints of the last hour, bytes of one | [`MOST_ENDPOINTS`], [`LONGEST_ENDPOINT`] |
 //!
-//! The same bounds hold for the labels of metrics.
+//! These bounds also apply to the labels of metrics.
 //!
-//! A name that no day (no minute) counts any more gives its place to others once its table is full.
+//! Once its table is full, a name that no day (or minute) counts any more gives its place to
+//! others.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -41,27 +42,27 @@ use counter_table::{Names, Tally};
 use serde::{Deserialize, Serialize};
 use sluice_limiter::calendar::{DAY_MS, Day, Reset, Zones};
 
-/// Apps counted by name: as many as a policy may have.
+/// How many apps are counted by name: as many as a policy may have.
 pub const MOST_APPS: usize = crate::policy::MAX_APPS;
-/// Error codes counted by name.
+/// How many error codes are counted by name.
 pub const MOST_CODES: usize = 100;
-/// Bytes of an error code that are kept. Vendors' codes are short words and numbers.
+/// How many bytes of an error code are kept. Vendors' codes are short words and numbers.
 pub const LONGEST_CODE: usize = 64;
-/// Endpoints counted by name in the last hour.
+/// How many endpoints of the last hour are counted by name.
 pub const MOST_ENDPOINTS: usize = 100;
-/// Bytes of an endpoint's method and path; a longer one counts under `other`.
+/// The longest method and path of an endpoint, bytes. A longer one counts under `other`.
 pub const LONGEST_ENDPOINT: usize = 256;
 
-/// Days that are kept.
+/// How many days are kept.
 const DAYS: i64 = 7;
-/// Minutes that are kept.
+/// How many minutes are kept.
 const HOUR: i64 = 60;
 const MINUTE_MS: i64 = 60_000;
-/// Refusals write no row of their own accord; theirs follows so long after the first, milliseconds. An object that is left
-/// alone keeps its memory for ten seconds.
+/// How long after the first unsaved refusal the counts are stored, milliseconds. A refusal alone
+/// writes no row at once, and an idle object keeps its memory for ten seconds.
 const SAVE_MS: i64 = 5_000;
 
-/// Why the throttle refuses; the order is that of the stored counts.
+/// The limiter's reasons for refusals, in the order of the stored counts.
 const REASONS: [Reason; 7] = [
     Reason::DailyQuota,
     Reason::AppBudget,
@@ -72,26 +73,27 @@ const REASONS: [Reason; 7] = [
     Reason::Concurrency,
 ];
 
-/// One vendor call that has ended, or is not waited for any longer.
+/// A vendor call that has ended, or for which nobody waits any longer.
 #[derive(Debug, Clone, Copy)]
 pub struct Called<'a> {
     /// The app.
     pub app: &'a str,
-    /// Its method and folded path; none if not known.
+    /// Its method and folded path; `None` if not known.
     pub endpoint: Option<(&'a str, &'a str)>,
-    /// Its error; none for a good answer, or if not known.
+    /// Its error code; `None` for a good answer, or if not known.
     pub code: Option<&'a str>,
-    /// The vendor refused it as one too many.
+    /// Whether the vendor refused it as one too many.
     pub throttled: bool,
-    /// Which vendor call it was of the caller's one.
+    /// The number of this vendor call within the caller's call, from 1.
     pub nth: u32,
     /// When it was sent, Unix milliseconds.
     pub sent_at: i64,
-    /// How long the vendor took to its answer's headers, milliseconds; none without an answer.
+    /// How long the vendor took to send the answer's headers, milliseconds; `None` without an
+    /// answer.
     pub answered_in_ms: Option<u64>,
 }
 
-/// The counts of one day; its number is that of its date, in days since 1970-01-01.
+/// The counts of one day. Its number is that of its date, in days since 1970-01-01.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Count {
     #[serde(with = "stored::unsigned")]
@@ -102,52 +104,53 @@ struct Count {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Minute {
-    /// Since 1970.
+    /// Minutes since 1970.
     #[serde(with = "stored::unsigned")]
     at: i64,
     calls: Tally,
     throttled: Tally,
-    /// Vendor calls that were the first of their call, the second …: a call that took two counts under both.
+    /// How many vendor calls were the first of their call, the second and so on. A call that took
+    /// two counts under both.
     nth: Tally,
     refused: u64,
 }
 
-/// What a connection has counted. The order of its fields is the stored form, see [`Usage::pack`].
+/// The counts of a connection. The order of the fields is the stored form, see [`Usage::pack`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     apps: Names,
     codes: Names,
     endpoints: Names,
-    /// By the connection's own quota days, oldest first.
+    /// The counts by the connection's own quota days, oldest first.
     own: Vec<Count>,
-    /// By UTC days.
+    /// The counts by UTC days, oldest first.
     utc: Vec<Count>,
-    /// Oldest first.
+    /// The counts by minute, oldest first.
     minutes: Vec<Minute>,
-    /// Since the connection was made.
+    /// The counts since the connection was made.
     ever: Count,
     throttled_ever: u64,
-    /// By reason.
+    /// The refusals by reason.
     refused_ever: Tally,
-    /// Waits for permits: milliseconds in all, and how many.
+    /// The waits for permits: the sum in milliseconds, and their number.
     waits: (u64, u64),
-    /// The same of the vendor's answers.
+    /// The times until the vendor's answer: the sum in milliseconds, and their number.
     answers: (u64, u64),
     /// Alerts that are raised.
     pub alerts: Vec<Alert>,
     /// What earlier lives had in flight when they last wrote.
     #[serde(skip)]
     inherited: Flight,
-    /// The own day last asked for.
+    /// The own day that was last looked up.
     #[serde(skip)]
     today: Option<Day>,
-    /// When the first refusal was counted that is not stored.
+    /// When the first refusal was counted that is not stored yet, Unix ms.
     #[serde(skip)]
     unsaved: Option<i64>,
 }
 
 impl Usage {
-    /// Counts a call, heard of `now` (Unix milliseconds).
+    /// Counts a call that was reported at `now` (Unix ms).
     pub fn call(&mut self, call: &Called<'_>, reset: &Reset, zones: &dyn Zones, now: i64) {
         let own = self.own_day(reset, zones, call.sent_at);
         self.turn(own, call.sent_at.div_euclid(DAY_MS), now);
@@ -186,7 +189,7 @@ impl Usage {
         }
     }
 
-    /// Counts a refusal by the throttle.
+    /// Counts a refusal by the limiter.
     pub fn refuse(&mut self, reason: Reason, now: i64) {
         if let Some(minute) = self.minute(now) {
             minute.refused = minute.refused.saturating_add(1);
@@ -196,36 +199,37 @@ impl Usage {
         self.unsaved.get_or_insert(now);
     }
 
-    /// Counts a wait for a permit.
+    /// Counts a wait for a permit, milliseconds.
     pub fn waited(&mut self, ms: u64) {
         self.waits = (self.waits.0.saturating_add(ms), self.waits.1.saturating_add(1));
     }
 
-    /// When the counts want to be stored, though nothing else does: Unix milliseconds.
+    /// Returns when the counts must be stored even if nothing else is, Unix ms.
     pub fn wants_saving_at(&self) -> Option<i64> {
         self.unsaved.map(|since| since.saturating_add(SAVE_MS))
     }
 
-    /// The number of the connection's day that a moment is in.
+    /// Returns the number of the connection's day at a moment.
     pub fn own_day(&mut self, reset: &Reset, zones: &dyn Zones, at: i64) -> i64 {
         if let Some(day) = self.today.as_ref().filter(|day| (day.opens.0..day.ends.0).contains(&at)) {
             return day.number();
         }
         let Some(day) = reset.day_at(zones, at) else { return at.div_euclid(DAY_MS) };
         let number = day.number();
-        // Of calls that were in flight over a reset, only the new day is worth remembering.
+        // For calls that were in flight over a reset, only the new day is worth remembering.
         if self.today.as_ref().is_none_or(|today| today.opens.0 < day.opens.0) {
             self.today = Some(day);
         }
         number
     }
 
-    /// Another reset: its days are found anew.
+    /// Forgets the current day after the reset has changed.
     pub fn forget_day(&mut self) {
         self.today = None;
     }
 
-    /// Opens the days and drops those that are over a week old. Names that fell out of use then give way, where it is full.
+    /// Opens the days and drops those that are over a week old. If a table is full, unused names
+    /// give way then.
     fn turn(&mut self, own: i64, utc: i64, now: i64) {
         let opened = open(&mut self.own, own) | open(&mut self.utc, utc);
         if opened && self.apps.0.len() >= MOST_APPS {
@@ -248,7 +252,8 @@ impl Usage {
         }
     }
 
-    /// The minute to count in: this one, or the latest there is, if the clock has stepped back.
+    /// Returns the minute to count in: the current one, or the latest there is if the clock has
+    /// stepped back.
     fn minute(&mut self, now: i64) -> Option<&mut Minute> {
         let at = now.div_euclid(MINUTE_MS);
         if self.minutes.last().is_none_or(|last| last.at < at) {
@@ -259,7 +264,7 @@ impl Usage {
     }
 }
 
-/// Makes room for a day; whether it is a new one, and the latest.
+/// Adds a day. Returns whether it is new and the latest.
 fn open(days: &mut Vec<Count>, day: i64) -> bool {
     let Err(at) = days.binary_search_by_key(&day, |count| count.day) else { return false };
     let latest = at == days.len();
@@ -272,7 +277,7 @@ fn open(days: &mut Vec<Count>, day: i64) -> bool {
     latest
 }
 
-/// The counts of a day, if it is one of those kept.
+/// Returns the counts of a day, if it is one of those kept.
 fn day(days: &mut [Count], day: i64) -> Option<&mut Count> {
     let at = days.binary_search_by_key(&day, |count| count.day).ok()?;
     days.get_mut(at)

@@ -1,4 +1,4 @@
-//! What the counts say, as JSON.
+//! Reports the counts as JSON.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -12,21 +12,21 @@ use serde::Serialize;
 use serde_json::json;
 use sluice_limiter::calendar::{DAY_MS, utc_date};
 
-/// What is reported.
+/// The kind of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Calls, by app.
+    /// The calls by app.
     Usage,
-    /// Errors, by code.
+    /// The errors by code.
     Errors,
 }
 
-/// One day of a report: names with their counts.
+/// One day of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The number of the date.
+    /// The number of the date, in days since 1970-01-01.
     pub day: i64,
-    /// Names with their counts.
+    /// The names with their counts.
     pub counts: Vec<(String, u64)>,
 }
 
@@ -41,7 +41,8 @@ impl Entry {
 }
 
 impl Usage {
-    /// Adds a day's counts to an entry of a report: of the connection's own day of that number, or of the UTC day.
+    /// Adds a day's counts to an entry of a report: of the connection's own day with that number if
+    /// `own`, else of the UTC day.
     pub fn report(&mut self, kind: Kind, own: bool, entry: &mut Entry) {
         let days = if own { &mut self.own } else { &mut self.utc };
         let Some(Count { apps, codes, .. }) = day(days, entry.day) else { return };
@@ -54,7 +55,8 @@ impl Usage {
         }
     }
 
-    /// The calls of the last so many minutes, this one included, and the vendor's throttles among them.
+    /// Returns the calls of the last minutes, the current one included, and how many of them the
+    /// vendor throttled.
     pub fn lately(&self, minutes: i64, now: i64) -> (u64, u64) {
         let from = now.div_euclid(MINUTE_MS) - minutes;
         let recent = self.minutes.iter().filter(|minute| minute.at > from);
@@ -63,7 +65,7 @@ impl Usage {
         })
     }
 
-    /// `last_hour` of the status.
+    /// Returns `last_hour` of the status.
     pub fn last_hour(&self, now: i64) -> LastHour<'_> {
         let from = now.div_euclid(MINUTE_MS) - HOUR;
         let (mut calls, mut throttled, mut nth) = (Tally::default(), Tally::default(), Tally::default());
@@ -81,7 +83,7 @@ impl Usage {
             let (method, path) = self.endpoints.name(place).split_once(' ').unwrap_or(("other", "other"));
             Endpoint { method, path, calls, throttled: throttled.of(place) }
         });
-        // Of those that reached an attempt, the ones that reached the next had not ended with it.
+        // A call that reached the next attempt did not end with this one.
         let ended = nth.0.iter().map(|(attempts, reached)| Attempts {
             attempts: *attempts,
             calls: reached.saturating_sub(nth.of(attempts.saturating_add(1))),
@@ -97,7 +99,7 @@ impl Usage {
     }
 }
 
-/// What an hour has seen, as it is shown.
+/// The counts of the last hour as they are shown.
 #[derive(Serialize)]
 pub struct LastHour<'a> {
     calls: u64,
@@ -116,20 +118,20 @@ struct Endpoint<'a> {
     throttled: u64,
 }
 
-/// How many calls ended with that attempt.
+/// How many calls ended with this attempt.
 #[derive(Serialize)]
 struct Attempts {
     attempts: u16,
     calls: u64,
 }
 
-/// The days of a report that ends with `today`, oldest first, still empty.
+/// Returns the days of a report that ends with `today`, oldest first and still empty.
 pub fn entries(today: i64, week: bool) -> Vec<Entry> {
     let first = if week { today - DAYS + 1 } else { today };
     (first..=today).map(|day| Entry { day, ..Entry::default() }).collect()
 }
 
-/// A report in the shape of Marketo's usage API.
+/// Writes a report in the shape of Marketo's usage API.
 pub fn document(kind: Kind, request: &str, entries: &mut [Entry]) -> String {
     let (list, name) = match kind {
         Kind::Usage => ("users", "userId"),
@@ -137,7 +139,7 @@ pub fn document(kind: Kind, request: &str, entries: &mut [Entry]) -> String {
     };
     let mut result = Vec::new();
     for Entry { day, counts } in entries {
-        // Those with most calls first.
+        // The names with the most calls come first.
         counts.sort_unstable_by(|(one, n), (other, m)| m.cmp(n).then_with(|| one.cmp(other)));
         let total = counts.iter().map(|(_, n)| *n).fold(0, u64::saturating_add);
         let items: Vec<_> = counts.iter().map(|(who, n)| json!({name: who, "count": n})).collect();
@@ -146,7 +148,7 @@ pub fn document(kind: Kind, request: &str, entries: &mut [Entry]) -> String {
     text(&json!({"requestId": request, "success": true, "result": result}))
 }
 
-/// A part of a whole as a decimal, to six places, rounded down; 0 of nothing.
+/// Returns a ratio as a decimal with six places, rounded down; it is 0 if `of` is 0.
 fn ratio(part: u64, of: u64) -> Decimal {
     let ppm = u128::from(part) * 1_000_000 / u128::from(of.max(1));
     Decimal(u64::try_from(ppm).unwrap_or(u64::MAX), 6)

@@ -1,18 +1,18 @@
-//! The stored form of the counts: postcard's, by derive, after a version byte. It goes with the throttle's row, so that counting
-//! costs no row of its own.
+//! The stored form of the counts: postcard's, by derive, after a version byte. It is written with
+//! the limiter's snapshot, so that counting needs no write of its own.
 
 use super::{Flight, Open, Usage};
 use crate::codec;
 use serde::{Deserialize, Serialize};
 use sluice_limiter::PermitId;
 
-/// Version 1 knew no single permits.
+/// The current version. Version 1 had no single permits.
 const VERSION: u8 = 2;
 
-/// A permit without what matters to the life alone that granted it.
+/// The parts of a permit that matter beyond the life which granted it: epoch, lane and number.
 type Permit = (u32, u32, u64);
 
-/// Flights, as one is stored.
+/// The permits in flight as they are stored.
 #[derive(Serialize)]
 struct Flights<'a> {
     open: Vec<&'a Open>,
@@ -21,7 +21,7 @@ struct Flights<'a> {
 }
 
 impl Usage {
-    /// Everything, to be stored, with what is in flight now.
+    /// Writes everything that is stored, with what is in flight now.
     pub fn pack(&mut self, flight: &Flight) -> Vec<u8> {
         self.unsaved = None;
         let permits = |one: &[PermitId], other: &[PermitId]| {
@@ -35,7 +35,8 @@ impl Usage {
         codec::write(vec![VERSION], &(&*self, flights))
     }
 
-    /// What was stored; none if it is of another release. Then the counts begin anew: they are no reason to admit nothing.
+    /// Reads what was stored, or returns `None` if it is of another release. The counts then begin
+    /// again, since they are no reason to refuse calls.
     pub fn unpack(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;
         let ((mut usage, open), rest) = postcard::take_from_bytes::<(Self, Vec<Open>)>(rest).ok()?;
@@ -52,7 +53,7 @@ impl Usage {
     }
 }
 
-/// A time or a day, stored as a number that is 0 or more: it is less but for clocks that went wrong.
+/// Stores a time or a day as a number that is not negative. It would be only with a wrong clock.
 pub(super) mod unsigned {
     use super::{Deserialize, Serialize};
     use serde::de::Error;

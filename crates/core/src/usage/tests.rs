@@ -32,7 +32,7 @@ impl Usage {
         self.call(&call, &reset(zone), &sluice_testkit::time_zones, call.sent_at);
     }
 
-    /// Dates and totals of seven days, by the connection's own days or UTC.
+    /// Returns dates and counts of seven days, by the connection's own days or UTC.
     fn week(&mut self, kind: Kind, own: bool, today: i64) -> Vec<(String, Vec<(String, u64)>)> {
         let mut entries = entries(today, true);
         entries.iter_mut().for_each(|entry| self.report(kind, own, entry));
@@ -53,7 +53,8 @@ fn a_call_counts_on_the_day_on_which_it_was_sent() {
     let mut usage = Usage::default();
     let midnight = ms("2026-06-15T05:00:00Z");
     let chicago = reset("America/Chicago");
-    // Sent before midnight in Chicago, heard of after it, when another had been counted on the new day already.
+    // This call was sent before midnight in Chicago and reported after it, when another had been
+    // counted on the new day.
     usage.call(&called(midnight), &chicago, &sluice_testkit::time_zones, midnight + 1);
     usage.call(&called(midnight - 1), &chicago, &sluice_testkit::time_zones, midnight + 2);
     let today = usage.own_day(&chicago, &sluice_testkit::time_zones, midnight + 2);
@@ -293,7 +294,7 @@ fn the_stored_form_is_the_one_that_earlier_builds_wrote() {
     earlier.usage(&usage);
     earlier.flight(&flight);
     assert_eq!(usage.pack(&flight), earlier.0);
-    // What a life has inherited stands before its own.
+    // What a life has inherited comes before its own.
     let own = Flight { unsent: vec![of(2)], ..Flight::default() };
     usage.inherit(flight);
     let mut both = usage.inherited.clone();
@@ -309,7 +310,7 @@ fn counts_that_version_1_has_stored_are_read() {
     let mut usage = Usage::default();
     usage.count(called(NOON), "UTC");
     let mut stored = usage.pack(&Flight::default());
-    // Without the two lists of single permits at its end, which were empty.
+    // The two lists of single permits at its end, which were empty, are cut off.
     stored.truncate(stored.len() - 2);
     stored[0] = 1;
     usage.today = None;

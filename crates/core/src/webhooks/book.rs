@@ -1,13 +1,13 @@
-//! What is held in memory of a tenant's messages: where each one is, and when something is to happen to it.
+//! The undelivered messages of a tenant in memory: the stage of each and its next event.
 //!
 //! | bound | at most | beyond it |
 //! |---|---|---|
-//! | messages to be delivered | [`MOST_WAITING`], [`FOR_ALERTS`] of them for alerts alone; of one app, half of what others leave | a new one is a dead letter, `queue-full` |
-//! | being sent at once | [`MOST_AT_ONCE`], half of them to one receiver | they wait |
-//! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest of the app that has most is forgotten |
+//! | messages that wait | [`MOST_WAITING`], [`FOR_ALERTS`] of them only for alerts; per app half of what others leave | a new one is a dead letter, `queue-full` |
+//! | messages in flight | [`MOST_AT_ONCE`], half of them to one receiver | they wait |
+//! | dead letters | [`MOST_DEAD`], for [`DEAD_MS`] | the oldest of the app with most is forgotten |
 //!
-//! The next to go is one to the receiver that is busy with the fewest, so that one that is slow or gone holds up nobody's
-//! messages but its own.
+//! The next message to go is one to the receiver with the fewest in flight, so that a slow or lost
+//! receiver delays only its own messages.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -17,63 +17,64 @@
 use crate::backlog_share::{Held, Room};
 use std::collections::VecDeque;
 
-/// Messages of a tenant that are to be delivered: 200 MB at their longest.
+/// The most messages of a tenant that wait for delivery: 200 MB at their longest.
 pub const MOST_WAITING: usize = 10_000;
-/// Of them for alerts alone.
+/// How many of these places are reserved for alerts.
 pub const FOR_ALERTS: usize = 500;
-/// Messages of a tenant that could not be delivered.
+/// The most messages of a tenant that could not be delivered.
 pub const MOST_DEAD: usize = 10_000;
-/// How long those are kept, milliseconds: 30 days, as a job's.
+/// How long those are kept, milliseconds: 30 days, like a job.
 pub const DEAD_MS: i64 = crate::jobs::index::DEAD_MS;
-/// Messages on their way at once: each may take 15 s of a Worker.
+/// The most messages in flight at once. Each may take 15 s of a Worker.
 pub const MOST_AT_ONCE: usize = 20;
-/// Of them to one receiver.
+/// How many of them may go to one receiver.
 pub const MOST_TO_ONE: usize = MOST_AT_ONCE / 2;
 
-/// Where a message is.
+/// The stage of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// To be sent as soon as may be.
+    /// It is sent as soon as possible.
     Ready,
-    /// Not before `at`.
+    /// It may not be sent before `at`.
     Later,
-    /// A Worker has it; at `at` it is given up.
+    /// A Worker has it; it is given up at `at`.
     Sending,
-    /// A dead letter, until `at`.
+    /// It is a dead letter, and is kept until `at`.
     Dead,
 }
 
-/// One message.
+/// A message in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Its id: the time it was made, then chance.
+    /// The message's id: the time when it was made, then random bits.
     pub id: u128,
-    /// The app whose it is, see [`crate::backlog_share::app_number`]; 0 for an alert.
+    /// The number of its app, see [`crate::backlog_share::app_number`]; 0 for an alert.
     pub app: u64,
-    /// The connection that it is about, by the same number.
+    /// The number of the connection that it is about, made in the same way.
     pub connection: u64,
-    /// Whom it goes to, see [`super::receiver`].
+    /// The number of its receiver, see [`super::receiver`].
     pub receiver: u32,
-    /// Where it is.
+    /// Its stage.
     pub stage: Stage,
-    /// When something happens to it, Unix ms.
+    /// When the stage ends, Unix ms.
     pub at: i64,
 }
 
 /// All messages of a tenant that are not delivered.
 #[derive(Debug)]
 pub struct Outbox {
-    /// In the order of their ids.
+    /// The entries, in the order of their ids.
     entries: Vec<Entry>,
-    /// Of all that are not ready, in the order of their times.
+    /// The times of all messages that are not ready, in order.
     timers: Vec<(i64, u128)>,
-    /// One for each receiver of a message that is ready or being sent, in the order of receivers.
+    /// A lane for each receiver of a message that is ready or being sent, in the order of
+    /// receivers.
     lanes: Vec<Lane>,
-    /// What apps hold of the places of messages to be delivered.
+    /// What apps hold of the places for messages that wait for delivery.
     room: Room,
     /// The dead letters of each app.
     dead: Room,
-    /// Alerts to be delivered.
+    /// How many alerts wait for delivery.
     alerts: u64,
 }
 
@@ -91,7 +92,7 @@ impl Default for Outbox {
     }
 }
 
-/// What is on its way to one receiver.
+/// The messages to one receiver that are ready or in flight.
 #[derive(Debug, Default)]
 struct Lane {
     receiver: u32,
@@ -100,17 +101,19 @@ struct Lane {
 }
 
 impl Outbox {
-    /// A message by its id.
+    /// Returns a message by its id.
     pub fn get(&self, id: u128) -> Option<Entry> {
         self.entries.get(self.place(id).ok()?).copied()
     }
 
-    /// The dead letters of an app, or of all, made before that one, the oldest first; all for none.
+    /// Yields the dead letters of an app, or of all for `None`, that were made before a message,
+    /// oldest first.
     pub fn dead(&self, app: Option<u64>, before: Option<u128>) -> impl DoubleEndedIterator<Item = u128> {
         self.dead_of(app, None, before)
     }
 
-    /// The same of those about one connection, or all.
+    /// Yields dead letters as [`Self::dead`] does, but only those about one connection, or about
+    /// all for `None`.
     pub fn dead_of(
         &self,
         app: Option<u64>,
@@ -127,13 +130,13 @@ impl Outbox {
         before.filter(own).map(|entry| entry.id)
     }
 
-    /// How many are to be delivered, and how many could not be.
+    /// Returns how many messages wait for delivery, and how many could not be delivered.
     pub fn counts(&self) -> (usize, usize) {
         let dead = usize::try_from(self.dead.held().places).unwrap_or(usize::MAX);
         (self.entries.len().saturating_sub(dead), dead)
     }
 
-    /// Whether there is room for another of an app, or another alert for app 0, that is to be delivered.
+    /// Whether there is room for another message of an app, or for another alert (app 0).
     pub fn has_room(&self, app: u64) -> bool {
         match app {
             0 => self.counts().0 < MOST_WAITING,
@@ -141,7 +144,7 @@ impl Outbox {
         }
     }
 
-    /// Takes a message in, or moves it on.
+    /// Adds a message, or replaces the one with its id.
     pub fn put(&mut self, entry: Entry) {
         let Entry { id, receiver, stage, at, .. } = entry;
         self.remove(id);
@@ -160,14 +163,14 @@ impl Outbox {
         }
     }
 
-    /// Moves one on that is there.
+    /// Moves a message to a stage, if it is there.
     pub fn move_on(&mut self, id: u128, stage: Stage, at: i64) {
         if let Some(entry) = self.get(id) {
             self.put(Entry { stage, at, ..entry });
         }
     }
 
-    /// Forgets a message.
+    /// Removes a message.
     pub fn remove(&mut self, id: u128) {
         let Ok(place) = self.place(id) else { return };
         let entry = self.entries.remove(place);
@@ -188,14 +191,14 @@ impl Outbox {
         self.lanes.retain(|lane| lane.sending > 0 || !lane.ready.is_empty());
     }
 
-    /// A message has come to its place, or left it.
+    /// Counts a message that comes to its stage or leaves it.
     fn count(&mut self, entry: &Entry, comes: bool) {
         let place = Held { places: 1, bytes: 0 };
         let room = match (entry.stage, entry.app) {
             (Stage::Dead, _) => &mut self.dead,
             (_, 0) => {
                 self.alerts = if comes { self.alerts + 1 } else { self.alerts.saturating_sub(1) };
-                // Beyond their own places they take those of apps.
+                // Alerts beyond their own places take those of apps.
                 return self.room.resize((MOST_WAITING as u64).saturating_sub(self.alerts.max(FOR_ALERTS as u64)));
             }
             _ => &mut self.room,
@@ -215,30 +218,31 @@ impl Outbox {
         &mut self.lanes[at]
     }
 
-    /// The clock was set back by so many milliseconds: what happens to messages comes after as long as it would have.
+    /// Adjusts all times to a clock that was set back by this many milliseconds, so that messages
+    /// wait as long as they would have.
     pub fn set_back(&mut self, ms: i64) {
         let back = |at: &mut i64| *at = at.saturating_sub(ms);
         self.entries.iter_mut().for_each(|entry| back(&mut entry.at));
         self.timers.iter_mut().for_each(|(at, _)| back(at));
     }
 
-    /// The first to which something is to happen by `now`. It stays until it is moved on.
+    /// Returns the first message whose stage has ended by `now`. It stays until it is moved.
     pub fn due(&self, now: i64) -> Option<Entry> {
         let (at, id) = self.timers.first()?;
         if *at <= now { self.get(*id) } else { None }
     }
 
-    /// When something next happens, Unix ms.
+    /// Returns when the next stage ends, Unix ms.
     pub fn next_due(&self) -> Option<i64> {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Whether one is ready, whether or not it may go yet.
+    /// Whether a message is ready, even if it may not go yet.
     pub fn is_ready(&self) -> bool {
         self.lanes.iter().any(|lane| !lane.ready.is_empty())
     }
 
-    /// The next that may go. It stays until it is moved on.
+    /// Returns the next message that may go. It stays until it is moved.
     pub fn next(&self) -> Option<u128> {
         if self.lanes.iter().map(|lane| lane.sending).sum::<usize>() >= MOST_AT_ONCE {
             return None;
@@ -255,8 +259,8 @@ impl Outbox {
         first.map(|(_, id)| id)
     }
 
-    /// Dead letters beyond the bound, the oldest of the app that has most first, and some more, so that this is not asked for each
-    /// time.
+    /// Returns the dead letters beyond the bound, the oldest of the app that has most first, and a
+    /// few more, so that this is not needed each time.
     pub fn too_many_dead(&self) -> Vec<u128> {
         match self.counts().1.checked_sub(MOST_DEAD) {
             None | Some(0) => Vec::new(),

@@ -1,5 +1,6 @@
-//! Callbacks by the Standard Webhooks specification: what is said, how it is signed, and what follows on an answer. [`book`]
-//! is what is held in memory of those that are not delivered, [`record`] what is stored; the tenant's desk sends them.
+//! Webhooks by the Standard Webhooks specification: payloads, signatures, and what follows on an
+//! answer. [`book`] keeps the undelivered messages in memory, [`record`] defines what is stored.
+//! The tenant state decides when they are sent.
 
 #![expect(clippy::arithmetic_side_effects, reason = "a rest of at most some hours")]
 
@@ -19,30 +20,32 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Serialize;
 use sluice_limiter::calendar::rfc3339;
 
-/// Bytes of a payload: the specification advises less than 20 kB.
+/// The longest payload, bytes. The specification advises less than 20 kB.
 pub const MOST_PAYLOAD: usize = 20_000;
 
-/// From send to the answer's headers, milliseconds: the specification's 15 to 30 s.
+/// The time limit from send to the answer's headers, milliseconds. The specification says 15 to 30
+/// s.
 pub const TIMEOUT_MS: u32 = 15_000;
 
-/// Rests before each attempt, milliseconds: the specification's schedule, over three days.
+/// The rest before each attempt, milliseconds: the specification's schedule over three days.
 const SCHEDULE_MS: [u64; 10] =
     [0, 5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 50_400_000, 72_000_000, 86_400_000];
 
-/// What a message's id begins with.
+/// The beginning of a message's id.
 const ID: &str = "msg_";
 
-/// A message's id as it is written. It has no dot, which parts it from the time in what is signed.
+/// Writes a message's id. It contains no dot, which separates it from the time in the signed text.
 pub fn id_text(id: u128) -> String {
     [ID, &jobs::id_text(id)].concat()
 }
 
-/// An id as it was written; none for anything else.
+/// Reads a message's id; `None` for any other text.
 pub fn parse_id(text: &str) -> Option<u128> {
     jobs::parse_id(text.strip_prefix(ID)?)
 }
 
-/// The field `webhook-signature`; none if the secret is none of the specification's. `seconds`: Unix time of the attempt.
+/// Returns the value of `webhook-signature`, or `None` if the secret does not have the
+/// specification's form. `seconds`: Unix time of the attempt.
 pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> {
     let secret = secret.strip_prefix("whsec_")?;
     let key = STANDARD.decode(secret).or_else(|_| STANDARD_NO_PAD.decode(secret)).ok()?;
@@ -50,25 +53,26 @@ pub fn sign(secret: &str, id: &str, seconds: i64, body: &str) -> Option<String> 
     Some(["v1,", &STANDARD.encode(mac)].concat())
 }
 
-/// Tells the receivers of messages apart by scheme, host and port: 32-bit FNV-1a. Two that fall together share what each may
-/// have on its way, and nothing else.
+/// Hashes the receiver of a message (scheme, host and port) to a number with 32-bit FNV-1a. Two
+/// receivers that collide share their bound on messages in flight, and nothing else.
 pub fn receiver(url: &str) -> u32 {
     let origin = url.splitn(4, '/').take(3).flat_map(str::bytes);
     origin.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// What follows on an attempt.
+/// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// It is delivered.
+    /// The message is delivered.
     DeliveryReport,
-    /// Again, after so many milliseconds.
+    /// The next attempt comes after this many milliseconds.
     After(u64),
-    /// It is a dead letter, with this error.
+    /// The message becomes a dead letter with this error.
     Dead(&'static str),
 }
 
-/// What follows on an answer with that status (0: none came) after so many `attempts`. `random`: over all of `u64`.
+/// Decides what follows an answer with that status (0: there was none) after this many `attempts`.
+/// `random` covers all of `u64`.
 pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64) -> Next {
     match status {
         200..=299 => return Next::DeliveryReport,
@@ -76,7 +80,7 @@ pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64
         _ => {}
     }
     match SCHEDULE_MS.get(attempts as usize) {
-        // A tenth more or less, so that what failed together does not come back together.
+        // A tenth more or less keeps messages that failed together from coming back together.
         Some(rest) => {
             Next::After((rest - rest / 10).saturating_add(spread(random, rest / 5)).max(retry_after_ms.unwrap_or(0)))
         }
@@ -84,8 +88,9 @@ pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64
     }
 }
 
-/// The outcome of a job, whose path is that one, as it is said: its type, and the payload. What would make that too long is left out: first the body of
-/// the vendor's answer, then the answer, then all but what names the job.
+/// Returns the type and the payload of the message about a job's end. If it is too long, parts are
+/// left out: first the body of the vendor's answer, then the answer, then all but what identifies
+/// the job.
 pub fn outcome(
     tenant: &str,
     id: &str,
@@ -120,7 +125,7 @@ pub fn outcome(
     (kind, whole)
 }
 
-/// What a message says, as Standard Webhooks has it.
+/// The payload of a message in the form of Standard Webhooks.
 #[derive(Serialize)]
 struct Payload<'a, T> {
     #[serde(rename = "type")]
@@ -129,12 +134,12 @@ struct Payload<'a, T> {
     data: T,
 }
 
-/// The payload of a message of that type, as JSON.
+/// Writes the payload of a message of that type as JSON.
 pub fn payload(kind: &str, now: i64, data: impl Serialize) -> String {
     text(&Payload { kind, timestamp: rfc3339(now), data })
 }
 
-/// What names a job.
+/// What identifies a job.
 #[derive(Serialize)]
 struct ShortDocument<'a> {
     id: &'a str,

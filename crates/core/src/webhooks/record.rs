@@ -1,5 +1,5 @@
-//! What is stored of a message, and how it is shown: a small record that changes; its payload, as it is sent, has a table
-//! of its own. The forms of rows are the jobs'.
+//! The stored form of a message, and its JSON document. A small record changes with each attempt;
+//! the payload has a table of its own. Rows have the same form as those of jobs.
 
 use crate::jobs::Attempt;
 use crate::jobs::record::MOST_ATTEMPTS;
@@ -10,37 +10,38 @@ use crate::sealed::{self, NONCE_BYTES, Place};
 use serde::{Deserialize, Serialize};
 use sluice_limiter::calendar::rfc3339;
 
-/// A message as it stands. Times are Unix ms.
+/// The current record of a message. Times are Unix ms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// `type` of its payload.
+    /// The `type` in its payload.
     pub kind: String,
     /// The job that it is about.
     pub job: Option<String>,
-    /// Whose job that is; empty where there is none.
+    /// The app of that job, empty where there is none.
     pub app: String,
-    /// The connection.
+    /// The connection that it is about.
     pub connection: String,
-    /// Where to, sealed, since a secret may be in it; empty: to where the policy sends alerts.
+    /// The receiver's URL, sealed, since a secret may be in it. Empty stands for the address of the
+    /// policy's alerts.
     pub to: String,
-    /// Whom that is to, see [`super::receiver`]; 0 where the policy says.
+    /// The receiver's number, see [`super::receiver`]; 0 where the policy gives the address.
     pub receiver: u32,
     /// When it was made.
     pub created: i64,
     /// When it last changed.
     pub updated: i64,
-    /// When it may next go.
+    /// When it may next be sent.
     pub due: i64,
-    /// Attempts since it was made or replayed.
+    /// How many attempts were made since it was made or replayed.
     pub tries: u32,
-    /// All attempts.
+    /// Its latest attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Why it is a dead letter; none while it is none.
+    /// Why it is a dead letter; `None` while it is not.
     pub error: Option<String>,
 }
 
 impl Message {
-    /// One attempt more.
+    /// Adds an attempt.
     pub fn tried(&mut self, at: i64, status: u16, error: Option<String>) {
         self.tries = self.tries.saturating_add(1);
         if self.attempts.len() >= MOST_ATTEMPTS {
@@ -49,7 +50,7 @@ impl Message {
         self.attempts.push(Attempt { at, status, error });
     }
 
-    /// As it is shown.
+    /// Returns the document that is shown.
     pub fn document<'a>(&'a self, id: &'a str, now: i64) -> MessageDocument<'a> {
         MessageDocument {
             id,
@@ -69,7 +70,7 @@ impl Message {
     }
 }
 
-/// A message, as it is shown.
+/// A message as it is shown.
 #[derive(Serialize)]
 pub struct MessageDocument<'a> {
     id: &'a str,
@@ -89,31 +90,32 @@ pub struct MessageDocument<'a> {
     next_attempt: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    /// The payload, for those who may see it.
+    /// The payload, for readers who may see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }
 
-/// An address, sealed for that message; none if it is too long.
+/// Seals the receiver's URL for that message; `None` if it is too long.
 pub fn seal_to(master: &Master, nonce: [u8; NONCE_BYTES], tenant: &str, id: &str, url: &str) -> Option<String> {
     sealed::seal(master, nonce, &Place { tenant, field: &field(id) }, url).ok()
 }
 
-/// What was sealed for that message; none under a master key that is no longer listed.
+/// Opens the URL that was sealed for that message; `None` if its master key is no longer listed.
 pub fn open_to(master: &Master, tenant: &str, id: &str, sealed: &str) -> Option<String> {
     sealed::open(master, &Place { tenant, field: &field(id) }, sealed).ok()
 }
 
-/// How a payload begins that is sealed. One of an earlier release is the payload itself, which begins with a brace.
+/// The first byte of a sealed payload. One of an earlier release is the payload itself, which
+/// begins with a brace.
 const SEALED: u8 = 2;
 
-/// A payload to be stored, sealed for that message; none if there is no key to seal with.
+/// Seals a payload for that message; `None` if there is no key to seal with.
 pub fn seal_body(sealer: &Sealer<'_>, id: &str, body: &str) -> Option<Vec<u8>> {
     let sealed = sealer.seal(&body_field(id), body.as_bytes())?;
     Some([&[SEALED], sealed.as_slice()].concat())
 }
 
-/// A payload from storage; none under a master key that is no longer listed.
+/// Opens a stored payload; `None` if its master key is no longer listed.
 pub fn open_body(sealer: &Sealer<'_>, id: &str, row: &[u8]) -> Option<String> {
     let body = match row.split_first() {
         Some((&SEALED, sealed)) => sealer.open(&body_field(id), sealed)?,
@@ -126,7 +128,7 @@ fn body_field(id: &str) -> String {
     ["/webhooks/", id, "/body"].concat()
 }
 
-/// A place that no policy has.
+/// Returns the field for which a message's URL is sealed. No field of a policy has such a name.
 fn field(id: &str) -> String {
     ["/webhooks/", id].concat()
 }

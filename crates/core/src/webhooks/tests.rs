@@ -161,12 +161,12 @@ fn a_payload_is_stored_sealed_and_one_that_an_earlier_release_has_stored_in_clea
     assert_eq!(record::open_body(&sealer, "msg_2", b"{}").as_deref(), Some("{}"));
 }
 
-/// All that may be sent now, each with its receiver.
-/// A message of app 7.
+/// Returns a message of app 7.
 fn of(id: u128, receiver: u32, stage: Stage, at: i64) -> Entry {
     Entry { id, app: 7, connection: 1, receiver, stage, at }
 }
 
+/// Sends all messages that may go now; returns each with its receiver.
 fn send_all(book: &mut Outbox) -> Vec<(u128, u32)> {
     let mut sent = Vec::new();
     while let Some(id) = book.next() {
@@ -236,7 +236,7 @@ proptest! {
         prop_assert_eq!(one == two, at == other);
     }
 
-    /// Against a plain list of what was put.
+    /// Compares the outbox with a plain list of what was put in.
     #[test]
     fn the_book_agrees_with_a_list(moves in proptest::collection::vec((0_u128..8, 0_u8..5, 0_i64..20), 0..60)) {
         let mut book = Outbox::default();
@@ -260,7 +260,7 @@ proptest! {
         prop_assert_eq!(book.counts(), (list.len() - dead, dead));
         let timed = list.iter().filter(|(_, stage, _)| *stage != Stage::Ready);
         prop_assert_eq!(book.next_due(), timed.map(|(_, _, at)| *at).min());
-        // Which was put first.
+        // The message that was put in first goes first.
         let sending = list.iter().filter(|(_, stage, _)| *stage == Stage::Sending).count();
         prop_assert!(sending < MOST_TO_ONE);
         prop_assert_eq!(book.next(), list.iter().find(|(_, stage, _)| *stage == Stage::Ready).map(|(id, ..)| *id));
@@ -270,7 +270,7 @@ proptest! {
     }
 }
 
-/// Takes messages of an app in while there is room; how many.
+/// Adds messages of an app while there is room; returns how many.
 fn fill(book: &mut Outbox, app: u64, from: u128) -> usize {
     let mut taken = 0;
     while book.has_room(app) {

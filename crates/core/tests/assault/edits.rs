@@ -1,4 +1,4 @@
-//! Policy edits do not forget.
+//! Policy edits must not forget earlier calls.
 use crate::harness::*;
 use sluice_core::refusal::Reason;
 use sluice_limiter::calendar::{Reset, Zone};
@@ -156,7 +156,7 @@ fn t18_a_window_raised_as_it_comes_into_force_remembers_what_was_watched() {
     let mut harness = Harness::new(Plan { mode: Mode::Observe, ..plan(vec![window(10, 20)]) });
     (0..100).for_each(|_| harness.call("a").unwrap());
     harness.go_to(NOON + 1_000);
-    // 10 was too little, as could be seen; the vendor takes 100.
+    // 10 was too little, as was seen; the vendor takes 100.
     let mut harness = edit(harness, plan(vec![window(100, 20)]));
     let more = at_once(&mut harness, "a");
     assert_eq!(more, 0, "{} calls within 20 s, of 100", 100 + more);
@@ -164,7 +164,7 @@ fn t18_a_window_raised_as_it_comes_into_force_remembers_what_was_watched() {
 
 #[test]
 fn t20_a_limit_whose_routes_widen_starts_at_what_has_passed() {
-    // First only some calls are counted, then all.
+    // First the limit counts only some calls, then all.
     let some = |limit: Limit| Limit { routes: 7, ..limit };
     let mut harness = Harness::new(plan(vec![some(daily(10, zone("Etc/UTC"))), some(window(10, 20))]));
     for _ in 0..10 {
@@ -203,7 +203,8 @@ fn t21_apps_that_left_long_ago_are_forgotten() {
 
 #[test]
 fn t22_a_share_of_a_pooled_day_leaves_others_their_part() {
-    // The account's day is 1,000; this installation may use half. Others have made 600. Unpooled and pooled.
+    // The account's day is 1,000, and this installation may use half. Others have made 600. It is
+    // tried without and with a pool.
     let unpooled = Limit { of: 1_000, ..daily(500, zone("Etc/UTC")) };
     let mut harness = Harness::new(plan(vec![unpooled.clone()]));
     let permit = harness.try_now("a").unwrap().permit;
@@ -229,7 +230,8 @@ fn t22_a_share_of_a_pooled_day_leaves_others_their_part() {
 
 #[test]
 fn t23_a_slot_is_free_after_a_replan_and_a_second_report() {
-    // A report is lost, the policy is put anew, and the report comes the second time. Nothing is in flight any more.
+    // A report is lost, the policy is put again, and the report comes the second time. Nothing is
+    // in flight any more.
     let mut harness = Harness::new(plan(vec![slots(1)]));
     let permit = harness.try_now("a").unwrap().permit;
     let mut harness = edit(harness, plan(vec![slots(1)]));

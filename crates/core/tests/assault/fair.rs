@@ -1,4 +1,4 @@
-//! Fairness.
+//! Fairness between apps.
 use crate::harness::*;
 use sluice_limiter::Denial;
 use sluice_limiter::*;
@@ -10,7 +10,7 @@ fn apps(names: &[(&str, Option<u64>)]) -> Vec<AppRule> {
         .collect()
 }
 
-/// Of the first `n` that go while a and b both wait, how many are a's.
+/// Returns how many of the first `n` calls that go while a and b both wait are a's.
 fn of_a(harness: &mut Harness, n: usize) -> usize {
     let mut went = Vec::new();
     let mut tickets = std::collections::BTreeMap::new();
@@ -41,7 +41,7 @@ fn of_a(harness: &mut Harness, n: usize) -> usize {
 #[test]
 fn t06_an_app_that_never_waited_is_not_behind_one_that_was_quiet_because_a_third_is_blocked() {
     for blocked in [false, true] {
-        // x has spent its budget and has a job that waits for tomorrow: somebody waits all day.
+        // x has spent its budget and has a job that waits for tomorrow, so a call waits all day.
         let mut harness = Harness::new(Plan {
             apps: apps(&[("a", None), ("b", None), ("x", Some(1))]),
             queue: QueueRule { size: 1_000, max_wait_ms: 60_000 },
@@ -51,7 +51,8 @@ fn t06_an_app_that_never_waited_is_not_behind_one_that_was_quiet_because_a_third
         if blocked {
             harness.limiter.want(harness.time(), "x", u32::MAX, 1, 5).unwrap();
         }
-        // a makes five calls a second for ten minutes, half of what there is room for; nobody waits but x's job.
+        // a makes five calls a second for ten minutes, half of what there is room for; only x's job
+        // waits.
         for _ in 0..3_000 {
             let at = harness.now + 200;
             harness.go_to(at);
@@ -78,12 +79,12 @@ fn t08_one_apps_refusals_do_not_put_off_anothers_retry_after() {
         harness.call("x").unwrap();
         (0..9).for_each(|_| harness.call("a").unwrap());
         harness.go_to(NOON + 15_000);
-        // x has spent its budget, and asks all the same.
+        // x has spent its budget, and calls all the same.
         for _ in 0..noise {
             let refused = harness.try_now("x").unwrap_err();
             assert_eq!(refused.reason, Denial::AppBudget);
         }
-        // The window is free in 5 s; all its calls are answered.
+        // The window is free in 5 s, and all its calls are answered.
         let refused = harness.try_now("a").unwrap_err();
         println!("x refused {noise} times: a is told {} s ({:?})", refused.retry_after_seconds, refused.reason);
         assert!(

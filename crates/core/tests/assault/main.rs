@@ -1,4 +1,4 @@
-//! Attacks: each test states what should hold; a failing test is a confirmed fault.
+//! Attacks: each test states a property, and a failing test is a confirmed fault.
 #![allow(
     warnings,
     clippy::all,

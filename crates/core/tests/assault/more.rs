@@ -4,7 +4,8 @@ use sluice_limiter::*;
 
 #[test]
 fn t40_a_call_that_the_recovering_rate_will_take_is_not_refused_at_once() {
-    // 100 in 20 s; the factor was cut to a half, and recovers with each ten good answers.
+    // The limit is 100 in 20 s. The factor was cut to a half, and recovers with each ten good
+    // answers.
     let run = |ask_early: bool| {
         let mut harness = Harness::new(plan(vec![window(100, 20)]));
         let grant = harness.try_now("a").unwrap();
@@ -13,7 +14,7 @@ fn t40_a_call_that_the_recovering_rate_will_take_is_not_refused_at_once() {
         assert_eq!(harness.limiter.factor_ppm(), 500_000);
         let permits: Vec<_> = (0..50).map(|_| harness.try_now("a").unwrap().permit).collect();
         let early = if ask_early { Some(harness.admit(call("a"))) } else { None };
-        // 200 ms later all are answered, and the factor has risen five times.
+        // 200 ms later all calls are answered, and the factor has risen five times.
         harness.go_to(NOON + 21_200);
         permits.into_iter().for_each(|permit| drop(harness.settle(permit, Outcome::Answered)));
         (early, harness.try_now("a").is_ok())
@@ -47,7 +48,7 @@ fn t42_wakes_of_a_saturated_bucket() {
 
 #[test]
 fn t43_a_window_that_was_filled_and_told_counts_down_to_nothing() {
-    // A vendor whose header says an absurd figure.
+    // The vendor's header gives an absurd number.
     let mut harness = Harness::new(plan(vec![limit("daily", Kind::RollingDay { calls: 1_000_000 })]));
     for _ in 0..3 {
         let Admission::Granted(grant) = harness.admit(call("a")) else { break };
@@ -56,7 +57,7 @@ fn t43_a_window_that_was_filled_and_told_counts_down_to_nothing() {
         let used = harness.used()[0];
         println!("used {used}");
     }
-    // A second life, so that it may be told twice in one bucket.
+    // A second life begins, so that the count may be reported twice in one bucket.
     harness.go_to(NOON + 3 * 86_400_000);
     println!("three days later used {}", harness.used()[0]);
     assert_eq!(harness.used()[0], 0);
@@ -64,14 +65,15 @@ fn t43_a_window_that_was_filled_and_told_counts_down_to_nothing() {
 
 #[test]
 fn t45_a_refused_waiter_is_not_charged_to_its_app() {
-    // a's calls time out in the queue at the moment there is room; b's then go first by as many.
+    // a's calls time out in the queue at the moment when there is room; then as many of b's go
+    // first.
     let mut harness =
         Harness::new(Plan { queue: QueueRule { size: 100, max_wait_ms: 10_000 }, ..plan(vec![slots(1)]) });
     let permit = harness.try_now("b").unwrap().permit;
     for _ in 0..20 {
         harness.admit(Call { wait_ms: Some(1_000), ..call("a") });
     }
-    // The timer is late: the slot comes free after the deadline and before the wake.
+    // The timer is late: the slot becomes free after the deadline and before the wake-up.
     harness.now = NOON + 1_200;
     harness.settle(permit, Outcome::Answered);
     let mut n = 0;
@@ -104,7 +106,7 @@ fn t46_retry_after_in_http_dates_is_by_the_vendors_own_clock() {
         outcome::{Answered, classify},
     };
     let profile = Profile::built_in("generic").unwrap();
-    // The vendor's clock is a minute behind ours: it says 12:00:00, and come back at 12:00:30.
+    // The vendor's clock is a minute behind ours: it says 12:00:00, and to come back at 12:00:30.
     let headers = vec![
         ("date".to_owned(), "Mon, 15 Jun 2026 12:00:00 GMT".to_owned()),
         ("retry-after".to_owned(), "Mon, 15 Jun 2026 12:00:30 GMT".to_owned()),
@@ -189,7 +191,7 @@ fn t47_retry_after_is_exact_once_all_is_answered() {
         tried += 1;
         let told = i64::try_from(refused.retry_after_seconds).unwrap() * 1_000;
         let from = harness.now;
-        // When it is first admitted, looked for without a trace: by copies.
+        // The moment of first admission is found on copies, without a trace.
         let row_at = |harness: &mut Harness, at: i64| {
             harness.go_to(at);
             harness.limiter.tick(harness.time());
@@ -228,7 +230,8 @@ fn t48_a_full_table_refuses_without_writing() {
 
 #[test]
 fn t49_a_permit_that_lapses_late_is_one_call() {
-    // The answer comes after the lease: the vendor was slower than its ceiling. The window must still not forget it earlier than it can know.
+    // The answer comes after the lease, as the vendor was slower than its ceiling. The window must
+    // still not forget the call earlier than it can know.
     let mut harness = Harness::new(plan(vec![window(1, 20)]));
     let permit = harness.try_now("a").unwrap().permit;
     harness.go_to(NOON + 62_000);
@@ -237,7 +240,8 @@ fn t49_a_permit_that_lapses_late_is_one_call() {
     let settled = harness.settle(permit, Outcome::Answered);
     println!("{settled:?}");
     harness.go_to(NOON + 62_000 + 20_001);
-    // limiter.md: own epoch, not known: a repeat: ignore (after expiry: re-date to r + W).
+    // A report of the own epoch whose permit is not known is a repeat, and is ignored; after the
+    // lease has expired, the call is dated again to r + W.
     assert!(
         harness.try_now("a").is_err(),
         "the answer came at 70 s, so the vendor may have counted until then; the window lets another go at 82 s"
@@ -250,9 +254,10 @@ fn t62_bytes_of_an_answer_that_was_cut_off_count() {
         limit("extract", Kind::Daily { amount: 500_000_000, reset: zone("Etc/UTC"), unit: Unit::ResponseBytes });
     let mut harness = Harness::new(plan(vec![bytes]));
     for _ in 0..3 {
-        // The third time none is left.
+        // At the third time none is left.
         let Ok(Grant { permit, .. }) = harness.try_now("a") else { break };
-        // 400 MB came, then the caller went or the time-out ran out: src/call/forward.rs, BodyCompletion::end.
+        // 400 MB came, and then the caller went or the timeout ended: see
+        // `BodyCompletion` in src/call/stream.rs.
         let report = Settlement {
             permit,
             attempt: 1,
@@ -273,7 +278,8 @@ fn t62_bytes_of_an_answer_that_was_cut_off_count() {
 
 #[test]
 fn t63_a_window_that_only_observe_filled_by_flight() {
-    // In observe mode 100 are in flight of a limit of 10; then it is enforced: none may go until they have ended and left the window.
+    // In observe mode 100 are in flight under a limit of 10. Then it is enforced: none may go until
+    // they have ended and left the window.
     let mut harness = Harness::new(Plan { mode: Mode::Observe, ..plan(vec![window(10, 20)]) });
     let permits: Vec<_> = (0..100).map(|_| harness.try_now("a").unwrap().permit).collect();
     harness.edit(plan(vec![window(10, 20)]));
@@ -292,7 +298,7 @@ fn t64_a_day_that_the_vendor_calls_spent_is_spent_for_calls_that_wait_for_loans(
     harness.admit(call("a"));
     let now = harness.time();
     let (_, limit, words) = harness.limiter.next_borrow(now).unwrap();
-    // The pool cannot be asked.
+    // The pool cannot be reached.
     harness.limiter.lent(now, limit, words.turn, None);
     let ended = harness.go_to(NOON + 11_000);
     println!("{ended:?}");

@@ -27,7 +27,7 @@ fn settle(harness: &mut Harness, permit: PermitId, outcome: Outcome, since_heade
     }));
 }
 
-/// How many go at once, each answered at once.
+/// Returns how many calls go at once, each of which is answered at once.
 fn at_once(harness: &mut Harness, app: &sluice_core::keys::Claims, path: &str) -> usize {
     let mut n = 0;
     while n < 1_000 {
@@ -50,7 +50,8 @@ fn t50_a_vendor_that_counts_at_completion_is_dated_from_there() {
     assert_eq!(harness.put(&policy).0, 201);
     let app = harness.app("sync");
     let go = harness.go(&app, "crm");
-    // Headers at once; the body takes 30 s. The Worker reports headers_at whatever the profile says (src/call/report.rs, message()).
+    // The headers come at once, and the body takes 30 s. The Worker reports `headers_at` whatever the
+    // profile says.
     harness.go_to(NOON + 30_000);
     settle(&mut harness, go.permit, Outcome::Answered, 30_000, 0);
     let admit = Admit { wait_ms: Some(0), ..harness.admit(&app, "crm") };
@@ -130,7 +131,8 @@ fn t52_wait_0_at_the_desk_after_a_throttle() {
 
 #[test]
 fn t53_a_removed_connections_counts_survive_a_full_storage() {
-    // Storage is full: rows can be removed and not added. The object forgets, and is opened again.
+    // Storage is full: rows can be removed and not added. The object loses its memory, and is
+    // opened again.
     let mut harness = Harness::empty();
     let limits = json!([{"name": "day", "kind": "daily", "calls": 10, "reset": "00:00", "time_zone": "+00:00"}]);
     harness.put(&base(limits.clone()));
@@ -140,7 +142,7 @@ fn t53_a_removed_connections_counts_survive_a_full_storage() {
     let _ = harness.try_ask(Ask::Admin(Admin::Delete));
     harness.memory.superseded = false;
     harness.reopen();
-    // What is left of the tenant: whatever was removed before the first failed write.
+    // The rows that were removed before the first failed write are gone.
     harness.put(&base(limits));
     let app = harness.app("sync");
     let more = at_once(&mut harness, &app, "/things");

@@ -1,11 +1,12 @@
-//! Lives, clocks, ages.
+//! Restarts, clocks that are set, and permits that grow old.
 use crate::harness::*;
 use sluice_core::refusal::Reason;
 use sluice_limiter::*;
 
 #[test]
 fn t30_a_rolling_day_lets_go_after_a_day_however_often_the_object_leaves_memory() {
-    // A limit of 10,000 in any 24 hours. One call a minute: 1,440 a day. The object sleeps between them, and is loaded for each.
+    // The limit is 10,000 in any 24 hours. One call a minute makes 1,440 a day. The object sleeps
+    // between them, and is loaded for each.
     let day = || plan(vec![limit("day", Kind::RollingDay { calls: 10_000 })]);
     let mut harness = Harness::new(day());
     let mut used = Vec::new();
@@ -20,7 +21,7 @@ fn t30_a_rolling_day_lets_go_after_a_day_however_often_the_object_leaves_memory(
                 refused.retry_after_seconds
             ),
         }
-        // The lone call leaves an exact row.
+        // A call by itself leaves an exact snapshot.
         let row = harness.rows.last().unwrap().clone();
         harness.limiter = Limiter::load(day(), &row, harness.time(), SKEW_MS).unwrap();
         if minute % 1_440 == 1_439 {
@@ -57,8 +58,8 @@ fn t31_a_permit_that_is_asked_for_again_tells_its_age() {
     let Admission::Granted(first) = harness.limiter.admit(harness.time(), Call { id: 7, ..call("a") }) else {
         panic!()
     };
-    // The answer is lost; the Worker finds out a minute later and asks again. What it can know of the permit's age is the time
-    // since it asked the second time, less since_ask_ms.
+    // The answer is lost; the Worker finds out a minute later and asks again. What it can know of
+    // the permit's age is the time since its second request, less since_ask_ms.
     harness.go_to(NOON + 50_000);
     let asked = harness.now;
     let Admission::Granted(second) = harness.limiter.admit(harness.time(), Call { id: 7, again: true, ..call("a") })
@@ -97,7 +98,7 @@ fn t33_lanes_are_bounded_but_do_not_refuse_for_ever() {
     }
     let Some((mask, app, why)) = refused else { return };
     println!("first refused: {app} under mask {mask}: {why:?}");
-    // A day later, with nothing else going on, in the same life.
+    // A day later, with nothing else going on, it is still the same life.
     let at = harness.now + 86_400_000;
     harness.go_to(at);
     let later = harness.admit(Call { mask: 1 << mask, wait_ms: Some(0), ..call(&app) });
@@ -140,10 +141,12 @@ fn t34_rows_a_call_with_many_apps() {
     }
 }
 
-/// Calls at a rate, each taking a second, for a while; then the object alone ends, and the next life hears every call's end.
-/// How long nothing goes, milliseconds, and what stands in the way.
+/// Makes calls at a rate, each of which takes a second, for a while; then only the object ends, and
+/// the next life receives the report of every call's end. Returns how long nothing goes,
+/// milliseconds, and what blocks it.
 fn stall_after_a_reset(per_second: i64, latency: i64, killed: bool) -> (i64, Vec<u64>) {
-    // Salesforce's profile: 25 at once that have run 20 s; a call may run for ten minutes.
+    // This is Salesforce's profile: 25 at once of the calls that have run 20 s; a call may run for
+    // ten minutes.
     let make = || Plan {
         ceiling_ms: 600_000,
         ..plan(vec![

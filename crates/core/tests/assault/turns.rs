@@ -1,4 +1,4 @@
-//! After a vendor's throttle ("turns").
+//! The pacing of calls after a vendor has throttled.
 use crate::harness::*;
 use sluice_limiter::Denial;
 use sluice_limiter::*;
@@ -7,7 +7,8 @@ fn throttled(retry_after_ms: u64) -> Outcome {
     Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: Some(retry_after_ms) }
 }
 
-/// A connection that was just throttled with a pause of 1 s, 5 calls wait, the pause has ended and the first has gone.
+/// Makes a connection that was just throttled with a pause of 1 s. 5 calls wait, the pause has
+/// ended and the first has gone.
 fn after_a_throttle(size: u32) -> Harness {
     let mut harness =
         Harness::new(Plan { queue: QueueRule { size, max_wait_ms: 10_000 }, ..plan(vec![window(100, 20)]) });
@@ -46,7 +47,8 @@ fn t02_a_call_that_may_not_wait_does_not() {
     assert!(!matches!(admission, Admission::Waiting(_)), "Prefer: wait=0, and it waits");
 }
 
-/// Calls a second at an offered rate for a minute after one throttle, with instant answers.
+/// Returns the calls a second at an offered rate for a minute after one throttle, with instant
+/// answers.
 fn goodput_after_one_throttle(limits: Vec<Limit>, per_second: i64, seconds: i64) -> (usize, usize) {
     let mut harness = Harness::new(plan(limits));
     let grant = harness.try_now("a").unwrap();
@@ -78,7 +80,8 @@ fn goodput_after_one_throttle(limits: Vec<Limit>, per_second: i64, seconds: i64)
 
 #[test]
 fn t03_a_rolling_day_does_not_set_the_pace_after_a_throttle() {
-    // A Salesforce edition with 15,000 calls in 24 hours, and a rate of 10 a second; 4 calls a second are offered.
+    // A Salesforce edition has 15,000 calls in 24 hours and a rate of 10 a second; 4 calls a second
+    // are offered.
     let day = limit("day", Kind::RollingDay { calls: 15_000 });
     let without = goodput_after_one_throttle(vec![bucket(10, 10)], 4, 120);
     let with = goodput_after_one_throttle(vec![bucket(10, 10), day.clone()], 4, 120);

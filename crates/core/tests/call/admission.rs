@@ -1,4 +1,4 @@
-//! How a call comes by its permit.
+//! How a call obtains its permit.
 
 use crate::play::{CAME, Play, SLACK_MS, admit, call, fetch, go, id, refused, route, route_with_token};
 use sluice_core::call::{Action, CallSpec, Caller, Event, Isolate, Pace};

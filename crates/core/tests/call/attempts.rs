@@ -1,4 +1,4 @@
-//! What follows on an attempt.
+//! What follows an attempt.
 
 use crate::play::{CAME, Play, admit, call, go, id, refused, route, route_with_token};
 use sluice_core::call::{

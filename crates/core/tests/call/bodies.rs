@@ -1,4 +1,4 @@
-//! How bodies are taken before their calls ask for a permit.
+//! How request bodies are handled before their calls ask for a permit.
 
 use crate::play::{route, route_with_token};
 use sluice_core::call::body::{BodyHead, BodyPlan, KEPT_BYTES};

@@ -1,4 +1,5 @@
-//! Any sequence of events: fitting ones in any order, and others that the machine does not wait for.
+//! Random sequences of events: expected ones in any order, and others for which the machine does
+//! not wait.
 
 use crate::play::{Play, SLACK_MS, admit, answered, call, fetch, go, id, plain, refused, route, route_with_token};
 use crate::witness::{Told, Witness};
@@ -9,11 +10,11 @@ use sluice_core::call::{
 use sluice_core::protocol::{Admit, Bearer, Granted, Reply, Route};
 use sluice_core::refusal::{Reason, Refusal};
 
-/// Numbers that stand for choices; when there are no more, everything goes well.
+/// Numbers that stand for choices. When they are used up, everything goes well.
 struct Dice<'a>(std::slice::Iter<'a, u32>);
 
 impl Dice<'_> {
-    /// A number below `n`; 0 when the choices have been used up.
+    /// Returns a number below `n`, or 0 when the choices are used up.
     fn below(&mut self, n: u32) -> u32 {
         self.0.next().map_or(0, |die| die % n)
     }
@@ -41,10 +42,10 @@ impl Chance<'_> {
             2 => Reply::Retry,
             3 => Reply::TokenStands,
             4 => fetch(),
-            // A reply that no ask of this kind has.
+            // No request of this kind has this reply.
             5 => Reply::Done,
             6 => Reply::Queued("x".to_owned()),
-            // The object grants what it has granted before, since that was not heard of.
+            // The object grants the permit that it has granted before, since its report was lost.
             7 if !self.witness.sent.contains(&id(self.permits)) => Reply::Permit(go(self.permits, None)),
             n => {
                 self.permits += 1;
@@ -102,7 +103,7 @@ impl Chance<'_> {
         Event::Attempted(Box::new(Attempt::failed(failure, now)))
     }
 
-    /// An event that the machine waits for.
+    /// Returns an event that the machine waits for.
     fn fitting(&mut self) -> Event {
         let heard = |dice: &mut Dice<'_>| match dice.below(3) {
             1 => Event::NotAcknowledged,
@@ -140,7 +141,7 @@ impl Chance<'_> {
         }
     }
 
-    /// Any event at all.
+    /// Returns any event at all.
     fn any(&mut self) -> Event {
         match self.dice.below(11) {
             0 => Event::NotReplied,
@@ -177,7 +178,7 @@ impl Chance<'_> {
         )
     }
 
-    /// What came of an action, so many before the last.
+    /// Gives the machine the result of an action, this many before the last.
     fn happens(&mut self, event: Event, before: u32) {
         let step = self.play.machine.step().wrapping_sub(before);
         let (fits, settling) = (before == 0 && self.fits(&event), self.play.machine.is_settling());

@@ -1,5 +1,5 @@
-//! The life of a vendor call: the machine that the Worker carries out, played by script, by chance,
-//! and against the real state of a tenant over a network that loses, repeats and delays.
+//! Tests of the call machine, which the Worker executes. It runs by script, with random events, and
+//! against the real tenant state over a network that loses, repeats and delays messages.
 //!
 //! | what is played | in |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | any sequence of events, fitting or not | `chance` |
 //! | callers, isolates, the network, a tenant's object and a vendor together | `world` |
 //!
-//! `witness` holds what is promised of every one of these.
+//! `witness` checks the promises for every one of these.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

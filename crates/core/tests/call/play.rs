@@ -1,4 +1,4 @@
-//! One call, played by a script.
+//! Runs one call by a script.
 
 use sluice_core::call::{
     Action, Attempt, BodyCompletion, BodyEnd, CallMachine, CallSpec, Caller, Context, Event, HeldBack, Isolate, Log,

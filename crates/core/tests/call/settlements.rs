@@ -1,4 +1,4 @@
-//! What the object is told of permits, how often, and together with what.
+//! What is reported to the object about permits, how often, and in which batches.
 
 use crate::play::{CAME, Play, admit, call, go, id, route};
 use sluice_core::call::{Action, CallSpec, Caller, Event, Isolate, Log, ObjectReply};
@@ -109,7 +109,7 @@ fn a_settlement_that_a_limit_waits_for_takes_along_what_waits() {
     assert!(matches!(one.action, Action::End), "{:?}", one.action);
 }
 
-/// A hand-back that was not heard leaves the object with the same permit for the next ask of the call.
+/// After a hand-back that was lost, the object gives the same permit to the call's next request.
 #[test]
 fn a_permit_that_is_granted_again_after_an_unheard_hand_back_keeps_its_numbers() {
     let mut play = Play::new();

@@ -1,4 +1,4 @@
-//! What is promised of every call, held against what its machine does.
+//! Checks the promises for every call against what its machine does.
 
 use sluice_core::call::{Action, Attempt, Caller, Event, Permit, ms_between};
 use sluice_core::protocol::{Granted, Reply, Settle};

@@ -1,6 +1,6 @@
 //! Callers, isolates, the network, a tenant's object and a vendor, on one clock and from printed
-//! seeds. The object is the real state of a tenant, and each call is the real machine; what is false
-//! between them is made false here.
+//! seeds. The object is the real state of a tenant, and each call is the real machine; only the
+//! faults between them are simulated.
 //!
 //! ```text
 //! cargo test -p sluice-core --test call world                        60 seeds
@@ -15,9 +15,9 @@
 //! | isolates that die, objects that lose their memory | now and then |
 //! | vendors that throttle, fail, take too long, break off, refuse a token | one in three |
 //!
-//! Besides what `witness` holds of each call: no window and no slot of the vendor's is ever overrun,
-//! no POST is executed twice, every permit is used within its slack of the moment when the object
-//! granted it, and when all is over the object has nothing in flight and nobody waiting.
+//! Besides what `witness` checks for each call: no window and no slot of the vendor's is ever
+//! exceeded, no POST is executed twice, every permit is used within its slack of the moment when
+//! the object granted it, and at the end the object has nothing in flight and no call waiting.
 
 mod network;
 mod object;
@@ -41,7 +41,7 @@ fn callers_isolates_object_and_vendor_keep_their_promises_over_a_network_that_do
     }
     println!("{sums:?}");
     if sums.seeds >= SEEDS {
-        // A world in which little happens would prove little.
+        // A simulation in which little happens would prove little.
         assert!(sums.sent > sums.calls / 4 && sums.again > 20 && sums.stale > 20 && sums.lost > 200, "{sums:?}");
         assert!(sums.left > 20 && sums.fetched > 20 && sums.unavailable > 5 && sums.late > 20, "{sums:?}");
     }

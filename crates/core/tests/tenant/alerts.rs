@@ -1,4 +1,5 @@
-//! Alerts at the desk: raised once, cleared once, over the ends of objects, and by time alone.
+//! Alerts of the tenant state: each is raised once and cleared once, also over restarts, and also
+//! by time alone.
 
 use crate::harness::{Harness, NOON};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Calls at the desk: who may, where to, what is said.
+//! Calls at the tenant state: who may make them, where they may go, and what is answered.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::json;

@@ -1,5 +1,6 @@
-//! Changes that storage cuts short: it refuses at the k-th operation, for every k, and the object is opened anew. No count is less
-//! then, and to ask again finishes.
+//! Changes that a storage failure interrupts: storage refuses at the k-th operation, for every k,
+//! and the object is opened anew. No count is lower afterwards, and repeating the request completes
+//! the change.
 
 use crate::harness::Harness;
 use crate::jobs::{one_run, ran};

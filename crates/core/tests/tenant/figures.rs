@@ -1,4 +1,5 @@
-//! Statistics at the desk: what was sent is counted, each attempt once, whatever becomes of the object meanwhile.
+//! Statistics of the tenant state: every call that was sent is counted, each attempt once, whatever
+//! happens to the object meanwhile.
 
 use crate::harness::{Harness, NOON};
 use crate::jobs::{one_run, ran};
@@ -129,7 +130,7 @@ fn counts_outlive_policies_objects_and_rows_of_earlier_releases() {
 
 #[test]
 fn statistics_cost_no_row_of_their_own() {
-    // Every so many milliseconds, with 200 ms until the answer: the contract's figures, for a run of ten minutes.
+    // A call every `every` milliseconds, each answered after 200 ms: at most this many rows for a thousand calls.
     for (every, most_per_thousand) in [(10, 50), (200, 500), (60_000, 4_000)] {
         let (mut harness, app, _) = harness(100_000, 1_000);
         let mut flying = std::collections::VecDeque::new();

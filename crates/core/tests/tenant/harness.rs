@@ -1,4 +1,4 @@
-//! A desk over storage that can be killed, superseded and looked into.
+//! A tenant state over storage that can be killed, superseded and inspected.
 
 use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Request};

@@ -1,4 +1,4 @@
-//! Callbacks at the desk.
+//! Callbacks of the tenant state.
 
 use crate::harness::{Harness, NOON, policy};
 use crate::jobs::{one_run, ran};

@@ -1,4 +1,4 @@
-//! Jobs at the desk: kept, run, tried again, ended.
+//! Jobs at the tenant state: they are stored, run, retried and ended.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::{Value, json};

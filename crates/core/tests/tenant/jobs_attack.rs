@@ -1,8 +1,9 @@
-//! Jobs attacked: kills between any two events, Workers that die with the machine or outlive the object, reports that are
-//! lost or come twice, errands that are refused or lost, a vendor that fails in every way it can.
+//! Attacks on jobs: kills between any two events, Workers that die with the machine or outlive the
+//! object, reports that are lost or come twice, tasks that are refused or lost, and a vendor that
+//! fails in every way it can.
 //!
-//! What must hold: each job that was accepted ends done or dead; a job that must not be executed twice is not; no window
-//! is overrun; nothing is left flying.
+//! The properties: each job that was accepted ends done or dead; a job that must not be executed
+//! twice is not; no window is exceeded; nothing stays in flight.
 
 use crate::harness::Harness;
 use crate::jobs::ran;

@@ -1,4 +1,4 @@
-//! What is kept of jobs, how long, and what storage sees of it.
+//! What is kept of jobs, for how long, and in which form it is stored.
 
 use crate::harness::{Harness, NOON, policy};
 use crate::jobs::{kept, one_run, ran, report, runs, setup};

@@ -1,4 +1,5 @@
-//! Jobs and dead letters as keys see them: found again, listed, replayed, deleted, each by whom it concerns alone.
+//! The API for jobs and dead letters: each is found, listed, replayed and deleted only with the
+//! keys that may.
 
 use crate::harness::{Harness, NOON, policy};
 use crate::jobs::{DAY, kept, one_run, ran, report, runs, setup};

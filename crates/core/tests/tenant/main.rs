@@ -1,4 +1,5 @@
-//! The desk: what a tenant's object decides, with storage in memory and time as an argument.
+//! The tenant state: what a tenant's object decides, with storage in memory and time as an
+//! argument.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 mod alerts;

@@ -1,4 +1,4 @@
-//! `MASTER_KEY` changes under a tenant.
+//! `MASTER_KEY` is changed while a tenant exists.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Pauses that an operator orders, at the desk: who may, what is kept, what the status says.
+//! Pauses ordered by an operator, at the tenant state: who may order them, what is stored, and what
+//! the status shows.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::{Value, json};

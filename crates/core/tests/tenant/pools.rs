@@ -1,4 +1,4 @@
-//! What a connection says to its pool outlives the object.
+//! The requests of a connection to its pool survive a restart of the object.
 
 use super::harness::{Harness, policy};
 use serde_json::json;

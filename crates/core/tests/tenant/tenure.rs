@@ -1,4 +1,4 @@
-//! A tenant's beginning, changes and end.
+//! Creating, changing and removing a tenant.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::json;

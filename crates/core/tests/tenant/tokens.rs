@@ -1,4 +1,5 @@
-//! Access tokens at the desk: fetched once, stored sealed before anyone uses them, and nothing counted on the way.
+//! Access tokens at the tenant state: each is fetched once, stored sealed before anyone uses it,
+//! and not counted as a call.
 
 use crate::harness::{Harness, NOON};
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
-//! Statistics attacked: calls that are repeated, refused and handed back, jobs, edits of the policy, and the ends of objects, with
-//! the Workers and without; reports that are lost, come twice or to the next life. The vendor keeps a log of its own.
+//! Attacks on statistics: calls that are repeated, refused and handed back, jobs, policy edits, and
+//! restarts of the object, with the Workers and without; reports that are lost, come twice or reach
+//! the next life. The vendor keeps its own log for comparison.
 
 mod calls;
 mod ends;

@@ -1,9 +1,10 @@
-//! The oracle: what reached the vendor, held against the policies.
+//! The oracle: it compares what reached the vendor with the policies.
 //!
-//! The law: take any call, and any limit of the policy in force at its grant. Over every span of the limit's length that holds the
-//! call's counting, the calls granted no later than it are no more than the limit says; also those of earlier policies, as the limit's
-//! routes are now, and of the same app where the limit is one for each. So no edit lets more go than if the policy had been in force
-//! all along.
+//! The rule: take any call, and any limit of the policy in force at its grant. In every span of the
+//! limit's length that contains the moment when the call was counted, the calls granted no later
+//! than it are at most as many as the limit says. This includes calls under earlier policies,
+//! counted by the limit's current routes, and only those of the same app where the limit is per
+//! app. So no edit admits more than if the policy had been in force all along.
 
 use super::days::{Reading, readings};
 use super::journal::{Fault, Sent};
@@ -14,10 +15,11 @@ use super::spec::{Conn, Kind, Lim, Reset, Spec, is_about, part};
 use super::world::{Version, World};
 use std::collections::BTreeMap;
 
-/// What the vendor's clock and ours differ by: the reset's allowance is a second, of which our own takes half.
+/// How far the vendor's clock may differ from ours: the reset's allowance is a second, of which
+/// ours takes half.
 const VENDOR_OFF: i64 = 1_000_000 - 500_000 - 1_000;
 
-/// Long before, or after, an instant that a day opens at, a call is surely of one day.
+/// A call that is further than this from an instant at which a day opens surely belongs to one day.
 const SURELY: i64 = 2_500_000;
 
 struct Oracle<'a> {
@@ -26,7 +28,7 @@ struct Oracle<'a> {
     faults: Vec<Fault>,
 }
 
-/// All faults that the log of a run shows, the earliest of each kind.
+/// Returns all faults that the log of a run shows, the earliest of each kind.
 pub fn overruns(world: &World) -> Vec<Fault> {
     let mut oracle = Oracle { s: world.s, versions: &world.versions, faults: Vec::new() };
     let mut accounts: BTreeMap<(usize, &str), Vec<&Sent>> = BTreeMap::new();
@@ -50,7 +52,7 @@ pub fn overruns(world: &World) -> Vec<Fault> {
 }
 
 impl Oracle<'_> {
-    /// One connection's calls against the limits of one of its policies.
+    /// Checks one connection's calls against the limits of one of its policies.
     fn account(&mut self, version: usize, spec: &Spec, conn: &Conn, calls: &[&Sent]) {
         for limit in conn.limits.iter().filter(|limit| limit.pool.is_none()) {
             let mine: Vec<&Sent> = calls.iter().filter(|sent| is_about(&limit.routes, sent.target)).copied().collect();
@@ -110,7 +112,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// Whether its policy was not the tenant's first.
+    /// Whether the call's policy was not the tenant's first.
     fn is_edited(&self, sent: &Sent) -> bool {
         let tenant = self.versions[sent.version].tenant;
         self.versions.iter().position(|version| version.tenant == tenant) != Some(sent.version)
@@ -152,13 +154,15 @@ impl Oracle<'_> {
         }
     }
 
-    /// The vendor takes no new call while so many have run for longer than that.
+    /// Checks that the vendor takes no new call while this many have run for longer than
+    /// `after_ms`.
     fn old_ones(&mut self, version: usize, name: &str, most: u64, after_ms: u64, calls: &[&Sent]) {
         if self.s.faults.wild_clock {
             return;
         }
         let mut running = Running::default();
-        // The ages that an object knows of are off by as much as its clock was set back, or as another's was before it.
+        // The ages that an object knows are wrong by as much as its clock, or another's before it,
+        // was set back.
         let off = if self.s.faults.step_every > 0.0 { 2 * OFF } else { 0 };
         let after = i64::try_from(after_ms).unwrap() * 1_000 + 2_000 + off;
         let mut lives: Vec<u64> = Vec::new();
@@ -200,7 +204,7 @@ impl Oracle<'_> {
         }
     }
 
-    /// No call is granted when as many bytes are known to have come back as may.
+    /// Checks that no call is granted when as many bytes as allowed are known to have come back.
     fn bytes(&mut self, version: usize, name: &str, most: u64, reset: &Reset, calls: &[&Sent]) {
         let (Some(first), Some(last)) = (calls.first(), calls.last()) else { return };
         if self.s.faults.wild_clock {
@@ -216,7 +220,8 @@ impl Oracle<'_> {
     }
 }
 
-/// The bytes of a day that the instance knew of which granted a call: those told to itself, or to an earlier one that has stored them.
+/// Returns the bytes of a day that the granting instance knew: those reported to itself, or to an
+/// earlier one that has stored them.
 fn known_bytes(reading: &Reading, sent: &Sent, before: &[&Sent]) -> u64 {
     let (opens, ends) = reading.around(sent.granted);
     if sent.granted < opens + SURELY || sent.granted > ends - SURELY {
@@ -229,7 +234,7 @@ fn known_bytes(reading: &Reading, sent: &Sent, before: &[&Sent]) -> u64 {
     before.iter().filter(known).map(|other| other.bytes).sum()
 }
 
-/// Faults after an edit are of a kind of their own.
+/// Returns the kind of a fault after an edit, which is separate.
 const fn edited(kind: &'static str) -> &'static str {
     match kind.as_bytes() {
         b"window" => "window after an edit",

@@ -1,32 +1,33 @@
-//! The vendor's days, by a calendar that the limiter does not share.
+//! The vendor's days, by a calendar that shares no code with the limiter's.
 //!
-//! Which of a list's zones is the vendor's, and which of a repeated hour's two resets, nobody knows: each is a reading, and no
-//! day may be overrun in any of them.
+//! Nobody knows which zone of a list is the vendor's, or which of the two resets in a repeated
+//! hour: each is a reading, and no day may be exceeded in any of them.
 
 use super::spec::Reset;
 use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 
-/// When days open, in one reading, microseconds, in order.
+/// The instants at which days open in one reading, microseconds, in order.
 pub struct Reading {
     opens: Vec<i64>,
 }
 
 impl Reading {
-    /// The day that holds an instant, as its number; by a vendor's clock that is ahead by `skew`, microseconds.
+    /// Returns the number of the day that contains an instant, by a vendor's clock that is ahead by
+    /// `skew`, microseconds.
     pub fn day(&self, at: i64, skew: i64) -> usize {
         self.opens.partition_point(|opens| *opens <= at + skew)
     }
 
-    /// The day that holds an instant: its first instant, and the next day's.
+    /// Returns the first instant of the day that contains an instant, and that of the next day.
     pub fn around(&self, at: i64) -> (i64, i64) {
         let next = self.day(at, 0);
         (self.opens[next - 1], self.opens[next])
     }
 }
 
-/// All readings of a reset, for the days around those instants, microseconds.
+/// Returns all readings of a reset for the days around those instants, microseconds.
 pub fn readings(reset: &Reset, from: i64, to: i64) -> Vec<Reading> {
     let mut all: Vec<Reading> = Vec::new();
     for zone in &reset.zones {
@@ -60,7 +61,7 @@ fn opens(minute: u16, zone: &TimeZone, later: bool, from: i64, to: i64) -> Vec<i
         let instant = match zone.to_ambiguous_timestamp(shown).offset() {
             AmbiguousOffset::Unambiguous { offset } => at(offset),
             AmbiguousOffset::Fold { before, after } => at(if later { after } else { before }),
-            // Clocks are set forward over it: it is the first instant after the gap.
+            // Clocks are set forward over it, so it is the first instant after the gap.
             AmbiguousOffset::Gap { before, .. } => zone.preceding(at(before) + 1.second()).next().unwrap().timestamp(),
         };
         all.push(instant.as_microsecond());
@@ -80,7 +81,7 @@ fn days_open_by_the_clocks_of_the_zone() {
         two.iter().map(|one| one.around(noon).0).collect::<Vec<_>>(),
         [at("2026-11-01T06:30:00Z"), at("2026-11-01T07:30:00Z")]
     );
-    // 02:30 does not come there on 8 March.
+    // 02:30 does not exist there on 8 March.
     let noon = at("2026-03-08T18:00:00Z");
     let one = readings(&reset(150, "America/Chicago"), noon, noon);
     assert_eq!((one.len(), one[0].around(noon).0), (1, at("2026-03-08T08:00:00Z")));

@@ -1,4 +1,4 @@
-//! Chance, all of it from one seed.
+//! Random numbers, all from one seed.
 
 pub struct Dice(fastrand::Rng);
 
@@ -7,7 +7,7 @@ impl Dice {
         Self(fastrand::Rng::with_seed(seed))
     }
 
-    /// True so many times in a thousand.
+    /// Returns true this many times in a thousand.
     pub fn in_thousand(&mut self, times: u32) -> bool {
         times > 0 && self.0.u32(0..1_000) < times
     }
@@ -16,7 +16,7 @@ impl Dice {
         self.0.bool()
     }
 
-    /// From `low` up to, not including, `high`.
+    /// Returns a number from `low` up to, not including, `high`.
     pub fn from(&mut self, low: i64, high: i64) -> i64 {
         if high > low { self.0.i64(low..high) } else { low }
     }
@@ -33,17 +33,17 @@ impl Dice {
         &of[self.0.usize(0..of.len())]
     }
 
-    /// Between `low` and `high`, each factor as likely as another.
+    /// Returns a number between `low` and `high`, each factor as likely as another.
     pub fn scale(&mut self, low: f64, high: f64) -> f64 {
         (low.ln() + self.0.f64() * (high / low).ln()).exp()
     }
 
-    /// Microseconds, of a mean in seconds.
+    /// Returns microseconds, for a mean in seconds.
     pub fn exponential(&mut self, mean: f64) -> i64 {
         (-(1.0 - self.0.f64()).ln() * mean * 1e6) as i64
     }
 
-    /// Microseconds, of a mean in seconds.
+    /// Returns microseconds, for a mean in seconds.
     pub fn log_normal(&mut self, mean: f64) -> i64 {
         let (one, other) = (1.0 - self.0.f64(), self.0.f64());
         let normal = (-2.0 * one.ln()).sqrt() * (std::f64::consts::TAU * other).cos();

@@ -1,10 +1,10 @@
-//! Edits of a policy: everything an administrator may change, one or two things at a time.
+//! Policy edits: everything that an administrator may change, one or two things at a time.
 
 use super::dice::Dice;
 use super::generate::{LIMITS, Scale, any_app, any_conn, any_kind, any_limit, any_reset, any_routes};
 use super::spec::{Conn, Kind, Lim, Spec};
 
-/// Another policy, near to the last one; what was removed comes back from the first.
+/// Makes another policy that is close to the last one. What was removed comes back from the first.
 pub fn edited(dice: &mut Dice, scale: &Scale, last: &Spec, first: &Spec) -> Spec {
     let mut spec = last.clone();
     for _ in 0..dice.from(1, 3) {
@@ -39,7 +39,7 @@ fn change(dice: &mut Dice, scale: &Scale, spec: &mut Spec, first: &Spec) {
             }
         }
         4..=5 => {
-            // What a connection was comes back, with its names.
+            // A connection comes back as it was, with its names.
             let name = first.conns.keys().next().unwrap();
             let drawn = if dice.half() { any_conn(dice, scale) } else { first.conns[name].clone() };
             if let Some(conn) = spec.conns.get_mut(name) {
@@ -99,7 +99,7 @@ fn limits(dice: &mut Dice, scale: &Scale, conn: &mut Conn) {
     }
 }
 
-/// A pool is of days alone, that count calls and end when the pool's others do.
+/// Keeps a pool only on a daily limit that counts calls and ends when the pool's others do.
 fn keep_pool(limit: &mut Lim, kind: Kind) -> Kind {
     limit.pool = None;
     kind

@@ -1,21 +1,26 @@
-//! Fairness: over any stretch in which two apps have calls waiting that the same limits count, at one urgency, and neither has a limit
-//! of its own, their grants keep to the weights within a call (two, where urgencies differ), whatever others wait for.
+//! Checks fairness: take any period in which two apps have calls waiting that the same limits
+//! count, at one urgency, and neither has a limit of its own. Their grants then follow the weights
+//! to within one call (two, where urgencies differ), whatever others wait for.
 
 use super::spec::{Conn, is_about};
 use super::world::World;
 use std::collections::BTreeMap;
 
-/// Calls that the grants of two apps may be off their weights where no call is more urgent than another.
+/// How many calls the grants of two apps may deviate from their weights where no call is more
+/// urgent than another.
 ///
-/// Start-time fair queueing keeps `|W1/w1 - W2/w2| <= 1/w1 + 1/w2` over any stretch in which both wait, in calls granted `W` and weights
-/// `w` (Goyal, Vin and Cheng 1996, theorem 1, with calls of one size): while both wait the first goes only if its start is not after the
-/// second's, and each grant puts its own start off by `1/w`; so the difference of the starts stays between `-1/w2` and `1/w1`. What is
-/// measured here is `(W1 w2 - W2 w1) / (w1 + w2)`, the same times `w1 w2 / (w1 + w2)`: then the bound is one call, whatever the weights.
-/// The limiter rounds a call's cost down, by less than a millionth.
+/// Start-time fair queueing keeps `|W1/w1 - W2/w2| <= 1/w1 + 1/w2` over any period in which both
+/// wait, with `W` calls granted and weights `w` (Goyal, Vin and Cheng 1996, theorem 1, with calls
+/// of one size). While both wait the first goes only if its start is not after the second's, and
+/// each grant delays its own start by `1/w`; so the difference of the starts stays between `-1/w2`
+/// and `1/w1`. The measure here is `(W1 w2 - W2 w1) / (w1 + w2)`, which is that times `w1 w2 / (w1
+/// + w2)`: the bound then is one call, whatever the weights. The limiter rounds a call's cost down
+/// by less than a millionth.
 const OFF: f64 = 1.0 + 1e-3;
 
-/// The same where urgencies differ. Before the stretch an app may have overtaken by urgency; it is charged for that and makes it good in
-/// the stretch, so that the difference of the starts does not begin between those two.
+/// The same bound where urgencies differ. Before the period an app may have overtaken others by
+/// urgency. It pays for that within the period, so that the difference of the starts does not begin
+/// between those two.
 const OFF_AFTER_URGENT: f64 = 2.0 + 1e-3;
 
 #[derive(Default)]
@@ -25,7 +30,7 @@ pub struct Fair {
     stretches: BTreeMap<(u64, String, String, String), Stretch>,
 }
 
-/// How far the first of two apps is ahead, in calls: now, and at its least and most.
+/// How far the first of two apps is ahead, in calls: now, at least and at most.
 #[derive(Clone, Copy)]
 struct Stretch {
     ahead: f64,
@@ -41,7 +46,7 @@ impl World<'_> {
     pub fn fair_wait(&mut self, place: usize, instance: u64, call: usize) {
         let held = &self.calls[call];
         let key = (instance, held.conn.clone());
-        // One that asks again has a place that it was given before.
+        // A call that asks again has the place that it was given before.
         let again = held.again || held.nth > 1;
         let by_app = self.watch.fair.waiting.entry(key).or_default();
         by_app.values_mut().for_each(|calls| calls.retain(|other| *other != call));
@@ -81,7 +86,7 @@ impl World<'_> {
             spec.apps.iter().map(|(name, app)| (name.clone(), app.weight)).collect()
         });
         let (of, app) = (self.calls[call].conn.clone(), self.calls[call].app.clone());
-        // What else the apps are granted counts to their shares too, and is no part of the stretch.
+        // Other grants of the apps also count to their shares, and are not part of the period.
         self.watch.fair.stretches.retain(|(at, conn, one, other), stretch| {
             let of_it = *at == instance && *conn == of && (*one == app || *other == app);
             !of_it || stretch.class == class && stretch.version == version
@@ -105,7 +110,8 @@ impl World<'_> {
         self.look(place, instance, call);
     }
 
-    /// An event is over: what it granted at one moment is compared as a whole, and only where calls of both still wait.
+    /// Compares the grants of an event once it is over: those of one moment as a whole, and only
+    /// where calls of both apps still wait.
     pub fn fair_check(&mut self, instance: u64) {
         let mut found = None;
         let from = (instance, String::new(), String::new(), String::new());
@@ -130,7 +136,7 @@ impl World<'_> {
         }
     }
 
-    /// Which stretches begin, go on or end.
+    /// Begins, continues or ends the periods that a call affects.
     fn look(&mut self, place: usize, instance: u64, call: usize) {
         let of = self.calls[call].conn.clone();
         let Some(version) = self.version_of(place, instance) else { return };
@@ -144,7 +150,8 @@ impl World<'_> {
         let class_of = |app: &String, calls: &Vec<usize>| -> Option<(u8, u32)> {
             let class = |call: &usize| (self.calls[*call].urgency, mask(conn, self.calls[*call].target));
             let first = class(calls.first()?);
-            // Grants that other limits count are charged to an app's share too: those would have to be made good.
+            // Grants that other limits count also use up an app's share, and would have to be
+            // balanced.
             let traffic =
                 self.s.tenants[place].traffic.iter().filter(|traffic| traffic.app == *app && traffic.conn == of);
             let same = traffic.flat_map(|traffic| &traffic.targets).all(|target| mask(conn, *target) == first.1);
@@ -178,7 +185,7 @@ impl World<'_> {
     }
 }
 
-/// Which limits of a connection count calls to a target.
+/// Returns which limits of a connection count calls to a target.
 fn mask(conn: &Conn, target: usize) -> u32 {
     conn.limits.iter().enumerate().fold(0, |mask, (at, limit)| mask | u32::from(is_about(&limit.routes, target)) << at)
 }

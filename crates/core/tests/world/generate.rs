@@ -1,4 +1,5 @@
-//! Runs drawn at random: a policy from the whole language with figures that bind, its edits, and what goes wrong.
+//! Draws runs at random: a policy from the whole language with limits that bind, its edits, and the
+//! faults.
 
 use super::days::readings;
 use super::dice::Dice;
@@ -9,19 +10,19 @@ use super::spec::{Adaptive, App, Conn, Kind, Lim, Reset, Route, Spec, TARGETS};
 pub const APPS: [&str; 4] = ["ada", "bea", "cis", "dan"];
 pub const LIMITS: [&str; 5] = ["one", "two", "three", "four", "five"];
 
-/// What figures are drawn around.
+/// The scale around which limits are drawn.
 pub struct Scale {
-    /// Calls a second on a connection.
+    /// The calls a second on a connection.
     pub rate: f64,
     pub latency: f64,
-    /// Calls of the whole run.
+    /// The calls of the whole run.
     pub calls: f64,
     pub reset: Reset,
-    /// Pools may be named.
+    /// Whether pools may be named.
     pub pools: bool,
 }
 
-/// Noon, UTC, of some days: ordinary ones, and such as clocks are set on in some zone.
+/// Noon in UTC on some days: ordinary ones, and some on which clocks are set in some zone.
 const DAYS: [(&str, i64); 6] = [
     ("2026-06-15", 1_781_524_800),
     ("2026-01-20", 1_768_910_400),
@@ -63,8 +64,8 @@ pub fn scenario(seed: u64) -> Scenario {
     scenario
 }
 
-/// Makes much of waiting: more callers than the limits let through, most of them under the same limits, and one app that is often blocked
-/// by limits of its own.
+/// Makes many calls wait: more callers than the limits admit, most of them under the same limits,
+/// and one app that is often blocked by limits of its own.
 fn crowd(dice: &mut Dice, s: &mut Scenario) {
     s.faults.calm = true;
     for tenant in &mut s.tenants {
@@ -78,7 +79,8 @@ fn crowd(dice: &mut Dice, s: &mut Scenario) {
             let blocked = spec.apps.values_mut().next();
             blocked.into_iter().for_each(|app| app.daily_calls = Some(dice.from(1, 60) as u64));
         }
-        // One calls below the limits' rate for long, and then so does another, both for more than there is.
+        // One app calls below the limits' rate for a long time, and then another joins, and both
+        // want more than there is.
         for traffic in &mut tenant.traffic {
             traffic.per_second *= 1.5;
             traffic.turn = s.seconds * SECOND * 6 / 10;
@@ -217,7 +219,7 @@ pub fn any_conn(dice: &mut Dice, scale: &Scale) -> Conn {
     }
 }
 
-/// A limit whose figure, before a share, is near what the traffic asks for.
+/// Draws a limit whose number, before a share, is close to what the traffic needs.
 pub fn any_limit(dice: &mut Dice, scale: &Scale, name: &str) -> Lim {
     let per_app = dice.in_thousand(250);
     let routes = if dice.in_thousand(300) { any_routes(dice) } else { Vec::new() };

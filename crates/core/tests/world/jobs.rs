@@ -1,4 +1,4 @@
-//! Jobs: kept for callers who do not wait, handed to Workers as errands, run and reported.
+//! Jobs: they are stored for callers who do not wait, handed to Workers as tasks, run and reported.
 
 use super::journal::Whose;
 use super::moments::Moment;

@@ -1,12 +1,12 @@
-//! What a run has shown: every vendor call, every fault, and a digest of all that happened.
+//! The journal of a run: every vendor call, every fault, and a digest of all that happened.
 
 use super::scenario::SECOND;
 use std::collections::VecDeque;
 
-/// Events that a trace ends with.
+/// How many events a trace ends with.
 const TRACED: usize = 40;
 
-/// Something that must not be.
+/// A fault: something that must not be.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub kind: &'static str,
@@ -29,16 +29,16 @@ impl std::fmt::Display for Whose {
     }
 }
 
-/// One call at the vendor. Times in microseconds.
+/// A call at the vendor. Times are microseconds.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// Which call or job it was.
+    /// The call or job to which it belongs.
     pub whose: Whose,
     pub tenant: usize,
     pub conn: String,
     pub app: String,
     pub target: usize,
-    /// Grants in their order.
+    /// The position of its grant among all grants.
     pub order: u64,
     pub granted: i64,
     pub arrived: i64,
@@ -50,9 +50,9 @@ pub struct Sent {
     pub version: usize,
     /// The instance that granted it.
     pub life: u64,
-    /// Instances that were told of its bytes, and when.
+    /// The instances to which its bytes were reported, and when.
     pub told: Vec<(u64, i64)>,
-    /// When the word of its bytes was durable and its teller knew.
+    /// When the report of its bytes was durable and its sender knew.
     pub known: i64,
 }
 
@@ -103,7 +103,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// `traced`: the last events before that moment are kept as text.
+    /// Makes a journal. The last events before the moment `traced` are kept as text.
     pub fn new(traced: Option<i64>) -> Self {
         let (sent, faults, trace) = (Vec::new(), Vec::new(), VecDeque::new());
         Self { sent, faults, counts: Counts::default(), digest: 0xcbf2_9ce4_8422_2325, traced, trace }
@@ -116,7 +116,7 @@ impl Journal {
         }
     }
 
-    /// A fault after which nothing more can be said.
+    /// Whether there was a fault after which nothing more can be checked.
     pub fn is_over(&self) -> bool {
         self.faults.iter().any(|fault| matches!(fault.kind, "spins" | "does not open" | "restless"))
     }
@@ -131,7 +131,7 @@ impl Journal {
         }
     }
 
-    /// FNV-1a of eight bytes more.
+    /// Adds eight bytes to the digest (FNV-1a).
     pub fn mix(&mut self, word: u64) {
         for byte in word.to_le_bytes() {
             self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

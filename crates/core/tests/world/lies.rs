@@ -1,11 +1,12 @@
-//! The oracle finds what is wrong: each limit made wider behind its back is seen, and nothing is where nobody lies.
+//! Tests of the oracle: it notices every limit that is secretly made wider, and reports nothing
+//! where none is.
 
 use super::generate::scenario;
 use super::scenario::{SECOND, Scenario};
 use super::shrink::faults;
 use super::spec::{Kind, Lim, Reset, Spec};
 
-/// A run in which little goes wrong and no policy is edited.
+/// Makes a run in which little goes wrong and no policy is edited.
 fn calm(seed: u64) -> Scenario {
     let mut s = scenario(seed);
     for tenant in &mut s.tenants {

@@ -1,4 +1,5 @@
-//! What can be seen to be wrong as it happens: calls held that may not be, waits past their deadlines, queues over their size.
+//! Faults that are visible as they happen: calls that wait though they may not, waits past their
+//! deadlines, queues over their size.
 
 use super::fair::Fair;
 use super::place::OFF;
@@ -9,16 +10,16 @@ use sluice_core::refusal::Reason;
 use sluice_core::tenant::state::Ticket;
 use std::collections::BTreeMap;
 
-/// A timer may be late by this, and clocks are cut down to milliseconds.
+/// How late a timer may be, with clocks that are truncated to milliseconds.
 const LATE: i64 = 60_000;
-/// A word with a pool takes no longer than this, lost ones included.
+/// How long an exchange with a pool takes at most, lost messages included.
 const POOL: i64 = 4_000_000;
 
-/// Calls that wait, and what is known of them.
+/// The calls that wait, and what is known of them.
 #[derive(Default)]
 pub struct Watch {
     waits: BTreeMap<(u64, u64), Wait>,
-    /// How many waited after the last that came, by instance and connection.
+    /// How many calls waited after the last one that came, by instance and connection.
     depths: BTreeMap<(u64, String), u64>,
     pub fair: Fair,
 }
@@ -30,20 +31,20 @@ struct Wait {
     stepped: i64,
 }
 
-/// A refusal for want of room: what a connection that is only watched never says.
+/// Whether a refusal is for want of room, which a connection in observe mode never gives.
 pub fn is_throttling(reason: Reason) -> bool {
     use Reason::{AppBudget, Concurrency, DailyQuota, Deadline, Paused, QueueFull, Rate};
     matches!(reason, AppBudget | Concurrency | DailyQuota | Deadline | Paused | QueueFull | Rate)
 }
 
 impl World<'_> {
-    /// The connection of a call as the policy in force at an instance has it.
+    /// Returns the connection of a call by the policy in force at an instance.
     pub fn conn_at(&self, place: usize, instance: u64, call: usize) -> Option<&Conn> {
         let version = self.version_of(place, instance)?;
         self.versions[version].spec.as_ref()?.conns.get(&self.calls[call].conn)
     }
 
-    /// An ask that is answered at once.
+    /// Checks a request that is answered at once.
     pub fn watch_answer(
         &mut self,
         place: usize,
@@ -81,7 +82,7 @@ impl World<'_> {
         self.fair_wait(place, instance, call);
     }
 
-    /// After a call was made to wait: there are no more than may.
+    /// Checks, after a call was made to wait, that there are no more than allowed.
     pub fn watch_depth(&mut self, place: usize, instance: u64, call: usize) {
         let Some(conn) = self.conn_at(place, instance, call) else { return };
         let (size, pool, name) = (conn.queue, conn.has_pool(), self.calls[call].conn.clone());
@@ -95,14 +96,15 @@ impl World<'_> {
             .waiting
             .values()
             .any(|waiter| matches!(waiter, super::place::Waiter::Call { call: c, .. } if *c == call));
-        // After an edit that leaves fewer places, those that wait stay; a newcomer may still take the place of one of them.
+        // After an edit that leaves fewer places, the waiting calls stay. A new call may still take
+        // the place of one of them.
         let before = self.watch.depths.insert((instance, name.clone()), depth).unwrap_or(0);
         if still && depth > size && depth > before && !pool {
             self.fault("queue", format!("{depth} calls wait on {name} where {size} may, call {call} the last"));
         }
     }
 
-    /// A waiting call has its answer.
+    /// Checks the answer of a waiting call.
     pub fn watch_end(&mut self, instance: u64, ticket: Ticket, call: usize, reply: &Reply) {
         let Some(wait) = self.watch.waits.remove(&(instance, ticket.0)) else { return };
         let place = self.calls[call].tenant;
@@ -116,9 +118,10 @@ impl World<'_> {
         let Some(conn) = self.conn_at(place, instance, wait.call) else { return };
         let most = wait.wait_ms.unwrap_or(u64::MAX).min(conn.max_wait_ms.max(self.was_max_wait(place, wait)));
         let late = self.now - wait.since - i64::try_from(most).unwrap() * 1_000;
-        // Until its loan has come it waits all the same.
+        // Until its loan has come, the call waits all the same.
         let late = if conn.has_pool() || self.had_pool(place, wait) { late - POOL } else { late };
-        // A clock that reads less than it did, be it another host's, stands still until it has made that good.
+        // A clock that reads less than before, even another host's, stands still until it has
+        // caught up.
         let opened = self.places[place].instances.iter().find(|held| held.id == instance).map_or(0, |held| held.opened);
         let stood = if wait.since.saturating_sub(opened.max(self.stepped_at)) < 2 * OFF { 2 * OFF } else { 0 };
         if late > LATE + stood + self.stepped - wait.stepped {
@@ -127,14 +130,16 @@ impl World<'_> {
         }
     }
 
-    /// Whether a pool lent to its connection under any policy since a call began to wait: an edit may end that later.
+    /// Whether a pool lent to its connection under any policy since a call began to wait: an edit
+    /// may end that later.
     fn had_pool(&self, place: usize, wait: &Wait) -> bool {
         let versions = self.versions.iter().filter(|version| version.tenant == place && version.until > wait.since);
         let mut conns = versions.filter_map(|version| version.spec.as_ref()?.conns.get(&self.calls[wait.call].conn));
         conns.any(super::spec::Conn::has_pool)
     }
 
-    /// The longest wait that any policy has allowed since a call began to wait: an edit may shorten it later.
+    /// Returns the longest wait that any policy has allowed since a call began to wait: an edit may
+    /// shorten it later.
     fn was_max_wait(&self, place: usize, wait: &Wait) -> u64 {
         let versions = self.versions.iter().filter(|version| version.tenant == place && version.until > wait.since);
         let conns = versions.filter_map(|version| version.spec.as_ref()?.conns.get(&self.calls[wait.call].conn));
@@ -147,7 +152,7 @@ impl World<'_> {
         }
     }
 
-    /// Nobody has been forgotten: to be asked now and then.
+    /// Checks that no waiting call has been forgotten. It is run now and then.
     pub fn watch_all(&mut self) {
         let alive = |place: &super::place::Place, id: u64| place.instances.iter().any(|held| held.id == id);
         let gone: Vec<(u64, u64)> = self
@@ -168,7 +173,7 @@ impl World<'_> {
         }
     }
 
-    /// A grant to a direct call.
+    /// Checks the grant of a direct call.
     pub fn watch_grant(&mut self, place: usize, instance: u64, call: usize) {
         self.fair_grant(place, instance, call);
     }

@@ -1,7 +1,9 @@
-//! The limiter's world: a simulation of all that a policy can say and all that platform, vendors and callers do, on a virtual clock, from
-//! printed seeds; and an oracle that shares no code with the limiter.
+//! The limiter's world: a simulation of all that a policy can say and all that platform, vendors
+//! and callers do, on a virtual clock, from printed seeds, with an oracle that shares no code with
+//! the limiter.
 //!
-//! What decides is what decides in production: a `TenantState` for each tenant, and one for a pool, over storage with output gates.
+//! The code under test is that of production: a `TenantState` for each tenant, and one for a pool,
+//! over storage with output gates.
 //!
 //! ```text
 //! cargo test --test world                                      200,000 calls at the vendor
@@ -31,14 +33,16 @@
 //! | grants that do not keep to the weights | `fair` |
 //! | jobs run twice or lost; counts shown too small; a wrong Retry-After; a connection that is stuck | `jobs`, `quiet` |
 //!
-//! `lies` makes each limit wider behind the oracle's back, and it must see that.
+//! `lies` makes each limit wider behind the oracle's back, and checks that the oracle notices.
 //!
-//! It lacks: access tokens and those who wait for them; callers who wait for a job's end, jobs deleted or replayed; alerts and callbacks;
-//! two pools, pools whose members name different resets; clocks that are set forward, or run fast; a platform that repeats a request by
-//! itself; reports of one call that contradict each other; how much of a limit is used; whether a Retry-After is too late.
+//! It lacks: access tokens and calls that wait for them; callers who wait for a job's end, jobs
+//! that are deleted or replayed; alerts and callbacks; two pools, and pools whose members name
+//! different resets; clocks that are set forward or run fast; a platform that repeats a request by
+//! itself; contradictory reports of one call; how much of a limit is used; whether a Retry-After is
+//! too late.
 //!
-//! What it takes for granted: a vendor's clock is within half a second of true time, and so is a host's; a vendor is done with a call
-//! within the profile's ceiling of its sending.
+//! It assumes that a vendor's clock is within half a second of true time, and a host's too, and
+//! that a vendor is done with a call within the profile's ceiling after its sending.
 #![allow(
     clippy::float_arithmetic,
     clippy::arithmetic_side_effects,

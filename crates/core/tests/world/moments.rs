@@ -1,24 +1,25 @@
-//! What was so at the last events of an instance: a job's permit is handed over later than it is granted, and tells of its grant by the
-//! instance's clock alone.
+//! The state at the last events of an instance: a job's permit is handed over later than it is
+//! granted, and the time of its grant is known only by the instance's clock.
 
 use super::scenario::SECOND;
 use std::collections::BTreeMap;
 
-/// A job's permit is handed over sooner than this after its grant.
+/// The longest time between the grant of a job's permit and its handing over.
 const KEPT: i64 = 5 * SECOND;
 
-/// What was so at an event of an instance.
+/// The state at an event of an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// True time.
+    /// The true time.
     pub at: i64,
-    /// Its place among the grants.
+    /// Its position among the grants.
     pub order: u64,
     /// The policy in force when it ended.
     pub version: Option<usize>,
 }
 
-/// An instance's first event of each millisecond of its clock. A job's permit is told of by that clock, and up to a second later.
+/// An instance's first event in each millisecond of its clock. A job's permit is reported by that
+/// clock, up to a second later.
 #[derive(Default)]
 pub struct Moments {
     known: BTreeMap<i64, Moment>,
@@ -35,8 +36,8 @@ impl Moments {
         self.last = wall;
     }
 
-    /// The event that ends now has put another policy in force. Of what was granted in its millisecond, if it is not the first event of that,
-    /// nobody knows under which.
+    /// Notes that the current event has put another policy in force. For grants in its millisecond
+    /// nobody knows under which policy they were, unless it is the first event of that millisecond.
     pub fn edited(&mut self, now: i64, version: Option<usize>) {
         if let Some(moment) = self.known.get_mut(&self.last) {
             moment.version = version.filter(|_| moment.at == now);

@@ -1,4 +1,5 @@
-//! Objects: instances of a desk over storage with output gates, one current, perhaps others that do not know that they are not.
+//! Objects: instances of a tenant state over storage with output gates. One is current, and others
+//! may not know that they are not.
 
 use super::journal::Fault;
 use super::moments::{Moment, Moments};
@@ -12,24 +13,24 @@ use sluice_core::tenant::task::MOST_AT_ONCE;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// An object without events is forgotten after this.
+/// An object without events is evicted after this.
 const ASLEEP: i64 = 10 * SECOND;
-/// Clocks of hosts differ from true time by at most this.
+/// How far the clocks of hosts differ from true time at most.
 pub const OFF: i64 = 500_000;
 
-/// One object by its name.
+/// An object, by its name.
 pub struct Place {
     pub name: String,
     pub disk: Disk,
     pub instances: Vec<Instance>,
-    /// Policies by what is stored of them.
+    /// The policies by what is stored of them.
     pub versions: BTreeMap<Vec<u8>, usize>,
     pub alarm: Option<(i64, u64)>,
     pub spins: u32,
     pub spun_at: i64,
 }
 
-/// Who waits for an answer.
+/// The receiver of an answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Waiter {
     Call { call: usize, no: u32 },
@@ -37,7 +38,7 @@ pub enum Waiter {
     RunReport { run: usize },
 }
 
-/// One instance of an object.
+/// An instance of an object.
 pub struct Instance {
     pub id: u64,
     pub tenant: TenantState,
@@ -46,7 +47,7 @@ pub struct Instance {
     pub offset: i64,
     pub superseded: bool,
     pub opened: i64,
-    /// Nothing it says leaves before.
+    /// Nothing that it sends leaves before this.
     pub gate: i64,
     pub timer: Option<(i64, u64)>,
     pub last_event: i64,
@@ -57,18 +58,18 @@ pub struct Instance {
     pub moments: Moments,
 }
 
-/// What an event has come to.
+/// The result of an event.
 pub struct Done<T> {
     pub instance: u64,
     pub value: T,
     pub ready: Vec<(Waiter, Ticket, Reply)>,
 }
 
-/// Which instance an event is for.
+/// The instance for which an event is meant.
 #[derive(Clone, Copy, PartialEq)]
 pub enum To {
     Current,
-    /// The current one, or one that is superseded and still hears.
+    /// The current one, or one that is superseded and still receives.
     Any,
     Instance(u64),
 }
@@ -97,13 +98,14 @@ impl Place {
 }
 
 impl World<'_> {
-    /// A host's clock, milliseconds.
+    /// Returns a host's clock, milliseconds.
     pub fn wall(&self, offset: i64) -> i64 {
         (self.now - self.back + offset).div_euclid(1_000)
     }
 
-    /// One event at an object: opened for it if need be; then the answers to those that waited, errands, loans, timer and alarm. None if
-    /// there is no such instance, or if its storage refused.
+    /// Runs one event at an object, which is opened for it if needed, and then sends the answers to
+    /// waiting calls, tasks and loans, and sets timer and alarm. Returns `None` if there is no such
+    /// instance, or if its storage refused.
     pub fn event<T>(
         &mut self,
         place: usize,
@@ -193,7 +195,7 @@ impl World<'_> {
         self.at(commit, Event::Commit(place, id));
     }
 
-    /// Those who waited for an instance that is gone hear nothing.
+    /// Forgets an instance that is gone. The calls that waited for it receive nothing.
     pub fn forget(&mut self, held: Instance) {
         for (_, waiter) in held.waiting {
             let trip = self.trip();
@@ -239,7 +241,7 @@ impl World<'_> {
     pub fn open(&mut self, place: usize, name: &str) -> Option<usize> {
         let offset = self.dice.from(-OFF, OFF);
         let mut rows = self.places[place].disk.rows.clone();
-        // What an earlier instance has written and is on its way is seen by the next.
+        // The next instance sees what an earlier one has written and is on its way.
         for batch in &self.places[place].disk.pending {
             for (key, row) in &batch.ops {
                 match row {
@@ -296,7 +298,7 @@ impl World<'_> {
         Some(self.places[place].instances.len() - 1)
     }
 
-    /// What an instance says leaves when all that it has written is durable.
+    /// Sends what an instance says once all that it has written is durable.
     pub fn say(&mut self, place: usize, instance: u64, parcel: Parcel) {
         let held = self.places[place].instances.iter().find(|held| held.id == instance);
         let gate = held.map_or(self.now, |held| held.gate.max(self.now));

@@ -1,4 +1,4 @@
-//! Words between tenants' objects and a pool's.
+//! Messages between tenants' objects and a pool's.
 
 use super::place::To;
 use super::scenario::SECOND;

@@ -1,5 +1,6 @@
-//! After the run: nothing goes wrong any more, and what must hold then is looked at. Counts shown are none too small, a refused call is
-//! admitted when it was told to come again, jobs end, and every connection admits again.
+//! The time after the run, when nothing goes wrong any more. Counts that are shown must not be too
+//! small, a refused call must be admitted at the time it was told, jobs must end, and every
+//! connection must admit calls again.
 
 use super::days::readings;
 use super::place::To;
@@ -44,7 +45,7 @@ impl World<'_> {
         }
     }
 
-    /// The policy that a tenant has at the end.
+    /// Returns the policy that a tenant has at the end.
     fn latest(&mut self, tenant: usize) -> Option<Spec> {
         let done = self.event(tenant, To::Current, |_, _, _| Ok(()))?;
         let version = self.version_of(tenant, done.instance);
@@ -59,7 +60,7 @@ impl World<'_> {
         Some(status["connections"][conn].clone())
     }
 
-    /// The status shows no less of a day than the vendor has counted.
+    /// Checks that the status shows no less of a day than the vendor has counted.
     fn check_counts(&mut self, tenant: usize, spec: &Spec, name: &str) {
         let conn = &spec.conns[name];
         let Some(status) = self.status(tenant, name) else { return };
@@ -103,7 +104,7 @@ impl World<'_> {
         }
     }
 
-    /// An ask at the object now, without a Worker's way there; the call goes on as any other.
+    /// Asks the object now, without a Worker's way there. The call then goes on as any other.
     fn probe(&mut self, tenant: usize, conn: &str, app: &str, target: usize, wait: bool) -> Said {
         self.journal.counts.probes += 1;
         let call = self.new_call(tenant, conn, app, target);
@@ -120,7 +121,7 @@ impl World<'_> {
         self.calls[call].said
     }
 
-    /// Which of an app's calls the policy lets it make.
+    /// Returns which of an app's calls the policy allows.
     fn targets(spec: &Spec, app: &str) -> Vec<usize> {
         let routes = &spec.apps[app].routes;
         (0..TARGETS.len()).filter(|target| is_about(routes, *target)).collect()
@@ -152,7 +153,8 @@ impl World<'_> {
         self.go_on(refused + i64::try_from(seconds).unwrap() * SECOND);
         let mut said = self.probe(tenant, name, app, target, false);
         if said != Said::Granted && self.life(tenant) != life {
-            // Another host answers, whose clock may be a second behind, and that holds what it has loaded a second longer.
+            // Another host answers, whose clock may be a second behind, and which keeps what it has
+            // loaded a second longer.
             self.go_on(self.now + 2 * SECOND + SECOND / 5);
             said = self.probe(tenant, name, app, target, false);
         }
@@ -179,7 +181,7 @@ impl World<'_> {
         spec.conns.keys().any(|name| self.jobs_left(tenant, name) > 0)
     }
 
-    /// After all windows and days every app's call goes, one every two days.
+    /// Checks that after all windows and days every app's call goes, one every two days.
     fn check_admits(&mut self, tenant: usize, spec: &Spec, name: &str, conn: &Conn) {
         let mut left = self.jobs_left(tenant, name);
         for _ in 0..4 {
@@ -218,7 +220,7 @@ impl World<'_> {
         }
     }
 
-    /// Every job that its caller knows of is still known.
+    /// Checks that every job that its caller knows of is still known.
     fn check_jobs(&mut self, tenant: usize) {
         let known = |job: &super::jobs::Job| job.tenant == tenant && job.known && !job.void;
         let ids: Vec<String> = self.jobs.iter().filter(|job| known(job)).filter_map(|job| job.id.clone()).collect();

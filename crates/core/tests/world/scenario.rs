@@ -1,4 +1,5 @@
-//! What one run is like: all of it is drawn from a seed before the run begins, so that parts of it can be left out.
+//! The settings of one run. All are drawn from a seed before the run begins, so that parts can be
+//! left out.
 
 use super::spec::Spec;
 
@@ -9,7 +10,7 @@ pub struct Scenario {
     pub seed: u64,
     /// The seed of what happens in the run.
     pub luck: u64,
-    /// Microseconds since 1970.
+    /// The start, microseconds since 1970.
     pub start: i64,
     pub seconds: i64,
     pub tenants: Vec<Tenant>,
@@ -33,81 +34,84 @@ impl Scenario {
 pub struct Tenant {
     pub name: &'static str,
     pub first: Spec,
-    /// Policies put later, microseconds from the start; none: the tenant is removed.
+    /// Policies that are put later, microseconds from the start; `None` removes the tenant.
     pub edits: Vec<(i64, Option<Spec>)>,
     pub traffic: Vec<Traffic>,
 }
 
-/// One app's calls on one connection.
+/// The calls of one app on one connection.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub conn: String,
     pub app: String,
     pub per_second: f64,
-    /// Microseconds from the start: until then it is `before` times as much, and from then on `after` times.
+    /// Microseconds from the start: until then the traffic is multiplied by `before`, and from then
+    /// on by `after`.
     pub turn: i64,
     pub before: f64,
     pub after: f64,
-    /// So many come together.
+    /// How many calls come together.
     pub volley: usize,
-    /// Places in the list of targets.
+    /// Positions in the list of targets.
     pub targets: Vec<usize>,
-    /// In thousandths: calls left to Sluice.
+    /// How many calls are jobs, in thousandths.
     pub jobs: u32,
 }
 
-/// What goes wrong, and what is merely hard. In thousandths of the calls or words, where the name says nothing else; 0 is never.
+/// What goes wrong, and what is merely hard. The numbers are thousandths of the calls or messages,
+/// unless the name says otherwise; 0 means never.
 #[derive(Clone, Debug)]
 pub struct Faults {
     pub mean_latency: f64,
-    /// The vendor counts a call as it arrives; else at any instant from then to its answer.
+    /// Whether the vendor counts a call as it arrives, rather than at any instant from then to its
+    /// answer.
     pub at_arrival: bool,
-    /// All calls are of the same urgency.
+    /// Whether all calls have the same urgency.
     pub calm: bool,
     /// Callers who say how long they wait.
     pub say_wait: u32,
-    /// Answers of 2 to 6 s.
+    /// Answers that take 2 to 6 s.
     pub slow: u32,
-    /// Calls that the vendor works on past the time-out.
+    /// Calls that the vendor works on past the timeout.
     pub hung: u32,
     pub streams: u32,
     pub throttles: u32,
     /// Throttles that say the day is spent.
     pub day_throttles: u32,
-    /// Answers that tell the vendor's own counts.
+    /// Answers that report the vendor's own counts.
     pub counts: u32,
-    /// Calls a minute that others make on the same account, as the vendor's counts tell.
+    /// Calls a minute that others make on the same account, as the vendor's counts show.
     pub others: u32,
-    /// Words of a Worker that are not heard.
+    /// Messages of a Worker that are lost.
     pub lost_words: u32,
-    /// Replies that are not heard.
+    /// Replies that are lost.
     pub lost_replies: u32,
     pub repeated: u32,
     pub late: u32,
-    /// Permits that take 0.5 to 6 s to the Worker.
+    /// Permits that take 0.5 to 6 s to reach the Worker.
     pub held_up: u32,
-    /// Calls whose end is told together with another's.
+    /// Calls whose end is reported together with another's.
     pub gathered: u32,
     /// Callers who leave.
     pub leave: u32,
-    /// Mean seconds between.
+    /// The mean seconds between two kills.
     pub kill_every: f64,
     pub reset_every: f64,
     pub supersede_every: f64,
     pub worker_every: f64,
     pub step_every: f64,
-    /// In hundred thousandths of reads and writes: storage refuses.
+    /// Reads and writes that storage refuses, in hundred thousandths.
     pub storage: u32,
-    /// Clocks are set back by as much as a quarter of an hour: days are not checked then.
+    /// Whether clocks are set back by as much as a quarter of an hour. Days are not checked then.
     pub wild_clock: bool,
-    /// In thousandths of the words between a tenant and a pool.
+    /// Messages between a tenant and a pool that are lost, in thousandths.
     pub pool_lost: u32,
 }
 
 /// A kind of fault, and how to leave it out.
 pub type LeaveOut = (&'static str, fn(&mut Faults));
 
-/// Each fault with what leaves it out: for shrinking.
+/// Each kind of fault with what leaves it out, for shrinking.
 pub const LEAVE_OUT: &[LeaveOut] = &[
     ("slow", |f| f.slow = 0),
     ("hung", |f| f.hung = 0),

@@ -1,4 +1,5 @@
-//! Pools: one day over every connection that names it. Calls of connections that name it now count, as their limits' routes are now.
+//! Pools: one daily limit over every connection that names it. The calls of all connections that
+//! name it now count, by their limits' current routes.
 
 use super::days::readings;
 use super::journal::{Fault, Sent};
@@ -7,15 +8,18 @@ use super::world::World;
 use std::collections::BTreeMap;
 
 const VENDOR_OFF: i64 = 1_000_000 - 500_000 - 1_000;
-/// Loans made before a smaller number was declared, or before the pool heard of a call, are spent by then.
+/// Loans that were made before a smaller number was declared, or before the pool knew of a call,
+/// are used up after this.
 const SPENT: i64 = 4_000_000;
-/// A connection that is only watched tells its pool of its calls every second; one in ten words is lost at most, and said again.
+/// A connection in observe mode reports its calls to its pool every second. At most one in ten
+/// messages is lost, and sent again.
 const HEARD: i64 = 4_000_000;
-/// A connection that has asked for nothing for so long may have left the pool, and its number holds no longer. Calls that no limit of the
-/// pool's counts ask for nothing: a world's seed 7204.
+/// A connection that has asked for nothing for this long may have left the pool, and its number is
+/// no longer valid. Calls that no limit of the pool's counts ask for nothing (seed 7204 of the
+/// simulation).
 const SILENT: i64 = 7 * 86_400 * 1_000_000 - SPENT;
 
-/// The limit of a connection that names the pool.
+/// Returns the limit of a connection that names the pool.
 fn pooled<'a>(world: &'a World, version: usize, conn: &str) -> Option<(&'a Lim, u64)> {
     let conn = world.versions.get(version)?.spec.as_ref()?.conns.get(conn)?;
     let limit = conn.limits.iter().find(|limit| limit.pool.is_some())?;
@@ -23,9 +27,11 @@ fn pooled<'a>(world: &'a World, version: usize, conn: &str) -> Option<(&'a Lim, 
     Some((limit, part(*amount, conn.share_ppm)))
 }
 
-/// The number of another connection that was last granted by a version: that version's, or a greater one that the pool may have heard of
-/// since. A pool is told of a new number at once, also by a connection that makes no call under it; so of the versions put since, the last
-/// one that is surely heard counts, and those after it. A lower one binds others from the connection's next call on, as the first does.
+/// Returns the number of another connection that was last granted under a version: that version's,
+/// or a greater one of which the pool may know since. A pool is told of a new number at once, also
+/// by a connection that makes no call under it. So of the versions that were put since, the last
+/// one that is surely known counts, and those after it. A lower one binds others from the
+/// connection's next call on, as the first does.
 fn declared(world: &World, (tenant, conn): (usize, &str), version: usize, at: i64) -> Option<u64> {
     let (_, last) = pooled(world, version, conn)?;
     let (mut put, mut numbers) = (i64::MIN, Vec::new());
@@ -39,15 +45,16 @@ fn declared(world: &World, (tenant, conn): (usize, &str), version: usize, at: i6
     numbers[heard..].iter().map(|(_, number)| *number).max().max(Some(last))
 }
 
-/// What a pool's day holds.
+/// The counts of a pool's day.
 #[derive(Default)]
 struct Count {
     n: u64,
-    /// Calls that were only watched.
+    /// The calls that were only observed.
     observed: u64,
-    /// When those of them were granted that the pool hears of one after the other, in their order.
+    /// When those of them were granted that are reported to the pool one after the other, in order.
     watched: Vec<i64>,
-    /// By connection, calls granted by policies under which the pool did not count them: it hears of them when they join it.
+    /// By connection, the calls granted under policies in which the pool did not count them. They
+    /// are reported to it when they join it.
     joined: BTreeMap<(usize, String), u64>,
 }
 
@@ -62,7 +69,8 @@ impl Count {
         }
     }
 
-    /// Watched calls that the pool may not have heard of when it lent what is spent at that moment.
+    /// Returns how many observed calls the pool may not have known when it lent what is spent at
+    /// that moment.
     fn unheard(&self, at: i64) -> u64 {
         self.watched.iter().rev().take_while(|granted| **granted > at - HEARD).count() as u64
     }
@@ -88,7 +96,8 @@ pub fn overruns(world: &World, faults: &mut Vec<Fault>) {
 }
 
 fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(&Sent) -> usize) {
-    // The policy that each connection was last granted by, since when, and when it last made a call that the pool counts.
+    // The policy under which each connection was last granted, since when, and when it last made a
+    // call that the pool counts.
     let mut now: BTreeMap<(usize, &str), (usize, i64, i64)> = BTreeMap::new();
     let is_counted = |sent: &Sent| {
         pooled(world, sent.version, &sent.conn).is_some_and(|(limit, _)| is_about(&limit.routes, sent.target))
@@ -120,8 +129,9 @@ fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(
         }
         let count = counts.entry(day_of(sent)).or_default();
         count.add(sent, observed(sent), false);
-        // The loan that it goes on was made before the pool had heard of these: nor of those that another connection has brought with it, by
-        // an edit that made it one of the pool's (a world's seed 5891). Its own edit holds a connection at once.
+        // The loan that it uses was made before the pool knew of these calls, or of those that
+        // another connection brought with it by an edit that made it one of the pool's (seed 5891
+        // of the simulation). Its own edit binds a connection at once.
         let new = |(tenant, conn): (usize, &str)| {
             now.get(&(tenant, conn)).is_some_and(|(_, since, _)| *since >= sent.granted - SPENT)
                 && (tenant, conn) != key
@@ -143,7 +153,7 @@ fn day(world: &World, calls: &[&Sent], faults: &mut Vec<Fault>, day_of: impl Fn(
         let least = others.filter_map(|(key, (version, ..))| declared(world, *key, *version, sent.granted)).min();
         let most = own.min(least.unwrap_or(own));
         if n > most {
-            // Calls of a connection that is only watched are counted, and held back by nothing.
+            // The calls of a connection in observe mode are counted, and never held back.
             let kind = if on_loan <= most {
                 "pool beside observe"
             } else if world.journal.counts.edits as usize > world.s.tenants.len() {

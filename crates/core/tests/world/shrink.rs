@@ -1,11 +1,12 @@
-//! A failing run made smaller: faults, edits, apps and limits left out, the run cut short, as long as it fails in the same way.
+//! Makes a failing run smaller: it leaves out faults, edits, apps and limits and shortens the run,
+//! as long as it fails in the same way.
 
 use super::check::overruns;
 use super::journal::Fault;
 use super::scenario::{LEAVE_OUT, SECOND, Scenario};
 use super::world::World;
 
-/// Lets a scenario happen, and holds it against the policies.
+/// Runs a scenario, and checks it against the policies.
 pub fn faults(scenario: &Scenario) -> (Vec<Fault>, Summary) {
     let run = || {
         let world = World::run(scenario, None);
@@ -31,7 +32,7 @@ pub struct Summary {
     pub counts: super::journal::Counts,
 }
 
-/// Tries with a candidate, under a few seeds of what happens.
+/// Tries a candidate under a few seeds of the run.
 fn fails(candidate: &Scenario, kind: &str) -> Option<(Scenario, Fault)> {
     for luck in [candidate.luck, candidate.luck + 1_000_003, candidate.luck + 2_000_003] {
         let candidate = Scenario { luck, ..candidate.clone() };
@@ -42,7 +43,7 @@ fn fails(candidate: &Scenario, kind: &str) -> Option<(Scenario, Fault)> {
     None
 }
 
-/// The smallest scenario found that fails in this way.
+/// Returns the smallest scenario found that fails in the same way.
 pub fn shrunk(scenario: &Scenario, fault: &Fault) -> (Scenario, Fault) {
     let (mut best, mut last) = (scenario.clone(), fault.clone());
     let mut smaller = true;
@@ -146,7 +147,8 @@ fn without_limit(s: &mut Scenario, name: &str) {
     });
 }
 
-/// The story of a failing run: its policies, what was left in, and the last events before the fault.
+/// Returns the story of a failing run: its policies, the faults that were left in, and the last
+/// events before the fault.
 pub fn story(scenario: &Scenario, fault: &Fault) -> String {
     use std::fmt::Write;
     let mut text = format!("{}: {}\n", fault.kind, fault.text);

@@ -1,6 +1,6 @@
-//! Counting over spans of time: instants in windows, a bucket's level, calls that run at once.
+//! Counts over spans of time: instants in windows, the level of a bucket, concurrent calls.
 
-/// Instants, in order.
+/// Instants in order.
 #[derive(Default)]
 pub struct Instants(Vec<i64>);
 
@@ -10,7 +10,8 @@ impl Instants {
         self.0.insert(place, at);
     }
 
-    /// The most that lie in one span of that length which holds `at`; exact where it is over `enough`. A span's end is not of it.
+    /// Returns the most that are in one span of that length which contains `at`. It is exact where
+    /// it is over `enough`. A span's end is not part of it.
     pub fn most_around(&self, at: i64, span: i64, enough: u64) -> u64 {
         let from = self.0.partition_point(|other| *other <= at - span);
         let to = self.0.partition_point(|other| *other < at + span);
@@ -26,31 +27,34 @@ impl Instants {
                 most = most.max(last - first + 1);
             }
         }
-        // Of a span that ends before the last instant, what lies at its beginning may be earlier than `at` alone.
+        // In a span that ends before the last instant, the instants at its beginning may be earlier
+        // than `at` alone.
         most as u64
     }
 }
 
-/// A bucket that is filled by a call at its arrival; one that finds it full is turned away, and fills nothing.
+/// A bucket that a call fills at its arrival. A call that finds it full is turned away, and fills
+/// nothing.
 pub struct Bucket {
     rate_micro: i128,
     most: i128,
-    /// In millionths of a call, and when.
+    /// The level in millionths of a call, and when it was measured.
     level: i128,
     at: i64,
-    /// Arrivals that later grants may still come before.
+    /// Arrivals before which later grants may still arrive.
     ahead: Vec<i64>,
 }
 
 impl Bucket {
     pub fn new(rate_micro: u64, burst: u64) -> Self {
-        // As much as is lost in cutting down to whole millionths, twice.
+        // This much is lost by truncating to whole millionths, twice.
         let most = i128::from(burst) * 1_000_000 + 2;
         Self { rate_micro: i128::from(rate_micro), most, level: 0, at: i64::MIN / 4, ahead: Vec::new() }
     }
 
-    /// A call granted and arriving then; grants come in their order. Whether it, or one granted before it that arrives after, finds the
-    /// bucket full because of it.
+    /// Adds a call that was granted and arrived at these times; grants come in order. Returns
+    /// whether it, or a call that was granted before it and arrives later, finds the bucket full
+    /// because of it.
     pub fn add(&mut self, granted: i64, arrived: i64) -> bool {
         self.ahead.sort_unstable();
         let settled = self.ahead.partition_point(|at| *at < granted);
@@ -82,18 +86,19 @@ impl Bucket {
     }
 }
 
-/// Calls by when they run.
+/// Calls by the time in which they run.
 #[derive(Default)]
 pub struct Running(Vec<(i64, i64)>);
 
 impl Running {
-    /// Grants come in their order; what has ended by a grant is not asked about any more.
+    /// Adds a call. Grants come in order, and a call that has ended by a grant is not asked for
+    /// again.
     pub fn add(&mut self, granted: i64, from: i64, to: i64) {
         self.0.retain(|(_, ended)| *ended > granted);
         self.0.push((from, to));
     }
 
-    /// The most that run at once at some instant of that span.
+    /// Returns the most calls that run at once at some instant of that span.
     pub fn most_during(&self, from: i64, to: i64) -> u64 {
         let mut edges: Vec<(i64, i32)> = Vec::new();
         for (begins, ends) in self.0.iter().filter(|(begins, ends)| *begins < to && *ends > from) {
@@ -109,7 +114,7 @@ impl Running {
         most as u64
     }
 
-    /// How many began before an instant and run at another.
+    /// Returns how many calls began before an instant and run at another.
     pub fn older(&self, began: i64, runs_at: i64) -> u64 {
         self.0.iter().filter(|(from, to)| *from < began && *to > runs_at).count() as u64
     }
@@ -131,7 +136,7 @@ fn a_bucket_overflows_by_the_call_that_is_too_many() {
     assert!(!bucket.add(0, 5) && !bucket.add(0, 4));
     assert!(bucket.add(1, 6));
     assert!(!bucket.add(2_000_000, 2_000_001));
-    // Granted later and arriving first, it fills the bucket for one that was granted before.
+    // It was granted later and arrives first, and fills the bucket for one that was granted before.
     let mut bucket = Bucket::new(1_000_000, 1);
     assert!(!bucket.add(0, 100) && bucket.add(1, 50));
 }

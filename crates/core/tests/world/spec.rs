@@ -1,4 +1,5 @@
-//! Policies as the world knows them: written out as JSON for the desk, read by the oracle with arithmetic of its own.
+//! Policies of the simulation: they are written as JSON for the tenant state, and read by the
+//! oracle with its own arithmetic.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

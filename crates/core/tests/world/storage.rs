@@ -1,5 +1,5 @@
-//! Storage with output gates: what an event has written becomes durable some milliseconds later, in order, all of an event or
-//! nothing; what the event says leaves only then.
+//! Storage with output gates: what an event has written becomes durable some milliseconds later, in
+//! order, all of an event or nothing. What the event sends leaves only then.
 
 use sluice_core::tenant::store::{Store, StoreError, Table};
 use std::collections::{BTreeMap, VecDeque};
@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 pub type Rows = BTreeMap<(u8, String), Rc<[u8]>>;
 
-/// One change of one row; none: removed.
+/// A change of one row; `None` removes it.
 pub type Op = ((u8, String), Option<Rc<[u8]>>);
 
-/// What is durable, and the events' writes on their way there.
+/// What is durable, and the events' writes that are on their way.
 #[derive(Default)]
 pub struct Disk {
     pub rows: Rows,
@@ -25,7 +25,7 @@ pub struct Batch {
 }
 
 impl Disk {
-    /// The first of the batches has become durable, if it is that one.
+    /// Makes the first of the batches durable, if it is that one.
     pub fn commit(&mut self, id: u64) {
         if self.pending.front().is_some_and(|batch| batch.id == id) {
             let batch = self.pending.pop_front().unwrap();
@@ -33,7 +33,7 @@ impl Disk {
         }
     }
 
-    /// A crash: of what is on its way a number of events land, the rest is lost.
+    /// Crashes: of the events on their way some land, and the rest is lost.
     pub fn tear(&mut self, mut lands: impl FnMut() -> bool) {
         while let Some(batch) = self.pending.pop_front() {
             if !lands() {
@@ -58,9 +58,9 @@ fn apply(rows: &mut Rows, ops: Vec<Op>) {
 pub struct View<'a> {
     pub rows: &'a mut Rows,
     pub ops: &'a mut Vec<Op>,
-    /// Another instance owns the storage now: every write fails.
+    /// Whether another instance owns the storage now, so that every write fails.
     pub superseded: bool,
-    /// Reads and writes left until storage refuses; none: it does not.
+    /// How many reads and writes are left until storage refuses; `None` if it does not.
     pub refuses_after: Option<u32>,
     pub reads: std::cell::Cell<u32>,
 }

@@ -1,4 +1,5 @@
-//! Telling objects what came of permits: a report at once where the call goes on, an account of all at its end, until it is stored.
+//! Reports to objects about permits: a report at once where the call goes on, and a settlement
+//! batch at its end, repeated until it is stored.
 
 use super::place::{To, Waiter};
 use super::scenario::SECOND;

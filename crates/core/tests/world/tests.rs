@@ -1,4 +1,4 @@
-//! The world over many seeds.
+//! Runs the simulation over many seeds.
 
 use super::generate;
 use super::journal::Counts;
@@ -6,14 +6,14 @@ use super::scenario::{LEAVE_OUT, Scenario};
 use super::shrink::{faults, shrunk, story};
 use std::collections::BTreeMap;
 
-/// Calls at the vendor in the ordinary run.
+/// How many calls at the vendor the ordinary run has.
 const CALLS: usize = 200_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// The scenario of a seed, without the faults that are to be left out.
+/// Returns the scenario of a seed, without the faults that are left out.
 fn scenario(seed: u64) -> Scenario {
     let mut scenario = generate::scenario(seed);
     let without = std::env::var("SLUICE_WORLD_WITHOUT").unwrap_or_default();
@@ -28,7 +28,8 @@ fn scenario(seed: u64) -> Scenario {
     scenario
 }
 
-/// A kind of fault: in how many seeds it was seen, the first of them, and what was seen there.
+/// The kinds of faults: in how many seeds each was seen, the first of them, and what was seen
+/// there.
 type Kinds = BTreeMap<&'static str, (u32, u64, String)>;
 
 #[test]
@@ -56,7 +57,7 @@ fn the_limiter_keeps_its_word() {
     tell(&kinds);
 }
 
-/// Fails with the shortest story of a kind of fault, if there is one.
+/// Fails with the shortest story of a fault, if there is one.
 fn tell(kinds: &Kinds) {
     let wanted = std::env::var("SLUICE_WORLD_KIND").ok();
     let Some(kind) = wanted.as_deref().or_else(|| kinds.keys().next().copied()) else { return };
@@ -69,8 +70,8 @@ fn tell(kinds: &Kinds) {
     panic!("{}", story(&small, &fault));
 }
 
-/// Stories in which something went wrong once: jobs that came back unsent without end; and apps that kept to no weights, since a third one
-/// was granted calls that no limit counts.
+/// Runs scenarios of earlier bugs: jobs that came back unsent without end, and apps that kept to no
+/// weights after a third was granted calls that no limit counts.
 #[test]
 fn what_went_wrong_once_goes_wrong_no_more() {
     for seed in [1_760, 4_340] {

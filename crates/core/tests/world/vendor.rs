@@ -1,5 +1,5 @@
-//! The vendor: it counts a call at some instant between its arrival and its answer, works on what was cut off, and throttles when it
-//! likes.
+//! The vendor: it counts a call at some instant between its arrival and its answer, works on calls
+//! that were cut off, and throttles at random.
 
 use super::days::readings;
 use super::dice::Dice;
@@ -13,18 +13,18 @@ use sluice_limiter::{Counted, Outcome, PermitId, ThrottledBy};
 
 /// The Worker cuts a call off after this.
 pub const TIMEOUT: i64 = 6 * SECOND;
-/// The vendor is done with any call within this of its sending.
+/// The vendor is done with any call within this time after its sending.
 pub const CEILING: i64 = 9 * SECOND;
 
-/// How one call goes at the vendor. Microseconds after it is sent.
+/// The course of one call at the vendor, in microseconds after it is sent.
 pub struct Course {
     pub arrives: i64,
     pub counted: i64,
-    /// Its headers leave the vendor.
+    /// When its headers leave the vendor.
     pub headers: i64,
-    /// It is done: the last byte has left, or it has given up.
+    /// When the vendor is done: the last byte has left, or it has given up.
     pub done: i64,
-    /// The Worker has its end.
+    /// When the Worker knows its end.
     pub ends: i64,
     pub bytes: u64,
     pub outcome: Outcome,
@@ -75,7 +75,7 @@ fn answer(dice: &mut Dice, f: &Faults, quiet: bool) -> (Outcome, u16) {
 }
 
 impl World<'_> {
-    /// A call is sent.
+    /// Sends a call.
     pub fn send(&mut self, call: usize, permit: PermitId, grant: Grant) {
         let course = course(&mut self.dice, &self.s.faults, self.quiet);
         let held = &self.calls[call];
@@ -101,7 +101,7 @@ impl World<'_> {
         self.after(course.ends, Event::Ended(call));
     }
 
-    /// Takes down a call that is sent now.
+    /// Records a call that is sent now.
     pub fn log(
         &mut self,
         whose: Whose,
@@ -135,7 +135,8 @@ impl World<'_> {
         self.journal.sent.len() - 1
     }
 
-    /// What the vendor tells of its own counts in an answer: true figures, and now and then nonsense.
+    /// Returns what the vendor reports of its own counts in an answer: true numbers, and now and
+    /// then nonsense.
     pub fn counts(&mut self, sent: usize, course: &Course) -> Vec<Counted> {
         if self.quiet || !course.has_headers || !self.dice.in_thousand(self.s.faults.counts) {
             return Vec::new();

@@ -4,7 +4,8 @@ use super::place::{Instance, To};
 use super::scenario::SECOND;
 use super::world::{Event, World};
 
-/// What is farther off than this has a timer only while somebody waits, milliseconds, as in the object's shell.
+/// A time that is further off than this has a timer only while some call waits, milliseconds, as in
+/// the Worker's object.
 const FAR_MS: i64 = 70_000;
 /// An alarm is set no sooner than this.
 const SOONEST_ALARM: i64 = 10 * SECOND;

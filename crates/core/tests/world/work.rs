@@ -1,4 +1,4 @@
-//! Workers: they ask for their callers, and send while the permit is fresh.
+//! Workers: they ask for permits for their callers, and send while the permit is fresh.
 
 use super::place::{To, Waiter};
 use super::scenario::SECOND;

@@ -1,4 +1,4 @@
-//! The world: what happens, in order of time, on a virtual clock in microseconds.
+//! The world: it runs events in order of time, on a virtual clock in microseconds.
 
 use super::dice::Dice;
 use super::jobs::{Job, Run};
@@ -18,19 +18,19 @@ use std::collections::BTreeMap;
 
 pub const ISOLATES: usize = 4;
 
-/// More happens in no three days in which nobody comes.
+/// In no three days without callers does more happen than this.
 const RESTLESS: u32 = 20_000;
 
-/// Something that is to happen.
+/// An event that is scheduled.
 pub enum Event {
     Arrive(usize, usize),
-    /// An ask is at its object.
+    /// A request is at its object.
     AskAt(usize, u32),
-    /// What an event has said leaves its instance, the writes before it being durable.
+    /// What an event has sent leaves its instance, as the writes before it are durable.
     Leaves(usize, u64, Parcel),
-    /// A Worker hears.
+    /// A Worker receives a reply.
     Heard(usize, u32, Heard),
-    /// A Worker asks, unless it has heard meanwhile.
+    /// A Worker asks, unless it has received a reply meanwhile.
     Ask(usize, u32),
     CallerLeaves(usize),
     CancelAt(usize),
@@ -45,7 +45,7 @@ pub enum Event {
     Kill,
     Reset,
     Supersede,
-    /// A superseded instance comes to its end.
+    /// A superseded instance ends.
     Expires(usize, u64),
     WorkerDies,
     Step,
@@ -65,7 +65,7 @@ pub enum Parcel {
     ToCall(usize, u32, Heard),
     Told(usize, bool, u32),
     Kept(usize),
-    /// With the grant of a run's permit.
+    /// A task, with the grant of its run's permit.
     Task(Box<Task>, Option<Grant>),
     RanHeard(usize),
     LoanGrant(Box<Loan>, sluice_core::protocol::Reply),
@@ -79,14 +79,14 @@ pub struct Telling {
     pub account: bool,
     pub no: u32,
     pub reports: Vec<Settle>,
-    /// Where each of them stands in the log of what was sent.
+    /// The position of each in the log of what was sent.
     pub sent: Vec<Option<usize>>,
 }
 
-/// An instance, a call, and a permit's life, lane and number.
+/// An instance, a call, and the epoch, lane and number of a permit.
 pub type GrantKey = (u64, usize, (u32, u32, u64));
 
-/// A policy that was put: whose, and what it says; none: the tenant was removed.
+/// A policy that was put: its tenant and its content; `None` if the tenant was removed.
 pub struct Version {
     pub tenant: usize,
     pub spec: Option<Spec>,
@@ -108,27 +108,28 @@ pub struct World<'s> {
     pub keys: BTreeMap<(usize, String), Claims>,
     pub calls: Vec<Call>,
     pub isolates: [u32; ISOLATES],
-    /// Calls whose end waits for another's to be told with: by isolate, its generation, tenant and connection.
+    /// Calls whose end waits to be reported with another's: by isolate, its generation, tenant and
+    /// connection.
     pub gathered: BTreeMap<(usize, u32, usize, String), Vec<usize>>,
     pub jobs: Vec<Job>,
     pub runs: Vec<Run>,
-    /// Grants by the instance, the call and the permit.
+    /// The grants by instance, call and permit.
     pub grants: BTreeMap<GrantKey, Grant>,
     pub watch: Watch,
     pub journal: Journal,
     pub settings: Settings,
-    /// What all clocks were set back by, microseconds.
+    /// By how much all clocks were set back, microseconds.
     pub back: i64,
     /// The sum of all steps of all clocks, microseconds.
     pub stepped: i64,
-    /// When one was set back last.
+    /// When a clock was last set back.
     pub stepped_at: i64,
-    /// Nothing goes wrong any more, and nobody comes.
+    /// Whether nothing goes wrong any more, and no caller comes.
     pub quiet: bool,
 }
 
 impl<'s> World<'s> {
-    /// Lets a scenario happen; faults that are seen on the way are in the journal.
+    /// Runs a scenario. Faults that are seen on the way are in the journal.
     pub fn run(s: &'s Scenario, traced: Option<i64>) -> Self {
         let mut world = Self {
             s,
@@ -184,7 +185,7 @@ impl<'s> World<'s> {
         self.again(f.step_every, Event::Step);
     }
 
-    /// Lets happen what is to happen by then.
+    /// Runs everything that is scheduled up to then.
     pub fn go_on(&mut self, until: i64) {
         let (mut wakes, began) = (0, self.now);
         while let Some((&(at, _), _)) = self.events.first_key_value() {
@@ -281,7 +282,7 @@ impl<'s> World<'s> {
                 self.after(trip, Event::RanHeard(run, !lost));
             }
             Parcel::LoanGrant(loan, reply) => self.lent_leaves(loan, alive.then_some(reply)),
-            // An administrator whose call was not answered puts it again.
+            // An administrator whose request was not answered puts the policy again.
             Parcel::Put(tenant, version) if !alive => {
                 let policy = self.versions[version].spec.clone();
                 let latest = self.versions.iter().rposition(|other| other.tenant == tenant);
@@ -294,7 +295,7 @@ impl<'s> World<'s> {
         }
     }
 
-    /// Something that comes again and again, this mean of seconds apart; never for 0.
+    /// Schedules an event that comes again and again, this mean of seconds apart; never for 0.
     pub fn again(&mut self, mean: f64, event: Event) {
         if mean > 0.0 && !self.quiet {
             let gap = self.dice.exponential(mean);
@@ -311,7 +312,7 @@ impl<'s> World<'s> {
         self.events.insert((at, self.order), event);
     }
 
-    /// A word's way between a Worker and an object.
+    /// Draws how long a message takes between a Worker and an object.
     pub fn trip(&mut self) -> i64 {
         self.dice.from(2_000, 20_000)
     }

@@ -5,15 +5,15 @@ fn read(text: &str) -> Result<Tree, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-/// Most levels of lists and objects within one another.
+/// The most levels of nested lists and objects.
 const MAX_DEPTH: usize = 127;
 
-/// As `serde_json`'s own tree has it.
+/// Parses a text with `serde_json`'s own tree.
 fn oracle(text: &str) -> Option<Tree> {
     serde_json::from_str::<serde_json::Value>(text).ok().as_ref().map(Tree::from)
 }
 
-/// The fields of every object in the order of their names, of a repeated one the last.
+/// Sorts the fields of every object by name and keeps the last of a repeated one.
 fn sorted(value: Tree) -> Tree {
     match value {
         Tree::Object(fields) => {

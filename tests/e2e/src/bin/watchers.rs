@@ -1,6 +1,8 @@
-//! What watchers of the live status cost a tenant's calls: the same load with and without them, in turns, in one run.
+//! Measures what watchers of the live status cost a tenant's calls: the same load with and without
+//! them, in turns, in one run.
 //!
-//! `cargo run --release -p sluice-e2e --bin watchers [WATCHERS [ROUNDS]]` prints JSON; `SLUICE_BUILD` names the build.
+//! `cargo run --release -p sluice-e2e --bin watchers [WATCHERS [ROUNDS]]` prints JSON; `SLUICE_BUILD`
+//! names the build.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
@@ -12,13 +14,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 
-/// One turn's length, and how long before its calls count.
+/// The length of a turn, and how long it runs before its calls count.
 const TURN: Duration = Duration::from_secs(5);
 const WARM: Duration = Duration::from_millis(500);
-/// Between two calls: the load of a busy tenant.
+/// The time between two calls: the load of a busy tenant.
 const EVERY: Duration = Duration::from_millis(20);
 
-/// What a turn has seen: milliseconds of each call, and of its wait for leave; pushes to each watcher.
+/// The results of a turn: the milliseconds of each call and of its wait for a permit, and the
+/// pushes to each watcher.
 #[derive(Default)]
 struct Turn {
     took: Vec<f64>,
@@ -39,12 +42,12 @@ async fn measure() {
     let tenant = Tenant::new(&instance, "watched");
     let limit = json!({"name": "rate", "kind": "rolling_window", "calls": 10_000, "seconds": 10});
     let key = tenant.simple("generic", &vendor.url(), &json!({"limits": [limit]})).await;
-    // An app may not watch in so many places; people may.
+    // An app may not watch in so many places, but people may.
     let (viewer, _) = tenant.make_key(&json!({"role": "viewer"})).await;
     turn(&tenant, &key, &viewer, 0).await;
     let (mut without, mut with) = (Turn::default(), Turn::default());
     for round in 0..rounds {
-        // Each comes first as often as second.
+        // Each of the two comes first as often as second.
         for on in [round % 2 == 0, round % 2 == 1] {
             let seen = turn(&tenant, &key, &viewer, if on { watchers } else { 0 }).await;
             let all = if on { &mut with } else { &mut without };
@@ -69,7 +72,7 @@ async fn measure() {
     secrets::clean();
 }
 
-/// A turn of calls, with so many watchers.
+/// Runs a turn of calls with this many watchers.
 async fn turn(tenant: &Tenant, key: &str, viewer: &str, watchers: usize) -> Turn {
     let mut watching = JoinSet::new();
     let pushes: Rc<Vec<Cell<u64>>> = Rc::new(vec![Cell::new(0); watchers]);
@@ -105,13 +108,13 @@ async fn turn(tenant: &Tenant, key: &str, viewer: &str, watchers: usize) -> Turn
     seen
 }
 
-/// `queue;dur=` of a `Server-Timing` field.
+/// Reads `queue;dur=` of a `Server-Timing` field.
 fn waited(timing: &str) -> f64 {
     let queue = timing.split(',').find_map(|item| item.trim().strip_prefix("queue;dur="));
     queue.and_then(|ms| ms.parse().ok()).unwrap_or(f64::NAN)
 }
 
-/// Median and others.
+/// Returns the median and other percentiles.
 fn shares(all: &mut [f64]) -> Value {
     all.sort_by(f64::total_cmp);
     let at = |share: f64| all.get((share * (all.len() - 1) as f64) as usize).copied();

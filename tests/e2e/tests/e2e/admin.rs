@@ -1,4 +1,4 @@
-//! Administration: who may, what is refused and how, and what of a policy comes back.
+//! Administration: who may use it, what is refused and how, and what of a policy is shown.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World};
@@ -55,7 +55,7 @@ async fn a_policy_comes_back_as_understood_with_its_secrets_hidden(world: &World
     assert_eq!(answer.status, 201, "{}", answer.text());
     let shown = answer.json();
     let marketo = &shown["connections"]["marketo"];
-    assert_eq!(marketo["share"], json!(0.5), "the brief's advice");
+    assert_eq!(marketo["share"], json!(0.5), "half of the account, as the profile sets it");
     assert_eq!(marketo["credential"]["client_secret"], "***");
     assert_eq!(marketo["credential"]["client_id"], "the-id");
     assert_eq!(marketo["queue"], json!({"size": 100, "max_wait_seconds": 10}));
@@ -67,13 +67,13 @@ async fn a_policy_comes_back_as_understood_with_its_secrets_hidden(world: &World
     assert_eq!(shown["callbacks"]["secret"], "***");
     let read = tenant.admin("GET", &format!("/tenants/{}", tenant.name), None).await;
     assert_eq!((read.status, read.json()), (200, shown.clone()));
-    // What comes back can be sent again, and then replaces.
+    // The policy that is returned can be sent again, and then replaces the current one.
     let again = tenant.put(&shown).await;
     assert_eq!((again.status, again.json()), (200, shown));
     assert!(!read.text().contains(&secret) && !read.text().contains(&hook));
 }
 
-/// As Standard Webhooks writes it: 24 to 64 bytes in base64.
+/// Makes a secret as Standard Webhooks defines it: 24 to 64 bytes in base64.
 fn hook_secret() -> String {
     use base64::Engine;
     let bytes: Vec<u8> = (0..4).flat_map(|_| sluice_e2e::secrets::bits().to_le_bytes()).collect();
@@ -154,7 +154,7 @@ async fn a_changed_policy_is_in_force_for_the_next_call_and_keeps_its_counters(w
     assert_eq!((vendor.calls().0.len(), second.calls().0.len()), (2, 1));
     tenant.simple("generic", &second.url(), &limits(1)).await;
     tenant.get_now(&key, "/echo").await.is_problem(429, "daily-quota");
-    // A removed connection's waiting calls get 404.
+    // The waiting calls of a removed connection get 404.
     let slow = json!({"limits": [{"name": "rate", "kind": "rolling_window", "calls": 1, "seconds": 60}], "queue": {"size": 5, "max_wait_seconds": 100}});
     tenant.simple("generic", &vendor.url(), &slow).await;
     let _ = tenant.get_now(&key, "/echo").await;

@@ -1,4 +1,5 @@
-//! After a vendor has throttled: those who wait go one by one, at the pace of the rate, and everything else holds as before.
+//! After a vendor has throttled, waiting calls go one by one at the pace of the rate, and
+//! everything else works as before.
 
 use serde_json::{Value, json};
 use sluice_e2e::load::{Patient, at_once};
@@ -12,7 +13,8 @@ tests![
     the_rate_sets_the_pace_beside_a_rolling_day_or_an_hour_that_are_hardly_used,
 ];
 
-/// A connection whose vendor throttles the first call, and asks for a second's rest: the call has been made.
+/// Makes a connection whose vendor throttles the first call and asks for a second of rest. The call
+/// has been made.
 async fn throttled(world: &World, name: &str, limits: &Value, size: usize) -> (Handle, Tenant, String) {
     let once = FaultRule::first(1, Fault::Throttle { retry_after_s: Some(1) });
     let vendor = Vendor::start(Spec::new("generic").limits(vec![]).fault(once)).unwrap();
@@ -26,15 +28,16 @@ async fn throttled(world: &World, name: &str, limits: &Value, size: usize) -> (H
     (vendor, tenant, key)
 }
 
-/// How long a call that was sent had waited before.
+/// Returns how long a call waited before it was sent.
 fn queued(answer: &Answer) -> f64 {
     let timing = answer.header("server-timing").expect("Server-Timing");
     let queue = timing.split(',').find_map(|item| item.trim().strip_prefix("queue;dur=")).expect("queue");
     queue.parse().expect("milliseconds")
 }
 
-/// At half of 100 calls in 20 s one goes each 0.4 s, while four others wait. What was asked in between once waited whatever it
-/// preferred, and however many places there were: 504 where 5 may.
+/// At half of 100 calls in 20 s one call goes each 0.4 s, while four others wait. A bug let every
+/// call that came in between wait, whatever it preferred and however many places there were: 504
+/// where 5 may.
 async fn while_those_who_wait_go_one_by_one_the_queue_keeps_its_size_and_nobody_waits_who_may_not(world: &World) {
     let rate = json!([{"name": "rate", "kind": "rolling_window", "calls": 100, "seconds": 20}]);
     let (vendor, tenant, key) = throttled(world, "one-by-one", &rate, 5).await;
@@ -47,7 +50,7 @@ async fn while_those_who_wait_go_one_by_one_the_queue_keeps_its_size_and_nobody_
         sleep(Duration::from_millis(5)).await;
     }
 
-    // The first has gone.
+    // The first call has gone.
     for answer in at_once(tenant.to(), vec![ask.clone().wait(0); 20]).await {
         match answer.sluice_reason() {
             None => assert!(queued(&answer) < 1.0, "it may not wait, and waited {} ms", queued(&answer)),
@@ -69,8 +72,9 @@ async fn while_those_who_wait_go_one_by_one_the_queue_keeps_its_size_and_nobody_
     assert!(most <= 6, "{most} calls within a second, where 2 or 3 may go, and as many as rise the rate");
 }
 
-/// A limit of 10 calls a second is beside one of 15,000 in 24 hours, or of 1,000 an hour, of which next to nothing is used. 20 calls wait: they
-/// once went one each 11 or 7 seconds, at the pace of the long limit.
+/// A limit of 10 calls a second is combined with one of 15,000 in 24 hours, or of 1,000 an hour, of
+/// which next to nothing is used. With a bug 20 waiting calls went one each 11 or 7 seconds, at the
+/// pace of the long limit.
 async fn the_rate_sets_the_pace_beside_a_rolling_day_or_an_hour_that_are_hardly_used(world: &World) {
     let rate = json!({"name": "rate", "kind": "token_bucket", "rate_per_second": 10, "burst": 10});
     let day = json!({"name": "day", "kind": "rolling_day", "calls": 15_000});
@@ -81,7 +85,7 @@ async fn the_rate_sets_the_pace_beside_a_rolling_day_or_an_hour_that_are_hardly_
         (0..20).for_each(|_| waiting.send(&tenant, Ask::get("/v/c/echo").key(&key)));
         assert!(waiting.all().await.iter().all(|answer| answer.status == 200), "{name}");
         let at: Vec<u64> = vendor.calls().only(|call| call.number > 1).since_first_us();
-        // 19 times 0.2 s at half the rate, and less as good answers raise it.
+        // It takes 19 times 0.2 s at half the rate, and less as good answers raise the rate.
         let (last, burst) = (at[19], at.iter().filter(|at| **at < 500_000).count());
         assert!((2_000_000..6_000_000).contains(&last), "{name}: 20 calls took {last} us");
         assert!(burst <= 6, "{name}: {burst} of them went in the first half second");

@@ -1,4 +1,5 @@
-//! What of a vendor's answer comes back, and what does not: credentials, orders to a browser, other connections' cookies.
+//! What of a vendor's answer is returned and what is not: credentials, instructions to a browser,
+//! other connections' cookies.
 
 use serde_json::{Value, json};
 use sluice_e2e::raw::{Raw, Seen};
@@ -22,7 +23,7 @@ tests![
     a_token_endpoint_that_moved_is_told_with_its_new_address,
 ];
 
-/// An answer of these header lines and this body.
+/// Makes an answer with these header lines and this body.
 fn answer(status: &str, lines: &[String], body: &str) -> Vec<u8> {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
@@ -69,7 +70,8 @@ async fn a_credential_of_the_query_is_taken_out_of_every_header_that_repeats_it(
     assert_eq!(came.header("x-coded"), Some("***"));
 }
 
-/// A vendor that repeats its credential's header in every form, in the reason, in a header's name, and in the body.
+/// Answers as a vendor that repeats its credential's header in every form, in the reason, in a
+/// header's name, and in the body.
 fn repeats(seen: &Seen) -> Vec<u8> {
     if seen.target() == "/token" {
         let body = json!({"access_token": "fetched-9f8e7d6c5b4a", "expires_in": 3600}).to_string();
@@ -156,7 +158,7 @@ async fn a_navigation_and_a_form_to_a_vendors_address_are_refused(world: &World)
             post.clone().with("Sec-Fetch-Mode", "navigate").with("Origin", home),
             post.clone().with("Origin", home).with("Accept", "text/html,*/*;q=0.8"),
             post.clone().with("Origin", home).with("Sec-Fetch-Mode", "navigate").with("Prefer", "respond-async"),
-            // At the token endpoint too, which Sluice answers itself.
+            // The same holds at the token endpoint, which Sluice answers itself.
             Ask::post(
                 "/v/c/identity/oauth/token",
                 format!("grant_type=client_credentials&client_id=x&client_secret={key}"),
@@ -286,7 +288,7 @@ async fn the_vendors_own_limits_are_joined_with_ours(world: &World) {
     assert_eq!(came.header("ratelimit-policy"), Some("\"rate\";q=10;w=20"));
 }
 
-/// Sends bytes and reads bytes.
+/// Sends bytes and reads the bytes of the answer.
 async fn exchange(to: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).await.unwrap();
     stream.write_all(request).await.unwrap();
@@ -322,7 +324,7 @@ async fn header_bytes_that_are_no_utf8_pass_both_ways(world: &World) {
         assert!(has(&seen.head, b": M\xc3\xbcller"), "{}", seen.head.escape_ascii());
         assert!(has(&seen.head, b"Bearer a-real-token") && !has(&seen.head, b"slk_"), "{}", seen.head.escape_ascii());
     }
-    // What is kept goes through text. The answer is whole all the same.
+    // What is kept is converted to text. The answer is whole all the same.
     let kept = tenant.send(&Ask::post("/v/c/x", "").key(&key).with("Prefer", "respond-async, wait=10")).await;
     assert_eq!((kept.status, kept.text().as_str()), (200, "ok"));
 }

@@ -1,4 +1,4 @@
-//! The brief's own example: 130 calls at once, at 15 a second with a queue of 100.
+//! Tests Aprimo's limit: 130 calls at once, at 15 a second with a queue of 100.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, load};
@@ -10,7 +10,8 @@ async fn of_130_at_once_15_go_100_wait_and_15_are_refused(world: &World) {
     let vendor = Vendor::start(Spec::new("aprimo")).unwrap();
     let tenant = world.tenant("aprimo");
     let key = tenant.simple("aprimo", &vendor.url(), &json!({})).await;
-    // The route is learned before, so that the burst is not slowed by it; the bucket is full again a moment later.
+    // The route is learned first, so that the burst is not slowed by it. The bucket is full again a
+    // moment later.
     tenant.get(&key, "/api/core/records").await.is_vendors(200);
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     vendor.reset();
@@ -20,7 +21,7 @@ async fn of_130_at_once_15_go_100_wait_and_15_are_refused(world: &World) {
 
     let good = answers.iter().filter(|a| a.status == 200).count();
     let refused: Vec<_> = answers.iter().filter(|a| a.status != 200).collect();
-    // While 130 requests are being read, a place or two in the queue falls free.
+    // While 130 requests are being read, one or two places in the queue become free.
     assert!((115..=119).contains(&good), "{good} passed");
     for answer in &refused {
         answer.is_refusal(429, "queue-full");
@@ -36,7 +37,8 @@ async fn of_130_at_once_15_go_100_wait_and_15_are_refused(world: &World) {
     assert_eq!(calls.passed(), good);
 
     let at = calls.since_first_us();
-    // A bucket of 15 and 15 a second: no more than this at any time, and all that fits at once went at once.
+    // With a bucket of 15 and 15 a second no more than this may go at any time, and all that fits
+    // at once must go at once.
     for (n, us) in at.iter().enumerate() {
         let room = 15.0 + 15.0 * (*us as f64 / 1e6) + 0.01;
         assert!(n as f64 + 1.0 <= room, "{} calls after {us} us", n + 1);
@@ -49,7 +51,7 @@ async fn of_130_at_once_15_go_100_wait_and_15_are_refused(world: &World) {
     assert!((waited / 1000.0 - due).abs() < 0.4, "Server-Timing says that the longest waited {waited} ms");
 }
 
-/// `queue;dur=` of `Server-Timing`.
+/// Reads `queue;dur=` of `Server-Timing`.
 fn queue_ms(answer: &sluice_e2e::Answer) -> f64 {
     let timing = answer.header("server-timing").expect("Server-Timing");
     let rest = timing.split_once("queue;dur=").unwrap_or_else(|| panic!("no queue in «{timing}»")).1;

@@ -1,4 +1,5 @@
-//! How often a call asks its tenant's object: each ask is billed, and one that is sent again and again is answered all the same.
+//! How many requests a call makes to its tenant's object. Each is billed, and one that is sent
+//! again and again must still be answered.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Instance, Start};
@@ -16,12 +17,12 @@ async fn a_call_asks_its_object_twice_at_most_alone_beside_others_in_a_queue_and
     let narrow = json!([{"name": "rate", "kind": "rolling_window", "calls": 30, "seconds": 3}]);
     let slots = json!([{"name": "concurrent", "kind": "concurrency", "calls": 8}]);
 
-    // One after another, each when all of the one before is done.
+    // These calls come one after another, each when all work of the former is done.
     let alone = Place::new(&instance, "alone", &window, 0).await;
     for _ in 0..2 {
         alone.ask_at_most_twice("a lone call", alone.together(1)).await;
     }
-    // Accounts wait for the row that follows within a second, many beside each other.
+    // Settlement batches wait for the snapshot that follows within a second, many at a time.
     let beside = Place::new(&instance, "beside", &window, 0).await;
     beside.ask_at_most_twice("16 callers", beside.callers(16)).await;
     let slow = Place::new(&instance, "slow", &window, 700).await;
@@ -32,7 +33,7 @@ async fn a_call_asks_its_object_twice_at_most_alone_beside_others_in_a_queue_and
     full.ask_at_most_twice("16 callers at 8 slots", full.callers(16)).await;
 }
 
-/// A tenant, its key, its vendor.
+/// A tenant with its key and its vendor.
 struct Place<'a> {
     instance: &'a Instance,
     tenant: Tenant,
@@ -49,21 +50,22 @@ impl<'a> Place<'a> {
         Self { instance, tenant, ask: Ask::get("/v/c/echo").key(&key), _vendor: vendor }
     }
 
-    /// So many callers, each one call at a time, for two seconds: how many calls.
+    /// Lets this many callers call for two seconds, each one call at a time. Returns how many calls
+    /// were made.
     async fn callers(&self, callers: usize) -> u64 {
         let done = load::saturate(self.tenant.to(), &self.ask, callers, Duration::from_secs(2)).await;
         assert!(done.iter().all(load::Done::good), "{:?}", done.iter().find(|done| !done.good()));
         done.len() as u64
     }
 
-    /// So many calls at once.
+    /// Makes this many calls at once.
     async fn together(&self, calls: usize) -> u64 {
         let answers = load::at_once(self.tenant.to(), vec![self.ask.clone(); calls]).await;
         assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
         answers.len() as u64
     }
 
-    /// What calls ask of their object, until nothing more comes of them.
+    /// Counts the requests of calls to their object, until nothing more follows from them.
     async fn ask_at_most_twice(&self, what: &str, calls: impl Future<Output = u64>) {
         let before = self.bill_at_rest().await;
         let calls = calls.await;
@@ -72,7 +74,7 @@ impl<'a> Place<'a> {
         assert!(asked > calls && asked <= 2 * calls, "{what}: {asked} requests to the object for {calls} calls");
     }
 
-    /// Requests so far, once nothing is in flight in any object and no timer is set.
+    /// Returns the requests so far, once nothing is in flight in any object and no timer is set.
     async fn bill_at_rest(&self) -> u64 {
         let (began, mut last) = (Instant::now(), self.instance.bill().await);
         loop {

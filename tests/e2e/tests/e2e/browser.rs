@@ -103,7 +103,7 @@ async fn a_key_without_origins_does_not_work_from_a_page(world: &World) {
     tenant.send(&ask.clone().with("Sec-Fetch-Site", "same-site")).await.is_problem(403, "origin");
     assert!(vendor.calls().0.is_empty());
     tenant.send(&ask).await.is_vendors(200);
-    // Sluice's own page may read the status.
+    // The page at Sluice's own origin may read the status.
     let own = Ask::get("/status.json").key(&key).with("Origin", &format!("http://{}", tenant.to()));
     assert_eq!(tenant.send(&own.with("Sec-Fetch-Site", "same-origin")).await.status, 200);
 }

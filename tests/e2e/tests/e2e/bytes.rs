@@ -1,4 +1,4 @@
-//! What passes through is not touched.
+//! Bodies, targets and headers that pass through Sluice are not changed.
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -27,7 +27,7 @@ async fn of_200_mb_nothing_is_held(_: &World) {
     let instance = Start::fresh("bytes").run();
     let tenant = Tenant::new(&instance, "bytes");
     let key = tenant.simple("generic", &vendor.url(), &json!({"timeout_seconds": 120})).await;
-    // What a first call costs once is not what a large body costs.
+    // The first calls have a one-time cost that is not that of a large body.
     for _ in 0..5 {
         assert!(tenant.get(&key, "/bytes/2000000").await.whole);
     }
@@ -44,7 +44,7 @@ async fn of_200_mb_nothing_is_held(_: &World) {
         while let Some(piece) = open.piece().await.unwrap() {
             if first {
                 assert!(vendor.in_service() == 1, "the first byte comes before the vendor's last");
-                // A caller who is slow is not read ahead for.
+                // Nothing is read ahead for a slow caller.
                 sleep(Duration::from_secs(2)).await;
                 most = most.max(instance.memory());
             }
@@ -64,7 +64,7 @@ async fn of_200_mb_nothing_is_held(_: &World) {
     }
 }
 
-/// The platform streams on both sides of the Wasm, which reads the head of an answer at most.
+/// The platform streams on both sides of the Wasm, which reads only the head of an answer.
 async fn bodies_of_50_mb_take_less_than_2_mb_of_wasm_memory(_: &World) {
     let Some(build) = tests_build() else {
         assert!(std::env::var_os("CI").is_none(), "there is no build for the tests");
@@ -74,7 +74,7 @@ async fn bodies_of_50_mb_take_less_than_2_mb_of_wasm_memory(_: &World) {
     let mut start = Start::fresh("memory");
     start.build = build;
     let instance = start.run();
-    // Of Marketo's answers every one is read, as its errors come in 200.
+    // Every answer of Marketo's is read, as its errors come with 200.
     for profile in ["generic", "marketo"] {
         let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
         let tenant = Tenant::new(&instance, profile);
@@ -105,7 +105,7 @@ async fn bodies_of_50_mb_take_less_than_2_mb_of_wasm_memory(_: &World) {
 const PROFILES: [&str; 10] =
     ["generic", "marketo", "hubspot", "aprimo", "salesforce", "mailchimp", "ga4-mp", "ga4-data", "keap", "keap-oauth"];
 
-/// A connection of each profile, its own limits aside.
+/// Makes a connection of each profile, without its own limits.
 async fn of_every_profile(world: &World, vendor: &str) -> Vec<(&'static str, Tenant, String)> {
     let mut all = Vec::new();
     for profile in PROFILES {
@@ -127,7 +127,7 @@ async fn bodies_are_identical_compressed_or_not_whoever_the_vendor_is(world: &Wo
             let expected = (encoding != "identity").then_some(encoding);
             assert_eq!(answer.header("content-encoding"), expected, "{profile}");
             let sum = hex(&Sha256::digest(&answer.body));
-            // The mock tells the sum of what it has compressed.
+            // The mock gives the checksum of what it has compressed.
             assert_eq!(answer.header("x-body-sha256"), expected.map(|_| sum.as_str()), "{profile} {encoding}");
             let length = answer.body.len().to_string();
             assert_eq!(answer.header("content-length"), Some(length.as_str()), "{profile} {encoding}");
@@ -218,7 +218,7 @@ async fn request_bodies_arrive_as_sent(world: &World) {
     let ask = Ask::post("/v/c/echo", packed).key(&key).with("Content-Encoding", "gzip");
     let echo = tenant.send(&ask).await.echo();
     assert_eq!((echo.0["body_sha256"].as_str(), echo.header("content-encoding")), (Some(sum.as_str()), Some("gzip")));
-    // A GET with a body, as some search APIs have it.
+    // Some search APIs take a GET with a body.
     let echo = tenant.send(&Ask::get("/v/c/echo").key(&key).body("{\"q\":1}")).await.echo();
     assert_eq!((echo.0["method"].as_str(), echo.0["body"].as_str()), (Some("GET"), Some("{\"q\":1}")));
     for method in ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {

@@ -1,4 +1,4 @@
-//! Callbacks, at a receiver that checks signatures by a computation of its own.
+//! Callbacks to a receiver that computes and checks the signatures independently.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,12 +22,12 @@ tests![
     a_dead_letter_raises_an_alert_that_is_sent_and_cleared,
 ];
 
-/// What a receiver does with a message.
+/// The behaviour of a receiver.
 #[derive(Debug, Clone, Copy)]
 enum Does {
-    /// Answers with that status.
+    /// It answers with that status.
     Says(u16),
-    /// Answers never.
+    /// It never answers.
     Hangs,
 }
 
@@ -48,7 +48,7 @@ impl Message {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// It is signed, of about now, and as the specification has it.
+    /// Checks that the message is signed recently, and as the specification says.
     #[expect(clippy::disallowed_methods, reason = "the time that is signed is one of the calendar")]
     fn is_signed(&self, key: &[u8]) {
         let (id, at) = (self.header("webhook-id"), self.header("webhook-timestamp"));
@@ -62,7 +62,7 @@ impl Message {
     }
 }
 
-/// HMAC-SHA256 by RFC 2104, from the hash alone.
+/// Computes HMAC-SHA256 by RFC 2104, with only the hash.
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = [0_u8; 64];
     block[..key.len()].copy_from_slice(key);
@@ -96,7 +96,7 @@ impl Receiver {
         Self { port, does, came }
     }
 
-    /// With a query, as some receivers have a secret there.
+    /// Returns its URL with a query, since some receivers have a secret there.
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}/in?token={}", self.port, secrets::invent("hook"))
     }
@@ -109,7 +109,7 @@ impl Receiver {
         self.came.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first `n` messages, once they have come.
+    /// Returns the first `n` messages once they have come.
     async fn first(&self, n: usize, within: Duration) -> Vec<Message> {
         let began = Instant::now();
         loop {
@@ -146,7 +146,7 @@ async fn receive(mut stream: TcpStream, does: Arc<Mutex<Does>>, came: Arc<Mutex<
             stream.write_all(head.as_bytes()).await.ok()
         }
         Does::Hangs => loop {
-            // Until the other side gives up.
+            // It keeps the connection until the other side gives up.
             if stream.read_buf(&mut read).await.ok()? == 0 {
                 return None;
             }
@@ -182,7 +182,7 @@ async fn set(tenant: Tenant, more: &Value) -> Set {
 }
 
 impl Set {
-    /// Has a call kept, to be called back about; the job's id.
+    /// Submits a job with a callback; returns the job's id.
     async fn kept(&self, callback: Option<&str>) -> String {
         let ask = Ask::post("/v/c/echo", "{}").key(&self.app).with("Prefer", "respond-async");
         let ask = callback.into_iter().fold(ask, |ask, url| ask.with("Sluice-Callback", url));
@@ -196,7 +196,7 @@ impl Set {
         list.json()["items"].as_array().unwrap().clone()
     }
 
-    /// Waits until so many callbacks are queued and dead.
+    /// Waits until this many callbacks are queued and dead.
     async fn counts(&self, queued: u64, dead: u64) {
         let began = Instant::now();
         loop {
@@ -294,7 +294,8 @@ async fn an_outcome_outlives_a_kill_while_its_receiver_is_down(_: &World) {
     let receiver = Receiver::on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), Does::Says(200));
     let instance = tokio::task::spawn_blocking(|| start.run()).await.unwrap();
     set.tenant = set.tenant.on(&instance);
-    // The one attempt that was made leaves the second, 5 s later, or the third, if the kill came after that.
+    // After the one attempt that was made comes the second, 5 s later, or the third, if the kill
+    // came after that.
     set.tenant.status(&set.app).await;
     let message = receiver.first(1, Duration::from_secs(40)).await.remove(0);
     message.is_signed(&set.key);
@@ -304,7 +305,7 @@ async fn an_outcome_outlives_a_kill_while_its_receiver_is_down(_: &World) {
 
 async fn a_dead_letter_raises_an_alert_that_is_sent_and_cleared(world: &World) {
     let receiver = Receiver::start(Does::Says(200)).await;
-    // In the policy, where an address is no secret.
+    // In the policy an address is not a secret.
     let url = format!("http://127.0.0.1:{}/alerts", receiver.port);
     let alerts = json!({"callback": url, "dead_letters": 1});
     let set = set(world.tenant("hook-alert"), &json!({ "alerts": alerts })).await;

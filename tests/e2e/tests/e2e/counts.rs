@@ -1,4 +1,4 @@
-//! The vendors' own counts: calls made elsewhere are seen, and none is counted twice.
+//! The vendors' own counts: calls made elsewhere are included, and none is counted twice.
 
 use serde_json::json;
 use sluice_e2e::{Ask, Tenant, World, load, tenant::limit};
@@ -6,7 +6,7 @@ use sluice_mock_upstreams::{Handle, Spec, Vendor};
 
 tests![calls_made_elsewhere_are_seen_where_the_vendor_tells_its_count, keaps_account_is_counted_beside_its_key];
 
-/// Those that tell, each with a call whose answer does.
+/// The vendors that report a count, each with a call whose answer does.
 const TELLING: [(&str, &str, &str, Option<&str>); 5] = [
     ("hubspot", "GET", "/crm/v3/objects/contacts", None),
     ("salesforce", "GET", "/services/data/v62.0/query", None),
@@ -23,7 +23,7 @@ fn ask(method: &str, target: &str, body: Option<&str>) -> Ask {
     }
 }
 
-/// A vendor that has counted 4 calls of others: with ours they stay under Keap's 10 a second.
+/// Makes a vendor that has counted 4 calls of others. With ours they stay under Keap's 10 a second.
 async fn busy(world: &World, name: &str, call: (&str, &str, Option<&str>)) -> (Handle, Tenant, String) {
     let vendor = Vendor::start(Spec::new(name).jitter(10, 60)).unwrap();
     let elsewhere = ask(call.0, call.1, call.2);

@@ -1,4 +1,4 @@
-//! workerd is killed in the middle of a load, and started again on the same storage.
+//! workerd is killed in the middle of a load and started again on the same storage.
 
 use serde_json::json;
 use sluice_e2e::instance::{Start, panicking_build};
@@ -14,15 +14,16 @@ tests![
     a_panic_in_one_call_fails_that_call_alone
 ];
 
-/// A load of a minute on a window of 100 in 10 s and a day, during which workerd is killed and started again.
+/// The results of a minute's load on a window of 100 in 10 s and a daily limit, during which
+/// workerd is killed and started again.
 struct Run {
     vendor: Handle,
     calls: Calls,
-    /// The day's count in the end.
+    /// The count of the day at the end.
     counted: u64,
-    /// The calls that the statistics tell of.
+    /// The calls that the statistics report.
     told: u64,
-    /// When each kill was, by the vendor's clock.
+    /// When each kill happened, by the vendor's clock.
     killed_us: Vec<u64>,
     /// When the last start was ready, by the vendor's clock.
     back_us: u64,
@@ -30,7 +31,7 @@ struct Run {
 }
 
 async fn killed_at(name: &str, callers: usize, kills: &[u64]) -> Run {
-    // It goes on working on the calls whose connection a kill has closed, and counts them at some time.
+    // The vendor works on calls whose connection a kill has closed, and counts them at some time.
     let spec = Spec::new("generic").jitter(20, 200).count_at(CountAt::Random);
     let spec = Spec { works_on: true, ..spec.limits(vec![Limit::new("rate", Kind::window(100, 10))]) };
     let vendor = Vendor::start(spec).unwrap();
@@ -58,7 +59,8 @@ async fn killed_at(name: &str, callers: usize, kills: &[u64]) -> Run {
     let back_us = vendor.now_us();
     let done = loading.await.unwrap();
     let ended_us = vendor.now_us();
-    // Cut off by a kill, or unable to connect until the restart; never left without an end, never answered otherwise.
+    // A call may be cut off by a kill or be unable to connect until the restart. It never stays
+    // without an end or gets another answer.
     let bad = done.iter().find(|d| match &d.answer {
         Ok(_) => !d.good(),
         Err(why) => why.contains("hangs"),
@@ -72,18 +74,20 @@ async fn killed_at(name: &str, callers: usize, kills: &[u64]) -> Run {
 }
 
 impl Run {
-    /// No overrun at the vendor; the day never below what it saw, nor above by more than 100 a kill.
+    /// Checks that nothing is exceeded at the vendor, and that the day never counts less than it
+    /// saw, nor more by over 100 a kill.
     fn keeps_every_limit(&self, kills: u64) {
         let saw = self.calls.passed() as u64;
-        // Workers died with the object, so what was granted after its last row is known to nobody. That row follows a second after
-        // the one before, or after the last call; and a call needs a moment to come to the vendor.
+        // Workers died with the object, so nobody knows what was granted after its last snapshot.
+        // That snapshot is written a second after the former, or after the last call, and a call
+        // needs a moment to reach the vendor.
         let before_a_kill = |at: u64| self.killed_us.iter().any(|kill| (at..at + 2_250_000).contains(kill));
         let untold = self.calls.only(|call| before_a_kill(call.arrived_us)).0.len() as u64;
         println!(
             "{kills} kills: the day counts {}, the vendor saw {saw}, the statistics tell of {}; {untold} may be missing",
             self.counted, self.told
         );
-        // One that was granted or handed back as a life ended may be counted.
+        // A call that was granted or handed back as a life ended may be counted.
         assert!((saw - untold..=saw + kills).contains(&self.told), "{} of {saw}, {untold}", self.told);
         assert!(self.calls.refused().is_empty(), "{:?} of {} refused", self.calls.refused(), self.calls.0.len());
         assert!(self.counted >= saw, "the day counts {}, the vendor saw {saw}", self.counted);
@@ -95,7 +99,8 @@ impl Run {
 async fn a_kill_in_mid_load_overruns_nothing_and_calls_pass_again_after_the_stall(_: &World) {
     let run = killed_at("killed", 16, &[14_000]).await;
     run.keeps_every_limit(1);
-    // What the dead life may have sent stands in the window; then what of it may still be in flight keeps its part.
+    // What the dead life may have sent counts in the window; after that, what may still be in
+    // flight keeps its part.
     let stall_us = first_after(&run.calls, run.back_us) - run.back_us;
     let from_us = run.back_us + stall_us;
     let rest = run.calls.only(|c| (from_us..run.ended_us).contains(&c.arrived_us)).passed();
@@ -106,7 +111,8 @@ async fn a_kill_in_mid_load_overruns_nothing_and_calls_pass_again_after_the_stal
 }
 
 async fn kill_upon_kill_overruns_nothing(_: &World) {
-    // In the first burst, while the next life still waits, and in the stride of a third.
+    // The kills come in the first burst, while the next life still waits, and in the regular work
+    // of a third.
     let run = killed_at("killed-often", 12, &[500, 3_000, 20_000, 21_500]).await;
     run.keeps_every_limit(4);
 }
@@ -140,7 +146,7 @@ async fn slots_of_a_dead_life_are_held_while_the_vendor_may_be_at_work(_: &World
     drop(instance);
 }
 
-/// Started again on the same storage and the same port.
+/// Starts an instance again on the same storage and the same port.
 async fn again(start: Start) -> sluice_e2e::Instance {
     tokio::task::spawn_blocking(|| start.run()).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! Answers that are cut off: what came of them counts on a limit on bytes, whoever ended them.
+//! Truncated answers: the bytes that arrived count on a limit on bytes, whoever cut the answer off.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, tenant::limit};
@@ -14,7 +14,8 @@ tests![
 
 const FRAMINGS: [&str; 2] = ["length", "chunked"];
 
-/// A connection to which so many bytes may come back a day, and to whose calls a second is given.
+/// Makes a connection to which this many bytes may come back a day, and whose calls have a time
+/// limit of a second.
 async fn metered(world: &World, bytes: u64, spec: Spec) -> (Handle, Tenant, String) {
     let vendor = Vendor::start(spec.limits(vec![])).unwrap();
     let tenant = world.tenant("cut");
@@ -32,14 +33,16 @@ fn limits(limits: &[Value]) -> Value {
     json!({"limits": limits, "timeout_seconds": 1, "retry": {"attempts": 1}})
 }
 
-/// Checks that at least so many bytes are counted soon, and that a day of no more is spent.
+/// Checks that at least this many bytes are counted soon, and that a daily limit of no more is
+/// spent.
 async fn counts(tenant: &Tenant, key: &str, bytes: usize, what: &str) {
     let used = |c: &Value| limit(c, "bytes")["used"].as_u64().unwrap();
     tenant.until(key, &format!("{bytes} bytes are counted, {what}"), |c| used(c) >= bytes as u64).await;
     tenant.get_now(key, "/echo").await.is_problem(429, "daily-quota");
 }
 
-/// The caller has had a good part of the answer when its second is over. Short ones and long ones take different ways through the Worker.
+/// The caller has a good part of the answer when its second is over. Short and long answers take
+/// different ways through the Worker.
 async fn bytes_that_came_before_a_timeout_count(world: &World) {
     for (bytes, piece) in [(400_000, 20_000), (30_000_000, 1_500_000)] {
         for framing in FRAMINGS {
@@ -54,7 +57,7 @@ async fn bytes_that_came_before_a_timeout_count(world: &World) {
     }
 }
 
-/// Asks, and goes when so many bytes of the answer have come; how many had.
+/// Makes a call and goes when this many bytes of the answer have come. Returns how many had.
 async fn leave_after(tenant: &Tenant, key: &str, path: &str, bytes: u64) -> usize {
     let mut open = tenant.open(&Ask::get(&format!("/v/c{path}")).key(key)).await;
     let mut came = 0;
@@ -65,7 +68,8 @@ async fn leave_after(tenant: &Tenant, key: &str, path: &str, bytes: u64) -> usiz
     came
 }
 
-/// The rest of a short answer is read on when its caller has gone, and that of a long one is not: either way it has come.
+/// The rest of a short answer is read on when its caller has gone, and that of a long one is not.
+/// What has come counts in both cases.
 async fn bytes_that_came_before_the_caller_went_count(world: &World) {
     for (bytes, piece) in [(400_000, 40_000), (30_000_000, 1_500_000)] {
         for framing in FRAMINGS {
@@ -91,8 +95,8 @@ async fn bytes_that_came_before_the_vendor_broke_off_count(world: &World) {
     }
 }
 
-/// No limit counts bytes while an answer is cut off. One that the policy brings then begins with what came of it, or with all of the answer
-/// where that is not to be had.
+/// No limit counts bytes while an answer is cut off. A limit that the policy adds later begins with
+/// what came of the answer, or with all of it where that is not known.
 async fn bytes_of_a_cut_answer_count_on_a_limit_that_the_policy_brings_later(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     for framing in FRAMINGS {
@@ -106,7 +110,8 @@ async fn bytes_of_a_cut_answer_count_on_a_limit_that_the_policy_brings_later(wor
     }
 }
 
-/// A long answer of unknown length passes uncounted where no limit counts bytes: a limit that the policy brings then takes the day for spent.
+/// A long answer of unknown length is not counted where no limit counts bytes. A limit that the
+/// policy adds later then takes the day as spent.
 async fn bytes_of_a_long_answer_count_on_a_limit_that_the_policy_brings_later(world: &World) {
     const BYTES: u64 = 19_660_800;
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();

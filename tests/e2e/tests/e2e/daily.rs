@@ -1,4 +1,4 @@
-//! Days: the quota, the app's own budget, and a reset that is lived through.
+//! Daily limits: the quota, the app's own budget, and a reset during the test.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};
@@ -17,7 +17,7 @@ const UTC: &str = "UTC";
 async fn over_a_reset_the_day_begins_anew_and_calls_in_flight_count_on_both_sides(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("reset");
-    // The next full minute that is at least 20 s away.
+    // This is the next full minute that is at least 20 s away.
     let now_s = now_ms() / 1000;
     let reset_s = (now_s + 79) / 60 * 60;
     let reset = format!("{:02}:{:02}", reset_s / 3600 % 24, reset_s / 60 % 60);
@@ -49,7 +49,7 @@ async fn over_a_reset_the_day_begins_anew_and_calls_in_flight_count_on_both_side
     assert!((left..=left + 3).contains(&i64::try_from(told).unwrap()), "{left} s are left, told {told}");
 
     sleep_until(told_at + Duration::from_secs(told)).await;
-    // The call in flight counts on the new day too, so three are left of it.
+    // The call in flight also counts on the new day, so three are left of it.
     for _ in 0..3 {
         tenant.get_now(&key, "/echo").await.is_vendors(200);
     }
@@ -70,7 +70,7 @@ async fn a_spent_day_and_a_spent_budget_are_said_apart(world: &World) {
     for _ in 0..2 {
         tenant.get(&small, "/echo").await.is_vendors(200);
     }
-    // Said at once, though the caller would wait: no wait of 10 s reaches the reset.
+    // The refusal comes at once, though the caller would wait: no wait of 10 s reaches the reset.
     let refused = tenant.get(&small, "/echo").await;
     refused.is_problem(429, "app-budget");
     assert!(refused.took < Duration::from_secs(5), "said after {:?}", refused.took);
@@ -117,7 +117,7 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-/// Milliseconds until a Unix time in seconds.
+/// Returns the milliseconds until a Unix time in seconds.
 fn until(unix_s: i64) -> i64 {
     unix_s * 1000 - now_ms()
 }

@@ -1,4 +1,5 @@
-//! Policy edits forget nothing: afterwards no limit lets more calls go than if it had been in force all along.
+//! Policy edits forget nothing: afterwards no limit admits more calls than if it had been in force
+//! all along.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
@@ -20,7 +21,7 @@ tests![
     a_call_in_flight_over_an_edit_is_counted_once,
 ];
 
-/// A tenant with the apps `a` and `b`, whose vendor takes whatever comes.
+/// A tenant with the apps `a` and `b`, whose vendor accepts everything.
 struct Shop {
     vendor: Handle,
     tenant: Tenant,
@@ -42,25 +43,26 @@ impl Shop {
         Self { vendor, tenant, keys }
     }
 
-    /// Waits until every report of earlier calls has come, which may be a second after they ended; the status then.
+    /// Waits until every report of earlier calls has come, which may be a second after they ended;
+    /// returns the status then.
     async fn reported(&self) -> Value {
         self.tenant.until(&self.keys[A], "all is reported", |c| c["in_flight"] == 0).await
     }
 
-    /// Puts another policy, once all is reported.
+    /// Puts another policy, once everything is reported.
     async fn edit(&self, policy: &Policy) {
         self.reported().await;
         self.tenant.policy(&policy.at(&self.vendor)).await;
     }
 
-    /// An app makes calls, each of which goes.
+    /// Makes calls of an app, all of which must succeed.
     async fn spend(&self, app: usize, calls: usize, path: &str) {
         for _ in 0..calls {
             self.tenant.get_now(&self.keys[app], path).await.is_vendors(200);
         }
     }
 
-    /// Checks that so many calls of an app go, and that the next is refused.
+    /// Checks that this many calls of an app succeed, and that the next is refused.
     #[track_caller]
     fn goes_on<'a>(&'a self, app: usize, calls: usize, what: &'a str) -> impl Future<Output = ()> + 'a {
         let caller = std::panic::Location::caller();
@@ -75,7 +77,7 @@ impl Shop {
     }
 }
 
-/// The limits of connection `c`, and what else is not as usual.
+/// The limits of connection `c`, and its other settings.
 #[derive(Clone)]
 struct Policy {
     limits: Vec<Value>,
@@ -96,7 +98,7 @@ impl Policy {
     }
 }
 
-/// A minute's window: nothing leaves it while a test runs.
+/// Makes a limit with a window of a minute, so that no call leaves it while a test runs.
 fn window(calls: u64) -> Value {
     json!({"name": "limit", "kind": "rolling_window", "calls": calls, "seconds": 60})
 }
@@ -109,7 +111,7 @@ fn rolling_day(calls: u64) -> Value {
     json!({"name": "limit", "kind": "rolling_day", "calls": calls})
 }
 
-/// A limit with other fields.
+/// Changes fields of a limit.
 fn with(mut limit: Value, fields: &Value) -> Value {
     limit.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     limit
@@ -119,13 +121,14 @@ fn each(limit: Value) -> Value {
     with(limit, &json!({"per": "app"}))
 }
 
-/// A limit of so many calls, and what it is called here.
+/// The name of a kind here, and the limit of a number of calls of that kind.
 type Kind = (&'static str, fn(u64) -> Value);
 
 const KINDS: [Kind; 3] = [("window", window), ("day", day), ("rolling day", rolling_day)];
 
-/// One limit for all had let 10 calls of `a` go; made one for each app, it once began anew, and let 10 more go. The other way round 5
-/// calls of each of two apps became none.
+/// A limit for all apps together has admitted 10 calls of `a`. With a bug, a change to one per app
+/// forgot these and admitted 10 more. In the other direction 5 calls of each of two apps became
+/// none.
 async fn a_limit_that_becomes_one_for_each_app_or_one_for_all_keeps_its_calls(world: &World) {
     for (kind, limit) in KINDS {
         let shop = Shop::open(world, &Policy::of(limit(10))).await;
@@ -144,8 +147,8 @@ async fn a_limit_that_becomes_one_for_each_app_or_one_for_all_keeps_its_calls(wo
     }
 }
 
-/// A limit of 5 was watched while 20 calls went, since the vendor takes 22: enforced with 22 it once let 22 more go, or as many as were
-/// over the 5.
+/// A limit of 5 was only observed while 20 calls went, since the vendor takes 22. With a bug, the
+/// enforced limit of 22 admitted 22 more calls, or as many as had been over the 5.
 async fn a_limit_that_observe_mode_only_watched_keeps_its_calls_though_it_is_raised(world: &World) {
     for (kind, limit) in KINDS {
         let shop = Shop::open(world, &Policy { observe: true, ..Policy::of(limit(5)) }).await;
@@ -155,7 +158,8 @@ async fn a_limit_that_observe_mode_only_watched_keeps_its_calls_though_it_is_rai
     }
 }
 
-/// The limit counted leads alone, and then counts everything: the calls it had passed over are in its window and its day all the same.
+/// The limit first counts only leads, and then everything. The calls that it did not count before
+/// are in its window and its day all the same.
 async fn a_limit_whose_routes_widen_starts_with_all_that_was_sent(world: &World) {
     for (kind, limit) in KINDS {
         let shop = Shop::open(world, &Policy::of(with(limit(10), &json!({"routes": ["/leads"]})))).await;
@@ -175,7 +179,8 @@ async fn a_limit_of_another_name_starts_with_all_that_was_sent(world: &World) {
     }
 }
 
-/// The vendor's day turns out to end elsewhere, or in an interval: it has been open for a while there too, and all calls are of it.
+/// The vendor's day turns out to end at another time, or within an interval. It has been open for a
+/// while there too, and all calls belong to it.
 async fn a_day_in_another_zone_keeps_its_calls(world: &World) {
     let zones =
         [json!("America/Chicago"), json!("Asia/Kolkata"), json!("+14:00"), json!(["America/Chicago", "-06:00"])];
@@ -187,8 +192,9 @@ async fn a_day_in_another_zone_keeps_its_calls(world: &World) {
     }
 }
 
-/// Of one day in Chicago 6 calls fall before midnight in UTC, and 4 after it. A limit on UTC's day has let all of them go, and forgotten the 6:
-/// made Chicago's, it once let 6 more go. The same of a limit that is new.
+/// Of one day in Chicago 6 calls come before midnight in UTC, and 4 after it. A limit by UTC's day
+/// has admitted all of them and forgotten the 6. With a bug, a change to Chicago's day admitted 6
+/// more, and so did a new limit.
 async fn a_day_that_opened_before_the_one_that_was_counted_keeps_its_calls(_: &World) {
     let Some((instance, mut clock)) = with_a_clock() else { return };
     let chicago = |name: &str| with(day(12), &json!({"name": name, "time_zone": "America/Chicago"}));
@@ -212,7 +218,7 @@ async fn a_day_that_opened_before_the_one_that_was_counted_keeps_its_calls(_: &W
     }
 }
 
-/// An instance with a clock of its own; none where there can be none.
+/// Starts an instance with its own clock, or returns `None` where that is not possible.
 fn with_a_clock() -> Option<(Instance, Clock)> {
     let mut start = Start::fresh("edits");
     std::fs::create_dir_all(&start.persist).unwrap();
@@ -232,7 +238,7 @@ fn with_a_clock() -> Option<(Instance, Clock)> {
     Some((start.run(), clock))
 }
 
-/// How far off the next full hour of that number is in UTC, milliseconds.
+/// Returns how far off the next full hour of that number is in UTC, milliseconds.
 #[expect(clippy::disallowed_methods, reason = "the hour is one of the calendar")]
 fn until_ms(hour: i64) -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -240,7 +246,7 @@ fn until_ms(hour: i64) -> i64 {
     (hour * 3_600_000 - now).rem_euclid(86_400_000)
 }
 
-/// 30,000 bytes of 3 calls were once taken for 30,000 calls.
+/// With a bug, the 30,000 bytes of 3 calls were counted as 30,000 calls.
 async fn a_limit_on_calls_does_not_count_bytes_nor_the_other_way_round(world: &World) {
     let bytes = |amount| with(day(amount), &json!({"unit": "response_bytes"}));
     let shop = Shop::open(world, &Policy::of(bytes(1_000_000))).await;
@@ -250,7 +256,7 @@ async fn a_limit_on_calls_does_not_count_bytes_nor_the_other_way_round(world: &W
 
     let shop = Shop::open(world, &Policy::of(day(5))).await;
     shop.spend(A, 3, "/bytes/10000").await;
-    // A call goes while a byte is left.
+    // A call is admitted while a byte is left.
     shop.edit(&Policy::of(bytes(30_000))).await;
     shop.goes_on(A, 0, "bytes instead of calls").await;
     shop.edit(&Policy::of(bytes(30_001))).await;
@@ -259,14 +265,14 @@ async fn a_limit_on_calls_does_not_count_bytes_nor_the_other_way_round(world: &W
     assert_eq!(limit(&c, "limit")["used"], 30_010, "{c}");
 }
 
-/// A pool once knew nothing of the calls that a connection had made before it joined.
+/// With a bug, a pool did not know the calls that a connection had made before it joined.
 async fn a_day_that_becomes_a_pools_brings_its_calls_and_one_that_leaves_it_keeps_them(world: &World) {
     let shop = Shop::open(world, &Policy::of(day(12))).await;
     let joined = Policy::of(with(day(12), &json!({"pool": shop.tenant.name})));
     shop.spend(A, 10, "/echo").await;
     shop.edit(&joined).await;
     shop.goes_on(A, 2, "a day that becomes a pool's").await;
-    // The pool knows of all twelve, so that nothing is left for others.
+    // The pool knows of all twelve calls, so that nothing is left for others.
     let other = Shop::open(world, &joined).await;
     other.goes_on(A, 0, "another tenant of the pool").await;
 
@@ -283,8 +289,8 @@ async fn a_budget_that_an_app_is_given_starts_with_its_calls_of_today(world: &Wo
     shop.spend(B, 3, "/echo").await;
 }
 
-/// While a call is at the vendor, the limit for each app becomes one for all: the call counts there while it is in flight, and once it
-/// has ended too, and not twice.
+/// While a call is at the vendor, the limit per app becomes one for all apps. The call counts there
+/// once, both while it is in flight and after it has ended.
 async fn a_call_in_flight_over_an_edit_is_counted_once(world: &World) {
     for (kind, limit) in KINDS {
         let shop = Shop::open(world, &Policy::of(each(limit(10)))).await;
@@ -303,7 +309,7 @@ async fn a_call_in_flight_over_an_edit_is_counted_once(world: &World) {
     }
 }
 
-/// A call whose answer takes a second.
+/// Makes a call whose answer takes a second.
 fn slow(key: &str) -> Ask {
     Ask::get("/v/c/bytes/20000?piece=1000&pause_ms=50").key(key)
 }

@@ -1,4 +1,4 @@
-//! A noisy app delays itself.
+//! Fairness: a noisy app delays only itself.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, load};
@@ -81,7 +81,8 @@ async fn weights_of_3_to_1_give_3_to_1(world: &World) {
     let apps = json!({"heavy": {"weight": 3}, "light": {"weight": 1}});
     let (vendor, tenant) = setup(world, "weights", limit, apps).await;
     let (heavy, light) = (tenant.key("heavy").await, tenant.key("light").await);
-    // All of them wait before the order is looked at, so that it is the queue's alone and not the callers'.
+    // All calls wait before the order is checked, so that it is the queue's order and not that of
+    // the callers.
     let mut waiting = JoinSet::new();
     for (app, key, calls) in [("heavy", &heavy, 240), ("light", &light, 120)] {
         for _ in 0..calls {
@@ -96,15 +97,16 @@ async fn weights_of_3_to_1_give_3_to_1(world: &World) {
     tenant.until(&heavy, "enough have gone", |_| vendor.calls().0.len() >= before + 80).await;
     waiting.abort_all();
     let calls = vendor.calls();
-    // One of each may have been on its way when the last came.
+    // One call of each app may have been on its way when the last came.
     let next: Vec<_> = calls.0.iter().skip(before + 2).take(76).map(|c| c.app.clone().unwrap_or_default()).collect();
     let share = next.iter().filter(|app| *app == "heavy").count() as f64 / next.len() as f64;
     assert!((0.7125..=0.7875).contains(&share), "heavy has {share:.3} of the next {}", next.len());
 }
 
-/// An app has spent its budget, and a job of it waits until tomorrow. Another has made many calls, none of which had to wait, when a third
-/// comes and both want more than there is: they share evenly. All that the one had made before was once held against it, as if it had
-/// been taken from the other.
+/// An app has spent its budget, and one of its jobs waits until tomorrow. Another has made many
+/// calls without waiting when a third comes and both want more than there is: they must share
+/// evenly. With a bug, all earlier calls of the second app counted against it, as if they had been
+/// taken from the third.
 async fn a_job_that_waits_for_tomorrow_leaves_two_other_apps_their_parts(world: &World) {
     let limit = json!({"name": "slots", "kind": "concurrency", "calls": 1});
     let apps = json!({"long": {}, "new": {}, "spent": {"daily_calls": 1}});

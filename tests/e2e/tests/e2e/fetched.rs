@@ -1,4 +1,5 @@
-//! Credentials that have to be exchanged for an access token: fetched once for many, renewed, and never seen outside.
+//! Credentials that must be exchanged for an access token: it is fetched once for many calls,
+//! renewed, and never shown.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
@@ -22,7 +23,7 @@ tests![
     a_first_refusal_of_the_token_endpoint_is_waited_through_and_a_lasting_one_is_told,
 ];
 
-/// A vendor that takes one secret, and a connection whose token is bought with it.
+/// A vendor that accepts one secret, and a connection whose token is fetched with it.
 struct Client {
     vendor: Handle,
     tenant: Tenant,
@@ -53,14 +54,14 @@ impl Client {
         limit(&connection, "window")["used"].as_u64().unwrap()
     }
 
-    /// Calls that are not exchanges.
+    /// Returns the number of calls that are not token requests.
     fn calls(&self) -> usize {
         self.vendor.calls().0.len() - self.vendor.exchanges().len()
     }
 }
 
 impl Drop for Client {
-    /// Whatever was issued must not have been written anywhere.
+    /// Remembers every issued token as a secret, which must not have been written anywhere.
     fn drop(&mut self) {
         self.vendor.tokens().iter().for_each(|token| secrets::remember(token));
     }
@@ -92,13 +93,13 @@ async fn every_vendors_token_endpoint_is_found(world: &World) {
         let shown = answer.echo();
         assert_eq!(shown.header("authorization"), Some(format!("Bearer {token}").as_str()), "{vendor}");
         let form = client.vendor.exchanges().pop().unwrap();
-        // Keap wants client and secret as Basic authentication, and the mock has taken them from there.
+        // Keap wants client and secret as Basic authentication, and the mock reads them from there.
         assert_eq!(form.contains("client_secret="), vendor != "keap-oauth", "{vendor}");
     }
 }
 
 async fn a_token_the_vendor_revokes_is_renewed_once_and_the_calls_go_once_more(world: &World) {
-    // Marketo says it by a code in HTTP 200, the others by 401.
+    // Marketo reports it by a code with HTTP 200, the others by 401.
     for vendor in ["marketo", "aprimo"] {
         let client = client(world, Spec::new(vendor).jitter(50, 150), &json!({})).await;
         client.tenant.get(&client.key, "/anything").await.is_vendors(200);
@@ -217,12 +218,12 @@ async fn an_assertion_is_signed_with_the_private_key(world: &World) {
     assert!(vendor.calls().0.is_empty());
 }
 
-/// What a line of JavaScript prints: Node is there anyway, and knows RSA.
+/// Runs a line of JavaScript and returns what it prints. Node is installed anyway, and knows RSA.
 fn node(script: &str, arguments: &[&str]) -> String {
     let name = std::env::var("SLUICE_NODE").unwrap_or_else(|_| "node".to_owned());
     let mut child =
         Command::new(name).arg("-").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    // Under `-` the script's own name is argument 1.
+    // With `-` the script's own name is argument 1.
     let script = format!("const crypto = require('node:crypto'); process.argv.splice(1, 1); {script}");
     child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     let done = child.wait_with_output().unwrap();
@@ -247,7 +248,7 @@ async fn a_wrong_secret_is_told_and_does_not_hammer_the_vendor(world: &World) {
         }
         assert_eq!(client.vendor.exchanges().len(), 1, "{vendor}: 20 calls, one try");
         assert_eq!((client.used().await, client.calls()), (0, 0), "{vendor}: nothing is sent, nothing counted");
-        // A policy put right is in force at once, whatever the backoff.
+        // A corrected policy is in force at once, whatever the backoff.
         policy["connections"]["c"]["credential"]["client_secret"] = json!(client.vendor.spec().credential);
         client.tenant.policy(&policy).await;
         client.tenant.get(&client.key, "/anything").await.is_vendors(200);
@@ -272,7 +273,7 @@ async fn a_token_endpoint_that_fails_is_a_clear_error_and_nothing_is_counted(wor
     ];
     let mut all = tokio::task::JoinSet::new();
     for (fault, words, retry) in faults {
-        // The first refusal is not believed.
+        // The first refusal is not taken as final.
         let times = if words == "404" { 2 } else { 1 };
         let rule = FaultRule::first(times, fault.clone()).on("/identity/oauth/token");
         let client = client(world, Spec::new("marketo").fault(rule), &json!({"timeout_seconds": 2})).await;
@@ -285,7 +286,7 @@ async fn a_token_endpoint_that_fails_is_a_clear_error_and_nothing_is_counted(wor
             assert!(answer.took < Duration::from_secs(14), "{fault:?}: {:?}", answer.took);
             assert_eq!((client.used().await, client.calls()), (0, 0), "{fault:?}");
             if retry == 1 {
-                // It recovers by itself.
+                // The connection recovers by itself.
                 tokio::time::sleep(Duration::from_millis(1_100)).await;
                 client.tenant.get(&client.key, "/anything").await.is_vendors(200);
             }
@@ -294,7 +295,7 @@ async fn a_token_endpoint_that_fails_is_a_clear_error_and_nothing_is_counted(wor
     all.join_all().await;
 }
 
-/// What a token endpoint says with status 400, as it goes over the wire.
+/// Makes the answer of a token endpoint with status 400, as bytes.
 fn no(error: &str, description: &str) -> Fault {
     let body = json!({"error": error, "error_description": description}).to_string();
     let length = body.len();
@@ -318,14 +319,14 @@ async fn a_first_refusal_of_the_token_endpoint_is_waited_through_and_a_lasting_o
     let hurried = client(world, Spec::new("salesforce").fault(rule), &json!({})).await;
     let answer = hurried.tenant.get_now(&hurried.key, "/anything").await;
     answer.is_problem(502, "vendor-unreachable");
-    assert!(!answer.text().contains("anew"), "{}", answer.text());
+    assert!(!answer.text().contains("authorise again"), "{}", answer.text());
     let rule = FaultRule::always(no("invalid_grant", "expired")).on(path);
     let dead = client(world, Spec::new("salesforce").fault(rule), &json!({})).await;
     let ask = Ask::get("/v/c/anything").key(&dead.key).wait(10);
     for _ in 0..2 {
         for answer in load::at_once(dead.tenant.to(), vec![ask.clone(); 20]).await {
             answer.is_problem(502, "vendor-unreachable");
-            assert!(answer.text().contains("authorise anew"), "{}", answer.text());
+            assert!(answer.text().contains("authorise again"), "{}", answer.text());
             assert!(answer.took < Duration::from_secs(4), "{:?}", answer.took);
         }
     }

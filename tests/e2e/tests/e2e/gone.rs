@@ -1,4 +1,4 @@
-//! Callers that go.
+//! Callers that disconnect while their call waits or runs.
 
 use serde_json::json;
 use sluice_e2e::{Ask, Open, World, tenant::limit};
@@ -30,7 +30,8 @@ async fn a_caller_gone_while_waiting_is_not_granted_and_its_place_is_freed(world
     gone.reset();
     tenant.until(&key, "its place is free", |c| c["queue"]["depth"] == 0).await;
 
-    // The place is free, and what the window lets pass next is this call, not the one whose caller has gone.
+    // The place in the queue is free, and the window next admits this call, not the one whose
+    // caller has gone.
     tenant.get(&key, "/echo?last").await.is_vendors(200);
     let seen: Vec<String> = vendor.calls().0.iter().map(|c| c.target.clone()).collect();
     assert_eq!(seen, ["/echo?first", "/echo?last"]);
@@ -80,7 +81,7 @@ async fn a_caller_gone_in_the_middle_of_a_large_body_cuts_it_off_and_its_slot_wa
     let mut gone = tenant.open(&Ask::get("/v/c/bytes/30000000?piece=100000&pause_ms=100").key(&key)).await;
     gone.piece().await.unwrap();
     gone.reset();
-    // A vendor that was cut off may still be at work, so the slot is held; but not for ever.
+    // A vendor that was cut off may still be at work, so the slot stays taken, but not for ever.
     let began = tokio::time::Instant::now();
     tenant.get_now(&key, "/echo").await.is_problem(429, "concurrency");
     tenant.send(&Ask::get("/v/c/echo").key(&key).wait(90)).await.is_vendors(200);

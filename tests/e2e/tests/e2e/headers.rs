@@ -1,4 +1,4 @@
-//! Which headers pass, and which Sluice adds.
+//! Which headers are forwarded, and which Sluice adds.
 
 use serde_json::json;
 use sfv::{BareItem, ListEntry, Parser};
@@ -119,7 +119,7 @@ async fn the_ratelimit_fields_parse_and_name_every_limit(world: &World) {
     assert!((0..=86_402).contains(&number(&now, 1, "t").expect("a day has a time")));
     assert_eq!(number(&now, 2, "r"), Some(3), "this call is in flight");
 
-    // On refusals too.
+    // Refusals have these headers too.
     for _ in 0..8 {
         tenant.get(&key, "/echo").await.is_vendors(200);
     }
@@ -130,7 +130,7 @@ async fn the_ratelimit_fields_parse_and_name_every_limit(world: &World) {
     assert!(i64::try_from(refused.retry_after().unwrap()).unwrap() >= until, "Retry-After is not earlier than t");
 }
 
-/// A field as RFC 9651 reads it: a list of strings with parameters.
+/// Parses a field by RFC 9651 as a list of strings with parameters.
 fn fields(text: &str) -> Vec<(String, sfv::Parameters)> {
     let list = Parser::new(text).parse::<sfv::List>().unwrap_or_else(|fault| panic!("«{text}»: {fault}"));
     let one = |entry| match entry {

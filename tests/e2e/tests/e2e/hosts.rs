@@ -1,4 +1,4 @@
-//! A connection's own host name, for SDKs that take only a host.
+//! Host routing: a connection's own host name, for SDKs that take only a host.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World};
@@ -22,7 +22,7 @@ async fn every_path_of_a_connections_host_is_the_vendors(world: &World) {
     tenant.send(&on("c.api.example.com", "/a/%2e%2e/b")).await.is_problem(400, "path");
     tenant.send(&on("nowhere.api.example.com", "/echo")).await.is_problem(404, "connection");
     tenant.send(&Ask::get("/echo").with("Host", "c.api.example.com")).await.is_problem(401, "key");
-    // Sluice itself.
+    // This host is Sluice itself.
     let own = tenant.send(&on("sluice.api.example.com", "/status.json")).await;
     assert_eq!(own.json()["tenant"], json!(tenant.name));
     assert_eq!(tenant.send(&on("sluice.api.example.com", "/v/c/echo")).await.echo().target(), "/echo");

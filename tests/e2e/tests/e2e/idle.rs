@@ -1,4 +1,5 @@
-//! The tenant's object leaves memory after about 10 s without requests, knows everything when it is back, and leaves nothing behind.
+//! The tenant's object leaves memory after about 10 s without requests, knows everything when it is
+//! back, and leaves nothing behind.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, tests_build};
@@ -41,8 +42,9 @@ async fn after_15_idle_seconds_counts_and_windows_stand(world: &World) {
     assert_eq!(limit(&status["connections"]["c"], "day")["used"], 6);
 }
 
-/// Forty tenants with a thousand apps each, loaded and left alone by turns. Of each, two calls come at once, the second of which waits for a
-/// timer. What was loaded before is given up when others load, and not when JavaScript happens to collect garbage.
+/// Forty tenants with a thousand apps each are loaded and left alone in turns. In each, two calls
+/// come at once, the second of which waits for a timer. The memory of tenants that were loaded
+/// before is freed when others load, not when JavaScript happens to collect garbage.
 async fn objects_that_have_left_memory_leave_nothing_of_theirs_in_it(_: &World) {
     const TENANTS: usize = 40;
     let Some(build) = tests_build() else {
@@ -69,7 +71,7 @@ async fn objects_that_have_left_memory_leave_nothing_of_theirs_in_it(_: &World) 
     let memory = Ask { target: "/v/c/wasm-memory".to_owned(), ..asks[0].clone() };
     let mut held = Vec::new();
     for _ in 0..6 {
-        // The platform takes an object out of memory that was asked nothing for ten seconds.
+        // The platform evicts an object that had no request for ten seconds.
         sleep_until(Instant::now() + Duration::from_secs(12)).await;
         for answer in load::at_once(instance.address(), [asks.clone(), asks.clone()].concat()).await {
             answer.is_vendors(200);

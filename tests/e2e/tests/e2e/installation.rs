@@ -1,4 +1,5 @@
-//! The installation: its secrets, as they are set, rotated and lost; and who guesses at them.
+//! The installation's secrets: how they are set, rotated and lost, and what happens to clients that
+//! guess them.
 
 use serde_json::json;
 use sluice_e2e::instance::Start;
@@ -19,7 +20,8 @@ fn other_master() -> String {
 
 async fn a_rotated_master_key_seals_all_anew_so_that_the_older_one_may_be_dropped(_: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
-    // The mock vendor's answers to jobs, which are stored, have it in them: so it is not looked for there.
+    // The mock vendor's answers to jobs, which are stored, contain this token, so it is not
+    // searched for there.
     let token = "a-token-that-the-vendor-echoes";
     let instance = Start::fresh("resealed").run();
     let tenant = Tenant::new(&instance, "resealed");
@@ -32,7 +34,7 @@ async fn a_rotated_master_key_seals_all_anew_so_that_the_older_one_may_be_droppe
     tenant.policy(&policy(1)).await;
     let key = tenant.key("app").await;
     tenant.get(&key, "/echo").await.is_vendors(200);
-    // More jobs than one step of the sealing anew looks at; the window holds them.
+    // These are more jobs than one step of resealing covers. The window keeps them waiting.
     for nth in 0..20 {
         let ask = Ask::post(&format!("/v/c/echo?secret={nth}"), "x").key(&key).with("Prefer", "respond-async");
         assert_eq!(tenant.send(&ask).await.status, 202);
@@ -91,7 +93,7 @@ async fn a_tenant_whose_secrets_no_listed_key_opens_says_so_to_its_callers_and_c
     }
     assert_eq!(tenant.put(&json!({"connections": 1})).await.status, 400);
     assert!(tenant.admin("GET", "/tenants", None).await.text().contains("\"lost\""), "it is listed still");
-    // The older key, listed again, mends all.
+    // Listing the older key again repairs everything.
     let mut start = instance.kill();
     let new = start.master_key.clone();
     start.master_key = old;
@@ -101,7 +103,7 @@ async fn a_tenant_whose_secrets_no_listed_key_opens_says_so_to_its_callers_and_c
     start.master_key = new;
     let instance = start.run();
     let tenant = tenant.on(&instance);
-    // So does the whole policy, written again.
+    // Writing the whole policy again repairs it too.
     let fresh = tenant.simple("generic", &vendor.url(), &more).await;
     tenant.get(&fresh, "/echo").await.is_vendors(200);
     let mut start = instance.kill();
@@ -117,7 +119,8 @@ async fn a_forged_key_is_a_forged_key_where_nothing_is_lost(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("forged-here");
     let key = tenant.simple("generic", &vendor.url(), &json!({})).await;
-    // Of the right form, for this tenant and for one that is not there, signed by another installation.
+    // This key has the right form, for this tenant and for one that does not exist, and is signed
+    // by another installation.
     let elsewhere = Start::fresh("elsewhere").run();
     for name in [tenant.name.as_str(), "nobody-has-this-name"] {
         let foreign = Tenant::new(&elsewhere, name).simple("generic", &vendor.url(), &json!({})).await;
@@ -146,7 +149,7 @@ async fn an_admin_token_may_have_a_name_and_must_be_long(_: &World) {
     let made = Ask::new("PUT", "/admin/tenants/named").with("Authorization", &format!("Bearer {ann}"));
     let made = made.body(r#"{"apps":{"app":{}}}"#).send(instance.address()).await;
     assert_eq!(made.status, 201, "{}", made.text());
-    // workerd's log comes on a pipe.
+    // workerd's log comes through a pipe.
     let said = || instance.printed().contains("\"by\":\"ann\"") && instance.printed().contains("policy.put");
     for _ in 0..100 {
         if said() {
@@ -173,7 +176,7 @@ async fn who_guesses_tokens_is_not_heard_for_a_while_and_locks_nobody_else_out(_
         answer.is_problem(401, "key");
         assert_eq!(answer.retry_after(), None);
     }
-    // Even the right one is not looked at from there, so that nobody learns which it is.
+    // Even the right token is not checked from there, so that nobody learns which it is.
     for guess in ["guess-number-12345", &token] {
         let answer = from(Some("203.0.113.7"), guess).await;
         answer.is_problem(401, "key");

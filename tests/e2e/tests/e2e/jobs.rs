@@ -1,4 +1,4 @@
-//! Calls that need not be waited for.
+//! Jobs: calls that nobody waits for.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
@@ -20,7 +20,7 @@ tests![
     an_idempotency_key_gives_one_job,
 ];
 
-/// Has a call kept; its id.
+/// Submits a job; returns its id.
 pub async fn kept(tenant: &Tenant, ask: Ask) -> String {
     let answer = tenant.send(&ask.with("Prefer", "respond-async")).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
@@ -38,7 +38,7 @@ pub async fn job(tenant: &Tenant, key: &str, id: &str) -> Value {
     answer.json()
 }
 
-/// The job, once it has ended; at most after a minute.
+/// Waits a minute at most until the job has ended; returns it.
 pub async fn ended(tenant: &Tenant, key: &str, id: &str) -> Value {
     let began = Instant::now();
     loop {
@@ -51,7 +51,7 @@ pub async fn ended(tenant: &Tenant, key: &str, id: &str) -> Value {
     }
 }
 
-/// Waits until no job of `c` is queued or runs; its numbers then.
+/// Waits until no job of `c` is queued or runs; returns the numbers of its jobs then.
 async fn all_ended(tenant: &Tenant, key: &str, most: Duration) -> Value {
     let began = Instant::now();
     loop {
@@ -157,7 +157,7 @@ async fn what_is_wrong_with_a_job_is_said(world: &World) {
     tenant.send(&Ask::get("/jobs?state=lost").key(&key)).await.is_problem(400, "request");
     tenant.send(&Ask::get("/jobs")).await.is_problem(401, "key");
     tenant.send(&Ask::new("PUT", "/jobs").key(&key)).await.is_problem(405, "method");
-    // Nobody but the installation itself hands out errands.
+    // Only the installation itself can hand out tasks.
     let forged = Ask::post("/", vec![0; 100])
         .with("Sluice-Errand", "1781524800000.AAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA");
     tenant.send(&forged).await.is_problem(404, "not-found");
@@ -261,7 +261,8 @@ async fn jobs_use_the_window_to_the_full_and_a_direct_caller_gets_its_share(worl
         });
     }
     tasks.join_all().await;
-    // The window is full of jobs, and hundreds wait. Half of what comes free is the other app's, if it asks for it.
+    // The window is full of jobs, and hundreds wait. The other app may have half of what becomes
+    // free.
     let began = Instant::now();
     let ask = Ask::get("/v/c/echo").key(&direct).with("X-App", "direct");
     let answers: Vec<Answer> = {
@@ -281,7 +282,7 @@ async fn jobs_use_the_window_to_the_full_and_a_direct_caller_gets_its_share(worl
     assert_eq!(calls.0.len(), 300);
     let since = calls.since_first_us();
     let took_s = (since[299] - since[99]) as f64 / 1e6;
-    // From the hundredth to the last there are two windows to wait for, whenever the first was full.
+    // Between the hundredth and the last call two windows must pass, whenever the first was full.
     println!("200 of 290 jobs and 10 calls at 100 per 10 s took {took_s:.1} s; 20 s is the least");
     assert!(took_s <= 20.0 * 1.05 + 0.5, "{took_s} s");
 }
@@ -300,7 +301,8 @@ async fn two_thousand_jobs_outlive_twenty_kills(_: &World) {
         "retry": {"attempts": 5},
     });
     let key = tenant.simple("killed", &vendor.url(), &more).await;
-    // Each caller repeats what was not answered, under its idempotency key, so that each job is accepted once.
+    // Each caller repeats what was not answered under its idempotency key, so that each job is
+    // accepted once.
     let mut tasks = JoinSet::new();
     for caller in 0..4 {
         let (tenant, key) = (tenant.clone(), key.clone());
@@ -359,7 +361,7 @@ async fn states(tenant: &Tenant, key: &str) -> BTreeMap<String, String> {
     }
 }
 
-/// Calls of methods that are not idempotent that the vendor got more than once.
+/// Returns the calls of methods that are not idempotent which the vendor received more than once.
 fn more_than_once(calls: &Calls) -> Vec<String> {
     let mut times: BTreeMap<&str, u32> = BTreeMap::new();
     for call in &calls.0 {

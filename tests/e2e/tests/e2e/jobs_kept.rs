@@ -1,4 +1,4 @@
-//! What is kept of jobs, for whom, and until when.
+//! What is kept of jobs, for whom, and for how long.
 
 use crate::jobs::{ended, id_of, job, kept};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ tests![
     an_operator_deletes_what_matches_and_lists_what_matches,
 ];
 
-/// A connection of one call in so many seconds.
+/// Makes a connection with one call in this many seconds.
 fn slow(url: &str, seconds: u32) -> Value {
     let limit = json!({"name": "rate", "kind": "rolling_window", "calls": 1, "seconds": seconds, "guard_ms": 0});
     json!({"vendor": "generic", "base_url": url, "limits": [limit]})
@@ -35,13 +35,13 @@ async fn numbers(tenant: &Tenant, key: &str, connection: &str) -> Value {
     tenant.status(key).await["connections"][connection]["jobs"].clone()
 }
 
-/// The error of a job, once it is dead.
+/// Waits until a job is dead; returns its error.
 async fn dies(tenant: &Tenant, key: &str, id: &str) -> String {
     let shown = ended(tenant, key, id).await;
     shown["error"].as_str().unwrap_or_else(|| panic!("{shown}")).to_owned()
 }
 
-/// Has the app keep jobs until it is refused; how many were kept.
+/// Submits jobs of the app until one is refused; returns how many were accepted.
 async fn fill(tenant: &Tenant, key: &str, most: usize) -> usize {
     let mut tasks = JoinSet::new();
     for _ in 0..16 {
@@ -67,7 +67,7 @@ async fn an_app_fills_half_of_the_places_and_an_operator_empties_them_by_one_cal
     tenant.policy(&json!({"connections": {"c": slow(&vendor.url(), 86_400)}, "apps": {"hog": {}, "other": {}}})).await;
     let (hog, other) = (tenant.key("hog").await, tenant.key("other").await);
     let (operator, _) = tenant.make_key(&json!({"role": "operator"})).await;
-    // The first goes at once, and leaves its place to one more.
+    // The first job goes at once, and leaves its place to one more.
     let taken = fill(&tenant, &hog, 2_000).await;
     assert!((10_000..=10_001).contains(&taken), "{taken} of 20,000 places");
     let own = kept(&tenant, Ask::post("/v/c/echo", "y").key(&other)).await;
@@ -102,7 +102,7 @@ async fn a_deletion_that_a_kill_cuts_short_is_finished_by_asking_again(_: &World
         let _ = cut.await;
         instance = tokio::task::spawn_blocking(|| start.run()).await.unwrap();
         tenant = tenant.on(&instance);
-        // Whatever is left is whole: each of them is found, and has its request.
+        // Every job that is left is whole: it is found, and has its request.
         let left = numbers(&tenant, &operator, "c").await["queued"].as_u64().unwrap();
         let list = tenant.send(&Ask::get("/jobs?state=queued&limit=1000").key(&operator)).await.json();
         let listed = list["items"].as_array().unwrap();
@@ -151,13 +151,13 @@ async fn nothing_that_a_job_carries_is_stored_in_clear_and_no_cookie_at_all(_: &
     let tenant = Tenant::new(&instance, "kept-sealed");
     let key = tenant.simple("generic", &vendor.url(), &json!({})).await;
     let [query, header, body] = ["query", "header", "body"].map(secrets::invent);
-    // Statistics keep a path with such segments left out.
+    // The statistics fold such segments of a path.
     let number = format!("7{}", secrets::bits());
     let ask = Ask::post(&format!("/v/c/echo/{number}?q={query}"), body.clone()).key(&key).with("X-Own", &header);
     let id = kept(&tenant, ask).await;
     let shown = ended(&tenant, &key, &id).await;
     assert_eq!(shown["path"], format!("/echo/{number}"));
-    // What comes back tells all of it.
+    // The response shows all of it.
     let said = tenant.send(&Ask::get(&format!("/jobs/{id}/response")).key(&key)).await.text();
     assert!([&query, &header, &number].iter().all(|secret| said.contains(secret.as_str())), "{said}");
     let cookies = kept(&tenant, Ask::get("/v/c/cookies").key(&key)).await;
@@ -212,7 +212,7 @@ async fn a_page_reads_a_job_by_its_id_alone_and_a_viewer_no_header_of_an_answer_
     assert!(!names.is_empty() && names.iter().all(|name| viewed.contains(&name.as_str())), "{names:?}");
     let whole = job(&tenant, &operator, &id).await["response"].clone();
     assert!(whole["headers"].as_array().unwrap().len() > names.len() && whole["body"].is_string());
-    // Ids are not to be guessed: of two jobs of one moment, eighty bits differ at random.
+    // Ids cannot be guessed: in two jobs of one moment, eighty bits differ at random.
     let other = kept(&tenant, from_page("GET", "/v/c/echo")).await;
     let differ = id[12..].bytes().zip(other[12..].bytes()).filter(|(one, two)| one != two).count();
     assert!(differ > 8, "{id} {other}");
@@ -228,7 +228,7 @@ async fn what_is_queued_for_an_app_that_lost_a_connection_or_a_route_dies_when_i
     tenant.policy(&policy(json!({}), json!({}))).await;
     let (one, other, third) = (tenant.key("one").await, tenant.key("other").await, tenant.key("third").await);
     let (operator, _) = tenant.make_key(&json!({"role": "operator"})).await;
-    // The windows are taken; what comes now waits for them.
+    // The windows are full, and what comes now waits for them.
     for connection in ["c", "d"] {
         let answer = tenant.send(&Ask::get(&format!("/v/{connection}/echo")).key(&third)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -239,7 +239,7 @@ async fn what_is_queued_for_an_app_that_lost_a_connection_or_a_route_dies_when_i
     assert_eq!(dies(&tenant, &operator, &lost).await, "app");
     assert_eq!(dies(&tenant, &operator, &barred).await, "route");
     assert_eq!(vendor.calls().0.len(), 2, "neither was sent");
-    // A removed connection's are dead letters at once.
+    // The jobs of a removed connection are dead letters at once.
     tenant.policy(&policy(json!({}), json!({}))).await;
     let gone = kept(&tenant, Ask::get("/v/c/echo?gone").key(&one)).await;
     let mut without = policy(json!({}), json!({}));

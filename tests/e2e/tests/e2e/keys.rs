@@ -1,4 +1,4 @@
-//! Keys: which work, where they may stand, and what the others cost.
+//! Keys: which are valid, where they may be, and what invalid ones cost.
 
 use base64::Engine;
 use serde_json::json;
@@ -31,7 +31,7 @@ async fn keys_that_do_not_hold_are_401_and_count_nothing(world: &World) {
         .policy(&json!({"connections": {"d": {"vendor": "generic", "base_url": vendor.url()}}, "apps": {"app": {}}}))
         .await;
     let others = other.key("app").await;
-    // The key of another tenant is good, and reaches that tenant alone.
+    // The key of another tenant is valid, and reaches only that tenant.
     tenant.get(&others, "/echo").await.is_problem(404, "connection");
 
     let middle = key.len() / 2;
@@ -82,7 +82,8 @@ async fn forged_keys_make_no_object_and_no_storage(world: &World) {
     let strict = world.strict();
     let foreign = world.tenant("foreign");
     foreign.policy(&json!({"apps": {"app": {}}})).await;
-    // Signed, but by another installation's master key, and for a tenant that this one does not have.
+    // It is signed by another installation's master key, and for a tenant that this one does not
+    // have.
     let foreign = foreign.key("app").await;
     Ask::get("/healthz").send(strict.address()).await;
     let before = strict.files();
@@ -126,7 +127,7 @@ async fn keys_stand_where_the_vendors_credential_would(world: &World) {
             assert_eq!(echo.header("authorization"), Some(format!("Bearer {token}").as_str()), "{vendor_name} {ask:?}");
             assert!(!echo.0.to_string().contains("slk_"), "the key reached the vendor: {}", echo.0);
         }
-        // A good key elsewhere does not help a bad one that wins.
+        // A valid key elsewhere does not help an invalid one that has precedence.
         let both = ask("Sluice-Key", "slk_bad").with("Authorization", &format!("Bearer {key}"));
         tenant.send(&both).await.is_problem(401, "key");
     }
@@ -169,7 +170,7 @@ async fn each_role_reaches_what_it_should(world: &World) {
     let in_query = tenant.send(&Ask::get(&format!("/status.json?key={app}"))).await;
     in_query.is_problem(401, "key");
     assert!(vendor.calls().0.is_empty());
-    // Administration takes the administrator's token alone.
+    // Administration accepts only the administrator's token.
     for key in [&app, &operator] {
         let ask = Ask::get("/admin/tenants").with("Authorization", &format!("Bearer {key}"));
         assert_eq!(tenant.send(&ask).await.status, 401);

@@ -1,5 +1,6 @@
-//! No secret of a run is anywhere but with its owner. The search knows no places: it takes every secret, in every form in which it may be
-//! written, and looks through all that came out of the instance: each answer, each message, each line of the log, each stored file.
+//! No secret of a run is found anywhere but with its owner. The search assumes no places: it takes
+//! every secret, in every form in which it may be written, and searches everything that came out of
+//! the instance: each answer, each message, each line of the log and each stored file.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -13,12 +14,12 @@ use tokio::time::{Instant, sleep};
 
 tests![no_secret_of_a_run_is_anywhere_but_with_its_owner];
 
-/// Whose a secret is, and so where it may be.
+/// The owner of a secret, who decides where it may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// Nobody who asks: it goes to the vendor, or stays where it is.
+    /// No caller: the secret goes to the vendor, or stays where it is.
     Nobody,
-    /// The app that sends it, in answers to that app.
+    /// The app that sends it: it may be in answers to that app.
     App,
 }
 
@@ -28,7 +29,7 @@ struct Secret {
     forms: Vec<Vec<u8>>,
 }
 
-/// Every secret of the run, and everything that came out of it.
+/// Every secret of the run, and everything that came out of the instance.
 #[derive(Default)]
 struct Run {
     secrets: Vec<Secret>,
@@ -37,7 +38,7 @@ struct Run {
 }
 
 impl Run {
-    /// A secret that is unlike any other, with characters that are encoded.
+    /// Invents a secret that is unlike any other, with characters that are encoded.
     fn invent(&mut self, what: &'static str, owner: Owner) -> String {
         let secret = format!("{:016x}!{:016x}", secrets::bits(), secrets::bits());
         self.know(what, owner, &secret);
@@ -48,7 +49,7 @@ impl Run {
         self.secrets.push(Secret { what, owner, forms: forms(secret) });
     }
 
-    /// Looks for every secret; `owner`: whose place it is.
+    /// Searches for every secret. `owner` is the one to whom the place belongs.
     fn look(&mut self, place: &str, owner: Owner, bytes: &[u8]) {
         self.looked += bytes.len();
         for secret in self.secrets.iter().filter(|secret| secret.owner == Owner::Nobody || secret.owner != owner) {
@@ -63,14 +64,16 @@ impl Run {
         self.look(place, owner, &answer.body);
     }
 
-    /// Of a direct call's answer: its body passes as received, whatever the vendor has written into it.
+    /// Searches the head of a direct call's answer. Its body passes as received, whatever the
+    /// vendor has written into it.
     fn head(&mut self, place: &str, owner: Owner, answer: &Answer) {
         let head = format!("{} {} {:?}", answer.status, answer.reason, answer.headers);
         self.look(place, owner, head.as_bytes());
     }
 }
 
-/// A secret as it is, percent-encoded in either case, wholly or where it must be; escaped for JSON; in base64 at each alignment.
+/// Returns a secret as it is, percent-encoded in either case, completely or where necessary,
+/// escaped for JSON, and in base64 at each alignment.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let percent = |all: bool, upper: bool| -> String {
         let one = |byte: u8| match byte {
@@ -103,7 +106,8 @@ fn contains(bytes: &[u8], form: &[u8]) -> bool {
     false
 }
 
-/// A vendor that repeats all that it gets, in every form, and wherever it can. `/token` sells the token that it is told.
+/// Answers as a vendor that repeats everything it gets, in every form and wherever it can. `/token`
+/// issues the given token.
 fn echo(seen: &Seen, token: &str) -> Vec<u8> {
     let target = seen.target();
     if target.ends_with("/token") {
@@ -138,7 +142,7 @@ fn echo(seen: &Seen, token: &str) -> Vec<u8> {
     head.into_bytes()
 }
 
-/// What is started, with what it is asked by.
+/// The running instance, with the keys for its API.
 struct Stage {
     tenant: Tenant,
     vendor: Raw,
@@ -211,7 +215,7 @@ async fn set(instance: &Instance, run: &mut Run) -> Stage {
     Stage { tenant, vendor, receiver, app, other, viewer, operator }
 }
 
-/// Calls of every connection, directly and as jobs, that go well and that fail.
+/// Makes calls on every connection, directly and as jobs, that succeed and that fail.
 async fn call(stage: &Stage, run: &mut Run) -> Vec<String> {
     let own = run.invent("caller's own token", Owner::App);
     let cookie = run.invent("caller's cookie", Owner::App);
@@ -237,7 +241,7 @@ async fn call(stage: &Stage, run: &mut Run) -> Vec<String> {
             jobs.push(kept.json()["id"].as_str().unwrap().to_owned());
         }
     }
-    // An SDK that puts its credential where none goes.
+    // This SDK puts its credential in a place that has none.
     let key = &stage.app;
     for ask in [
         Ask::get(&format!("/v/bearer/tokens/{key}")),
@@ -282,7 +286,7 @@ async fn no_secret_of_a_run_is_anywhere_but_with_its_owner(_: &World) {
             run.answer("job to its app", Owner::App, &stage.tenant.send(&ask(&stage.app)).await);
             run.answer("job to another app", Owner::Nobody, &stage.tenant.send(&ask(&stage.other)).await);
             run.answer("job to a viewer", Owner::Nobody, &stage.tenant.send(&ask(&stage.viewer)).await);
-            // An operator sees bodies, and so what a vendor wrote there of what the caller sent.
+            // An operator sees bodies, and so what a vendor repeated of the caller's request.
             run.answer("job to an operator", Owner::App, &stage.tenant.send(&ask(&stage.operator)).await);
         }
     }
@@ -300,7 +304,7 @@ async fn no_secret_of_a_run_is_anywhere_but_with_its_owner(_: &World) {
         sleep(Duration::from_millis(100)).await;
     }
     for seen in stage.receiver.seen() {
-        // The caller names the receiver of its job's end.
+        // The caller names the receiver of its job's result.
         run.look("message", Owner::App, &[seen.head, seen.body].concat());
     }
     for seen in stage.vendor.seen() {
@@ -315,7 +319,8 @@ async fn no_secret_of_a_run_is_anywhere_but_with_its_owner(_: &World) {
     run.look("log", Owner::Nobody, printed.as_bytes());
     let start = instance.kill();
     secrets::walk(&start.persist, &mut |path| {
-        // The installation's own, which generates none here.
+        // These are the installation's files. It generates no master key into them here, as one is
+        // set.
         run.look("file", Owner::Nobody, &std::fs::read(path).unwrap_or_default());
     });
     tell(&run);

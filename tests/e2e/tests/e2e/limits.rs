@@ -1,4 +1,4 @@
-//! Limits of single routes: HubSpot's search, Marketo's batches and bulk extract.
+//! Limits on single routes: HubSpot's search, Marketo's batches and bulk extract.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World, load, tenant::limit};

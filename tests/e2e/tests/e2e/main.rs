@@ -1,7 +1,8 @@
-//! The end-to-end tests. Each runs on a thread of its own with a tenant of its own; most share one workerd.
-//! When all have ended, every file and every line that the instances wrote is searched for every secret that was used.
+//! The end-to-end tests. Each test has its own thread and its own tenant; most share one workerd.
+//! When all have ended, every file and every line that the instances wrote is searched for every
+//! secret that was used.
 
-/// The tests of a module.
+/// Lists the tests of a module.
 macro_rules! tests {
     ($($name:ident),+ $(,)?) => {
         pub fn tests() -> Vec<crate::Test> {
@@ -68,10 +69,10 @@ use std::sync::Arc;
 
 type Run = for<'a> fn(&'a World) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// A test by its name.
+/// A test with its name.
 struct Test(&'static str, Run);
 
-/// Tests that mostly wait; two cores carry this many at once.
+/// How many tests run at once. They mostly wait, so two cores carry this many.
 const AT_ONCE: usize = 12;
 
 fn main() -> ExitCode {
@@ -88,7 +89,7 @@ fn main() -> ExitCode {
     if conclusion.has_failed() || !quiet || !clean { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The longest first, so that the others run beside them.
+/// Returns the tests, longest first, so that the others run beside them.
 fn tests() -> Vec<Test> {
     [
         jobs::tests(),
@@ -154,8 +155,9 @@ fn trial(Test(name, run): Test, world: &Arc<World>) -> Trial {
     })
 }
 
-/// No instance has printed that a fault was met by nobody: in a finaliser or a timer, no answer shows it. What workerd's own server says of
-/// requests that are no HTTP, and of connections that it cuts off, is something else.
+/// Checks that no instance printed an uncaught error: one in a finaliser or a timer shows in no
+/// answer. What workerd's own server prints about requests that are not HTTP, and about connections
+/// that it cuts off, does not count.
 fn nothing_uncaught() -> bool {
     let mut lines = secrets::printed_with("Uncaught");
     lines.retain(|line| !line.contains("Uncaught exception: "));
@@ -165,7 +167,8 @@ fn nothing_uncaught() -> bool {
     lines.is_empty()
 }
 
-/// No credential and no key in any file of any persist folder, nor in anything an instance printed.
+/// Checks that no credential and no key is in any file of a persist folder, nor in anything that an
+/// instance printed.
 fn nothing_leaked() -> bool {
     let (secrets, files, printed) = secrets::scope();
     if secrets == 0 {

@@ -1,4 +1,5 @@
-//! What an answer means: whatever it is labelled, wherever it says it, and of which of the calls.
+//! The meaning of an answer is found whatever its label, wherever it is written, and for the right
+//! call of several.
 
 use serde_json::{Value, json};
 use sluice_e2e::load::Patient;
@@ -22,7 +23,7 @@ tests![
     what_is_likely_not_meant_in_a_policy_is_warned_of_in_the_answer,
 ];
 
-/// An answer as it goes over the wire.
+/// Makes an answer as bytes.
 fn raw(status: &str, headers: &[&str], body: &str) -> Fault {
     let mut text = format!("HTTP/1.1 {status}\r\n");
     for header in headers {
@@ -41,7 +42,7 @@ fn once() -> Value {
     json!({"retry": {"attempts": 1}})
 }
 
-/// How many seconds ahead a time of the status lies.
+/// Returns how many seconds ahead a time in the status is.
 #[expect(clippy::disallowed_methods, reason = "the vendor's clock is this machine's")]
 fn ahead(time: &Value) -> i64 {
     let text = time.as_str().expect("a time");
@@ -51,7 +52,7 @@ fn ahead(time: &Value) -> i64 {
         .map(|part| part.parse().unwrap())
         .collect();
     let [year, month, day, hour, minute, second] = parts[..6] else { panic!("{text}") };
-    // Days from the civil calendar (Hinnant, 2013).
+    // The days come from the civil calendar (Hinnant, 2013).
     let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let days = y * 365 + y / 4 - y / 100 + y / 400 + (m * 306 + 5) / 10 + day - 1 - 719_468;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -126,7 +127,7 @@ async fn kept(tenant: &Tenant, ask: Ask) -> String {
     format!("/jobs/{id}")
 }
 
-/// The job, once it is as wanted; at most after 30 s.
+/// Waits 30 s at most until the job is as wanted; returns it.
 async fn until_job(tenant: &Tenant, key: &str, location: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
@@ -271,7 +272,8 @@ async fn a_burst_of_refusals_on_all_routes_still_cuts_the_rate(world: &World) {
     assert_eq!(c["last_hour"]["throttled"], 8, "{c}");
 }
 
-/// A connection with a day of that name and size, whose vendor says these headers with each answer.
+/// Makes a connection with a daily limit of that name and size, whose vendor sends these headers
+/// with each answer.
 async fn telling(world: &World, profile: &str, headers: &[&str], day: Value) -> (Handle, Tenant, String) {
     let fault = raw("200 OK", &[&["Content-Type: application/json"], headers].concat(), "{}");
     let vendor = vendor(vec![FaultRule::always(fault)]);

@@ -1,4 +1,4 @@
-//! Calls that say another method than their first line does: held against both.
+//! Calls that name another method than their request line does are checked against both.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World, tenant::limit};
@@ -12,7 +12,7 @@ tests![
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// An app with these routes, at a vendor that takes anything.
+/// Makes an app with these routes, at a vendor that accepts everything.
 async fn with_routes(world: &World, vendor: &str, routes: &[&str]) -> (Handle, Tenant, String) {
     let running = Vendor::start(Spec::new(vendor).limits(vec![])).unwrap();
     let tenant = world.tenant("methods");

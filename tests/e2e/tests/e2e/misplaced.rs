@@ -1,4 +1,5 @@
-//! Keys where the vendor would get them: refused, or replaced where the vendor's profile knows the place.
+//! Keys in places from which the vendor would receive them: the call is refused, or the key is
+//! replaced where the vendor's profile knows the place.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World, secrets, tenant::limit};
@@ -17,7 +18,7 @@ tests![
 
 const LIMITS: &str = r#"[{"name": "rate", "kind": "rolling_window", "calls": 100, "seconds": 10}]"#;
 
-/// A vendor whose real token is known, and a key for it.
+/// Makes a vendor whose real token is known, and a key for it.
 async fn with_token(world: &World, vendor: &str) -> (Handle, Tenant, String, String) {
     let token = secrets::invent("vendor-token");
     let running = Vendor::start(Spec::new(vendor).credential(&token)).unwrap();
@@ -88,7 +89,7 @@ async fn a_key_where_the_vendor_would_get_it_is_refused_and_nothing_is_sent(worl
         &key,
         "another scheme",
     );
-    // Beside one that does not hold, too.
+    // This also holds beside a key that is not valid.
     let other = tenant.key("app").await;
     is_misplaced(&tenant.send(&path(&format!("/a/{other}")).key(&key)).await, &other, "another key");
     assert!(vendor.calls().0.is_empty(), "nothing was sent");
@@ -105,7 +106,7 @@ async fn what_only_begins_as_a_key_passes(world: &World) {
         (echo.header("x-custom"), echo.0["body"].as_str()),
         (Some(alike.as_str()), Some(format!("a={alike}").as_str()))
     );
-    // A body with GET, which the platform sends as it came, still arrives.
+    // The platform sends the body of a GET as it came, and it still arrives.
     let echo = tenant.send(&Ask::get("/v/c/a").body("{\"q\": 1}").key(&key)).await.echo();
     assert_eq!(echo.0["body"], "{\"q\": 1}");
 }
@@ -185,7 +186,7 @@ async fn a_token_that_is_a_key_is_given_back_and_asked_about_here(world: &World)
     assert_eq!((answer.status, &answer.json()["active"]), (200, &json!(true)), "{}", answer.text());
     assert_eq!(answer.json()["client_id"], "any");
     assert!(vendor.calls().0.is_empty(), "the real token was not revoked");
-    // The key goes on working.
+    // The key stays valid.
     tenant.get(&key, "/echo").await.is_vendors(200);
 
     let (vendor, tenant, key, _) = with_token(world, "hubspot").await;

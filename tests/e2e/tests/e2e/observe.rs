@@ -1,4 +1,5 @@
-//! Observing: nothing is delayed or refused, and what would have been is said and counted.
+//! Observe mode: nothing is delayed or refused, and what would have happened is reported and
+//! counted.
 
 use serde_json::json;
 use sluice_e2e::{World, tenant::limit};

@@ -1,4 +1,4 @@
-//! Operating: an operator stops and starts connections, and apps of them.
+//! Operating: an operator pauses and resumes connections, and single apps of them.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
@@ -61,7 +61,7 @@ async fn a_paused_connection_refuses_until_the_very_second_and_a_resumed_one_goe
     assert_eq!(order(&tenant, &operator, "resume", "").await.status, 200);
     tenant.get(&app, "/echo").await.is_vendors(200);
     assert_eq!(tenant.status(&app).await["connections"]["c"]["paused"], Value::Null);
-    // One that a call can wait for is waited for.
+    // A call waits for a pause that is short enough.
     order(&tenant, &operator, "pause", r#"{"seconds":2}"#).await;
     let waited = tenant.get(&app, "/echo").await;
     waited.is_vendors(200);
@@ -80,7 +80,7 @@ async fn calls_that_wait_under_a_pause_without_an_end_go_when_it_is_resumed(worl
     tenant.until(&app, "it waits", |c| c["queue"]["depth"] == 1).await;
     order(&tenant, &operator, "resume", "{}").await;
     waiting.await.unwrap().is_vendors(200);
-    // Nobody resumes it: at the end of what it may wait the call hears why.
+    // Nobody resumes it: when its time to wait is over, the call is told why.
     order(&tenant, &operator, "pause", "{}").await;
     tenant.send(&Ask::get("/v/c/echo").key(&app).wait(1)).await.is_problem(503, "paused");
 }

@@ -1,4 +1,4 @@
-//! A vendor that is down for a minute, under jobs and direct calls that keep coming.
+//! A vendor that is down for a minute, while jobs and direct calls keep coming.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World};
@@ -29,9 +29,9 @@ async fn a_minute_of_a_vendor_that_is_broken_leaves_dead_letters_that_replay_cle
     assert!(dead > 80, "two jobs a second failed twice each, but {dead} are dead");
 }
 
-/// The connection's status at the end of the minute, and how many jobs it cost.
+/// Runs the minute; returns the connection's status at its end, and how many jobs it cost.
 async fn a_minute_without(world: &World, name: &str, retry_after_s: Option<u64>) -> (Value, usize) {
-    // As of a proxy whose backend is gone.
+    // The answers are those of a proxy whose backend is gone.
     let down = FaultRule::always(Fault::Status { status: 503, retry_after_s, retry_at_s: None });
     let spec = Spec::new("generic").jitter(10, 60).count_at(CountAt::Random);
     let vendor = Vendor::start(spec.limits(vec![Limit::new("rate", Kind::window(WINDOW, WINDOW_S))])).unwrap();
@@ -63,14 +63,15 @@ async fn a_minute_without(world: &World, name: &str, retry_after_s: Option<u64>)
     assert!(!good.is_empty() && !refused.is_empty(), "{} {}", good.len(), refused.len());
     assert!(refused.iter().all(|answer| matches!(answer.status, 429 | 503)), "{refused:?}");
 
-    // Attempts stay bounded, those of the minute in all too: nearly all of it is spent in rests.
+    // The attempts stay bounded, also in total: nearly all of the minute is spent waiting.
     let calls = vendor.calls();
     let mut attempts: BTreeMap<&str, usize> = BTreeMap::new();
     calls.0.iter().for_each(|call| *attempts.entry(&call.target).or_default() += 1);
     assert!(attempts.values().all(|made| *made <= ATTEMPTS), "{attempts:?}");
     assert!(calls.most_in_window(WINDOW_S * 1_000) <= WINDOW as usize);
 
-    // The end is gentle: what has gathered does not come at once, though the window is free.
+    // The end is gentle: the calls that have piled up do not come at once, though the window is
+    // free.
     let after = Calls(calls.0[seen..].iter().filter(|call| call.status == 200).cloned().collect());
     let since = after.since_first_us();
     let first = since.iter().filter(|at| **at < 1_000_000).count();
@@ -82,7 +83,7 @@ async fn a_minute_without(world: &World, name: &str, retry_after_s: Option<u64>)
     assert!(first <= WINDOW as usize / 2, "{first} calls in the first second");
     assert!(after.most_in_window(WINDOW_S * 1_000) <= WINDOW as usize);
 
-    // Dead letters replay clean.
+    // The dead letters can be replayed and succeed.
     let (operator, _) = tenant.make_key(&json!({"role": "operator"})).await;
     let replayed = tenant.send(&Ask::post("/dead-letters/replay", "").key(&operator)).await.json();
     assert_eq!(replayed["replayed"].as_u64(), Some(list.len() as u64));
@@ -94,7 +95,8 @@ async fn a_minute_without(world: &World, name: &str, retry_after_s: Option<u64>)
     (during, list.len())
 }
 
-/// Two jobs and two direct calls a second; the jobs' ids, and the direct calls' answers.
+/// Submits two jobs and makes two direct calls a second; returns the jobs' ids and the direct
+/// calls' answers.
 async fn callers(tenant: Tenant, key: String, length: Duration) -> (BTreeSet<String>, Vec<Answer>) {
     let (mut ids, mut direct) = (BTreeSet::new(), JoinSet::new());
     let mut ticks = interval(Duration::from_millis(500));
@@ -111,7 +113,7 @@ async fn callers(tenant: Tenant, key: String, length: Duration) -> (BTreeSet<Str
     (ids, direct.join_all().await)
 }
 
-/// The jobs' numbers, when none is queued or runs.
+/// Waits until no job is queued or runs; returns the numbers of jobs then.
 async fn all_ended(tenant: &Tenant, key: &str) -> Value {
     let began = Instant::now();
     loop {
@@ -124,7 +126,7 @@ async fn all_ended(tenant: &Tenant, key: &str) -> Value {
     }
 }
 
-/// All pages of them.
+/// Returns all dead letters, page by page.
 async fn dead_letters(tenant: &Tenant, key: &str) -> BTreeSet<String> {
     let (mut ids, mut path) = (BTreeSet::new(), "/dead-letters?limit=100".to_owned());
     loop {

@@ -1,4 +1,4 @@
-//! Paths: exactly as sent, or refused.
+//! Paths are forwarded exactly as sent, or refused.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};
@@ -60,11 +60,12 @@ async fn targets_reach_the_vendor_byte_for_byte(world: &World) {
         let echo = tenant.get(&key, target).await.echo();
         assert_eq!(echo.target(), target);
     }
-    // The connection without a path after it.
+    // The connection has no path after it.
     assert_eq!(tenant.get(&key, "").await.status, 200);
 }
 
-/// The platform's `fetch` writes a URL as WHATWG's standard has it. `docs/guarantees.md` says which characters that changes.
+/// The platform's `fetch` writes a URL by WHATWG's standard. `docs/guarantees.md` says which
+/// characters that changes.
 async fn characters_that_the_platform_encodes_are_those_of_the_guarantees(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("raw");
@@ -127,8 +128,9 @@ async fn paths_that_a_vendor_could_read_as_another_are_refused(world: &World) {
     assert!(vendor.calls().0.is_empty());
 }
 
-/// workerd, like the platform's edge, resolves a literal `.` or `..` before the Worker sees the URL: nothing that follows
-/// can tell. So the call is the one that the folded path asks for, in every respect.
+/// workerd, like the platform's edge, resolves a literal `.` or `..` before the Worker sees the
+/// URL, and nothing after it can tell. So the call is the one that the resolved path names, in
+/// every respect.
 async fn plain_dots_are_folded_by_the_platform_before_anything_is_decided(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("folded");
@@ -159,7 +161,7 @@ async fn routes_of_an_app_are_checked_on_what_the_vendor_will_see(world: &World)
         ("POST", "/rest/v1/leads.json?_method=POST"),
         ("DELETE", "/open/a/b"),
         ("GET", "/one/2/end"),
-        // The same path in another spelling, to every reader.
+        // These are the same path in another spelling, to every reader.
         ("POST", "/rest/v1/leads%2ejson"),
     ] {
         assert_eq!(tenant.send(&ask(method, path)).await.echo().target(), path);

@@ -1,4 +1,4 @@
-//! What the vendor says changes what Sluice does: pauses, the rate factor, retries.
+//! The vendor's answers change what Sluice does: pauses, the rate factor, retries.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World};
@@ -44,7 +44,7 @@ async fn a_retry_after_of_the_vendor_pauses_the_connection(world: &World) {
     let told = refused.retry_after().unwrap();
     assert!((2..=7).contains(&told), "4 s, jitter and less what has passed; told {told}");
     let asked = Instant::now();
-    // Whoever may wait waits it out.
+    // A call that may wait long enough waits until the pause ends.
     let answer = tenant.send(&Ask::get("/v/c/echo").key(&key).wait(9)).await;
     answer.is_vendors(200);
     assert!(told_at.elapsed() >= Duration::from_secs(4), "not before the vendor's time: {:?}", asked.elapsed());
@@ -60,7 +60,8 @@ async fn a_retry_after_date_pauses_too(world: &World) {
     tenant.get_now(&key, "/echo").await.is_problem(503, "paused");
 }
 
-/// What a call that may not wait is told, after a vendor's answer to the call before it: seconds, or none if it goes.
+/// Returns the Retry-After of a call that may not wait, after this answer to the call before it:
+/// seconds, or `None` if the call goes.
 async fn told_after(world: &World, vendor: &Handle, path: &str, adaptive: &Value) -> Option<u64> {
     let tenant = world.tenant("pause-told");
     let mut more = no_retries();
@@ -76,7 +77,8 @@ async fn told_after(world: &World, vendor: &Handle, path: &str, adaptive: &Value
     next.retry_after()
 }
 
-/// Pauses are lengthened by up to a second, and told rounded up; a while has passed since.
+/// Returns the expected range: pauses are lengthened by up to a second and rounded up, and some
+/// time has passed.
 fn about(seconds: u64) -> RangeInclusive<u64> {
     seconds - 2..=seconds + 2
 }
@@ -87,7 +89,8 @@ fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
-/// Whose clock is a minute off says by its own `Date` how long it wants to be left alone. By ours it was a minute more, or nothing.
+/// A vendor whose clock is a minute off shows by its own `Date` how long it wants to be left alone.
+/// By our clock it would be a minute more, or nothing.
 async fn a_retry_after_date_is_read_by_the_vendors_own_clock(world: &World) {
     for off_ms in [-60_000, 0, 60_000] {
         let fault = Fault::Status { status: 429, retry_after_s: None, retry_at_s: Some(20) };
@@ -98,8 +101,8 @@ async fn a_retry_after_date_is_read_by_the_vendors_own_clock(world: &World) {
     }
 }
 
-/// 90,000 seconds are over a day, so that they are milliseconds; 1,800,000,000 and more can only be a time of day. All of them once
-/// stopped the connection for a day.
+/// 90,000 seconds are over a day, so the number is read as milliseconds; 1,800,000,000 and more can
+/// only be a time of day. With a bug, all of them stopped the connection for a day.
 async fn a_retry_after_that_is_no_number_of_seconds_is_read_as_what_it_can_be(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let told =
@@ -118,7 +121,8 @@ async fn a_retry_after_that_is_no_number_of_seconds_is_read_as_what_it_can_be(wo
     }
 }
 
-/// A vendor that says 0 asks for no pause; the policy's own is another matter, and once was skipped.
+/// A vendor that says 0 asks for no pause. The policy's own pause still applies, which a bug
+/// skipped.
 async fn a_retry_after_of_0_leaves_the_policys_own_pause(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     for (adaptive, expected) in [(json!({"pause_seconds": 15}), Some(about(15))), (json!({}), None)] {

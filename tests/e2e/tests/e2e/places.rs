@@ -1,4 +1,4 @@
-//! Who has a place among those that wait: when the queue is full, and when the policy changes meanwhile.
+//! Which calls have a place in the queue when it is full, and when the policy changes meanwhile.
 
 use serde_json::{Value, json};
 use sluice_e2e::load::{Patient, hold};
@@ -12,10 +12,10 @@ tests![
     those_who_wait_keep_their_order_when_the_policy_changes_and_who_lost_its_route_is_told,
 ];
 
-/// As long as everybody takes to come, on a loaded machine.
+/// Long enough for all calls to arrive, on a loaded machine.
 const HELD: Duration = Duration::from_secs(4);
 
-/// A tenant whose connection has one slot and a hundred places.
+/// Makes a tenant whose connection has one slot and a hundred places.
 async fn one_slot(world: &World, name: &str, apps: &Value) -> (Handle, Tenant) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant(name);
@@ -33,7 +33,7 @@ fn policy(vendor: &Handle, limits: &Value, apps: &Value) -> Value {
     json!({"connections": {"c": connection}, "apps": apps})
 }
 
-/// Waits until so many wait; asks without a pause between.
+/// Polls the status without a pause until this many calls wait.
 async fn until_depth(tenant: &Tenant, key: &str, depth: usize) {
     let began = Instant::now();
     while tenant.status(key).await["connections"]["c"]["queue"]["depth"] != depth {
@@ -41,8 +41,9 @@ async fn until_depth(tenant: &Tenant, key: &str, depth: usize) {
     }
 }
 
-/// 150 asks of a noisy app have filled the 100 places when a quiet app of ten times its weight comes. Each of its calls takes the place of
-/// the noisy app's last one, which is told `queue-full`, and of the next 40 calls 36 are its own: it once was refused, or had 5.
+/// 150 calls of a noisy app have filled the 100 places when a quiet app of ten times its weight
+/// comes. Each of its calls takes the place of the noisy app's last one, which is refused as
+/// `queue-full`, and 36 of the next 40 calls are its own. With a bug it was refused, or had 5.
 async fn a_quiet_app_has_its_part_of_a_queue_that_a_noisy_one_has_filled(world: &World) {
     let apps = json!({"noisy": {"weight": 1}, "quiet": {"weight": 10}});
     let (vendor, tenant) = one_slot(world, "places", &apps).await;
@@ -69,8 +70,9 @@ async fn a_quiet_app_has_its_part_of_a_queue_that_a_noisy_one_has_filled(world: 
     assert!((35..=38).contains(&of_quiet), "of the next 40 calls {of_quiet} were the quiet app's: {order:?}");
 }
 
-/// 50 calls wait when the policy changes in every way that leaves them valid: they stay, in the order in which they came. The app
-/// of one more has lost the route it asked for, and is told so at once.
+/// 50 calls wait when the policy changes in every way that leaves them valid: they stay, in the
+/// order in which they came. The app of one more has lost the route of its call, which is refused
+/// at once.
 async fn those_who_wait_keep_their_order_when_the_policy_changes_and_who_lost_its_route_is_told(world: &World) {
     let apps = |routes: Value| json!({"app": {}, "other": {"routes": routes}});
     let (vendor, tenant) = one_slot(world, "kept-places", &apps(json!(["GET /echo"]))).await;

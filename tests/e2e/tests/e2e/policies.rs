@@ -1,4 +1,4 @@
-//! Policies that must not be taken: each refused whole, with every fault by its pointer.
+//! Invalid policies: each is refused as a whole, with every fault by its pointer.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Tenant, World};
@@ -91,7 +91,7 @@ async fn an_invalid_policy_is_refused_whole_with_every_fault(world: &World) {
         let pointers = pointers(&answer.json());
         assert!(pointers.iter().any(|p| p.starts_with(pointer)), "{policy}: no fault at «{pointer}», but {pointers:?}");
     }
-    // All faults at once, not just the first.
+    // All faults are reported at once, not just the first.
     let many = json!({"connections": {"c": {"vendor": "nobody"}, "d": {"vendor": "hubspot", "share": 7}}, "apps": {"a": {"weight": -1}}, "extra": 1});
     let all = pointers(&tenant.put(&many).await.json());
     for pointer in ["/connections/c/vendor", "/connections/d/share", "/apps/a/weight", "/extra"] {
@@ -185,7 +185,7 @@ async fn addresses_that_must_not_be_called_are_refused(world: &World) {
     for url in ["https://api.hubapi.com", "https://123-ABC-456.mktorest.com/rest", "https://api.example.com:8443/v2/"] {
         tenant.policy(&with(url)).await;
     }
-    // The same holds where tokens are bought and where callbacks go.
+    // The same rules apply to token endpoints and callbacks.
     let token_url = json!({"connections": {"c": {"vendor": "generic", "base_url": "https://api.example.com", "credential":
         {"type": "client_credentials", "client_id": "a", "client_secret": "b", "token_url": "https://169.254.169.254/token"}}}});
     assert_eq!(pointers(&tenant.put(&token_url).await.json()), ["/connections/c/credential/token_url"]);

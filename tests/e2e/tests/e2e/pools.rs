@@ -1,4 +1,4 @@
-//! One daily limit over connections of several tenants.
+//! Pools: one daily limit over connections of several tenants.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::Start;
@@ -25,8 +25,8 @@ async fn join(tenant: &Tenant, vendor: &Handle, pool: &str) -> String {
     tenant.simple("generic", &vendor.url(), &json!({"limits": [day]})).await
 }
 
-/// So many callers of each tenant call until Sluice refuses them for the day. How many calls the vendor had passed at the first
-/// refusal.
+/// Lets this many callers of each tenant call until Sluice refuses them for the day. Returns how
+/// many calls the vendor had passed at the first refusal.
 async fn use_up(to: SocketAddr, vendor: &Handle, callers: &[(String, usize)]) -> usize {
     let mut tasks = tokio::task::JoinSet::new();
     let began = Instant::now();
@@ -45,7 +45,7 @@ async fn use_up(to: SocketAddr, vendor: &Handle, callers: &[(String, usize)]) ->
                             return usize::try_from(summary["passed"].as_u64().unwrap()).unwrap();
                         }
                         Ok(answer) => assert_eq!(answer.status, 200, "{}", answer.text()),
-                        // Killed, and not yet back.
+                        // The instance was killed and is not back yet.
                         Err(_) => sleep(Duration::from_millis(50)).await,
                     }
                 }
@@ -98,7 +98,7 @@ async fn three_tenants_unevenly_asking_with_all_killed_on_the_way_use_a_pool_up_
     drop(instance);
 }
 
-/// The credential of one OAuth client, for an account of its own.
+/// Returns the credential of one OAuth client, for a separate account.
 fn client(vendor: &Handle, id: &str) -> Value {
     json!({"type": "refresh_token", "client_id": id, "client_secret": "s", "refresh_token": "r",
         "token_url": format!("{}/token", vendor.url())})

@@ -1,4 +1,4 @@
-//! A refusal speaks the vendor's dialect, so that the vendor's own clients know it for throttling.
+//! A refusal uses the vendor's dialect, so that the vendor's own clients recognise throttling.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Tenant, World};
@@ -34,13 +34,13 @@ fn slots() -> Value {
     json!([{"name": "concurrent", "kind": "concurrency", "calls": 1}])
 }
 
-/// One call passes; the answer to the next, which does not wait.
+/// Makes one call that passes; returns the answer to the next, which does not wait.
 async fn second(tenant: &Tenant, key: &str) -> Answer {
     tenant.get(key, "/echo").await.is_vendors(200);
     tenant.get_now(key, "/echo").await
 }
 
-/// The answer to a call while another is at the vendor.
+/// Returns the answer to a call while another is at the vendor.
 async fn beside(vendor: &sluice_mock_upstreams::Handle, tenant: &Tenant, key: &str) -> Answer {
     vendor.change(|spec| spec.latency = sluice_mock_upstreams::Latency::Fixed { ms: 1500 }).unwrap();
     let (_, answer) = tokio::join!(tenant.get(key, "/echo"), async {
@@ -117,7 +117,8 @@ async fn a_wait_over_the_callers_deadline_is_refused_at_once(world: &World) {
         let answer = t.send(&ask).await;
         answer.is_problem(429, "deadline");
         assert!(answer.took < Duration::from_secs(2), "said after {:?}, though the window ends in 20 s", answer.took);
-        // The second is told a later time than the first, so that they do not come back together.
+        // The second call is told a later time than the first, so that they do not come back
+        // together.
         assert!(answer.retry_after().unwrap() >= 18);
     }
     assert_eq!(vendor.calls().0.len(), 1);

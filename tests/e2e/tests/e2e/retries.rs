@@ -1,4 +1,4 @@
-//! Calls that are sent again: where it helps and does no harm, spread, and within the caller's time.
+//! Retries: they are made where they help and do no harm, spread out, and within the caller's time.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Answer, Ask, Open, Tenant, World, load};
@@ -46,21 +46,22 @@ fn attempts(answer: &Answer) -> u64 {
     answer.header("sluice-attempts").expect("sluice-attempts").parse().unwrap()
 }
 
-/// When each call that repeats an earlier target arrived, ms.
+/// Returns when each call that repeats an earlier target arrived, ms.
 fn repeats(vendor: &Handle) -> Vec<u64> {
     let mut seen = HashSet::new();
     let calls = vendor.calls().counted().0;
     calls.iter().filter(|call| !seen.insert(call.target.clone())).map(|call| call.arrived_us / 1_000).collect()
 }
 
-/// The most of them within any 100 ms.
+/// Returns the most of them within any 100 ms.
 fn fullest(at: &[u64]) -> usize {
     at.iter().map(|first| at.iter().filter(|at| (*first..first + 100).contains(*at)).count()).max().unwrap_or(0)
 }
 
-/// Throttles fifty callers at once; when the first of them arrived, and when each retry did, ms. The vendor takes a second to
-/// answer, so that all fifty are with it before the first hears of a throttle: those still to come would wait for the pause's
-/// end, go one by one into a fault that counts fifty calls, and begin another pause each.
+/// Throttles fifty callers at once; returns when the first of them arrived, and when each retry
+/// did, ms. The vendor takes a second to answer, so that all fifty are at the vendor before the
+/// first throttle is known. Otherwise later ones would wait for the pause's end, go one by one into
+/// a fault that counts fifty calls, and begin another pause each.
 async fn throttle_fifty(world: &World, retry_after_s: Option<u64>) -> (u64, Vec<u64>) {
     let spec = Spec::new("generic").limits(vec![]).jitter(1_000, 1_000);
     let vendor = Vendor::start(spec.fault(FaultRule::first(50, Fault::Throttle { retry_after_s }))).unwrap();
@@ -77,7 +78,8 @@ async fn throttle_fifty(world: &World, retry_after_s: Option<u64>) -> (u64, Vec<
     (throttled, repeats)
 }
 
-/// No 100 ms holds more than a fifth. A machine that stands still for a moment pushes calls together, but not three times.
+/// No 100 ms may hold more than a fifth. A machine that stops for a moment pushes calls together,
+/// but not three times.
 async fn are_spread(world: &World, retry_after_s: Option<u64>) {
     for attempt in 1.. {
         let (throttled, repeats) = throttle_fifty(world, retry_after_s).await;
@@ -100,7 +102,7 @@ async fn callers_told_one_time_come_back_after_it_and_spread(world: &World) {
 }
 
 async fn a_vendor_stricter_than_believed_sees_no_second_burst(world: &World) {
-    // Sluice believes in 100 calls in 10 s; the vendor takes 60.
+    // Sluice expects 100 calls in 10 s; the vendor takes 60.
     let window = Limit::new("rate", Kind::window(60, 10));
     let vendor = Vendor::start(Spec::new("generic").limits(vec![window])).unwrap();
     let limits = json!([{"name": "rate", "kind": "rolling_window", "calls": 100, "seconds": 10}]);
@@ -151,7 +153,7 @@ async fn a_write_that_was_not_executed_is_repeated_whole(world: &World) {
     assert_eq!(echo.0["body_bytes"], body.len(), "{}", echo.0);
     assert_eq!(vendor.calls().0.len(), 2);
 
-    // Also one that comes in chunks, which is sent with its length then.
+    // This includes a body that comes in chunks, which is then sent with its length.
     let vendor = failing(FaultRule::first(1, THROTTLE));
     let (tenant, key) = to(world, &vendor, &json!({})).await;
     let answer = tenant.send(&Ask::new("POST", "/v/c/echo").chunked("in chunks").key(&key)).await;
@@ -229,7 +231,7 @@ async fn a_resting_call_holds_no_slot_and_ends_with_its_caller(world: &World) {
     gone.start(&Ask::get("/v/c/echo?gone").key(&key)).await.unwrap();
     tenant.until(&key, "its answer is settled", |c| c["paused_until"].is_string() && c["in_flight"] == 0).await;
     gone.reset();
-    // Whoever comes after the pause finds the slot free, and nobody before it.
+    // A call after the pause finds the slot free, and nobody before it.
     tenant.get(&key, "/echo?next").await.is_vendors(200);
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(2) {

@@ -1,4 +1,4 @@
-//! `Retry-After`: asking again when told succeeds, more than a second before fails.
+//! `Retry-After` is exact: a call at that time succeeds, and one more than a second earlier fails.
 
 use serde_json::json;
 use sluice_e2e::{Answer, Tenant, World, load};
@@ -30,14 +30,14 @@ fn unlimited() -> sluice_mock_upstreams::Handle {
     Vendor::start(Spec::new("generic").limits(vec![])).unwrap()
 }
 
-/// Checks what is told against a second before it and against the time itself.
+/// Checks that a call a second before the given time fails, and that one at the time succeeds.
 async fn holds(tenant: &Tenant, key: &str, told_at: Instant, refused: &Answer, reason: &str) {
     refused.is_problem(429, reason);
     let told = Duration::from_secs(refused.retry_after().expect("Retry-After"));
     if told > Duration::from_millis(1200) {
         sleep_until(told_at + told - Duration::from_millis(1200)).await;
         let early = tenant.get_now(key, "/echo").await;
-        // On a machine so busy that the answer came within the last second, it says nothing of what was told.
+        // On a machine so busy that the answer came within the last second, it proves nothing.
         if told_at.elapsed() > told - Duration::from_secs(1) && early.status == 200 {
             return;
         }
@@ -100,8 +100,9 @@ async fn with_answers_outstanding_it_is_at_least_1(world: &World) {
     assert!(refused.retry_after().unwrap() >= 1);
 }
 
-/// One app has spent its budget, and asks all the same, a thousand times. Another is told when the window has room, which is within
-/// 20 s: it once was told 2,006 s, a second or two for each refusal of the first.
+/// One app has spent its budget, and calls a thousand times all the same. Another is told when the
+/// window has room, which is within 20 s. With a bug it was told 2,006 s, a second or two for each
+/// refusal of the first app.
 async fn a_thousand_refusals_of_one_apps_budget_do_not_put_off_another_app(world: &World) {
     let vendor = unlimited();
     let tenant = world.tenant("told-apart-from");

@@ -1,4 +1,5 @@
-//! A rolling window that is asked for more than it holds, for a minute, by a vendor that counts at a random instant.
+//! A rolling window under more load than it admits, for a minute, with a vendor that counts at a
+//! random instant.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, load};
@@ -21,7 +22,8 @@ async fn a_rolling_window_is_used_to_93_percent_and_never_overrun(world: &World)
     let calls = vendor.calls();
     assert!(calls.refused().is_empty(), "the vendor refused {:?} of {}", calls.refused(), calls.0.len());
     assert!(done.iter().all(load::Done::good), "{:?}", done.iter().find(|d| !d.good()));
-    // Five windows' worth of calls from the first on: the time they took, not what an interval's edge happens to catch.
+    // Five windows' worth of calls are timed from the first on, so that the edge of an interval
+    // does not matter.
     let took_s = calls.since_first_us()[500] as f64 / 1e6;
     let used = 50.0 / took_s;
     println!("rolling window, 16 callers, 60 s: {} calls, {:.1} % of the limit", calls.0.len(), used * 100.0);

@@ -34,7 +34,7 @@ async fn bodies_over_the_limit_are_413_and_spend_no_quota(world: &World) {
         let ask = Ask::post(&format!("/v/c{path}"), Vec::new()).key(&key).chunked(over.clone());
         tenant.send(&ask).await.is_problem(413, "payload");
     }
-    // Much larger, so that the answer must come while the caller still sends.
+    // The body is much larger, so that the answer must come while the caller still sends.
     let large = Ask::post("/v/c/echo", vec![b'x'; 30 << 20]).key(&key);
     tenant.send(&large).await.is_problem(413, "payload");
     assert_eq!(used(&tenant, &key).await, 0);
@@ -56,7 +56,7 @@ async fn targets_over_the_limit_are_414_and_spend_no_quota(world: &World) {
     assert_eq!(vendor.calls().0.len(), 1);
 }
 
-/// Adobe raised the limit of the Asset API to 64 KB in 2020: what it takes is not refused here.
+/// Adobe raised the limit of the Asset API to 64 KB in 2020. What it takes is not refused here.
 async fn the_asset_api_takes_longer_targets_than_the_lead_database(world: &World) {
     let (vendor, tenant, key) = marketo(world).await;
     let list = format!("/rest/asset/v1/emails.json?maxReturn=20&folder=7&x={}", "x".repeat(12_000));
@@ -77,7 +77,7 @@ async fn expect_100_continue_is_answered_and_not_forwarded(world: &World) {
     let ask = Ask::new("POST", "/v/c/echo").key(&key).with("Expect", "100-continue").with("Content-Length", "2000000");
     let mut open = Open::connect(tenant.to()).await.unwrap();
     open.start(&ask).await.unwrap();
-    // As curl does: it waits a second for the 100 and then sends.
+    // curl does this: it waits a second for the 100 and then sends.
     tokio::time::sleep(Duration::from_secs(1)).await;
     open.write(&body).await.unwrap();
     open.head().await.unwrap();
@@ -113,7 +113,7 @@ async fn requests_that_are_no_http_harm_nothing(world: &World) {
     for request in requests {
         let mut open = Open::connect(tenant.to()).await.unwrap();
         open.write(request.as_bytes()).await.unwrap();
-        // Any answer of workerd's or of Sluice's, or none: but no fault of Sluice's own.
+        // workerd or Sluice may answer anything or nothing, but Sluice itself must not fail.
         let _ = tokio::time::timeout(Duration::from_secs(2), open.head()).await;
         let reason = open.answer().sluice_reason();
         let shown: String = request.chars().take(60).collect();

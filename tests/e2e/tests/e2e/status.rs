@@ -1,4 +1,4 @@
-//! The status, asked for and live.
+//! The status document, by request and live.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, Open, World, tenant::limit};
@@ -92,7 +92,7 @@ async fn two_hundred_and_fifty_watchers_are_told_the_same_twice_a_second_and_no_
     let tenant = world.tenant("watched");
     let limit = json!({"name": "day", "kind": "daily", "calls": 500, "reset": "00:00", "time_zone": "UTC"});
     let key = tenant.simple("generic", &vendor.url(), &json!({"limits": [limit]})).await;
-    // Keys of different people: what they see is the same.
+    // The keys belong to different people, who see the same.
     let mut keys = vec![key.clone()];
     for _ in 0..4 {
         keys.push(tenant.make_key(&json!({"role": "viewer"})).await.0);
@@ -108,7 +108,7 @@ async fn two_hundred_and_fifty_watchers_are_told_the_same_twice_a_second_and_no_
                 let document: Value = serde_json::from_str(documents.last().unwrap()).unwrap();
                 let c = &document["connections"]["c"];
                 if c["daily"]["used"] == 100 && c["in_flight"] == 0 {
-                    // Open until all have seen it.
+                    // The connections stay open until all have seen it.
                     return (live, documents);
                 }
             }
@@ -135,7 +135,8 @@ async fn two_hundred_and_fifty_watchers_are_told_the_same_twice_a_second_and_no_
     assert!(most > 3, "{most} documents over two seconds of calls");
 }
 
-/// One app comes to half of them, another to half of what it leaves; who operates finds one.
+/// One app may have half of the places, another half of what it leaves, and an operator still finds
+/// one.
 async fn no_app_takes_all_places_of_those_who_watch(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("watched-by-apps");
@@ -143,7 +144,7 @@ async fn no_app_takes_all_places_of_those_who_watch(world: &World) {
     tenant.policy(&json!({"connections": {"c": connection}, "apps": {"one": {}, "other": {}}})).await;
     let mut watching = Vec::new();
     for (app, places) in [("one", 125), ("other", 63)] {
-        // Keys of one app are one app's.
+        // The keys of one app count as one app.
         let keys = [tenant.key(app).await, tenant.key(app).await];
         for place in 0..places {
             let live = tenant.open(&Ask::live_status(&keys[place % 2])).await;
@@ -157,7 +158,7 @@ async fn no_app_takes_all_places_of_those_who_watch(world: &World) {
     let (operator, _) = tenant.make_key(&json!({"role": "operator"})).await;
     assert_eq!(tenant.open(&Ask::live_status(&operator)).await.answer().status, 101);
 
-    // Who goes leaves its place to the same app.
+    // A watcher that leaves frees its place for the same app.
     let other = tenant.key("other").await;
     watching.pop().expect("one of the other's").reset();
     let began = Instant::now();
@@ -171,14 +172,15 @@ async fn no_app_takes_all_places_of_those_who_watch(world: &World) {
     }
 }
 
-/// When a document was made, Unix ms.
+/// Returns when a document was made, Unix ms.
 fn moment(text: &str) -> i64 {
     let document: Value = serde_json::from_str(text).unwrap();
     let at = ms_of_month(document["at"].as_str().unwrap());
     at.unwrap_or_else(|| panic!("no moment: {text}"))
 }
 
-/// Milliseconds within the month, of an RFC 3339 moment: enough to compare moments of one test.
+/// Returns the milliseconds within the month of an RFC 3339 moment, which is enough to compare
+/// moments of one test.
 fn ms_of_month(at: &str) -> Option<i64> {
     let number = |from: usize, to: usize| at.get(from..to)?.parse::<i64>().ok();
     let (day, hour, minute, second) = (number(8, 10)?, number(11, 13)?, number(14, 16)?, number(17, 19)?);

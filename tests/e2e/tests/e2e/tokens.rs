@@ -1,4 +1,4 @@
-//! Sluice's own answer at a vendor's token endpoint, for SDKs that want to buy a token first.
+//! Sluice's own answers at a vendor's token endpoint, for SDKs that first fetch a token.
 
 use base64::Engine;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn with_token(world: &World, vendor: &str) -> (Handle, Tenant, String, Str
     (running, tenant, key, token)
 }
 
-/// The token that was bought works in the place of the vendor's.
+/// Checks that the issued token works in the place of the vendor's.
 async fn works(tenant: &Tenant, bought: &Answer, token: &str) {
     assert_eq!(bought.status, 200, "{}", bought.text());
     let bought = bought.json();
@@ -131,7 +131,7 @@ async fn a_token_request_may_come_in_chunks(world: &World) {
     assert_eq!(bought.json()["access_token"], key.as_str(), "{}", bought.text());
     let longer = tenant.send(&ask(format!("{form}&more={}", "x".repeat(16_384)))).await;
     assert_eq!(longer.json()["access_token"], key.as_str(), "{}", longer.text());
-    // One with the vendor's own secret goes on to the vendor, whole.
+    // A request with the vendor's own secret is forwarded to the vendor unchanged.
     let own = format!("grant_type=client_credentials&client_id=any&client_secret={token}");
     let issued = tenant.send(&ask(own).with("Sluice-Key", &key)).await;
     issued.is_vendors(200);

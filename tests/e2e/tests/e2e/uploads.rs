@@ -1,4 +1,5 @@
-//! Bodies on their way to the vendor: streamed, bounded, and never ended as if they were whole; and requests that have none.
+//! Request bodies on their way to the vendor: they are streamed, bounded, and never ended as if
+//! they were whole. Requests without a body are tested too.
 
 use serde_json::json;
 use sluice_e2e::instance::Start;
@@ -23,11 +24,11 @@ tests![
 
 const MB: usize = 1 << 20;
 
-/// What one connection to a [`raw`] vendor has seen.
+/// What one connection to a [`raw`] vendor received.
 #[derive(Debug, Default, Clone)]
 struct Seen {
     bytes: usize,
-    /// The end of what came.
+    /// The last bytes that came.
     tail: Vec<u8>,
     closed: bool,
 }
@@ -39,7 +40,7 @@ impl Seen {
     }
 }
 
-/// A vendor that reads and writes bytes, and takes nothing for granted: it answers when a chunked body is at its end.
+/// Starts a vendor that reads and writes plain bytes and answers when a chunked body is at its end.
 async fn raw() -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -77,7 +78,7 @@ async fn raw() -> (SocketAddr, Arc<Mutex<Vec<Seen>>>) {
     (address, all)
 }
 
-/// The head of an upload whose chunks a test writes itself.
+/// Returns the head of an upload whose chunks a test writes itself.
 fn upload(to: SocketAddr, path: &str, key: &str) -> String {
     let ask = Ask::new("POST", &format!("/v/c{path}")).key(key).with("Transfer-Encoding", "chunked");
     ask.with("Content-Type", "text/plain").head(to)
@@ -90,7 +91,8 @@ fn chunk(bytes: usize) -> Vec<u8> {
     chunk
 }
 
-/// A vendor whose limit is above it, and one that has none; the slow one lets the bytes stand where they are.
+/// The upload goes to a vendor whose limit is above it, and to one that has no limit. While the vendor
+/// does not read, the bytes stay with the caller.
 async fn of_an_upload_of_200_mb_nothing_is_held(_: &World) {
     let instance = Start::fresh("uploads").run();
     for bodies in [json!([{"bytes": 300 * MB}]), json!([])] {
@@ -117,19 +119,19 @@ async fn of_an_upload_of_200_mb_nothing_is_held(_: &World) {
             open.write(b"0\r\n\r\n").await.unwrap();
             open.head().await.unwrap();
             assert_eq!(open.answer().status, 200, "{:?}", open.answer());
-            // What a first upload costs once is not what a long one costs.
+            // The first upload has a one-time cost that a long one does not have.
             before = before.or(instance.memory());
         }
         assert!(seen.lock().unwrap().last().unwrap().bytes > 200 * MB);
         let more = most.saturating_sub(before.unwrap_or(most)) / MB as u64;
         println!("an upload of 200 MB: workerd's memory + {more} MB, with {bodies}");
-        // Garbage of JavaScript's; held, it would be twice the upload.
+        // JavaScript's garbage counts here. If the body were held, it would be twice the upload.
         assert!(more < 60, "workerd's memory rose by {more} MB, with {bodies}");
     }
 }
 
 async fn an_upload_that_its_caller_cuts_off_never_reaches_the_vendor_as_whole(world: &World) {
-    // With one attempt nothing would have to be kept; Marketo has a limit.
+    // With one attempt nothing has to be kept for a retry; Marketo has a size limit.
     let kinds =
         [("generic", json!({})), ("generic", json!({"retry": {"attempts": 1}})), ("marketo", json!({"limits": []}))];
     for (profile, more) in kinds {
@@ -152,7 +154,8 @@ async fn an_upload_that_its_caller_cuts_off_never_reaches_the_vendor_as_whole(wo
             } else {
                 drop(open);
             }
-            // What is held is not sent at all; of what is sent, the vendor sees that it broke off.
+            // A body that is held is not sent at all; for one that is streamed, the vendor sees
+            // that it broke off.
             if size > MB {
                 until(&format!("the vendor's connection ends: {what}"), || seen.lock().unwrap()[0].closed).await;
             } else {
@@ -175,7 +178,8 @@ async fn until(what: &str, so: impl Fn() -> bool) {
     }
 }
 
-/// Marketo takes 10 MB of an import. What is held is refused before it is sent: `sizes` sees to that.
+/// Marketo takes an import of 10 MB. A body that is held is refused before it is sent, which
+/// `sizes` checks.
 async fn a_body_of_unknown_length_is_cut_off_at_the_vendors_limit(world: &World) {
     let (vendor, seen) = raw().await;
     let tenant = world.tenant("cut-at-limit");
@@ -191,10 +195,10 @@ async fn a_body_of_unknown_length_is_cut_off_at_the_vendors_limit(world: &World)
     assert!(seen.lock().unwrap()[1].bytes > 10_485_760);
 }
 
-/// Requests that say of their body that there is nothing in it.
+/// Requests that declare an empty body.
 const EMPTY: [(&str, &str); 2] = [("Content-Length: 0", ""), ("Transfer-Encoding: chunked", "0\r\n\r\n")];
 
-/// Sends a request as it stands, and reads the head of the answer.
+/// Sends a request exactly as written, and reads the head of the answer.
 async fn as_it_stands(tenant: &Tenant, method: &str, path: &str, headers: &str, body: &str) -> Open {
     let mut open = Open::connect(tenant.to()).await.unwrap();
     let text = format!("{method} /v/c{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n\r\n{body}");
@@ -241,7 +245,8 @@ async fn a_get_whose_body_is_empty_renews_its_token_and_may_be_a_job(world: &Wor
     }
 }
 
-/// The platform sends such a body from the caller alone, and none at all where nothing says how it is framed.
+/// The platform sends such a body only from the caller, and none at all where nothing says how it
+/// is framed.
 async fn a_get_with_a_body_is_sent_with_it_however_it_is_framed(world: &World) {
     let vendor = Vendor::start(Spec::new("generic").limits(vec![])).unwrap();
     let tenant = world.tenant("get-body");
@@ -253,14 +258,15 @@ async fn a_get_with_a_body_is_sent_with_it_however_it_is_framed(world: &World) {
     tenant.send(&ask.chunked(vec![b'x'; 2 * MB])).await.is_problem(413, "payload");
 }
 
-/// What workerd has calculated so far, ms; its clock counts in hundredths of a second.
+/// Returns the processor time of workerd so far, ms; its clock has a resolution of 10 ms.
 fn calculated_ms(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     Some(10 * (fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?))
 }
 
-/// Time is that of the processor, which does not depend on what else the machine does; what a call takes without them is taken off.
+/// The processor's time is measured, which does not depend on the machine's other load; what a call
+/// takes without the headers is subtracted.
 async fn as_many_headers_as_a_request_may_have_take_little_time_and_so_does_refusing_more(_: &World) {
     const CALLS: u64 = 10;
     let instance = Start::fresh("headers").run();

@@ -1,4 +1,4 @@
-//! Statistics: what the documents say is what the vendor saw.
+//! Statistics: the documents report what the vendor saw.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, panicking_build};
@@ -16,7 +16,7 @@ tests![
     who_may_see_the_statistics,
 ];
 
-/// What a document says of today: names and counts.
+/// Returns what a document reports for today: names and counts.
 fn today(document: &Value, list: &str, name: &str) -> BTreeMap<String, u64> {
     let day = document["result"].as_array().unwrap().last().unwrap();
     let counts: BTreeMap<String, u64> = day[list]
@@ -83,7 +83,7 @@ async fn usage_and_errors_equal_the_vendors_log(world: &World) {
     assert_eq!(today(&errors, "errors", "errorCode"), by_code(&log.0));
     assert!(by_code(&log.0).len() == 3, "{:?}", by_code(&log.0));
 
-    // The connection's own day, whose date is that of Kiritimati, 14 hours ahead.
+    // The connection has its own day, whose date is that of Kiritimati, 14 hours ahead.
     let through_c = log.only(|call| !call.target.starts_with("/echo") || call.target.contains('x'));
     let own = document(&tenant, &key, "/stats/usage/last7days.json?connection=c").await;
     let days = own["result"].as_array().unwrap();
@@ -110,8 +110,8 @@ async fn usage_and_errors_equal_the_vendors_log(world: &World) {
     assert_eq!(tried, sum, "{hour}");
 }
 
-/// Calls that are repeated and refused, and jobs, of two apps, while the object panics again and again: it loses what it has in
-/// memory, and the Workers go on.
+/// Calls that are repeated and refused, and jobs, of two apps, while the object panics again and
+/// again: it loses its memory, and the Workers go on.
 async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_object(_: &World) {
     let Some(build) = panicking_build() else {
         println!("not tried: there is no panicking build with panic=unwind");
@@ -125,7 +125,8 @@ async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_o
     let vendor = Vendor::start(spec.fault(fault(500, 0.1)).fault(fault(404, 0.1)).fault(fault(429, 0.1))).unwrap();
     let instance = Start { build, ..Start::fresh("ends") }.run();
     let tenant = Tenant::new(&instance, "ends");
-    // A vendor that is soon done: what a dead life may have had in flight holds up the next for seconds only.
+    // The vendor is done quickly, so what a dead life may have had in flight holds up the next only
+    // for seconds.
     let answers = json!([{"status": 429, "means": "rate"}]);
     let profile = json!({"title": "swift", "timeout_seconds": 2, "ceiling_seconds": 2, "answers": answers});
     let connection = json!({
@@ -151,7 +152,7 @@ async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_o
         let to = tenant.to();
         calls.spawn(async move { ask.try_send(to).await });
         if n % 100 == 25 {
-            // The object's life ends at each try to have this one admitted.
+            // The object's life ends at each try to have this call admitted.
             let (to, ask) = (tenant.to(), Ask::get("/v/c/panic-trigger-object").key(key));
             calls.spawn(async move { ask.try_send(to).await });
         }
@@ -168,7 +169,8 @@ async fn sums_equal_the_vendors_log_over_retries_refusals_jobs_and_ends_of_the_o
     assert!(panics >= 4 && refused > 8 && log.0.len() > 250);
 }
 
-/// Waits until the statistics tell of as many calls as the vendor has logged; then they must agree by app and by code.
+/// Waits until the statistics report as many calls as the vendor has logged, and checks that they
+/// agree by app and by code.
 async fn vendors_sums(tenant: &Tenant, key: &str, log: &Calls) -> BTreeMap<String, u64> {
     let by_app: BTreeMap<String, u64> = log.by_app().into_iter().map(|(app, n)| (app, n as u64)).collect();
     let mut by_code = BTreeMap::new();

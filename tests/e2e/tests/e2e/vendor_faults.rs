@@ -1,4 +1,4 @@
-//! Vendors that fail: each a clear answer, never one that looks whole and is not.
+//! Vendors that fail: each failure gives a clear answer, and never one that looks whole and is not.
 
 use serde_json::json;
 use sluice_e2e::{Ask, World, tenant::limit};
@@ -45,8 +45,9 @@ async fn a_vendor_that_never_answers_is_504_in_time(world: &World) {
     }
 }
 
-/// Whether a caller can tell that a body broke off. workerd ends a chunked body whose stream fails with a last chunk, as if
-/// it were whole, also where a Worker only returns what it fetched; nothing that a Worker can do resets the connection.
+/// Whether a caller can notice that a body broke off. workerd ends a chunked body whose stream
+/// fails with a last chunk, as if it were whole, even where a Worker only returns what it fetched,
+/// and a Worker cannot reset the connection.
 const BREAKS_SHOW: [(&str, bool); 2] = [("length", true), ("chunked", false)];
 
 async fn a_body_that_takes_too_long_is_reset_not_ended(world: &World) {
@@ -95,7 +96,8 @@ async fn interim_answers_and_odd_statuses_hang_nothing(world: &World) {
         );
         assert!(answer.took < Duration::from_secs(9), "{path}: {:?}", answer.took);
     }
-    // workerd's client may not take a 1xx before the answer; a clear error is good enough, a hang is not.
+    // workerd's client may not accept a 1xx before the answer. A clear error is good enough, a hang
+    // is not.
     for path in ["/interim/103", "/interim/102"] {
         let answer = tenant.get(&key, path).await;
         assert!(
@@ -125,7 +127,8 @@ async fn answers_of_the_vendor_that_make_no_sense_pass_as_they_are(world: &World
             "{} bytes",
             answer.body.len()
         );
-        // Of a vendor without the fault: with it the answer would have a body after all, and what is read of that is chance.
+        // The vendor has no such fault: with it the answer would have a body after all, and how
+        // much of that is read would be chance.
         let vendor = Vendor::start(Spec::new(profile)).unwrap();
         let key = tenant.simple(profile, &vendor.url(), &json!({})).await;
         let empty = tenant.get(&key, "/status/204").await;

@@ -1,4 +1,5 @@
-//! Each vendor asked for twice what it takes, for half a minute, all at the same time: none refuses a call, and none is left idle.
+//! Each vendor under twice the load that it takes, for half a minute, all at the same time: no
+//! vendor refuses a call, and none is left idle.
 
 use serde_json::{Value, json};
 use sluice_e2e::{Ask, World};
@@ -9,17 +10,17 @@ use tokio::time::{Instant, sleep};
 
 tests![every_vendor_is_used_to_nine_tenths_and_refuses_nothing];
 
-/// Callers of each vendor.
+/// How many callers each vendor has.
 const CALLERS: usize = 8;
 const LENGTH: Duration = Duration::from_secs(30);
 
-/// What of a vendor's limit was used, in hundredths.
+/// How much of a vendor's limit was used, in hundredths.
 enum Used {
-    /// So many calls take so many seconds at full rate.
+    /// This many calls take this many seconds at full rate.
     Rate(usize, f64),
-    /// So many at once, all of them held.
+    /// This many calls at once, all of which stay in flight.
     Slots(usize),
-    /// So many in all.
+    /// This many calls in total.
     All(usize),
 }
 
@@ -28,7 +29,7 @@ struct Load {
     spec: Spec,
     more: Value,
     ask: Ask,
-    /// Calls that each caller has under way at a time.
+    /// How many calls each caller has in flight at a time.
     each: usize,
     used: Used,
 }
@@ -53,7 +54,7 @@ fn loads() -> Vec<Load> {
             ..load("marketo", "/rest/v1/leads/describe.json", Used::Rate(100, 20.0))
         },
         load("hubspot", "/crm/v3/objects/contacts", Used::Rate(200, 20.0)),
-        // A bucket: the burst of 15, then 15 a second.
+        // The bucket admits a burst of 15, then 15 a second.
         load("aprimo", "/api/core/records", Used::Rate(15 + 15 * 25, 25.0)),
         Load {
             spec: Spec::new("salesforce").jitter(5, 40).limits(vec![Limit::new("daily", Kind::window(200, 86_400))]),
@@ -63,7 +64,7 @@ fn loads() -> Vec<Load> {
         slow(load("mailchimp", "/3.0/lists", Used::Slots(10))),
         slow(posting(load("ga4-data", "/v1beta/properties/1:runReport", Used::Slots(10)), "{}")),
         posting(load("ga4-mp", "/debug/mp/collect?measurement_id=1", Used::All(20)), r#"{"events":[{"name":"a"}]}"#),
-        // A window of a second costs a latency a second.
+        // A window of a second loses one latency a second.
         Load { spec: Spec::new("keap").jitter(2, 10), ..load("keap", "/crm/rest/v2/contacts", Used::Rate(200, 20.0)) },
         Load {
             spec: Spec::new("keap-oauth").jitter(5, 40).limits(vec![Limit::new("daily", Kind::daily(200, 0))]),
@@ -85,15 +86,15 @@ async fn every_vendor_is_used_to_nine_tenths_and_refuses_nothing(world: &World) 
             idle.push(vendor);
         }
     }
-    // How much is used is a matter of the machine, too, while other tests run on it. What was left idle among all of them is tried
-    // once more by itself.
+    // How much is used also depends on the machine while other tests run on it. A vendor that was
+    // left idle among all of them is tried once more by itself.
     for load in loads().into_iter().filter(|load| idle.contains(&load.vendor)) {
         let (vendor, used) = one(begin(world, load).await).await;
         assert!(used >= 0.9, "{vendor}: {:.1} % used", used * 100.0);
     }
 }
 
-/// A vendor, and a tenant of its own to call it through.
+/// Starts a vendor, and makes a tenant to call it through.
 async fn begin(world: &World, load: Load) -> (SocketAddr, Handle, Load) {
     let vendor = Vendor::start(load.spec.clone()).unwrap();
     let tenant = world.tenant(load.vendor);
@@ -101,7 +102,7 @@ async fn begin(world: &World, load: Load) -> (SocketAddr, Handle, Load) {
     (tenant.to(), vendor, Load { ask: load.ask.key(&key).wait(5), ..load })
 }
 
-/// What of the vendor's limit was used. It has refused nothing.
+/// Returns how much of the vendor's limit was used. The vendor must have refused nothing.
 async fn one((to, vendor, load): (SocketAddr, Handle, Load)) -> (&'static str, f64) {
     saturate(to, &load.ask, CALLERS * load.each).await;
     let calls = vendor.calls();
@@ -115,7 +116,8 @@ async fn one((to, vendor, load): (SocketAddr, Handle, Load)) -> (&'static str, f
     (load.vendor, used)
 }
 
-/// Callers that call, and rest for a second when Sluice refuses: what is spent is not asked for any faster.
+/// Lets callers call, and rest for a second when Sluice refuses: a spent limit is not reached
+/// faster by more calls.
 async fn saturate(to: SocketAddr, ask: &Ask, callers: usize) {
     let began = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
@@ -132,7 +134,7 @@ async fn saturate(to: SocketAddr, ask: &Ask, callers: usize) {
     tasks.join_all().await;
 }
 
-/// The part of the load's time for which all slots were held.
+/// Returns the part of the load's time in which all slots were taken.
 fn full(calls: &Calls, slots: usize) -> f64 {
     let from = calls.0.first().map_or(0, |call| call.arrived_us);
     let to = from + u64::try_from(LENGTH.as_micros()).unwrap_or(0);

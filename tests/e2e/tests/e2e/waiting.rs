@@ -1,4 +1,4 @@
-//! What calls that wait take: thousands may, in one isolate.
+//! What waiting calls cost: thousands may wait in one isolate.
 
 use serde_json::{Value, json};
 use sluice_e2e::instance::{Start, tests_build};
@@ -10,7 +10,8 @@ tests![a_call_that_waits_holds_less_than_5_kb_of_wasm_memory];
 
 const WAITING: u64 = 800;
 
-/// Rust gives a future that awaits one it was made with room for both, and every call once held room for each of its steps: 11 kB.
+/// Rust gives a future that awaits another room for both, and before a fix every call had room for
+/// each of its steps: 11 kB.
 async fn a_call_that_waits_holds_less_than_5_kb_of_wasm_memory(_: &World) {
     let Some(build) = tests_build() else {
         assert!(std::env::var_os("CI").is_none(), "there is no build for the tests");
@@ -19,7 +20,7 @@ async fn a_call_that_waits_holds_less_than_5_kb_of_wasm_memory(_: &World) {
     };
     // Worker and object are in one isolate here, so both count.
     let instance = Start { build, ..Start::fresh("waiting") }.run();
-    // Whoever has the one slot keeps it for longer than this takes.
+    // The call in the one slot keeps it for longer than this takes.
     let vendor = Vendor::start(Spec::new("generic").limits(vec![]).jitter(60_000, 60_000)).unwrap();
     let tenant = Tenant::new(&instance, "waiting");
     let limits = json!([{"name": "slots", "kind": "concurrency", "calls": 1}]);

@@ -1,4 +1,4 @@
-//! An answer, and the ways in which it may go wrong on its way out.
+//! An answer, and the ways in which it can fail on its way out.
 
 use super::Connection;
 use crate::pattern;
@@ -7,88 +7,88 @@ use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// An answer.
+/// An answer to be sent.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Any number; HTTP's own reason follows it where there is one.
+    /// The status: any number. HTTP's own reason follows it where there is one.
     pub status: u16,
     /// The reason, where it is not HTTP's own.
     pub reason: Option<String>,
-    /// In order. Those that frame the body are added.
+    /// The headers, in order. Those that frame the body are added.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Body,
-    /// Interim answers sent before, as they are on the wire.
+    /// Interim answers that are sent before, as they are on the wire.
     pub interim: String,
-    /// Where the connection breaks.
+    /// Where the connection breaks, if it does.
     pub cut: Option<Cut>,
-    /// These bytes in place of all of the above; then the connection closes.
+    /// Bytes that are sent in place of all of the above, before the connection closes.
     pub raw: Option<Vec<u8>>,
 }
 
-/// A body.
+/// The body of an answer.
 #[derive(Debug, Clone)]
 pub enum Body {
-    /// None, and no framing header.
+    /// There is none, and no framing header.
     None,
     /// These bytes, with `Content-Length`.
     Bytes(Vec<u8>),
-    /// Bytes of [`pattern`].
+    /// Bytes of [`pattern`], made while they are sent.
     Stream(Stream),
 }
 
-/// A body made while it is sent.
+/// A body that is made while it is sent.
 #[derive(Debug, Clone)]
 pub struct Stream {
     /// Its length.
     pub bytes: u64,
-    /// Bytes in one piece.
+    /// The size of a piece, bytes.
     pub piece: usize,
-    /// Between two pieces.
+    /// The pause between two pieces.
     pub pause: Duration,
-    /// How its end is known.
+    /// How its end is marked.
     pub framing: Framing,
 }
 
-/// How the end of a body is known.
+/// How the end of a body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// `Content-Length`.
+    /// By `Content-Length`.
     Length,
-    /// `Transfer-Encoding: chunked`.
+    /// By `Transfer-Encoding: chunked`.
     Chunked,
-    /// The connection closes.
+    /// By closing the connection.
     Close,
 }
 
 /// Where a connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Reset before the answer.
+    /// It is reset before the answer.
     Before,
-    /// Reset after the head.
+    /// It is reset after the head.
     AfterHead,
-    /// Reset after so many bytes of the body.
+    /// It is reset after this many bytes of the body.
     After(u64),
     /// Nothing is sent, and the connection stays open.
     Hang,
-    /// The head is sent, and no more, and the connection stays open.
+    /// The head is sent and nothing else, and the connection stays open.
     HangAfterHead,
 }
 
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// Whole; the connection can be used again.
+    /// It was sent whole; the connection can be used again.
     Whole,
-    /// Whole; the connection is to be closed.
+    /// It was sent whole; the connection must be closed.
     Last,
-    /// The connection is to be reset.
+    /// The connection must be reset.
     Reset,
 }
 
 impl Answer {
-    /// An answer without a body.
+    /// Makes an answer without a body.
     pub const fn empty(status: u16) -> Self {
         Self {
             status,
@@ -101,17 +101,17 @@ impl Answer {
         }
     }
 
-    /// An answer with a JSON body.
+    /// Makes an answer with a JSON body.
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
         Self::bytes(status, "application/json", body.to_string().into_bytes())
     }
 
-    /// An answer with a body.
+    /// Makes an answer with a body.
     pub fn bytes(status: u16, content_type: &str, body: Vec<u8>) -> Self {
         Self { body: Body::Bytes(body), ..Self::empty(status) }.with("Content-Type", content_type)
     }
 
-    /// One more header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -140,7 +140,7 @@ impl Answer {
         head
     }
 
-    /// Sends the answer; the body not where the method was `HEAD`.
+    /// Sends the answer, without its body if the method was `HEAD`.
     pub async fn send<S>(&self, to: &mut Connection<S>, head_only: bool) -> io::Result<Sent>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -165,7 +165,7 @@ impl Answer {
         };
         match &self.body {
             Body::Bytes(bytes) if !head_only => {
-                // Head and body leave in one write, as they do from most servers.
+                // Head and body are sent in one write, as most servers do.
                 head.extend_from_slice(&bytes[..bytes.len().min(usize::try_from(up_to).unwrap_or(usize::MAX))]);
                 to.write(&head).await?;
             }

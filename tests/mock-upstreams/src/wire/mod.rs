@@ -9,32 +9,33 @@ pub use request::{Head, Payload, hex};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The most bytes of a request's head.
+/// The longest head of a request, bytes.
 const MAX_HEAD: usize = 256 << 10;
 
-/// The most bytes read ahead while a call is at work: enough to see whether the peer has gone.
+/// The most bytes that are read ahead while a call is at work: enough to see whether the peer has
+/// gone.
 const MAX_AHEAD: usize = 64 << 10;
 
-/// One connection.
+/// A connection with a caller.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
-    /// Read and not yet used.
+    /// Bytes that were read and not used yet.
     ahead: Vec<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A connection on which nothing has been read.
+    /// Makes a connection on which nothing has been read.
     pub const fn new(stream: S) -> Self {
         Self { stream, ahead: Vec::new() }
     }
 
-    /// The stream, to close it or to reset it.
+    /// Returns the stream, to close or reset it.
     pub fn into_stream(self) -> S {
         self.stream
     }
 
-    /// The next request's head; `None` where the peer has closed.
+    /// Reads the head of the next request; `None` where the peer has closed.
     pub async fn head(&mut self) -> io::Result<Option<Head>> {
         loop {
             if let Some(end) = find(&self.ahead, b"\r\n\r\n") {
@@ -51,7 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// The request's body, to its end.
+    /// Reads the body of the request to its end.
     pub async fn payload(&mut self, head: &Head) -> io::Result<Payload> {
         let mut payload = Payload::new();
         if head.chunked() {
@@ -105,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.stream.read_buf(&mut self.ahead).await
     }
 
-    /// Ends when the peer has closed the connection. Dropping it before loses nothing.
+    /// Waits until the peer has closed the connection. Dropping the future loses nothing.
     pub async fn closed(&mut self) {
         while self.ahead.len() < MAX_AHEAD {
             match self.more().await {
@@ -127,7 +128,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }
 
-/// One character for each byte, so that nothing is lost.
+/// Makes a text with one character for each byte, so that nothing is lost.
 pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }

@@ -5,19 +5,19 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::io;
 
-/// The most bytes of a request's body that are kept; the rest is only hashed and counted.
+/// How many bytes of a request's body are kept; the rest is only hashed and counted.
 const KEEP: usize = 4 << 20;
 
-/// A request's head. Bytes outside ASCII are one character each.
+/// The head of a request. Bytes outside ASCII are one character each.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// As sent.
+    /// The method as sent.
     pub method: String,
     /// The target as sent: not decoded, not normalised.
     pub target: String,
-    /// As sent, `HTTP/1.1`.
+    /// The version as sent, such as `HTTP/1.1`.
     pub version: String,
-    /// In order, names in the case they came in.
+    /// The headers in order, with names in the case in which they came.
     pub headers: Vec<(String, String)>,
 }
 
@@ -38,22 +38,22 @@ impl Head {
         Ok(Self { method: method.to_owned(), target: target.to_owned(), version: version.to_owned(), headers })
     }
 
-    /// The first header of that name, in any case.
+    /// Returns the first header of that name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The target up to its query.
+    /// Returns the target up to its query.
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The first query parameter of that name, percent-decoded.
+    /// Returns the first query parameter of that name, percent-decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         form(self.target.split_once('?')?.1, name)
     }
 
-    /// A query parameter that is a number.
+    /// Returns a query parameter that is a number.
     pub fn number(&self, name: &str) -> Option<u64> {
         self.query(name)?.parse().ok()
     }
@@ -77,7 +77,7 @@ impl Head {
     }
 }
 
-/// The first value of a name in `a=1&b=2`, percent-decoded.
+/// Returns the first value of a name in `a=1&b=2`, percent-decoded.
 fn form(text: &str, name: &str) -> Option<String> {
     text.split('&').filter_map(|pair| pair.split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| decode(value))
 }
@@ -100,14 +100,14 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A request's body.
+/// The body of a request.
 #[derive(Clone)]
 pub struct Payload {
     /// Its length.
     pub bytes: u64,
     /// Its first 4 MiB.
     pub kept: Vec<u8>,
-    /// SHA-256 of all of it, hexadecimal.
+    /// The SHA-256 of all of it, hexadecimal.
     pub sha256: String,
     hash: Sha256,
 }
@@ -134,18 +134,18 @@ impl Payload {
         self.sha256 = hex(&self.hash.clone().finalize());
     }
 
-    /// As JSON, if it is.
+    /// Parses it as JSON, if it is.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.kept).ok()
     }
 
-    /// A field of a form body, percent-decoded.
+    /// Returns a field of a form body, percent-decoded.
     pub fn form(&self, name: &str) -> Option<String> {
         form(std::str::from_utf8(&self.kept).ok()?, name)
     }
 }
 
-/// Bytes as hexadecimal digits.
+/// Writes bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -20,7 +20,7 @@ fn sent(request: &[(&str, &str)], passthrough: bool, placed: &Placed) -> Headers
     outgoing(&request, &Sending { passthrough, placed, also: &[], taken, prefer, accept_encoding: Some("gzip") })
 }
 
-/// The query that goes out, without the parameters at these places.
+/// Returns the query that is forwarded, without the parameters at these places.
 fn query(sent: Option<&str>, placed: &Placed, taken: &[usize]) -> Option<String> {
     outgoing_query(sent, placed, &Taken { headers: Vec::new(), query: taken.to_vec() })
 }
@@ -44,7 +44,7 @@ fn a_token_that_goes_in_two_headers_takes_the_place_of_both() {
     assert_eq!(outgoing(&request, &sending), headers(&expected));
 }
 
-/// A mask of this credential.
+/// Returns a mask of this credential.
 fn mask_of(secret: &str) -> Mask {
     Mask::new([secret.to_owned()], Some(("api_key".to_owned(), secret.to_owned())))
 }

@@ -7,7 +7,7 @@ fn mask() -> Mask {
     Mask::new([SECRET.to_owned()], None)
 }
 
-/// A credential of the query, in this parameter.
+/// Returns a mask of a credential in this query parameter.
 fn query(name: &str, value: &str) -> Mask {
     Mask::new([], Some((name.to_owned(), value.to_owned())))
 }

@@ -164,7 +164,7 @@ fn what_is_not_ascii_goes_out_percent_encoded() {
     let url = "https://h/v/c/jos\u{e9}@example.com?name=M\u{fc}ller&x=\u{1f600}";
     assert_eq!(encoded(url), "https://h/v/c/jos%C3%A9@example.com?name=M%C3%BCller&x=%F0%9F%98%80");
     assert!(matches!(encoded("https://h/v/c/a%C3%A9"), Cow::Borrowed(_)));
-    // Bytes that are not UTF-8, as the platform hands them over.
+    // The platform gives bytes that are not UTF-8 as this character.
     let broken = encoded("https://h/v/c/a\u{fffd}");
     assert_eq!(parse_target(&broken, None).map(|_| ()).map_err(|refusal| refusal.reason), Err(Reason::Path));
 }

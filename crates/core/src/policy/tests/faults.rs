@@ -1,6 +1,6 @@
 use super::*;
 
-/// Each policy has faults at just these places.
+/// Each policy has faults at exactly these places.
 #[test]
 fn every_fault_is_told_by_its_pointer() {
     let long = "x".repeat(10_000);

@@ -11,7 +11,7 @@ fn routes(texts: &[String]) -> Routes {
     routes
 }
 
-/// A segment of a route or a path, with all that is read in several ways.
+/// Generates a segment of a route or a path, with everything that is read in several ways.
 fn any_segment() -> impl Strategy<Value = String> {
     let plain = select(vec![
         "a", "b", "A", "ab", "", "%61", "%41", "é", "%C3%A9", "%", "%2", "%zz", "%%2f", "%25", "%252f", "%2A", "%00",
@@ -100,8 +100,8 @@ fn lists_beyond_the_last_bit_are_left_out() {
     assert_eq!(Matcher::of(&[]).mask("GET", "/a"), 0);
 }
 
-/// Nobody's path takes long, whatever routes there are. The bounds are far above what is measured: they are for what grows with the
-/// square of a length.
+/// No path takes long, whatever routes there are. The bounds are far above what is measured; they
+/// catch work that grows with the square of a length.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "it is the time itself that is looked at")]
 fn the_longest_paths_take_time_by_their_length() {

@@ -19,22 +19,23 @@ pub(super) fn parse(value: &Value) -> Result<(Policy, Vec<Warning>), Vec<Fault>>
     Policy::parse(&value.to_string(), &context(None))
 }
 
-/// A policy that must hold.
+/// Parses a policy that must be valid.
 pub(super) fn policy(value: &Value) -> Policy {
     parse(value).unwrap_or_else(|faults| panic!("{faults:#?}")).0
 }
 
-/// The policy as understood.
+/// Returns the policy as it is shown.
 pub(super) fn understood(policy: &Policy) -> Value {
     serde_json::from_str(&policy.understood(&[])).unwrap()
 }
 
-/// The faults' pointers, in the order they were found.
+/// Returns the pointers of the faults, in the order in which they were found.
 pub(super) fn pointers(found: Result<(Policy, Vec<Warning>), Vec<Fault>>) -> Vec<String> {
     found.map_or_else(|faults| faults.into_iter().map(|fault| fault.pointer).collect(), |_| Vec::new())
 }
 
-/// A policy of one connection `c`, to a vendor without limits of its own, with these fields besides.
+/// Returns a policy with one connection `c`, to a vendor without limits of its own, and with these
+/// further fields.
 pub(super) fn with(fields: Value) -> Value {
     let mut connection = json!({"vendor": "generic", "base_url": "https://api.example.com"});
     if let (Some(connection), Value::Object(mut fields)) = (connection.as_object_mut(), fields) {
@@ -43,7 +44,7 @@ pub(super) fn with(fields: Value) -> Value {
     json!({"connections": {"c": connection}})
 }
 
-/// The contract's own example.
+/// Returns the example of the documentation.
 pub(super) fn example() -> Value {
     json!({
         "connections": {"marketo": {

@@ -1,4 +1,4 @@
-//! A slow model of routes: each route is held against each reading of the path by itself.
+//! A slow model of routes, which compares each route with each reading of the path.
 
 pub(super) struct Routes {
     only: Vec<Route>,
@@ -11,7 +11,7 @@ struct Route {
 }
 
 impl Routes {
-    /// From routes as they are written, each of them valid.
+    /// Makes a list from valid routes as they are written.
     pub(super) fn of(written: &[String]) -> Self {
         let mut routes = Self { only: Vec::new(), except: Vec::new() };
         for text in written {
@@ -32,8 +32,8 @@ impl Routes {
         self.only.is_empty() && self.except.is_empty()
     }
 
-    /// Whether a limit with these routes counts a call: if any reading of its path says so. The method is upper case,
-    /// the path as sent, without the query.
+    /// Whether a limit with these routes counts a call: if any reading of its path matches. The
+    /// method is in upper case, the path as sent and without the query.
     pub(super) fn matches(&self, method: &str, path: &str) -> bool {
         self.is_all()
             || Reading::all(path).any(|reading| {
@@ -43,7 +43,8 @@ impl Routes {
             })
     }
 
-    /// Whether an app with these routes may make a call: only if every reading of its path says so.
+    /// Whether an app with these routes may make a call: only if every reading of its path is
+    /// allowed.
     pub(super) fn allow(&self, method: &str, path: &str) -> bool {
         self.is_all()
             || Reading::all(path).all(|reading| {
@@ -75,16 +76,17 @@ impl Route {
 /// One way to read a path.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
-    /// `%2F` ends a segment.
+    /// Whether `%2F` ends a segment.
     encoded_slash: bool,
-    /// Empty segments are dropped.
+    /// Whether empty segments are dropped.
     drop_empty: bool,
-    /// A segment ends at `;`.
+    /// Whether a segment ends at `;`.
     cut_parameters: bool,
 }
 
 impl Reading {
-    /// Every reading in which this path differs from the plain one; that one alone, for almost any path.
+    /// Yields every reading in which this path differs from the plain one. For almost any path that
+    /// is only the plain one.
     fn all(path: &str) -> impl Iterator<Item = Self> {
         let has = |code: &str| path.as_bytes().windows(3).any(|bytes| bytes.eq_ignore_ascii_case(code.as_bytes()));
         let slash = has("%2f");
@@ -99,7 +101,7 @@ impl Reading {
             })
     }
 
-    /// The segments after the path's first `/`.
+    /// Yields the segments after the path's first `/`.
     fn segments(self, path: &str) -> impl Iterator<Item = &str> {
         let mut rest = path.strip_prefix('/');
         let next = move || {
@@ -137,7 +139,7 @@ impl Reading {
     }
 }
 
-/// A segment's bytes, percent-decoded once. A `%` that encodes nothing stands for itself.
+/// Yields a segment's bytes, percent-decoded once. A `%` that encodes nothing stands for itself.
 fn decoded(segment: &str, cut: bool) -> impl Iterator<Item = u8> {
     let mut rest = segment.as_bytes();
     let next = move || {

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// Any JSON, with the names and words that a policy has, so that reading gets far.
+/// Generates any JSON, with the names and words of a policy, so that parsing gets far.
 fn any_json() -> impl Strategy<Value = Value> {
     let words = [
         "connections",

@@ -5,7 +5,8 @@ fn routes(texts: &[&str]) -> Routes {
     Routes::of(&texts)
 }
 
-/// Whether an app with these routes may make the call, and whether a limit with them counts it.
+/// Returns whether an app with these routes may make the call, and whether a limit with them counts
+/// it.
 fn verdict(texts: &[&str], method: &str, path: &str) -> (bool, bool) {
     let routes = routes(texts);
     (routes.allow(method, path), routes.matches(method, path))
@@ -13,7 +14,7 @@ fn verdict(texts: &[&str], method: &str, path: &str) -> (bool, bool) {
 
 const YES: (bool, bool) = (true, true);
 const NO: (bool, bool) = (false, false);
-/// Not allowed, and counted: the vendor may read it either way.
+/// The call is not allowed and is counted, since the vendor may read it either way.
 const EITHER: (bool, bool) = (false, true);
 
 #[test]
@@ -83,7 +84,7 @@ fn an_encoded_character_is_the_character() {
 
 #[test]
 fn what_vendors_may_read_differently_is_never_allowed_past_and_always_counted() {
-    // Allowed only these, and limits on these.
+    // An app is allowed only these paths, and limits count only these.
     for path in [
         "/rest%2Fleads",
         "/rest//leads",
@@ -95,7 +96,7 @@ fn what_vendors_may_read_differently_is_never_allowed_past_and_always_counted() 
     ] {
         assert_eq!(verdict(&["/rest/leads"], "GET", path), EITHER, "{path}");
     }
-    // All but these.
+    // All paths but these are allowed and counted.
     for path in ["/admin%2fx", "//admin/x", "/admin;a/x", "/x/..;/admin/x"] {
         let routes = routes(&["!/admin/**"]);
         assert!(path.starts_with("/x/") || !routes.allow("GET", path), "{path}");
@@ -103,7 +104,7 @@ fn what_vendors_may_read_differently_is_never_allowed_past_and_always_counted() 
     }
     assert_eq!(verdict(&["!/Admin/**"], "GET", "/aDMIN/x"), EITHER);
     assert_eq!(verdict(&["/Leads"], "GET", "/leads"), EITHER);
-    // Where every reading agrees, so does the verdict.
+    // Where every reading agrees, so does the result.
     assert_eq!(verdict(&["/files/**"], "GET", "/files/a%2Fb//c;d/"), YES);
     assert_eq!(verdict(&["/files/*"], "GET", "/files/a%2Fb"), EITHER);
     assert_eq!(verdict(&["/other/**"], "GET", "/files/a%2Fb//c;d/"), NO);

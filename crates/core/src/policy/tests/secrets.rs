@@ -9,7 +9,7 @@ fn master(byte: u8) -> Master {
     Master::parse(&base64::engine::general_purpose::STANDARD.encode([byte; 32])).expect("a master key")
 }
 
-/// Every type of credential, with the secrets it holds.
+/// Returns every type of credential with its secrets.
 fn credentials() -> Vec<(Value, &'static [&'static str])> {
     vec![
         (json!({"type": "passthrough"}), &[]),

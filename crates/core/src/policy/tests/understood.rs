@@ -25,7 +25,7 @@ fn only_the_vendor_is_required_and_the_rest_has_defaults() {
     expected["jobs"] = json!({"expire_seconds": 604_800});
     expected.as_object_mut().expect("an object").remove("callbacks");
     expected["alerts"].as_object_mut().expect("an object").remove("callback");
-    // What the profile has beside the example's limits.
+    // This limit is in the profile beside the example's.
     let extract = json!({"name": "extract", "kind": "daily", "calls": 524_288_000, "unit": "response_bytes", "reset": "00:00",
         "time_zone": ["America/Chicago", "-06:00"],
         "routes": ["GET /bulk/v1/*/export/*/file.json", "GET /bulk/v1/*/*/export/*/file.json"]});

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Reads a policy of these connections, and gives the pointers of its warnings.
+/// Parses a policy of these connections and returns the pointers of its warnings.
 fn warned(connections: Value) -> Vec<String> {
     let warnings = parse(&json!({"connections": connections})).unwrap_or_else(|faults| panic!("{faults:#?}")).1;
     warnings.into_iter().map(|warning| warning.pointer).collect()
@@ -38,7 +38,7 @@ fn a_path_with_which_the_vendors_routes_begin_is_warned_of_and_another_is_not() 
     }
 }
 
-/// Where the vendor's counts go: their names, and the limits'.
+/// Returns the names of the vendor's counts, each with the limit that takes it.
 fn bound(vendor: &str, limits: Value) -> Vec<(String, Option<String>)> {
     let policy = policy(
         &json!({"connections": {"c": {"vendor": vendor, "base_url": "https://a.example.com", "limits": limits}}}),

@@ -1,4 +1,5 @@
-//! Undoes `Content-Encoding` for a body's head: gzip and deflate, within one buffer of a fixed size.
+//! Undoes `Content-Encoding` for the head of a body: gzip and deflate, within one buffer of a fixed
+//! size.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -13,15 +14,16 @@ use miniz_oxide::inflate::core::inflate_flags::{
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 use miniz_oxide::inflate::{decompress_to_vec_with_limit, decompress_to_vec_zlib_with_limit};
 
-/// The longest gzip header that is read, bytes: it may hold a file name.
+/// The longest gzip header that is read, bytes. It may hold a file name.
 const LONGEST_HEADER: usize = 1_024;
 
-/// How a body's bytes become its text. Which coding it has is seen from its first bytes: servers put `UTF-8`, `none` or `binary` into
+/// Decodes a body. The first bytes tell its coding: servers write `UTF-8`, `none` or `binary` into
 /// `Content-Encoding`, and name codings that they have not applied.
 pub(super) enum Decoder {
-    /// Nothing has come yet. Whether `deflate` was named: its bare streams begin with any byte.
+    /// No byte has come yet. The flag tells whether `deflate` was named: its bare streams can begin
+    /// with any byte.
     Unseen(bool),
-    /// `x` has come, with which a stream of zlib's begins, and perhaps a text.
+    /// An `x` has come, with which a zlib stream begins, and perhaps a text.
     Zlib(bool),
     Plain,
     Gzip(Inflate),
@@ -29,13 +31,13 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    /// A decoder for a body that is said to have this `Content-Encoding`. A coding that cannot be undone here (`br`, `zstd`) comes out
-    /// as it went in, and no reader makes sense of it.
+    /// Makes a decoder for a body with this `Content-Encoding`. A coding that cannot be undone here
+    /// (`br`, `zstd`) passes through unchanged, and no reader finds anything in it.
     pub(super) fn new(encoding: Option<&str>) -> Self {
         Self::Unseen(encoding.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("deflate")))
     }
 
-    /// Decodes the next bytes. Whether more could come of more.
+    /// Decodes the next bytes. Returns whether further bytes could yield more.
     pub(super) fn feed(&mut self, bytes: &[u8], out: impl FnOnce(&[u8])) -> bool {
         match self {
             Self::Unseen(deflate) => {
@@ -63,10 +65,11 @@ impl Decoder {
         }
     }
 
-    /// The decoder for a body that begins so. No bare deflate stream of JSON begins as JSON does: `{` and `[` would be the head of a block
-    /// whose first character is not ASCII (RFC 1951, section 3.2.6), a byte order mark that of a block of no kind.
+    /// Chooses the decoder by the first two bytes. No bare deflate stream of JSON begins as JSON
+    /// does: `{` and `[` would be the head of a block whose first character is not ASCII (RFC 1951,
+    /// section 3.2.6), and a byte order mark would be that of a reserved block type.
     fn seen(first: u8, second: Option<u8>, deflate: bool) -> Self {
-        // A stream with a preset dictionary could not be undone; `x ` is a word.
+        // A stream with a preset dictionary could not be decoded, and `x ` is a word.
         let zlib = first == b'x' && second.is_some_and(|second| second & 0x20 == 0 && is_zlib(first, second));
         match first {
             0x1F => Self::Gzip(Inflate::new()),
@@ -77,15 +80,15 @@ impl Decoder {
     }
 }
 
-/// A header, as far as it has come.
+/// The state of a header that may still be incomplete.
 enum Header {
     Unfinished,
-    /// The compressed data begins here, with these flags.
+    /// The compressed data begins at this byte, with these flags.
     Ends(usize, u32),
     Wrong,
 }
 
-/// A stream being inflated. Everything inflated stays in the buffer, since the format refers back to it.
+/// An inflating stream. All output stays in the buffer, since the format refers back to it.
 pub(super) struct Inflate {
     header: Option<Vec<u8>>,
     state: Box<DecompressorOxide>,
@@ -127,7 +130,7 @@ impl Inflate {
     }
 }
 
-/// RFC 1952, section 2.3.
+/// Reads a gzip header (RFC 1952, section 2.3).
 fn gzip_header(bytes: &[u8]) -> Header {
     let (&[first, second, method, flags, ..], Some(mut rest)) = (bytes, bytes.get(10..)) else {
         let magic = [0x1F, 0x8B, 8];
@@ -156,21 +159,23 @@ fn gzip_header(bytes: &[u8]) -> Header {
     }
 }
 
-/// `deflate` is zlib's format (RFC 9110, section 8.4.1.2); some servers send the bare stream.
+/// Reads a zlib header. `deflate` is zlib's format (RFC 9110, section 8.4.1.2), but some servers
+/// send the bare stream.
 fn zlib_header(bytes: &[u8]) -> Header {
     let [first, second, ..] = bytes else { return Header::Unfinished };
     Header::Ends(0, if is_zlib(*first, *second) { TINFL_FLAG_PARSE_ZLIB_HEADER } else { 0 })
 }
 
-/// Whether a stream of zlib's begins so (RFC 1950, section 2.2).
+/// Whether a zlib stream begins with these bytes (RFC 1950, section 2.2).
 fn is_zlib(first: u8, second: u8) -> bool {
     first & 0x0F == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }
 
-/// The most that a whole body is inflated to, bytes: four times the longest that is looked into.
+/// The most to which a whole body is inflated, bytes: four times the longest body that is examined.
 const MOST_INFLATED: usize = 4 << 20;
 
-/// A whole body without its `Content-Encoding`, as far as it can be undone; none where it has none, or one that cannot be undone here.
+/// Undoes the `Content-Encoding` of a whole body, as far as it can be decoded. It is `None` where
+/// there is no encoding, or one that cannot be undone here.
 pub fn inflated(encoding: Option<&str>, bytes: &[u8]) -> Option<Vec<u8>> {
     let header = match encoding?.trim().to_ascii_lowercase().as_str() {
         "gzip" | "x-gzip" => gzip_header(bytes),
@@ -192,7 +197,7 @@ mod tests {
     use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
     use proptest::prelude::*;
 
-    /// A gzip stream with the optional header fields of `flags`.
+    /// Makes a gzip stream with the optional header fields of `flags`.
     pub(super) fn gzip(data: &[u8], flags: u8) -> Vec<u8> {
         let mut out = vec![0x1F, 0x8B, 8, flags, 1, 2, 3, 4, 0, 255];
         if flags & 4 != 0 {

@@ -1,5 +1,5 @@
-//! The head of a vendor's answer, read for what it says before it is passed on: as few bytes as possible, a bounded
-//! number at most, so that a large good body is not held up.
+//! Reads the head of a vendor's answer for what it says, before it is passed on. It reads as few
+//! bytes as possible and a bounded number at most, so that a large good body is not delayed.
 
 #![expect(clippy::arithmetic_side_effects, reason = "no more than the head's 16 kB, and a handful of pointers")]
 
@@ -13,40 +13,41 @@ use super::profile::Reading;
 use decode::Decoder;
 use scan::{Found, Scan};
 
-/// The most of a body that is looked at, bytes as received; and as much again as decoded. Marketo's errors are some
-/// 200 bytes; sixteen kilobytes are one read of a socket.
+/// The most bytes of a body that are examined, both as received and as decoded. Marketo's errors
+/// are some 200 bytes; sixteen kilobytes are one read of a socket.
 pub const HEAD_BYTES: usize = 16 * 1024;
 
-/// The longest error code that is kept, bytes: statistics are kept by it.
+/// The longest error code that is kept, bytes, since statistics have one counter for each.
 const LONGEST_CODE: usize = 64;
 
-/// What a body says.
+/// What the head of a body says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BodyFacts {
-    /// It says that the call went well.
+    /// Whether it says that the call succeeded.
     pub good: bool,
-    /// It says in so many words that it did not, or its form holds errors.
+    /// Whether it says that the call failed, or has the form of an error.
     pub bad: bool,
     /// The error's code.
     pub code: Option<String>,
-    /// The error's words, at most some 200 bytes of them.
+    /// The error's message, at most some 200 bytes of it.
     pub message: Option<String>,
-    /// When it says to ask again, as it says it.
+    /// When it allows another try, as it is written.
     pub wait: Option<String>,
-    /// Of `Reading::words`, those that stand in its head.
+    /// Which of `Reading::words` occur in the head.
     pub words: Vec<String>,
-    /// The vendor's counts, by `Reading::counts`.
+    /// The vendor's counts, in the order of `Reading::counts`.
     pub counts: Vec<Option<String>>,
 }
 
-/// A reader of a body's head. Feed it what comes until it is done, then take what was said.
+/// A reader of a body's head. Feed it the bytes as they come until it is done, then call
+/// [`Self::said`].
 pub struct BodySniffer {
     decoder: Decoder,
     scan: Scan,
     reading: Reading,
-    /// It is a count that is looked for.
+    /// Whether it looks for a count.
     counted: bool,
-    /// The decoded head, where it is looked at as a whole: for words, and for the elements of XML.
+    /// The decoded head, where it is examined as a whole: for words, and for the elements of XML.
     head: Option<Vec<u8>>,
     raw: usize,
     decoded: usize,
@@ -54,8 +55,9 @@ pub struct BodySniffer {
 }
 
 impl BodySniffer {
-    /// A reader for an answer of this status and this `Content-Encoding`; none when the body tells nothing that matters, and then
-    /// nothing is to be held up. Of what form the body is, its first bytes tell.
+    /// Makes a reader for an answer with this status and this `Content-Encoding`. It is `None` when
+    /// the body tells nothing that matters, and then nothing is held up. The first bytes of the
+    /// body tell its format.
     pub fn new(reading: &Reading, status: u16, content_encoding: Option<&str>) -> Option<Self> {
         let counted = !reading.counts.is_empty() && status < 300;
         let whole = status >= 400 && !(reading.xml_codes.is_empty() && reading.words.is_empty());
@@ -71,7 +73,8 @@ impl BodySniffer {
         Some(Self { decoder, scan, reading: reading.clone(), counted, head, raw: 0, decoded: 0, done: false })
     }
 
-    /// Takes the next bytes as received. Whether it is done: it needs no more, or may not look at more.
+    /// Reads the next bytes as received. Returns whether the reader is done: it needs no more, or
+    /// must not read more.
     pub fn feed(&mut self, chunk: &[u8]) -> bool {
         if self.done {
             return true;
@@ -86,7 +89,8 @@ impl BodySniffer {
                 if let Some(head) = head {
                     head.push(*byte);
                 }
-                // Asked at each find rather than at each piece, so that what is said does not hang on how it came.
+                // Checked at each find rather than at each piece, so that the result does not
+                // depend on how the body was cut up.
                 if scan.take(*byte) && decided(reading, scan, counted) && reading.words.is_empty() {
                     enough = true;
                     break;
@@ -94,7 +98,7 @@ impl BodySniffer {
             }
         });
         self.decoded = decoded;
-        // A head that is looked at as a whole is read on where no JSON has begun.
+        // Where no JSON begins, a head that is examined as a whole is read on.
         let over = self.scan.ended() && !self.head.as_ref().is_some_and(|head| self.reads_on(head));
         self.done = enough || !more || over || self.raw >= HEAD_BYTES || self.decoded >= HEAD_BYTES;
         self.done
@@ -104,41 +108,42 @@ impl BodySniffer {
         !self.reading.words.is_empty() || xml::is_one(head)
     }
 
-    /// What the body has said so far.
+    /// Returns what the body has said so far.
     pub fn said(&self) -> BodyFacts {
-        let mut said = said(&self.reading, &self.scan);
-        let Some(head) = &self.head else { return said };
-        if said.code.is_none() && xml::is_one(head) {
+        let mut facts = facts_of(&self.reading, &self.scan);
+        let Some(head) = &self.head else { return facts };
+        if facts.code.is_none() && xml::is_one(head) {
             let find = |names: &[String]| names.iter().find_map(|name| xml::text_of(head, name));
             let code = find(&self.reading.xml_codes);
-            // A code is a qualified name: `sf:REQUEST_LIMIT_EXCEEDED`.
-            said.code = code.map(|code| printable(code.rsplit(':').next().unwrap_or(&code)));
-            said.bad |= said.code.is_some();
-            said.message = said.message.or_else(|| find(&self.reading.xml_message));
+            // A code is a qualified name, such as `sf:REQUEST_LIMIT_EXCEEDED`.
+            facts.code = code.map(|code| printable(code.rsplit(':').next().unwrap_or(&code)));
+            facts.bad |= facts.code.is_some();
+            facts.message = facts.message.or_else(|| find(&self.reading.xml_message));
         }
         if !self.reading.words.is_empty() {
             let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-            said.words = self.reading.words.iter().filter(|words| head.contains(words.as_str())).cloned().collect();
+            facts.words = self.reading.words.iter().filter(|words| head.contains(words.as_str())).cloned().collect();
         }
-        said
+        facts
     }
 }
 
-/// Whether nothing that may follow changes what is said.
+/// Whether nothing that follows can change the result.
 fn decided(reading: &Reading, scan: &Scan, counted: bool) -> bool {
-    let said = said(reading, scan);
+    let facts = facts_of(reading, scan);
     if counted {
-        return said.counts.iter().any(Option::is_some);
+        return facts.counts.iter().any(Option::is_some);
     }
     let best_code = text(scan, first_code(reading)).is_some();
     let worded = reading.message.is_empty() || text(scan, first_code(reading) + reading.codes.len()).is_some();
-    let waits = reading.wait.is_empty() || said.wait.is_some();
-    said.good || ((said.bad || reading.good.is_empty()) && best_code && worded && waits)
+    let waits = reading.wait.is_empty() || facts.wait.is_some();
+    facts.good || ((facts.bad || reading.good.is_empty()) && best_code && worded && waits)
 }
 
-/// Whether the array at a pointer of a JSON text has more than so many members. One that is no JSON has none.
+/// Whether the array at a pointer of a JSON text has more than `most` members. A text that is not
+/// JSON has none.
 pub fn counts_over(text: &[u8], pointer: &str, most: u32) -> bool {
-    // So many members do not fit into fewer bytes.
+    // So many members need at least two bytes each.
     if text.len() / 2 < most as usize {
         return false;
     }
@@ -147,7 +152,8 @@ pub fn counts_over(text: &[u8], pointer: &str, most: u32) -> bool {
     text.iter().any(|byte| scan.take(*byte) || scan.ended()) && *scan.found(0) != Found::Nothing
 }
 
-/// The pointers in the order in which the scan has them: good, good_where, codes, message, wait, counts.
+/// Returns the index of the first code. The scan has the pointers in this order: good, good_where,
+/// codes, message, wait, counts.
 const fn first_code(reading: &Reading) -> usize {
     reading.good.len() + reading.good_where.len()
 }
@@ -159,7 +165,7 @@ fn text(scan: &Scan, index: usize) -> Option<&str> {
     }
 }
 
-fn said(reading: &Reading, scan: &Scan) -> BodyFacts {
+fn facts_of(reading: &Reading, scan: &Scan) -> BodyFacts {
     let mut good = false;
     let mut bad = false;
     for (index, (_, expected)) in reading.good.iter().enumerate() {
@@ -170,7 +176,7 @@ fn said(reading: &Reading, scan: &Scan) -> BodyFacts {
         }
     }
     let first_code = first_code(reading);
-    // Said in so many words, `bad` outweighs anything that is merely there.
+    // An explicit `bad` outweighs a field that is merely there.
     good |= !bad && (reading.good.len()..first_code).any(|index| *scan.found(index) != Found::Nothing);
     let message = first_code + reading.codes.len();
     let wait = message + reading.message.len();
@@ -193,7 +199,7 @@ fn said(reading: &Reading, scan: &Scan) -> BodyFacts {
     }
 }
 
-/// A code as statistics can hold it.
+/// Returns a code in a form that statistics can store.
 fn printable(code: &str) -> String {
     code.chars().take(LONGEST_CODE).map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
 }

@@ -1,46 +1,48 @@
-//! Picks the values at a few JSON pointers out of a text that comes in pieces. It keeps no more of it than those values,
-//! and does not care how deep, how long or in which order the rest is.
+//! Finds the values at a few JSON pointers in a text that comes in pieces. It keeps only those
+//! values, whatever the depth, length and order of the rest.
 
 #![expect(clippy::arithmetic_side_effects, reason = "no more than the head's 16 kB, and four hexadecimal digits")]
 
-/// The longest name that can be wanted, and the longest value that is kept, bytes.
+/// The longest name that can be part of a pointer, bytes.
 const LONGEST_NAME: usize = 64;
+
+/// The longest value that is kept, bytes.
 const LONGEST_VALUE: usize = 256;
 
-/// Nested deeper than this a text is not read on: a bit is kept for each level.
+/// A text that is nested deeper than this is not read on, as each level takes a bit.
 const DEEPEST: usize = 1_024;
 
-/// What is at a pointer.
+/// What was found at a pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Nothing yet, or null.
+    /// Nothing was found yet, or null.
     Nothing,
-    /// A string's text, or a number or boolean as written.
+    /// The text of a string, or a number or boolean as written.
     Scalar(String),
-    /// An object or array.
+    /// An object or array was found.
     Container,
 }
 
 struct Wanted {
-    /// The pointer's parts: names, which are also indices where they are numbers.
+    /// The pointer's parts: names, and the index of each that is a number.
     parts: Vec<(String, Option<u32>)>,
-    /// How many of them, from the first, lead to where the scan is.
+    /// How many of the parts, from the first, lead to the scan's position.
     matched: usize,
     found: Found,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A value is to come, or, right after `[`, its end.
+    /// The next token is a value or, right after `[`, perhaps its end.
     Value {
         first: bool,
     },
-    /// A name is to come, or, right after `{`, its end.
+    /// The next token is a name or, right after `{`, perhaps its end.
     Name {
         first: bool,
     },
     Colon,
-    /// A comma or an end is to come.
+    /// The next token is a comma or an end.
     After,
     Text {
         name: bool,
@@ -48,7 +50,7 @@ enum State {
     Escape {
         name: bool,
     },
-    /// Inside `\uXXXX`: digits still to come, and the code so far.
+    /// Inside `\uXXXX`, with the number of digits still to come and the code so far.
     Unicode {
         name: bool,
         digits: u8,
@@ -56,7 +58,7 @@ enum State {
     },
     /// Inside a number, `true`, `false` or `null`.
     Bare,
-    /// The value is whole, or this is not JSON.
+    /// The value is complete, or this is not JSON.
     Ended,
 }
 
@@ -64,17 +66,17 @@ pub(super) struct Scan {
     wanted: Vec<Wanted>,
     state: State,
     depth: usize,
-    /// For each level whether it is an array.
+    /// Whether each level is an array, one bit a level.
     arrays: Vec<u64>,
-    /// The index in the arrays of the first levels; deeper ones nobody wants.
+    /// The index within the array on each of the first levels. Deeper levels are in no pointer.
     indices: Vec<u32>,
-    /// The name or value being read; bounded.
+    /// The name or value that is being read, bounded in length.
     buffer: Vec<u8>,
-    /// It did not fit.
+    /// Whether it was longer than the bound.
     overflown: bool,
-    /// The value being read is wanted.
+    /// Whether the value that is being read is one of the wanted.
     keep: bool,
-    /// The last byte found something.
+    /// Whether the last byte completed a find.
     news: bool,
 }
 
@@ -106,17 +108,17 @@ impl Scan {
         }
     }
 
-    /// Whether the value is whole, or cannot be read on.
+    /// Whether the value is complete, or the text cannot be read on.
     pub(super) fn ended(&self) -> bool {
         self.state == State::Ended
     }
 
-    /// What is at the n-th pointer, as far as the text has come.
+    /// Returns what is at the n-th pointer, as far as the text has come.
     pub(super) fn found(&self, index: usize) -> &Found {
         self.wanted.get(index).map_or(&Found::Nothing, |wanted| &wanted.found)
     }
 
-    /// Reads the next byte. Whether it found something.
+    /// Reads the next byte. Returns whether it completed a find.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         self.news = false;
         self.read(byte);
@@ -137,7 +139,7 @@ impl Scan {
                 self.end_scalar(false);
                 self.read(byte);
             }
-            // Blanks, and a byte order mark before all.
+            // Blanks are skipped, and a byte order mark before everything else.
             _ if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') => {}
             State::Value { first: false } if self.depth == 0 && matches!(byte, 0xEF | 0xBB | 0xBF) => {}
             State::Value { first } => self.value(byte, first),
@@ -192,7 +194,8 @@ impl Scan {
         }
     }
 
-    /// Notes for each pointer whether the step into a member of the innermost container is on its way.
+    /// Updates for each pointer whether the step into a member of the innermost container follows
+    /// it.
     fn step(&mut self, is: impl Fn(&(String, Option<u32>)) -> bool) {
         let Some(level) = self.depth.checked_sub(1) else { return };
         for wanted in &mut self.wanted {
@@ -242,7 +245,7 @@ impl Scan {
         if digits > 1 {
             return self.state = State::Unicode { name, digits: digits - 1, code };
         }
-        // Halves of surrogate pairs are replaced: no name or code that is wanted has any.
+        // Halves of surrogate pairs are replaced: no wanted name or code contains any.
         let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
         for &byte in character.encode_utf8(&mut [0; 4]).as_bytes() {
             self.push(name, byte);

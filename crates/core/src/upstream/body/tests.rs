@@ -13,7 +13,7 @@ fn peek(reading: &Reading, status: u16) -> BodySniffer {
     BodySniffer::new(reading, status, None).unwrap()
 }
 
-/// What is said, and after how many bytes.
+/// Reads a text byte by byte; returns what it says and after how many bytes that was decided.
 fn read(text: &str) -> (BodyFacts, usize) {
     let mut peek = peek(&marketo(), 200);
     let needed = text.bytes().take_while(|byte| !peek.feed(&[*byte])).count();
@@ -112,7 +112,8 @@ fn a_body_of_another_form_is_let_go_at_its_first_byte() {
     }
 }
 
-/// What a body of that status says to that vendor's reader, the same in pieces of each size.
+/// Returns what a body with that status says to the vendor's reader. It must be the same in pieces
+/// of each size.
 fn of_vendor(vendor: &str, status: u16, body: &str) -> BodyFacts {
     let reading = Profile::built_in(vendor).unwrap().reading.clone();
     let read = |size: usize| {

@@ -1,19 +1,21 @@
-//! The text of an element in the head of an XML document: what a SOAP fault says. No parser of XML reads a document that is cut off, and
-//! no more is wanted of it than one element's text.
+//! Finds the text of an element in the head of an XML document, such as the code of a SOAP fault.
+//! XML parsers do not read a truncated document, and one element's text is all that is needed.
 
 #![expect(clippy::arithmetic_side_effects, reason = "positions in the head's 16 kB")]
 
 /// The longest text of an element that is kept, bytes.
 const LONGEST_TEXT: usize = 256;
 
-/// Whether this is the head of an XML or HTML document: its first byte that is no blank, and no byte order mark, is `<`.
+/// Whether this is the head of an XML or HTML document: its first byte that is neither blank nor
+/// part of a byte order mark is `<`.
 pub(super) fn is_one(head: &[u8]) -> bool {
     let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, 0xEF | 0xBB | 0xBF);
     head.iter().find(|byte| !blank(byte)) == Some(&b'<')
 }
 
-/// The text of the first element of that name, whatever its namespace's prefix: up to its first child, without blanks at its ends. None
-/// where there is no such element, or no text in it. Entities stay as they are written.
+/// Returns the text of the first element of that name, under any namespace prefix: up to its first
+/// child, trimmed. It is `None` where there is no such element, or no text in it. Entities stay as
+/// they are written.
 pub(super) fn text_of(head: &[u8], name: &str) -> Option<String> {
     let mut rest = head;
     loop {
@@ -26,7 +28,7 @@ pub(super) fn text_of(head: &[u8], name: &str) -> Option<String> {
             continue;
         }
         let close = rest.iter().position(|byte| *byte == b'>')?;
-        // An element without content has no text.
+        // An empty element has no text.
         if rest.get(..close)?.last() == Some(&b'/') {
             continue;
         }
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A fault as Salesforce's SOAP API says it.
+    /// A fault as Salesforce's SOAP API writes it.
     const FAULT: &str = r#"<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
         xmlns:sf="urn:fault.partner.soap.sforce.com"><soapenv:Body><soapenv:Fault><faultcode>sf:REQUEST_LIMIT_EXCEEDED</faultcode>
         <faultstring>REQUEST_LIMIT_EXCEEDED: TotalRequests Limit exceeded.</faultstring><detail><sf:fault xsi:type="sf:ApiFault">

@@ -35,7 +35,7 @@ fn jwt(pem: &str) -> Credential {
     }
 }
 
-/// Not keys; only their frames are looked at here.
+/// These are not keys; the tests look only at their frames.
 const PKCS8: &str = "-----BEGIN PRIVATE KEY-----\nAQID\nBAUG\n-----END PRIVATE KEY-----\n";
 const PKCS1: &str = "-----BEGIN RSA PRIVATE KEY-----\r\nAQID\r\n-----END RSA PRIVATE KEY-----";
 

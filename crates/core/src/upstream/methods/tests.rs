@@ -2,7 +2,7 @@ use super::*;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// The methods of a POST at a vendor.
+/// Returns the methods of a POST to a vendor.
 fn of(vendor: &str, path: &str, query: &str, headers: &[(&str, &str)], body: Body) -> String {
     let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let asked = Asked { method: "POST", path, query: Some(query), headers: &headers, body };
@@ -23,7 +23,7 @@ fn marketos_method_in_query_or_form_is_read() {
     for none in ["", "_method=", "_method=POST", "method=GET", "x=_method=GET"] {
         assert_eq!(leads(none, ""), "POST", "{none}");
     }
-    // At the Asset API it has said nothing since September 2020.
+    // The Asset API has ignored it since September 2020.
     assert_eq!(of("marketo", "/rest/asset/v1/emails.json", "_method=GET", &[], Body::None), "POST GET");
 }
 

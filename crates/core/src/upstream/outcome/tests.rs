@@ -143,7 +143,7 @@ fn retry_after_is_heeded_in_both_forms_and_bounded() {
 
 #[test]
 fn a_time_to_come_back_is_by_the_vendors_own_clock() {
-    // It is a day behind ours, or ahead.
+    // The vendor's date is a day behind ours, or ahead.
     for (date, later) in [
         ("Sat, 05 Nov 1994 08:49:37 GMT", "Sat, 05 Nov 1994 08:50:07 GMT"),
         ("Mon, 07 Nov 1994 08:49:37 GMT", "Mon, 07 Nov 1994 08:50:07 GMT"),
@@ -403,7 +403,7 @@ fn googles_hourly_quotas_are_left_alone_and_a_wait_that_is_told_is_kept_to() {
     assert_eq!(field.outcome, throttled(ThrottledBy::Rate, Some(3_000)), "HTTP's own field goes first");
 }
 
-/// A SOAP fault as Salesforce says it.
+/// Classifies a SOAP fault as Salesforce writes it.
 fn fault(code: &str, words: &str) -> Classification {
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\">\

@@ -10,7 +10,7 @@ fn key() -> String {
     Claims { tenant, id, role: Role::App, app, expires: None }.sign(&master()).unwrap()
 }
 
-/// A request with a key wherever the texts have a `KEY`.
+/// A request with a key wherever its texts have a `KEY`.
 struct Request<'a> {
     vendor: &'a str,
     call: (&'a str, &'a str),
@@ -28,7 +28,7 @@ impl Default for Request<'_> {
 }
 
 impl Request<'_> {
-    /// The reason it is refused, or the target and body that go out of it.
+    /// Returns the reason why it is refused, or the target and body that are sent.
     fn judged(&self) -> Result<Option<(String, Option<String>)>, &'static str> {
         let put = |text: &str| text.replace("KEY", &key());
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| ((*name).to_owned(), put(value))).collect();
@@ -114,7 +114,7 @@ fn with_passthrough_a_key_beside_the_one_in_sluice_key_is_refused_wherever_it_is
     assert_eq!(with(&[("sluice-key", "KEY"), ("authorization", "Bearer own")], ""), Ok(None));
     assert_eq!(with(&[("sluice-key", "KEY"), ("authorization", "Bearer KEY")], ""), MISPLACED);
     assert_eq!(with(&[("sluice-key", "KEY")], "<sessionId>KEY</sessionId>"), MISPLACED);
-    // The object asks for it in `Sluice-Key`.
+    // The object asks for the key in `Sluice-Key`.
     assert_eq!(with(&[("x-sfdc-session", "KEY")], ""), Ok(None));
 }
 
@@ -131,7 +131,7 @@ fn the_real_token_is_looked_up_in_the_keys_place() {
     assert_eq!(hubspot(info, "{\"tokenKey\": \"KEY\"}"), body("{\"tokenKey\": \"real/1\"}"));
     assert_eq!(hubspot(info, "{\"tokenKey\": \"KEY\", \"x\": \"KEY\"}"), MISPLACED);
     assert_eq!(hubspot(info, "{\"other\": \"KEY\"}"), MISPLACED);
-    // Where no token is put in, there is none to look up.
+    // Where no token is put in, none can replace the key.
     let credential = Credential::Header { name: "X-Key".to_owned(), value: "v".to_owned() };
     let call = ("GET", "/oauth/v1/access-tokens/KEY");
     assert_eq!(Request { vendor: "hubspot", call, credential, ..Request::default() }.judged(), MISPLACED);

@@ -1,5 +1,6 @@
-//! Profiles: what is known of each vendor, as data. Adding a vendor is adding one file to `src/upstream/profiles/`;
-//! the build fails, naming file and field, on one that does not parse.
+//! The profile of each vendor, as data. To add a vendor is to add a file to
+//! `src/upstream/profiles/`. If one does not parse, the build fails and names the file and the
+//! field.
 
 mod routes;
 
@@ -16,10 +17,11 @@ use std::ops::Deref;
 
 include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
-/// The name of every inline profile.
+/// The name that every inline profile has.
 pub const INLINE: &str = "inline";
 
-/// A vendor, as data: a file in `src/upstream/profiles/`, or a connection's inline `profile`. What is written there are its [`Facts`].
+/// A vendor as data: a file in `src/upstream/profiles/`, or a connection's inline `profile`. Its
+/// content is in [`Facts`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile(Facts);
 
@@ -32,34 +34,34 @@ impl Deref for Profile {
 }
 
 impl Profile {
-    /// The built-in profile of that name.
+    /// Returns the built-in profile of that name.
     pub fn built_in(name: &str) -> Option<Self> {
         let (name, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
-        // The build has read it already, so it parses.
+        // The build has parsed the text already, so this cannot fail.
         sluice_profile::read(name, &serde_json::from_str(text).ok()?).ok().map(Self)
     }
 
-    /// An inline profile.
+    /// Reads an inline profile.
     ///
     /// # Errors
-    /// All faults, each with its JSON pointer from the profile's root.
+    /// It fails with all faults, each with its JSON pointer from the profile's root.
     pub fn inline(value: &Tree) -> Result<Self, Vec<Fault>> {
         Ok(Self(Facts { text: Some(document::text(value)), ..sluice_profile::read(INLINE, value)? }))
     }
 
-    /// The names of the built-in profiles.
+    /// Yields the names of the built-in profiles.
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
-    /// The built-in profiles as a JSON object by name, for `GET /admin/vendors`.
+    /// Returns the built-in profiles as a JSON object by name, for `GET /admin/vendors`.
     pub fn catalogue() -> String {
         let entries: Vec<_> = BUILT_IN.iter().map(|(name, text)| format!("\"{name}\":{}", text.trim())).collect();
         format!("{{{}}}", entries.join(","))
     }
 }
 
-/// The binary form of a profile: a built-in one is its name, an inline one its text.
+/// The binary form of a profile: the name of a built-in one, the text of an inline one.
 #[derive(Serialize, Deserialize)]
 enum Written {
     BuiltIn(String),

@@ -1,34 +1,36 @@
-//! What a profile says of a call by its route. Methods come as [`methods`] writes them: all that the call may have.
+//! The facts of a profile that depend on a call's route. Methods are given in the form that
+//! [`methods`] writes: all that the call may have.
 
 use super::{Batch, Profile, TokenEndpoint};
 use crate::policy::Routes;
 use crate::upstream::methods;
 
-/// What Sluice answers itself of a vendor's token endpoint.
+/// A request to a vendor's token endpoint that Sluice answers itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AboutToken {
-    /// A token is bought.
+    /// The client fetches a token.
     Issue,
-    /// A token is given back.
+    /// The client revokes a token.
     Revoke,
-    /// A token is asked about.
+    /// The client asks about a token.
     Introspect,
 }
 
 impl Profile {
-    /// The largest body it takes on this call, bytes; none where it has no limit. The path as sent, without the query.
+    /// Returns the largest body that the vendor takes on this call, bytes, or `None` where it has
+    /// no limit. The path is as sent, without the query.
     pub fn body_limit(&self, methods: &str, path: &str) -> Option<u64> {
         let limit = self.bodies.iter().find(|limit| limit.routes.is_empty() || any(&limit.routes, methods, path));
         limit.map(|limit| limit.bytes)
     }
 
-    /// What bounds the records of this call; none where nothing does.
+    /// Returns the bound on the records of this call, or `None` where there is none.
     pub fn batch_limit(&self, methods: &str, path: &str) -> Option<&Batch> {
         self.batches.iter().find(|batch| any(&batch.routes, methods, path))
     }
 
-    /// Whether this call may be made again whatever became of it: only if every reading of its path says so, and of every
-    /// method that its vendor may read.
+    /// Whether this call may be repeated whatever became of it. Every reading of its path must
+    /// allow it, for every method that the vendor may read.
     pub fn is_repeatable(&self, methods: &str, path: &str) -> bool {
         let routes = Routes::of(&self.repeatable);
         methods::effective(methods).all(|method| {
@@ -37,7 +39,7 @@ impl Profile {
         })
     }
 
-    /// What of the token endpoint this call asks for, if it does.
+    /// Returns what the call asks of the token endpoint, if it is a call to one.
     pub fn about_token(&self, method: &str, path: &str) -> Option<AboutToken> {
         let endpoint = self.token_endpoint.as_ref()?;
         if buys_token(endpoint, path) {
@@ -54,7 +56,7 @@ impl Profile {
     }
 }
 
-/// Whether a token is bought at this path.
+/// Whether a token is fetched at this path.
 fn buys_token(endpoint: &TokenEndpoint, path: &str) -> bool {
     endpoint.path == path || (!endpoint.paths.is_empty() && Routes::of(&endpoint.paths).allow("POST", path))
 }

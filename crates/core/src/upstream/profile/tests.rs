@@ -141,7 +141,7 @@ fn a_name_or_path_that_no_request_should_carry_is_a_fault_at_its_place() {
     for name in reserved.into_iter().chain(["Sluice-Key", "SLUICE-X", "Proxy-Authorization", "CF-Ray", "Sec-X"]) {
         assert_eq!(faults(&json!({"token_in": {"header": name}}))[0].0, "/token_in/header", "{name}");
         assert_eq!(faults(&json!({"key_in": {"header": name}}))[0].0, "/key_in/header", "{name}");
-        // What an answer is read by is sent nowhere.
+        // A header by which an answer is read is never sent.
         let read = json!({"answers": [{"header": name, "means": "day"}]});
         assert!(Profile::inline(&Tree::from(&read)).is_ok(), "{name}");
     }

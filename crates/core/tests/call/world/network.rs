@@ -1,4 +1,4 @@
-//! The network between isolates and object, and what happens on it.
+//! The network between isolates and the object, and what happens on it.
 
 use super::object::Object;
 use super::vendor::Vendor;

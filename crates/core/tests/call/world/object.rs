@@ -1,5 +1,5 @@
-//! The tenant's object: the real state, in storage that outlives it, and those who wait for its
-//! replies.
+//! The tenant's object: the real state, in storage that outlives it, and the calls that wait for
+//! its replies.
 
 use serde_json::{Value, json};
 use sluice_core::keys::{Claims, Master, open};

@@ -1,11 +1,11 @@
-//! The vendor: when calls came to it, how long it worked on them, and what it executed.
+//! The vendor: when calls reached it, how long it worked on them, and what it executed.
 
 use std::collections::BTreeMap;
 
-/// Calls in two seconds that connections with a window may make.
+/// How many calls a connection with a window may make in two seconds.
 const WINDOW: usize = 6;
 const WINDOW_MS: i64 = 2_000;
-/// Calls at once that connections with slots may make.
+/// How many calls a connection with slots may make at once.
 const SLOTS: usize = 2;
 
 #[derive(Default)]
@@ -17,19 +17,19 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// A call comes; its number.
+    /// Adds a call; returns its number.
     pub fn comes(&mut self, connection: &'static str, at: i64, until: i64) -> usize {
         let calls = self.calls.entry(connection).or_default();
         calls.push((at, until));
         calls.len() - 1
     }
 
-    /// It is done with a call.
+    /// Sets when the vendor is done with a call.
     pub fn is_done(&mut self, connection: &'static str, call: usize, at: i64) {
         self.calls.get_mut(connection).unwrap()[call].1 = at;
     }
 
-    /// No limit was overrun.
+    /// Checks that no limit was exceeded.
     pub fn check(&self) {
         for connection in ["window", "token"] {
             let mut came: Vec<i64> = self.calls.get(connection).into_iter().flatten().map(|(at, _)| *at).collect();

@@ -1,4 +1,4 @@
-//! Direct calls and their Workers: they ask, send, tell what came of it, and give account.
+//! Direct calls and their Workers: they ask for permits, send, and report in settlement batches.
 
 use super::*;
 

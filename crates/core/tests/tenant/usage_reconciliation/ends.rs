@@ -1,4 +1,4 @@
-//! Ends of the object, and of the machine.
+//! Ends of the object and of the machine.
 
 use super::*;
 

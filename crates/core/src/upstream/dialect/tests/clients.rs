@@ -1,31 +1,32 @@
-//! What the field's clients do when throttled: the rule of each, as its own source has it, and what it makes of every
-//! refusal. One row a client; those with a library that can be installed are also run, in `tests/sdk`.
+//! What the usual clients do when they are throttled: the rule of each, as its own source has it,
+//! and how it treats every refusal. There is one row for each client; those whose library can be
+//! installed are also run, in `tests/sdk`.
 
 use super::super::*;
 use super::{CALL, THROTTLES, refusal, to};
 use crate::http::{Returning, returned, value};
 use serde_json::Value;
 
-/// What a client does with an answer.
+/// What a client does on an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
-    /// It asks again by itself, this many ms later at first.
+    /// It tries again by itself, first after this many milliseconds.
     Repeats(u32),
-    /// It tells its caller, as the vendor's throttling.
+    /// It reports the vendor's throttling to its caller.
     Tells,
-    /// It tells its caller, as an error like any other.
+    /// It reports an ordinary error to its caller.
     Fails,
 }
 use Does::{Fails, Repeats, Tells};
 
-/// An answer, as a client reads it.
+/// An answer as a client reads it.
 struct Read {
     status: u16,
     body: Value,
 }
 
 impl Read {
-    /// The code of the first error, as Marketo's clients read it.
+    /// Returns the code of the first error, as Marketo's clients read it.
     fn code(&self) -> &str {
         assert_eq!(self.body["success"], false);
         self.body["errors"][0]["code"].as_str().expect("a code is text")
@@ -36,11 +37,11 @@ struct Client {
     name: &'static str,
     dialect: Dialect,
     rule: fn(&Read) -> Does,
-    /// What it is to do when the pace is too fast …
+    /// What it must do when the pace is too fast.
     pace: Does,
-    /// … when too many calls are under way at once …
+    /// What it must do when too many calls are in flight.
     slots: Does,
-    /// … and when the day is spent.
+    /// What it must do when the daily quota is spent.
     day: Does,
 }
 
@@ -70,7 +71,7 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "marketorestpython",
         dialect: Dialect::Marketo,
-        // Full jitter from 1 s on; the status is not looked at.
+        // It waits with full jitter from 1 s on, and ignores the status.
         rule: |answer| match answer.code() {
             "502" | "604" | "606" | "608" | "615" | "713" | "1014" | "1016" | "1019" | "1022" | "1029" => {
                 Repeats(1_000)
@@ -91,7 +92,7 @@ const CLIENTS: [Client; 12] = [
             _ => Fails,
         },
         pace: Repeats(4_000),
-        // It does not know 615: it ends, saying Marketo's words.
+        // It does not know 615: it fails with Marketo's message.
         slots: Tells,
         day: Tells,
     },
@@ -111,7 +112,7 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "rudder-transformer",
         dialect: Dialect::Marketo,
-        // What is throttled goes back into its queue.
+        // It puts throttled calls back into its queue.
         rule: |answer| match (answer.status, answer.code()) {
             (200, "502" | "606" | "607" | "608" | "615" | "601" | "602" | "604" | "611") => Repeats(0),
             _ => Fails,
@@ -123,7 +124,7 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "jsforce",
         dialect: Dialect::Salesforce,
-        // GET, PUT and DELETE; a POST fails with the first error's code.
+        // It repeats GET, PUT and DELETE; a POST fails with the first error's code.
         rule: |answer| match (answer.status, answer.body[0]["errorCode"].as_str()) {
             (420 | 429 | 500 | 502..=504, _) => Repeats(500),
             (403, Some("REQUEST_LIMIT_EXCEEDED")) => Tells,
@@ -136,7 +137,8 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "simple-salesforce",
         dialect: Dialect::Salesforce,
-        // SalesforceRefusedRequest, or SalesforceGeneralError with the array as its content.
+        // It raises SalesforceRefusedRequest, or SalesforceGeneralError with the array as its
+        // content.
         rule: |answer| match (answer.status, answer.body[0]["errorCode"].as_str()) {
             (401, Some("INVALID_SESSION_ID")) => Repeats(0),
             (403, Some("REQUEST_LIMIT_EXCEEDED")) | (503, Some("SERVER_UNAVAILABLE")) => Tells,
@@ -149,7 +151,8 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "tap-salesforce",
         dialect: Dialect::Salesforce,
-        // Any refusal ends its run. It stops before, by the usage that Salesforce's good answers tell: see below.
+        // Any refusal ends its run. It stops earlier, by the usage that Salesforce's good answers
+        // report: see below.
         rule: |_| Fails,
         pace: Fails,
         slots: Fails,
@@ -158,7 +161,7 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "tap-mailchimp",
         dialect: Dialect::Mailchimp,
-        // Full jitter from 3 s on, six times; 403 is final.
+        // It waits with full jitter from 3 s on, six times; 403 is final.
         rule: |answer| if answer.status == 429 || answer.status >= 500 { Repeats(3_000) } else { Fails },
         pace: Repeats(3_000),
         slots: Repeats(3_000),
@@ -167,8 +170,8 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "aprimo-js",
         dialect: Dialect::Aprimo,
-        // At once and as often as it is told, which is never unless it is told: a refusal costs no quota, so nothing is
-        // lost by that.
+        // It tries again at once and as often as its settings say, which by default is never. A
+        // refusal costs no quota, so nothing is lost by that.
         rule: |answer| if answer.status == 429 { Repeats(0) } else { Fails },
         pace: Repeats(0),
         slots: Repeats(0),
@@ -177,7 +180,8 @@ const CLIENTS: [Client; 12] = [
     Client {
         name: "Aprimo-Connect for .NET",
         dialect: Dialect::Aprimo,
-        // Polly's transient errors. 429 is none: what helps this client is that its calls wait, as they do for 10 s.
+        // It repeats Polly's transient errors, of which 429 is none. What helps this client is that
+        // its calls wait, up to 10 s.
         rule: |answer| if answer.status == 408 || answer.status >= 500 { Repeats(2_000) } else { Fails },
         pace: Fails,
         slots: Fails,
@@ -201,7 +205,8 @@ fn every_client_does_when_sluice_refuses_what_it_does_when_its_vendor_does() {
     }
 }
 
-/// tap-salesforce stops by its own budget when `^api-usage=(\d+)/(\d+)$` matches; simple-salesforce and jsforce parse it too.
+/// tap-salesforce stops by its own budget when `^api-usage=(\d+)/(\d+)$` matches; simple-salesforce
+/// and jsforce parse it too.
 #[test]
 fn salesforces_usage_comes_as_salesforce_sent_it() {
     for sent in ["api-usage=18/5000", "api-usage=25/5000; per-app-api-usage=17/250(appName=sample-connected-app)"] {
