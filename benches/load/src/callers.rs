@@ -82,7 +82,7 @@ pub async fn call(order: Order) -> io::Result<Value> {
     // Calls that were begun in time and ended later count, and so does the time that they took.
     let over = run.began.elapsed().saturating_sub(warm);
     let figures = run.figures.take();
-    Ok(figures.to_json(over))
+    Ok(figures.into_json(over))
 }
 
 impl Run {

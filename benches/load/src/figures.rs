@@ -25,7 +25,7 @@ impl Figures {
     }
 
     /// Returns the figures as JSON. `over` is the time in which the calls ended.
-    pub fn to_json(mut self, over: Duration) -> Value {
+    pub fn into_json(mut self, over: Duration) -> Value {
         self.took_us.sort_unstable();
         let seconds = over.as_secs_f64();
         let ms = |part: f64| self.percentile(part).map(|us| us as f64 / 1_000.0);
@@ -52,7 +52,7 @@ mod tests {
         for us in (1..=200).rev() {
             figures.add(200, Duration::from_micros(us * 1_000));
         }
-        let json = figures.to_json(Duration::from_secs(2));
+        let json = figures.into_json(Duration::from_secs(2));
         assert_eq!((&json["p50_ms"], &json["p99_ms"], &json["rps"]), (&json!(100.0), &json!(198.0), &json!(100.0)));
     }
 }
