@@ -184,7 +184,7 @@ impl Limiter {
 
     /// How long a call has waited, milliseconds.
     pub fn waited(&self, ticket: Ticket) -> u64 {
-        let since = self.queue.get(ticket).map_or(0, |call| self.clock.last().saturating_sub(call.arrived));
+        let since = self.queue.get(ticket).map_or(0, |call| self.epoch.time().saturating_sub(call.arrived));
         u64::try_from(since).unwrap_or(0)
     }
 
@@ -394,7 +394,7 @@ impl Limiter {
         let waited = u64::try_from(time.saturating_sub(call.arrived)).unwrap_or(0);
         let lapses = time.saturating_add(self.life_ms());
         self.spend(call.lane, time);
-        let permit = self.leases.open(self.epoch, call.lane, time, lapses, call.call, waited)?;
+        let permit = self.leases.open(self.epoch.number(), call.lane, time, lapses, call.call, waited)?;
         if mutant::is(Mutant::CountBySend) {
             self.date_each(call.lane, time);
         }
@@ -419,7 +419,7 @@ impl Limiter {
     /// The permit that an earlier ask of the same call was granted.
     fn granted_before(&self, call: Call<'_>, time: i64) -> Option<Grant> {
         let (slot, lease) = self.leases.of_call(call.id).filter(|_| call.again)?;
-        let permit = PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot };
+        let permit = PermitId { epoch: self.epoch.number(), lane: lease.lane, seq: lease.seq, slot };
         let since_ask_ms = lease.granted.saturating_sub(time);
         Some(Grant { permit, waited_ms: lease.waited, since_ask_ms, would: None })
     }
@@ -429,14 +429,14 @@ impl Limiter {
         let ticket = self.queue.find(call.id).filter(|_| call.again)?;
         let held = *self.queue.get(ticket)?;
         waiting.arrived = held.arrived.min(waiting.arrived);
-        let deadline = self.deadline(waiting.arrived, call.wait_ms).max(self.clock.last());
+        let deadline = self.deadline(waiting.arrived, call.wait_ms).max(self.epoch.time());
         waiting.deadline = deadline;
         if held.lane != waiting.lane || held.urgency != waiting.urgency.min(7) {
             self.leave_queue(ticket);
             return None;
         }
         self.queue.ask_again(ticket, waiting.asked, deadline);
-        let now = self.clock.last();
+        let now = self.epoch.time();
         let check = self.next_check(deadline, now, now);
         self.queue.check_again(ticket, check);
         Some(ticket)
@@ -458,7 +458,7 @@ impl Limiter {
     /// When [`Limiter::wake`] must next be called, Unix milliseconds: a waiting call may go or must be refused, or the stored row is
     /// to be made exact. None: only an event of its own can change anything.
     pub fn next_wakeup(&mut self) -> Option<i64> {
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let mut next = self.quiet_at().into_iter().chain(self.loans_due(time)).min();
         let mut sooner = |at: i64| next = Some(next.map_or(at, |other: i64| other.min(at)));
         if !self.queue.is_empty() {
@@ -486,7 +486,7 @@ impl Limiter {
                 }
             }
         }
-        next.map(|at| self.wall.saturating_add(at.max(time.saturating_add(1)).saturating_sub(time)))
+        next.map(|at| self.epoch.wall_time(at.max(time.saturating_add(1))))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::limits::daily_quota::{is_unknown, known};
 impl Limiter {
     /// This life's number, as in the permits it grants.
     pub const fn epoch(&self) -> u32 {
-        self.epoch
+        self.epoch.number()
     }
 
     /// Whether permits of an earlier life may still be in flight.
@@ -26,7 +26,7 @@ impl Limiter {
     /// The first daily limit: used, limit, and when the day is surely over (Unix milliseconds). Of one that is
     /// counted by app, the app that has used most; all of it where not all is known of its count.
     pub fn daily_used(&mut self) -> Option<(u64, u64, i64)> {
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let at = self.plan.limits.iter().position(|limit| matches!(limit.kind, Kind::Daily { .. }))?;
         let per_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
         let counter = *if per_app { self.fullest.get(at) } else { self.shared.get(at) }?;
@@ -67,29 +67,24 @@ impl Limiter {
     /// were granted, Unix milliseconds.
     pub fn for_each_open(&self, each: &mut dyn FnMut(u32, u64, &str, i64)) {
         for (_, lease) in self.leases.leases().filter(|(_, lease)| !lease.cut) {
-            each(lease.lane, lease.seq, self.app_of(lease.lane), self.wall_time(lease.granted));
+            each(lease.lane, lease.seq, self.app_of(lease.lane), self.epoch.wall_time(lease.granted));
         }
     }
 
     /// Permits of this life in flight that were reported as of unknown outcome.
     pub fn cut_off(&self) -> impl Iterator<Item = PermitId> + '_ {
         let cut = self.leases.leases().filter(|(_, lease)| lease.cut);
-        cut.map(|(slot, lease)| PermitId { epoch: self.epoch, lane: lease.lane, seq: lease.seq, slot })
+        cut.map(|(slot, lease)| PermitId { epoch: self.epoch.number(), lane: lease.lane, seq: lease.seq, slot })
     }
 
     /// The next permit of this life that lapsed unreported: its app and when it was granted, Unix milliseconds.
     pub fn next_lapsed(&mut self) -> Option<(String, i64)> {
         let (lane, granted) = self.lapsed.pop_front()?;
-        Some((self.app_of(lane).to_owned(), self.wall_time(granted)))
+        Some((self.app_of(lane).to_owned(), self.epoch.wall_time(granted)))
     }
 
     fn app_of(&self, lane: u32) -> &str {
         let app = self.leases.lanes.get(lane).and_then(|lane| self.apps.get(lane.app as usize));
         app.map_or("", |app| app.name.as_str())
-    }
-
-    /// The moment on the wall clock of a limiter time.
-    fn wall_time(&self, time: i64) -> i64 {
-        self.wall.saturating_sub(self.clock.last().saturating_sub(time))
     }
 }

@@ -89,6 +89,7 @@ mod config;
 mod counter;
 mod denial;
 mod durable;
+mod epoch;
 mod estimate;
 mod history;
 pub mod ids;

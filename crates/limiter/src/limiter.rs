@@ -9,6 +9,7 @@ use crate::config::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
 use crate::counter::{Counter, CounterKey, CounterState, Together, View};
 use crate::durable::prior_epochs::PriorEpochs;
 use crate::durable::reservation::Reservation;
+use crate::epoch::Epoch;
 use crate::history::History;
 use crate::jobs::Place;
 use crate::leases::Leases;
@@ -137,11 +138,7 @@ impl Room for CountersView<'_> {
 /// One connection's throttle.
 pub struct Limiter {
     pub(crate) plan: Plan,
-    pub(crate) clock: Clock,
-    pub(crate) wall: i64,
-    /// Events so far.
-    event: u64,
-    pub(crate) epoch: u32,
+    pub(crate) epoch: Epoch,
     /// The plan's apps, then those that only have counts left.
     pub(crate) apps: Vec<AppRule>,
     /// Their places by name.
@@ -190,7 +187,7 @@ pub struct Limiter {
 impl Limiter {
     /// A limiter without history.
     pub fn new(plan: Plan, now: Now<'_>) -> Self {
-        let mut limiter = Self::bare(plan, Clock::new(now.wall), now);
+        let mut limiter = Self::bare(plan, Epoch::new(1, Clock::new(now.wall), now.wall), now);
         let apps = limiter.plan.apps.clone();
         apps.into_iter().for_each(|app| limiter.add_app(app));
         limiter.add_shared();
@@ -198,7 +195,7 @@ impl Limiter {
     }
 
     /// A limiter with calendars, and with neither apps nor counters.
-    pub(crate) fn bare(plan: Plan, clock: Clock, now: Now<'_>) -> Self {
+    pub(crate) fn bare(plan: Plan, epoch: Epoch, now: Now<'_>) -> Self {
         let calendars = calendars(&plan, now);
         let limits = plan.limits.len();
         let mut leases = Leases::default();
@@ -208,10 +205,7 @@ impl Limiter {
             adaptive: Adaptive::new(&plan.adaptive),
             pacer: Pacer::default(),
             pauses: Pauses::default(),
-            clock,
-            wall: now.wall,
-            event: 0,
-            epoch: 1,
+            epoch,
             apps: Vec::new(),
             by_name: Vec::new(),
             recent: (NONE, 0, 0),
@@ -225,7 +219,7 @@ impl Limiter {
             windows_by_app: windows_by_app(&plan.limits),
             fullest: vec![NONE; limits],
             history: History::default(),
-            refill: Refill::new(clock.last()),
+            refill: Refill::new(epoch.time()),
             leases,
             prior: PriorEpochs::default(),
             reservation: Reservation::new(),
@@ -298,8 +292,8 @@ impl Limiter {
         let observe = self.plan.mode == Mode::Observe;
         let view = View {
             time,
-            event: self.event,
-            wall: self.wall,
+            event: self.epoch.event(),
+            wall: self.epoch.wall(),
             factor: self.adaptive.factor(),
             refill: self.refill,
             observe,
@@ -321,9 +315,7 @@ impl Limiter {
     /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
     /// day. Gives limiter time.
     pub(crate) fn begin(&mut self, now: Now<'_>) -> i64 {
-        let time = self.clock.read(now.wall);
-        self.wall = now.wall;
-        self.event += 1;
+        let time = self.epoch.begin_event(now.wall);
         if self.calendars.iter().any(|days| days.opens_next() <= now.wall) {
             self.turn_days(now, time);
         }
@@ -336,7 +328,7 @@ impl Limiter {
             self.queue.unpark_all();
             self.reservation.touch();
         }
-        while let Some(lease) = self.leases.lapse(self.epoch, time) {
+        while let Some(lease) = self.leases.lapse(self.epoch.number(), time) {
             if !lease.cut && self.lapsed.len() < crate::leases::MOST_LEASES {
                 self.lapsed.push_back((lease.lane, lease.granted));
             }
@@ -383,7 +375,7 @@ impl Limiter {
 
     /// `n` calls under a counter were settled at `at`.
     pub(crate) fn date(&mut self, counter: u32, at: i64, n: u32) {
-        let CountersView { counters, view, .. } = self.here(self.clock.last());
+        let CountersView { counters, view, .. } = self.here(self.epoch.time());
         if let Some(entry) = counters.get_mut(counter as usize) {
             entry.date(at, n, &view);
         }
@@ -407,7 +399,7 @@ impl Limiter {
 
     /// All counters of a lane count a call as settled at `at`.
     pub(crate) fn date_each(&mut self, lane: u32, at: i64) {
-        let CountersView { counters, view, .. } = self.here(self.clock.last());
+        let CountersView { counters, view, .. } = self.here(self.epoch.time());
         for &counter in view.counters_of(lane) {
             if let Some(entry) = counters.get_mut(counter as usize) {
                 entry.date(at, 1, &view);
@@ -425,7 +417,7 @@ impl Limiter {
         if let Some(lane) = self.leases.lanes.find(app, mask) {
             return Some(lane);
         }
-        if !self.leases.lanes.make_room(self.clock.last()) {
+        if !self.leases.lanes.make_room(self.epoch.time()) {
             return None;
         }
         let (counters, own) = self.counters_under(app, mask);
@@ -491,7 +483,7 @@ impl Limiter {
         };
         let loan = limit
             .filter(|limit| limit.pool.is_some())
-            .map(|limit| Box::new(Loan::new(limit, self.plan.mode, self.clock.last())));
+            .map(|limit| Box::new(Loan::new(limit, self.plan.mode, self.epoch.time())));
         let state = self.state(key, app);
         self.counters.push(Counter { key, app, state, vendor: None, told: None, loan, refused: Together::default() });
         self.leases.fit(self.counters.len());
@@ -558,12 +550,7 @@ impl Limiter {
     pub(crate) fn before_is_open(&self, calendar: usize) -> bool {
         self.calendars
             .get(calendar)
-            .is_some_and(|calendar| self.wall < calendar.before_over() && !mutant::is(Mutant::OneSided))
-    }
-
-    /// The limiter time of a moment on the wall clock.
-    pub(crate) fn limiter_time(&self, wall: i64) -> i64 {
-        self.clock.last().saturating_add(wall.saturating_sub(self.wall))
+            .is_some_and(|calendar| self.epoch.wall() < calendar.before_over() && !mutant::is(Mutant::OneSided))
     }
 
     /// How long a lease lasts: until the vendor can no longer be at work on the call.

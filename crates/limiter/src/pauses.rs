@@ -89,7 +89,7 @@ impl Limiter {
     /// so long is refused.
     pub fn stop(&mut self, now: Now<'_>, app: Option<&str>, until: Option<i64>) {
         let time = self.begin(now);
-        let until = until.map_or(NEVER, |until| self.limiter_time(until).min(NEVER.saturating_sub(1)));
+        let until = until.map_or(NEVER, |until| self.epoch.limiter_time(until).min(NEVER.saturating_sub(1)));
         let place = app.and_then(|app| self.app(app));
         self.pauses.set(app.map(|app| (app, place)), until);
         if let Some(place) = place {

@@ -132,7 +132,7 @@ impl Limiter {
                 CounterState::Window { window, .. } => window.total() > 0,
                 CounterState::Daily { count, .. } => count.used > 0 || count.before > 0,
                 CounterState::Bucket(bucket) => {
-                    !bucket.is_full(self.refill.at(self.clock.last(), self.adaptive.factor()))
+                    !bucket.is_full(self.refill.at(self.epoch.time(), self.adaptive.factor()))
                 }
                 CounterState::Slots { .. } => false,
             };
@@ -285,7 +285,7 @@ impl Limiter {
     fn counted(&self, at: usize, place: usize, gauges: &[&CounterState], old: &Old) -> Option<CounterState> {
         let (limit, was) = (self.plan.limits.get(at)?, old.limits.get(place)?);
         let mut state = self.fresh(at, limit.per_app);
-        let refill = self.refill.at(self.clock.last(), self.adaptive.factor());
+        let refill = self.refill.at(self.epoch.time(), self.adaptive.factor());
         let watched = old.mode == Mode::Observe;
         for before in gauges {
             match (&mut state, before) {
@@ -323,7 +323,7 @@ impl Limiter {
             }
         }
         if let CounterState::Window { window, .. } = &mut state {
-            window.expire(self.clock.last());
+            window.expire(self.epoch.time());
         }
         Some(state)
     }
@@ -331,7 +331,7 @@ impl Limiter {
     /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
     fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Option<CounterState> {
         let mut state = self.fresh(at, of_app);
-        let (time, factor) = (self.clock.last(), self.adaptive.factor());
+        let (time, factor) = (self.epoch.time(), self.adaptive.factor());
         match &mut state {
             CounterState::Window { window, .. } => {
                 let from = time.saturating_sub(window.span());
@@ -366,12 +366,12 @@ impl Limiter {
         let mut state = self.fresh(at, of_app);
         match &mut state {
             CounterState::Window { window, .. } => {
-                window.push(self.history.known_from().unwrap_or(self.clock.last()), rolling_window::UNKNOWN);
+                window.push(self.history.known_from().unwrap_or(self.epoch.time()), rolling_window::UNKNOWN);
             }
-            CounterState::Bucket(bucket) => bucket.drain(self.refill.at(self.clock.last(), self.adaptive.factor())),
+            CounterState::Bucket(bucket) => bucket.drain(self.refill.at(self.epoch.time(), self.adaptive.factor())),
             CounterState::Daily { calendar, count, bytes, .. } => {
                 let opened = self.calendars.get(*calendar).map_or(i64::MAX, Calendar::opened);
-                let ended = self.history.since(self.limiter_time(opened));
+                let ended = self.history.since(self.epoch.limiter_time(opened));
                 let ended = ended.map(|one| if *bytes { one.bytes } else { one.calls }).fold(0, u64::saturating_add);
                 let in_flight = if *bytes { 0 } else { self.in_flight() };
                 *count = Daily { used: together(UNKNOWN, ended.saturating_add(in_flight)), before: UNKNOWN };
@@ -386,7 +386,7 @@ impl Limiter {
     fn sent_on(&self, calendar: usize, bytes: bool, now: Now<'_>) -> Option<Daily> {
         let days = self.calendars.get(calendar)?;
         let since = |wall: i64| {
-            let from = self.limiter_time(wall);
+            let from = self.epoch.limiter_time(wall);
             if bytes { self.history.bytes_since(from) } else { self.history.calls_since(from) }
         };
         let in_flight = if bytes { 0 } else { self.in_flight() };
@@ -404,7 +404,7 @@ impl Limiter {
             (Some(known), Some(sent)) => (known, sent),
             (one, other) => return one.or(other).unwrap_or_else(|| self.full(at, of_app)),
         };
-        let refill = self.refill.at(self.clock.last(), self.adaptive.factor());
+        let refill = self.refill.at(self.epoch.time(), self.adaptive.factor());
         match (&known, &sent) {
             (CounterState::Window { window: one, .. }, CounterState::Window { window: other, .. })
                 if other.total() < one.total() =>
@@ -470,7 +470,7 @@ impl Limiter {
         }
         lanes.rearrange(classes, |at| to.remove(&at));
         self.leases.lanes = lanes;
-        let (counters, time) = (self.counters.len(), self.clock.last());
+        let (counters, time) = (self.counters.len(), self.epoch.time());
         self.leases.recount(counters, time);
         let mut prior = std::mem::take(&mut self.prior);
         prior.recount(counters, &self.leases);
@@ -484,7 +484,7 @@ impl Limiter {
         moved: &[Option<u32>],
         stays: &mut impl FnMut(Ticket, &str) -> Option<Stays>,
     ) -> Vec<Ticket> {
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let mut to: BTreeMap<u64, (Waiting, u32)> = BTreeMap::new();
         for (ticket, call) in self.queue.everybody() {
             let name = old.apps.get(call.app as usize).map_or("", |app| app.name.as_str());

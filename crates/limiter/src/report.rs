@@ -76,7 +76,7 @@ impl Limiter {
 
     /// All limits. Of one that is counted by app, the app that has used most.
     pub fn limits(&mut self) -> Vec<LimitReport> {
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let mut reports = Vec::new();
         for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
             let place = at as usize;
@@ -126,7 +126,7 @@ impl Limiter {
 
     /// The queue.
     pub fn queue(&self) -> QueueReport {
-        let oldest = self.queue.oldest().map_or(0, |since| self.clock.last().saturating_sub(since));
+        let oldest = self.queue.oldest().map_or(0, |since| self.epoch.time().saturating_sub(since));
         QueueReport {
             depth: self.queue.callers(),
             size: self.plan.queue.size,
@@ -141,8 +141,8 @@ impl Limiter {
 
     /// Until when the connection is paused, Unix milliseconds.
     pub fn paused_until(&self) -> Option<i64> {
-        let time = self.clock.last();
-        self.adaptive.paused(time).map(|until| self.wall.saturating_add(until.saturating_sub(time)))
+        let time = self.epoch.time();
+        self.adaptive.paused(time).map(|until| self.epoch.wall_time(until))
     }
 
     /// The connection's own day.
@@ -171,7 +171,7 @@ impl Limiter {
     }
 
     fn left_on(&mut self, lane: u32, each: &mut impl FnMut(Left<'_>)) {
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let mut place = 0;
         while let Some(counter) = self.counters_of(lane, place) {
             place += 1;
@@ -192,7 +192,7 @@ impl Limiter {
         let at = match self.gauge_of(counter)? {
             CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
             CounterState::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.adaptive.factor())),
-            CounterState::Daily { calendar, .. } => self.limiter_time(self.calendars.get(*calendar)?.over()),
+            CounterState::Daily { calendar, .. } => self.epoch.limiter_time(self.calendars.get(*calendar)?.over()),
             CounterState::Slots { .. } => return None,
         };
         Some(u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000))

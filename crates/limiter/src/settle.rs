@@ -46,7 +46,7 @@ impl Limiter {
             self.reservation.require();
             return Settled::Repeat;
         }
-        let settled = if report.permit.epoch == self.epoch {
+        let settled = if report.permit.epoch == self.epoch.number() {
             self.settle_own(&report, time)
         } else {
             self.settle_past(&report, time)
@@ -76,7 +76,7 @@ impl Limiter {
     /// before it had written anything.
     fn is_of_another_life(&self, permit: PermitId) -> bool {
         let granted = self.leases.lanes.get(permit.lane).map_or(0, |lane| lane.seq);
-        permit.epoch > self.epoch || (permit.epoch == self.epoch && permit.seq >= granted)
+        permit.epoch > self.epoch.number() || (permit.epoch == self.epoch.number() && permit.seq >= granted)
     }
 
     fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
@@ -195,7 +195,7 @@ impl Limiter {
         for place in 0..self.leases.counters(lane).len() {
             let Some(counter) = self.counters_of(lane, place) else { continue };
             let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
-            let opened = self.calendars.get(*calendar).map_or(i64::MIN, |days| self.limiter_time(days.opened()));
+            let opened = self.calendars.get(*calendar).map_or(i64::MIN, |days| self.epoch.limiter_time(days.opened()));
             let counted = prior.is_none_or(|(since, in_flight)| {
                 since >= opened || in_flight.get(place).is_some_and(|before| self.prior.in_flight(counter) < *before)
             });

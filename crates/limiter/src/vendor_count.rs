@@ -21,7 +21,7 @@ impl Limiter {
     /// an earlier life granted, nothing is learned, since it is not known on which day it was counted.
     pub fn on_vendor_count(&mut self, now: Now<'_>, permit: PermitId, since_headers_ms: u64, counts: &[Counted]) {
         let time = self.begin(now);
-        let Some(lease) = self.leases.find(permit).filter(|_| permit.epoch == self.epoch) else { return };
+        let Some(lease) = self.leases.find(permit).filter(|_| permit.epoch == self.epoch.number()) else { return };
         let since = i64::try_from(since_headers_ms).unwrap_or(i64::MAX / 4);
         let at = time.saturating_sub(since).max(lease.granted);
         let mut full = false;
@@ -48,11 +48,10 @@ impl Limiter {
         let of = counted.total.map_or(of, |total| total.min(of)).max(capacity);
         let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
         // What `share` leaves to others is theirs to use.
-        let after = if at >= self.clock.last() { 0 } else { self.leases.granted_after(at, counter) };
+        let after = if at >= self.epoch.time() { 0 } else { self.leases.granted_after(at, counter) };
         let floor = vendor.saturating_add(after).saturating_sub(of.saturating_sub(capacity));
         let held = self.leases.in_flight(counter) + self.prior.unsettled(counter);
-        let (time, wall) = (self.clock.last(), self.wall);
-        let sent = wall.saturating_sub(time.saturating_sub(granted));
+        let sent = self.epoch.wall_time(granted);
         let of_today = |calendar: usize| self.calendars.get(calendar).is_some_and(|days| sent >= days.before_over());
         let (today, before) = match self.gauge_of(counter) {
             Some(CounterState::Daily { calendar, bytes: false, .. }) => {
@@ -99,7 +98,7 @@ impl Limiter {
     /// Takes the vendor's own total in an answer to a call granted then. That of a day that has ended is not the next one's.
     fn hear_total(&mut self, counter: u32, limit: u32, total: Option<u64>, granted: i64) {
         let Some(total) = total.filter(|total| *total > 0) else { return };
-        let sent = self.wall.saturating_sub(self.clock.last().saturating_sub(granted));
+        let sent = self.epoch.wall_time(granted);
         let of_today = match self.gauge_of(counter) {
             Some(CounterState::Daily { calendar, bytes: false, .. }) => {
                 self.calendars.get(*calendar).is_some_and(|days| sent >= days.before_over())

@@ -137,7 +137,7 @@ impl Limiter {
         if !self.reservation.due {
             return None;
         }
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let live = time <= self.reservation.until;
         let opening = std::mem::take(&mut self.reservation.opening) || live;
         if std::mem::take(&mut self.reservation.closing) || !opening {
@@ -211,7 +211,7 @@ impl Limiter {
         self.reservation.ceiling = room.min(self.slots_of_all()).clamp(in_flight, in_flight + self.reservation.size);
         self.reservation.peak = in_flight;
         let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
-        self.reservation.until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
+        self.reservation.until = time.saturating_add(BLOCK_MS).min(self.epoch.limiter_time(turn).saturating_sub(1));
     }
 
     /// How many permits will be wanted until the next row, by how many were `used` since the last one, which had named `size`, of which so

@@ -15,6 +15,7 @@ use crate::counter::{Counter, CounterKey, CounterState};
 use crate::durable::prior_epochs::{PriorEpoch, PriorEpochs, PriorLane};
 use crate::durable::reservation::MOST_RESERVED;
 use crate::durable::snapshot_before;
+use crate::epoch::Epoch;
 use crate::history::{History, Stretch};
 use crate::limiter::{AppRule, Limiter, Now, Plan};
 use crate::limits::daily_quota::{Calendar, Daily};
@@ -96,7 +97,7 @@ pub(crate) enum StoredCounterState {
 impl Limiter {
     /// Everything, to be stored.
     pub(crate) fn row(&mut self) -> Vec<u8> {
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let mut apps = Names::new(self.apps.len());
         let mut leases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for (_, lease) in self.leases.leases() {
@@ -129,10 +130,10 @@ impl Limiter {
         }
         let before = (0..).zip(&self.before).filter_map(|(at, state)| Some((at, stored(state.as_ref()?)?)));
         let row = Row {
-            epoch: self.epoch,
-            offset: self.clock.offset(),
+            epoch: self.epoch.number(),
+            offset: self.epoch.offset(),
             time,
-            wall: self.wall,
+            wall: self.epoch.wall(),
             life: self.life_ms(),
             mode: self.plan.mode,
             limits: self.plan.limits.clone(),
@@ -164,7 +165,7 @@ impl Limiter {
             }
         }
         let group = PriorEpoch {
-            epoch: self.epoch,
+            epoch: self.epoch.number(),
             fly: 0,
             spare: 0,
             run_until: time,
@@ -202,8 +203,9 @@ impl Limiter {
             Some((day, _)) if edited => Plan { limits: row.limits.clone(), mode: row.mode, day: day.clone(), ..plan },
             _ => plan,
         };
-        let mut next = Self::bare(plan, Clock::resume(row.offset, row.time, now.wall), now);
-        next.epoch = row.epoch.saturating_add(1);
+        let clock = Clock::resume(row.offset, row.time, now.wall);
+        let epoch = Epoch::new(row.epoch.saturating_add(1), clock, now.wall);
+        let mut next = Self::bare(plan, epoch, now);
         Restore { next: &mut next, row: &row, apps: Vec::new(), skew }.inherit();
         next.begin(now);
         if let Some(plan) = wanted {
@@ -242,7 +244,7 @@ impl Limiter {
         match self.gauge_of(counter) {
             Some(CounterState::Window { window, .. }) => settled.saturating_add(window.span()),
             Some(CounterState::Daily { calendar, .. }) => {
-                let over = self.calendars.get(*calendar).map_or(time, |days| self.limiter_time(days.over()));
+                let over = self.calendars.get(*calendar).map_or(time, |days| self.epoch.limiter_time(days.over()));
                 over.max(settled)
             }
             Some(CounterState::Bucket(bucket)) => {
@@ -453,7 +455,7 @@ impl Restore<'_> {
 
     /// The ids that may be in flight: of that life, and of those before it.
     fn permits(&mut self) {
-        let now = self.next.clock.last();
+        let now = self.next.epoch.time();
         let lanes: BTreeMap<u32, u32> =
             self.row.lanes.iter().filter_map(|old| Some((old.lane, self.lane(old)?))).collect();
         let mut groups = Vec::new();

@@ -189,7 +189,7 @@ impl Limiter {
         for limit in self.pooled().map(|(limit, _)| limit).collect::<Vec<u32>>() {
             let Some(&counter) = self.shared.get(limit as usize) else { continue };
             let Some((turn, asked)) = self.turn_due(counter, time) else { continue };
-            let (epoch, life_ms) = (self.epoch, self.life_ms());
+            let (epoch, life_ms) = (self.epoch.number(), self.life_ms());
             let vendor = self.counters.get(counter as usize).and_then(Counter::vendor_of_pool).unwrap_or(0);
             let owes = self.loan(counter).map_or(0, |loan| loan.owing);
             let Some(rule) = self.plan.limits.get(limit as usize) else { continue };
@@ -316,9 +316,9 @@ impl Limiter {
     /// When the next life should tell a pool the number that this connection declares, if this one ends before the pool has heard it:
     /// Unix milliseconds; none once it has.
     pub fn next_declaration(&self) -> Option<i64> {
-        let (time, callers_wait) = (self.clock.last(), self.queue.callers() > 0);
+        let (time, callers_wait) = (self.epoch.time(), self.queue.callers() > 0);
         let due = |loan: &Loan| loan.asked.map_or(time, |asked| asked.again_or_lost(callers_wait));
         let next = self.pooled().filter(|(_, loan)| loan.declares).map(|(_, loan)| due(loan)).min()?;
-        Some(self.wall.saturating_add(next.max(time).saturating_sub(time)))
+        Some(self.epoch.wall_time(next.max(time)))
     }
 }

@@ -89,7 +89,7 @@ fn a_lane_gets_one_where_others_call_too_if_it_has_called_within_a_minute_or_wai
         let permit = grant(&mut limiter, NOON, app, u128::from(app));
         settle(&mut limiter, NOON, permit);
     }
-    let time = limiter.clock.last();
+    let time = limiter.epoch.time();
     for lane in 0..2 {
         let lane = limiter.leases.lanes.get_mut(lane).unwrap();
         (lane.used, lane.spare, lane.last_spare) = (0, 0, 0);
@@ -129,10 +129,10 @@ fn a_row_names_spare_permits_for_no_more_than_two_thousand_and_48_lanes() {
 fn a_block_holds_no_more_of_a_window_than_it_has_free_and_of_a_day_a_quarter() {
     let day = Kind::RollingDay { calls: 80 };
     let mut limiter = limiter(vec![window(10, 20_000), limit("day", day), window(9, 900)], 1);
-    let time = limiter.clock.last();
+    let time = limiter.epoch.time();
     let most = |limiter: &Limiter| {
         let counters = limiter.leases.counters(0).to_vec();
-        counters.iter().map(|counter| limiter.most_reserved(*counter, limiter.clock.last())).collect::<Vec<_>>()
+        counters.iter().map(|counter| limiter.most_reserved(*counter, limiter.epoch.time())).collect::<Vec<_>>()
     };
     let permits: Vec<_> = (0..4).map(|id| grant(&mut limiter, NOON, 0, id)).collect();
     // The app's own count of the day first, which has no limit; a window that is over within a second bounds nothing.
@@ -168,7 +168,7 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
     limiter.reservation.ceiling = 9;
     limiter.leases.lanes.get_mut(0).unwrap().spare = 1;
     let other = grant(&mut limiter, NOON + 300, 0, 2);
-    let time = limiter.clock.last();
+    let time = limiter.epoch.time();
     assert!(limiter.snapshot_due().is_none() && !limiter.is_stored());
     limiter.reservation.size = 0;
     assert_eq!(limiter.quiet_at(), Some(time + QUIET_MS), "also while calls are in flight and none is spare");
@@ -201,7 +201,7 @@ fn a_grant_needs_no_row_until_the_blocks_end_while_fewer_than_its_ceiling_are_in
         let mut limiter = limiter(vec![], 1);
         grant(&mut limiter, NOON, 0, 1);
         limiter.snapshot_due().unwrap();
-        let time = limiter.clock.last();
+        let time = limiter.epoch.time();
         (limiter.reservation.until, limiter.reservation.ceiling, limiter.reservation.left) =
             (time + until, ceiling, left);
         limiter.leases.lanes.get_mut(0).unwrap().spare = spare;
@@ -229,5 +229,5 @@ fn a_block_ends_before_the_next_day_opens() {
     let wall = NOON + 12 * 3_600_000 - 1_500;
     grant(&mut limiter, wall, 0, 1);
     limiter.snapshot_due().unwrap();
-    assert_eq!(limiter.reservation.until() - limiter.clock.last(), 499);
+    assert_eq!(limiter.reservation.until() - limiter.epoch.time(), 499);
 }
