@@ -5,12 +5,12 @@ use crate::Denial;
 use crate::PermitId;
 use crate::config::Mode;
 use crate::counter::CounterState;
+use crate::index::AppId;
 use crate::limiter::{Limiter, Now, SLACK_MS, Split};
 use crate::mutant::{self, Mutant};
 use crate::pauses::has_no_end;
 use crate::places::Admit;
 use crate::pool::loan::LOAN_WAIT_MS;
-use crate::queue::lanes::NONE;
 use crate::queue::{Ticket, Waiting};
 
 /// A call that is late by less than this is looked at again no sooner, milliseconds.
@@ -158,7 +158,7 @@ impl Limiter {
     }
 
     /// The app that holds most for its weight gives a place up: that of its call that would go last.
-    fn shed_last(&mut self, app: u32, time: i64) {
+    fn shed_last(&mut self, app: AppId, time: i64) {
         let Some(ticket) = self.queue.last_of(app) else { return };
         self.shed(ticket, Denial::QueueFull, time);
     }
@@ -211,8 +211,8 @@ impl Limiter {
             return;
         }
         self.queue.unpark_due(time);
-        while self.pacer.ahead(time).is_none() {
-            let Split { queue, mut here } = self.parts(time);
+        while self.rate.turn(time).is_none() {
+            let Split { queue, mut here } = self.parts();
             let Some(ticket) = queue.next(&mut here) else { return self.end_turns() };
             if queue.get(ticket).is_some_and(|call| call.deadline < time) {
                 self.shed(ticket, Denial::Deadline, time);
@@ -231,7 +231,7 @@ impl Limiter {
                 let outcome = granted.ok_or_else(|| self.full_table());
                 self.ready.push_back((ticket, outcome));
             }
-            self.pacer.take(time, self.lane_pace(call.lane));
+            self.rate.take_turn(time, self.lane_pace(call.lane));
         }
     }
 
@@ -249,7 +249,7 @@ impl Limiter {
     fn decide(&mut self, call: &Waiting, time: i64) -> Decision {
         let paused = self.paused_for(call.app, time);
         let held = paused.max(self.turn(time));
-        let mut here = self.here(time);
+        let mut here = self.here();
         if held.is_none() && !here.is_full(call.lane) {
             return if here.view.leases.is_full() { Decision::Refuse(Denial::Concurrency) } else { Decision::Go };
         }
@@ -268,7 +268,7 @@ impl Limiter {
             lacks_more = true;
             match counter.day_reason() {
                 Some(reason) => {
-                    let until = counter.free_at(at, 1, here.view.factor, &here.view);
+                    let until = counter.free_at(at, 1, here.view.factor(), &here.view);
                     if day.is_none_or(|(other, _)| until > other) {
                         day = Some((until, reason));
                     }
@@ -338,10 +338,10 @@ impl Limiter {
 
     /// The least time until a call that waits already is granted: like a newcomer's, but without those before it.
     fn least_wait(&mut self, lane: u32, time: i64) -> i64 {
-        let app = self.leases.lanes.get(lane).map_or(NONE, |lane| lane.app);
+        let app = self.leases.lanes.get(lane).map_or(AppId::NONE, |lane| lane.app);
         let mut bound = self.surely_paused_for(app, time).unwrap_or(time);
         let best = self.best_factor();
-        let here = self.here(time);
+        let here = self.here();
         for &at in here.view.counters_of(lane) {
             if let Some(counter) = here.counters.get_mut(at as usize) {
                 bound = bound.max(counter.free_at(at, 1, best, &here.view));
@@ -351,12 +351,12 @@ impl Limiter {
     }
 
     fn late_reason(&mut self, call: Waiting, time: i64) -> Denial {
-        let here = self.here(time);
+        let here = self.here();
         for &at in here.view.counters_of(call.lane) {
             let Some(counter) = here.counters.get_mut(at as usize) else { continue };
             if let Some(reason) = counter.day_reason()
                 && !counter.has_room(at, &here.view)
-                && counter.free_at(at, 1, here.view.factor, &here.view) > call.deadline
+                && counter.free_at(at, 1, here.view.factor(), &here.view) > call.deadline
             {
                 return reason;
             }
@@ -398,7 +398,7 @@ impl Limiter {
         if mutant::is(Mutant::CountBySend) {
             self.date_each(call.lane, time);
         }
-        let here = self.here(time);
+        let here = self.here();
         for &counter in here.view.counters_of(call.lane) {
             if let Some(entry) = here.counters.get_mut(counter as usize) {
                 entry.grant(&here.view);
@@ -469,7 +469,7 @@ impl Limiter {
             let held = self.held(time);
             let stuck = held.is_some() || self.leases.is_full();
             held.map(|until| Self::look_at_held(until, time)).map(&mut sooner);
-            let Split { queue, here } = self.parts(time);
+            let Split { queue, here } = self.parts();
             for class in queue.ready_classes() {
                 let shared = here.view.leases.lanes.class(class).map_or(&[][..], |class| &class.shared);
                 let mut blocked = false;
@@ -495,6 +495,6 @@ enum Decision {
     /// It lacks nothing but a permit of a pool's.
     LoanRequest,
     /// At least until then; and the app that gives a place up for it, where none is free.
-    Wait(i64, Option<u32>),
+    Wait(i64, Option<AppId>),
     Refuse(Denial),
 }

@@ -6,14 +6,19 @@
 )]
 
 use crate::Denial;
-use crate::config::{Kind, Limit};
+use crate::config::{Kind, Limit, Mode};
+use crate::days::Days;
 use crate::durable::prior_epochs::PriorEpochs;
+use crate::epoch::Epoch;
+use crate::index::{AppId, CalendarId};
 use crate::leases::Leases;
-use crate::limits::daily_quota::{Calendar, Daily};
+use crate::limits::daily_quota::Daily;
 use crate::limits::rolling_window::Window;
-use crate::limits::token_bucket::{Bucket, Refill};
+use crate::limits::token_bucket::Bucket;
 use crate::mutant::{self, Mutant};
+use crate::pauses::Pauses;
 use crate::pool::loan::Loan;
+use crate::rate::Rate;
 
 /// Parts per million of the whole.
 const WHOLE: u64 = 1_000_000;
@@ -31,7 +36,7 @@ pub enum CounterKey {
 #[derive(Debug, Clone)]
 pub struct Counter {
     pub key: CounterKey,
-    pub app: Option<u32>,
+    pub app: Option<AppId>,
     pub state: CounterState,
     /// What the vendor says it has counted: of a day, the most that it has said on it.
     pub vendor: Option<u64>,
@@ -100,44 +105,42 @@ impl Together {
 pub enum CounterState {
     Window { window: Window, calls: u64, scaled: bool },
     Bucket(Bucket),
-    Daily { calendar: usize, count: Daily, amount: u64, bytes: bool },
+    Daily { calendar: CalendarId, count: Daily, amount: u64, bytes: bool },
     Slots { calls: u64, after_ms: i64 },
 }
 
 /// What counters depend on beside themselves, at one moment.
 pub struct View<'a> {
-    /// Limiter milliseconds.
-    pub time: i64,
-    /// Which event of the limiter's life it is, from 1.
-    pub event: u64,
-    /// The same moment, Unix milliseconds.
-    pub wall: i64,
-    /// The rate factor, parts per million.
-    pub factor: u32,
-    /// The time in which tokens come back.
-    pub refill: Refill,
-    /// Limits are only watched.
-    pub observe: bool,
+    pub epoch: &'a Epoch,
+    pub rate: &'a Rate,
+    pub days: &'a Days,
     pub leases: &'a Leases,
     pub prior: &'a PriorEpochs,
-    pub calendars: &'a [Calendar],
+    /// What an operator has stopped.
+    pub pauses: &'a Pauses,
+    /// Whether limits are kept or only watched.
+    pub mode: Mode,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// The limiter time, milliseconds.
+    pub const fn time(&self) -> i64 {
+        self.epoch.time()
+    }
+
+    /// The rate factor, parts per million.
+    pub const fn factor(&self) -> u32 {
+        self.rate.factor()
+    }
+
     /// The counters that count a lane's calls.
-    pub fn counters_of(&self, lane: u32) -> &[u32] {
+    pub fn counters_of(&self, lane: u32) -> &'a [u32] {
         self.leases.counters(lane)
     }
 
     /// Whether the day before is still open under a calendar.
-    pub fn before_is_open(&self, calendar: usize) -> bool {
-        let days = self.calendars.get(calendar);
-        days.is_some_and(|days| self.wall < days.before_over() && !mutant::is(Mutant::OneSided))
-    }
-
-    /// The limiter time of a moment on the wall clock.
-    fn limiter_time(&self, wall: i64) -> i64 {
-        self.time.saturating_add(wall.saturating_sub(self.wall))
+    pub fn before_is_open(&self, calendar: CalendarId) -> bool {
+        self.days.before_is_open(calendar, self.epoch.wall())
     }
 
     /// Calls in flight, or settled at a time not yet known, that a counter counts.
@@ -147,7 +150,7 @@ impl View<'_> {
 
     /// The reading of the time in which tokens come back, now.
     pub fn refilled(&self) -> i128 {
-        self.refill.at(self.time, self.factor)
+        self.rate.refilled(self.time())
     }
 
     /// Calls in flight that a concurrency limit counts.
@@ -161,28 +164,30 @@ impl View<'_> {
 impl Counter {
     /// Whether one more call fits; `at` is the counter's own number.
     pub fn has_room(&mut self, at: u32, view: &View<'_>) -> bool {
-        if let Some(in_hand) = self.in_hand(view.time) {
+        if let Some(in_hand) = self.in_hand(view.time()) {
             return in_hand;
         }
         let told = self.told;
         match &mut self.state {
             CounterState::Window { window, calls, scaled } => {
-                window.expire(view.time);
+                window.expire(view.time());
                 let unsettled = if mutant::is(Mutant::CountBySend) { 0 } else { view.unsettled(at) };
-                window.total() + unsettled < VendorCount::estimate(told, scale(*calls, *scaled, view.factor))
+                window.total() + unsettled < VendorCount::estimate(told, scale(*calls, *scaled, view.factor()))
             }
             CounterState::Bucket(bucket) => bucket.has_room(view.refilled(), view.unsettled(at)),
             CounterState::Daily { calendar, count, amount, .. } => {
                 let amount = VendorCount::estimate(told, *amount);
                 count.used < amount && (count.before < amount || !view.before_is_open(*calendar))
             }
-            CounterState::Slots { calls, after_ms } => view.in_slots(at, *after_ms) < scale(*calls, true, view.factor),
+            CounterState::Slots { calls, after_ms } => {
+                view.in_slots(at, *after_ms) < scale(*calls, true, view.factor())
+            }
         }
     }
 
     /// The least limiter time at which the `nth` (from 1) more call fits, under a rate factor.
     pub fn free_at(&mut self, at: u32, nth: u64, factor: u32, view: &View<'_>) -> i64 {
-        let time = view.time;
+        let time = view.time();
         if self.is_lent() {
             return self.pool_has_more_at(view).unwrap_or(time);
         }
@@ -208,12 +213,12 @@ impl Counter {
                 time.saturating_add(bucket.wait_ms(view.refilled(), view.unsettled(at), nth - 1, factor))
             }
             CounterState::Daily { calendar, count, amount, .. } => {
-                let Some(days) = view.calendars.get(*calendar) else { return time };
+                let Some(days) = view.days.get(*calendar) else { return time };
                 let fits = |used: u64| used.saturating_add(nth) <= VendorCount::estimate(told, *amount);
                 if !fits(count.used) {
-                    view.limiter_time(days.over())
+                    view.epoch.limiter_time(days.over())
                 } else if view.before_is_open(*calendar) && !fits(count.before) {
-                    view.limiter_time(days.before_over())
+                    view.epoch.limiter_time(days.before_over())
                 } else {
                     time
                 }
@@ -224,17 +229,17 @@ impl Counter {
 
     /// When something next frees room, once it is full, by time alone; none if only a settlement can.
     pub fn next_change(&mut self, at: u32, view: &View<'_>) -> Option<i64> {
-        let later = view.time.saturating_add(1);
+        let later = view.time().saturating_add(1);
         if self.is_lent() {
             return self.pool_has_more_at(view).map(|at| at.max(later));
         }
         let next = match &self.state {
             CounterState::Window { window, .. } => window.release(1)?,
             CounterState::Bucket(bucket) => {
-                let wait = bucket.wait_by_time_ms(view.refilled(), view.unsettled(at), view.factor)?;
-                view.time.saturating_add(wait)
+                let wait = bucket.wait_by_time_ms(view.refilled(), view.unsettled(at), view.factor())?;
+                view.time().saturating_add(wait)
             }
-            CounterState::Daily { .. } => self.free_at(at, 1, view.factor, view),
+            CounterState::Daily { .. } => self.free_at(at, 1, view.factor(), view),
             CounterState::Slots { .. } => return None,
         };
         Some(next.max(later))
@@ -244,7 +249,7 @@ impl Counter {
     pub fn used(&mut self, at: u32, view: &View<'_>) -> u64 {
         match &mut self.state {
             CounterState::Window { window, .. } => {
-                window.expire(view.time);
+                window.expire(view.time());
                 window.total() + view.unsettled(at)
             }
             CounterState::Bucket(bucket) => {
@@ -314,13 +319,13 @@ impl Counter {
         match &mut self.state {
             CounterState::Window { window, calls, .. } => {
                 window.push(at, n);
-                if view.observe {
+                if view.mode == Mode::Observe {
                     window.keep_latest(*calls);
                 }
             }
             CounterState::Bucket(bucket) if n > 0 => {
-                bucket.settle(view.refill.at(at, view.factor), n);
-                if view.observe {
+                bucket.settle(view.rate.refilled(at), n);
+                if view.mode == Mode::Observe {
                     bucket.forgive(view.refilled());
                 }
             }
@@ -331,7 +336,7 @@ impl Counter {
     /// One call that was dated at `before` is dated later after all: its lease had lapsed, and then it was answered.
     pub fn date_again(&mut self, before: i64, at: i64, view: &View<'_>) {
         if let CounterState::Window { window, .. } = &mut self.state {
-            window.expire(view.time);
+            window.expire(view.time());
             window.take_back(before);
         }
         self.date(at, 1, view);
@@ -373,7 +378,7 @@ impl Counter {
 
     /// The call lacks nothing that is known to be wanting: only a loan, whose pool is not known to be empty.
     pub fn awaits_loan(&self, view: &View<'_>) -> bool {
-        self.in_hand(view.time) == Some(false) && self.pool_has_more_at(view).is_none_or(|at| at <= view.time)
+        self.in_hand(view.time()) == Some(false) && self.pool_has_more_at(view).is_none_or(|at| at <= view.time())
     }
 
     /// When its pool, which is empty, has more. None where it is no pool's, or not known to be empty.
@@ -382,10 +387,10 @@ impl Counter {
         if let CounterState::Daily { calendar, .. } = &self.state
             && self.loaned_day_is_spent()
         {
-            return view.calendars.get(*calendar).map(|days| view.limiter_time(days.over()));
+            return view.days.get(*calendar).map(|days| view.epoch.limiter_time(days.over()));
         }
-        let (until, more) = loan.dry_at(view.time)?;
-        Some(view.limiter_time(more).max(until))
+        let (until, more) = loan.dry_at(view.time())?;
+        Some(view.epoch.limiter_time(more).max(until))
     }
 }
 

@@ -7,27 +7,27 @@
 
 use crate::config::Mode;
 use crate::counter::{CounterKey, CounterState};
+use crate::index::AppId;
 use crate::limiter::{Limiter, Split};
-use crate::queue::lanes::NONE;
 
 /// The pace at which calls are spread is never slower than this, milliseconds: a slow limit spreads its calls by itself.
 const SLOWEST_PACE_MS: i64 = 1_000;
 
 impl Limiter {
     /// Whether one more call fits under a counter.
-    pub(crate) fn has_room(&mut self, counter: u32, time: i64) -> bool {
-        self.here(time).has_room(counter)
+    pub(crate) fn has_room(&mut self, counter: u32) -> bool {
+        self.here().has_room(counter)
     }
 
     /// What a counter counts now: calls, or bytes.
-    pub(crate) fn used(&mut self, counter: u32, time: i64) -> u64 {
-        let here = self.here(time);
+    pub(crate) fn used(&mut self, counter: u32) -> u64 {
+        let here = self.here();
         here.counters.get_mut(counter as usize).map_or(0, |entry| entry.used(counter, &here.view))
     }
 
     /// A counter's figure in force, the rate factor applied.
     pub(crate) fn capacity(&self, counter: u32) -> u64 {
-        self.counters.get(counter as usize).map_or(0, |entry| entry.capacity(self.adaptive.factor()))
+        self.counters.get(counter as usize).map_or(0, |entry| entry.capacity(self.rate.factor()))
     }
 
     /// A counter's name, as refusals and reports have it.
@@ -42,15 +42,15 @@ impl Limiter {
 
     /// The best that the rate may have become by the time that a call's turn comes: a bound that holds must reckon with it.
     pub(crate) fn best_factor(&self) -> u32 {
-        self.adaptive.factor().max(self.plan.adaptive.max_ppm)
+        self.rate.factor().max(self.plan.adaptive.max_ppm)
     }
 
     /// The least time at which a new call of that app, lane and urgency is admitted, counting those that surely go before it.
-    pub(crate) fn estimate(&mut self, app: u32, lane: u32, urgency: u8, time: i64) -> i64 {
+    pub(crate) fn estimate(&mut self, app: AppId, lane: u32, urgency: u8, time: i64) -> i64 {
         let held = self.surely_paused_for(app, time).max(self.turn(time));
         let mut bound = held.filter(|_| self.plan.mode == Mode::Enforce).unwrap_or(time);
         let best = self.best_factor();
-        let Split { queue, here } = self.parts(time);
+        let Split { queue, here } = self.parts();
         let ahead = queue.is_all(app, lane).then(|| queue.ahead(app, urgency, |_| true));
         for &at in here.view.counters_of(lane) {
             let Some(counter) = here.counters.get_mut(at as usize) else { continue };
@@ -69,7 +69,7 @@ impl Limiter {
         // Until when, and which limit it is that has room last.
         let (mut at, mut last) = (time, None);
         // A pause's end, or a day's, frees everybody at one moment, so there the pace of the rate spreads them.
-        let app = self.leases.lanes.get(lane).map_or(NONE, |lane| lane.app);
+        let app = self.leases.lanes.get(lane).map_or(AppId::NONE, |lane| lane.app);
         let held = self.paused_for(app, time).max(self.turn(time));
         if let Some(until) = held {
             at = Self::come_again(until, time).saturating_add(spread(self.refused.count(time)));
@@ -78,13 +78,13 @@ impl Limiter {
             let Some(counter) = self.counters_of(lane, place) else { continue };
             let waiting = self.waiting_on(counter, lane);
             let mean_flight = self.mean_flight / 16;
-            let here = self.here(time);
+            let here = self.here();
             let Some(entry) = here.counters.get_mut(counter as usize) else { continue };
             let (has_room, together) = (entry.has_room(counter, &here.view), entry.refused.count(time));
             if !has_room && !entry.awaits_loan(&here.view) {
                 full.push(counter);
             }
-            let factor = here.view.factor;
+            let factor = here.view.factor();
             let free = if entry.day_reason().is_some() {
                 let free = entry.free_at(counter, 1, factor, &here.view);
                 if free > time { free.saturating_add(spread(together)) } else { time }
@@ -114,7 +114,7 @@ impl Limiter {
                 classes.map(|(class, _)| self.queue.waiting_in(class)).sum()
             }
             _ => {
-                let app = self.leases.lanes.get(lane).map_or(0, |lane| lane.app);
+                let app = self.leases.lanes.get(lane).map_or(AppId::NONE, |lane| lane.app);
                 self.queue.waiting_of(app, |lane| self.leases.counts(lane, counter))
             }
         }
@@ -123,7 +123,7 @@ impl Limiter {
     /// The pace at which calls on a lane are spread where nothing else spreads them, milliseconds a call: that of the limit whose calls come
     /// back soonest; 0 where it has no rate. A window of an hour says nothing of how soon after each other calls may go.
     pub(crate) fn lane_pace(&self, lane: u32) -> i64 {
-        let factor = self.adaptive.factor();
+        let factor = self.rate.factor();
         let counters = self.leases.counters(lane).iter().filter_map(|counter| self.counters.get(*counter as usize));
         counters.filter_map(|counter| counter.pace(factor)).min().unwrap_or(0).min(SLOWEST_PACE_MS)
     }

@@ -26,15 +26,14 @@ impl Limiter {
     /// The first daily limit: used, limit, and when the day is surely over (Unix milliseconds). Of one that is
     /// counted by app, the app that has used most; all of it where not all is known of its count.
     pub fn daily_used(&mut self) -> Option<(u64, u64, i64)> {
-        let time = self.epoch.time();
         let at = self.plan.limits.iter().position(|limit| matches!(limit.kind, Kind::Daily { .. }))?;
         let per_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
         let counter = *if per_app { self.fullest.get(at) } else { self.shared.get(at) }?;
         let over = match self.gauge_of(counter)? {
-            CounterState::Daily { calendar, .. } => self.calendars.get(*calendar).map_or(i64::MAX, |days| days.over()),
+            CounterState::Daily { calendar, .. } => self.days.get(*calendar).map_or(i64::MAX, |days| days.over()),
             _ => i64::MAX,
         };
-        let (used, limit) = (self.used(counter, time), self.capacity(counter));
+        let (used, limit) = (self.used(counter), self.capacity(counter));
         Some((if is_unknown(used) { known(used).max(limit) } else { used }, limit, over))
     }
 
@@ -84,7 +83,6 @@ impl Limiter {
     }
 
     fn app_of(&self, lane: u32) -> &str {
-        let app = self.leases.lanes.get(lane).and_then(|lane| self.apps.get(lane.app as usize));
-        app.map_or("", |app| app.name.as_str())
+        self.leases.lanes.get(lane).map_or("", |lane| self.apps.name(lane.app))
     }
 }

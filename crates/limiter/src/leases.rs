@@ -377,6 +377,7 @@ impl Leases {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::AppId;
     use proptest::prelude::*;
 
     fn leases() -> (Leases, u32, u32) {
@@ -384,8 +385,8 @@ mod tests {
         leases.fit(2);
         let both = leases.lanes.add_class(0b11, vec![0, 1]);
         let first = leases.lanes.add_class(0b01, vec![0]);
-        let one = leases.lanes.add(0, 0b11, both, vec![0, 1], vec![]).unwrap();
-        let other = leases.lanes.add(1, 0b01, first, vec![0], vec![]).unwrap();
+        let one = leases.lanes.add(AppId(0), 0b11, both, vec![0, 1], vec![]).unwrap();
+        let other = leases.lanes.add(AppId(1), 0b01, first, vec![0], vec![]).unwrap();
         (leases, one, other)
     }
 
@@ -439,7 +440,7 @@ mod tests {
         leases.fit(3);
         leases.watch_ages([(1, 100)].into_iter());
         let class = leases.lanes.add_class(0b11, vec![0, 1]);
-        let lane = leases.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+        let lane = leases.lanes.add(AppId(0), 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
         let ids: Vec<_> = (0..4).map(|at| leases.open(1, lane, at * 10, 1_000, 0, 0).unwrap()).collect();
         let mut seen = |time, closes: Option<usize>| {
             closes.map(|at| leases.close(ids[at]).unwrap());
@@ -463,7 +464,7 @@ mod tests {
             leases.fit(3);
             leases.watch_ages([(1, 100)].into_iter());
             let class = leases.lanes.add_class(0b11, vec![0, 1]);
-            let lane = leases.lanes.add(0, 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+            let lane = leases.lanes.add(AppId(0), 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
             let (mut time, mut after, mut running) = (0, 100, Vec::new());
             for (step, which, wait) in steps {
                 time += wait;

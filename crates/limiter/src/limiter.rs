@@ -2,26 +2,28 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
-use crate::adaptive::Adaptive;
+use crate::apps::{AppRule, Apps};
 use crate::calendar::{Reset, Zones};
 use crate::clock::Clock;
 use crate::config::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
 use crate::counter::{Counter, CounterKey, CounterState, Together, View};
+use crate::days::Days;
 use crate::durable::prior_epochs::PriorEpochs;
 use crate::durable::reservation::Reservation;
 use crate::epoch::Epoch;
 use crate::history::History;
+use crate::index::{AppId, CalendarId, Index};
 use crate::jobs::Place;
 use crate::leases::Leases;
-use crate::limits::daily_quota::{Calendar, Daily, Turn};
+use crate::limits::daily_quota::{Daily, Turn};
 use crate::limits::rolling_window::{MOST_ENTRIES, Window};
-use crate::limits::token_bucket::{Bucket, Refill};
+use crate::limits::token_bucket::Bucket;
 use crate::mutant::{self, Mutant};
-use crate::pacer::Pacer;
 use crate::pauses::Pauses;
 use crate::pool::loan::Loan;
 use crate::queue::lanes::NONE;
 use crate::queue::{Queue, Room, Ticket};
+use crate::rate::Rate;
 use crate::{Grant, Refused};
 use std::collections::VecDeque;
 
@@ -55,17 +57,6 @@ pub struct Plan {
     pub day: Reset,
 }
 
-/// One app's part in a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppRule {
-    /// Its name.
-    pub name: String,
-    /// Its share against the other apps'.
-    pub weight: u32,
-    /// Its budget on this connection for each of the connection's days.
-    pub daily_calls: Option<u64>,
-}
-
 /// The time of an event, and who knows the zones.
 #[derive(Clone, Copy)]
 pub struct Now<'a> {
@@ -85,7 +76,6 @@ pub(crate) struct Split<'a> {
 pub(crate) struct CountersView<'a> {
     pub counters: &'a mut [Counter],
     pub view: View<'a>,
-    pauses: &'a Pauses,
 }
 
 impl CountersView<'_> {
@@ -109,7 +99,7 @@ impl CountersView<'_> {
 impl Room for CountersView<'_> {
     fn is_open(&mut self, class: u32) -> bool {
         let Some(class) = self.view.leases.lanes.class(class) else { return true };
-        if class.full_in.get() == self.view.event {
+        if class.full_in.get() == self.view.epoch.event() {
             return false;
         }
         let tight = class.tight.get();
@@ -120,13 +110,13 @@ impl Room for CountersView<'_> {
             };
             class.tight.set(found);
         }
-        class.full_in.set(self.view.event);
+        class.full_in.set(self.view.epoch.event());
         false
     }
 
     fn blocked_until(&mut self, lane: u32) -> Option<i64> {
-        let app = self.view.leases.lanes.get(lane).map_or(NONE, |lane| lane.app);
-        if let Some(until) = self.pauses.look_at(app, self.view.time) {
+        let app = self.view.leases.lanes.get(lane).map_or(AppId::NONE, |lane| lane.app);
+        if let Some(until) = self.view.pauses.look_at(app, self.view.time()) {
             return Some(until);
         }
         let counter = self.own_full(lane)?;
@@ -139,16 +129,10 @@ impl Room for CountersView<'_> {
 pub struct Limiter {
     pub(crate) plan: Plan,
     pub(crate) epoch: Epoch,
-    /// The plan's apps, then those that only have counts left.
-    pub(crate) apps: Vec<AppRule>,
-    /// Their places by name.
-    by_name: Vec<u32>,
-    /// App, mask and lane of the last call: most often the next one's too.
-    recent: (u32, u32, u32),
+    pub(crate) apps: Apps,
     /// Some limit counts bytes.
     pub(crate) counts_bytes: bool,
-    /// The first is the connection's own day.
-    pub(crate) calendars: Vec<Calendar>,
+    pub(crate) days: Days,
     pub(crate) counters: Vec<Counter>,
     /// The counter of each limit that counts all apps' calls together.
     pub(crate) shared: Vec<u32>,
@@ -163,12 +147,10 @@ pub struct Limiter {
     /// The counter of the app that has used most of a day by app, by limit; [`NONE`] before the first call.
     pub(crate) fullest: Vec<u32>,
     pub(crate) history: History,
-    pub(crate) refill: Refill,
     pub(crate) leases: Leases,
     pub(crate) prior: PriorEpochs,
     pub(crate) queue: Queue,
-    pub(crate) adaptive: Adaptive,
-    pub(crate) pacer: Pacer,
+    pub(crate) rate: Rate,
     /// What an operator has stopped.
     pub(crate) pauses: Pauses,
     pub(crate) reservation: Reservation,
@@ -189,28 +171,26 @@ impl Limiter {
     pub fn new(plan: Plan, now: Now<'_>) -> Self {
         let mut limiter = Self::bare(plan, Epoch::new(1, Clock::new(now.wall), now.wall), now);
         let apps = limiter.plan.apps.clone();
-        apps.into_iter().for_each(|app| limiter.add_app(app));
+        for app in apps {
+            limiter.add_app(app);
+        }
         limiter.add_shared();
         limiter
     }
 
     /// A limiter with calendars, and with neither apps nor counters.
     pub(crate) fn bare(plan: Plan, epoch: Epoch, now: Now<'_>) -> Self {
-        let calendars = calendars(&plan, now);
         let limits = plan.limits.len();
         let mut leases = Leases::default();
         leases.watch_ages(ages(&plan.limits));
         Self {
             queue: Queue::new(plan.queue.size, std::iter::empty()),
-            adaptive: Adaptive::new(&plan.adaptive),
-            pacer: Pacer::default(),
+            rate: Rate::new(&plan.adaptive, epoch.time()),
             pauses: Pauses::default(),
             epoch,
-            apps: Vec::new(),
-            by_name: Vec::new(),
-            recent: (NONE, 0, 0),
+            apps: Apps::default(),
             counts_bytes: counts_bytes(&plan.limits),
-            calendars,
+            days: Days::new(&plan, now),
             counters: Vec::new(),
             shared: vec![NONE; limits],
             own: Vec::new(),
@@ -219,7 +199,6 @@ impl Limiter {
             windows_by_app: windows_by_app(&plan.limits),
             fullest: vec![NONE; limits],
             history: History::default(),
-            refill: Refill::new(epoch.time()),
             leases,
             prior: PriorEpochs::default(),
             reservation: Reservation::new(),
@@ -243,80 +222,57 @@ impl Limiter {
     }
 
     /// Adds to the table of apps.
-    pub(crate) fn add_app(&mut self, app: AppRule) {
-        if let (Err(at), Ok(place)) = (self.place_of(&app.name), u32::try_from(self.apps.len())) {
-            self.by_name.insert(at, place);
-        }
+    pub(crate) fn add_app(&mut self, app: AppRule) -> AppId {
         self.queue.add_app(app.weight);
         self.pauses.add_app(&app.name);
-        self.apps.push(app);
         self.own.push(Vec::new());
+        self.apps.add(app)
     }
 
-    /// An app's place in the table, by its name, and the lane of its calls that the limits in `mask` count.
-    pub(crate) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(u32, u32)> {
-        let (app, counted, lane) = self.recent;
-        let key = self.leases.lanes.get(lane).is_some_and(|lane| lane.app == app && lane.mask == mask);
-        if counted == mask && key && self.apps.get(app as usize).is_some_and(|app| app.name == name) {
+    /// An app's number, by its name, and the lane of its calls that the limits in `mask` count. None for an app that is not in the table,
+    /// or when the table of lanes is full.
+    pub(crate) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(AppId, u32)> {
+        if let Some((lane, app)) = self.leases.lanes.recent(mask)
+            && self.apps.name(app) == name
+        {
             return Some((app, lane));
         }
-        let app = *self.by_name.get(self.place_of(name).ok()?)?;
+        let app = self.apps.find(name)?;
         let lane = self.lane(app, mask)?;
-        self.recent = (app, mask, lane);
+        self.leases.lanes.set_recent(lane);
         Some((app, lane))
-    }
-
-    fn place_of(&self, name: &str) -> Result<usize, usize> {
-        self.by_name.binary_search_by(|&at| self.apps.get(at as usize).map_or("", |app| app.name.as_str()).cmp(name))
     }
 
     /// Empties the table of apps.
     pub(crate) fn clear_apps(&mut self) {
-        (self.apps, self.by_name, self.own) = (Vec::new(), Vec::new(), Vec::new());
+        (self.apps, self.own) = (Apps::default(), Vec::new());
         self.pauses.clear_apps();
-        self.forget_recent();
-    }
-
-    /// Lanes and apps may have other numbers.
-    pub(crate) fn forget_recent(&mut self) {
-        self.recent = (NONE, 0, 0);
-    }
-
-    /// An app's place in the table.
-    pub(crate) fn app(&self, name: &str) -> Option<u32> {
-        self.by_name.get(self.place_of(name).ok()?).copied()
     }
 
     /// What waits, the counters, and what these depend on, to be used together.
-    pub(crate) fn parts(&mut self, time: i64) -> Split<'_> {
-        let observe = self.plan.mode == Mode::Observe;
+    pub(crate) fn parts(&mut self) -> Split<'_> {
         let view = View {
-            time,
-            event: self.epoch.event(),
-            wall: self.epoch.wall(),
-            factor: self.adaptive.factor(),
-            refill: self.refill,
-            observe,
+            epoch: &self.epoch,
+            rate: &self.rate,
+            days: &self.days,
             leases: &self.leases,
             prior: &self.prior,
-            calendars: &self.calendars,
+            pauses: &self.pauses,
+            mode: self.plan.mode,
         };
-        Split {
-            queue: &mut self.queue,
-            here: CountersView { counters: &mut self.counters, view, pauses: &self.pauses },
-        }
+        Split { queue: &mut self.queue, here: CountersView { counters: &mut self.counters, view } }
     }
 
     /// The counters, and what these depend on.
-    pub(crate) fn here(&mut self, time: i64) -> CountersView<'_> {
-        self.parts(time).here
+    pub(crate) fn here(&mut self) -> CountersView<'_> {
+        self.parts().here
     }
 
     /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
     /// day. Gives limiter time.
     pub(crate) fn begin(&mut self, now: Now<'_>) -> i64 {
         let time = self.epoch.begin_event(now.wall);
-        if self.calendars.iter().any(|days| days.opens_next() <= now.wall) {
+        if self.days.next_opening() <= now.wall {
             self.turn_days(now, time);
         }
         while let Some(settled) = self.prior.advance(time) {
@@ -340,8 +296,8 @@ impl Limiter {
     }
 
     fn turn_days(&mut self, now: Now<'_>, time: i64) {
-        for at in 0..self.calendars.len() {
-            let turn = self.calendars.get_mut(at).map_or(Turn::Same, |calendar| calendar.turn(now.zones, now.wall));
+        for at in self.days.ids() {
+            let turn = self.days.turn(at, now);
             if turn != Turn::Same {
                 self.open_day(at, turn);
                 self.reservation.end(time);
@@ -349,7 +305,7 @@ impl Limiter {
         }
     }
 
-    fn open_day(&mut self, calendar: usize, turn: Turn) {
+    fn open_day(&mut self, calendar: CalendarId, turn: Turn) {
         for (at, counter) in (0..).zip(&mut self.counters) {
             let CounterState::Daily { calendar: kept, count, bytes, .. } = &mut counter.state else { continue };
             if *kept == calendar {
@@ -375,7 +331,7 @@ impl Limiter {
 
     /// `n` calls under a counter were settled at `at`.
     pub(crate) fn date(&mut self, counter: u32, at: i64, n: u32) {
-        let CountersView { counters, view, .. } = self.here(self.epoch.time());
+        let CountersView { counters, view, .. } = self.here();
         if let Some(entry) = counters.get_mut(counter as usize) {
             entry.date(at, n, &view);
         }
@@ -399,7 +355,7 @@ impl Limiter {
 
     /// All counters of a lane count a call as settled at `at`.
     pub(crate) fn date_each(&mut self, lane: u32, at: i64) {
-        let CountersView { counters, view, .. } = self.here(self.epoch.time());
+        let CountersView { counters, view, .. } = self.here();
         for &counter in view.counters_of(lane) {
             if let Some(entry) = counters.get_mut(counter as usize) {
                 entry.date(at, 1, &view);
@@ -413,7 +369,7 @@ impl Limiter {
     }
 
     /// The lane of an app's calls that the limits in `mask` count; made at the first call. None when the table is full.
-    pub(crate) fn lane(&mut self, app: u32, mask: u32) -> Option<u32> {
+    pub(crate) fn lane(&mut self, app: AppId, mask: u32) -> Option<u32> {
         if let Some(lane) = self.leases.lanes.find(app, mask) {
             return Some(lane);
         }
@@ -426,7 +382,7 @@ impl Limiter {
     }
 
     /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone.
-    pub(crate) fn counters_under(&mut self, app: u32, mask: u32) -> (Vec<u32>, Vec<u32>) {
+    pub(crate) fn counters_under(&mut self, app: AppId, mask: u32) -> (Vec<u32>, Vec<u32>) {
         let budget = self.counter(CounterKey::Budget, Some(app));
         let (mut counters, mut own) = (vec![budget], vec![budget]);
         for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0).min(32) {
@@ -456,7 +412,7 @@ impl Limiter {
     }
 
     /// The counter of a limit, or of one app under it; made when first needed.
-    pub(crate) fn counter(&mut self, key: CounterKey, app: Option<u32>) -> u32 {
+    pub(crate) fn counter(&mut self, key: CounterKey, app: Option<AppId>) -> u32 {
         let place = match key {
             CounterKey::Limit(at) => at as usize,
             CounterKey::Budget => 0,
@@ -464,7 +420,7 @@ impl Limiter {
         let next = u32::try_from(self.counters.len()).unwrap_or(NONE);
         let known = match app {
             None => self.shared.get_mut(place),
-            Some(app) => self.own.get_mut(app as usize).and_then(|own| {
+            Some(app) => self.own.get_mut(app.position()).and_then(|own| {
                 let place = if key == CounterKey::Budget { 0 } else { place + 1 };
                 if own.len() <= place {
                     own.resize(place + 1, NONE);
@@ -491,15 +447,15 @@ impl Limiter {
     }
 
     /// What an app's count begins with under a limit by app: what was counted before that limit was, and no more than the app has sent.
-    fn begun(&self, at: usize, app: u32) -> Option<CounterState> {
+    fn begun(&self, at: usize, app: AppId) -> Option<CounterState> {
         let mut state = self.before.get(at)?.clone()?;
         if let CounterState::Daily { calendar, count, bytes: false, .. } = &mut state {
-            let budget = self.own.get(app as usize).and_then(|own| own.first());
+            let budget = self.own.get(app.position()).and_then(|own| own.first());
             match budget.and_then(|at| self.counters.get(*at as usize)).map(|counter| &counter.state) {
-                Some(CounterState::Daily { calendar: own, count: sent, .. }) if own == calendar => {
+                Some(CounterState::Daily { calendar: own, count: sent, .. }) if *own == *calendar => {
                     (count.used, count.before) = (count.used.min(sent.used), count.before.min(sent.before));
                 }
-                None if *calendar == 0 => *count = Daily::default(),
+                None if *calendar == CalendarId::OWN => *count = Daily::default(),
                 _ => {}
             }
         }
@@ -512,11 +468,11 @@ impl Limiter {
         (OWN_ENTRIES / all).clamp(LEAST_ENTRIES, MOST_ENTRIES)
     }
 
-    fn state(&self, key: CounterKey, app: Option<u32>) -> CounterState {
+    fn state(&self, key: CounterKey, app: Option<AppId>) -> CounterState {
         let CounterKey::Limit(at) = key else {
-            let budget = app.and_then(|app| self.apps.get(app as usize)).and_then(|app| app.daily_calls);
+            let budget = app.and_then(|app| self.apps.get(app)).and_then(|app| app.daily_calls);
             let amount = budget.unwrap_or(u64::MAX);
-            return CounterState::Daily { calendar: 0, count: Daily::default(), amount, bytes: false };
+            return CounterState::Daily { calendar: CalendarId::OWN, count: Daily::default(), amount, bytes: false };
         };
         let begun = app.and_then(|app| self.begun(at as usize, app));
         begun.unwrap_or_else(|| self.fresh(at as usize, app.is_some()))
@@ -536,7 +492,7 @@ impl Limiter {
                 CounterState::Window { window: Window::new(*calls, DAY_MS, 0, most), calls: *calls, scaled: false }
             }
             Kind::Daily { amount, reset, unit } => {
-                let calendar = self.calendars.iter().position(|calendar| calendar.reset() == reset).unwrap_or(0);
+                let calendar = self.days.find(reset).unwrap_or(CalendarId::OWN);
                 let bytes = *unit == Unit::ResponseBytes;
                 CounterState::Daily { calendar, count: Daily::default(), amount: *amount, bytes }
             }
@@ -547,10 +503,8 @@ impl Limiter {
     }
 
     /// Whether the day before is still open under a calendar.
-    pub(crate) fn before_is_open(&self, calendar: usize) -> bool {
-        self.calendars
-            .get(calendar)
-            .is_some_and(|calendar| self.epoch.wall() < calendar.before_over() && !mutant::is(Mutant::OneSided))
+    pub(crate) fn before_is_open(&self, calendar: CalendarId) -> bool {
+        self.days.before_is_open(calendar, self.epoch.wall())
     }
 
     /// How long a lease lasts: until the vendor can no longer be at work on the call.
@@ -562,19 +516,6 @@ impl Limiter {
     pub fn in_flight(&self) -> u64 {
         self.leases.len() as u64 + self.prior.len()
     }
-}
-
-/// The days of a plan: first the connection's own, then those of its limits.
-pub(crate) fn calendars(plan: &Plan, now: Now<'_>) -> Vec<Calendar> {
-    let mut calendars = vec![Calendar::new(&plan.day, now.zones, now.wall)];
-    for limit in &plan.limits {
-        if let Kind::Daily { reset, .. } = &limit.kind
-            && calendars.iter().all(|calendar| calendar.reset() != reset)
-        {
-            calendars.push(Calendar::new(reset, now.zones, now.wall));
-        }
-    }
-    calendars
 }
 
 /// Limits that count calls in flight for longer than so many milliseconds: their places, and that time.

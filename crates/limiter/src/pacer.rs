@@ -38,13 +38,13 @@ impl Limiter {
 
     /// The turn of the first of those that wait, if that lies ahead.
     pub(crate) fn turn(&self, time: i64) -> Option<i64> {
-        self.pacer.ahead(time).filter(|_| self.queue.has_ready())
+        self.rate.turn(time).filter(|_| self.queue.has_ready())
     }
 
     /// Nobody waits who could go: if the rate has recovered too, the throttle is forgotten.
     pub(crate) fn end_turns(&mut self) {
-        if self.adaptive.factor() >= self.plan.adaptive.max_ppm {
-            self.pacer = Pacer::default();
+        if self.rate.factor() >= self.plan.adaptive.max_ppm {
+            self.rate.end_turns();
         }
     }
 }

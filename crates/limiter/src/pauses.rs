@@ -5,6 +5,7 @@
 //! may be over any moment: calls wait for that as long as they may, and are refused then. Pauses are not in the limiter's row: whoever
 //! orders them stores them, and says them again to the next life.
 
+use crate::index::{AppId, Table};
 use crate::limiter::{Limiter, Now};
 use std::collections::BTreeMap;
 
@@ -24,12 +25,12 @@ pub struct Pauses {
     all: i64,
     named: BTreeMap<String, i64>,
     /// By the place in the limiter's table of apps.
-    apps: Vec<i64>,
+    apps: Table<AppId, i64>,
 }
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self { all: NONE, named: BTreeMap::new(), apps: Vec::new() }
+        Self { all: NONE, named: BTreeMap::new(), apps: Table::default() }
     }
 }
 
@@ -41,7 +42,7 @@ impl Pauses {
 
     /// The table of apps is empty.
     pub fn clear_apps(&mut self) {
-        self.apps.clear();
+        self.apps = Table::default();
     }
 
     /// Until when the connection is stopped, if that lies ahead.
@@ -50,16 +51,16 @@ impl Pauses {
     }
 
     /// Until when an app by itself is stopped, if that lies ahead.
-    pub fn of_app(&self, app: u32, time: i64) -> Option<i64> {
-        self.apps.get(app as usize).copied().filter(|until| *until > time)
+    pub fn of_app(&self, app: AppId, time: i64) -> Option<i64> {
+        self.apps.get(app).copied().filter(|until| *until > time)
     }
 
     /// When an app that is stopped by itself is to be looked at again.
-    pub fn look_at(&self, app: u32, time: i64) -> Option<i64> {
+    pub fn look_at(&self, app: AppId, time: i64) -> Option<i64> {
         self.of_app(app, time).map(|until| until.min(time.saturating_add(AGAIN_MS)))
     }
 
-    fn set(&mut self, app: Option<(&str, Option<u32>)>, until: i64) {
+    fn set(&mut self, app: Option<(&str, Option<AppId>)>, until: i64) {
         let Some((name, place)) = app else {
             self.all = until;
             return;
@@ -68,7 +69,7 @@ impl Pauses {
             NONE => drop(self.named.remove(name)),
             _ => drop(self.named.insert(name.to_owned(), until)),
         }
-        if let Some(own) = place.and_then(|place| self.apps.get_mut(place as usize)) {
+        if let Some(own) = place.and_then(|place| self.apps.get_mut(place)) {
             *own = until;
         }
     }
@@ -90,7 +91,7 @@ impl Limiter {
     pub fn stop(&mut self, now: Now<'_>, app: Option<&str>, until: Option<i64>) {
         let time = self.begin(now);
         let until = until.map_or(NEVER, |until| self.epoch.limiter_time(until).min(NEVER.saturating_sub(1)));
-        let place = app.and_then(|app| self.app(app));
+        let place = app.and_then(|app| self.apps.find(app));
         self.pauses.set(app.map(|app| (app, place)), until);
         if let Some(place) = place {
             self.queue.unpark(place);
@@ -106,7 +107,7 @@ impl Limiter {
         let time = self.begin(now);
         match app {
             Some(app) => {
-                let place = self.app(app);
+                let place = self.apps.find(app);
                 self.pauses.set(Some((app, place)), NONE);
                 if let Some(place) = place {
                     self.queue.unpark(place);
@@ -114,8 +115,8 @@ impl Limiter {
             }
             None => {
                 (self.pauses.all, self.pauses.named) = (NONE, BTreeMap::new());
-                self.pauses.apps.fill(NONE);
-                if self.adaptive.lift() {
+                self.pauses.apps.iter_mut().for_each(|(_, until)| *until = NONE);
+                if self.rate.lift() {
                     self.require_snapshot();
                 }
                 self.queue.unpark_all();
@@ -126,18 +127,18 @@ impl Limiter {
 
     /// Until when no call goes, if that lies ahead: by the vendor's word, or an operator's.
     pub(crate) fn paused(&self, time: i64) -> Option<i64> {
-        self.adaptive.paused(time).max(self.pauses.of_all(time))
+        self.rate.paused(time).max(self.pauses.of_all(time))
     }
 
     /// The same of one app's calls.
-    pub(crate) fn paused_for(&self, app: u32, time: i64) -> Option<i64> {
+    pub(crate) fn paused_for(&self, app: AppId, time: i64) -> Option<i64> {
         self.paused(time).max(self.pauses.of_app(app, time))
     }
 
     /// Until when no call of an app goes, whatever happens: an end that nobody knows may be now.
-    pub(crate) fn surely_paused_for(&self, app: u32, time: i64) -> Option<i64> {
+    pub(crate) fn surely_paused_for(&self, app: AppId, time: i64) -> Option<i64> {
         let stopped = known(self.pauses.of_all(time)).max(known(self.pauses.of_app(app, time)));
-        self.adaptive.paused(time).max(stopped)
+        self.rate.paused(time).max(stopped)
     }
 
     /// When a call of an app that is paused until then may be told to come again: the end; or where nobody knows it, a while on.

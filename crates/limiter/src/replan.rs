@@ -11,12 +11,14 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls that were made, and places among 32 limits")]
 
+use crate::apps::{AppRule, Apps};
 use crate::config::{Kind, Limit, Mode};
 use crate::counter::{Counter, CounterKey, CounterState, VendorCount};
-use crate::limiter::{AppRule, Limiter, Now, Plan, ages, calendars, counts_bytes, days_by_app, windows_by_app};
+use crate::days::Days;
+use crate::index::{AppId, CalendarId, Index, Table};
+use crate::limiter::{Limiter, Now, Plan, ages, counts_bytes, days_by_app, windows_by_app};
 use crate::limits::daily_quota::{Calendar, Daily, UNKNOWN, is_unknown, together};
 use crate::limits::rolling_window;
-use crate::pacer::Pacer;
 use crate::queue::lanes::{Class, Moved, NONE};
 use crate::queue::{Queue, Ticket, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,13 +39,16 @@ pub struct Stays {
 struct Old {
     limits: Vec<Limit>,
     mode: Mode,
-    apps: Vec<AppRule>,
-    calendars: Vec<Calendar>,
+    apps: Apps,
+    days: Days,
     counters: Vec<Counter>,
     shared: Vec<u32>,
     own: Vec<Vec<u32>>,
     before: Vec<Option<CounterState>>,
 }
+
+/// By the number of an app in the old table, its number in the new one; none if it is not there.
+type Moves = Table<AppId, Option<AppId>>;
 
 impl Old {
     fn counter(&self, at: u32) -> Option<&Counter> {
@@ -51,15 +56,15 @@ impl Old {
     }
 
     /// The counters of a limit: the one of all apps, or those of each.
-    fn counters_of(&self, limit: usize) -> impl Iterator<Item = (Option<u32>, &Counter)> {
+    fn counters_of(&self, limit: usize) -> impl Iterator<Item = (Option<AppId>, &Counter)> {
         let shared = self.shared.get(limit).map(|at| (None, *at));
-        let own = (0..).zip(&self.own).filter_map(move |(app, own)| Some((Some(app), *own.get(limit + 1)?)));
+        let own = (0..).map(AppId).zip(&self.own).filter_map(move |(app, own)| Some((Some(app), *own.get(limit + 1)?)));
         shared.into_iter().chain(own).filter_map(|(app, at)| Some((app, self.counter(at)?)))
     }
 
     /// The counter of an app's budget.
-    fn budget(&self, app: u32) -> Option<&Counter> {
-        self.counter(*self.own.get(app as usize)?.first()?)
+    fn budget(&self, app: AppId) -> Option<&Counter> {
+        self.counter(*self.own.get(app.position())?.first()?)
     }
 }
 
@@ -73,25 +78,20 @@ impl Limiter {
         mut stays: impl FnMut(Ticket, &str) -> Option<Stays>,
     ) -> Vec<Ticket> {
         let time = self.begin(now);
-        let fresh = calendars(&plan, now);
+        let mut days = Days::new(&plan, now);
         let old = Old {
             limits: std::mem::take(&mut self.plan.limits),
             mode: self.plan.mode,
             apps: std::mem::take(&mut self.apps),
-            calendars: std::mem::take(&mut self.calendars),
+            days: std::mem::take(&mut self.days),
             counters: std::mem::take(&mut self.counters),
             shared: std::mem::take(&mut self.shared),
             own: std::mem::take(&mut self.own),
             before: std::mem::take(&mut self.before),
         };
-        let kept =
-            |days: Calendar| old.calendars.iter().find(|known| known.reset() == days.reset()).cloned().unwrap_or(days);
-        self.calendars = fresh.into_iter().map(kept).collect();
-        let factor = self.adaptive.factor();
-        self.adaptive = self.adaptive.resume(&plan.adaptive, 0);
-        if self.adaptive.factor() != factor {
-            self.refill.change(time, factor);
-        }
+        days.keep(&old.days);
+        self.days = days;
+        self.rate.follow(&plan.adaptive, time);
         self.counts_bytes = counts_bytes(&plan.limits);
         self.days_by_app = days_by_app(&plan.limits);
         self.windows_by_app = windows_by_app(&plan.limits);
@@ -106,9 +106,8 @@ impl Limiter {
         self.move_lanes(&old, &moved);
         let gone = self.move_queue(&old, &moved, &mut stays);
         self.places = Vec::new();
-        self.forget_recent();
         if self.plan.mode == Mode::Observe {
-            self.pacer = Pacer::default();
+            self.rate.end_turns();
         }
         self.close(time);
         self.require_snapshot();
@@ -121,40 +120,35 @@ impl Limiter {
     }
 
     /// The table of apps: the plan's, then those that have left and still have counts, or calls in flight. Gives their new numbers.
-    fn take_apps(&mut self, old: &Old) -> Vec<Option<u32>> {
+    fn take_apps(&mut self, old: &Old) -> Moves {
         let apps = self.plan.apps.clone();
         self.clear_apps();
-        apps.into_iter().for_each(|app| self.add_app(app));
+        for app in apps {
+            self.add_app(app);
+        }
         let lanes = self.leases.lanes.iter().filter(|(_, lane)| lane.leases > 0 || lane.waiting > 0);
-        let mut used: BTreeSet<u32> = lanes.map(|(_, lane)| lane.app).collect();
+        let mut used: BTreeSet<AppId> = lanes.map(|(_, lane)| lane.app).collect();
         for counter in &old.counters {
             let counts = match &counter.state {
                 CounterState::Window { window, .. } => window.total() > 0,
                 CounterState::Daily { count, .. } => count.used > 0 || count.before > 0,
-                CounterState::Bucket(bucket) => {
-                    !bucket.is_full(self.refill.at(self.epoch.time(), self.adaptive.factor()))
-                }
+                CounterState::Bucket(bucket) => !bucket.is_full(self.rate.refilled(self.epoch.time())),
                 CounterState::Slots { .. } => false,
             };
             used.extend(counter.app.filter(|_| counts));
         }
-        let mut moved = Vec::with_capacity(old.apps.len());
-        for (at, app) in (0..).zip(&old.apps) {
-            let place = self.app(&app.name).or_else(|| {
-                used.contains(&at).then(|| {
-                    self.add_app(AppRule { name: app.name.clone(), weight: 1, daily_calls: None });
-                    u32::try_from(self.apps.len() - 1).unwrap_or(NONE)
-                })
-            });
-            moved.push(place);
+        let mut moved = Moves::default();
+        for (at, app) in old.apps.iter() {
+            let known = self.apps.find(&app.name);
+            moved.push(known.or_else(|| used.contains(&at).then(|| self.add_app(AppRule::former(app.name.clone())))));
         }
         moved
     }
 
     /// Every counter begins with what its limit would have counted.
-    fn begin_counts(&mut self, old: &Old, moved: &[Option<u32>], now: Now<'_>) {
-        for app in 0..u32::try_from(old.apps.len()).unwrap_or(0) {
-            if let (Some(counter), Some(Some(at))) = (old.budget(app), moved.get(app as usize)) {
+    fn begin_counts(&mut self, old: &Old, moved: &Moves, now: Now<'_>) {
+        for app in old.apps.ids() {
+            if let (Some(counter), Some(Some(at))) = (old.budget(app), moved.get(app)) {
                 self.begin_budget(counter, *at, old, now);
             }
         }
@@ -170,14 +164,14 @@ impl Limiter {
     }
 
     /// An app's count of the connection's own day.
-    fn begin_budget(&mut self, before: &Counter, app: u32, old: &Old, now: Now<'_>) {
+    fn begin_budget(&mut self, before: &Counter, app: AppId, old: &Old, now: Now<'_>) {
         let CounterState::Daily { count, .. } = &before.state else { return };
-        let same = old.calendars.first().map(Calendar::reset) == self.calendars.first().map(Calendar::reset);
+        let same = old.days.own().map(Calendar::reset) == self.days.own().map(Calendar::reset);
         let count = if same {
             *count
         } else {
-            let known = old.calendars.first().and_then(|days| count_on(days, *count, self.calendars.first()?));
-            self.lesser_day(known, self.sent_on(0, false, now))
+            let known = old.days.own().and_then(|days| count_on(days, *count, self.days.own()?));
+            self.lesser_day(known, self.sent_on(CalendarId::OWN, false, now))
         };
         let at = self.counter(CounterKey::Budget, Some(app));
         if let Some(CounterState::Daily { count: own, .. }) = self.gauge_mut(at) {
@@ -201,7 +195,7 @@ impl Limiter {
         let mut owes = 0;
         if let CounterState::Daily { calendar, count, amount, bytes: false } = &mut state {
             // All apps' counts of the connection's own day are those of any limit on it.
-            let sent = if *calendar == 0 { self.budgets() } else { *count };
+            let sent = if *calendar == CalendarId::OWN { self.budgets() } else { *count };
             if !as_before {
                 (count.used, count.before) = (count.used.min(sent.used), count.before.min(sent.before));
             }
@@ -226,7 +220,7 @@ impl Limiter {
         }
     }
 
-    fn begin_by_app(&mut self, at: usize, same: Option<usize>, old: &Old, moved: &[Option<u32>], now: Now<'_>) {
+    fn begin_by_app(&mut self, at: usize, same: Option<usize>, old: &Old, moved: &Moves, now: Now<'_>) {
         let Some(limit) = self.plan.limits.get(at).cloned() else { return };
         let was = same.and_then(|place| old.limits.get(place));
         let sent = self.sent(at, true, now);
@@ -246,7 +240,7 @@ impl Limiter {
         self.begin_every_app(at, state);
         let number = u32::try_from(at).unwrap_or(NONE);
         for (app, counter) in old.counters_of(place) {
-            let Some(app) = app.and_then(|app| moved.get(app as usize).copied().flatten()) else { continue };
+            let Some(app) = app.and_then(|app| moved.get(app).copied().flatten()) else { continue };
             let state = begin(self, &[&counter.state]);
             let (vendor, refused) = (counter.vendor, counter.refused);
             let counter = self.counter(CounterKey::Limit(number), Some(app));
@@ -263,8 +257,8 @@ impl Limiter {
         let Some(before) = self.before.get_mut(at).filter(|_| !is_empty(&state)) else { return };
         *before = Some(state);
         let limit = u32::try_from(at).unwrap_or(NONE);
-        for app in 0..u32::try_from(self.apps.len()).unwrap_or(0) {
-            let sent = self.own.get(app as usize).and_then(|own| own.first()).and_then(|at| self.gauge_of(*at));
+        for app in self.apps.ids() {
+            let sent = self.own.get(app.position()).and_then(|own| own.first()).and_then(|at| self.gauge_of(*at));
             if matches!(sent, Some(CounterState::Daily { count, .. }) if *count != Daily::default()) {
                 let counter = self.counter(CounterKey::Limit(limit), Some(app));
                 self.raise_fullest(limit, counter);
@@ -285,7 +279,7 @@ impl Limiter {
     fn counted(&self, at: usize, place: usize, gauges: &[&CounterState], old: &Old) -> Option<CounterState> {
         let (limit, was) = (self.plan.limits.get(at)?, old.limits.get(place)?);
         let mut state = self.fresh(at, limit.per_app);
-        let refill = self.refill.at(self.epoch.time(), self.adaptive.factor());
+        let refill = self.rate.refilled(self.epoch.time());
         let watched = old.mode == Mode::Observe;
         for before in gauges {
             match (&mut state, before) {
@@ -313,8 +307,8 @@ impl Limiter {
                     if bytes != was_bytes {
                         return None;
                     }
-                    let days = old.calendars.iter().find(|days| Some(days.reset()) == reset_of(was))?;
-                    let known = count_on(days, *was_count, self.calendars.get(*calendar)?)?;
+                    let days = old.days.of_reset(reset_of(was)?)?;
+                    let known = count_on(days, *was_count, self.days.get(*calendar)?)?;
                     count.used = together(count.used, known.used);
                     count.before = together(count.before, known.before);
                 }
@@ -331,7 +325,7 @@ impl Limiter {
     /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
     fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Option<CounterState> {
         let mut state = self.fresh(at, of_app);
-        let (time, factor) = (self.epoch.time(), self.adaptive.factor());
+        let time = self.epoch.time();
         match &mut state {
             CounterState::Window { window, .. } => {
                 let from = time.saturating_sub(window.span());
@@ -344,7 +338,7 @@ impl Limiter {
                 window.expire(time);
             }
             CounterState::Bucket(bucket) => {
-                let clock = |at: i64| self.refill.at_most(at, factor, self.plan.adaptive.min_ppm);
+                let clock = |at: i64| self.rate.refilled_at_most(at, self.plan.adaptive.min_ppm);
                 for one in self.history.since(i64::MIN) {
                     bucket.settle(clock(one.last), u32::try_from(one.calls).unwrap_or(u32::MAX));
                     bucket.forgive(clock(one.last));
@@ -352,7 +346,7 @@ impl Limiter {
                 if let Some(known) = self.history.known_from() {
                     bucket.drain(clock(known));
                 }
-                bucket.forgive(self.refill.at(time, factor));
+                bucket.forgive(self.rate.refilled(time));
             }
             CounterState::Daily { calendar, count, bytes, .. } => *count = self.sent_on(*calendar, *bytes, now)?,
             CounterState::Slots { .. } => {}
@@ -368,9 +362,9 @@ impl Limiter {
             CounterState::Window { window, .. } => {
                 window.push(self.history.known_from().unwrap_or(self.epoch.time()), rolling_window::UNKNOWN);
             }
-            CounterState::Bucket(bucket) => bucket.drain(self.refill.at(self.epoch.time(), self.adaptive.factor())),
+            CounterState::Bucket(bucket) => bucket.drain(self.rate.refilled(self.epoch.time())),
             CounterState::Daily { calendar, count, bytes, .. } => {
-                let opened = self.calendars.get(*calendar).map_or(i64::MAX, Calendar::opened);
+                let opened = self.days.get(*calendar).map_or(i64::MAX, Calendar::opened);
                 let ended = self.history.since(self.epoch.limiter_time(opened));
                 let ended = ended.map(|one| if *bytes { one.bytes } else { one.calls }).fold(0, u64::saturating_add);
                 let in_flight = if *bytes { 0 } else { self.in_flight() };
@@ -383,8 +377,8 @@ impl Limiter {
 
     /// What the connection has sent on the day that is open under a calendar, and on the one before while that is: what has ended, and what
     /// is in flight. None if that is not known.
-    fn sent_on(&self, calendar: usize, bytes: bool, now: Now<'_>) -> Option<Daily> {
-        let days = self.calendars.get(calendar)?;
+    fn sent_on(&self, calendar: CalendarId, bytes: bool, now: Now<'_>) -> Option<Daily> {
+        let days = self.days.get(calendar)?;
         let since = |wall: i64| {
             let from = self.epoch.limiter_time(wall);
             if bytes { self.history.bytes_since(from) } else { self.history.calls_since(from) }
@@ -404,7 +398,7 @@ impl Limiter {
             (Some(known), Some(sent)) => (known, sent),
             (one, other) => return one.or(other).unwrap_or_else(|| self.full(at, of_app)),
         };
-        let refill = self.refill.at(self.epoch.time(), self.adaptive.factor());
+        let refill = self.rate.refilled(self.epoch.time());
         match (&known, &sent) {
             (CounterState::Window { window: one, .. }, CounterState::Window { window: other, .. })
                 if other.total() < one.total() =>
@@ -441,7 +435,7 @@ impl Limiter {
 
     /// Every lane moves to the limits that count its calls now. Of a limit that the plan did not have, or that counted other calls, it is
     /// not known whether it counts what is in flight: so it does.
-    fn move_lanes(&mut self, old: &Old, moved: &[Option<u32>]) {
+    fn move_lanes(&mut self, old: &Old, moved: &Moves) {
         let places: Vec<Option<usize>> = self.plan.limits.iter().take(32).map(|limit| same_limit(old, limit)).collect();
         let mask_of = |before: u32| {
             let counts = |place: &Option<usize>| {
@@ -454,11 +448,11 @@ impl Limiter {
         let mut classes: Vec<Class> = Vec::new();
         let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
         lanes.drop_idle(i64::MAX);
-        let all: Vec<(u32, u32, u32)> = lanes.iter().map(|(at, lane)| (at, lane.app, lane.mask)).collect();
+        let all: Vec<(u32, AppId, u32)> = lanes.iter().map(|(at, lane)| (at, lane.app, lane.mask)).collect();
         let mut to: BTreeMap<u32, Moved> = BTreeMap::new();
         for (at, app, mask) in all {
             // Apps with something in flight have kept their place.
-            let Some(app) = moved.get(app as usize).copied().flatten() else { continue };
+            let Some(app) = moved.get(app).copied().flatten() else { continue };
             let mask = mask_of(mask);
             let (counters, own) = self.counters_under(app, mask);
             let class = *numbers.entry(mask).or_insert_with(|| {
@@ -481,23 +475,23 @@ impl Limiter {
     fn move_queue(
         &mut self,
         old: &Old,
-        moved: &[Option<u32>],
+        moved: &Moves,
         stays: &mut impl FnMut(Ticket, &str) -> Option<Stays>,
     ) -> Vec<Ticket> {
         let time = self.epoch.time();
         let mut to: BTreeMap<u64, (Waiting, u32)> = BTreeMap::new();
         for (ticket, call) in self.queue.everybody() {
-            let name = old.apps.get(call.app as usize).map_or("", |app| app.name.as_str());
+            let name = old.apps.name(call.app);
             let Some(stays) = stays(ticket, name).filter(|_| call.jobs == 0) else { continue };
-            let Some(app) = moved.get(call.app as usize).copied().flatten() else { continue };
+            let Some(app) = moved.get(call.app).copied().flatten() else { continue };
             let Some(lane) = self.lane(app, stays.mask) else { continue };
             let class = self.leases.lanes.get(lane).map_or(0, |lane| lane.class);
             self.waits_on(lane, true);
             let deadline = self.deadline(call.arrived, stays.wait_ms).max(time);
             to.insert(ticket.number(), (Waiting { app, lane, deadline, ..call }, class));
         }
-        let before: BTreeMap<u32, u32> = moved.iter().zip(0..).filter_map(|(to, from)| Some(((*to)?, from))).collect();
-        let apps = (0..).zip(&self.apps).map(|(at, app)| (app.weight, before.get(&at).copied()));
+        let before: BTreeMap<AppId, AppId> = moved.iter().filter_map(|(from, to)| Some(((*to)?, from))).collect();
+        let apps = self.apps.iter().map(|(at, app)| (app.weight, before.get(&at).copied()));
         let mut jobs = BTreeSet::new();
         let gone = self.queue.rearrange(self.plan.queue.size, apps, |ticket, call| {
             let place = to.remove(&ticket.number());

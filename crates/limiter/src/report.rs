@@ -5,6 +5,7 @@
 use crate::PermitId;
 use crate::config::{Kind, Unit};
 use crate::counter::{CounterKey, CounterState};
+use crate::index::CalendarId;
 use crate::limiter::{Limiter, Now};
 use crate::limits::daily_quota::{is_unknown, known};
 use crate::limits::rolling_window;
@@ -76,16 +77,15 @@ impl Limiter {
 
     /// All limits. Of one that is counted by app, the app that has used most.
     pub fn limits(&mut self) -> Vec<LimitReport> {
-        let time = self.epoch.time();
         let mut reports = Vec::new();
         for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
             let place = at as usize;
             let own = self.own.iter().filter_map(|own| own.get(place.saturating_add(1)));
             let all = own.chain(self.shared.get(place)).copied();
             let counters: Vec<u32> = all.filter(|counter| *counter != NONE).collect();
-            let fullest = counters.into_iter().max_by_key(|counter| self.used(*counter, time));
+            let fullest = counters.into_iter().max_by_key(|counter| self.used(*counter));
             let counter = fullest.unwrap_or(u32::MAX);
-            let (used, reset_at) = (self.used(counter, time), self.reset_at(counter));
+            let (used, reset_at) = (self.used(counter), self.reset_at(counter));
             let used = used.max(self.begins_with(place));
             let of_vendor = self.counters.get(counter as usize);
             let vendor_used = of_vendor.and_then(|counter| counter.vendor);
@@ -110,7 +110,7 @@ impl Limiter {
     /// What any app begins with on a day by app, where that is no less than what it may have sent.
     fn begins_with(&self, limit: usize) -> u64 {
         match self.before.get(limit).and_then(Option::as_ref) {
-            Some(CounterState::Daily { calendar, count, .. }) if *calendar > 0 => {
+            Some(CounterState::Daily { calendar, count, .. }) if *calendar != CalendarId::OWN => {
                 count.most(self.before_is_open(*calendar))
             }
             _ => 0,
@@ -119,7 +119,7 @@ impl Limiter {
 
     fn reset_at(&self, counter: u32) -> Option<i64> {
         match self.gauge_of(counter)? {
-            CounterState::Daily { calendar, .. } => Some(self.calendars.get(*calendar)?.over()),
+            CounterState::Daily { calendar, .. } => Some(self.days.get(*calendar)?.over()),
             _ => None,
         }
     }
@@ -136,20 +136,20 @@ impl Limiter {
 
     /// The rate factor, parts per million.
     pub const fn factor_ppm(&self) -> u32 {
-        self.adaptive.factor()
+        self.rate.factor()
     }
 
     /// Until when the connection is paused, Unix milliseconds.
     pub fn paused_until(&self) -> Option<i64> {
         let time = self.epoch.time();
-        self.adaptive.paused(time).map(|until| self.epoch.wall_time(until))
+        self.rate.paused(time).map(|until| self.epoch.wall_time(until))
     }
 
     /// The connection's own day.
     pub fn day(&self) -> Option<DayReport> {
-        let days = self.calendars.first()?;
+        let days = self.days.own()?;
         let budgets =
-            self.apps.iter().zip(&self.own).filter_map(|(app, own)| Some((app, self.gauge_of(*own.first()?)?)));
+            self.apps.iter().zip(&self.own).filter_map(|((_, app), own)| Some((app, self.gauge_of(*own.first()?)?)));
         let apps = budgets.filter_map(|(app, state)| match state {
             CounterState::Daily { count, .. } => Some((app.name.clone(), known(count.used))),
             _ => None,
@@ -178,7 +178,7 @@ impl Limiter {
             let Some(CounterKey::Limit(at)) = self.counters.get(counter as usize).map(|counter| counter.key) else {
                 continue;
             };
-            let used = self.used(counter, time);
+            let used = self.used(counter);
             let remaining = self.capacity(counter).saturating_sub(used);
             let seconds = if used == 0 { None } else { self.more_in(counter, time) };
             if let Some(limit) = self.plan.limits.get(at as usize) {
@@ -191,8 +191,8 @@ impl Limiter {
     fn more_in(&mut self, counter: u32, time: i64) -> Option<u64> {
         let at = match self.gauge_of(counter)? {
             CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
-            CounterState::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.adaptive.factor())),
-            CounterState::Daily { calendar, .. } => self.epoch.limiter_time(self.calendars.get(*calendar)?.over()),
+            CounterState::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.rate.factor())),
+            CounterState::Daily { calendar, .. } => self.epoch.limiter_time(self.days.get(*calendar)?.over()),
             CounterState::Slots { .. } => return None,
         };
         Some(u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000))

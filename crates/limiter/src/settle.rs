@@ -7,6 +7,7 @@ use crate::durable::prior_epochs::Ended;
 use crate::limiter::{Limiter, Now};
 use crate::mutant::{self, Mutant};
 use crate::outcome::{Outcome, ThrottledBy};
+use crate::rate::FactorChange;
 
 /// A vendor that says its day is spent, where no daily limit is declared, is left alone so long, milliseconds.
 const SPENT_PAUSE_MS: u64 = 60_000;
@@ -62,10 +63,8 @@ impl Limiter {
     /// A throttle turns out to say nothing of the rate: the rate factor is again what it was before it.
     pub fn restore(&mut self, now: Now<'_>, factor_ppm: u32) {
         let time = self.begin(now);
-        let (rule, before) = (self.plan.adaptive, self.adaptive.factor());
-        self.adaptive.restore(&rule, factor_ppm);
-        if self.adaptive.factor() != before {
-            self.factor_changed(before, time);
+        if self.rate.restore(&self.plan.adaptive, factor_ppm, time) == FactorChange::Changed {
+            self.queue.unpark_all();
             self.reservation.touch();
             self.grant_ready(time);
         }
@@ -109,7 +108,7 @@ impl Limiter {
             return Settled::Repeat;
         };
         let at = answered_at(report, Some(lease.granted), time);
-        let here = self.here(time);
+        let here = self.here();
         for &counter in here.view.counters_of(lease.lane) {
             if let Some(entry) = here.counters.get_mut(counter as usize) {
                 entry.date_again(lease.lapses, at, &here.view);
@@ -174,17 +173,15 @@ impl Limiter {
                 self.on_throttled(report.permit, lane, granted, by, retry_after_ms, time)
             }
             _ => {
-                let (rule, before) = (self.plan.adaptive, self.adaptive.factor());
-                self.adaptive.succeed(&rule, granted.unwrap_or(i64::MIN));
-                self.factor_changed(before, time);
+                let change = self.rate.succeed(&self.plan.adaptive, granted.unwrap_or(i64::MIN), time);
+                self.factor_may_have_changed(change);
             }
         }
     }
 
-    /// The rate may have changed: tokens come back at another speed from now on, and limits may have room that had none.
-    fn factor_changed(&mut self, before: u32, time: i64) {
-        if self.adaptive.factor() != before {
-            self.refill.change(time, before);
+    /// If the rate factor is another, limits may have room that had none.
+    fn factor_may_have_changed(&mut self, change: FactorChange) {
+        if change == FactorChange::Changed {
             self.queue.unpark_all();
         }
     }
@@ -195,7 +192,7 @@ impl Limiter {
         for place in 0..self.leases.counters(lane).len() {
             let Some(counter) = self.counters_of(lane, place) else { continue };
             let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
-            let opened = self.calendars.get(*calendar).map_or(i64::MIN, |days| self.epoch.limiter_time(days.opened()));
+            let opened = self.days.get(*calendar).map_or(i64::MIN, |days| self.epoch.limiter_time(days.opened()));
             let counted = prior.is_none_or(|(since, in_flight)| {
                 since >= opened || in_flight.get(place).is_some_and(|before| self.prior.in_flight(counter) < *before)
             });
@@ -219,7 +216,7 @@ impl Limiter {
         if !self.counts_bytes {
             return;
         }
-        let here = self.here(time);
+        let here = self.here();
         let mut counted = false;
         for &counter in here.view.counters_of(lane) {
             counted |= here.counters.get_mut(counter as usize).is_some_and(|entry| entry.count_bytes(n, &here.view));
@@ -250,13 +247,10 @@ impl Limiter {
             }
             retry_after = retry_after.or(Some(SPENT_PAUSE_MS));
         }
-        let rule = self.plan.adaptive;
         let granted = granted.unwrap_or(i64::MIN);
-        self.pacer.begin(time);
-        let before = self.adaptive.factor();
         let noise = mixed(permit.seq ^ (u64::from(permit.epoch) << 40) ^ (u64::from(permit.lane) << 20));
-        let paused = self.adaptive.throttle(&rule, time, granted, retry_after, noise);
-        self.factor_changed(before, time);
+        let (change, paused) = self.rate.throttle(&self.plan.adaptive, time, granted, retry_after, noise);
+        self.factor_may_have_changed(change);
         if paused {
             self.reservation.require();
             self.look_at_all(time);

@@ -13,6 +13,7 @@
 use crate::PermitId;
 use crate::config::Limit;
 use crate::counter::{CounterState, VendorCount};
+use crate::index::CalendarId;
 use crate::limiter::{Limiter, Now};
 use crate::outcome::Counted;
 
@@ -31,7 +32,7 @@ impl Limiter {
                 if self.plan.limits.get(limit as usize).is_some_and(named) {
                     let Some(&counter) = self.shared.get(limit as usize) else { continue };
                     self.raise_used(counter, limit, counted, (lease.granted, at));
-                    full |= !self.has_room(counter, time);
+                    full |= !self.has_room(counter);
                 }
             }
         }
@@ -52,7 +53,7 @@ impl Limiter {
         let floor = vendor.saturating_add(after).saturating_sub(of.saturating_sub(capacity));
         let held = self.leases.in_flight(counter) + self.prior.unsettled(counter);
         let sent = self.epoch.wall_time(granted);
-        let of_today = |calendar: usize| self.calendars.get(calendar).is_some_and(|days| sent >= days.before_over());
+        let of_today = |calendar: CalendarId| self.days.get(calendar).is_some_and(|days| sent >= days.before_over());
         let (today, before) = match self.gauge_of(counter) {
             Some(CounterState::Daily { calendar, bytes: false, .. }) => {
                 (of_today(*calendar), self.before_is_open(*calendar))
@@ -101,7 +102,7 @@ impl Limiter {
         let sent = self.epoch.wall_time(granted);
         let of_today = match self.gauge_of(counter) {
             Some(CounterState::Daily { calendar, bytes: false, .. }) => {
-                self.calendars.get(*calendar).is_some_and(|days| sent >= days.before_over())
+                self.days.get(*calendar).is_some_and(|days| sent >= days.before_over())
             }
             Some(CounterState::Window { scaled: false, .. }) => true,
             _ => false,

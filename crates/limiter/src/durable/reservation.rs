@@ -210,7 +210,7 @@ impl Limiter {
         let room = if narrow { self.reservation.peak * 5 / 4 + 2 } else { self.reservation.peak + 1 };
         self.reservation.ceiling = room.min(self.slots_of_all()).clamp(in_flight, in_flight + self.reservation.size);
         self.reservation.peak = in_flight;
-        let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
+        let turn = self.days.next_opening();
         self.reservation.until = time.saturating_add(BLOCK_MS).min(self.epoch.limiter_time(turn).saturating_sub(1));
     }
 

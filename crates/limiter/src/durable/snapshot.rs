@@ -7,6 +7,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "spare permits that are at most 256 a lane, and ages")]
 
 use crate::adaptive::Adaptive;
+use crate::apps::{AppRule, Apps};
 use crate::calendar::{Day, Reset};
 use crate::clock::Clock;
 use crate::codec;
@@ -17,8 +18,9 @@ use crate::durable::reservation::MOST_RESERVED;
 use crate::durable::snapshot_before;
 use crate::epoch::Epoch;
 use crate::history::{History, Stretch};
-use crate::limiter::{AppRule, Limiter, Now, Plan};
-use crate::limits::daily_quota::{Calendar, Daily};
+use crate::index::{AppId, Table};
+use crate::limiter::{Limiter, Now, Plan};
+use crate::limits::daily_quota::Daily;
 use crate::pool::loan::StoredLoan;
 use crate::queue::lanes::{Lane, NONE};
 use crate::replan::LONGEST_DAY_MS;
@@ -98,7 +100,7 @@ impl Limiter {
     /// Everything, to be stored.
     pub(crate) fn row(&mut self) -> Vec<u8> {
         let time = self.epoch.time();
-        let mut apps = Names::new(self.apps.len());
+        let mut apps = Names::new(&self.apps);
         let mut leases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for (_, lease) in self.leases.leases() {
             leases.entry(lease.lane).or_default().push(lease.seq);
@@ -115,7 +117,7 @@ impl Limiter {
                 lanes.push(row_lane(at, lane, apps.number(lane.app), leases));
             }
         }
-        let refill = self.refill.at(time, self.adaptive.factor());
+        let refill = self.rate.refilled(time);
         let stored = |state: &CounterState| row_gauge(state, time, refill);
         let mut counters = Vec::new();
         for counter in &self.counters {
@@ -137,7 +139,7 @@ impl Limiter {
             life: self.life_ms(),
             mode: self.plan.mode,
             limits: self.plan.limits.clone(),
-            calendars: self.calendars.iter().map(|days| (days.reset().clone(), days.today().clone())).collect(),
+            calendars: self.days.iter().map(|days| (days.reset().clone(), days.today().clone())).collect(),
             lanes,
             ceiling: self.reservation.ceiling().max(self.leases.len() as u64),
             until: self.reservation.until().max(time),
@@ -145,7 +147,7 @@ impl Limiter {
             counters,
             before: before.filter(|(_, state)| !is_nothing(state)).collect(),
             groups: self.prior.groups().cloned().chain(late).collect(),
-            adaptive: self.adaptive,
+            adaptive: self.rate.stored(),
             history: self.history.stored(time),
             known_from: self.history.known_from(),
             bytes_known_from: self.history.bytes_known_from(),
@@ -222,7 +224,7 @@ impl Limiter {
         let time = self.begin(now);
         let mut until = time;
         for counter in 0..u32::try_from(self.counters.len()).unwrap_or(0) {
-            if self.used(counter, time) > 0 {
+            if self.used(counter) > 0 {
                 until = until.max(self.counts_until(counter, time));
             }
         }
@@ -244,12 +246,12 @@ impl Limiter {
         match self.gauge_of(counter) {
             Some(CounterState::Window { window, .. }) => settled.saturating_add(window.span()),
             Some(CounterState::Daily { calendar, .. }) => {
-                let over = self.calendars.get(*calendar).map_or(time, |days| self.epoch.limiter_time(days.over()));
+                let over = self.days.get(*calendar).map_or(time, |days| self.epoch.limiter_time(days.over()));
                 over.max(settled)
             }
             Some(CounterState::Bucket(bucket)) => {
-                let (factor, burst) = (self.adaptive.factor(), bucket.burst());
-                settled.saturating_add(bucket.wait_ms(self.refill.at(time, factor), burst, burst, factor))
+                let (factor, burst) = (self.rate.factor(), bucket.burst());
+                settled.saturating_add(bucket.wait_ms(self.rate.refilled(time), burst, burst, factor))
             }
             _ => settled,
         }
@@ -259,17 +261,17 @@ impl Limiter {
 /// Numbers for the apps that a row names, in the order in which it names them.
 struct Names {
     /// Each app's number, by its place in the table; [`NONE`] where the row has not named it.
-    numbers: Vec<u32>,
-    named: Vec<u32>,
+    numbers: Table<AppId, u32>,
+    named: Vec<AppId>,
 }
 
 impl Names {
-    fn new(apps: usize) -> Self {
-        Self { numbers: vec![NONE; apps], named: Vec::new() }
+    fn new(apps: &Apps) -> Self {
+        Self { numbers: apps.iter().map(|_| NONE).collect(), named: Vec::new() }
     }
 
-    fn number(&mut self, app: u32) -> u32 {
-        let Some(number) = self.numbers.get_mut(app as usize) else { return NONE };
+    fn number(&mut self, app: AppId) -> u32 {
+        let Some(number) = self.numbers.get_mut(app) else { return NONE };
         if *number == NONE {
             *number = u32::try_from(self.named.len()).unwrap_or(NONE);
             self.named.push(app);
@@ -277,9 +279,8 @@ impl Names {
         *number
     }
 
-    fn names(&self, apps: &[AppRule]) -> Vec<String> {
-        let name = |app: &u32| apps.get(*app as usize).map(|app| app.name.clone()).unwrap_or_default();
-        self.named.iter().map(name).collect()
+    fn names(&self, apps: &Apps) -> Vec<String> {
+        self.named.iter().map(|app| apps.name(*app).to_owned()).collect()
     }
 }
 
@@ -316,37 +317,36 @@ struct Restore<'a> {
     next: &'a mut Limiter,
     row: &'a Row,
     /// Where the row's apps stand in the next life's table.
-    apps: Vec<Option<u32>>,
+    apps: Vec<Option<AppId>>,
     skew: i64,
 }
 
 impl Restore<'_> {
     fn inherit(&mut self) {
         let (next, row) = (&mut *self.next, self.row);
-        next.adaptive = row.adaptive.resume(&next.plan.adaptive, self.skew);
         // What was owed comes back from now on, and the clocks' difference later.
-        next.refill = crate::limits::token_bucket::Refill::new(row.time.saturating_add(self.skew));
+        next.rate.resume(row.adaptive, &next.plan.adaptive, row.time, self.skew);
         next.history = History::resume(row.history.clone(), row.known_from, row.bytes_known_from, self.skew);
         for (reset, day) in &row.calendars {
-            if let Some(days) = next.calendars.iter_mut().find(|days| days.reset() == reset) {
-                *days = Calendar::resume(reset.clone(), day.clone());
-            }
+            next.days.resume(reset, day);
         }
         let apps = next.plan.apps.clone();
-        apps.into_iter().for_each(|app| next.add_app(app));
+        for app in apps {
+            next.add_app(app);
+        }
         // One that the policy no longer has keeps its counts.
         for name in &row.apps {
-            if next.app(name).is_none() {
-                next.add_app(AppRule { name: name.clone(), weight: 1, daily_calls: None });
+            if next.apps.find(name).is_none() {
+                next.add_app(AppRule::former(name.clone()));
             }
         }
-        self.apps = row.apps.iter().map(|name| next.app(name)).collect();
+        self.apps = row.apps.iter().map(|name| next.apps.find(name)).collect();
         self.counts();
         self.reserved_permits();
         self.permits();
     }
 
-    fn app(&self, old: u32) -> Option<u32> {
+    fn app(&self, old: u32) -> Option<AppId> {
         *self.apps.get(old as usize)?
     }
 
@@ -435,7 +435,7 @@ impl Restore<'_> {
             let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(counter) else {
                 continue;
             };
-            let both = self.next.calendars.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
+            let both = self.next.days.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
             let spare = spare.min(u64::from(self.row.spare));
             let Some(entry) = self.next.counters.get_mut(counter as usize) else { continue };
             if let CounterState::Daily { count, .. } = &mut entry.state {

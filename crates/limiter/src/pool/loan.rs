@@ -249,7 +249,7 @@ impl Limiter {
         if self.paused(time).is_some() || self.loan(counter).is_none() {
             return 0;
         }
-        let Split { queue, mut here } = self.parts(time);
+        let Split { queue, mut here } = self.parts();
         let mut wanted: u64 = 0;
         for class in queue.ready_classes().collect::<Vec<_>>() {
             let shared = here.view.leases.lanes.class(class).map_or(&[][..], |class| &class.shared);

@@ -9,6 +9,7 @@
     reason = "one each call in flight or waiting, taken away once for each added"
 )]
 
+use crate::index::AppId;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -23,7 +24,7 @@ pub const NONE: u32 = u32::MAX;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
     /// The app, in the limiter's table; [`NONE`] while the place is free.
-    pub app: u32,
+    pub app: AppId,
     /// Bit i: limit i of the plan counts these calls.
     pub mask: u32,
     /// The class of lanes that wait for the same shared limits.
@@ -50,8 +51,8 @@ pub struct Lane {
 
 impl Lane {
     /// Whether its place may be given to another lane.
-    const fn is_idle(&self, before: i64) -> bool {
-        self.app != NONE && self.leases == 0 && self.waiting == 0 && self.last_grant <= before
+    fn is_idle(&self, before: i64) -> bool {
+        self.app != AppId::NONE && self.leases == 0 && self.waiting == 0 && self.last_grant <= before
     }
 }
 
@@ -77,16 +78,42 @@ impl Class {
 }
 
 /// All lanes of one connection.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Lanes {
     lanes: Vec<Lane>,
     classes: Vec<Class>,
-    by_key: BTreeMap<(u32, u32), u32>,
+    by_key: BTreeMap<(AppId, u32), u32>,
     class_of: BTreeMap<u32, u32>,
     free: Vec<u32>,
+    /// The lane of the last call, which most often is the next one's too.
+    recent: u32,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            lanes: Vec::new(),
+            classes: Vec::new(),
+            by_key: BTreeMap::new(),
+            class_of: BTreeMap::new(),
+            free: Vec::new(),
+            recent: NONE,
+        }
+    }
 }
 
 impl Lanes {
+    /// The lane of the last call and its app, if those limits count its calls.
+    pub fn recent(&self, mask: u32) -> Option<(u32, AppId)> {
+        let lane = self.lanes.get(self.recent as usize).filter(|lane| lane.mask == mask)?;
+        Some((self.recent, lane.app))
+    }
+
+    /// Notes the lane of the last call, which [`Self::find`] has found or which is new.
+    pub const fn set_recent(&mut self, lane: u32) {
+        self.recent = lane;
+    }
+
     /// One lane.
     pub fn get(&self, lane: u32) -> Option<&Lane> {
         self.lanes.get(lane as usize)
@@ -128,7 +155,7 @@ impl Lanes {
     }
 
     /// The lane of an app's calls under `mask`, where there is one.
-    pub fn find(&self, app: u32, mask: u32) -> Option<u32> {
+    pub fn find(&self, app: AppId, mask: u32) -> Option<u32> {
         self.by_key.get(&(app, mask)).copied()
     }
 
@@ -141,7 +168,7 @@ impl Lanes {
     }
 
     /// A new lane; none when the table is full.
-    pub fn add(&mut self, app: u32, mask: u32, class: u32, counters: Vec<u32>, own: Vec<u32>) -> Option<u32> {
+    pub fn add(&mut self, app: AppId, mask: u32, class: u32, counters: Vec<u32>, own: Vec<u32>) -> Option<u32> {
         let lane = |seq| Lane {
             app,
             mask,
@@ -179,7 +206,7 @@ impl Lanes {
                 if self.by_key.get(&(lane.app, lane.mask)) == Some(&at) {
                     self.by_key.remove(&(lane.app, lane.mask));
                 }
-                lane.app = NONE;
+                lane.app = AppId::NONE;
                 lane.counters = Vec::new();
                 lane.own = Vec::new();
                 self.free.push(at);
@@ -194,12 +221,12 @@ impl Lanes {
 
     /// All lanes in use, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Lane)> {
-        (0..).zip(&self.lanes).filter(|(_, lane)| lane.app != NONE)
+        (0..).zip(&self.lanes).filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
     /// The same, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Lane)> {
-        (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != NONE)
+        (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
     /// Gives every lane its place under other limits and apps; one that `move_to` knows nothing of gives its place up. Of two lanes that
@@ -208,9 +235,10 @@ impl Lanes {
         self.class_of = (0..).zip(&classes).map(|(at, class)| (class.mask, at)).collect();
         self.classes = classes;
         self.by_key.clear();
-        for (at, lane) in (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != NONE) {
+        self.recent = NONE;
+        for (at, lane) in (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != AppId::NONE) {
             let Some(moved) = move_to(at) else {
-                lane.app = NONE;
+                lane.app = AppId::NONE;
                 self.free.push(at);
                 continue;
             };
@@ -223,7 +251,7 @@ impl Lanes {
 
 /// Where a lane belongs after a policy edit.
 pub struct Moved {
-    pub app: u32,
+    pub app: AppId,
     pub mask: u32,
     pub class: u32,
     pub counters: Vec<u32>,
@@ -238,12 +266,12 @@ mod tests {
     fn a_lane_that_takes_anothers_place_goes_on_from_its_numbers() {
         let mut lanes = Lanes::default();
         let class = lanes.add_class(1, vec![0]);
-        let one = lanes.add(0, 1, class, vec![1, 0], vec![1]).unwrap();
+        let one = lanes.add(AppId(0), 1, class, vec![1, 0], vec![1]).unwrap();
         let lane = lanes.get_mut(one).unwrap();
         (lane.seq, lane.spare) = (7, 3);
         lanes.drop_idle(0);
-        assert_eq!(lanes.find(0, 1), None);
-        let other = lanes.add(5, 1, class, vec![2, 0], vec![2]).unwrap();
+        assert_eq!(lanes.find(AppId(0), 1), None);
+        let other = lanes.add(AppId(5), 1, class, vec![2, 0], vec![2]).unwrap();
         assert_eq!((other, lanes.get(other).unwrap().seq), (one, 10));
     }
 
@@ -252,13 +280,13 @@ mod tests {
         let mut lanes = Lanes::default();
         let class = lanes.add_class(1, vec![0]);
         for app in 0..u32::try_from(MOST_LANES).unwrap() {
-            let lane = lanes.add(app, 1, class, vec![], vec![]).unwrap();
+            let lane = lanes.add(AppId(app), 1, class, vec![], vec![]).unwrap();
             lanes.get_mut(lane).unwrap().leases = 1;
         }
         assert!(!lanes.make_room(0));
         lanes.get_mut(17).unwrap().leases = 0;
         assert!(lanes.make_room(0));
-        assert_eq!(lanes.add(9_000, 1, class, vec![], vec![]), Some(17));
+        assert_eq!(lanes.add(AppId(9_000), 1, class, vec![], vec![]), Some(17));
     }
 
     #[test]
@@ -266,7 +294,7 @@ mod tests {
         let mut lanes = Lanes::default();
         let class = lanes.add_class(1, vec![0]);
         let [busy, waits, late, old, unused] =
-            [0, 1, 2, 3, 4].map(|app| lanes.add(app, 1, class, vec![], vec![]).unwrap());
+            [0, 1, 2, 3, 4].map(|app| lanes.add(AppId(app), 1, class, vec![], vec![]).unwrap());
         lanes.pin(busy, true);
         lanes.pin(busy, true);
         lanes.get_mut(waits).unwrap().waiting = 1;
@@ -274,33 +302,39 @@ mod tests {
         // One that was never granted anything is idle at any time.
         assert!(lanes.get(unused).unwrap().last_grant < -1_000_000_000_000);
         lanes.drop_old(IDLE_MS);
-        assert_eq!([0, 1, 2, 3, 4].map(|app| lanes.find(app, 1)), [Some(busy), Some(waits), Some(late), None, None]);
-        assert_eq!(lanes.iter().map(|(at, lane)| (at, lane.app)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|app| lanes.find(AppId(app), 1)),
+            [Some(busy), Some(waits), Some(late), None, None]
+        );
+        assert_eq!(lanes.iter().map(|(at, lane)| (at, lane.app.0)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
         lanes.pin(busy, false);
         lanes.drop_old(IDLE_MS + 1);
-        assert_eq!([0, 1, 2].map(|app| lanes.find(app, 1)), [Some(busy), Some(waits), None]);
+        assert_eq!([0, 1, 2].map(|app| lanes.find(AppId(app), 1)), [Some(busy), Some(waits), None]);
         lanes.pin(busy, false);
         lanes.drop_old(IDLE_MS + 1);
         assert_eq!(lanes.iter_mut().count(), 1);
-        assert_eq!((lanes.find(1, 3), lanes.find_class(1), lanes.find_class(3)), (None, Some(class), None));
+        assert_eq!((lanes.find(AppId(1), 3), lanes.find_class(1), lanes.find_class(3)), (None, Some(class), None));
     }
 
     #[test]
     fn of_two_lanes_that_become_one_the_later_is_found_and_one_that_belongs_nowhere_gives_its_place_up() {
         let mut lanes = Lanes::default();
         let class = lanes.add_class(1, vec![0]);
-        let [one, other, gone] = [0, 1, 2].map(|app| lanes.add(app, 1, class, vec![], vec![]).unwrap());
+        let [one, other, gone] = [0, 1, 2].map(|app| lanes.add(AppId(app), 1, class, vec![], vec![]).unwrap());
         lanes.rearrange(vec![Class::new(2, vec![5]), Class::new(6, vec![5, 7])], |at| {
-            (at != gone).then(|| Moved { app: 9, mask: 6, class: 1, counters: vec![5, 7], own: vec![7] })
+            (at != gone).then(|| Moved { app: AppId(9), mask: 6, class: 1, counters: vec![5, 7], own: vec![7] })
         });
-        assert_eq!((lanes.find(9, 6), lanes.find(0, 1), lanes.find(2, 1)), (Some(other), None, None));
+        assert_eq!(
+            (lanes.find(AppId(9), 6), lanes.find(AppId(0), 1), lanes.find(AppId(2), 1)),
+            (Some(other), None, None)
+        );
         assert_eq!((lanes.get(one).unwrap().counters.clone(), lanes.get(one).unwrap().class), (vec![5, 7], 1));
         assert_eq!((lanes.find_class(6), lanes.find_class(2), lanes.find_class(1)), (Some(1), Some(0), None));
         // The first ends with its leases, and takes nothing of the other's with it.
         lanes.get_mut(other).unwrap().leases = 1;
         lanes.drop_idle(0);
-        assert_eq!((lanes.find(9, 6), lanes.iter().count()), (Some(other), 1));
-        assert_eq!(lanes.add(4, 2, 0, vec![], vec![]), Some(one));
-        assert_eq!(lanes.add(5, 2, 0, vec![], vec![]), Some(gone));
+        assert_eq!((lanes.find(AppId(9), 6), lanes.iter().count()), (Some(other), 1));
+        assert_eq!(lanes.add(AppId(4), 2, 0, vec![], vec![]), Some(one));
+        assert_eq!(lanes.add(AppId(5), 2, 0, vec![], vec![]), Some(gone));
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod lanes;
 mod order;
 pub(crate) mod rechecks;
 
+use crate::index::{AppId, Table};
 use crate::places::{Admit, Places};
 use crate::queue::call_table::{CallTable, NONE};
 use crate::queue::order::{Order, Place};
@@ -43,7 +44,7 @@ impl Ticket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// Its app, in the limiter's table.
-    pub app: u32,
+    pub app: AppId,
     /// Its lane.
     pub lane: u32,
     /// 0 first.
@@ -126,15 +127,15 @@ struct App {
 #[derive(Debug, Clone)]
 pub struct Queue {
     entries: CallTable,
-    apps: Vec<App>,
+    apps: Table<AppId, App>,
     orders: BTreeMap<u32, Order>,
     /// Classes in which somebody waits who is not parked.
     ready: BTreeSet<u32>,
-    parked: BTreeSet<(i64, u32, u32)>,
+    parked: BTreeSet<(i64, AppId, u32)>,
     virtual_time: u64,
     len: usize,
     /// The places that callers hold, by app.
-    callers: Places<u32>,
+    callers: Places<AppId>,
     checks: Rechecks,
 }
 
@@ -176,14 +177,14 @@ impl Queue {
     }
 
     /// Whether a caller of that app may have a place; or in whose stead.
-    pub fn admit(&self, app: u32) -> Admit<u32> {
-        let weight = self.apps.get(app as usize).map_or(1, |app| app.weight);
+    pub fn admit(&self, app: AppId) -> Admit<AppId> {
+        let weight = self.apps.get(app).map_or(1, |app| app.weight);
         self.callers.admit(&app, weight)
     }
 
     /// The caller's call of an app that would go last.
-    pub fn last_of(&self, app: u32) -> Option<Ticket> {
-        let lines = &self.apps.get(app as usize)?.lines;
+    pub fn last_of(&self, app: AppId) -> Option<Ticket> {
+        let lines = &self.apps.get(app)?.lines;
         let levels = lines.iter().flat_map(|line| (0_u8..).zip(&line.levels));
         let last = levels.filter_map(|(level, list)| Some((level, self.entries.last_caller(list.tail)?)));
         last.max_by_key(|(level, ticket)| (*level, ticket.serial)).map(|(_, ticket)| ticket)
@@ -192,13 +193,13 @@ impl Queue {
     /// Takes a call in, of a lane of that class, to be looked at again at `check`. None for an app that is not in the table.
     pub fn push(&mut self, call: Waiting, class: u32, check: i64) -> Option<Ticket> {
         let call = Waiting { urgency: call.urgency.min(LAST), ..call };
-        let app = self.apps.get_mut(call.app as usize)?;
+        let app = self.apps.get_mut(call.app)?;
         let level = usize::from(call.urgency);
         let tail = app.lines.iter().find(|line| line.lane == call.lane).and_then(|line| line.levels.get(level));
         let ticket = self.entries.insert(call, tail.map_or(NONE, |level| level.tail))?;
         self.line_up(ticket.slot, &call, class);
         if call.jobs == 0 {
-            let weight = self.apps.get(call.app as usize).map_or(1, |app| app.weight);
+            let weight = self.apps.get(call.app).map_or(1, |app| app.weight);
             self.callers.take(call.app, weight);
         }
         self.len += 1;
@@ -208,7 +209,7 @@ impl Queue {
 
     /// Puts a seated call at the end of its line.
     fn line_up(&mut self, slot: u32, call: &Waiting, class: u32) {
-        let Some(app) = self.apps.get_mut(call.app as usize) else { return };
+        let Some(app) = self.apps.get_mut(call.app) else { return };
         if app.waiting == 0 {
             app.share.catch_up(self.virtual_time);
         }
@@ -239,8 +240,8 @@ impl Queue {
     }
 
     /// Puts a line where it belongs in the order of its class, after its first call or its app's share has changed.
-    fn place(&mut self, app: u32, at: usize) {
-        let Some(entry) = self.apps.get_mut(app as usize) else { return };
+    fn place(&mut self, app: AppId, at: usize) {
+        let Some(entry) = self.apps.get_mut(app) else { return };
         let Some(line) = entry.lines.get_mut(at) else { return };
         let first = line.first().filter(|_| line.parked.is_none());
         let place = first.and_then(|(level, entry)| {
@@ -257,8 +258,8 @@ impl Queue {
         }
     }
 
-    fn place_all(&mut self, app: u32) {
-        for at in 0..self.apps.get(app as usize).map_or(0, |app| app.lines.len()) {
+    fn place_all(&mut self, app: AppId) {
+        for at in 0..self.apps.get(app).map_or(0, |app| app.lines.len()) {
             self.place(app, at);
         }
     }
@@ -267,7 +268,7 @@ impl Queue {
     pub fn stand_for(&mut self, ticket: Ticket, jobs: u32) {
         let Some(call) = self.entries.get_mut(ticket).filter(|call| call.jobs > 0 && jobs > 0) else { return };
         let before = std::mem::replace(&mut call.jobs, jobs);
-        if let Some(app) = self.apps.get_mut(call.app as usize) {
+        if let Some(app) = self.apps.get_mut(call.app) {
             app.waiting = app.waiting.saturating_sub(before).saturating_add(jobs);
         }
     }
@@ -299,7 +300,7 @@ impl Queue {
     /// Takes a call out because it goes, and charges its app.
     pub fn serve(&mut self, ticket: Ticket) -> Option<Waiting> {
         let (call, at) = self.take_out(ticket)?;
-        let class = self.apps.get(call.app as usize).and_then(|app| app.lines.get(at)).map(|line| line.class);
+        let class = self.apps.get(call.app).and_then(|app| app.lines.get(at)).map(|line| line.class);
         self.charge_app(call.app, class);
         self.tidy(call.app, at);
         self.place_all(call.app);
@@ -308,8 +309,8 @@ impl Queue {
 
     /// Charges an app for a call that goes, and its lines with it. A line of another class than that of the call starts no later for it than
     /// a call after virtual time: each class is moved on as a whole, and what an app is granted elsewhere must not put it off for ever.
-    fn charge_app(&mut self, app: u32, class: Option<u32>) {
-        let Some(app) = self.apps.get_mut(app as usize) else { return };
+    fn charge_app(&mut self, app: AppId, class: Option<u32>) {
+        let Some(app) = self.apps.get_mut(app) else { return };
         app.share.charge(self.virtual_time);
         let cost = app.share.cost();
         let soon = self.virtual_time.saturating_add(cost);
@@ -343,7 +344,7 @@ impl Queue {
     /// Takes a call out of its entry and its line; and the line's place among its app's.
     fn take_out(&mut self, ticket: Ticket) -> Option<(Waiting, usize)> {
         let (call, before, behind) = self.entries.remove(ticket)?;
-        let app = self.apps.get_mut(call.app as usize)?;
+        let app = self.apps.get_mut(call.app)?;
         app.waiting = app.waiting.saturating_sub(call.calls());
         let at = app.lines.iter().position(|line| line.lane == call.lane)?;
         let line = app.lines.get_mut(at)?;
@@ -369,12 +370,12 @@ impl Queue {
     }
 
     /// A line has one call less: it moves in the order of its class, or is no more.
-    fn tidy(&mut self, app: u32, at: usize) {
-        let line = self.apps.get(app as usize).and_then(|app| app.lines.get(at));
+    fn tidy(&mut self, app: AppId, at: usize) {
+        let line = self.apps.get(app).and_then(|app| app.lines.get(at));
         if line.is_some_and(|line| line.len == 0) {
             self.unpark_line(app, at);
             self.place(app, at);
-            if let Some(app) = self.apps.get_mut(app as usize) {
+            if let Some(app) = self.apps.get_mut(app) {
                 app.lines.swap_remove(at);
             }
         } else {
@@ -434,7 +435,7 @@ impl Queue {
             }
             let Some(order) = self.orders.get(&class) else { continue };
             for place in order.most_urgent(level).take(LOOKED_AT) {
-                let Some(app) = self.apps.get(place.app as usize) else { continue };
+                let Some(app) = self.apps.get(place.app) else { continue };
                 let start = self.start_of(class, &place);
                 let key = (place.level, start, place.serial);
                 if app.share.at_liberty(start, self.virtual_time, app.waiting)
@@ -449,13 +450,13 @@ impl Queue {
     }
 
     fn first_ticket(&self, place: &Place) -> Option<Ticket> {
-        let app = self.apps.get(place.app as usize)?;
+        let app = self.apps.get(place.app)?;
         let line = app.lines.iter().find(|line| line.lane == place.lane)?;
         self.entries.ticket(line.first()?.1)
     }
 
     fn park(&mut self, place: &Place, until: i64) {
-        let Some(app) = self.apps.get_mut(place.app as usize) else { return };
+        let Some(app) = self.apps.get_mut(place.app) else { return };
         let Some(at) = app.lines.iter().position(|line| line.lane == place.lane) else { return };
         let Some(line) = app.lines.get_mut(at) else { return };
         line.parked = Some(until);
@@ -465,8 +466,8 @@ impl Queue {
         self.place(place.app, at);
     }
 
-    fn unpark_line(&mut self, app: u32, at: usize) {
-        let Some(line) = self.apps.get_mut(app as usize).and_then(|app| app.lines.get_mut(at)) else { return };
+    fn unpark_line(&mut self, app: AppId, at: usize) {
+        let Some(line) = self.apps.get_mut(app).and_then(|app| app.lines.get_mut(at)) else { return };
         let Some(until) = line.parked.take() else { return };
         let (lane, class, len) = (line.lane, line.class, line.len);
         // While it was blocked it has saved nothing up.
@@ -478,8 +479,8 @@ impl Queue {
     }
 
     /// An app's own limits may have room again.
-    pub fn unpark(&mut self, app: u32) {
-        for at in 0..self.apps.get(app as usize).map_or(0, |app| app.lines.len()) {
+    pub fn unpark(&mut self, app: AppId) {
+        for at in 0..self.apps.get(app).map_or(0, |app| app.lines.len()) {
             self.unpark_line(app, at);
         }
     }
@@ -504,8 +505,8 @@ impl Queue {
     }
 
     /// A call of that app goes that has not waited: whoever could go before it has gone.
-    pub fn charge(&mut self, app: u32) {
-        let Some(entry) = self.apps.get_mut(app as usize) else { return };
+    pub fn charge(&mut self, app: AppId) {
+        let Some(entry) = self.apps.get_mut(app) else { return };
         let (start, waits) = (entry.share.start(self.virtual_time), entry.waiting > 0);
         self.move_on(start);
         self.charge_app(app, None);
@@ -515,21 +516,21 @@ impl Queue {
     }
 
     /// Whether calls of that app wait in this lane and in no other.
-    pub fn is_all(&self, app: u32, lane: u32) -> bool {
-        self.apps.get(app as usize).is_some_and(|app| app.lines.iter().all(|line| line.lane == lane))
+    pub fn is_all(&self, app: AppId, lane: u32) -> bool {
+        self.apps.get(app).is_some_and(|app| app.lines.iter().all(|line| line.lane == lane))
     }
 
     /// Calls of one app that go before a new one of that urgency, among the lanes that `counts` names.
-    pub fn ahead(&self, app: u32, urgency: u8, counts: impl Fn(u32) -> bool) -> u64 {
-        let Some(app) = self.apps.get(app as usize) else { return 0 };
+    pub fn ahead(&self, app: AppId, urgency: u8, counts: impl Fn(u32) -> bool) -> u64 {
+        let Some(app) = self.apps.get(app) else { return 0 };
         let levels = usize::from(urgency).min(LEVELS - 1) + 1;
         let lines = app.lines.iter().filter(|line| counts(line.lane));
         lines.flat_map(|line| line.levels.iter().take(levels)).map(|level| u64::from(level.len)).sum()
     }
 
     /// All calls of one app that wait in the lanes that `counts` names.
-    pub fn waiting_of(&self, app: u32, counts: impl Fn(u32) -> bool) -> u64 {
-        let lines = self.apps.get(app as usize).map_or(&[][..], |app| &app.lines);
+    pub fn waiting_of(&self, app: AppId, counts: impl Fn(u32) -> bool) -> u64 {
+        let lines = self.apps.get(app).map_or(&[][..], |app| &app.lines);
         lines.iter().filter(|line| counts(line.lane)).map(|line| u64::from(line.len)).sum()
     }
 
@@ -584,12 +585,12 @@ impl Queue {
     pub fn rearrange(
         &mut self,
         size: u32,
-        apps: impl Iterator<Item = (u32, Option<u32>)>,
+        apps: impl Iterator<Item = (u32, Option<AppId>)>,
         mut call: impl FnMut(Ticket, &Waiting) -> Option<(Waiting, u32)>,
     ) -> Vec<Ticket> {
         let old = std::mem::take(&mut self.apps);
-        let share = |weight: u32, before: Option<u32>| {
-            let known = before.and_then(|at| old.get(at as usize)).map(|app| app.share);
+        let share = |weight: u32, before: Option<AppId>| {
+            let known = before.and_then(|at| old.get(at)).map(|app| app.share);
             known.map_or_else(|| Share::new(weight), |share| share.weighed(weight))
         };
         let fresh = |(weight, before)| App { share: share(weight, before), weight, waiting: 0, lines: Vec::new() };
@@ -605,14 +606,14 @@ impl Queue {
                 gone.push(ticket);
                 continue;
             };
-            let app = self.apps.get(after.app as usize);
+            let app = self.apps.get(after.app);
             let line = app.and_then(|app| app.lines.iter().find(|line| line.lane == after.lane));
             let tail =
                 line.and_then(|line| line.levels.get(usize::from(after.urgency))).map_or(NONE, |level| level.tail);
             self.entries.move_to(ticket, after, tail);
             self.line_up(ticket.slot, &after, class);
             if after.jobs == 0 {
-                let weight = self.apps.get(after.app as usize).map_or(1, |app| app.weight);
+                let weight = self.apps.get(after.app).map_or(1, |app| app.weight);
                 self.callers.take(after.app, weight);
             }
         }
@@ -625,9 +626,10 @@ mod model;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::index::Index;
 
     fn call(app: u32, urgency: u8) -> Waiting {
-        Waiting { app, lane: app, urgency, arrived: 0, asked: 0, deadline: 10_000, call: 0, jobs: 0 }
+        Waiting { app: AppId(app), lane: app, urgency, arrived: 0, asked: 0, deadline: 10_000, call: 0, jobs: 0 }
     }
 
     /// The shared limits have room; when each lane's own have.
@@ -658,7 +660,7 @@ mod tests {
             let mut queue = Queue::new(1_000, [1; 8].into_iter());
             fill(&mut queue, 200, 0, claimed);
             (1..8).for_each(|app| fill(&mut queue, 1, app, 3));
-            let mut served: Vec<_> = (0..8).map(|_| serve(&mut queue).app).collect();
+            let mut served: Vec<_> = (0..8).map(|_| serve(&mut queue).app.0).collect();
             served.sort_unstable();
             assert_eq!(served, [0, 1, 2, 3, 4, 5, 6, 7]);
         }
@@ -671,7 +673,7 @@ mod tests {
             queue.push(call(0, 3), 0, 0).unwrap();
             queue.push(call(1, 3), 0, 0).unwrap();
         }
-        let first = (0..400).filter(|_| serve(&mut queue).app == 0).count();
+        let first = (0..400).filter(|_| serve(&mut queue).app == AppId(0)).count();
         assert!((285..=315).contains(&first), "{first} of 400");
     }
 
@@ -680,9 +682,9 @@ mod tests {
         let mut queue = Queue::new(1_000, [1, 1].into_iter());
         fill(&mut queue, 20, 0, 5);
         fill(&mut queue, 4, 1, 0);
-        assert_eq!((0..4).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [1; 4]);
+        assert_eq!((0..4).map(|_| serve(&mut queue).app.0).collect::<Vec<_>>(), [1; 4]);
         queue.push(call(1, 5), 0, 0).unwrap();
-        assert_eq!((0..3).map(|_| serve(&mut queue).app).collect::<Vec<_>>(), [0; 3]);
+        assert_eq!((0..3).map(|_| serve(&mut queue).app.0).collect::<Vec<_>>(), [0; 3]);
     }
 
     #[test]
@@ -700,15 +702,15 @@ mod tests {
         queue.push(call(0, 3), 0, 0).unwrap();
         queue.push(call(1, 3), 0, 0).unwrap();
         let ticket = queue.next(&mut Lanes(|lane| (lane == 0).then_some(70))).unwrap();
-        assert_eq!(queue.get(ticket).unwrap().app, 1);
+        assert_eq!(queue.get(ticket).unwrap().app, AppId(1));
         assert!(queue.next(&mut Lanes(|_| Some(i64::MAX))).is_none());
         queue.unpark_due(69);
         assert!(queue.next(&mut Lanes(|_| None)).is_none(), "nothing has changed");
         assert_eq!(queue.next_unpark(), Some(70));
         queue.unpark_due(70);
-        assert_eq!(serve(&mut queue).app, 0);
-        queue.unpark(1);
-        assert_eq!(serve(&mut queue).app, 1);
+        assert_eq!(serve(&mut queue).app, AppId(0));
+        queue.unpark(AppId(1));
+        assert_eq!(serve(&mut queue).app, AppId(1));
     }
 
     #[test]
@@ -738,7 +740,7 @@ mod tests {
         for (urgency, id, jobs) in [(3, 1, 0), (5, 2, 0), (5, 3, 0), (5, 0, 9), (0, 5, 0)] {
             queue.push(Waiting { call: id, jobs, ..call(0, urgency) }, 0, 0).unwrap();
         }
-        let last = queue.last_of(0).unwrap();
+        let last = queue.last_of(AppId(0)).unwrap();
         assert_eq!(queue.get(last).unwrap().call, 3, "a place of jobs is no caller's");
     }
 
@@ -749,14 +751,14 @@ mod tests {
         queue.push(call(2, 5), 0, 0).unwrap();
         let mut own = Lanes(|lane| (lane == 2).then_some(i64::MAX));
         assert!(queue.next(&mut own).is_none());
-        (0..3_000).for_each(|_| queue.charge(0));
+        (0..3_000).for_each(|_| queue.charge(AppId(0)));
         (0..40).for_each(|_| {
             queue.push(call(0, 3), 0, 0).unwrap();
             queue.push(call(1, 3), 0, 0).unwrap();
         });
         let of_first = (0..40).filter(|_| {
             let ticket = queue.next(&mut own).unwrap();
-            queue.serve(ticket).unwrap().app == 0
+            queue.serve(ticket).unwrap().app == AppId(0)
         });
         assert!((19..=21).contains(&of_first.count()));
     }
@@ -782,8 +784,8 @@ mod tests {
         let mut granted = [0_i64; 3];
         for _ in 0..60 {
             // Calls that no limit counts.
-            (0..7).for_each(|_| queue.charge(0));
-            granted[serve(&mut queue).app as usize] += 1;
+            (0..7).for_each(|_| queue.charge(AppId(0)));
+            granted[serve(&mut queue).app.position()] += 1;
             // |W1/w1 - W2/w2| <= 1/w1 + 1/w2 (Goyal, Vin and Cheng), times the weights.
             assert!((3 * granted[1] - 2 * granted[2]).abs() <= 5, "{granted:?}");
         }
@@ -793,9 +795,9 @@ mod tests {
     fn who_comes_late_to_a_class_that_time_has_passed_by_gets_its_share() {
         let mut queue = Queue::new(1_000, [1, 1, 1].into_iter());
         fill(&mut queue, 20, 1, 3);
-        (0..3_000).for_each(|_| queue.charge(0));
+        (0..3_000).for_each(|_| queue.charge(AppId(0)));
         fill(&mut queue, 20, 2, 3);
-        let of_late = (0..20).filter(|_| serve(&mut queue).app == 2).count();
+        let of_late = (0..20).filter(|_| serve(&mut queue).app == AppId(2)).count();
         assert!((9..=11).contains(&of_late), "{of_late} of 20");
     }
 
@@ -809,7 +811,7 @@ mod tests {
         }
         let mut go = |open: &[u32]| {
             let ticket = queue.next(&mut Open(open)).unwrap();
-            queue.serve(ticket).unwrap().app
+            queue.serve(ticket).unwrap().app.0
         };
         assert!((0..150).all(|_| go(&[1]) == 0));
         let of_first = (0..20).filter(|_| go(&[0]) == 0).count();
@@ -826,8 +828,8 @@ mod tests {
             })
             .collect();
         // The first app has left; the second is now the first, and its lane another.
-        let gone = queue.rearrange(10, [(1, Some(1))].into_iter(), |_, waiting| {
-            (waiting.app == 1).then_some((Waiting { app: 0, lane: 9, ..*waiting }, 0))
+        let gone = queue.rearrange(10, [(1, Some(AppId(1)))].into_iter(), |_, waiting| {
+            (waiting.app == AppId(1)).then_some((Waiting { app: AppId(0), lane: 9, ..*waiting }, 0))
         });
         assert_eq!(gone, [tickets[0], tickets[2]]);
         assert_eq!((queue.callers(), queue.get(tickets[3]).unwrap().lane), (2, 9));

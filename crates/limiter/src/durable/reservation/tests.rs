@@ -1,8 +1,9 @@
 //! What a block names: how many permits, on how many lanes, and when it is closed.
 
 use super::*;
+use crate::apps::AppRule;
 use crate::calendar::{Reset, Zone};
-use crate::limiter::{AppRule, Now, Plan};
+use crate::limiter::{Now, Plan};
 use crate::{AdaptiveRule, Admission, Call, Grant, Limit, Mode, Outcome, PermitId, QueueRule, Settlement};
 
 /// 2026-06-15 12:00 UTC.
