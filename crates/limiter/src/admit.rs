@@ -4,9 +4,8 @@
 use crate::Denial;
 use crate::PermitId;
 use crate::config::Mode;
-use crate::counter::CounterState;
-use crate::index::AppId;
-use crate::limiter::{Limiter, Now, SLACK_MS, Split};
+use crate::index::{AppId, ClassId, LaneId};
+use crate::limiter::{Limiter, Now, SLACK_MS};
 use crate::mutant::{self, Mutant};
 use crate::pauses::has_no_end;
 use crate::places::Admit;
@@ -137,17 +136,22 @@ impl Limiter {
 
     fn queue_up(&mut self, waiting: Waiting, bound: i64, time: i64) -> Admission {
         let check = self.next_check(waiting.deadline, bound, time);
-        let class = self.leases.lanes.get(waiting.lane).map_or(0, |lane| lane.class);
+        let class = self.class_of(waiting.lane);
         let Some(ticket) = self.queue.push(waiting, class, check) else { return Admission::Refused(self.full_table()) };
         self.waits_on(waiting.lane, true);
         Admission::Waiting(ticket)
     }
 
     /// Notes on a lane that one more waits there, or one less.
-    pub(crate) fn waits_on(&mut self, lane: u32, more: bool) {
-        if let Some(lane) = self.leases.lanes.get_mut(lane) {
+    pub(crate) fn waits_on(&mut self, lane: LaneId, more: bool) {
+        if let Some(lane) = self.leases.lanes_mut().get_mut(lane) {
             lane.waiting = if more { lane.waiting.saturating_add(1) } else { lane.waiting.saturating_sub(1) };
         }
+    }
+
+    /// The class of a lane.
+    pub(crate) fn class_of(&self, lane: LaneId) -> ClassId {
+        self.leases.lanes().get(lane).map_or(ClassId(0), |lane| lane.class)
     }
 
     /// Takes a waiting call out of the queue, and its lane's count with it.
@@ -212,7 +216,7 @@ impl Limiter {
         }
         self.queue.unpark_due(time);
         while self.rate.turn(time).is_none() {
-            let Split { queue, mut here } = self.parts();
+            let (queue, mut here) = self.split();
             let Some(ticket) = queue.next(&mut here) else { return self.end_turns() };
             if queue.get(ticket).is_some_and(|call| call.deadline < time) {
                 self.shed(ticket, Denial::Deadline, time);
@@ -257,18 +261,18 @@ impl Limiter {
         let mut rate = Denial::Rate;
         let (mut lacks_loan, mut lacks_more) = (false, held.is_some());
         for &at in here.view.counters_of(call.lane) {
-            let Some(counter) = here.counters.get_mut(at as usize) else { continue };
-            if counter.has_room(at, &here.view) {
+            let Some((counter, view)) = here.get(at) else { continue };
+            if counter.has_room(at, view) {
                 continue;
             }
-            if counter.awaits_loan(&here.view) {
+            if counter.awaits_loan(view) {
                 lacks_loan = true;
                 continue;
             }
             lacks_more = true;
             match counter.day_reason() {
                 Some(reason) => {
-                    let until = counter.free_at(at, 1, here.view.factor(), &here.view);
+                    let until = counter.free_at(at, 1, view.factor(), view);
                     if day.is_none_or(|(other, _)| until > other) {
                         day = Some((until, reason));
                     }
@@ -320,7 +324,7 @@ impl Limiter {
 
     /// Looks at every waiting caller's call again: something has put off all of them. Those of one lane are put off until the same moment.
     pub(crate) fn look_at_all(&mut self, time: i64) {
-        let mut known: Option<(u32, i64)> = None;
+        let mut known: Option<(LaneId, i64)> = None;
         for ticket in self.queue.tickets() {
             let Some(&call) = self.queue.get(ticket) else { continue };
             let bound = match known.filter(|(lane, _)| *lane == call.lane) {
@@ -337,26 +341,21 @@ impl Limiter {
     }
 
     /// The least time until a call that waits already is granted: like a newcomer's, but without those before it.
-    fn least_wait(&mut self, lane: u32, time: i64) -> i64 {
-        let app = self.leases.lanes.get(lane).map_or(AppId::NONE, |lane| lane.app);
+    fn least_wait(&mut self, lane: LaneId, time: i64) -> i64 {
+        let app = self.leases.lanes().get(lane).map_or(AppId::NONE, |lane| lane.app);
         let mut bound = self.surely_paused_for(app, time).unwrap_or(time);
         let best = self.best_factor();
-        let here = self.here();
-        for &at in here.view.counters_of(lane) {
-            if let Some(counter) = here.counters.get_mut(at as usize) {
-                bound = bound.max(counter.free_at(at, 1, best, &here.view));
-            }
-        }
+        self.here().each_of(lane, |at, counter, view| bound = bound.max(counter.free_at(at, 1, best, view)));
         bound
     }
 
     fn late_reason(&mut self, call: Waiting, time: i64) -> Denial {
-        let here = self.here();
+        let mut here = self.here();
         for &at in here.view.counters_of(call.lane) {
-            let Some(counter) = here.counters.get_mut(at as usize) else { continue };
+            let Some((counter, view)) = here.get(at) else { continue };
             if let Some(reason) = counter.day_reason()
-                && !counter.has_room(at, &here.view)
-                && counter.free_at(at, 1, here.view.factor(), &here.view) > call.deadline
+                && !counter.has_room(at, view)
+                && counter.free_at(at, 1, view.factor(), view) > call.deadline
             {
                 return reason;
             }
@@ -398,28 +397,15 @@ impl Limiter {
         if mutant::is(Mutant::CountBySend) {
             self.date_each(call.lane, time);
         }
-        let here = self.here();
-        for &counter in here.view.counters_of(call.lane) {
-            if let Some(entry) = here.counters.get_mut(counter as usize) {
-                entry.grant(&here.view);
-            }
-        }
+        self.here().each_of(call.lane, |_, counter, view| counter.grant(view));
         self.note_fullest(call.lane);
         Some(Grant { permit, waited_ms: waited, since_ask_ms: time.saturating_sub(call.asked), would: None })
-    }
-
-    pub(crate) fn gauge_of(&self, counter: u32) -> Option<&CounterState> {
-        self.counters.get(counter as usize).map(|counter| &counter.state)
-    }
-
-    pub(crate) fn gauge_mut(&mut self, counter: u32) -> Option<&mut CounterState> {
-        self.counters.get_mut(counter as usize).map(|counter| &mut counter.state)
     }
 
     /// The permit that an earlier ask of the same call was granted.
     fn granted_before(&self, call: Call<'_>, time: i64) -> Option<Grant> {
         let (slot, lease) = self.leases.of_call(call.id).filter(|_| call.again)?;
-        let permit = PermitId { epoch: self.epoch.number(), lane: lease.lane, seq: lease.seq, slot };
+        let permit = PermitId { epoch: self.epoch.number(), lane: lease.lane.0, seq: lease.seq, slot };
         let since_ask_ms = lease.granted.saturating_sub(time);
         Some(Grant { permit, waited_ms: lease.waited, since_ask_ms, would: None })
     }
@@ -443,7 +429,7 @@ impl Limiter {
     }
 
     /// The refusal of a call on a lane, with the limits that have no room and when to come again.
-    fn refusal(&mut self, reason: Denial, lane: u32, time: i64) -> Refused {
+    fn refusal(&mut self, reason: Denial, lane: LaneId, time: i64) -> Refused {
         let (at, full) = self.retry_at(lane, time);
         let seconds = u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000).max(1);
         Refused { reason, retry_after_seconds: seconds, violated: full.into_iter().map(|at| self.name(at)).collect() }
@@ -469,15 +455,14 @@ impl Limiter {
             let held = self.held(time);
             let stuck = held.is_some() || self.leases.is_full();
             held.map(|until| Self::look_at_held(until, time)).map(&mut sooner);
-            let Split { queue, here } = self.parts();
+            let (queue, mut here) = self.split();
             for class in queue.ready_classes() {
-                let shared = here.view.leases.lanes.class(class).map_or(&[][..], |class| &class.shared);
                 let mut blocked = false;
-                for &at in shared {
-                    let Some(counter) = here.counters.get_mut(at as usize) else { continue };
-                    if !counter.has_room(at, &here.view) {
+                for &at in here.view.leases.lanes().shared(class) {
+                    let Some((counter, view)) = here.get(at) else { continue };
+                    if !counter.has_room(at, view) {
                         blocked = true;
-                        counter.next_change(at, &here.view).map(&mut sooner);
+                        counter.next_change(at, view).map(&mut sooner);
                     }
                 }
                 // Time has moved on since anything was granted, as when somebody only looks: what waits here can go.

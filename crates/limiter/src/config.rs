@@ -1,8 +1,36 @@
 //! What a connection may do: its limits, queue and adaptation, validated, after `share`, in integers.
 //! Times are milliseconds unless the name says otherwise; fractions are parts per million.
 
+use crate::apps::AppRule;
 use crate::calendar::Reset;
+use crate::index::LimitId;
 use serde::{Deserialize, Serialize};
+
+/// One connection's rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// At most 32: a call's limits are a bit mask.
+    pub limits: Vec<Limit>,
+    /// The wait queue.
+    pub queue: QueueRule,
+    /// Adaptation.
+    pub adaptive: AdaptiveRule,
+    /// Enforce or observe.
+    pub mode: Mode,
+    /// The apps that may call.
+    pub apps: Vec<AppRule>,
+    /// The longest a vendor may be at work on a call after it was sent, milliseconds: at least the time-out.
+    pub ceiling_ms: u64,
+    /// The connection's own day: its budgets' and its statistics'.
+    pub day: Reset,
+}
+
+impl Plan {
+    /// The limit at a place in the plan.
+    pub(crate) fn limit(&self, limit: LimitId) -> Option<&Limit> {
+        self.limits.get(limit.0 as usize)
+    }
+}
 
 /// One limit of a connection, as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,9 @@
 
 use crate::calendar::{Day, Reset};
 use crate::config::Kind;
+use crate::config::Plan;
 use crate::index::{CalendarId, Table};
-use crate::limiter::{Now, Plan};
+use crate::limiter::Now;
 use crate::limits::daily_quota::{Calendar, Turn};
 use crate::mutant::{self, Mutant};
 

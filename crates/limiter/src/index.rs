@@ -72,6 +72,23 @@ impl CalendarId {
     pub const OWN: Self = Self(0);
 }
 
+impl LimitId {
+    /// The limit's bit in a mask of limits; 0 for one beyond the 32 that a mask holds.
+    pub fn bit(self) -> u32 {
+        1_u32.checked_shl(self.0).unwrap_or(0)
+    }
+
+    /// Whether a mask of limits has this limit.
+    pub fn is_in(self, mask: u32) -> bool {
+        mask & self.bit() != 0
+    }
+
+    /// The limits of a plan, in its order; at most the 32 that a mask holds.
+    pub fn all(limits: usize) -> impl Iterator<Item = Self> {
+        (0..u32::try_from(limits).unwrap_or(0).min(32)).map(Self)
+    }
+}
+
 /// Entries that are found by their numbers, which count up from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table<I, T> {
@@ -125,6 +142,16 @@ impl<I: Index, T> Table<I, T> {
     /// All entries, in the order of their numbers.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.entries.iter()
+    }
+
+    /// Makes the table long enough to have an entry of this number; new entries are `entry`.
+    pub fn grow_to(&mut self, at: I, entry: T)
+    where
+        T: Clone,
+    {
+        if self.entries.len() <= at.position() {
+            self.entries.resize(at.position().saturating_add(1), entry);
+        }
     }
 }
 

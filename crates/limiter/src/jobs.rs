@@ -11,17 +11,45 @@
 
 use crate::admit::Grant;
 use crate::config::Mode;
+use crate::index::{LaneId, Table};
 use crate::limiter::{Limiter, Now};
 use crate::queue::{Ticket, Waiting};
+use std::collections::VecDeque;
 
 /// A place that waits so long gains a level, milliseconds.
 const LEVEL_MS: i64 = 60_000;
 
-/// The place of one lane's jobs.
+/// The place of one lane's jobs in the queue.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+struct JobPlace {
     ticket: Ticket,
     urgency: u8,
+}
+
+/// Where the jobs of each lane stand in the queue, and which of them may go.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs {
+    places: Table<LaneId, Option<JobPlace>>,
+    /// Jobs that may go, for [`Limiter::next_job`].
+    ready: VecDeque<(LaneId, Grant)>,
+}
+
+impl Jobs {
+    /// No job stands in the queue any more.
+    pub fn clear_places(&mut self) {
+        self.places = Table::default();
+    }
+
+    fn place(&self, lane: LaneId) -> Option<JobPlace> {
+        self.places.get(lane).copied().flatten()
+    }
+
+    fn set_place(&mut self, lane: LaneId, place: Option<JobPlace>) {
+        self.places.grow_to(lane, None);
+        if let Some(known) = self.places.get_mut(lane) {
+            *known = place;
+        }
+    }
 }
 
 impl Limiter {
@@ -31,16 +59,16 @@ impl Limiter {
     pub fn want(&mut self, now: Now<'_>, app: &str, mask: u32, jobs: u32, urgency: u8) -> Option<u32> {
         let time = self.begin(now);
         let (app, lane) = self.lane_of(app, mask)?;
-        if let Some(place) = self.place_of_jobs(lane) {
+        if let Some(place) = self.jobs.place(lane) {
             if jobs > 0 && place.urgency == urgency {
                 self.queue.stand_for(place.ticket, jobs);
-                return Some(lane);
+                return Some(lane.0);
             }
             self.leave_queue(place.ticket);
-            self.set_place(lane, None);
+            self.jobs.set_place(lane, None);
         }
         if jobs == 0 {
-            return Some(lane);
+            return Some(lane.0);
         }
         let place = Waiting { app, lane, urgency, arrived: time, asked: time, deadline: i64::MAX, call: 0, jobs };
         match self.plan.mode {
@@ -52,16 +80,16 @@ impl Limiter {
                 for _ in 0..jobs {
                     self.queue.charge(app);
                     let Some(grant) = self.take(&place, time) else { break };
-                    self.job_ready.push_back((lane, grant));
+                    self.jobs.ready.push_back((lane, grant));
                 }
             }
         }
-        Some(lane)
+        Some(lane.0)
     }
 
     /// Leave for one more job of a lane.
     pub fn next_job(&mut self) -> Option<(u32, Grant)> {
-        self.job_ready.pop_front()
+        self.jobs.ready.pop_front().map(|(lane, grant)| (lane.0, grant))
     }
 
     /// How long a permit's lease lasts, milliseconds: by then the vendor can no longer be at work on its call.
@@ -69,36 +97,22 @@ impl Limiter {
         self.life_ms()
     }
 
-    fn place_of_jobs(&self, lane: u32) -> Option<Place> {
-        self.places.get(lane as usize).copied().flatten()
-    }
-
-    fn set_place(&mut self, lane: u32, place: Option<Place>) {
-        let at = lane as usize;
-        if self.places.len() <= at {
-            self.places.resize(at + 1, None);
-        }
-        if let Some(known) = self.places.get_mut(at) {
-            *known = place;
-        }
-    }
-
     fn stand(&mut self, place: Waiting, urgency: u8) {
         let check = place.arrived.saturating_add(LEVEL_MS);
-        let class = self.leases.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        let class = self.class_of(place.lane);
         if let Some(ticket) = self.queue.push(place, class, check) {
             self.waits_on(place.lane, true);
-            self.set_place(place.lane, Some(Place { ticket, urgency }));
+            self.jobs.set_place(place.lane, Some(JobPlace { ticket, urgency }));
         }
     }
 
     /// A place, taken out of `queue`, may go: one job of it goes, and the others stand behind their peers.
     pub(crate) fn let_job_go(&mut self, place: Waiting, time: i64) {
-        let Some(Place { urgency, .. }) = self.place_of_jobs(place.lane) else { return };
-        self.set_place(place.lane, None);
+        let Some(JobPlace { urgency, .. }) = self.jobs.place(place.lane) else { return };
+        self.jobs.set_place(place.lane, None);
         // No lease left to have: the jobs are asked after again at the connection's next event.
         let Some(grant) = self.take(&place, time) else { return };
-        self.job_ready.push_back((place.lane, grant));
+        self.jobs.ready.push_back((place.lane, grant));
         if place.jobs > 1 {
             self.stand(Waiting { jobs: place.jobs - 1, urgency, arrived: time, asked: time, ..place }, urgency);
         }
@@ -114,13 +128,13 @@ impl Limiter {
         if place.urgency == 0 {
             return;
         }
-        let Some(known) = self.place_of_jobs(place.lane).filter(|known| known.ticket == ticket) else { return };
+        let Some(known) = self.jobs.place(place.lane).filter(|known| known.ticket == ticket) else { return };
         self.leave_queue(ticket);
         let risen = Waiting { urgency: place.urgency - 1, arrived: time, ..place };
-        let class = self.leases.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        let class = self.class_of(place.lane);
         if let Some(ticket) = self.queue.push(risen, class, rises.max(time).saturating_add(LEVEL_MS)) {
             self.waits_on(place.lane, true);
-            self.set_place(place.lane, Some(Place { ticket, ..known }));
+            self.jobs.set_place(place.lane, Some(JobPlace { ticket, ..known }));
         }
     }
 }

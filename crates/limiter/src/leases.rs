@@ -9,8 +9,10 @@
 )]
 
 use crate::PermitId;
+use crate::config::{Kind, Limit};
 use crate::durable::prior_epochs::LATE_MS;
 use crate::ids::Ids;
+use crate::index::{CounterId, Index, LaneId, LimitId, Table};
 use crate::queue::lanes::{Lanes, NONE};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -21,7 +23,7 @@ pub const MOST_LEASES: usize = 20_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     /// Its lane.
-    pub lane: u32,
+    pub lane: LaneId,
     /// Its number in the lane.
     pub seq: u64,
     /// When it was granted, limiter milliseconds.
@@ -49,7 +51,7 @@ struct Slot {
 #[derive(Debug, Clone)]
 struct Ageing {
     /// Its place in the plan.
-    limit: u32,
+    limit: LimitId,
     after_ms: i64,
     /// Leases granted before this, limiter milliseconds, are counted.
     until: i64,
@@ -60,8 +62,7 @@ struct Ageing {
 /// All leases of one connection, and its lanes.
 #[derive(Debug, Clone)]
 pub struct Leases {
-    /// The lanes.
-    pub lanes: Lanes,
+    lanes: Lanes,
     slots: Vec<Slot>,
     free: Vec<u32>,
     oldest: u32,
@@ -69,13 +70,17 @@ pub struct Leases {
     len: usize,
     ids: Ids,
     /// In flight, by counter.
-    in_flight: Vec<u32>,
+    in_flight: Table<CounterId, u32>,
     /// In flight for longer than the counter's limit says, by counter.
-    aged: Vec<u32>,
+    aged: Table<CounterId, u32>,
     ageing: Vec<Ageing>,
     /// Leases that lapsed, by lane and number: until when they are remembered.
-    late: BTreeMap<(u32, u64), Lease>,
-    late_until: VecDeque<(i64, u32, u64)>,
+    late: BTreeMap<(LaneId, u64), Lease>,
+    late_until: VecDeque<(i64, LaneId, u64)>,
+    /// Leases that lapsed unreported, until the statistics have asked for them: the lane, and when it was granted.
+    unreported: VecDeque<(LaneId, i64)>,
+    /// The mean time from grant to settlement, sixteenths of a millisecond.
+    mean_flight: i64,
 }
 
 impl Default for Leases {
@@ -88,11 +93,13 @@ impl Default for Leases {
             newest: NONE,
             len: 0,
             ids: Ids::default(),
-            in_flight: Vec::new(),
-            aged: Vec::new(),
+            in_flight: Table::default(),
+            aged: Table::default(),
             ageing: Vec::new(),
             late: BTreeMap::new(),
             late_until: VecDeque::new(),
+            unreported: VecDeque::new(),
+            mean_flight: 0,
         }
     }
 }
@@ -100,22 +107,33 @@ impl Default for Leases {
 impl Leases {
     /// The limits of the plan that count calls in flight for longer than so many milliseconds. To be said before any lease begins, or
     /// before [`Self::recount`].
-    pub fn watch_ages(&mut self, limits: impl Iterator<Item = (u32, i64)>) {
+    pub fn watch_ages(&mut self, limits: impl Iterator<Item = (LimitId, i64)>) {
         self.ageing = limits.map(|(limit, after_ms)| Ageing { limit, after_ms, until: i64::MIN, next: NONE }).collect();
+    }
+
+    /// The lanes.
+    pub const fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// The lanes, to be changed.
+    pub const fn lanes_mut(&mut self) -> &mut Lanes {
+        &mut self.lanes
     }
 
     /// There are so many counters.
     pub fn fit(&mut self, counters: usize) {
-        if self.in_flight.len() < counters {
-            self.in_flight.resize(counters, 0);
-            self.aged.resize(counters, 0);
+        if let Some(last) = counters.checked_sub(1).map(CounterId::at) {
+            self.in_flight.grow_to(last, 0);
+            self.aged.grow_to(last, 0);
         }
     }
 
     /// Counts anew what is in flight: the lanes' counters are others.
     pub fn recount(&mut self, counters: usize, time: i64) {
-        (self.in_flight, self.aged) = (vec![0; counters], vec![0; counters]);
-        let lanes: Vec<u32> = self.leases().map(|(_, lease)| lease.lane).collect();
+        (self.in_flight, self.aged) = (Table::default(), Table::default());
+        self.fit(counters);
+        let lanes: Vec<LaneId> = self.leases().map(|(_, lease)| lease.lane).collect();
         for lane in lanes {
             self.count(lane, true);
         }
@@ -140,29 +158,29 @@ impl Leases {
     }
 
     /// Leases in flight that a counter counts.
-    pub fn in_flight(&self, counter: u32) -> u64 {
-        self.in_flight.get(counter as usize).copied().map_or(0, u64::from)
+    pub fn in_flight(&self, counter: CounterId) -> u64 {
+        self.in_flight.get(counter).copied().map_or(0, u64::from)
     }
 
     /// Of these, those in flight for longer than the counter's limit says.
-    pub fn aged(&self, counter: u32) -> u64 {
-        self.aged.get(counter as usize).copied().map_or(0, u64::from)
+    pub fn aged(&self, counter: CounterId) -> u64 {
+        self.aged.get(counter).copied().map_or(0, u64::from)
     }
 
     /// Whether a counter counts a lane's calls.
-    pub fn counts(&self, lane: u32, counter: u32) -> bool {
+    pub fn counts(&self, lane: LaneId, counter: CounterId) -> bool {
         self.lanes.get(lane).is_some_and(|lane| lane.counters.contains(&counter))
     }
 
     /// The counters that count a lane's calls.
-    pub fn counters(&self, lane: u32) -> &[u32] {
+    pub fn counters(&self, lane: LaneId) -> &[CounterId] {
         self.lanes.get(lane).map_or(&[], |lane| &lane.counters)
     }
 
-    fn count(&mut self, lane: u32, more: bool) {
+    fn count(&mut self, lane: LaneId, more: bool) {
         let counters = self.lanes.get(lane).map_or(&[][..], |lane| &lane.counters);
         for &counter in counters {
-            if let Some(count) = self.in_flight.get_mut(counter as usize) {
+            if let Some(count) = self.in_flight.get_mut(counter) {
                 *count = if more { *count + 1 } else { count.saturating_sub(1) };
             }
         }
@@ -172,7 +190,7 @@ impl Leases {
     pub fn open(
         &mut self,
         epoch: u32,
-        lane: u32,
+        lane: LaneId,
         granted: i64,
         lapses: i64,
         call: u128,
@@ -213,7 +231,7 @@ impl Leases {
         }
         let slots = &self.slots;
         self.ids.insert(slot, call, |slot| slots.get(slot as usize)?.lease.map(|lease| lease.call));
-        Some(PermitId { epoch, lane, seq, slot })
+        Some(PermitId { epoch, lane: lane.0, seq, slot })
     }
 
     /// The lease of the call of this id.
@@ -226,13 +244,13 @@ impl Leases {
     /// A lease in flight.
     pub fn find(&self, id: PermitId) -> Option<Lease> {
         let lease = self.slots.get(id.slot as usize)?.lease?;
-        (lease.lane == id.lane && lease.seq == id.seq).then_some(lease)
+        (lease.lane.0 == id.lane && lease.seq == id.seq).then_some(lease)
     }
 
     /// Ends a lease. None if it has ended before.
     pub fn close(&mut self, id: PermitId) -> Option<Lease> {
         let slot = self.slots.get_mut(id.slot as usize)?;
-        let lease = slot.lease.filter(|lease| lease.lane == id.lane && lease.seq == id.seq)?;
+        let lease = slot.lease.filter(|lease| lease.lane.0 == id.lane && lease.seq == id.seq)?;
         slot.lease = None;
         let (older, newer) = (slot.older, slot.newer);
         match self.slots.get_mut(older as usize) {
@@ -276,7 +294,7 @@ impl Leases {
     }
 
     /// The next lease that has grown old by `time` for the `at`-th limit that counts such: its lane, and the limit's place in the plan.
-    fn grows_old(&mut self, at: usize, time: i64) -> Option<(u32, u32)> {
+    fn grows_old(&mut self, at: usize, time: i64) -> Option<(LaneId, LimitId)> {
         let ageing = self.ageing.get_mut(at)?;
         let until = time.saturating_sub(ageing.after_ms).saturating_add(1);
         let slot = self.slots.get(ageing.next as usize);
@@ -293,12 +311,12 @@ impl Leases {
         }
     }
 
-    fn count_aged(&mut self, lane: u32, limit: u32, more: bool) {
-        let Some(lane) = self.lanes.get(lane).filter(|lane| lane.mask & (1 << limit) != 0) else { return };
+    fn count_aged(&mut self, lane: LaneId, limit: LimitId, more: bool) {
+        let Some(lane) = self.lanes.get(lane).filter(|lane| limit.is_in(lane.mask)) else { return };
         // The first is the app's budget; the limits follow in the plan's order.
-        let before = lane.mask & ((1_u32 << limit) - 1);
+        let before = lane.mask & (limit.bit() - 1);
         let counter = lane.counters.get(before.count_ones() as usize + 1).copied();
-        if let Some(count) = counter.and_then(|counter| self.aged.get_mut(counter as usize)) {
+        if let Some(count) = counter.and_then(|counter| self.aged.get_mut(counter)) {
             *count = if more { *count + 1 } else { count.saturating_sub(1) };
         }
     }
@@ -306,7 +324,7 @@ impl Leases {
     /// Notes that a lease's outcome is unknown, though so many bytes came back; how many of them are news. None if it has ended.
     pub fn mark(&mut self, id: PermitId, bytes: u64) -> Option<(Lease, u64)> {
         let lease = self.slots.get_mut(id.slot as usize).and_then(|slot| slot.lease.as_mut());
-        let lease = lease.filter(|lease| lease.lane == id.lane && lease.seq == id.seq)?;
+        let lease = lease.filter(|lease| lease.lane.0 == id.lane && lease.seq == id.seq)?;
         let before = *lease;
         let news = bytes.saturating_sub(lease.bytes);
         (lease.cut, lease.bytes) = (true, lease.bytes.max(bytes));
@@ -327,17 +345,36 @@ impl Leases {
             self.forget_late(lane, seq);
         }
         let lease = *self.oldest().filter(|lease| lease.lapses <= time)?;
-        let lease = self.close(PermitId { epoch, lane: lease.lane, seq: lease.seq, slot: self.oldest })?;
+        let lease = self.close(PermitId { epoch, lane: lease.lane.0, seq: lease.seq, slot: self.oldest })?;
         self.late.insert((lease.lane, lease.seq), lease);
         self.late_until.push_back((time.saturating_add(LATE_MS), lease.lane, lease.seq));
+        if !lease.cut && self.unreported.len() < MOST_LEASES {
+            self.unreported.push_back((lease.lane, lease.granted));
+        }
         if let Some(lane) = self.lanes.get_mut(lease.lane) {
             lane.leases += 1;
         }
         Some(lease)
     }
 
+    /// The next lease that lapsed unreported: its lane, and when it was granted, limiter milliseconds. Each is returned once.
+    pub fn next_unreported(&mut self) -> Option<(LaneId, i64)> {
+        self.unreported.pop_front()
+    }
+
+    /// A call has been settled so many milliseconds after its grant.
+    pub const fn note_flight(&mut self, flight_ms: i64) {
+        let flight = flight_ms.saturating_mul(16);
+        self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);
+    }
+
+    /// The mean time from grant to settlement, milliseconds.
+    pub const fn mean_flight_ms(&self) -> i64 {
+        self.mean_flight / 16
+    }
+
     /// Takes a lease out that had lapsed: its call was answered after all.
-    pub fn forget_late(&mut self, lane: u32, seq: u64) -> Option<Lease> {
+    pub fn forget_late(&mut self, lane: LaneId, seq: u64) -> Option<Lease> {
         let lease = self.late.remove(&(lane, seq))?;
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.leases = lane.leases.saturating_sub(1);
@@ -346,7 +383,7 @@ impl Leases {
     }
 
     /// Leases that have lapsed and may yet be answered: lane and number, by lane.
-    pub fn late(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+    pub fn late(&self) -> impl Iterator<Item = (LaneId, u64)> + '_ {
         self.late.keys().copied()
     }
 
@@ -361,7 +398,7 @@ impl Leases {
     }
 
     /// Leases granted after a moment that a counter counts.
-    pub fn granted_after(&self, at: i64, counter: u32) -> u64 {
+    pub fn granted_after(&self, at: i64, counter: CounterId) -> u64 {
         let mut next = self.newest;
         let mut n = 0;
         while let Some(slot) = self.slots.get(next as usize)
@@ -374,19 +411,33 @@ impl Leases {
     }
 }
 
+/// Limits that count calls in flight for longer than so many milliseconds: their places in the plan, and that time.
+pub(crate) fn ages(limits: &[Limit]) -> impl Iterator<Item = (LimitId, i64)> + '_ {
+    LimitId::all(limits.len()).zip(limits).filter_map(|(at, limit)| match limit.kind {
+        Kind::Concurrency { after_ms, .. } if after_ms > 0 => {
+            Some((at, i64::try_from(after_ms).unwrap_or(i64::MAX / 4)))
+        }
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::index::AppId;
     use proptest::prelude::*;
 
-    fn leases() -> (Leases, u32, u32) {
+    fn counters(numbers: &[u32]) -> Vec<CounterId> {
+        numbers.iter().copied().map(CounterId).collect()
+    }
+
+    fn leases() -> (Leases, LaneId, LaneId) {
         let mut leases = Leases::default();
         leases.fit(2);
-        let both = leases.lanes.add_class(0b11, vec![0, 1]);
-        let first = leases.lanes.add_class(0b01, vec![0]);
-        let one = leases.lanes.add(AppId(0), 0b11, both, vec![0, 1], vec![]).unwrap();
-        let other = leases.lanes.add(AppId(1), 0b01, first, vec![0], vec![]).unwrap();
+        let both = leases.lanes_mut().add_class(0b11, counters(&[0, 1]));
+        let first = leases.lanes_mut().add_class(0b01, counters(&[0]));
+        let one = leases.lanes_mut().add(AppId(0), 0b11, both, counters(&[0, 1]), counters(&[])).unwrap();
+        let other = leases.lanes_mut().add(AppId(1), 0b01, first, counters(&[0]), counters(&[])).unwrap();
         (leases, one, other)
     }
 
@@ -395,9 +446,9 @@ mod tests {
         let (mut leases, one, other) = leases();
         let permit = leases.open(1, one, 10, 100, 7, 0).unwrap();
         leases.open(1, other, 11, 100, 8, 0).unwrap();
-        assert_eq!((leases.in_flight(0), leases.in_flight(1)), (2, 1));
+        assert_eq!((leases.in_flight(CounterId(0)), leases.in_flight(CounterId(1))), (2, 1));
         leases.close(permit).unwrap();
-        assert_eq!((leases.in_flight(0), leases.in_flight(1)), (1, 0));
+        assert_eq!((leases.in_flight(CounterId(0)), leases.in_flight(CounterId(1))), (1, 0));
     }
 
     #[test]
@@ -408,7 +459,7 @@ mod tests {
         let second = leases.open(1, one, 20, 110, 8, 0).unwrap();
         assert_eq!(first.slot, second.slot);
         assert!(leases.close(first).is_none());
-        assert_eq!(leases.in_flight(0), 1);
+        assert_eq!(leases.in_flight(CounterId(0)), 1);
     }
 
     #[test]
@@ -422,7 +473,7 @@ mod tests {
         leases.open(1, one, 9, 100, 0, 0).unwrap();
         assert_eq!(leases.leases().map(|(_, lease)| lease.granted).collect::<Vec<_>>(), [1, 2, 4, 9]);
         assert_eq!(leases.oldest().unwrap().granted, 1);
-        assert_eq!((leases.granted_after(2, 0), leases.granted_after(2, 1)), (2, 2));
+        assert_eq!((leases.granted_after(2, CounterId(0)), leases.granted_after(2, CounterId(1))), (2, 2));
     }
 
     #[test]
@@ -438,14 +489,14 @@ mod tests {
     fn a_call_counts_as_old_once_it_has_run_so_long_and_until_it_ends() {
         let mut leases = Leases::default();
         leases.fit(3);
-        leases.watch_ages([(1, 100)].into_iter());
-        let class = leases.lanes.add_class(0b11, vec![0, 1]);
-        let lane = leases.lanes.add(AppId(0), 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+        leases.watch_ages([(LimitId(1), 100)].into_iter());
+        let class = leases.lanes_mut().add_class(0b11, counters(&[0, 1]));
+        let lane = leases.lanes_mut().add(AppId(0), 0b11, class, counters(&[2, 0, 1]), counters(&[2])).unwrap();
         let ids: Vec<_> = (0..4).map(|at| leases.open(1, lane, at * 10, 1_000, 0, 0).unwrap()).collect();
         let mut seen = |time, closes: Option<usize>| {
             closes.map(|at| leases.close(ids[at]).unwrap());
             leases.age(time);
-            (leases.aged(1), leases.aged(0))
+            (leases.aged(CounterId(1)), leases.aged(CounterId(0)))
         };
         assert_eq!(seen(99, None), (0, 0));
         assert_eq!(seen(100, None), (1, 0));
@@ -453,7 +504,7 @@ mod tests {
         assert_eq!(seen(120, Some(0)), (1, 0));
         assert_eq!(seen(500, None), (2, 0));
         leases.recount(3, 500);
-        assert_eq!((leases.in_flight(0), leases.aged(1)), (2, 2));
+        assert_eq!((leases.in_flight(CounterId(0)), leases.aged(CounterId(1))), (2, 2));
     }
 
     proptest! {
@@ -462,9 +513,9 @@ mod tests {
         fn as_many_are_old_as_have_run_for_so_long(steps in prop::collection::vec((0_u8..5, 0_usize..9, 0_i64..60), 1..200)) {
             let mut leases = Leases::default();
             leases.fit(3);
-            leases.watch_ages([(1, 100)].into_iter());
-            let class = leases.lanes.add_class(0b11, vec![0, 1]);
-            let lane = leases.lanes.add(AppId(0), 0b11, class, vec![2, 0, 1], vec![2]).unwrap();
+            leases.watch_ages([(LimitId(1), 100)].into_iter());
+            let class = leases.lanes_mut().add_class(0b11, counters(&[0, 1]));
+            let lane = leases.lanes_mut().add(AppId(0), 0b11, class, counters(&[2, 0, 1]), counters(&[2])).unwrap();
             let (mut time, mut after, mut running) = (0, 100, Vec::new());
             for (step, which, wait) in steps {
                 time += wait;
@@ -477,13 +528,13 @@ mod tests {
                     }
                     4 => {
                         after = [50, 100, 150][which % 3];
-                        leases.watch_ages([(1, after)].into_iter());
+                        leases.watch_ages([(LimitId(1), after)].into_iter());
                         leases.recount(3, time);
                     }
                     _ => {}
                 }
                 let old = running.iter().filter(|(granted, _)| granted + after <= time).count() as u64;
-                prop_assert_eq!((leases.in_flight(1), leases.aged(1)), (running.len() as u64, old));
+                prop_assert_eq!((leases.in_flight(CounterId(1)), leases.aged(CounterId(1))), (running.len() as u64, old));
             }
         }
     }

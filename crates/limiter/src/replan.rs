@@ -9,17 +9,18 @@
 //!
 //! Where neither is known, the limit begins full, and stays so for its window or day whatever a later edit says. What is in flight counts under every limit that may count it.
 
-#![expect(clippy::arithmetic_side_effects, reason = "calls that were made, and places among 32 limits")]
-
 use crate::apps::{AppRule, Apps};
-use crate::config::{Kind, Limit, Mode};
-use crate::counter::{Counter, CounterKey, CounterState, VendorCount};
+use crate::config::{Kind, Limit, Mode, Plan};
+use crate::counters::Counters;
+use crate::counters::counter::{Counter, CounterKey, CounterState};
+use crate::counters::vendor_total::VendorTotal;
 use crate::days::Days;
-use crate::index::{AppId, CalendarId, Index, Table};
-use crate::limiter::{Limiter, Now, Plan, ages, counts_bytes, days_by_app, windows_by_app};
+use crate::index::{AppId, CalendarId, ClassId, LaneId, LimitId, Table};
+use crate::leases::ages;
+use crate::limiter::{Limiter, Now};
 use crate::limits::daily_quota::{Calendar, Daily, UNKNOWN, is_unknown, together};
 use crate::limits::rolling_window;
-use crate::queue::lanes::{Class, Moved, NONE};
+use crate::queue::lanes::{Class, Moved};
 use crate::queue::{Queue, Ticket, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,34 +38,29 @@ pub struct Stays {
 
 /// What was in force before.
 struct Old {
-    limits: Vec<Limit>,
+    limits: Table<LimitId, Limit>,
     mode: Mode,
     apps: Apps,
     days: Days,
-    counters: Vec<Counter>,
-    shared: Vec<u32>,
-    own: Vec<Vec<u32>>,
-    before: Vec<Option<CounterState>>,
+    counters: Counters,
 }
 
 /// By the number of an app in the old table, its number in the new one; none if it is not there.
 type Moves = Table<AppId, Option<AppId>>;
 
 impl Old {
-    fn counter(&self, at: u32) -> Option<&Counter> {
-        self.counters.get(at as usize)
+    fn limit(&self, limit: LimitId) -> Option<&Limit> {
+        self.limits.get(limit)
     }
 
     /// The counters of a limit: the one of all apps, or those of each.
-    fn counters_of(&self, limit: usize) -> impl Iterator<Item = (Option<AppId>, &Counter)> {
-        let shared = self.shared.get(limit).map(|at| (None, *at));
-        let own = (0..).map(AppId).zip(&self.own).filter_map(move |(app, own)| Some((Some(app), *own.get(limit + 1)?)));
-        shared.into_iter().chain(own).filter_map(|(app, at)| Some((app, self.counter(at)?)))
+    fn counters_of(&self, limit: LimitId) -> impl Iterator<Item = (Option<AppId>, &Counter)> {
+        self.counters.of_limit(limit).filter_map(|(app, counter)| Some((app, self.counters.get(counter)?)))
     }
 
     /// The counter of an app's budget.
     fn budget(&self, app: AppId) -> Option<&Counter> {
-        self.counter(*self.own.get(app.position())?.first()?)
+        self.counters.get(self.counters.budget(app)?)
     }
 }
 
@@ -80,23 +76,16 @@ impl Limiter {
         let time = self.begin(now);
         let mut days = Days::new(&plan, now);
         let old = Old {
-            limits: std::mem::take(&mut self.plan.limits),
+            limits: std::mem::take(&mut self.plan.limits).into_iter().collect(),
             mode: self.plan.mode,
             apps: std::mem::take(&mut self.apps),
             days: std::mem::take(&mut self.days),
-            counters: std::mem::take(&mut self.counters),
-            shared: std::mem::take(&mut self.shared),
-            own: std::mem::take(&mut self.own),
-            before: std::mem::take(&mut self.before),
+            counters: std::mem::replace(&mut self.counters, Counters::new(&plan.limits)),
         };
         days.keep(&old.days);
         self.days = days;
         self.rate.follow(&plan.adaptive, time);
-        self.counts_bytes = counts_bytes(&plan.limits);
-        self.days_by_app = days_by_app(&plan.limits);
-        self.windows_by_app = windows_by_app(&plan.limits);
-        (self.shared, self.before) = (vec![NONE; plan.limits.len()], vec![None; plan.limits.len()]);
-        self.fullest = vec![NONE; plan.limits.len()];
+        self.counters.keep_refused(&old.counters);
         self.plan = plan;
         self.leases.watch_ages(ages(&self.plan.limits));
         let waiting = std::mem::replace(&mut self.queue, Queue::new(0, std::iter::empty()));
@@ -105,7 +94,7 @@ impl Limiter {
         self.queue = waiting;
         self.move_lanes(&old, &moved);
         let gone = self.move_queue(&old, &moved, &mut stays);
-        self.places = Vec::new();
+        self.jobs.clear_places();
         if self.plan.mode == Mode::Observe {
             self.rate.end_turns();
         }
@@ -121,14 +110,11 @@ impl Limiter {
 
     /// The table of apps: the plan's, then those that have left and still have counts, or calls in flight. Gives their new numbers.
     fn take_apps(&mut self, old: &Old) -> Moves {
-        let apps = self.plan.apps.clone();
-        self.clear_apps();
-        for app in apps {
-            self.add_app(app);
-        }
-        let lanes = self.leases.lanes.iter().filter(|(_, lane)| lane.leases > 0 || lane.waiting > 0);
+        self.pauses.clear_apps();
+        self.add_planned_apps();
+        let lanes = self.leases.lanes().iter().filter(|(_, lane)| lane.leases > 0 || lane.waiting > 0);
         let mut used: BTreeSet<AppId> = lanes.map(|(_, lane)| lane.app).collect();
-        for counter in &old.counters {
+        for counter in old.counters.iter() {
             let counts = match &counter.state {
                 CounterState::Window { window, .. } => window.total() > 0,
                 CounterState::Daily { count, .. } => count.used > 0 || count.before > 0,
@@ -152,8 +138,8 @@ impl Limiter {
                 self.begin_budget(counter, *at, old, now);
             }
         }
-        for at in 0..self.plan.limits.len().min(32) {
-            let Some(limit) = self.plan.limits.get(at).cloned() else { continue };
+        for at in LimitId::all(self.plan.limits.len()) {
+            let Some(limit) = self.plan.limit(at).cloned() else { continue };
             let same = same_limit(old, &limit);
             if limit.per_app {
                 self.begin_by_app(at, same, old, moved, now);
@@ -174,14 +160,14 @@ impl Limiter {
             self.lesser_day(known, self.sent_on(CalendarId::OWN, false, now))
         };
         let at = self.counter(CounterKey::Budget, Some(app));
-        if let Some(CounterState::Daily { count: own, .. }) = self.gauge_mut(at) {
+        if let Some(CounterState::Daily { count: own, .. }) = self.counters.state_mut(at) {
             *own = count;
         }
     }
 
-    fn begin_shared(&mut self, at: usize, same: Option<usize>, old: &Old, now: Now<'_>) {
-        let Some(limit) = self.plan.limits.get(at).cloned() else { return };
-        let was = same.and_then(|place| old.limits.get(place));
+    fn begin_shared(&mut self, at: LimitId, same: Option<LimitId>, old: &Old, now: Now<'_>) {
+        let Some(limit) = self.plan.limit(at).cloned() else { return };
+        let was = same.and_then(|place| old.limit(place));
         let before =
             same.and_then(|place| old.counters_of(place).find(|(app, _)| app.is_none())).map(|(_, counter)| counter);
         let as_before = was.is_some_and(|was| !was.per_app && reset_of(was) == reset_of(&limit));
@@ -202,13 +188,13 @@ impl Limiter {
             owes = count.used.min(sent.used);
             owes = if is_unknown(owes) { *amount } else { owes };
         }
-        let counter = self.counter(CounterKey::Limit(u32::try_from(at).unwrap_or(NONE)), None);
-        let Some(entry) = self.counters.get_mut(counter as usize) else { return };
+        let counter = self.counter(CounterKey::Limit(at), None);
+        let Some(entry) = self.counters.get_mut(counter) else { return };
         entry.state = state;
         if let Some(before) = before {
             entry.refused = before.refused;
             entry.vendor = before.vendor.filter(|_| as_before);
-            entry.told = before.told.filter(|_| as_before).map(|told| VendorCount::of(told.total, &limit));
+            entry.told = before.told.filter(|_| as_before).map(|told| VendorTotal::of(told.total, &limit));
         }
         let same_pool = as_before && was.is_some_and(|was| was.pool == limit.pool);
         match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {
@@ -220,9 +206,9 @@ impl Limiter {
         }
     }
 
-    fn begin_by_app(&mut self, at: usize, same: Option<usize>, old: &Old, moved: &Moves, now: Now<'_>) {
-        let Some(limit) = self.plan.limits.get(at).cloned() else { return };
-        let was = same.and_then(|place| old.limits.get(place));
+    fn begin_by_app(&mut self, at: LimitId, same: Option<LimitId>, old: &Old, moved: &Moves, now: Now<'_>) {
+        let Some(limit) = self.plan.limit(at).cloned() else { return };
+        let was = same.and_then(|place| old.limit(place));
         let sent = self.sent(at, true, now);
         let Some((place, was)) = same.zip(was.filter(|was| was.per_app)) else {
             // The whole in each: what all have counted, or sent.
@@ -235,50 +221,50 @@ impl Limiter {
             known => limiter.lesser(at, known, sent.clone()),
         };
         // What apps begin with that have no counter yet.
-        let template = old.before.get(place).and_then(Option::as_ref);
+        let template = old.counters.before(place);
         let state = begin(self, &template.into_iter().collect::<Vec<_>>());
         self.begin_every_app(at, state);
-        let number = u32::try_from(at).unwrap_or(NONE);
         for (app, counter) in old.counters_of(place) {
             let Some(app) = app.and_then(|app| moved.get(app).copied().flatten()) else { continue };
             let state = begin(self, &[&counter.state]);
             let (vendor, refused) = (counter.vendor, counter.refused);
-            let counter = self.counter(CounterKey::Limit(number), Some(app));
-            if let Some(entry) = self.counters.get_mut(counter as usize) {
+            let counter = self.counter(CounterKey::Limit(at), Some(app));
+            if let Some(entry) = self.counters.get_mut(counter) {
                 (entry.state, entry.vendor, entry.refused) = (state, vendor, refused);
             }
-            self.raise_fullest(number, counter);
+            self.counters.raise_fullest(at, counter);
         }
     }
 
     /// What every app begins with that has counted nothing of its own: no more than it has sent. Apps that have sent something today have
     /// their counters from now on, so that the status shows them.
-    fn begin_every_app(&mut self, at: usize, state: CounterState) {
-        let Some(before) = self.before.get_mut(at).filter(|_| !is_empty(&state)) else { return };
-        *before = Some(state);
-        let limit = u32::try_from(at).unwrap_or(NONE);
+    fn begin_every_app(&mut self, at: LimitId, state: CounterState) {
+        if is_empty(&state) {
+            return;
+        }
+        self.counters.set_before(at, state);
         for app in self.apps.ids() {
-            let sent = self.own.get(app.position()).and_then(|own| own.first()).and_then(|at| self.gauge_of(*at));
+            let sent = self.counters.budget(app).and_then(|budget| self.counters.state(budget));
             if matches!(sent, Some(CounterState::Daily { count, .. }) if *count != Daily::default()) {
-                let counter = self.counter(CounterKey::Limit(limit), Some(app));
-                self.raise_fullest(limit, counter);
+                let counter = self.counter(CounterKey::Limit(at), Some(app));
+                self.counters.raise_fullest(at, counter);
             }
         }
     }
 
     /// What all counters of an old limit have counted together, as the new limit would have; none if that is not known.
-    fn sum(&self, at: usize, place: usize, old: &Old) -> Option<CounterState> {
+    fn sum(&self, at: LimitId, place: LimitId, old: &Old) -> Option<CounterState> {
         let gauges: Vec<&CounterState> = old.counters_of(place).map(|(_, counter)| &counter.state).collect();
-        let before = old.before.get(place).and_then(Option::as_ref);
+        let before = old.counters.before(place);
         // Apps that have no counter have counted nothing since.
         let gauges: Vec<&CounterState> = if gauges.is_empty() { before.into_iter().collect() } else { gauges };
         self.counted(at, place, &gauges, old)
     }
 
     /// What gauges of an old limit have counted, as the new limit `at` would have; none if that is not known.
-    fn counted(&self, at: usize, place: usize, gauges: &[&CounterState], old: &Old) -> Option<CounterState> {
-        let (limit, was) = (self.plan.limits.get(at)?, old.limits.get(place)?);
-        let mut state = self.fresh(at, limit.per_app);
+    fn counted(&self, at: LimitId, place: LimitId, gauges: &[&CounterState], old: &Old) -> Option<CounterState> {
+        let (limit, was) = (self.plan.limit(at)?, old.limit(place)?);
+        let mut state = self.rules().fresh(at, limit.per_app);
         let refill = self.rate.refilled(self.epoch.time());
         let watched = old.mode == Mode::Observe;
         for before in gauges {
@@ -323,8 +309,8 @@ impl Limiter {
     }
 
     /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
-    fn sent(&self, at: usize, of_app: bool, now: Now<'_>) -> Option<CounterState> {
-        let mut state = self.fresh(at, of_app);
+    fn sent(&self, at: LimitId, of_app: bool, now: Now<'_>) -> Option<CounterState> {
+        let mut state = self.rules().fresh(at, of_app);
         let time = self.epoch.time();
         match &mut state {
             CounterState::Window { window, .. } => {
@@ -356,8 +342,8 @@ impl Limiter {
 
     /// A gauge of the new limit `at` of whose past not all is known: full until its window or day is over, also under a later policy that
     /// raises it.
-    fn full(&self, at: usize, of_app: bool) -> CounterState {
-        let mut state = self.fresh(at, of_app);
+    fn full(&self, at: LimitId, of_app: bool) -> CounterState {
+        let mut state = self.rules().fresh(at, of_app);
         match &mut state {
             CounterState::Window { window, .. } => {
                 window.push(self.history.known_from().unwrap_or(self.epoch.time()), rolling_window::UNKNOWN);
@@ -392,8 +378,8 @@ impl Limiter {
     }
 
     /// Of two counts of the new limit `at`, neither of which is too small, the lesser; full where there is none.
-    fn lesser(&self, at: usize, known: Option<CounterState>, sent: Option<CounterState>) -> CounterState {
-        let of_app = self.plan.limits.get(at).is_some_and(|limit| limit.per_app);
+    fn lesser(&self, at: LimitId, known: Option<CounterState>, sent: Option<CounterState>) -> CounterState {
+        let of_app = self.plan.limit(at).is_some_and(|limit| limit.per_app);
         let (known, sent) = match (known, sent) {
             (Some(known), Some(sent)) => (known, sent),
             (one, other) => return one.or(other).unwrap_or_else(|| self.full(at, of_app)),
@@ -424,8 +410,8 @@ impl Limiter {
     /// What all apps have sent on the connection's own day.
     fn budgets(&self) -> Daily {
         let mut all = Daily::default();
-        for at in self.own.iter().filter_map(|own| own.first()) {
-            if let Some(CounterState::Daily { count, .. }) = self.gauge_of(*at) {
+        for at in self.apps.ids().filter_map(|app| self.counters.budget(app)) {
+            if let Some(CounterState::Daily { count, .. }) = self.counters.state(at) {
                 all.used = together(all.used, count.used);
                 all.before = together(all.before, count.before);
             }
@@ -436,34 +422,31 @@ impl Limiter {
     /// Every lane moves to the limits that count its calls now. Of a limit that the plan did not have, or that counted other calls, it is
     /// not known whether it counts what is in flight: so it does.
     fn move_lanes(&mut self, old: &Old, moved: &Moves) {
-        let places: Vec<Option<usize>> = self.plan.limits.iter().take(32).map(|limit| same_limit(old, limit)).collect();
+        let places: Table<LimitId, Option<LimitId>> =
+            self.plan.limits.iter().take(32).map(|limit| same_limit(old, limit)).collect();
         let mask_of = |before: u32| {
-            let counts = |place: &Option<usize>| {
-                place.is_none_or(|old| before & (1_u32.checked_shl(u32::try_from(old).unwrap_or(32)).unwrap_or(0)) != 0)
-            };
-            (0..).zip(&places).fold(0_u32, |mask, (at, place)| mask | (u32::from(counts(place)) << at))
+            let counts = |place: &Option<LimitId>| place.is_none_or(|old| old.is_in(before));
+            places.iter().filter(|(_, place)| counts(place)).fold(0, |mask, (at, _)| mask | at.bit())
         };
-        let mut lanes = std::mem::take(&mut self.leases.lanes);
+        let mut lanes = std::mem::take(self.leases.lanes_mut());
         lanes.iter_mut().for_each(|(_, lane)| lane.waiting = 0);
-        let mut classes: Vec<Class> = Vec::new();
-        let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut classes: Table<ClassId, Class> = Table::default();
+        let mut numbers: BTreeMap<u32, ClassId> = BTreeMap::new();
         lanes.drop_idle(i64::MAX);
-        let all: Vec<(u32, AppId, u32)> = lanes.iter().map(|(at, lane)| (at, lane.app, lane.mask)).collect();
-        let mut to: BTreeMap<u32, Moved> = BTreeMap::new();
+        let all: Vec<(LaneId, AppId, u32)> = lanes.iter().map(|(at, lane)| (at, lane.app, lane.mask)).collect();
+        let mut to: BTreeMap<LaneId, Moved> = BTreeMap::new();
         for (at, app, mask) in all {
             // Apps with something in flight have kept their place.
             let Some(app) = moved.get(app).copied().flatten() else { continue };
             let mask = mask_of(mask);
             let (counters, own) = self.counters_under(app, mask);
-            let class = *numbers.entry(mask).or_insert_with(|| {
-                let shared = self.shared_under(mask);
-                classes.push(Class::new(mask, shared));
-                u32::try_from(classes.len() - 1).unwrap_or(NONE)
-            });
+            let class = *numbers
+                .entry(mask)
+                .or_insert_with(|| classes.push(Class::new(mask, self.counters.shared_under(mask))));
             to.insert(at, Moved { app, mask, class, counters, own });
         }
         lanes.rearrange(classes, |at| to.remove(&at));
-        self.leases.lanes = lanes;
+        *self.leases.lanes_mut() = lanes;
         let (counters, time) = (self.counters.len(), self.epoch.time());
         self.leases.recount(counters, time);
         let mut prior = std::mem::take(&mut self.prior);
@@ -479,13 +462,13 @@ impl Limiter {
         stays: &mut impl FnMut(Ticket, &str) -> Option<Stays>,
     ) -> Vec<Ticket> {
         let time = self.epoch.time();
-        let mut to: BTreeMap<u64, (Waiting, u32)> = BTreeMap::new();
+        let mut to: BTreeMap<u64, (Waiting, ClassId)> = BTreeMap::new();
         for (ticket, call) in self.queue.everybody() {
             let name = old.apps.name(call.app);
             let Some(stays) = stays(ticket, name).filter(|_| call.jobs == 0) else { continue };
             let Some(app) = moved.get(call.app).copied().flatten() else { continue };
             let Some(lane) = self.lane(app, stays.mask) else { continue };
-            let class = self.leases.lanes.get(lane).map_or(0, |lane| lane.class);
+            let class = self.class_of(lane);
             self.waits_on(lane, true);
             let deadline = self.deadline(call.arrived, stays.wait_ms).max(time);
             to.insert(ticket.number(), (Waiting { app, lane, deadline, ..call }, class));
@@ -509,16 +492,17 @@ impl Limiter {
 }
 
 /// Where the limit was among the old ones, if it was there and counted these calls or more.
-fn same_limit(old: &Old, limit: &Limit) -> Option<usize> {
+fn same_limit(old: &Old, limit: &Limit) -> Option<LimitId> {
     let unit = |limit: &Limit| match limit.kind {
         Kind::Daily { unit, .. } => Some(unit),
         _ => None,
     };
-    old.limits.iter().position(|was| {
+    let same = |was: &Limit| {
         let kind = std::mem::discriminant(&was.kind) == std::mem::discriminant(&limit.kind);
         let routes = was.routes == limit.routes || was.routes == 0;
         was.name == limit.name && kind && unit(was) == unit(limit) && routes
-    })
+    };
+    old.limits.iter().find(|(_, was)| same(was)).map(|(place, _)| place)
 }
 
 const fn reset_of(limit: &Limit) -> Option<&crate::calendar::Reset> {

@@ -4,12 +4,11 @@
 
 use crate::PermitId;
 use crate::config::{Kind, Unit};
-use crate::counter::{CounterKey, CounterState};
-use crate::index::CalendarId;
+use crate::counters::counter::{CounterKey, CounterState};
+use crate::index::{AppId, CalendarId, CounterId, LaneId, LimitId};
 use crate::limiter::{Limiter, Now};
 use crate::limits::daily_quota::{is_unknown, known};
 use crate::limits::rolling_window;
-use crate::queue::lanes::NONE;
 
 /// One limit, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,19 +77,16 @@ impl Limiter {
     /// All limits. Of one that is counted by app, the app that has used most.
     pub fn limits(&mut self) -> Vec<LimitReport> {
         let mut reports = Vec::new();
-        for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
-            let place = at as usize;
-            let own = self.own.iter().filter_map(|own| own.get(place.saturating_add(1)));
-            let all = own.chain(self.shared.get(place)).copied();
-            let counters: Vec<u32> = all.filter(|counter| *counter != NONE).collect();
+        for at in LimitId::all(self.plan.limits.len()) {
+            let counters: Vec<CounterId> = self.counters.of_limit(at).map(|(_, counter)| counter).collect();
             let fullest = counters.into_iter().max_by_key(|counter| self.used(*counter));
-            let counter = fullest.unwrap_or(u32::MAX);
+            let counter = fullest.unwrap_or(CounterId::NONE);
             let (used, reset_at) = (self.used(counter), self.reset_at(counter));
-            let used = used.max(self.begins_with(place));
-            let of_vendor = self.counters.get(counter as usize);
+            let used = used.max(self.begins_with(at));
+            let of_vendor = self.counters.get(counter);
             let vendor_used = of_vendor.and_then(|counter| counter.vendor);
             let vendor_limit = of_vendor.and_then(|counter| counter.told).map(|told| told.total);
-            let Some(limit) = self.plan.limits.get(at as usize) else { continue };
+            let Some(limit) = self.plan.limit(at) else { continue };
             let capacity = if fullest.is_some() { self.capacity(counter) } else { full(&limit.kind) };
             reports.push(LimitReport {
                 name: limit.name.clone(),
@@ -108,8 +104,8 @@ impl Limiter {
     }
 
     /// What any app begins with on a day by app, where that is no less than what it may have sent.
-    fn begins_with(&self, limit: usize) -> u64 {
-        match self.before.get(limit).and_then(Option::as_ref) {
+    fn begins_with(&self, limit: LimitId) -> u64 {
+        match self.counters.before(limit) {
             Some(CounterState::Daily { calendar, count, .. }) if *calendar != CalendarId::OWN => {
                 count.most(self.before_is_open(*calendar))
             }
@@ -117,8 +113,8 @@ impl Limiter {
         }
     }
 
-    fn reset_at(&self, counter: u32) -> Option<i64> {
-        match self.gauge_of(counter)? {
+    fn reset_at(&self, counter: CounterId) -> Option<i64> {
+        match self.counters.state(counter)? {
             CounterState::Daily { calendar, .. } => Some(self.days.get(*calendar)?.over()),
             _ => None,
         }
@@ -148,8 +144,8 @@ impl Limiter {
     /// The connection's own day.
     pub fn day(&self) -> Option<DayReport> {
         let days = self.days.own()?;
-        let budgets =
-            self.apps.iter().zip(&self.own).filter_map(|((_, app), own)| Some((app, self.gauge_of(*own.first()?)?)));
+        let budget = |app: AppId| self.counters.budget(app).and_then(|budget| self.counters.state(budget));
+        let budgets = self.apps.iter().filter_map(|(at, app)| Some((app, budget(at)?)));
         let apps = budgets.filter_map(|(app, state)| match state {
             CounterState::Daily { count, .. } => Some((app.name.clone(), known(count.used))),
             _ => None,
@@ -160,7 +156,7 @@ impl Limiter {
 
     /// What is left of each limit that counts a permit's call, in the plan's order.
     pub fn left(&mut self, permit: PermitId, mut each: impl FnMut(Left<'_>)) {
-        self.left_on(permit.lane, &mut each);
+        self.left_on(LaneId(permit.lane), &mut each);
     }
 
     /// What is left for an app's calls that `mask`'s limits count.
@@ -170,26 +166,25 @@ impl Limiter {
         }
     }
 
-    fn left_on(&mut self, lane: u32, each: &mut impl FnMut(Left<'_>)) {
+    fn left_on(&mut self, lane: LaneId, each: &mut impl FnMut(Left<'_>)) {
         let time = self.epoch.time();
-        let mut place = 0;
-        while let Some(counter) = self.counters_of(lane, place) {
-            place += 1;
-            let Some(CounterKey::Limit(at)) = self.counters.get(counter as usize).map(|counter| counter.key) else {
+        for place in 0..self.leases.counters(lane).len() {
+            let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
+            let Some(CounterKey::Limit(at)) = self.counters.get(counter).map(|counter| counter.key) else {
                 continue;
             };
             let used = self.used(counter);
             let remaining = self.capacity(counter).saturating_sub(used);
             let seconds = if used == 0 { None } else { self.more_in(counter, time) };
-            if let Some(limit) = self.plan.limits.get(at as usize) {
+            if let Some(limit) = self.plan.limit(at) {
                 each(Left { name: &limit.name, remaining, seconds });
             }
         }
     }
 
     /// Whole seconds until a counter that has counted something counts less.
-    fn more_in(&mut self, counter: u32, time: i64) -> Option<u64> {
-        let at = match self.gauge_of(counter)? {
+    fn more_in(&mut self, counter: CounterId, time: i64) -> Option<u64> {
+        let at = match self.counters.state(counter)? {
             CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
             CounterState::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.rate.factor())),
             CounterState::Daily { calendar, .. } => self.epoch.limiter_time(self.days.get(*calendar)?.over()),

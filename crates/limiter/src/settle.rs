@@ -2,8 +2,9 @@
 
 use crate::PermitId;
 use crate::config::Mode;
-use crate::counter::{CounterKey, CounterState};
+use crate::counters::counter::{CounterKey, CounterState};
 use crate::durable::prior_epochs::Ended;
+use crate::index::LaneId;
 use crate::limiter::{Limiter, Now};
 use crate::mutant::{self, Mutant};
 use crate::outcome::{Outcome, ThrottledBy};
@@ -74,7 +75,7 @@ impl Limiter {
     /// Whether a life that began after this one has granted a permit. It may have the same number: that of a life that was superseded
     /// before it had written anything.
     fn is_of_another_life(&self, permit: PermitId) -> bool {
-        let granted = self.leases.lanes.get(permit.lane).map_or(0, |lane| lane.seq);
+        let granted = self.leases.lanes().get(LaneId(permit.lane)).map_or(0, |lane| lane.seq);
         permit.epoch > self.epoch.number() || (permit.epoch == self.epoch.number() && permit.seq >= granted)
     }
 
@@ -88,8 +89,7 @@ impl Limiter {
             return if lease.cut { Settled::Repeat } else { Settled::News };
         }
         let Some(lease) = self.leases.close(report.permit) else { return self.settle_late(report, time) };
-        let flight = time.saturating_sub(lease.granted).saturating_mul(16);
-        self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);
+        self.leases.note_flight(time.saturating_sub(lease.granted));
         if report.outcome == Outcome::Unused {
             self.give_back(lease.lane, None);
         } else {
@@ -104,16 +104,11 @@ impl Limiter {
         if report.outcome == Outcome::Unused {
             return Settled::Repeat;
         }
-        let Some(lease) = self.leases.forget_late(report.permit.lane, report.permit.seq) else {
+        let Some(lease) = self.leases.forget_late(LaneId(report.permit.lane), report.permit.seq) else {
             return Settled::Repeat;
         };
         let at = answered_at(report, Some(lease.granted), time);
-        let here = self.here();
-        for &counter in here.view.counters_of(lease.lane) {
-            if let Some(entry) = here.counters.get_mut(counter as usize) {
-                entry.date_again(lease.lapses, at, &here.view);
-            }
-        }
+        self.here().each_of(lease.lane, |_, counter, view| counter.date_again(lease.lapses, at, view));
         self.history.push(at, 1, 0);
         self.count_bytes(lease.lane, report.response_bytes.saturating_sub(lease.bytes), time);
         self.reservation.touch();
@@ -121,7 +116,7 @@ impl Limiter {
     }
 
     fn settle_past(&mut self, report: &Settlement, time: i64) -> Settled {
-        let PermitId { epoch, lane, seq, .. } = report.permit;
+        let (epoch, lane, seq) = (report.permit.epoch, LaneId(report.permit.lane), report.permit.seq);
         if report.outcome == Outcome::Unknown {
             let lane_before = lane;
             let Some(lane) = self.prior.holds(epoch, lane, seq) else { return Settled::Repeat };
@@ -154,7 +149,7 @@ impl Limiter {
     }
 
     /// A call of an earlier life was taken for ended, and is answered after all: it counts from now on, again.
-    fn answered_late(&mut self, report: &Settlement, lane: u32, time: i64) -> Settled {
+    fn answered_late(&mut self, report: &Settlement, lane: LaneId, time: i64) -> Settled {
         if report.outcome != Outcome::Unused {
             self.date_lane(lane, answered_at(report, None, time));
             self.count_bytes(lane, report.response_bytes, time);
@@ -165,7 +160,7 @@ impl Limiter {
 
     /// What every answer does to its lane. When it was `granted` is not known of a permit of an earlier life; `bytes`: what has been
     /// counted of it.
-    fn finish(&mut self, report: &Settlement, lane: u32, (granted, bytes): (Option<i64>, u64), time: i64) {
+    fn finish(&mut self, report: &Settlement, lane: LaneId, (granted, bytes): (Option<i64>, u64), time: i64) {
         self.date_lane(lane, answered_at(report, granted, time));
         self.count_bytes(lane, report.response_bytes.saturating_sub(bytes), time);
         match report.outcome {
@@ -188,15 +183,17 @@ impl Limiter {
 
     /// A permit comes back unused. One of an earlier life counts on the days that were open when its row was written; on those that have
     /// opened since, only if it was among those in flight: `past` tells when the row was, and how many were in flight under each counter.
-    fn give_back(&mut self, lane: u32, prior: Option<(i64, &[u64])>) {
+    fn give_back(&mut self, lane: LaneId, prior: Option<(i64, &[u64])>) {
         for place in 0..self.leases.counters(lane).len() {
-            let Some(counter) = self.counters_of(lane, place) else { continue };
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
+            let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
+            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.counters.state(counter) else {
+                continue;
+            };
             let opened = self.days.get(*calendar).map_or(i64::MIN, |days| self.epoch.limiter_time(days.opened()));
             let counted = prior.is_none_or(|(since, in_flight)| {
                 since >= opened || in_flight.get(place).is_some_and(|before| self.prior.in_flight(counter) < *before)
             });
-            let Some(entry) = self.counters.get_mut(counter as usize).filter(|_| counted) else { continue };
+            let Some(entry) = self.counters.get_mut(counter).filter(|_| counted) else { continue };
             if let CounterState::Daily { count, .. } = &mut entry.state {
                 count.give_back();
             }
@@ -208,19 +205,16 @@ impl Limiter {
     }
 
     /// Bytes are known only now, and only here: where a limit counts them, they are stored before anything else happens.
-    fn count_bytes(&mut self, lane: u32, n: u64, time: i64) {
+    fn count_bytes(&mut self, lane: LaneId, n: u64, time: i64) {
         if n == 0 {
             return;
         }
         self.history.push(time, 0, n);
-        if !self.counts_bytes {
+        if !self.counters.counts_bytes() {
             return;
         }
-        let here = self.here();
         let mut counted = false;
-        for &counter in here.view.counters_of(lane) {
-            counted |= here.counters.get_mut(counter as usize).is_some_and(|entry| entry.count_bytes(n, &here.view));
-        }
+        self.here().each_of(lane, |_, counter, view| counted |= counter.count_bytes(n, view));
         if counted {
             self.note_fullest(lane);
             self.reservation.require();
@@ -230,7 +224,7 @@ impl Limiter {
     fn on_throttled(
         &mut self,
         permit: PermitId,
-        lane: u32,
+        lane: LaneId,
         granted: Option<i64>,
         by: ThrottledBy,
         retry_after: Option<u64>,
@@ -258,16 +252,17 @@ impl Limiter {
     }
 
     /// The vendor says the day is spent: so it is. In the interval of a reset it is the day before that is meant.
-    fn spend_day(&mut self, lane: u32) -> bool {
+    fn spend_day(&mut self, lane: LaneId) -> bool {
         let mut found = false;
-        let mut place = 0;
-        while let Some(counter) = self.counters_of(lane, place) {
-            place = place.saturating_add(1);
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
+        for place in 0..self.leases.counters(lane).len() {
+            let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
+            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.counters.state(counter) else {
+                continue;
+            };
             let before_is_open = self.before_is_open(*calendar);
-            let budget = self.counters.get(counter as usize).is_some_and(|entry| entry.key == CounterKey::Budget);
+            let budget = self.counters.get(counter).is_some_and(|entry| entry.key == CounterKey::Budget);
             let all = self.capacity(counter);
-            if let Some(entry) = self.counters.get_mut(counter as usize)
+            if let Some(entry) = self.counters.get_mut(counter)
                 && let Some(loan) = &entry.loan
             {
                 // The pool's calls are others' too: that it is spent is the vendor's word, not our count.
@@ -275,7 +270,9 @@ impl Limiter {
                 found = true;
                 continue;
             }
-            if let Some(CounterState::Daily { count, amount, .. }) = self.gauge_mut(counter).filter(|_| !budget) {
+            if let Some(CounterState::Daily { count, amount, .. }) =
+                self.counters.state_mut(counter).filter(|_| !budget)
+            {
                 let day = if before_is_open { &mut count.before } else { &mut count.used };
                 *day = (*day).max(*amount);
                 found = true;

@@ -12,8 +12,9 @@
 
 use crate::PermitId;
 use crate::config::Limit;
-use crate::counter::{CounterState, VendorCount};
-use crate::index::CalendarId;
+use crate::counters::counter::CounterState;
+use crate::counters::vendor_total::VendorTotal;
+use crate::index::{CalendarId, CounterId, LimitId};
 use crate::limiter::{Limiter, Now};
 use crate::outcome::Counted;
 
@@ -28,11 +29,11 @@ impl Limiter {
         let mut full = false;
         for counted in counts {
             let named = |limit: &Limit| limit.name == counted.limit && !limit.per_app;
-            for limit in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
-                if self.plan.limits.get(limit as usize).is_some_and(named) {
-                    let Some(&counter) = self.shared.get(limit as usize) else { continue };
+            for limit in LimitId::all(self.plan.limits.len()) {
+                if self.plan.limit(limit).is_some_and(named) {
+                    let Some(counter) = self.counters.shared(limit) else { continue };
                     self.raise_used(counter, limit, counted, (lease.granted, at));
-                    full |= !self.has_room(counter);
+                    full |= !self.here().has_room(counter);
                 }
             }
         }
@@ -42,10 +43,10 @@ impl Limiter {
     }
 
     /// Raises a day's counter to the vendor's count in an answer to a call granted, and answered, then.
-    fn raise_used(&mut self, counter: u32, limit: u32, counted: &Counted, (granted, at): (i64, i64)) {
+    fn raise_used(&mut self, counter: CounterId, limit: LimitId, counted: &Counted, (granted, at): (i64, i64)) {
         self.hear_total(counter, limit, counted.total, granted);
         let capacity = self.capacity(counter);
-        let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of);
+        let of = self.plan.limit(limit).map_or(0, |limit| limit.of);
         let of = counted.total.map_or(of, |total| total.min(of)).max(capacity);
         let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
         // What `share` leaves to others is theirs to use.
@@ -54,14 +55,14 @@ impl Limiter {
         let held = self.leases.in_flight(counter) + self.prior.unsettled(counter);
         let sent = self.epoch.wall_time(granted);
         let of_today = |calendar: CalendarId| self.days.get(calendar).is_some_and(|days| sent >= days.before_over());
-        let (today, before) = match self.gauge_of(counter) {
+        let (today, before) = match self.counters.state(counter) {
             Some(CounterState::Daily { calendar, bytes: false, .. }) => {
                 (of_today(*calendar), self.before_is_open(*calendar))
             }
             Some(CounterState::Window { scaled: false, .. }) => (true, false),
             _ => return,
         };
-        let Some(entry) = self.counters.get_mut(counter as usize) else { return };
+        let Some(entry) = self.counters.get_mut(counter) else { return };
         let lent = entry.is_lent();
         let risen = match &mut entry.state {
             // What is counted here is what this connection has spent; the pool hears of the vendor's count.
@@ -97,19 +98,19 @@ impl Limiter {
 
 impl Limiter {
     /// Takes the vendor's own total in an answer to a call granted then. That of a day that has ended is not the next one's.
-    fn hear_total(&mut self, counter: u32, limit: u32, total: Option<u64>, granted: i64) {
+    fn hear_total(&mut self, counter: CounterId, limit: LimitId, total: Option<u64>, granted: i64) {
         let Some(total) = total.filter(|total| *total > 0) else { return };
         let sent = self.epoch.wall_time(granted);
-        let of_today = match self.gauge_of(counter) {
+        let of_today = match self.counters.state(counter) {
             Some(CounterState::Daily { calendar, bytes: false, .. }) => {
                 self.days.get(*calendar).is_some_and(|days| sent >= days.before_over())
             }
             Some(CounterState::Window { scaled: false, .. }) => true,
             _ => false,
         };
-        let Some(rule) = self.plan.limits.get(limit as usize).filter(|_| of_today) else { return };
-        let told = Some(VendorCount::of(total, rule));
-        let Some(entry) = self.counters.get_mut(counter as usize).filter(|entry| entry.told != told) else { return };
+        let Some(rule) = self.plan.limit(limit).filter(|_| of_today) else { return };
+        let told = Some(VendorTotal::of(total, rule));
+        let Some(entry) = self.counters.get_mut(counter).filter(|entry| entry.told != told) else { return };
         entry.told = told;
         self.queue.unpark_all();
     }

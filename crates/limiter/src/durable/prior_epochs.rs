@@ -3,6 +3,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and permits that a row has named")]
 
+use crate::index::{CounterId, LaneId, Table};
 use crate::leases::Leases;
 use crate::mutant::{self, Mutant};
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,9 @@ pub const LATE_MS: i64 = 600_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriorLane {
     /// The lane's number in that life.
-    pub old: u32,
+    pub old: LaneId,
     /// The lane's number in this one.
-    pub lane: u32,
+    pub lane: LaneId,
     /// Numbers that were in flight when the row was written and are not settled yet, in order.
     pub leases: Vec<u64>,
     /// Numbers that the row named as spare, and are not settled yet, in order.
@@ -48,7 +49,7 @@ pub struct PriorEpoch {
 
 impl PriorEpoch {
     /// The lane in this life of an id that is still open.
-    fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> Option<u32> {
+    fn holds(&self, epoch: u32, old_lane: LaneId, seq: u64) -> Option<LaneId> {
         let lane = self.lanes.iter().find(|lane| self.epoch == epoch && lane.old == old_lane)?;
         let open = lane.leases.binary_search(&seq).is_ok() || lane.spares.binary_search(&seq).is_ok();
         open.then_some(lane.lane)
@@ -66,16 +67,16 @@ struct Ids {
 #[derive(Debug, Clone)]
 struct Held {
     group: PriorEpoch,
-    ids: Vec<Ids>,
+    ids: Table<CounterId, Ids>,
 }
 
 impl Held {
     fn new(group: PriorEpoch, counters: usize, leases: &Leases) -> Self {
-        let mut ids = vec![Ids::default(); counters];
+        let mut ids: Table<CounterId, Ids> = vec![Ids::default(); counters].into_iter().collect();
         for lane in &group.lanes {
             let (held, spares) = (count(&lane.leases), count(&lane.spares));
             for &counter in leases.counters(lane.lane) {
-                if let Some(ids) = ids.get_mut(counter as usize) {
+                if let Some(ids) = ids.get_mut(counter) {
                     ids.leases = ids.leases.saturating_add(held);
                     ids.spares = ids.spares.saturating_add(spares);
                 }
@@ -85,19 +86,19 @@ impl Held {
     }
 
     /// Ids under a counter that were given out, at most.
-    fn given(&self, counter: u32) -> u64 {
+    fn given(&self, counter: CounterId) -> u64 {
         if self.group.over {
             return 0;
         }
-        let ids = self.ids.get(counter as usize).copied().unwrap_or_default();
+        let ids = self.ids.get(counter).copied().unwrap_or_default();
         u64::from(ids.leases) + u64::from(ids.spares.min(self.group.spare))
     }
 
-    fn in_flight(&self, counter: u32) -> u64 {
+    fn in_flight(&self, counter: CounterId) -> u64 {
         self.given(counter).min(u64::from(self.group.fly))
     }
 
-    fn settled(&self, counter: u32) -> u64 {
+    fn settled(&self, counter: CounterId) -> u64 {
         self.given(counter).saturating_sub(u64::from(self.group.fly))
     }
 
@@ -120,7 +121,7 @@ fn count(ids: &[u64]) -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
     /// Its lane in this life.
-    pub lane: u32,
+    pub lane: LaneId,
     /// When its life's row was written.
     pub since: i64,
     /// By then those of its life that are not in flight have ended; none while that time has not come.
@@ -134,11 +135,11 @@ pub struct SettledPrior {
     /// When they are counted as settled.
     pub at: i64,
     /// Counter, and how many.
-    pub calls: Vec<(u32, u32)>,
+    pub calls: Vec<(CounterId, u32)>,
     /// In all.
     pub total: u32,
     /// Lanes of a life that is now forgotten.
-    pub lanes: Vec<u32>,
+    pub lanes: Vec<LaneId>,
 }
 
 /// All that earlier lives left. Each crash adds one group, which counts until the vendor must be done, and is gone ten minutes later.
@@ -166,7 +167,7 @@ impl PriorEpochs {
 
     /// In flight at most, under one counter: what concurrency and a new day count.
     #[inline]
-    pub fn in_flight(&self, counter: u32) -> u64 {
+    pub fn in_flight(&self, counter: CounterId) -> u64 {
         // Most often nothing is left of them, and this is asked at every event.
         if self.groups.is_empty() {
             return 0;
@@ -176,7 +177,7 @@ impl PriorEpochs {
 
     /// What windows and buckets count beside what they hold: in flight, or settled at a time not yet known.
     #[inline]
-    pub fn unsettled(&self, counter: u32) -> u64 {
+    pub fn unsettled(&self, counter: CounterId) -> u64 {
         if self.groups.is_empty() {
             return 0;
         }
@@ -196,7 +197,7 @@ impl PriorEpochs {
     }
 
     /// The lanes in which earlier lives may have something in flight, or may have had.
-    pub fn lanes(&self) -> impl Iterator<Item = u32> {
+    pub fn lanes(&self) -> impl Iterator<Item = LaneId> {
         self.groups().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))
     }
 
@@ -205,11 +206,11 @@ impl PriorEpochs {
     pub fn settle(
         &mut self,
         epoch: u32,
-        old_lane: u32,
+        old_lane: LaneId,
         seq: u64,
         first_attempt: bool,
         leases: &Leases,
-        mut settled: impl FnMut(u32, u32),
+        mut settled: impl FnMut(CounterId, u32),
     ) -> Option<Ended> {
         let held = self.groups.iter_mut().find(|held| held.group.holds(epoch, old_lane, seq).is_some())?;
         let lane = held.group.lanes.iter_mut().find(|lane| lane.old == old_lane)?;
@@ -228,7 +229,7 @@ impl PriorEpochs {
         }
         let counters = leases.counters(lane);
         for &counter in counters {
-            if let Some(ids) = held.ids.get_mut(counter as usize) {
+            if let Some(ids) = held.ids.get_mut(counter) {
                 let n = if was_lease { &mut ids.leases } else { &mut ids.spares };
                 *n = n.saturating_sub(1);
             }
@@ -236,7 +237,7 @@ impl PriorEpochs {
         let late = held.group.over;
         let ran = (held.group.ran && !late).then_some(held.group.run_until);
         if ran.is_some() && held.group.fly < fly {
-            for (counter, ids) in (0..).zip(&held.ids).filter(|(counter, _)| !counters.contains(counter)) {
+            for (counter, ids) in held.ids.iter().filter(|(counter, _)| !counters.contains(counter)) {
                 let before = u64::from(ids.leases) + u64::from(ids.spares.min(spare));
                 let more = held.settled(counter).saturating_sub(before.saturating_sub(u64::from(fly)));
                 if more > 0 {
@@ -248,12 +249,12 @@ impl PriorEpochs {
     }
 
     /// Whether an id is still open whose call is taken for ended.
-    pub fn is_over(&self, epoch: u32, old_lane: u32, seq: u64) -> bool {
+    pub fn is_over(&self, epoch: u32, old_lane: LaneId, seq: u64) -> bool {
         self.groups().any(|group| group.over && group.holds(epoch, old_lane, seq).is_some())
     }
 
     /// Whether an id is still open, and its lane in this life.
-    pub fn holds(&self, epoch: u32, old_lane: u32, seq: u64) -> Option<u32> {
+    pub fn holds(&self, epoch: u32, old_lane: LaneId, seq: u64) -> Option<LaneId> {
         self.groups().find_map(|group| group.holds(epoch, old_lane, seq))
     }
 
@@ -265,8 +266,8 @@ impl PriorEpochs {
             PriorEpoch { run_until, .. } => *run_until <= now,
         };
         let at = self.groups.iter().position(due)?;
-        let calls = |held: &Held, n: &dyn Fn(u32) -> u64| {
-            let each = (0..u32::try_from(held.ids.len()).unwrap_or(0)).map(|counter| (counter, n(counter)));
+        let calls = |held: &Held, n: &dyn Fn(CounterId) -> u64| {
+            let each = held.ids.ids().map(|counter| (counter, n(counter)));
             each.filter(|(_, n)| *n > 0).map(|(counter, n)| (counter, u32::try_from(n).unwrap_or(u32::MAX))).collect()
         };
         let whole = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);

@@ -11,7 +11,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and spare permits that are at most 256 a row")]
 
 use crate::config::Kind;
-use crate::counter::CounterState;
+use crate::counters::counter::CounterState;
+use crate::index::{CounterId, LaneId, LimitId, Table};
 use crate::limiter::Limiter;
 use crate::mutant::{self, Mutant};
 
@@ -105,7 +106,7 @@ impl Reservation {
 
 impl Limiter {
     /// Charges a grant on a lane to the block, or requires a row that holds it.
-    pub(crate) fn spend(&mut self, lane: u32, time: i64) {
+    pub(crate) fn spend(&mut self, lane: LaneId, time: i64) {
         let in_flight = self.in_flight();
         self.reservation.exact = false;
         self.reservation.last_grant = time;
@@ -114,7 +115,7 @@ impl Limiter {
         let covered =
             !self.reservation.due && in_time && in_flight < self.reservation.ceiling && self.reservation.left > 0;
         self.reservation.used = self.reservation.used.saturating_add(1);
-        if let Some(lane) = self.leases.lanes.get_mut(lane) {
+        if let Some(lane) = self.leases.lanes_mut().get_mut(lane) {
             lane.used = lane.used.saturating_add(1);
             if covered && lane.spare > 0 {
                 lane.spare -= 1;
@@ -150,7 +151,7 @@ impl Limiter {
 
     /// No spare permits. How many the last block used stays known: the next one begins there.
     fn close_reservation(&mut self, time: i64) {
-        self.leases.lanes.iter_mut().for_each(|(_, lane)| lane.spare = 0);
+        self.leases.lanes_mut().iter_mut().for_each(|(_, lane)| lane.spare = 0);
         (self.reservation.size, self.reservation.left) = (0, 0);
         self.reservation.ceiling = self.in_flight();
         self.reservation.peak = self.reservation.ceiling;
@@ -158,33 +159,33 @@ impl Limiter {
     }
 
     fn open_reservation(&mut self, live: bool, time: i64) {
-        self.leases.lanes.drop_old(time);
+        self.leases.lanes_mut().drop_old(time);
         let ran_out = live && self.reservation.left == 0 && self.reservation.size > 0;
         let mut left = self
             .forecast(live, ran_out, (self.reservation.used, self.reservation.left, self.reservation.size), time)
             .min(MOST_RESERVED);
         // What all calls share bounds the block, whichever lanes they are of.
         let (mut named, mut wanted) = (0, Vec::new());
-        let lanes: Vec<u32> = self.leases.lanes.iter().map(|(at, _)| at).collect();
+        let lanes: Vec<LaneId> = self.leases.lanes().iter().map(|(at, _)| at).collect();
         for counter in self.common_counters() {
             left = left.min(self.most_reserved(counter, time));
         }
         // What each limit has left of what it holds, over all of its lanes, once it has been looked at. One that holds no fewer than the
         // block bounds nothing.
-        let mut room: Vec<Option<u64>> = vec![None; self.counters.len()];
+        let mut room: Table<CounterId, Option<u64>> = self.counters.ids().map(|_| None).collect();
         for &at in &lanes {
             let spare = if named < MOST_NAMED { self.next_reserved(at, live, left, time) } else { 0 };
             let mut spare = spare.min(left);
             if spare > 0 {
                 let counters = self.leases.counters(at);
                 for &counter in counters {
-                    let Some(room) = room.get_mut(counter as usize) else { continue };
+                    let Some(room) = room.get_mut(counter) else { continue };
                     let held =
                         || Some(self.most_reserved(counter, time)).filter(|held| *held < left).unwrap_or(u64::MAX);
                     spare = spare.min(*room.get_or_insert_with(held));
                 }
                 for counter in counters {
-                    if let Some(Some(room)) = room.get_mut(*counter as usize)
+                    if let Some(Some(room)) = room.get_mut(*counter)
                         && *room < u64::MAX
                     {
                         *room -= spare;
@@ -195,7 +196,7 @@ impl Limiter {
             wanted.push(spare);
         }
         for (&at, &spare) in lanes.iter().zip(&wanted) {
-            if let Some(lane) = self.leases.lanes.get_mut(at) {
+            if let Some(lane) = self.leases.lanes_mut().get_mut(at) {
                 lane.spare = u32::try_from(spare).unwrap_or(0);
                 lane.last_spare = lane.spare;
                 lane.used = 0;
@@ -232,10 +233,10 @@ impl Limiter {
 
     /// Spare permits of a lane in a block of so many: what it will want by itself; one where others call too, if it has called of late
     /// or waits, so that of many lanes that each call now and then none needs a row of its own.
-    fn next_reserved(&self, lane: u32, live: bool, reservation: u64, time: i64) -> u64 {
+    fn next_reserved(&self, lane: LaneId, live: bool, reservation: u64, time: i64) -> u64 {
         /// A lane that has called within this time may call again, milliseconds.
         const LATELY_MS: i64 = 60_000;
-        let Some(entry) = self.leases.lanes.get(lane) else { return 0 };
+        let Some(entry) = self.leases.lanes().get(lane) else { return 0 };
         let (used, spare, last) = (u64::from(entry.used), u64::from(entry.spare), u64::from(entry.last_spare));
         let ran_out = live && spare == 0 && used > 0;
         let wanted = self.forecast(live, ran_out, (used, spare, last), time);
@@ -245,15 +246,15 @@ impl Limiter {
     }
 
     /// The counters that count every call.
-    fn common_counters(&self) -> Vec<u32> {
-        let masks = self.leases.lanes.classes().map(|(_, class)| class.mask);
-        self.shared_under(masks.fold(u32::MAX, |all, mask| all & mask))
+    fn common_counters(&self) -> Vec<CounterId> {
+        let masks = self.leases.lanes().classes().map(|(_, class)| class.mask);
+        self.counters.shared_under(masks.fold(u32::MAX, |all, mask| all & mask))
     }
 
     /// The slots of a concurrency limit that counts every lane: no more can be in flight.
     fn slots_of_all(&self) -> u64 {
-        let of_all = |at: usize| self.leases.lanes.classes().all(|(_, class)| class.mask & (1 << at) != 0);
-        let limits = self.plan.limits.iter().enumerate().filter(|(at, limit)| !limit.per_app && of_all(*at));
+        let of_all = |at: LimitId| self.leases.lanes().classes().all(|(_, class)| at.is_in(class.mask));
+        let limits = self.rules().limits().filter(|(at, limit)| !limit.per_app && of_all(*at));
         let slots = limits.filter_map(|(_, limit)| match limit.kind {
             Kind::Concurrency { calls, after_ms: 0 } => Some(calls),
             _ => None,
@@ -263,8 +264,8 @@ impl Limiter {
 
     /// The most that a counter can grant in a block: of a day or a budget a quarter of what is left, so that a crash costs it no
     /// more; of a window what is free and what will be before the block ends.
-    fn most_reserved(&self, counter: u32, time: i64) -> u64 {
-        let Some(entry) = self.counters.get(counter as usize) else { return 0 };
+    fn most_reserved(&self, counter: CounterId, time: i64) -> u64 {
+        let Some(entry) = self.counters.get(counter) else { return 0 };
         if let Some(loan) = entry.loan.as_ref().filter(|loan| loan.is_kept()) {
             // What a crash counts that never was is what it loses of the loan.
             return u64::from(loan.hand());

@@ -11,18 +11,18 @@ use crate::apps::{AppRule, Apps};
 use crate::calendar::{Day, Reset};
 use crate::clock::Clock;
 use crate::codec;
-use crate::config::{Limit, Mode};
-use crate::counter::{Counter, CounterKey, CounterState};
+use crate::config::{Limit, Mode, Plan};
+use crate::counters::counter::{CounterKey, CounterState};
 use crate::durable::prior_epochs::{PriorEpoch, PriorEpochs, PriorLane};
 use crate::durable::reservation::MOST_RESERVED;
 use crate::durable::snapshot_before;
 use crate::epoch::Epoch;
 use crate::history::{History, Stretch};
-use crate::index::{AppId, Table};
-use crate::limiter::{Limiter, Now, Plan};
+use crate::index::{AppId, CounterId, LaneId, LimitId, Table};
+use crate::limiter::{Limiter, Now};
 use crate::limits::daily_quota::Daily;
 use crate::pool::loan::StoredLoan;
-use crate::queue::lanes::{Lane, NONE};
+use crate::queue::lanes::Lane;
 use crate::replan::LONGEST_DAY_MS;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ pub(crate) struct Row {
     pub spare: u32,
     pub counters: Vec<RowMeter>,
     /// What limits by app begin with: the limit, and the count.
-    pub before: Vec<(u32, StoredCounterState)>,
+    pub before: Vec<(LimitId, StoredCounterState)>,
     pub groups: Vec<PriorEpoch>,
     pub adaptive: Adaptive,
     pub history: Vec<Stretch>,
@@ -64,7 +64,7 @@ pub(crate) struct Row {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct RowLane {
     /// Its number, which its permits' ids carry.
-    pub lane: u32,
+    pub lane: LaneId,
     /// A number in `apps`.
     pub app: u32,
     pub mask: u32,
@@ -101,16 +101,16 @@ impl Limiter {
     pub(crate) fn row(&mut self) -> Vec<u8> {
         let time = self.epoch.time();
         let mut apps = Names::new(&self.apps);
-        let mut leases: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        let mut leases: BTreeMap<LaneId, Vec<u64>> = BTreeMap::new();
         for (_, lease) in self.leases.leases() {
             leases.entry(lease.lane).or_default().push(lease.seq);
         }
         // Those of earlier lives' permits too: the next life knows them by app and limits.
         let late = self.late_group(time);
-        let prior: BTreeSet<u32> =
+        let prior: BTreeSet<LaneId> =
             self.prior.lanes().chain(late.iter().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))).collect();
         let mut lanes = Vec::new();
-        for (at, lane) in self.leases.lanes.iter() {
+        for (at, lane) in self.leases.lanes().iter() {
             let mut leases = leases.remove(&at).unwrap_or_default();
             if lane.spare > 0 || !leases.is_empty() || prior.contains(&at) {
                 leases.sort_unstable();
@@ -120,17 +120,17 @@ impl Limiter {
         let refill = self.rate.refilled(time);
         let stored = |state: &CounterState| row_gauge(state, time, refill);
         let mut counters = Vec::new();
-        for counter in &self.counters {
+        for counter in self.counters.iter() {
             let owes = counter.loan.as_ref().map_or(0, |loan| loan.owes);
             if let Some(state) = stored(&counter.state)
                 && (counter.vendor.is_some() || owes > 0 || !is_nothing(&state))
             {
-                let limit = if let CounterKey::Limit(at) = counter.key { at } else { BUDGET };
+                let limit = if let CounterKey::Limit(at) = counter.key { at.0 } else { BUDGET };
                 let app = counter.app.map(|app| apps.number(app));
                 counters.push(RowMeter { limit, app, state, vendor: counter.vendor, owes });
             }
         }
-        let before = (0..).zip(&self.before).filter_map(|(at, state)| Some((at, stored(state.as_ref()?)?)));
+        let before = self.counters.all_before().filter_map(|(at, state)| Some((at, stored(state)?)));
         let row = Row {
             epoch: self.epoch.number(),
             offset: self.epoch.offset(),
@@ -223,7 +223,7 @@ impl Limiter {
     pub fn bury(mut self, now: Now<'_>) -> Option<(i64, Vec<u8>)> {
         let time = self.begin(now);
         let mut until = time;
-        for counter in 0..u32::try_from(self.counters.len()).unwrap_or(0) {
+        for counter in self.counters.ids() {
             if self.used(counter) > 0 {
                 until = until.max(self.counts_until(counter, time));
             }
@@ -241,9 +241,9 @@ impl Limiter {
     }
 
     /// When nothing that a counter counts now can count any more.
-    fn counts_until(&self, counter: u32, time: i64) -> i64 {
+    fn counts_until(&self, counter: CounterId, time: i64) -> i64 {
         let settled = time.saturating_add(if self.in_flight() > 0 { self.life_ms() } else { 0 });
-        match self.gauge_of(counter) {
+        match self.counters.state(counter) {
             Some(CounterState::Window { window, .. }) => settled.saturating_add(window.span()),
             Some(CounterState::Daily { calendar, .. }) => {
                 let over = self.days.get(*calendar).map_or(time, |days| self.epoch.limiter_time(days.over()));
@@ -260,23 +260,23 @@ impl Limiter {
 
 /// Numbers for the apps that a row names, in the order in which it names them.
 struct Names {
-    /// Each app's number, by its place in the table; [`NONE`] where the row has not named it.
-    numbers: Table<AppId, u32>,
+    /// Each app's number, by its place in the table; none where the snapshot has not named it.
+    numbers: Table<AppId, Option<u32>>,
     named: Vec<AppId>,
 }
 
 impl Names {
     fn new(apps: &Apps) -> Self {
-        Self { numbers: apps.iter().map(|_| NONE).collect(), named: Vec::new() }
+        Self { numbers: apps.iter().map(|_| None).collect(), named: Vec::new() }
     }
 
+    /// The number of an app in the snapshot. One that is in no table gets a number that no app has.
     fn number(&mut self, app: AppId) -> u32 {
-        let Some(number) = self.numbers.get_mut(app) else { return NONE };
-        if *number == NONE {
-            *number = u32::try_from(self.named.len()).unwrap_or(NONE);
+        let Some(number) = self.numbers.get_mut(app) else { return u32::MAX };
+        *number.get_or_insert_with(|| {
             self.named.push(app);
-        }
-        *number
+            u32::try_from(self.named.len().saturating_sub(1)).unwrap_or(u32::MAX)
+        })
     }
 
     fn names(&self, apps: &Apps) -> Vec<String> {
@@ -284,7 +284,7 @@ impl Names {
     }
 }
 
-fn row_lane(at: u32, lane: &Lane, app: u32, leases: Vec<u64>) -> RowLane {
+fn row_lane(at: LaneId, lane: &Lane, app: u32, leases: Vec<u64>) -> RowLane {
     RowLane { lane: at, app, mask: lane.mask, seq: lane.seq, spare: lane.spare, leases }
 }
 
@@ -330,10 +330,7 @@ impl Restore<'_> {
         for (reset, day) in &row.calendars {
             next.days.resume(reset, day);
         }
-        let apps = next.plan.apps.clone();
-        for app in apps {
-            next.add_app(app);
-        }
+        next.add_planned_apps();
         // One that the policy no longer has keeps its counts.
         for name in &row.apps {
             if next.apps.find(name).is_none() {
@@ -352,11 +349,9 @@ impl Restore<'_> {
 
     fn counts(&mut self) {
         for (at, state) in &self.row.before {
-            let mut fresh = self.next.fresh(*at as usize, true);
+            let mut fresh = self.next.rules().fresh(*at, true);
             self.resume(&mut fresh, state);
-            if let Some(before) = self.next.before.get_mut(*at as usize) {
-                *before = Some(fresh);
-            }
+            self.next.counters.set_before(*at, fresh);
         }
         self.next.add_shared();
         self.loans();
@@ -368,33 +363,35 @@ impl Restore<'_> {
                 Some(app) => app,
                 None => None,
             };
-            let key = if old.limit == BUDGET { CounterKey::Budget } else { CounterKey::Limit(old.limit) };
-            let by_app = self.next.plan.limits.get(old.limit as usize).map(|limit| limit.per_app);
+            let key = if old.limit == BUDGET { CounterKey::Budget } else { CounterKey::Limit(LimitId(old.limit)) };
+            let by_app = self.next.plan.limit(LimitId(old.limit)).map(|limit| limit.per_app);
             if by_app.unwrap_or(key == CounterKey::Budget) != app.is_some() {
                 continue;
             }
             let at = self.next.counter(key, app);
-            let of_limit =
-                if let CounterKey::Limit(at) = key { Some(self.next.fresh(at as usize, app.is_some())) } else { None };
-            let Some(Counter { state, .. }) = self.next.counters.get(at as usize) else { continue };
-            let mut state = of_limit.unwrap_or_else(|| state.clone());
+            let Some(counter) = self.next.counters.get(at) else { continue };
+            let mut state = match key {
+                CounterKey::Limit(limit) => self.next.rules().fresh(limit, app.is_some()),
+                CounterKey::Budget => counter.state.clone(),
+            };
             self.resume(&mut state, &old.state);
-            if let Some(counter) = self.next.counters.get_mut(at as usize) {
+            if let Some(counter) = self.next.counters.get_mut(at) {
                 (counter.state, counter.vendor) = (state, old.vendor);
                 if let Some(loan) = &mut counter.loan {
                     loan.owes = old.owes;
                 }
             }
             if let (CounterKey::Limit(limit), true) = (key, app.is_some()) {
-                self.next.raise_fullest(limit, at);
+                self.next.counters.raise_fullest(limit, at);
             }
         }
     }
 
     /// Of a number of which nothing is stored the pool has heard in an earlier life.
     fn loans(&mut self) {
-        for (limit, counter) in (0..).zip(&self.next.shared) {
-            let Some(counter) = self.next.counters.get_mut(*counter as usize) else { continue };
+        let shared: Vec<(LimitId, CounterId)> = self.next.counters.all_shared().collect();
+        for (limit, counter) in shared {
+            let Some(counter) = self.next.counters.get_mut(counter) else { continue };
             if let Some(loan) = &mut counter.loan {
                 loan.resume(self.row.loans.iter().find(|old| old.limit == limit));
             }
@@ -423,7 +420,7 @@ impl Restore<'_> {
 
     /// Spare permits may have been given out: they count on the days that were open when the row was written.
     fn reserved_permits(&mut self) {
-        let mut spares: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut spares: BTreeMap<CounterId, u64> = BTreeMap::new();
         for old in &self.row.lanes {
             let Some(lane) = self.lane(old).filter(|_| old.spare > 0) else { continue };
             for &counter in self.next.leases.counters(lane) {
@@ -432,12 +429,12 @@ impl Restore<'_> {
             }
         }
         for (counter, spare) in spares {
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.next.gauge_of(counter) else {
+            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.next.counters.state(counter) else {
                 continue;
             };
             let both = self.next.days.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
             let spare = spare.min(u64::from(self.row.spare));
-            let Some(entry) = self.next.counters.get_mut(counter as usize) else { continue };
+            let Some(entry) = self.next.counters.get_mut(counter) else { continue };
             if let CounterState::Daily { count, .. } = &mut entry.state {
                 count.count(spare, both);
             }
@@ -448,7 +445,7 @@ impl Restore<'_> {
     }
 
     /// The lane of a row's lane.
-    fn lane(&mut self, old: &RowLane) -> Option<u32> {
+    fn lane(&mut self, old: &RowLane) -> Option<LaneId> {
         let app = self.app(old.app)?;
         self.next.lane(app, old.mask)
     }
@@ -456,7 +453,7 @@ impl Restore<'_> {
     /// The ids that may be in flight: of that life, and of those before it.
     fn permits(&mut self) {
         let now = self.next.epoch.time();
-        let lanes: BTreeMap<u32, u32> =
+        let lanes: BTreeMap<LaneId, LaneId> =
             self.row.lanes.iter().filter_map(|old| Some((old.lane, self.lane(old)?))).collect();
         let mut groups = Vec::new();
         for group in &self.row.groups {
@@ -502,7 +499,7 @@ impl Restore<'_> {
         self.next.prior = PriorEpochs::new(groups, counters, &self.next.leases);
         // They keep their places as long as that life is remembered.
         for lane in self.next.prior.lanes().collect::<Vec<_>>() {
-            self.next.leases.lanes.pin(lane, true);
+            self.next.leases.lanes_mut().pin(lane, true);
         }
     }
 }

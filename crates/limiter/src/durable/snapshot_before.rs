@@ -4,10 +4,10 @@
 use crate::adaptive::Adaptive;
 use crate::calendar::{Day, Reset};
 use crate::codec;
-use crate::config::{Kind, Limit};
+use crate::config::{Kind, Limit, Plan};
 use crate::durable::prior_epochs::{PriorEpoch, PriorLane};
 use crate::durable::snapshot::{Row, RowLane, RowMeter, StoredCounterState};
-use crate::limiter::Plan;
+use crate::index::LaneId;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -60,8 +60,8 @@ enum CounterStateBefore {
 
 #[derive(Serialize, Deserialize)]
 struct PriorLaneBefore {
-    old: u32,
-    lane: u32,
+    old: LaneId,
+    lane: LaneId,
     ids: Vec<u64>,
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
         limits,
         calendars: row.calendars,
         apps: row.apps,
-        lanes: (0..).zip(row.lanes).map(|(at, lane)| lane_of(at, lane)).collect(),
+        lanes: (0..).map(LaneId).zip(row.lanes).map(|(at, lane)| lane_of(at, lane)).collect(),
         ceiling: row.ceiling,
         until: row.until,
         spare,
@@ -183,7 +183,7 @@ fn state(before: &CounterStateBefore, time: i64) -> Option<StoredCounterState> {
     })
 }
 
-fn lane_of(lane: u32, before: LaneBefore) -> RowLane {
+fn lane_of(lane: LaneId, before: LaneBefore) -> RowLane {
     let LaneBefore { app, mask, seq, spare, mut leases } = before;
     leases.sort_unstable();
     RowLane { lane, app, mask, seq, spare, leases }

@@ -6,8 +6,9 @@
 //! stored.
 
 use crate::config::{Kind, Limit, Mode};
-use crate::counter::Counter;
-use crate::limiter::{Limiter, Now, Split};
+use crate::counters::counter::Counter;
+use crate::index::{CounterId, LimitId};
+use crate::limiter::{Limiter, Now};
 use crate::pool::retry::{Asked, Dry};
 use crate::pool::{LoanGrant, LoanRequest};
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,7 @@ pub struct Loan {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct StoredLoan {
     /// The limit's place in the plan.
-    pub limit: u32,
+    pub limit: LimitId,
     /// What the pool had lent all told, less what was in hand.
     seen: u64,
     dry: Option<Dry>,
@@ -103,7 +104,7 @@ impl Loan {
     }
 
     /// What is to be stored; none if there is nothing to know.
-    pub(crate) fn stored(&self, limit: u32) -> Option<StoredLoan> {
+    pub(crate) fn stored(&self, limit: LimitId) -> Option<StoredLoan> {
         let Self { seen, dry, empty_since, declares, .. } = *self;
         let nothing = seen == 0 && dry.is_none() && empty_since.is_none() && !declares;
         (!nothing).then_some(StoredLoan { limit, seen, dry, empty_since, declares })
@@ -166,17 +167,17 @@ impl Loan {
 }
 
 impl Limiter {
-    fn loan(&self, counter: u32) -> Option<&Loan> {
-        self.counters.get(counter as usize)?.loan.as_deref()
+    fn loan(&self, counter: CounterId) -> Option<&Loan> {
+        self.counters.get(counter)?.loan.as_deref()
     }
 
-    fn loan_mut(&mut self, counter: u32) -> Option<&mut Loan> {
-        self.counters.get_mut(counter as usize)?.loan.as_deref_mut()
+    fn loan_mut(&mut self, counter: CounterId) -> Option<&mut Loan> {
+        self.counters.get_mut(counter)?.loan.as_deref_mut()
     }
 
     /// The counters of limits that are a pool's: a pool is for all apps.
-    pub(crate) fn pooled(&self) -> impl Iterator<Item = (u32, &Loan)> {
-        (0..).zip(&self.shared).filter_map(|(limit, counter)| Some((limit, self.loan(*counter)?)))
+    pub(crate) fn pooled(&self) -> impl Iterator<Item = (LimitId, &Loan)> {
+        self.counters.all_shared().filter_map(|(limit, counter)| Some((limit, self.loan(counter)?)))
     }
 
     /// What is next to be asked of a pool: its name, the limit's place in the plan, and the words. The answer goes to
@@ -186,13 +187,13 @@ impl Limiter {
             return None;
         }
         let time = self.begin(now);
-        for limit in self.pooled().map(|(limit, _)| limit).collect::<Vec<u32>>() {
-            let Some(&counter) = self.shared.get(limit as usize) else { continue };
+        for limit in self.pooled().map(|(limit, _)| limit).collect::<Vec<LimitId>>() {
+            let Some(counter) = self.counters.shared(limit) else { continue };
             let Some((turn, asked)) = self.turn_due(counter, time) else { continue };
             let (epoch, life_ms) = (self.epoch.number(), self.life_ms());
-            let vendor = self.counters.get(counter as usize).and_then(Counter::vendor_of_pool).unwrap_or(0);
+            let vendor = self.counters.get(counter).and_then(Counter::vendor_of_pool).unwrap_or(0);
             let owes = self.loan(counter).map_or(0, |loan| loan.owing);
-            let Some(rule) = self.plan.limits.get(limit as usize) else { continue };
+            let Some(rule) = self.plan.limit(limit) else { continue };
             let (Kind::Daily { amount, reset, .. }, Some(pool)) = (&rule.kind, &rule.pool) else { continue };
             let words = LoanRequest {
                 who: rule.name.clone(),
@@ -206,13 +207,13 @@ impl Limiter {
                 vendor,
                 life_ms,
             };
-            return Some((pool.clone(), limit, words));
+            return Some((pool.clone(), limit.0, words));
         }
         None
     }
 
     /// Begins a counter's next turn, or repeats one that was not heard, if either is due.
-    fn turn_due(&mut self, counter: u32, time: i64) -> Option<(u64, Asked)> {
+    fn turn_due(&mut self, counter: CounterId, time: i64) -> Option<(u64, Asked)> {
         let (wanted, callers_wait) = (self.wanted(counter, time), self.queue.callers() > 0);
         let loan = self.loan_mut(counter)?;
         if let Some(asked) = &mut loan.asked {
@@ -245,18 +246,18 @@ impl Limiter {
     }
 
     /// Waiting calls that lack nothing but a loan under a counter, as far as is known.
-    fn wanted(&mut self, counter: u32, time: i64) -> u32 {
+    fn wanted(&mut self, counter: CounterId, time: i64) -> u32 {
         if self.paused(time).is_some() || self.loan(counter).is_none() {
             return 0;
         }
-        let Split { queue, mut here } = self.parts();
+        let (queue, mut here) = self.split();
         let mut wanted: u64 = 0;
         for class in queue.ready_classes().collect::<Vec<_>>() {
-            let shared = here.view.leases.lanes.class(class).map_or(&[][..], |class| &class.shared);
+            let shared = here.view.leases.lanes().shared(class);
             let mut fits = shared.contains(&counter);
             for &other in shared.iter().filter(|other| **other != counter) {
-                let Some(entry) = here.counters.get_mut(other as usize) else { continue };
-                fits = fits && (entry.has_room(other, &here.view) || entry.awaits_loan(&here.view));
+                let Some((entry, view)) = here.get(other) else { continue };
+                fits = fits && (entry.has_room(other, view) || entry.awaits_loan(view));
             }
             if fits {
                 wanted = wanted.saturating_add(queue.ready_in(class, &mut here));
@@ -268,7 +269,7 @@ impl Limiter {
     /// The pool's answer to a turn; none if there was none.
     pub fn lent(&mut self, now: Now<'_>, limit: u32, turn: u64, answer: Option<LoanGrant>) {
         let time = self.begin(now);
-        let Some(&counter) = self.shared.get(limit as usize) else { return };
+        let Some(counter) = self.counters.shared(LimitId(limit)) else { return };
         let more_in = answer.map_or(0, |lent| lent.dry_until.saturating_sub(now.wall));
         let Some(loan) = self.loan_mut(counter).filter(|loan| loan.turn == turn) else { return };
         let Some(asked) = loan.asked.as_mut() else { return };

@@ -9,7 +9,7 @@
     reason = "one each call in flight or waiting, taken away once for each added"
 )]
 
-use crate::index::AppId;
+use crate::index::{AppId, ClassId, CounterId, LaneId, Table};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub const MOST_LANES: usize = 8_192;
 /// A lane of which nothing was granted for so long gives its place up, milliseconds.
 const IDLE_MS: i64 = 600_000;
-/// No lane, no counter.
+/// No slot.
 pub const NONE: u32 = u32::MAX;
 
 /// One app's calls under one set of limits.
@@ -28,11 +28,11 @@ pub struct Lane {
     /// Bit i: limit i of the plan counts these calls.
     pub mask: u32,
     /// The class of lanes that wait for the same shared limits.
-    pub class: u32,
+    pub class: ClassId,
     /// The counters that count them: the app's budget, then those of the limits, in the plan's order.
-    pub counters: Vec<u32>,
+    pub counters: Vec<CounterId>,
     /// Of these, those that count this app alone.
-    pub own: Vec<u32>,
+    pub own: Vec<CounterId>,
     /// The number that the next permit of this lane gets.
     pub seq: u64,
     /// Permits that may still be given out under the stored row.
@@ -62,17 +62,17 @@ pub struct Class {
     /// Bit i: limit i of the plan counts these calls.
     pub mask: u32,
     /// The counters that count all of their calls.
-    pub shared: Vec<u32>,
+    pub shared: Vec<CounterId>,
     /// The counter that had no room last: it is looked at first.
-    pub tight: Cell<u32>,
+    pub tight: Cell<CounterId>,
     /// The event in which it was found full: grants only take room, so it stays so until the next.
     pub full_in: Cell<u64>,
 }
 
 impl Class {
     /// A class of which nothing has been looked at.
-    pub fn new(mask: u32, shared: Vec<u32>) -> Self {
-        let tight = Cell::new(shared.first().copied().unwrap_or(NONE));
+    pub fn new(mask: u32, shared: Vec<CounterId>) -> Self {
+        let tight = Cell::new(shared.first().copied().unwrap_or(CounterId::NONE));
         Self { mask, shared, tight, full_in: Cell::new(0) }
     }
 }
@@ -80,82 +80,86 @@ impl Class {
 /// All lanes of one connection.
 #[derive(Debug, Clone)]
 pub struct Lanes {
-    lanes: Vec<Lane>,
-    classes: Vec<Class>,
-    by_key: BTreeMap<(AppId, u32), u32>,
-    class_of: BTreeMap<u32, u32>,
-    free: Vec<u32>,
+    lanes: Table<LaneId, Lane>,
+    classes: Table<ClassId, Class>,
+    by_key: BTreeMap<(AppId, u32), LaneId>,
+    class_of: BTreeMap<u32, ClassId>,
+    free: Vec<LaneId>,
     /// The lane of the last call, which most often is the next one's too.
-    recent: u32,
+    recent: LaneId,
 }
 
 impl Default for Lanes {
     fn default() -> Self {
         Self {
-            lanes: Vec::new(),
-            classes: Vec::new(),
+            lanes: Table::default(),
+            classes: Table::default(),
             by_key: BTreeMap::new(),
             class_of: BTreeMap::new(),
             free: Vec::new(),
-            recent: NONE,
+            recent: LaneId::NONE,
         }
     }
 }
 
 impl Lanes {
     /// The lane of the last call and its app, if those limits count its calls.
-    pub fn recent(&self, mask: u32) -> Option<(u32, AppId)> {
-        let lane = self.lanes.get(self.recent as usize).filter(|lane| lane.mask == mask)?;
+    pub fn recent(&self, mask: u32) -> Option<(LaneId, AppId)> {
+        let lane = self.lanes.get(self.recent).filter(|lane| lane.mask == mask)?;
         Some((self.recent, lane.app))
     }
 
     /// Notes the lane of the last call, which [`Self::find`] has found or which is new.
-    pub const fn set_recent(&mut self, lane: u32) {
+    pub const fn set_recent(&mut self, lane: LaneId) {
         self.recent = lane;
     }
 
     /// One lane.
-    pub fn get(&self, lane: u32) -> Option<&Lane> {
-        self.lanes.get(lane as usize)
+    pub fn get(&self, lane: LaneId) -> Option<&Lane> {
+        self.lanes.get(lane)
     }
 
     /// One lane, to be changed.
-    pub fn get_mut(&mut self, lane: u32) -> Option<&mut Lane> {
-        self.lanes.get_mut(lane as usize)
+    pub fn get_mut(&mut self, lane: LaneId) -> Option<&mut Lane> {
+        self.lanes.get_mut(lane)
     }
 
     /// The class of a number.
-    pub fn class(&self, class: u32) -> Option<&Class> {
-        self.classes.get(class as usize)
+    pub fn class(&self, class: ClassId) -> Option<&Class> {
+        self.classes.get(class)
+    }
+
+    /// The counters that all lanes of a class share.
+    pub fn shared(&self, class: ClassId) -> &[CounterId] {
+        self.classes.get(class).map_or(&[], |class| &class.shared)
     }
 
     /// A lane keeps its place for one reason more, or one less.
-    pub fn pin(&mut self, lane: u32, more: bool) {
-        if let Some(lane) = self.lanes.get_mut(lane as usize) {
+    pub fn pin(&mut self, lane: LaneId, more: bool) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
             lane.leases = if more { lane.leases.saturating_add(1) } else { lane.leases.saturating_sub(1) };
         }
     }
 
     /// All classes.
-    pub fn classes(&self) -> impl Iterator<Item = (u32, &Class)> {
-        (0..).zip(&self.classes)
+    pub fn classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
+        self.classes.iter()
     }
 
     /// The class of a set of limits, where there is one.
-    pub fn find_class(&self, mask: u32) -> Option<u32> {
+    pub fn find_class(&self, mask: u32) -> Option<ClassId> {
         self.class_of.get(&mask).copied()
     }
 
     /// A new class.
-    pub fn add_class(&mut self, mask: u32, shared: Vec<u32>) -> u32 {
-        let class = u32::try_from(self.classes.len()).unwrap_or(NONE);
-        self.classes.push(Class::new(mask, shared));
+    pub fn add_class(&mut self, mask: u32, shared: Vec<CounterId>) -> ClassId {
+        let class = self.classes.push(Class::new(mask, shared));
         self.class_of.insert(mask, class);
         class
     }
 
     /// The lane of an app's calls under `mask`, where there is one.
-    pub fn find(&self, app: AppId, mask: u32) -> Option<u32> {
+    pub fn find(&self, app: AppId, mask: u32) -> Option<LaneId> {
         self.by_key.get(&(app, mask)).copied()
     }
 
@@ -168,7 +172,14 @@ impl Lanes {
     }
 
     /// A new lane; none when the table is full.
-    pub fn add(&mut self, app: AppId, mask: u32, class: u32, counters: Vec<u32>, own: Vec<u32>) -> Option<u32> {
+    pub fn add(
+        &mut self,
+        app: AppId,
+        mask: u32,
+        class: ClassId,
+        counters: Vec<CounterId>,
+        own: Vec<CounterId>,
+    ) -> Option<LaneId> {
         let lane = |seq| Lane {
             app,
             mask,
@@ -185,15 +196,12 @@ impl Lanes {
         };
         let at = match self.free.pop() {
             Some(at) => {
-                let place = self.lanes.get_mut(at as usize)?;
+                let place = self.lanes.get_mut(at)?;
                 // A row may have named its next numbers as another lane's.
                 *place = lane(place.seq + u64::from(place.spare));
                 at
             }
-            None => {
-                self.lanes.push(lane(0));
-                u32::try_from(self.lanes.len() - 1).ok()?
-            }
+            None => self.lanes.push(lane(0)),
         };
         self.by_key.insert((app, mask), at);
         Some(at)
@@ -201,7 +209,7 @@ impl Lanes {
 
     /// Frees the places of lanes that have nothing in flight and nobody waiting, and were last granted something at `before` or earlier.
     pub fn drop_idle(&mut self, before: i64) {
-        for (at, lane) in (0..).zip(&mut self.lanes) {
+        for (at, lane) in self.lanes.iter_mut() {
             if lane.is_idle(before) {
                 if self.by_key.get(&(lane.app, lane.mask)) == Some(&at) {
                     self.by_key.remove(&(lane.app, lane.mask));
@@ -220,23 +228,23 @@ impl Lanes {
     }
 
     /// All lanes in use, in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Lane)> {
-        (0..).zip(&self.lanes).filter(|(_, lane)| lane.app != AppId::NONE)
+    pub fn iter(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
+        self.lanes.iter().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
     /// The same, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Lane)> {
-        (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != AppId::NONE)
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (LaneId, &mut Lane)> {
+        self.lanes.iter_mut().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
     /// Gives every lane its place under other limits and apps; one that `move_to` knows nothing of gives its place up. Of two lanes that
     /// become the same one is found from now on; the other ends with its leases.
-    pub fn rearrange(&mut self, classes: Vec<Class>, mut move_to: impl FnMut(u32) -> Option<Moved>) {
-        self.class_of = (0..).zip(&classes).map(|(at, class)| (class.mask, at)).collect();
+    pub fn rearrange(&mut self, classes: Table<ClassId, Class>, mut move_to: impl FnMut(LaneId) -> Option<Moved>) {
+        self.class_of = classes.iter().map(|(at, class)| (class.mask, at)).collect();
         self.classes = classes;
         self.by_key.clear();
-        self.recent = NONE;
-        for (at, lane) in (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != AppId::NONE) {
+        self.recent = LaneId::NONE;
+        for (at, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.app != AppId::NONE) {
             let Some(moved) = move_to(at) else {
                 lane.app = AppId::NONE;
                 self.free.push(at);
@@ -253,46 +261,50 @@ impl Lanes {
 pub struct Moved {
     pub app: AppId,
     pub mask: u32,
-    pub class: u32,
-    pub counters: Vec<u32>,
-    pub own: Vec<u32>,
+    pub class: ClassId,
+    pub counters: Vec<CounterId>,
+    pub own: Vec<CounterId>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn counters(numbers: &[u32]) -> Vec<CounterId> {
+        numbers.iter().copied().map(CounterId).collect()
+    }
+
     #[test]
     fn a_lane_that_takes_anothers_place_goes_on_from_its_numbers() {
         let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
-        let one = lanes.add(AppId(0), 1, class, vec![1, 0], vec![1]).unwrap();
+        let class = lanes.add_class(1, counters(&[0]));
+        let one = lanes.add(AppId(0), 1, class, counters(&[1, 0]), counters(&[1])).unwrap();
         let lane = lanes.get_mut(one).unwrap();
         (lane.seq, lane.spare) = (7, 3);
         lanes.drop_idle(0);
         assert_eq!(lanes.find(AppId(0), 1), None);
-        let other = lanes.add(AppId(5), 1, class, vec![2, 0], vec![2]).unwrap();
+        let other = lanes.add(AppId(5), 1, class, counters(&[2, 0]), counters(&[2])).unwrap();
         assert_eq!((other, lanes.get(other).unwrap().seq), (one, 10));
     }
 
     #[test]
     fn lanes_in_use_keep_their_places() {
         let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
+        let class = lanes.add_class(1, counters(&[0]));
         for app in 0..u32::try_from(MOST_LANES).unwrap() {
             let lane = lanes.add(AppId(app), 1, class, vec![], vec![]).unwrap();
             lanes.get_mut(lane).unwrap().leases = 1;
         }
         assert!(!lanes.make_room(0));
-        lanes.get_mut(17).unwrap().leases = 0;
+        lanes.get_mut(LaneId(17)).unwrap().leases = 0;
         assert!(lanes.make_room(0));
-        assert_eq!(lanes.add(AppId(9_000), 1, class, vec![], vec![]), Some(17));
+        assert_eq!(lanes.add(AppId(9_000), 1, class, vec![], vec![]), Some(LaneId(17)));
     }
 
     #[test]
     fn a_lane_is_dropped_once_nothing_was_granted_on_it_for_ten_minutes_and_it_has_nothing_in_flight_nor_waiting() {
         let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
+        let class = lanes.add_class(1, counters(&[0]));
         let [busy, waits, late, old, unused] =
             [0, 1, 2, 3, 4].map(|app| lanes.add(AppId(app), 1, class, vec![], vec![]).unwrap());
         lanes.pin(busy, true);
@@ -306,7 +318,7 @@ mod tests {
             [0, 1, 2, 3, 4].map(|app| lanes.find(AppId(app), 1)),
             [Some(busy), Some(waits), Some(late), None, None]
         );
-        assert_eq!(lanes.iter().map(|(at, lane)| (at, lane.app.0)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
+        assert_eq!(lanes.iter().map(|(at, lane)| (at.0, lane.app.0)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
         lanes.pin(busy, false);
         lanes.drop_old(IDLE_MS + 1);
         assert_eq!([0, 1, 2].map(|app| lanes.find(AppId(app), 1)), [Some(busy), Some(waits), None]);
@@ -319,22 +331,37 @@ mod tests {
     #[test]
     fn of_two_lanes_that_become_one_the_later_is_found_and_one_that_belongs_nowhere_gives_its_place_up() {
         let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
+        let class = lanes.add_class(1, counters(&[0]));
         let [one, other, gone] = [0, 1, 2].map(|app| lanes.add(AppId(app), 1, class, vec![], vec![]).unwrap());
-        lanes.rearrange(vec![Class::new(2, vec![5]), Class::new(6, vec![5, 7])], |at| {
-            (at != gone).then(|| Moved { app: AppId(9), mask: 6, class: 1, counters: vec![5, 7], own: vec![7] })
-        });
+        lanes.rearrange(
+            [Class::new(2, counters(&[5])), Class::new(6, counters(&[5, 7]))].into_iter().collect(),
+            |at| {
+                (at != gone).then(|| Moved {
+                    app: AppId(9),
+                    mask: 6,
+                    class: ClassId(1),
+                    counters: counters(&[5, 7]),
+                    own: counters(&[7]),
+                })
+            },
+        );
         assert_eq!(
             (lanes.find(AppId(9), 6), lanes.find(AppId(0), 1), lanes.find(AppId(2), 1)),
             (Some(other), None, None)
         );
-        assert_eq!((lanes.get(one).unwrap().counters.clone(), lanes.get(one).unwrap().class), (vec![5, 7], 1));
-        assert_eq!((lanes.find_class(6), lanes.find_class(2), lanes.find_class(1)), (Some(1), Some(0), None));
+        assert_eq!(
+            (lanes.get(one).unwrap().counters.clone(), lanes.get(one).unwrap().class),
+            (counters(&[5, 7]), ClassId(1))
+        );
+        assert_eq!(
+            (lanes.find_class(6), lanes.find_class(2), lanes.find_class(1)),
+            (Some(ClassId(1)), Some(ClassId(0)), None)
+        );
         // The first ends with its leases, and takes nothing of the other's with it.
         lanes.get_mut(other).unwrap().leases = 1;
         lanes.drop_idle(0);
         assert_eq!((lanes.find(AppId(9), 6), lanes.iter().count()), (Some(other), 1));
-        assert_eq!(lanes.add(AppId(4), 2, 0, vec![], vec![]), Some(one));
-        assert_eq!(lanes.add(AppId(5), 2, 0, vec![], vec![]), Some(gone));
+        assert_eq!(lanes.add(AppId(4), 2, ClassId(0), vec![], vec![]), Some(one));
+        assert_eq!(lanes.add(AppId(5), 2, ClassId(0), vec![], vec![]), Some(gone));
     }
 }

@@ -14,13 +14,14 @@ pub(crate) mod lanes;
 mod order;
 pub(crate) mod rechecks;
 
-use crate::index::{AppId, Table};
+use crate::index::{AppId, ClassId, LaneId, Table};
 use crate::places::{Admit, Places};
 use crate::queue::call_table::{CallTable, NONE};
 use crate::queue::order::{Order, Place};
 use crate::queue::rechecks::Rechecks;
 use crate::share::Share;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// RFC 9218: urgency is 0 to 7.
 pub const LEVELS: usize = 8;
@@ -46,7 +47,7 @@ pub struct Waiting {
     /// Its app, in the limiter's table.
     pub app: AppId,
     /// Its lane.
-    pub lane: u32,
+    pub lane: LaneId,
     /// 0 first.
     pub urgency: u8,
     /// Since when.
@@ -71,10 +72,10 @@ impl Waiting {
 /// Whether those that wait may go.
 pub trait Room {
     /// Whether what all calls of a class share has room for one more.
-    fn is_open(&mut self, class: u32) -> bool;
+    fn is_open(&mut self, class: ClassId) -> bool;
     /// If a limit of its own app blocks a lane: when that may change by time alone, limiter milliseconds; `i64::MAX` if only an event of
     /// the app can change it.
-    fn blocked_until(&mut self, lane: u32) -> Option<i64>;
+    fn blocked_until(&mut self, lane: LaneId) -> Option<i64>;
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,8 +90,8 @@ const EMPTY: Level = Level { head: NONE, tail: NONE, len: 0 };
 /// Calls of one lane that wait.
 #[derive(Debug, Clone)]
 struct LaneQueue {
-    lane: u32,
-    class: u32,
+    lane: LaneId,
+    class: ClassId,
     len: u32,
     /// Bit i: somebody waits at level i.
     filled: u8,
@@ -104,7 +105,7 @@ struct LaneQueue {
 }
 
 impl LaneQueue {
-    const fn new(lane: u32, class: u32, tag: u64) -> Self {
+    const fn new(lane: LaneId, class: ClassId, tag: u64) -> Self {
         Self { lane, class, len: 0, filled: 0, levels: [EMPTY; LEVELS], parked: None, tag, place: None }
     }
 
@@ -128,10 +129,10 @@ struct App {
 pub struct Queue {
     entries: CallTable,
     apps: Table<AppId, App>,
-    orders: BTreeMap<u32, Order>,
+    orders: BTreeMap<ClassId, Order>,
     /// Classes in which somebody waits who is not parked.
-    ready: BTreeSet<u32>,
-    parked: BTreeSet<(i64, AppId, u32)>,
+    ready: BTreeSet<ClassId>,
+    parked: BTreeSet<(i64, AppId, LaneId)>,
     virtual_time: u64,
     len: usize,
     /// The places that callers hold, by app.
@@ -191,7 +192,7 @@ impl Queue {
     }
 
     /// Takes a call in, of a lane of that class, to be looked at again at `check`. None for an app that is not in the table.
-    pub fn push(&mut self, call: Waiting, class: u32, check: i64) -> Option<Ticket> {
+    pub fn push(&mut self, call: Waiting, class: ClassId, check: i64) -> Option<Ticket> {
         let call = Waiting { urgency: call.urgency.min(LAST), ..call };
         let app = self.apps.get_mut(call.app)?;
         let level = usize::from(call.urgency);
@@ -208,7 +209,7 @@ impl Queue {
     }
 
     /// Puts a seated call at the end of its line.
-    fn line_up(&mut self, slot: u32, call: &Waiting, class: u32) {
+    fn line_up(&mut self, slot: u32, call: &Waiting, class: ClassId) {
         let Some(app) = self.apps.get_mut(call.app) else { return };
         if app.waiting == 0 {
             app.share.catch_up(self.virtual_time);
@@ -235,7 +236,7 @@ impl Queue {
         }
     }
 
-    fn order(&mut self, class: u32) -> &mut Order {
+    fn order(&mut self, class: ClassId) -> &mut Order {
         self.orders.entry(class).or_default()
     }
 
@@ -309,7 +310,7 @@ impl Queue {
 
     /// Charges an app for a call that goes, and its lines with it. A line of another class than that of the call starts no later for it than
     /// a call after virtual time: each class is moved on as a whole, and what an app is granted elsewhere must not put it off for ever.
-    fn charge_app(&mut self, app: AppId, class: Option<u32>) {
+    fn charge_app(&mut self, app: AppId, class: Option<ClassId>) {
         let Some(app) = self.apps.get_mut(app) else { return };
         app.share.charge(self.virtual_time);
         let cost = app.share.cost();
@@ -386,9 +387,9 @@ impl Queue {
     /// Who goes next, of those for whom there is room. Moves virtual time on to the fair choice's start.
     pub fn next(&mut self, room: &mut impl Room) -> Option<Ticket> {
         let mut fair: Option<(u64, Place)> = None;
-        let mut at = 0;
-        while let Some(&class) = self.ready.range(at..).next() {
-            at = class + 1;
+        let mut before = None;
+        while let Some(class) = self.ready_after(before) {
+            before = Some(class);
             if room.is_open(class)
                 && let Some(first) = self.first_of(class, room)
             {
@@ -405,13 +406,19 @@ impl Queue {
         self.first_ticket(&first)
     }
 
+    /// The next class in which somebody waits who is not parked.
+    fn ready_after(&self, class: Option<ClassId>) -> Option<ClassId> {
+        let after = class.map_or(Bound::Unbounded, Bound::Excluded);
+        self.ready.range((after, Bound::Unbounded)).next().copied()
+    }
+
     /// The virtual time at which a line of a class starts.
-    fn start_of(&self, class: u32, place: &Place) -> u64 {
+    fn start_of(&self, class: ClassId, place: &Place) -> u64 {
         self.orders.get(&class).map_or(0, |order| order.start(place.tag)).max(self.virtual_time)
     }
 
     /// The first line in the order of a class that no limit of its own app blocks; those that one does block are parked.
-    fn first_of(&mut self, class: u32, room: &mut impl Room) -> Option<Place> {
+    fn first_of(&mut self, class: ClassId, room: &mut impl Room) -> Option<Place> {
         loop {
             let first = self.orders.get(&class)?.first()?;
             let Some(until) = room.blocked_until(first.lane) else { return Some(first) };
@@ -427,9 +434,9 @@ impl Queue {
             return None;
         }
         let mut best: Option<((u8, u64, u64), Place)> = None;
-        let mut at = 0;
-        while let Some(&class) = self.ready.range(at..).next() {
-            at = class + 1;
+        let mut before = None;
+        while let Some(class) = self.ready_after(before) {
+            before = Some(class);
             if !room.is_open(class) {
                 continue;
             }
@@ -516,12 +523,12 @@ impl Queue {
     }
 
     /// Whether calls of that app wait in this lane and in no other.
-    pub fn is_all(&self, app: AppId, lane: u32) -> bool {
+    pub fn is_all(&self, app: AppId, lane: LaneId) -> bool {
         self.apps.get(app).is_some_and(|app| app.lines.iter().all(|line| line.lane == lane))
     }
 
     /// Calls of one app that go before a new one of that urgency, among the lanes that `counts` names.
-    pub fn ahead(&self, app: AppId, urgency: u8, counts: impl Fn(u32) -> bool) -> u64 {
+    pub fn ahead(&self, app: AppId, urgency: u8, counts: impl Fn(LaneId) -> bool) -> u64 {
         let Some(app) = self.apps.get(app) else { return 0 };
         let levels = usize::from(urgency).min(LEVELS - 1) + 1;
         let lines = app.lines.iter().filter(|line| counts(line.lane));
@@ -529,24 +536,24 @@ impl Queue {
     }
 
     /// All calls of one app that wait in the lanes that `counts` names.
-    pub fn waiting_of(&self, app: AppId, counts: impl Fn(u32) -> bool) -> u64 {
+    pub fn waiting_of(&self, app: AppId, counts: impl Fn(LaneId) -> bool) -> u64 {
         let lines = self.apps.get(app).map_or(&[][..], |app| &app.lines);
         lines.iter().filter(|line| counts(line.lane)).map(|line| u64::from(line.len)).sum()
     }
 
     /// All calls that wait in a class.
-    pub fn waiting_in(&self, class: u32) -> u64 {
+    pub fn waiting_in(&self, class: ClassId) -> u64 {
         self.orders.get(&class).map_or(0, |order| order.waiting())
     }
 
     /// Calls that wait in a class and that no limit of their own app blocks, as far as is known once its first is no such call.
-    pub fn ready_in(&mut self, class: u32, room: &mut impl Room) -> u64 {
+    pub fn ready_in(&mut self, class: ClassId, room: &mut impl Room) -> u64 {
         let first = self.first_of(class, room);
         self.orders.get(&class).filter(|_| first.is_some()).map_or(0, |order| order.ready())
     }
 
     /// The classes in which somebody waits whom no limit of the own app blocks, as far as is known.
-    pub fn ready_classes(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn ready_classes(&self) -> impl Iterator<Item = ClassId> + '_ {
         self.ready.iter().copied()
     }
 
@@ -586,7 +593,7 @@ impl Queue {
         &mut self,
         size: u32,
         apps: impl Iterator<Item = (u32, Option<AppId>)>,
-        mut call: impl FnMut(Ticket, &Waiting) -> Option<(Waiting, u32)>,
+        mut call: impl FnMut(Ticket, &Waiting) -> Option<(Waiting, ClassId)>,
     ) -> Vec<Ticket> {
         let old = std::mem::take(&mut self.apps);
         let share = |weight: u32, before: Option<AppId>| {
@@ -629,24 +636,33 @@ mod tests {
     use crate::index::Index;
 
     fn call(app: u32, urgency: u8) -> Waiting {
-        Waiting { app: AppId(app), lane: app, urgency, arrived: 0, asked: 0, deadline: 10_000, call: 0, jobs: 0 }
+        Waiting {
+            app: AppId(app),
+            lane: LaneId(app),
+            urgency,
+            arrived: 0,
+            asked: 0,
+            deadline: 10_000,
+            call: 0,
+            jobs: 0,
+        }
     }
 
     /// The shared limits have room; when each lane's own have.
-    struct Lanes<F: FnMut(u32) -> Option<i64>>(F);
+    struct Lanes<F: FnMut(LaneId) -> Option<i64>>(F);
 
-    impl<F: FnMut(u32) -> Option<i64>> Room for Lanes<F> {
-        fn is_open(&mut self, _: u32) -> bool {
+    impl<F: FnMut(LaneId) -> Option<i64>> Room for Lanes<F> {
+        fn is_open(&mut self, _: ClassId) -> bool {
             true
         }
 
-        fn blocked_until(&mut self, lane: u32) -> Option<i64> {
+        fn blocked_until(&mut self, lane: LaneId) -> Option<i64> {
             (self.0)(lane)
         }
     }
 
     fn fill(queue: &mut Queue, calls: usize, app: u32, urgency: u8) {
-        (0..calls).for_each(|_| assert!(queue.push(call(app, urgency), 0, 0).is_some()));
+        (0..calls).for_each(|_| assert!(queue.push(call(app, urgency), ClassId(0), 0).is_some()));
     }
 
     fn serve(queue: &mut Queue) -> Waiting {
@@ -670,8 +686,8 @@ mod tests {
     fn weights_three_to_one_give_three_to_one() {
         let mut queue = Queue::new(1_000, [3, 1].into_iter());
         for _ in 0..400 {
-            queue.push(call(0, 3), 0, 0).unwrap();
-            queue.push(call(1, 3), 0, 0).unwrap();
+            queue.push(call(0, 3), ClassId(0), 0).unwrap();
+            queue.push(call(1, 3), ClassId(0), 0).unwrap();
         }
         let first = (0..400).filter(|_| serve(&mut queue).app == AppId(0)).count();
         assert!((285..=315).contains(&first), "{first} of 400");
@@ -683,7 +699,7 @@ mod tests {
         fill(&mut queue, 20, 0, 5);
         fill(&mut queue, 4, 1, 0);
         assert_eq!((0..4).map(|_| serve(&mut queue).app.0).collect::<Vec<_>>(), [1; 4]);
-        queue.push(call(1, 5), 0, 0).unwrap();
+        queue.push(call(1, 5), ClassId(0), 0).unwrap();
         assert_eq!((0..3).map(|_| serve(&mut queue).app.0).collect::<Vec<_>>(), [0; 3]);
     }
 
@@ -691,7 +707,7 @@ mod tests {
     fn within_an_app_the_urgent_go_first_then_first_come() {
         let mut queue = Queue::new(1_000, [1].into_iter());
         for (urgency, id) in [(3, 1), (0, 2), (7, 3), (0, 4)] {
-            queue.push(Waiting { call: id, ..call(0, urgency) }, 0, 0).unwrap();
+            queue.push(Waiting { call: id, ..call(0, urgency) }, ClassId(0), 0).unwrap();
         }
         assert_eq!((0..4).map(|_| serve(&mut queue).call).collect::<Vec<_>>(), [2, 4, 1, 3]);
     }
@@ -699,9 +715,9 @@ mod tests {
     #[test]
     fn a_call_that_is_blocked_is_passed_by_and_keeps_its_turn() {
         let mut queue = Queue::new(1_000, [1, 1].into_iter());
-        queue.push(call(0, 3), 0, 0).unwrap();
-        queue.push(call(1, 3), 0, 0).unwrap();
-        let ticket = queue.next(&mut Lanes(|lane| (lane == 0).then_some(70))).unwrap();
+        queue.push(call(0, 3), ClassId(0), 0).unwrap();
+        queue.push(call(1, 3), ClassId(0), 0).unwrap();
+        let ticket = queue.next(&mut Lanes(|lane| (lane == LaneId(0)).then_some(70))).unwrap();
         assert_eq!(queue.get(ticket).unwrap().app, AppId(1));
         assert!(queue.next(&mut Lanes(|_| Some(i64::MAX))).is_none());
         queue.unpark_due(69);
@@ -716,7 +732,8 @@ mod tests {
     #[test]
     fn one_that_leaves_from_the_middle_frees_its_place() {
         let mut queue = Queue::new(1_000, [1].into_iter());
-        let tickets: Vec<_> = (0..3).map(|id| queue.push(Waiting { call: id, ..call(0, 3) }, 0, 5).unwrap()).collect();
+        let tickets: Vec<_> =
+            (0..3).map(|id| queue.push(Waiting { call: id, ..call(0, 3) }, ClassId(0), 5).unwrap()).collect();
         queue.remove(tickets[1]).unwrap();
         assert!(queue.remove(tickets[1]).is_none());
         assert_eq!(queue.callers(), 2);
@@ -728,7 +745,7 @@ mod tests {
     fn checks_of_calls_that_left_do_not_pile_up() {
         let mut queue = Queue::new(1_000, [1].into_iter());
         for _ in 0..10_000 {
-            let ticket = queue.push(call(0, 3), 0, 1_000).unwrap();
+            let ticket = queue.push(call(0, 3), ClassId(0), 1_000).unwrap();
             queue.remove(ticket).unwrap();
         }
         assert!(queue.checks.len() < 200);
@@ -738,7 +755,7 @@ mod tests {
     fn the_last_caller_of_an_app_is_the_least_urgent_and_of_these_the_latest() {
         let mut queue = Queue::new(10, [1].into_iter());
         for (urgency, id, jobs) in [(3, 1, 0), (5, 2, 0), (5, 3, 0), (5, 0, 9), (0, 5, 0)] {
-            queue.push(Waiting { call: id, jobs, ..call(0, urgency) }, 0, 0).unwrap();
+            queue.push(Waiting { call: id, jobs, ..call(0, urgency) }, ClassId(0), 0).unwrap();
         }
         let last = queue.last_of(AppId(0)).unwrap();
         assert_eq!(queue.get(last).unwrap().call, 3, "a place of jobs is no caller's");
@@ -748,13 +765,13 @@ mod tests {
     fn an_app_that_a_third_one_blocked_all_along_gets_its_share_and_no_more() {
         // App 2 waits for its own limit for ever; app 0 has gone alone for long; then app 1 comes.
         let mut queue = Queue::new(1_000, [1; 3].into_iter());
-        queue.push(call(2, 5), 0, 0).unwrap();
-        let mut own = Lanes(|lane| (lane == 2).then_some(i64::MAX));
+        queue.push(call(2, 5), ClassId(0), 0).unwrap();
+        let mut own = Lanes(|lane| (lane == LaneId(2)).then_some(i64::MAX));
         assert!(queue.next(&mut own).is_none());
         (0..3_000).for_each(|_| queue.charge(AppId(0)));
         (0..40).for_each(|_| {
-            queue.push(call(0, 3), 0, 0).unwrap();
-            queue.push(call(1, 3), 0, 0).unwrap();
+            queue.push(call(0, 3), ClassId(0), 0).unwrap();
+            queue.push(call(1, 3), ClassId(0), 0).unwrap();
         });
         let of_first = (0..40).filter(|_| {
             let ticket = queue.next(&mut own).unwrap();
@@ -767,11 +784,11 @@ mod tests {
     struct Open<'a>(&'a [u32]);
 
     impl Room for Open<'_> {
-        fn is_open(&mut self, class: u32) -> bool {
-            self.0.contains(&class)
+        fn is_open(&mut self, class: ClassId) -> bool {
+            self.0.contains(&class.0)
         }
 
-        fn blocked_until(&mut self, _: u32) -> Option<i64> {
+        fn blocked_until(&mut self, _: LaneId) -> Option<i64> {
             None
         }
     }
@@ -805,9 +822,9 @@ mod tests {
     fn what_an_app_is_granted_in_one_class_puts_it_off_by_a_call_in_another() {
         let mut queue = Queue::new(1_000, [1, 1].into_iter());
         for _ in 0..200 {
-            queue.push(Waiting { lane: 7, ..call(0, 3) }, 1, 0).unwrap();
-            queue.push(call(0, 3), 0, 0).unwrap();
-            queue.push(call(1, 3), 0, 0).unwrap();
+            queue.push(Waiting { lane: LaneId(7), ..call(0, 3) }, ClassId(1), 0).unwrap();
+            queue.push(call(0, 3), ClassId(0), 0).unwrap();
+            queue.push(call(1, 3), ClassId(0), 0).unwrap();
         }
         let mut go = |open: &[u32]| {
             let ticket = queue.next(&mut Open(open)).unwrap();
@@ -824,15 +841,15 @@ mod tests {
         let tickets: Vec<_> = (0..4_u32)
             .map(|id| {
                 let waiting = Waiting { call: u128::from(id), ..call(id % 2, 3) };
-                queue.push(waiting, id % 2, 7).unwrap()
+                queue.push(waiting, ClassId(id % 2), 7).unwrap()
             })
             .collect();
         // The first app has left; the second is now the first, and its lane another.
         let gone = queue.rearrange(10, [(1, Some(AppId(1)))].into_iter(), |_, waiting| {
-            (waiting.app == AppId(1)).then_some((Waiting { app: AppId(0), lane: 9, ..*waiting }, 0))
+            (waiting.app == AppId(1)).then_some((Waiting { app: AppId(0), lane: LaneId(9), ..*waiting }, ClassId(0)))
         });
         assert_eq!(gone, [tickets[0], tickets[2]]);
-        assert_eq!((queue.callers(), queue.get(tickets[3]).unwrap().lane), (2, 9));
+        assert_eq!((queue.callers(), queue.get(tickets[3]).unwrap().lane), (2, LaneId(9)));
         assert_eq!((serve(&mut queue).call, serve(&mut queue).call), (1, 3));
         assert!(queue.is_empty());
     }

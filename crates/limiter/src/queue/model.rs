@@ -43,7 +43,7 @@ proptest! {
                     let arrived = time - late;
                     let jobs = u32::from(jobs) * 3;
                     let call = Waiting {
-                        app: AppId(0), lane: u32::from(line), urgency: 3, arrived, asked: arrived, deadline: 0, call: next, jobs,
+                        app: AppId(0), lane: LaneId(u32::from(line)), urgency: 3, arrived, asked: arrived, deadline: 0, call: next, jobs,
                     };
                     let ticket = table.insert(call, last_of(&held, line)).unwrap();
                     held.push((ticket, call, line));
@@ -68,7 +68,7 @@ proptest! {
                     for at in 0..held.len() {
                         held[at].2 = if held[at].2 == line { (line + 1) % 3 } else { held[at].2 };
                         let last = last_of(&held[..at], held[at].2);
-                        held[at].1.lane = u32::from(held[at].2);
+                        held[at].1.lane = LaneId(u32::from(held[at].2));
                         table.move_to(held[at].0, held[at].1, last);
                     }
                 }
@@ -127,8 +127,8 @@ proptest! {
         // By urgency and number; what stands behind a number came later.
         let mut model: Vec<(u8, u128)> = Vec::new();
         for (id, (urgency, what)) in (1_u128..).zip(steps) {
-            let call = Waiting { app: AppId(0), lane: 4, urgency, arrived: 0, asked: 0, deadline: 9, call: id, jobs: 0 };
-            queue.push(call, 0, 5).unwrap();
+            let call = Waiting { app: AppId(0), lane: LaneId(4), urgency, arrived: 0, asked: 0, deadline: 9, call: id, jobs: 0 };
+            queue.push(call, ClassId(0), 5).unwrap();
             model.push((urgency.min(7), id));
             model.sort_unstable();
             if what == 0 {
@@ -145,13 +145,13 @@ proptest! {
             prop_assert_eq!(last, model.last().map(|(_, id)| *id));
             for urgency in 0..10 {
                 let ahead = model.iter().filter(|(level, _)| *level <= urgency).count() as u64;
-                prop_assert_eq!(queue.ahead(AppId(0), urgency, |lane| lane == 4), ahead);
+                prop_assert_eq!(queue.ahead(AppId(0), urgency, |lane| lane == LaneId(4)), ahead);
                 prop_assert_eq!(queue.ahead(AppId(0), urgency, |_| false), 0);
             }
             let all = model.len() as u64;
-            prop_assert_eq!((queue.waiting_in(0), queue.waiting_in(1), queue.waiting_of(AppId(0), |_| true)), (all, 0, all));
-            prop_assert_eq!((queue.ready_in(0, &mut Open), queue.ready_classes().count()), (all, usize::from(all > 0)));
-            prop_assert_eq!((queue.is_all(AppId(0), 4), queue.is_all(AppId(0), 5)), (true, all == 0));
+            prop_assert_eq!((queue.waiting_in(ClassId(0)), queue.waiting_in(ClassId(1)), queue.waiting_of(AppId(0), |_| true)), (all, 0, all));
+            prop_assert_eq!((queue.ready_in(ClassId(0), &mut Open), queue.ready_classes().count()), (all, usize::from(all > 0)));
+            prop_assert_eq!((queue.is_all(AppId(0), LaneId(4)), queue.is_all(AppId(0), LaneId(5))), (true, all == 0));
         }
     }
 }
@@ -160,11 +160,11 @@ proptest! {
 struct Open;
 
 impl Room for Open {
-    fn is_open(&mut self, _: u32) -> bool {
+    fn is_open(&mut self, _: ClassId) -> bool {
         true
     }
 
-    fn blocked_until(&mut self, _: u32) -> Option<i64> {
+    fn blocked_until(&mut self, _: LaneId) -> Option<i64> {
         None
     }
 }
@@ -172,9 +172,10 @@ impl Room for Open {
 #[test]
 fn a_place_of_jobs_stands_for_as_many_as_were_said_last_and_a_callers_for_itself() {
     let mut queue = Queue::new(10, [1].into_iter());
-    let call = Waiting { app: AppId(0), lane: 0, urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs: 0 };
-    let caller = queue.push(call, 0, 0).unwrap();
-    let jobs = queue.push(Waiting { jobs: 5, ..call }, 0, 0).unwrap();
+    let call =
+        Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs: 0 };
+    let caller = queue.push(call, ClassId(0), 0).unwrap();
+    let jobs = queue.push(Waiting { jobs: 5, ..call }, ClassId(0), 0).unwrap();
     for n in [1, 9, 0] {
         queue.stand_for(jobs, n);
         queue.stand_for(caller, n);
@@ -186,7 +187,8 @@ fn a_place_of_jobs_stands_for_as_many_as_were_said_last_and_a_callers_for_itself
 #[test]
 fn the_latest_caller_of_a_line_is_found_past_places_of_jobs() {
     let mut table = CallTable::default();
-    let call = |jobs| Waiting { app: AppId(0), lane: 0, urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs };
+    let call =
+        |jobs| Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs };
     let first = table.insert(call(0), NONE).unwrap();
     let jobs = table.insert(call(2), first.slot).unwrap();
     assert_eq!((table.last_caller(jobs.slot), table.last_caller(first.slot)), (Some(first), Some(first)));
@@ -214,7 +216,7 @@ fn apps_in_different_classes_share_what_both_wait_for_and_of_those_that_overtake
     let mut queue = Queue::new(1_000, [1; 4].into_iter());
     let call = |app, urgency| Waiting {
         app: AppId(app),
-        lane: app,
+        lane: LaneId(app),
         urgency,
         arrived: 0,
         asked: 0,
@@ -223,8 +225,8 @@ fn apps_in_different_classes_share_what_both_wait_for_and_of_those_that_overtake
         jobs: 0,
     };
     for _ in 0..40 {
-        queue.push(call(0, 5), 0, 0).unwrap();
-        queue.push(call(1, 5), 1, 0).unwrap();
+        queue.push(call(0, 5), ClassId(0), 0).unwrap();
+        queue.push(call(1, 5), ClassId(1), 0).unwrap();
     }
     let go = |queue: &mut Queue| {
         let ticket = queue.next(&mut Open).unwrap();
@@ -232,7 +234,7 @@ fn apps_in_different_classes_share_what_both_wait_for_and_of_those_that_overtake
     };
     let of_first = (0..40).filter(|_| go(&mut queue) == 0).count();
     assert!((19..=21).contains(&of_first), "{of_first} of 40");
-    queue.push(call(2, 2), 0, 0).unwrap();
-    queue.push(call(3, 1), 1, 0).unwrap();
+    queue.push(call(2, 2), ClassId(0), 0).unwrap();
+    queue.push(call(3, 1), ClassId(1), 0).unwrap();
     assert_eq!([go(&mut queue), go(&mut queue)], [3, 2]);
 }

@@ -6,7 +6,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "one each waiting call, taken away once for each added")]
 
-use crate::index::AppId;
+use crate::index::{AppId, LaneId};
 use std::collections::BTreeSet;
 
 /// Where a line stands: its first call.
@@ -21,11 +21,11 @@ pub struct Place {
     /// The app.
     pub app: AppId,
     /// The line's lane.
-    pub lane: u32,
+    pub lane: LaneId,
 }
 
 impl Place {
-    const fn by_urgency(self) -> (u8, u64, u64, AppId, u32) {
+    const fn by_urgency(self) -> (u8, u64, u64, AppId, LaneId) {
         (self.level, self.tag, self.serial, self.app, self.lane)
     }
 }
@@ -34,7 +34,7 @@ impl Place {
 #[derive(Debug, Clone, Default)]
 pub struct Order {
     by_share: BTreeSet<Place>,
-    by_urgency: BTreeSet<(u8, u64, u64, AppId, u32)>,
+    by_urgency: BTreeSet<(u8, u64, u64, AppId, LaneId)>,
     /// What the class has been moved on by, virtual time.
     moved: u64,
     ready: u64,
@@ -82,7 +82,7 @@ impl Order {
 
     /// The lines whose first call is more urgent than `level`, the most urgent first, and of these by their apps' shares.
     pub fn most_urgent(&self, level: u8) -> impl Iterator<Item = Place> + '_ {
-        let places = self.by_urgency.range(..(level, 0, 0, AppId(0), 0));
+        let places = self.by_urgency.range(..(level, 0, 0, AppId(0), LaneId(0)));
         places.map(|&(level, tag, serial, app, lane)| Place { tag, level, serial, app, lane })
     }
 

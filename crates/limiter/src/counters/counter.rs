@@ -1,0 +1,136 @@
+//! One counter of one limit, and what a grant, a settlement and a new day do to it. Whether it has room, and when, is in
+//! [`room`](super::room).
+
+use crate::Denial;
+use crate::config::Mode;
+use crate::counters::together::Together;
+use crate::counters::vendor_total::VendorTotal;
+use crate::counters::view::View;
+use crate::index::{AppId, CalendarId, LimitId};
+use crate::limits::daily_quota::{Daily, Turn};
+use crate::limits::rolling_window::Window;
+use crate::limits::token_bucket::Bucket;
+use crate::mutant::{self, Mutant};
+use crate::pool::loan::Loan;
+
+/// What a counter stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CounterKey {
+    /// Limit i of the plan.
+    Limit(LimitId),
+    /// An app's `daily_calls`, or, without a budget, just its count of the day.
+    Budget,
+}
+
+/// One counter of one limit: the connection's, or one app's.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    pub key: CounterKey,
+    pub app: Option<AppId>,
+    pub state: CounterState,
+    /// What the vendor says it has counted: of a day, the most that it has said on it.
+    pub vendor: Option<u64>,
+    /// Of how many it says that it has counted them: of a day, or of any 24 hours.
+    pub told: Option<VendorTotal>,
+    /// Where it is a pool's, what that has lent.
+    pub loan: Option<Box<Loan>>,
+    /// Calls that it has refused of late.
+    pub refused: Together,
+}
+
+/// How a counter counts.
+#[derive(Debug, Clone)]
+pub enum CounterState {
+    Window { window: Window, calls: u64, scaled: bool },
+    Bucket(Bucket),
+    Daily { calendar: CalendarId, count: Daily, amount: u64, bytes: bool },
+    Slots { calls: u64, after_ms: i64 },
+}
+
+impl Counter {
+    /// A counter that begins with `state`.
+    pub fn new(key: CounterKey, app: Option<AppId>, state: CounterState, loan: Option<Box<Loan>>) -> Self {
+        Self { key, app, state, vendor: None, told: None, loan, refused: Together::default() }
+    }
+
+    /// A new day has opened under a calendar, with so many calls in flight that this counter counts.
+    pub fn open_day(&mut self, calendar: CalendarId, turn: Turn, in_flight: impl FnOnce() -> u64) {
+        let CounterState::Daily { calendar: kept, count, bytes, .. } = &mut self.state else { return };
+        if *kept != calendar {
+            return;
+        }
+        let in_flight = in_flight();
+        let counted = !*bytes && !mutant::is(Mutant::OneSided);
+        count.turn(turn, if counted { in_flight } else { 0 });
+        (self.vendor, self.told) = (None, None);
+        if let Some(loan) = &mut self.loan {
+            loan.open_day(in_flight);
+        }
+    }
+
+    /// What refuses on a spent day, if it does.
+    pub fn day_reason(&self) -> Option<Denial> {
+        match (&self.state, self.key) {
+            (CounterState::Daily { .. }, CounterKey::Budget) => Some(Denial::AppBudget),
+            (CounterState::Daily { .. } | CounterState::Window { scaled: false, .. }, _) => Some(Denial::DailyQuota),
+            _ => None,
+        }
+    }
+
+    /// Why, being full, it holds up a call that may not wait.
+    pub const fn rate_reason(&self) -> Denial {
+        match self.state {
+            CounterState::Slots { .. } => Denial::Concurrency,
+            _ => Denial::Rate,
+        }
+    }
+
+    /// A call is granted: a day counts it from now on.
+    pub fn grant(&mut self, view: &View<'_>) {
+        if let Some(loan) = &mut self.loan {
+            loan.spend();
+        }
+        if let CounterState::Daily { calendar, count, bytes: false, .. } = &mut self.state {
+            count.count(1, view.before_is_open(*calendar));
+        }
+    }
+
+    /// `n` calls were settled at `at`.
+    pub fn date(&mut self, at: i64, n: u32, view: &View<'_>) {
+        match &mut self.state {
+            CounterState::Window { window, calls, .. } => {
+                window.push(at, n);
+                if view.mode == Mode::Observe {
+                    window.keep_latest(*calls);
+                }
+            }
+            CounterState::Bucket(bucket) if n > 0 => {
+                bucket.settle(view.rate.refilled(at), n);
+                if view.mode == Mode::Observe {
+                    bucket.forgive(view.refilled());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// One call that was dated at `before` is dated later after all: its lease had lapsed, and then it was answered.
+    pub fn date_again(&mut self, before: i64, at: i64, view: &View<'_>) {
+        if let CounterState::Window { window, .. } = &mut self.state {
+            window.expire(view.time());
+            window.take_back(before);
+        }
+        self.date(at, 1, view);
+    }
+
+    /// So many bytes came back. Whether it counts them.
+    pub fn count_bytes(&mut self, n: u64, view: &View<'_>) -> bool {
+        match &mut self.state {
+            CounterState::Daily { calendar, count, bytes: true, .. } => {
+                count.count(n, view.before_is_open(*calendar));
+                true
+            }
+            _ => false,
+        }
+    }
+}
