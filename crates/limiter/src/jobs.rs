@@ -9,7 +9,7 @@
     reason = "taken away where there is one: the place has a job, the urgency is above another; lanes are numbers of a list"
 )]
 
-use crate::admit::Grant;
+use crate::admit::call::Grant;
 use crate::config::Mode;
 use crate::index::{LaneId, Table};
 use crate::limiter::{Limiter, Now};

@@ -119,7 +119,7 @@ mod vendor_count;
 mod simulation;
 
 pub use adaptive::longest_pause_ms;
-pub use admit::{Admission, Call, Grant, ObservedDecision, Refused};
+pub use admit::call::{Admission, Call, Grant, ObservedDecision, Refused};
 pub use apps::AppRule;
 pub use config::{AdaptiveRule, Kind, Limit, Mode, Plan, QueueRule, Unit};
 pub use denial::Denial;

@@ -1,0 +1,305 @@
+//! Who has been granted what and has not yet said how it ended: the leases in flight, by lane.
+//!
+//! The count in flight under each counter is kept here and nowhere else, by the only two functions that begin and end a lease; so is the
+//! count of those in flight for longer than a limit says, for limits that count no others.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "one each call in flight, taken away once for each added; a number of 64 bits each call"
+)]
+
+pub(crate) mod ageing;
+mod lapsed;
+
+use crate::PermitId;
+use crate::ids::Ids;
+use crate::index::{CounterId, Index, LaneId, Table};
+use crate::leases::ageing::Ageing;
+use crate::queue::lanes::{Lanes, NONE};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
+pub const MOST_LEASES: usize = 20_000;
+
+/// A permit in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Its lane.
+    pub lane: LaneId,
+    /// Its number in the lane.
+    pub seq: u64,
+    /// When it was granted, limiter milliseconds.
+    pub granted: i64,
+    /// When the vendor can no longer be at work on it, limiter milliseconds.
+    pub lapses: i64,
+    /// The call's id, so that asking twice takes one permit.
+    pub call: u128,
+    /// How long it had waited, milliseconds.
+    pub waited: u64,
+    /// Reported as of unknown outcome.
+    pub cut: bool,
+    /// Bytes of its answer that have been counted.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    lease: Option<Lease>,
+    older: u32,
+    newer: u32,
+}
+
+/// All leases of one connection, and its lanes.
+#[derive(Debug, Clone)]
+pub struct Leases {
+    lanes: Lanes,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    oldest: u32,
+    newest: u32,
+    len: usize,
+    ids: Ids,
+    /// In flight, by counter.
+    in_flight: Table<CounterId, u32>,
+    /// In flight for longer than the counter's limit says, by counter.
+    aged: Table<CounterId, u32>,
+    ageing: Vec<Ageing>,
+    /// Leases that lapsed, by lane and number: until when they are remembered.
+    late: BTreeMap<(LaneId, u64), Lease>,
+    late_until: VecDeque<(i64, LaneId, u64)>,
+    /// Leases that lapsed unreported, until the statistics have asked for them: the lane, and when it was granted.
+    unreported: VecDeque<(LaneId, i64)>,
+    /// The mean time from grant to settlement, sixteenths of a millisecond.
+    mean_flight: i64,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self {
+            lanes: Lanes::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            oldest: NONE,
+            newest: NONE,
+            len: 0,
+            ids: Ids::default(),
+            in_flight: Table::default(),
+            aged: Table::default(),
+            ageing: Vec::new(),
+            late: BTreeMap::new(),
+            late_until: VecDeque::new(),
+            unreported: VecDeque::new(),
+            mean_flight: 0,
+        }
+    }
+}
+
+impl Leases {
+    /// The lanes.
+    pub const fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// The lanes, to be changed.
+    pub const fn lanes_mut(&mut self) -> &mut Lanes {
+        &mut self.lanes
+    }
+
+    /// There are so many counters.
+    pub fn fit(&mut self, counters: usize) {
+        if let Some(last) = counters.checked_sub(1).map(CounterId::at) {
+            self.in_flight.grow_to(last, 0);
+            self.aged.grow_to(last, 0);
+        }
+    }
+
+    /// Counts anew what is in flight: the lanes' counters are others.
+    pub fn recount(&mut self, counters: usize, time: i64) {
+        (self.in_flight, self.aged) = (Table::default(), Table::default());
+        self.fit(counters);
+        let lanes: Vec<LaneId> = self.leases().map(|(_, lease)| lease.lane).collect();
+        for lane in lanes {
+            self.count(lane, true);
+        }
+        let oldest = self.oldest;
+        self.ageing.iter_mut().for_each(|ageing| (ageing.until, ageing.next) = (i64::MIN, oldest));
+        self.age(time);
+    }
+
+    /// Leases in flight.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no lease can begin: far beyond what a vendor takes at once.
+    pub const fn is_full(&self) -> bool {
+        self.len >= MOST_LEASES
+    }
+
+    /// Nothing is in flight.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Leases in flight that a counter counts.
+    pub fn in_flight(&self, counter: CounterId) -> u64 {
+        self.in_flight.get(counter).copied().map_or(0, u64::from)
+    }
+
+    /// Whether a counter counts a lane's calls.
+    pub fn counts(&self, lane: LaneId, counter: CounterId) -> bool {
+        self.lanes.get(lane).is_some_and(|lane| lane.counters.contains(&counter))
+    }
+
+    /// The counters that count a lane's calls.
+    pub fn counters(&self, lane: LaneId) -> &[CounterId] {
+        self.lanes.get(lane).map_or(&[], |lane| &lane.counters)
+    }
+
+    fn count(&mut self, lane: LaneId, more: bool) {
+        let counters = self.lanes.get(lane).map_or(&[][..], |lane| &lane.counters);
+        for &counter in counters {
+            if let Some(count) = self.in_flight.get_mut(counter) {
+                *count = if more { *count + 1 } else { count.saturating_sub(1) };
+            }
+        }
+    }
+
+    /// Begins a lease on a lane: takes its next number. None when the lane is unknown or the table is full.
+    pub fn open(
+        &mut self,
+        epoch: u32,
+        lane: LaneId,
+        granted: i64,
+        lapses: i64,
+        call: u128,
+        waited: u64,
+    ) -> Option<PermitId> {
+        if self.is_full() {
+            return None;
+        }
+        let entry = self.lanes.get_mut(lane)?;
+        let seq = entry.seq;
+        entry.seq += 1;
+        entry.leases += 1;
+        entry.last_grant = granted;
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(Slot { lease: None, older: NONE, newer: NONE });
+                u32::try_from(self.slots.len() - 1).ok()?
+            }
+        };
+        self.count(lane, true);
+        let newest = self.newest;
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Slot {
+                lease: Some(Lease { lane, seq, granted, lapses, call, waited, cut: false, bytes: 0 }),
+                older: newest,
+                newer: NONE,
+            };
+        }
+        match self.slots.get_mut(newest as usize) {
+            Some(before) => before.newer = slot,
+            None => self.oldest = slot,
+        }
+        self.newest = slot;
+        self.len += 1;
+        for ageing in self.ageing.iter_mut().filter(|ageing| ageing.next == NONE) {
+            ageing.next = slot;
+        }
+        let slots = &self.slots;
+        self.ids.insert(slot, call, |slot| slots.get(slot as usize)?.lease.map(|lease| lease.call));
+        Some(PermitId { epoch, lane: lane.0, seq, slot })
+    }
+
+    /// The lease of the call of this id.
+    pub fn of_call(&self, call: u128) -> Option<(u32, Lease)> {
+        let lease = |slot: u32| self.slots.get(slot as usize)?.lease.filter(|lease| lease.call == call);
+        let slot = self.ids.find(call, |slot| lease(slot).is_some())?;
+        Some((slot, lease(slot)?))
+    }
+
+    /// A lease in flight.
+    pub fn find(&self, id: PermitId) -> Option<Lease> {
+        let lease = self.slots.get(id.slot as usize)?.lease?;
+        (lease.lane.0 == id.lane && lease.seq == id.seq).then_some(lease)
+    }
+
+    /// Ends a lease. None if it has ended before.
+    pub fn close(&mut self, id: PermitId) -> Option<Lease> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        let lease = slot.lease.filter(|lease| lease.lane.0 == id.lane && lease.seq == id.seq)?;
+        slot.lease = None;
+        let (older, newer) = (slot.older, slot.newer);
+        match self.slots.get_mut(older as usize) {
+            Some(before) => before.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.slots.get_mut(newer as usize) {
+            Some(after) => after.older = older,
+            None => self.newest = older,
+        }
+        self.free.push(id.slot);
+        self.len -= 1;
+        self.ids.remove(id.slot, lease.call);
+        self.count(lease.lane, false);
+        self.grow_no_older(id.slot, newer, &lease);
+        if let Some(lane) = self.lanes.get_mut(lease.lane) {
+            lane.leases = lane.leases.saturating_sub(1);
+        }
+        Some(lease)
+    }
+
+    /// Notes that a lease's outcome is unknown, though so many bytes came back; how many of them are news. None if it has ended.
+    pub fn mark(&mut self, id: PermitId, bytes: u64) -> Option<(Lease, u64)> {
+        let lease = self.slots.get_mut(id.slot as usize).and_then(|slot| slot.lease.as_mut());
+        let lease = lease.filter(|lease| lease.lane.0 == id.lane && lease.seq == id.seq)?;
+        let before = *lease;
+        let news = bytes.saturating_sub(lease.bytes);
+        (lease.cut, lease.bytes) = (true, lease.bytes.max(bytes));
+        Some((before, news))
+    }
+
+    /// The lease granted first.
+    pub fn oldest(&self) -> Option<&Lease> {
+        self.slots.get(self.oldest as usize)?.lease.as_ref()
+    }
+
+    /// A call has been settled so many milliseconds after its grant.
+    pub const fn note_flight(&mut self, flight_ms: i64) {
+        let flight = flight_ms.saturating_mul(16);
+        self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);
+    }
+
+    /// The mean time from grant to settlement, milliseconds.
+    pub const fn mean_flight_ms(&self) -> i64 {
+        self.mean_flight / 16
+    }
+
+    /// All leases, in the order they were granted.
+    pub fn leases(&self) -> impl Iterator<Item = (u32, Lease)> + '_ {
+        let mut next = self.oldest;
+        std::iter::from_fn(move || {
+            let slot = self.slots.get(next as usize)?;
+            let at = std::mem::replace(&mut next, slot.newer);
+            Some((at, slot.lease?))
+        })
+    }
+
+    /// Leases granted after a moment that a counter counts.
+    pub fn granted_after(&self, at: i64, counter: CounterId) -> u64 {
+        let mut next = self.newest;
+        let mut n = 0;
+        while let Some(slot) = self.slots.get(next as usize)
+            && let Some(lease) = slot.lease.filter(|lease| lease.granted > at)
+        {
+            n += u64::from(self.counts(lease.lane, counter));
+            next = slot.older;
+        }
+        n
+    }
+}
+
+#[cfg(test)]
+mod tests;
