@@ -63,6 +63,10 @@ index! {
     LaneId
 }
 index! {
+    /// The slot of a lease or of a waiting call, which another may have after it.
+    SlotId
+}
+index! {
     /// A class's number in the limiter's table of lanes.
     ClassId
 }

@@ -138,7 +138,10 @@ impl Limiter {
 
     /// The permit that an earlier ask of the same call was granted.
     fn granted_before(&self, call: Call<'_>, time: i64) -> Option<Grant> {
-        let (slot, lease) = self.leases.of_call(call.id).filter(|_| call.again)?;
+        if !call.again {
+            return None;
+        }
+        let (slot, lease) = self.leases.of_call(call.id)?;
         let permit = PermitId { epoch: self.epoch.number(), lane: lease.lane.0, seq: lease.seq, slot };
         let since_ask_ms = lease.granted.saturating_sub(time);
         Some(Grant { permit, waited_ms: lease.waited, since_ask_ms, would: None })
@@ -146,7 +149,10 @@ impl Limiter {
 
     /// A call that asks again while it waits keeps its place, if it is still as urgent; in any case it keeps since when it waits.
     fn waits_already(&mut self, call: Call<'_>, waiting: &mut Waiting) -> Option<Ticket> {
-        let ticket = self.queue.find(call.id).filter(|_| call.again)?;
+        if !call.again {
+            return None;
+        }
+        let ticket = self.queue.find(call.id)?;
         let held = *self.queue.get(ticket)?;
         waiting.arrived = held.arrived.min(waiting.arrived);
         let deadline = self.deadline(waiting.arrived, call.wait_ms).max(self.epoch.time());

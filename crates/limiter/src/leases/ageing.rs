@@ -1,9 +1,8 @@
 //! Leases in flight for longer than a time: limits that count no others count these.
 
 use crate::config::{Kind, Limit};
-use crate::index::{CounterId, LaneId, LimitId};
+use crate::index::{CounterId, Index, LaneId, LimitId, SlotId};
 use crate::leases::{Lease, Leases};
-use crate::queue::lanes::NONE;
 
 /// A limit that counts calls in flight for longer than a time.
 #[derive(Debug, Clone)]
@@ -14,17 +13,18 @@ pub struct Ageing {
     /// Leases granted before this, limiter milliseconds, are counted.
     pub(super) until: i64,
     /// The oldest lease that is not: a slot.
-    pub(super) next: u32,
+    pub(super) next: SlotId,
 }
 
 impl Leases {
     /// The limits of the plan that count calls in flight for longer than so many milliseconds. To be said before any lease begins, or
     /// before [`Self::recount`].
     pub fn watch_ages(&mut self, limits: impl Iterator<Item = (LimitId, i64)>) {
-        self.ageing = limits.map(|(limit, after_ms)| Ageing { limit, after_ms, until: i64::MIN, next: NONE }).collect();
+        self.ageing =
+            limits.map(|(limit, after_ms)| Ageing { limit, after_ms, until: i64::MIN, next: SlotId::NONE }).collect();
     }
 
-    pub(super) fn grow_no_older(&mut self, slot: u32, newer: u32, lease: &Lease) {
+    pub(super) fn grow_no_older(&mut self, slot: SlotId, newer: SlotId, lease: &Lease) {
         for at in 0..self.ageing.len() {
             let Some(ageing) = self.ageing.get_mut(at) else { continue };
             if ageing.next == slot {
@@ -49,8 +49,8 @@ impl Leases {
     fn grows_old(&mut self, at: usize, time: i64) -> Option<(LaneId, LimitId)> {
         let ageing = self.ageing.get_mut(at)?;
         let until = time.saturating_sub(ageing.after_ms).saturating_add(1);
-        let slot = self.slots.get(ageing.next as usize);
-        let old = slot.and_then(|slot| Some((slot.lease.filter(|lease| lease.granted < until)?, slot.newer)));
+        let slot = self.slots.get(ageing.next.position());
+        let old = slot.filter(|slot| slot.lease.granted < until).map(|slot| (slot.lease, slot.newer));
         match old {
             Some((lease, newer)) => {
                 (ageing.next, ageing.until) = (newer, ageing.until.max(lease.granted.saturating_add(1)));

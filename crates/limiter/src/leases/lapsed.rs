@@ -15,7 +15,7 @@ impl Leases {
             self.forget_late(lane, seq);
         }
         let lease = *self.oldest().filter(|lease| lease.lapses <= time)?;
-        let lease = self.close(PermitId { epoch, lane: lease.lane.0, seq: lease.seq, slot: self.oldest })?;
+        let lease = self.close(PermitId { epoch, lane: lease.lane.0, seq: lease.seq, slot: self.oldest.0 })?;
         self.late.insert((lease.lane, lease.seq), lease);
         self.late_until.push_back((time.saturating_add(LATE_MS), lease.lane, lease.seq));
         if !lease.cut && self.unreported.len() < MOST_LEASES {

@@ -13,9 +13,10 @@ mod lapsed;
 
 use crate::PermitId;
 use crate::ids::Ids;
-use crate::index::{CounterId, Index, LaneId, Table};
+use crate::index::{CounterId, Index, LaneId, SlotId, Table};
 use crate::leases::ageing::Ageing;
-use crate::queue::lanes::{Lanes, NONE};
+use crate::queue::lanes::Lanes;
+use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
@@ -42,22 +43,21 @@ pub struct Lease {
     pub bytes: u64,
 }
 
+/// A lease, and the leases granted before and after it.
 #[derive(Debug, Clone)]
 struct Slot {
-    lease: Option<Lease>,
-    older: u32,
-    newer: u32,
+    lease: Lease,
+    older: SlotId,
+    newer: SlotId,
 }
 
 /// All leases of one connection, and its lanes.
 #[derive(Debug, Clone)]
 pub struct Leases {
     lanes: Lanes,
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    oldest: u32,
-    newest: u32,
-    len: usize,
+    slots: Slab<Slot>,
+    oldest: SlotId,
+    newest: SlotId,
     ids: Ids,
     /// In flight, by counter.
     in_flight: Table<CounterId, u32>,
@@ -77,11 +77,9 @@ impl Default for Leases {
     fn default() -> Self {
         Self {
             lanes: Lanes::default(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
-            len: 0,
+            slots: Slab::new(),
+            oldest: SlotId::NONE,
+            newest: SlotId::NONE,
             ids: Ids::default(),
             in_flight: Table::default(),
             aged: Table::default(),
@@ -127,18 +125,18 @@ impl Leases {
     }
 
     /// Leases in flight.
-    pub const fn len(&self) -> usize {
-        self.len
+    pub fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Whether no lease can begin: far beyond what a vendor takes at once.
-    pub const fn is_full(&self) -> bool {
-        self.len >= MOST_LEASES
+    pub fn is_full(&self) -> bool {
+        self.len() >= MOST_LEASES
     }
 
     /// Nothing is in flight.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Leases in flight that a counter counts.
@@ -178,73 +176,57 @@ impl Leases {
         if self.is_full() {
             return None;
         }
+        let slot = SlotId::at(self.slots.vacant_key()).known()?;
         let entry = self.lanes.get_mut(lane)?;
         let seq = entry.seq;
         entry.seq += 1;
         entry.leases += 1;
         entry.last_grant = granted;
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.slots.push(Slot { lease: None, older: NONE, newer: NONE });
-                u32::try_from(self.slots.len() - 1).ok()?
-            }
-        };
         self.count(lane, true);
         let newest = self.newest;
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            *place = Slot {
-                lease: Some(Lease { lane, seq, granted, lapses, call, waited, cut: false, bytes: 0 }),
-                older: newest,
-                newer: NONE,
-            };
-        }
-        match self.slots.get_mut(newest as usize) {
+        let lease = Lease { lane, seq, granted, lapses, call, waited, cut: false, bytes: 0 };
+        self.slots.insert(Slot { lease, older: newest, newer: SlotId::NONE });
+        match self.slots.get_mut(newest.position()) {
             Some(before) => before.newer = slot,
             None => self.oldest = slot,
         }
         self.newest = slot;
-        self.len += 1;
-        for ageing in self.ageing.iter_mut().filter(|ageing| ageing.next == NONE) {
+        for ageing in self.ageing.iter_mut().filter(|ageing| ageing.next == SlotId::NONE) {
             ageing.next = slot;
         }
         let slots = &self.slots;
-        self.ids.insert(slot, call, |slot| slots.get(slot as usize)?.lease.map(|lease| lease.call));
-        Some(PermitId { epoch, lane: lane.0, seq, slot })
+        self.ids.insert(slot.0, call, |slot| Some(slots.get(slot as usize)?.lease.call));
+        Some(PermitId { epoch, lane: lane.0, seq, slot: slot.0 })
     }
 
-    /// The lease of the call of this id.
+    /// The lease of the call of this id, and its slot; of several, the one granted last.
     pub fn of_call(&self, call: u128) -> Option<(u32, Lease)> {
-        let lease = |slot: u32| self.slots.get(slot as usize)?.lease.filter(|lease| lease.call == call);
-        let slot = self.ids.find(call, |slot| lease(slot).is_some())?;
+        let lease = |slot: u32| self.slots.get(slot as usize).map(|slot| slot.lease).filter(|lease| lease.call == call);
+        let slot = self.ids.last(call, |slot| lease(slot).map(|lease| (lease.granted, lease.seq)))?;
         Some((slot, lease(slot)?))
     }
 
     /// A lease in flight.
     pub fn find(&self, id: PermitId) -> Option<Lease> {
-        let lease = self.slots.get(id.slot as usize)?.lease?;
+        let lease = self.slots.get(id.slot as usize)?.lease;
         (lease.lane.0 == id.lane && lease.seq == id.seq).then_some(lease)
     }
 
     /// Ends a lease. None if it has ended before.
     pub fn close(&mut self, id: PermitId) -> Option<Lease> {
-        let slot = self.slots.get_mut(id.slot as usize)?;
-        let lease = slot.lease.filter(|lease| lease.lane.0 == id.lane && lease.seq == id.seq)?;
-        slot.lease = None;
-        let (older, newer) = (slot.older, slot.newer);
-        match self.slots.get_mut(older as usize) {
+        self.find(id)?;
+        let Slot { lease, older, newer } = self.slots.try_remove(id.slot as usize)?;
+        match self.slots.get_mut(older.position()) {
             Some(before) => before.newer = newer,
             None => self.oldest = newer,
         }
-        match self.slots.get_mut(newer as usize) {
+        match self.slots.get_mut(newer.position()) {
             Some(after) => after.older = older,
             None => self.newest = older,
         }
-        self.free.push(id.slot);
-        self.len -= 1;
         self.ids.remove(id.slot, lease.call);
         self.count(lease.lane, false);
-        self.grow_no_older(id.slot, newer, &lease);
+        self.grow_no_older(SlotId(id.slot), newer, &lease);
         if let Some(lane) = self.lanes.get_mut(lease.lane) {
             lane.leases = lane.leases.saturating_sub(1);
         }
@@ -253,8 +235,8 @@ impl Leases {
 
     /// Notes that a lease's outcome is unknown, though so many bytes came back; how many of them are news. None if it has ended.
     pub fn mark(&mut self, id: PermitId, bytes: u64) -> Option<(Lease, u64)> {
-        let lease = self.slots.get_mut(id.slot as usize).and_then(|slot| slot.lease.as_mut());
-        let lease = lease.filter(|lease| lease.lane.0 == id.lane && lease.seq == id.seq)?;
+        self.find(id)?;
+        let lease = &mut self.slots.get_mut(id.slot as usize)?.lease;
         let before = *lease;
         let news = bytes.saturating_sub(lease.bytes);
         (lease.cut, lease.bytes) = (true, lease.bytes.max(bytes));
@@ -263,7 +245,7 @@ impl Leases {
 
     /// The lease granted first.
     pub fn oldest(&self) -> Option<&Lease> {
-        self.slots.get(self.oldest as usize)?.lease.as_ref()
+        self.slots.get(self.oldest.position()).map(|slot| &slot.lease)
     }
 
     /// A call has been settled so many milliseconds after its grant.
@@ -281,9 +263,9 @@ impl Leases {
     pub fn leases(&self) -> impl Iterator<Item = (u32, Lease)> + '_ {
         let mut next = self.oldest;
         std::iter::from_fn(move || {
-            let slot = self.slots.get(next as usize)?;
+            let slot = self.slots.get(next.position())?;
             let at = std::mem::replace(&mut next, slot.newer);
-            Some((at, slot.lease?))
+            Some((at.0, slot.lease))
         })
     }
 
@@ -291,10 +273,10 @@ impl Leases {
     pub fn granted_after(&self, at: i64, counter: CounterId) -> u64 {
         let mut next = self.newest;
         let mut n = 0;
-        while let Some(slot) = self.slots.get(next as usize)
-            && let Some(lease) = slot.lease.filter(|lease| lease.granted > at)
+        while let Some(slot) = self.slots.get(next.position())
+            && slot.lease.granted > at
         {
-            n += u64::from(self.counts(lease.lane, counter));
+            n += u64::from(self.counts(slot.lease.lane, counter));
             next = slot.older;
         }
         n

@@ -1,21 +1,20 @@
 //! The waiting calls of one lane, by urgency, and those of one app.
 
-use crate::index::{ClassId, LaneId};
+use crate::index::{ClassId, LaneId, SlotId};
 use crate::queue::LEVELS;
-use crate::queue::call_table::NONE;
 use crate::queue::order::Rank;
 use crate::share::Share;
 
 /// The calls of one urgency in a lane, first come first: the entries of the first and the last of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Level {
-    pub head: u32,
-    pub tail: u32,
+    pub head: SlotId,
+    pub tail: SlotId,
     pub len: u32,
 }
 
 /// A level at which no call waits.
-pub const EMPTY: Level = Level { head: NONE, tail: NONE, len: 0 };
+pub const EMPTY: Level = Level { head: SlotId::NONE, tail: SlotId::NONE, len: 0 };
 
 /// The waiting calls of one lane.
 #[derive(Debug, Clone)]
@@ -45,7 +44,7 @@ impl LaneQueue {
     }
 
     /// The level of its first call, and that call's entry.
-    pub fn first(&self) -> Option<(u8, u32)> {
+    pub fn first(&self) -> Option<(u8, SlotId)> {
         let level = u8::try_from(self.filled.trailing_zeros()).ok().filter(|_| self.filled > 0)?;
         Some((level, self.levels.get(usize::from(level))?.head))
     }
@@ -75,8 +74,8 @@ impl App {
     }
 
     /// The last entry of a lane at an urgency, or no entry.
-    pub fn tail(&self, id: LaneId, urgency: u8) -> u32 {
+    pub fn tail(&self, id: LaneId, urgency: u8) -> SlotId {
         let level = self.lane(id).and_then(|lane| lane.levels.get(usize::from(urgency)));
-        level.map_or(NONE, |level| level.tail)
+        level.map_or(SlotId::NONE, |level| level.tail)
     }
 }

@@ -17,8 +17,6 @@ use std::collections::BTreeMap;
 pub const MOST_LANES: usize = 8_192;
 /// A lane of which nothing was granted for so long gives its place up, milliseconds.
 const IDLE_MS: i64 = 600_000;
-/// No slot.
-pub const NONE: u32 = u32::MAX;
 
 /// One app's calls under one set of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]

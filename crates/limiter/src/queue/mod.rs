@@ -20,9 +20,9 @@ mod parking;
 mod rearrange;
 pub(crate) mod rechecks;
 
-use crate::index::{AppId, ClassId, LaneId, Table};
+use crate::index::{AppId, ClassId, LaneId, SlotId, Table};
 use crate::places::{Admit, Places};
-use crate::queue::call_table::{CallTable, NONE};
+use crate::queue::call_table::CallTable;
 use crate::queue::lane_queue::{App, LaneQueue};
 use crate::queue::order::Order;
 use crate::queue::rechecks::Rechecks;
@@ -37,7 +37,7 @@ const LAST: u8 = 7;
 /// A waiting call's place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
-    pub(crate) slot: u32,
+    pub(crate) slot: SlotId,
     pub(crate) serial: u64,
 }
 
@@ -168,7 +168,7 @@ impl Queue {
     }
 
     /// Puts the call in an entry at the end of its lane.
-    fn enqueue(&mut self, slot: u32, call: &Waiting, class: ClassId) {
+    fn enqueue(&mut self, slot: SlotId, call: &Waiting, class: ClassId) {
         let Some(app) = self.apps.get_mut(call.app) else { return };
         if app.waiting == 0 {
             app.share.catch_up(self.virtual_time);
@@ -184,7 +184,7 @@ impl Queue {
         let parked = lane.parked.is_some();
         let Some(level) = lane.levels.get_mut(usize::from(call.urgency)) else { return };
         (level.tail, level.len) = (slot, level.len + 1);
-        let first = level.head == NONE;
+        let first = level.head == SlotId::NONE;
         if first {
             level.head = slot;
             lane.filled |= 1 << call.urgency;

@@ -26,8 +26,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// One who waits: the ticket, the call, and its line.
 type Held = (Ticket, Waiting, u8);
 
-fn last_of(held: &[Held], line: u8) -> u32 {
-    held.iter().rev().find(|(.., of)| *of == line).map_or(NONE, |(ticket, ..)| ticket.slot)
+fn last_of(held: &[Held], line: u8) -> SlotId {
+    held.iter().rev().find(|(.., of)| *of == line).map_or(SlotId::NONE, |(ticket, ..)| ticket.slot)
 }
 
 proptest! {
@@ -52,7 +52,7 @@ proptest! {
                     let at = which % held.len();
                     let (ticket, call, line) = held.remove(at);
                     let before = last_of(&held[..at], line);
-                    let behind = held[at..].iter().find(|(.., of)| *of == line).map_or(NONE, |(ticket, ..)| ticket.slot);
+                    let behind = held[at..].iter().find(|(.., of)| *of == line).map_or(SlotId::NONE, |(ticket, ..)| ticket.slot);
                     prop_assert_eq!(table.remove(ticket), Some((call, before, behind)));
                     gone.push((ticket, call));
                 }
@@ -99,7 +99,7 @@ proptest! {
         let (mut waiting, mut time, mut serial) = (Vec::<Ticket>::new(), 0, 0);
         for (ahead, leaves, pass) in steps {
             serial += 1;
-            let ticket = Ticket { slot: 0, serial };
+            let ticket = Ticket { slot: SlotId(0), serial };
             waiting.push(ticket);
             checks.add(ticket, time + ahead, waiting.len(), |ticket| waiting.contains(&ticket));
             model.push((time + ahead, ticket));
@@ -189,17 +189,17 @@ fn the_latest_caller_of_a_line_is_found_past_places_of_jobs() {
     let mut table = CallTable::default();
     let call =
         |jobs| Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs };
-    let first = table.insert(call(0), NONE).unwrap();
+    let first = table.insert(call(0), SlotId::NONE).unwrap();
     let jobs = table.insert(call(2), first.slot).unwrap();
     assert_eq!((table.last_caller(jobs.slot), table.last_caller(first.slot)), (Some(first), Some(first)));
-    assert_eq!(table.last_caller(NONE), None);
+    assert_eq!(table.last_caller(SlotId::NONE), None);
 }
 
 #[test]
 fn checks_that_calls_have_left_behind_are_at_most_twice_those_that_wait_and_a_few() {
     let mut checks = Rechecks::default();
     for serial in 0..3_000 {
-        let ticket = |serial| Ticket { slot: 0, serial };
+        let ticket = |serial| Ticket { slot: SlotId(0), serial };
         let waits = |ticket: Ticket| ticket.serial + 30 > serial;
         checks.add(ticket(serial), 9, 30, waits);
         assert!(checks.len() <= 2 * 30 + 65, "{}", checks.len());

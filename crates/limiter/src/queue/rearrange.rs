@@ -1,8 +1,7 @@
 //! A policy edit gives every waiting call another place.
 
-use crate::index::{AppId, ClassId};
+use crate::index::{AppId, ClassId, SlotId};
 use crate::places::Places;
-use crate::queue::call_table::NONE;
 use crate::queue::lane_queue::App;
 use crate::queue::{Queue, Ticket, Waiting};
 use crate::share::Share;
@@ -36,7 +35,7 @@ impl Queue {
                 gone.push(ticket);
                 continue;
             };
-            let tail = self.apps.get(after.app).map_or(NONE, |app| app.tail(after.lane, after.urgency));
+            let tail = self.apps.get(after.app).map_or(SlotId::NONE, |app| app.tail(after.lane, after.urgency));
             self.entries.move_to(ticket, after, tail);
             self.enqueue(ticket.slot, &after, class);
             if after.jobs == 0 {
