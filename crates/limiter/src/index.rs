@@ -76,6 +76,13 @@ impl CalendarId {
     pub const OWN: Self = Self(0);
 }
 
+impl ClassId {
+    /// The number after this one.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl LimitId {
     /// The limit's bit in a mask of limits; 0 for one beyond the 32 that a mask holds.
     pub fn bit(self) -> u32 {

@@ -101,7 +101,7 @@ impl Limiter {
         let check = place.arrived.saturating_add(LEVEL_MS);
         let class = self.class_of(place.lane);
         if let Some(ticket) = self.queue.push(place, class, check) {
-            self.waits_on(place.lane, true);
+            self.leases.lanes_mut().note_waiting(place.lane);
             self.jobs.set_place(place.lane, Some(JobPlace { ticket, urgency }));
         }
     }
@@ -133,7 +133,7 @@ impl Limiter {
         let risen = Waiting { urgency: place.urgency - 1, arrived: time, ..place };
         let class = self.class_of(place.lane);
         if let Some(ticket) = self.queue.push(risen, class, rises.max(time).saturating_add(LEVEL_MS)) {
-            self.waits_on(place.lane, true);
+            self.leases.lanes_mut().note_waiting(place.lane);
             self.jobs.set_place(place.lane, Some(JobPlace { ticket, ..known }));
         }
     }

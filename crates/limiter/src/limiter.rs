@@ -201,7 +201,7 @@ impl Limiter {
                 self.date(counter, settled.at, n);
             }
             self.history.push(settled.at, settled.total, 0);
-            settled.lanes.into_iter().for_each(|lane| self.leases.lanes_mut().pin(lane, false));
+            settled.lanes.into_iter().for_each(|lane| self.leases.lanes_mut().unpin(lane));
             self.queue.unpark_all();
             self.reservation.touch();
         }

@@ -1,7 +1,7 @@
 //! Settlement: what became of a permit. Idempotent by id; only an answer dates a call.
 
 use crate::PermitId;
-use crate::config::Mode;
+use crate::config::{Mode, Unit};
 use crate::counters::counter::{CounterKey, CounterState};
 use crate::durable::prior_epochs::Ended;
 use crate::index::LaneId;
@@ -186,7 +186,7 @@ impl Limiter {
     fn give_back(&mut self, lane: LaneId, prior: Option<(i64, &[u64])>) {
         for place in 0..self.leases.counters(lane).len() {
             let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.counters.state(counter) else {
+            let Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) = self.counters.state(counter) else {
                 continue;
             };
             let opened = self.days.get(*calendar).map_or(i64::MIN, |days| self.epoch.limiter_time(days.opened()));
@@ -256,7 +256,7 @@ impl Limiter {
         let mut found = false;
         for place in 0..self.leases.counters(lane).len() {
             let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.counters.state(counter) else {
+            let Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) = self.counters.state(counter) else {
                 continue;
             };
             let before_is_open = self.before_is_open(*calendar);

@@ -11,7 +11,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
 use crate::PermitId;
-use crate::config::Limit;
+use crate::config::{Limit, Unit};
 use crate::counters::counter::CounterState;
 use crate::counters::vendor_total::VendorTotal;
 use crate::index::{CalendarId, CounterId, LimitId};
@@ -56,7 +56,7 @@ impl Limiter {
         let sent = self.epoch.wall_time(granted);
         let of_today = |calendar: CalendarId| self.days.get(calendar).is_some_and(|days| sent >= days.before_over());
         let (today, before) = match self.counters.state(counter) {
-            Some(CounterState::Daily { calendar, bytes: false, .. }) => {
+            Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) => {
                 (of_today(*calendar), self.before_is_open(*calendar))
             }
             Some(CounterState::Window { scaled: false, .. }) => (true, false),
@@ -102,7 +102,7 @@ impl Limiter {
         let Some(total) = total.filter(|total| *total > 0) else { return };
         let sent = self.epoch.wall_time(granted);
         let of_today = match self.counters.state(counter) {
-            Some(CounterState::Daily { calendar, bytes: false, .. }) => {
+            Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) => {
                 self.days.get(*calendar).is_some_and(|days| sent >= days.before_over())
             }
             Some(CounterState::Window { scaled: false, .. }) => true,

@@ -24,7 +24,7 @@ impl Limiter {
                 return;
             }
             let Some(call) = self.queue.serve(ticket) else { return };
-            self.waits_on(call.lane, false);
+            self.leases.lanes_mut().note_left(call.lane);
             if call.jobs > 0 {
                 // Its jobs stand in the queue again, if there are more.
                 self.let_job_go(call, time);
@@ -41,7 +41,7 @@ impl Limiter {
     pub(crate) fn let_all_go(&mut self, time: i64) {
         for ticket in self.queue.tickets() {
             let Some(call) = self.queue.serve(ticket) else { continue };
-            self.waits_on(call.lane, false);
+            self.leases.lanes_mut().note_left(call.lane);
             let outcome = self.take(&call, time).ok_or_else(|| self.full_table());
             self.ready.push_back((ticket, outcome));
         }

@@ -71,15 +71,8 @@ impl Limiter {
         let check = self.next_check(waiting.deadline, bound, time);
         let class = self.class_of(waiting.lane);
         let Some(ticket) = self.queue.push(waiting, class, check) else { return Admission::Refused(self.full_table()) };
-        self.waits_on(waiting.lane, true);
+        self.leases.lanes_mut().note_waiting(waiting.lane);
         Admission::Waiting(ticket)
-    }
-
-    /// Notes on a lane that one more waits there, or one less.
-    pub(crate) fn waits_on(&mut self, lane: LaneId, more: bool) {
-        if let Some(lane) = self.leases.lanes_mut().get_mut(lane) {
-            lane.waiting = if more { lane.waiting.saturating_add(1) } else { lane.waiting.saturating_sub(1) };
-        }
     }
 
     /// The class of a lane.
@@ -90,7 +83,7 @@ impl Limiter {
     /// Takes a waiting call out of the queue, and its lane's count with it.
     pub(crate) fn leave_queue(&mut self, ticket: Ticket) -> Option<Waiting> {
         let call = self.queue.remove(ticket)?;
-        self.waits_on(call.lane, false);
+        self.leases.lanes_mut().note_left(call.lane);
         Some(call)
     }
 

@@ -2,7 +2,7 @@
 //! [`room`](super::room).
 
 use crate::Denial;
-use crate::config::Mode;
+use crate::config::{Mode, Unit};
 use crate::counters::together::Together;
 use crate::counters::vendor_total::VendorTotal;
 use crate::counters::view::View;
@@ -43,7 +43,7 @@ pub struct Counter {
 pub enum CounterState {
     Window { window: Window, calls: u64, scaled: bool },
     Bucket(Bucket),
-    Daily { calendar: CalendarId, count: Daily, amount: u64, bytes: bool },
+    Daily { calendar: CalendarId, count: Daily, amount: u64, unit: Unit },
     Slots { calls: u64, after_ms: i64 },
 }
 
@@ -55,12 +55,12 @@ impl Counter {
 
     /// A new day has opened under a calendar, with so many calls in flight that this counter counts.
     pub fn open_day(&mut self, calendar: CalendarId, turn: Turn, in_flight: impl FnOnce() -> u64) {
-        let CounterState::Daily { calendar: kept, count, bytes, .. } = &mut self.state else { return };
+        let CounterState::Daily { calendar: kept, count, unit, .. } = &mut self.state else { return };
         if *kept != calendar {
             return;
         }
         let in_flight = in_flight();
-        let counted = !*bytes && !mutant::is(Mutant::OneSided);
+        let counted = *unit == Unit::Calls && !mutant::is(Mutant::OneSided);
         count.turn(turn, if counted { in_flight } else { 0 });
         (self.vendor, self.told) = (None, None);
         if let Some(loan) = &mut self.loan {
@@ -90,7 +90,7 @@ impl Counter {
         if let Some(loan) = &mut self.loan {
             loan.spend();
         }
-        if let CounterState::Daily { calendar, count, bytes: false, .. } = &mut self.state {
+        if let CounterState::Daily { calendar, count, unit: Unit::Calls, .. } = &mut self.state {
             count.count(1, view.before_is_open(*calendar));
         }
     }
@@ -126,7 +126,7 @@ impl Counter {
     /// So many bytes came back. Whether it counts them.
     pub fn count_bytes(&mut self, n: u64, view: &View<'_>) -> bool {
         match &mut self.state {
-            CounterState::Daily { calendar, count, bytes: true, .. } => {
+            CounterState::Daily { calendar, count, unit: Unit::ResponseBytes, .. } => {
                 count.count(n, view.before_is_open(*calendar));
                 true
             }

@@ -181,7 +181,7 @@ impl Counters {
     /// What an app's count begins with under a limit by app: what was counted before that limit was, and no more than the app has sent.
     fn begun(&self, limit: LimitId, app: AppId) -> Option<CounterState> {
         let mut state = self.before(limit)?.clone();
-        if let CounterState::Daily { calendar, count, bytes: false, .. } = &mut state {
+        if let CounterState::Daily { calendar, count, unit: Unit::Calls, .. } = &mut state {
             match self.budget(app).and_then(|budget| self.state(budget)) {
                 Some(CounterState::Daily { calendar: own, count: sent, .. }) if *own == *calendar => {
                     (count.used, count.before) = (count.used.min(sent.used), count.before.min(sent.before));

@@ -36,7 +36,7 @@ impl<'a> Rules<'a> {
     pub fn budget(&self, app: Option<AppId>) -> CounterState {
         let budget = app.and_then(|app| self.apps.get(app)).and_then(|app| app.daily_calls);
         let amount = budget.unwrap_or(u64::MAX);
-        CounterState::Daily { calendar: CalendarId::OWN, count: Daily::default(), amount, bytes: false }
+        CounterState::Daily { calendar: CalendarId::OWN, count: Daily::default(), amount, unit: Unit::Calls }
     }
 
     /// The gauge of a limit that has counted nothing, for one app or for all.
@@ -54,8 +54,7 @@ impl<'a> Rules<'a> {
             }
             Kind::Daily { amount, reset, unit } => {
                 let calendar = self.days.find(reset).unwrap_or(CalendarId::OWN);
-                let bytes = *unit == Unit::ResponseBytes;
-                CounterState::Daily { calendar, count: Daily::default(), amount: *amount, bytes }
+                CounterState::Daily { calendar, count: Daily::default(), amount: *amount, unit: *unit }
             }
             Kind::Concurrency { calls, after_ms } => {
                 CounterState::Slots { calls: *calls, after_ms: i64::try_from(*after_ms).unwrap_or(i64::MAX / 4) }

@@ -10,7 +10,7 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and spare permits that are at most 256 a row")]
 
-use crate::config::Kind;
+use crate::config::{Kind, Unit};
 use crate::counters::counter::CounterState;
 use crate::index::{CounterId, LaneId, LimitId, Table};
 use crate::limiter::Limiter;
@@ -271,7 +271,7 @@ impl Limiter {
             return u64::from(loan.hand());
         }
         match Some(&entry.state) {
-            Some(CounterState::Daily { calendar, count, amount, bytes: false }) => {
+            Some(CounterState::Daily { calendar, count, amount, unit: Unit::Calls }) => {
                 amount.saturating_sub(count.most(self.before_is_open(*calendar))) / 4
             }
             Some(CounterState::Window { window, calls, scaled: false }) => {

@@ -5,7 +5,7 @@
 use crate::apps::AppRule;
 use crate::clock::Clock;
 use crate::codec;
-use crate::config::Plan;
+use crate::config::{Plan, Unit};
 use crate::counters::counter::{CounterKey, CounterState};
 use crate::durable::prior_epochs::{PriorEpoch, PriorEpochs, PriorLane};
 use crate::durable::reservation::MOST_RESERVED;
@@ -173,7 +173,8 @@ impl Restore<'_> {
             }
         }
         for (counter, spare) in spares {
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.next.counters.state(counter) else {
+            let Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) = self.next.counters.state(counter)
+            else {
                 continue;
             };
             let both = self.next.days.get(*calendar).is_some_and(|days| self.row.wall < days.before_over());
@@ -243,7 +244,7 @@ impl Restore<'_> {
         self.next.prior = PriorEpochs::new(groups, counters, &self.next.leases);
         // They keep their places as long as that life is remembered.
         for lane in self.next.prior.lanes().collect::<Vec<_>>() {
-            self.next.leases.lanes_mut().pin(lane, true);
+            self.next.leases.lanes_mut().pin(lane);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{Kind, Limit};
 use crate::index::{CounterId, Index, LaneId, LimitId, SlotId};
-use crate::leases::{Lease, Leases};
+use crate::leases::{Change, Lease, Leases};
 
 /// A limit that counts calls in flight for longer than a time.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl Leases {
                 ageing.next = newer;
             } else if lease.granted < ageing.until {
                 let limit = ageing.limit;
-                self.count_aged(lease.lane, limit, false);
+                self.count_aged(lease.lane, limit, Change::Less);
             }
         }
     }
@@ -40,7 +40,7 @@ impl Leases {
     pub fn age(&mut self, time: i64) {
         for at in 0..self.ageing.len() {
             while let Some((lane, limit)) = self.grows_old(at, time) {
-                self.count_aged(lane, limit, true);
+                self.count_aged(lane, limit, Change::More);
             }
         }
     }
@@ -63,13 +63,13 @@ impl Leases {
         }
     }
 
-    fn count_aged(&mut self, lane: LaneId, limit: LimitId, more: bool) {
+    fn count_aged(&mut self, lane: LaneId, limit: LimitId, change: Change) {
         let Some(lane) = self.lanes.get(lane).filter(|lane| limit.is_in(lane.mask)) else { return };
         // The first is the app's budget; the limits follow in the plan's order.
         let before = lane.mask & (limit.bit() - 1);
         let counter = lane.counters.get(before.count_ones() as usize + 1).copied();
         if let Some(count) = counter.and_then(|counter| self.aged.get_mut(counter)) {
-            *count = if more { *count + 1 } else { count.saturating_sub(1) };
+            change.apply(count);
         }
     }
 

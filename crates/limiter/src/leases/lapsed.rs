@@ -21,9 +21,7 @@ impl Leases {
         if !lease.cut && self.unreported.len() < MOST_LEASES {
             self.unreported.push_back((lease.lane, lease.granted));
         }
-        if let Some(lane) = self.lanes.get_mut(lease.lane) {
-            lane.leases += 1;
-        }
+        self.lanes.pin(lease.lane);
         Some(lease)
     }
 
@@ -35,9 +33,7 @@ impl Leases {
     /// Takes a lease out that had lapsed: its call was answered after all.
     pub fn forget_late(&mut self, lane: LaneId, seq: u64) -> Option<Lease> {
         let lease = self.late.remove(&(lane, seq))?;
-        if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.leases = lane.leases.saturating_sub(1);
-        }
+        self.lanes.unpin(lane);
         Some(lease)
     }
 

@@ -43,6 +43,22 @@ pub struct Lease {
     pub bytes: u64,
 }
 
+/// Whether a count goes up by one or down.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    More,
+    Less,
+}
+
+impl Change {
+    const fn apply(self, count: &mut u32) {
+        *count = match self {
+            Self::More => count.saturating_add(1),
+            Self::Less => count.saturating_sub(1),
+        };
+    }
+}
+
 /// A lease, and the leases granted before and after it.
 #[derive(Debug, Clone)]
 struct Slot {
@@ -117,7 +133,7 @@ impl Leases {
         self.fit(counters);
         let lanes: Vec<LaneId> = self.leases().map(|(_, lease)| lease.lane).collect();
         for lane in lanes {
-            self.count(lane, true);
+            self.count(lane, Change::More);
         }
         let oldest = self.oldest;
         self.ageing.iter_mut().for_each(|ageing| (ageing.until, ageing.next) = (i64::MIN, oldest));
@@ -154,11 +170,11 @@ impl Leases {
         self.lanes.get(lane).map_or(&[], |lane| &lane.counters)
     }
 
-    fn count(&mut self, lane: LaneId, more: bool) {
+    fn count(&mut self, lane: LaneId, change: Change) {
         let counters = self.lanes.get(lane).map_or(&[][..], |lane| &lane.counters);
         for &counter in counters {
             if let Some(count) = self.in_flight.get_mut(counter) {
-                *count = if more { *count + 1 } else { count.saturating_sub(1) };
+                change.apply(count);
             }
         }
     }
@@ -182,7 +198,7 @@ impl Leases {
         entry.seq += 1;
         entry.leases += 1;
         entry.last_grant = granted;
-        self.count(lane, true);
+        self.count(lane, Change::More);
         let newest = self.newest;
         let lease = Lease { lane, seq, granted, lapses, call, waited, cut: false, bytes: 0 };
         self.slots.insert(Slot { lease, older: newest, newer: SlotId::NONE });
@@ -225,11 +241,9 @@ impl Leases {
             None => self.newest = older,
         }
         self.ids.remove(id.slot, lease.call);
-        self.count(lease.lane, false);
+        self.count(lease.lane, Change::Less);
         self.grow_no_older(SlotId(id.slot), newer, &lease);
-        if let Some(lane) = self.lanes.get_mut(lease.lane) {
-            lane.leases = lane.leases.saturating_sub(1);
-        }
+        self.lanes.unpin(lease.lane);
         Some(lease)
     }
 

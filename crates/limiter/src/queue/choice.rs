@@ -3,15 +3,14 @@
 use crate::index::{AppId, ClassId};
 use crate::queue::order::Rank;
 use crate::queue::{Queue, Room, Ticket};
-use std::ops::Bound;
 
 impl Queue {
     /// Chooses the call that goes next among those for which there is room, and moves virtual time on to the start of the fair choice.
     pub fn next(&mut self, room: &mut impl Room) -> Option<Ticket> {
         let mut fair: Option<(u64, Rank)> = None;
-        let mut before = None;
-        while let Some(class) = self.ready_after(before) {
-            before = Some(class);
+        let mut from = ClassId(0);
+        while let Some(class) = self.ready_from(from) {
+            from = class.next();
             if room.is_open(class)
                 && let Some(first) = self.first_of(class, room)
             {
@@ -28,10 +27,9 @@ impl Queue {
         self.first_ticket(&first)
     }
 
-    /// The next class, by number, in which a call waits in a lane that is not parked.
-    pub(super) fn ready_after(&self, class: Option<ClassId>) -> Option<ClassId> {
-        let after = class.map_or(Bound::Unbounded, Bound::Excluded);
-        self.ready.range((after, Bound::Unbounded)).next().copied()
+    /// The next class, from that number on, in which a call waits in a lane that is not parked.
+    fn ready_from(&self, from: ClassId) -> Option<ClassId> {
+        self.ready.range(from..).next().copied()
     }
 
     /// The virtual time at which a lane of a class starts.
@@ -56,9 +54,9 @@ impl Queue {
             return None;
         }
         let mut best: Option<((u8, u64, u64), Rank)> = None;
-        let mut before = None;
-        while let Some(class) = self.ready_after(before) {
-            before = Some(class);
+        let mut from = ClassId(0);
+        while let Some(class) = self.ready_from(from) {
+            from = class.next();
             if !room.is_open(class) {
                 continue;
             }

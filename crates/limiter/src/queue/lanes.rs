@@ -132,10 +132,31 @@ impl Lanes {
         self.classes.get(class).map_or(&[], |class| &class.shared)
     }
 
-    /// A lane keeps its place for one reason more, or one less.
-    pub fn pin(&mut self, lane: LaneId, more: bool) {
+    /// A lane keeps its place for one reason more: a lease in flight, one that has lapsed, or an earlier epoch's permit.
+    pub fn pin(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.leases = if more { lane.leases.saturating_add(1) } else { lane.leases.saturating_sub(1) };
+            lane.leases = lane.leases.saturating_add(1);
+        }
+    }
+
+    /// A lane keeps its place for one reason less.
+    pub fn unpin(&mut self, lane: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.leases = lane.leases.saturating_sub(1);
+        }
+    }
+
+    /// One call more waits in a lane.
+    pub fn note_waiting(&mut self, lane: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.waiting = lane.waiting.saturating_add(1);
+        }
+    }
+
+    /// One call less waits in a lane.
+    pub fn note_left(&mut self, lane: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.waiting = lane.waiting.saturating_sub(1);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The counters of the new plan, each of which begins with what its limit would have counted.
 
+use crate::config::Unit;
 use crate::counters::counter::{Counter, CounterKey, CounterState};
 use crate::counters::vendor_total::VendorTotal;
 use crate::index::{AppId, CalendarId, LimitId};
@@ -35,7 +36,7 @@ impl Limiter {
             *count
         } else {
             let known = old.days.own().and_then(|days| count_on(days, *count, self.days.own()?));
-            self.lesser_day(known, self.sent_on(CalendarId::OWN, false, now))
+            self.lesser_day(known, self.sent_on(CalendarId::OWN, Unit::Calls, now))
         };
         let at = self.counter(CounterKey::Budget, Some(app));
         if let Some(CounterState::Daily { count: own, .. }) = self.counters.state_mut(at) {
@@ -57,7 +58,7 @@ impl Limiter {
             known => self.lesser(at, known, sent),
         };
         let mut owes = 0;
-        if let CounterState::Daily { calendar, count, amount, bytes: false } = &mut state {
+        if let CounterState::Daily { calendar, count, amount, unit: Unit::Calls } = &mut state {
             // All apps' counts of the connection's own day are those of any limit on it.
             let sent = if *calendar == CalendarId::OWN { self.budgets() } else { *count };
             if !as_before {

@@ -1,6 +1,6 @@
 //! What a limit of the new plan would have counted: by what the limits before it had, and by what the connection has sent.
 
-use crate::config::{Kind, Limit, Mode};
+use crate::config::{Kind, Limit, Mode, Unit};
 use crate::counters::counter::CounterState;
 use crate::index::{CalendarId, LimitId};
 use crate::limiter::{Limiter, Now};
@@ -50,10 +50,10 @@ impl Limiter {
                         .settle(refill, u32::try_from(bucket.burst().saturating_sub(was.burst())).unwrap_or(u32::MAX));
                 }
                 (
-                    CounterState::Daily { calendar, count, bytes, .. },
-                    CounterState::Daily { count: was_count, bytes: was_bytes, .. },
+                    CounterState::Daily { calendar, count, unit, .. },
+                    CounterState::Daily { count: was_count, unit: was_unit, .. },
                 ) => {
-                    if bytes != was_bytes {
+                    if unit != was_unit {
                         return None;
                     }
                     let days = old.days.of_reset(reset_of(was)?)?;
@@ -97,7 +97,7 @@ impl Limiter {
                 }
                 bucket.forgive(self.rate.refilled(time));
             }
-            CounterState::Daily { calendar, count, bytes, .. } => *count = self.sent_on(*calendar, *bytes, now)?,
+            CounterState::Daily { calendar, count, unit, .. } => *count = self.sent_on(*calendar, *unit, now)?,
             CounterState::Slots { .. } => {}
         }
         Some(state)
@@ -112,11 +112,13 @@ impl Limiter {
                 window.push(self.history.known_from().unwrap_or(self.epoch.time()), rolling_window::UNKNOWN);
             }
             CounterState::Bucket(bucket) => bucket.drain(self.rate.refilled(self.epoch.time())),
-            CounterState::Daily { calendar, count, bytes, .. } => {
+            CounterState::Daily { calendar, count, unit, .. } => {
                 let opened = self.days.get(*calendar).map_or(i64::MAX, Calendar::opened);
                 let ended = self.history.since(self.epoch.limiter_time(opened));
-                let ended = ended.map(|one| if *bytes { one.bytes } else { one.calls }).fold(0, u64::saturating_add);
-                let in_flight = if *bytes { 0 } else { self.in_flight() };
+                let (ended, in_flight) = match unit {
+                    Unit::Calls => (ended.map(|one| one.calls).fold(0, u64::saturating_add), self.in_flight()),
+                    Unit::ResponseBytes => (ended.map(|one| one.bytes).fold(0, u64::saturating_add), 0),
+                };
                 *count = Daily { used: together(UNKNOWN, ended.saturating_add(in_flight)), before: UNKNOWN };
             }
             CounterState::Slots { .. } => {}
@@ -126,13 +128,16 @@ impl Limiter {
 
     /// What the connection has sent on the day that is open under a calendar, and on the one before while that is: what has ended, and what
     /// is in flight. None if that is not known.
-    pub(super) fn sent_on(&self, calendar: CalendarId, bytes: bool, now: Now<'_>) -> Option<Daily> {
+    pub(super) fn sent_on(&self, calendar: CalendarId, unit: Unit, now: Now<'_>) -> Option<Daily> {
         let days = self.days.get(calendar)?;
         let since = |wall: i64| {
             let from = self.epoch.limiter_time(wall);
-            if bytes { self.history.bytes_since(from) } else { self.history.calls_since(from) }
+            match unit {
+                Unit::Calls => self.history.calls_since(from),
+                Unit::ResponseBytes => self.history.bytes_since(from),
+            }
         };
-        let in_flight = if bytes { 0 } else { self.in_flight() };
+        let in_flight = if unit == Unit::Calls { self.in_flight() } else { 0 };
         let used = since(days.opened())?.saturating_add(in_flight);
         let before = since(days.opened().saturating_sub(LONGEST_DAY_MS)).map(|n| n.saturating_add(in_flight));
         // When it is over it holds nobody back, but a later edit may bring a day that opened in it.
@@ -155,9 +160,9 @@ impl Limiter {
                 sent
             }
             (CounterState::Bucket(one), CounterState::Bucket(other)) if other.debt(refill) < one.debt(refill) => sent,
-            (CounterState::Daily { count: one, calendar, amount, bytes }, CounterState::Daily { count: other, .. }) => {
+            (CounterState::Daily { count: one, calendar, amount, unit }, CounterState::Daily { count: other, .. }) => {
                 let count = Daily { used: one.used.min(other.used), before: one.before.min(other.before) };
-                CounterState::Daily { calendar: *calendar, count, amount: *amount, bytes: *bytes }
+                CounterState::Daily { calendar: *calendar, count, amount: *amount, unit: *unit }
             }
             _ => known,
         }

@@ -83,7 +83,7 @@ impl Limiter {
             let Some(app) = moved.get(call.app).copied().flatten() else { continue };
             let Some(lane) = self.lane(app, stays.mask) else { continue };
             let class = self.class_of(lane);
-            self.waits_on(lane, true);
+            self.leases.lanes_mut().note_waiting(lane);
             let deadline = self.deadline(call.arrived, stays.wait_ms).max(time);
             to.insert(ticket.number(), (Waiting { app, lane, deadline, ..call }, class));
         }

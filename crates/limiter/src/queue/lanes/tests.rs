@@ -37,8 +37,8 @@ fn a_lane_is_dropped_once_nothing_was_granted_on_it_for_ten_minutes_and_it_has_n
     let class = lanes.add_class(1, counters(&[0]));
     let [busy, waits, late, old, unused] =
         [0, 1, 2, 3, 4].map(|app| lanes.add(AppId(app), 1, class, vec![], vec![]).unwrap());
-    lanes.pin(busy, true);
-    lanes.pin(busy, true);
+    lanes.pin(busy);
+    lanes.pin(busy);
     lanes.get_mut(waits).unwrap().waiting = 1;
     (lanes.get_mut(late).unwrap().last_grant, lanes.get_mut(old).unwrap().last_grant) = (1, 0);
     // One that was never granted anything is idle at any time.
@@ -46,10 +46,10 @@ fn a_lane_is_dropped_once_nothing_was_granted_on_it_for_ten_minutes_and_it_has_n
     lanes.drop_old(IDLE_MS);
     assert_eq!([0, 1, 2, 3, 4].map(|app| lanes.find(AppId(app), 1)), [Some(busy), Some(waits), Some(late), None, None]);
     assert_eq!(lanes.iter().map(|(at, lane)| (at.0, lane.app.0)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
-    lanes.pin(busy, false);
+    lanes.unpin(busy);
     lanes.drop_old(IDLE_MS + 1);
     assert_eq!([0, 1, 2].map(|app| lanes.find(AppId(app), 1)), [Some(busy), Some(waits), None]);
-    lanes.pin(busy, false);
+    lanes.unpin(busy);
     lanes.drop_old(IDLE_MS + 1);
     assert_eq!(lanes.iter_mut().count(), 1);
     assert_eq!((lanes.find(AppId(1), 3), lanes.find_class(1), lanes.find_class(3)), (None, Some(class), None));
