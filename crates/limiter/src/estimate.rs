@@ -1,4 +1,4 @@
-//! Room, and when there will be some: the least time until so many more calls fit, were all that is in flight settled now.
+//! When there will be room: the least time until so many more calls fit, if all that is in flight were settled now.
 //!
 //! For a rolling window that bound is exact once every counted call is answered: releases come in a known order, and a new grant
 //! frees its place a window later. No useful upper bound exists while answers are outstanding.
@@ -14,7 +14,7 @@ use crate::limiter::Limiter;
 const SLOWEST_PACE_MS: i64 = 1_000;
 
 impl Limiter {
-    /// What a counter counts now: calls, or bytes.
+    /// How much a counter counts now, calls or bytes.
     pub(crate) fn used(&mut self, counter: CounterId) -> u64 {
         self.here().get(counter).map_or(0, |(entry, view)| entry.used(counter, view))
     }
@@ -32,7 +32,7 @@ impl Limiter {
         }
     }
 
-    /// The best that the rate may have become by the time that a call's turn comes: a bound that holds must reckon with it.
+    /// The highest that the rate factor may be when a call's turn comes, with which a lower bound must reckon.
     pub(crate) fn best_factor(&self) -> u32 {
         self.rate.factor().max(self.plan.adaptive.max_ppm)
     }
@@ -52,15 +52,15 @@ impl Limiter {
         bound
     }
 
-    /// When a refused call would be admitted if no other came first but those that wait for the same limits, and those that these limits
-    /// have refused within the last second. And the limits that have no room.
+    /// When a refused call would be admitted if no others went first but those that wait for the same limits, and those that these limits
+    /// have refused within the last second; and the counters that have no room.
     pub(crate) fn retry_at(&mut self, lane: LaneId, time: i64) -> (i64, Vec<CounterId>) {
         let pace = self.lane_pace(lane);
         let spread = |together: u64| i64::try_from(together).unwrap_or(i64::MAX).saturating_mul(pace);
         let mut full = Vec::new();
         // Until when, and which limit it is that has room last.
         let (mut at, mut last) = (time, None);
-        // A pause's end, or a day's, frees everybody at one moment, so there the pace of the rate spreads them.
+        // The end of a pause or a day frees all calls at one moment, so there the pace of the rate spreads them.
         let app = self.leases.lanes().get(lane).map_or(AppId::NONE, |lane| lane.app);
         let held = self.paused_for(app, time).max(self.turn(time));
         if let Some(until) = held {
@@ -94,7 +94,7 @@ impl Limiter {
         (at, full)
     }
 
-    /// Calls that wait and that a counter counts.
+    /// How many waiting calls a counter counts.
     fn waiting_on(&self, counter: CounterId, lane: LaneId) -> u64 {
         let Some(entry) = self.counters.get(counter) else { return 0 };
         match (entry.key, entry.app) {

@@ -1,8 +1,8 @@
-//! Jobs in the queue. They stand there by number, not one by one: however many of them want to go on a lane, they take one
-//! place in it, apart from those that callers may take.
+//! Jobs in the queue. However many jobs of a lane want to go, they take one place in it together, apart from those that callers may
+//! take.
 //!
-//! A place that goes is charged to its app like any call and stands behind its peers again. One that has waited a minute
-//! gains a level of urgency, so that no caller's urgency holds up jobs for ever.
+//! When one of them goes it is charged to its app like any call, and the others stand behind their peers again. A place that has waited a
+//! minute gains a level of urgency, so that no caller's urgency holds up jobs for ever.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -53,9 +53,9 @@ impl Jobs {
 }
 
 impl Limiter {
-    /// So many jobs want to go, of that app, counted by `mask`'s limits; the first of them with that urgency. Said again
-    /// whenever it has changed. Gives the lane, by which [`Limiter::next_job`] names who may go; none for an app that is
-    /// not in the plan, or when there are too many lanes.
+    /// Sets how many jobs of an app, which the limits in `mask` count, want to go, and the urgency of the first of them; to be called
+    /// whenever either has changed. Returns the lane, by which [`Limiter::next_job`] names the jobs that may go; none for an app that is not
+    /// in the plan, or when the table of lanes is full.
     pub fn want(&mut self, now: Now<'_>, app: &str, mask: u32, jobs: u32, urgency: u8) -> Option<u32> {
         let time = self.begin(now);
         let (app, lane) = self.lane_of(app, mask)?;
@@ -87,14 +87,9 @@ impl Limiter {
         Some(lane.0)
     }
 
-    /// Leave for one more job of a lane.
+    /// The next permit for a job: the lane, and the grant. To be called until there is none.
     pub fn next_job(&mut self) -> Option<(u32, Grant)> {
         self.jobs.ready.pop_front().map(|(lane, grant)| (lane.0, grant))
-    }
-
-    /// How long a permit's lease lasts, milliseconds: by then the vendor can no longer be at work on its call.
-    pub fn lease_ms(&self) -> i64 {
-        self.life_ms()
     }
 
     fn stand(&mut self, place: Waiting, urgency: u8) {
@@ -106,11 +101,11 @@ impl Limiter {
         }
     }
 
-    /// A place, taken out of `queue`, may go: one job of it goes, and the others stand behind their peers.
+    /// Grants one job of a place that was taken out of the queue, and lets the others stand behind their peers.
     pub(crate) fn let_job_go(&mut self, place: Waiting, time: i64) {
         let Some(JobPlace { urgency, .. }) = self.jobs.place(place.lane) else { return };
         self.jobs.set_place(place.lane, None);
-        // No lease left to have: the jobs are asked after again at the connection's next event.
+        // The table of leases is full: how many jobs want to go is set again at the connection's next event.
         let Some(grant) = self.take(&place, time) else { return };
         self.jobs.ready.push_back((place.lane, grant));
         if place.jobs > 1 {
@@ -118,13 +113,13 @@ impl Limiter {
         }
     }
 
-    /// A place that has waited long enough gains a level.
-    pub(crate) fn look_at_place(&mut self, ticket: Ticket, place: Waiting, time: i64) {
+    /// Raises the urgency of a place that has waited long enough.
+    pub(crate) fn recheck_place(&mut self, ticket: Ticket, place: Waiting, time: i64) {
         let rises = place.arrived.saturating_add(LEVEL_MS);
         if time < rises {
             return self.queue.check_again(ticket, rises);
         }
-        // At the top there is nothing more to gain, nor to look at.
+        // At the top there is nothing more to gain.
         if place.urgency == 0 {
             return;
         }

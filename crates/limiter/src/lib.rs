@@ -95,7 +95,6 @@ mod epoch;
 mod estimate;
 mod history;
 pub mod ids;
-mod in_flight;
 mod index;
 mod jobs;
 mod leases;
@@ -113,6 +112,7 @@ mod replan;
 mod report;
 mod settle;
 mod share;
+mod statistics;
 mod vendor_count;
 
 #[cfg(test)]

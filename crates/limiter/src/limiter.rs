@@ -198,7 +198,7 @@ impl Limiter {
         }
         while let Some(settled) = self.prior.advance(time) {
             for (counter, n) in settled.calls {
-                self.date(counter, settled.at, n);
+                self.record_on(counter, settled.at, n);
             }
             self.history.push(settled.at, settled.total, 0);
             settled.lanes.into_iter().for_each(|lane| self.leases.lanes_mut().unpin(lane));
@@ -206,7 +206,7 @@ impl Limiter {
             self.reservation.touch();
         }
         while let Some(lease) = self.leases.lapse(self.epoch.number(), time) {
-            self.date_lane(lease.lane, lease.lapses);
+            self.record_settled(lease.lane, lease.lapses);
             self.reservation.touch();
         }
         self.leases.age(time);
@@ -231,16 +231,16 @@ impl Limiter {
     }
 
     /// `n` calls under a counter were settled at `at`.
-    pub(crate) fn date(&mut self, counter: CounterId, at: i64, n: u32) {
+    pub(crate) fn record_on(&mut self, counter: CounterId, at: i64, n: u32) {
         if let Some((entry, view)) = self.here().get(counter) {
-            entry.date(at, n, view);
+            entry.record_settled(at, n, view);
         }
     }
 
     /// A call on a lane was settled at `at`.
-    pub(crate) fn date_lane(&mut self, lane: LaneId, at: i64) {
+    pub(crate) fn record_settled(&mut self, lane: LaneId, at: i64) {
         if !mutant::is(Mutant::CountBySend) {
-            self.date_each(lane, at);
+            self.record_on_each(lane, at);
         }
         self.history.push(at, 1, 0);
         self.unpark_app_of(lane);
@@ -254,8 +254,8 @@ impl Limiter {
     }
 
     /// All counters of a lane count a call as settled at `at`.
-    pub(crate) fn date_each(&mut self, lane: LaneId, at: i64) {
-        self.here().each_of(lane, |_, entry, view| entry.date(at, 1, view));
+    pub(crate) fn record_on_each(&mut self, lane: LaneId, at: i64) {
+        self.here().each_of(lane, |_, entry, view| entry.record_settled(at, 1, view));
     }
 
     /// Something was counted on a lane: its app may be the one that has used most of a day by app.
@@ -270,8 +270,8 @@ impl Limiter {
         self.days.before_is_open(calendar, self.epoch.wall())
     }
 
-    /// How long a lease lasts, milliseconds: until the vendor can no longer be at work on the call.
-    pub(crate) fn life_ms(&self) -> i64 {
+    /// How long a permit's lease lasts, milliseconds: after that the vendor can no longer be at work on its call.
+    pub fn lease_ms(&self) -> i64 {
         SLACK_MS.saturating_add(i64::try_from(self.plan.ceiling_ms).unwrap_or(i64::MAX / 4))
     }
 

@@ -84,8 +84,8 @@ impl Limiter {
             let (used, reset_at) = (self.used(counter), self.reset_at(counter));
             let used = used.max(self.begins_with(at));
             let of_vendor = self.counters.get(counter);
-            let vendor_used = of_vendor.and_then(|counter| counter.vendor);
-            let vendor_limit = of_vendor.and_then(|counter| counter.told).map(|told| told.total);
+            let vendor_used = of_vendor.and_then(|counter| counter.vendor_count);
+            let vendor_limit = of_vendor.and_then(|counter| counter.vendor_total).map(|vendor| vendor.total);
             let Some(limit) = self.plan.limit(at) else { continue };
             let capacity = if fullest.is_some() { self.capacity(counter) } else { full(&limit.kind) };
             reports.push(LimitReport {

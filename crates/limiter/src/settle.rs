@@ -1,4 +1,4 @@
-//! Settlement: what became of a permit. Idempotent by id; only an answer dates a call.
+//! Settlements: reports of what became of a permit. A repeated report changes nothing, and only an answer tells from when a call counts.
 
 use crate::PermitId;
 use crate::config::{Mode, Unit};
@@ -10,41 +10,41 @@ use crate::mutant::{self, Mutant};
 use crate::outcome::{Outcome, ThrottledBy};
 use crate::rate::FactorChange;
 
-/// A vendor that says its day is spent, where no daily limit is declared, is left alone so long, milliseconds.
+/// A vendor whose day is spent, where the policy declares no daily limit, is paused for so long, milliseconds.
 const SPENT_PAUSE_MS: u64 = 60_000;
 
 /// A report on a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settlement {
-    /// Which.
+    /// The permit.
     pub permit: PermitId,
-    /// 1 for the first try to report.
+    /// Which attempt to report this is, from 1.
     pub attempt: u32,
-    /// Its end.
+    /// What became of the permit.
     pub outcome: Outcome,
     /// How long ago the vendor's headers came, milliseconds: by then it had counted the call.
     pub since_headers_ms: u64,
-    /// Bytes of the answer's body.
+    /// The length of the answer's body, bytes.
     pub response_bytes: u64,
 }
 
-/// Whether a report was news.
+/// What a report changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The first word of this permit.
+    /// It is the first report on this permit.
     News,
-    /// Its outcome was unknown before, and is known now.
+    /// The permit's outcome was unknown before, and is known now.
     Later,
-    /// Heard before, or too late to matter.
+    /// It repeats an earlier report, or comes too late to matter.
     Repeat,
 }
 
 impl Limiter {
-    /// Takes a report.
+    /// Takes a report on a permit.
     pub fn settle(&mut self, now: Now<'_>, report: Settlement) -> Settled {
         let time = self.begin(now);
         if self.is_of_another_life(report.permit) {
-            // This life is superseded, and must not take the report: its write fails, and the other hears of it.
+            // This epoch is superseded and must not take the report: its write fails, and the report goes to the other.
             self.reservation.require();
             return Settled::Repeat;
         }
@@ -61,7 +61,7 @@ impl Limiter {
         settled
     }
 
-    /// A throttle turns out to say nothing of the rate: the rate factor is again what it was before it.
+    /// Restores the rate factor to what it was before a throttle that turns out to say nothing of the rate, parts per million.
     pub fn restore(&mut self, now: Now<'_>, factor_ppm: u32) {
         let time = self.begin(now);
         if self.rate.restore(&self.plan.adaptive, factor_ppm, time) == FactorChange::Changed {
@@ -72,15 +72,15 @@ impl Limiter {
         self.close_if_done(time);
     }
 
-    /// Whether a life that began after this one has granted a permit. It may have the same number: that of a life that was superseded
-    /// before it had written anything.
+    /// Whether an epoch that began after this one has granted a permit. It may have the same number, if this one was superseded before it
+    /// had written anything.
     fn is_of_another_life(&self, permit: PermitId) -> bool {
         let granted = self.leases.lanes().get(LaneId(permit.lane)).map_or(0, |lane| lane.seq);
         permit.epoch > self.epoch.number() || (permit.epoch == self.epoch.number() && permit.seq >= granted)
     }
 
     fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
-        // The vendor may still be at work: the lease stays in flight until it lapses, or a later report dates it.
+        // The vendor may still be at work: the lease stays in flight until it lapses, or a later report tells its end.
         if report.outcome == Outcome::Unknown {
             let Some((lease, bytes)) = self.leases.mark(report.permit, report.response_bytes) else {
                 return Settled::Repeat;
@@ -98,8 +98,8 @@ impl Limiter {
         if lease.cut { Settled::Later } else { Settled::News }
     }
 
-    /// A report on a permit that has ended. If it had lapsed, the vendor was slower than was thought possible: its call counts from now, and
-    /// no longer from when it lapsed.
+    /// Takes a report on a permit that has ended. If it had lapsed, the vendor was slower than was thought possible: its call counts from
+    /// now on, and no longer from when it lapsed.
     fn settle_late(&mut self, report: &Settlement, time: i64) -> Settled {
         if report.outcome == Outcome::Unused {
             return Settled::Repeat;
@@ -108,7 +108,7 @@ impl Limiter {
             return Settled::Repeat;
         };
         let at = answered_at(report, Some(lease.granted), time);
-        self.here().each_of(lease.lane, |_, counter, view| counter.date_again(lease.lapses, at, view));
+        self.here().each_of(lease.lane, |_, counter, view| counter.record_again(lease.lapses, at, view));
         self.history.push(at, 1, 0);
         self.count_bytes(lease.lane, report.response_bytes.saturating_sub(lease.bytes), time);
         self.reservation.touch();
@@ -134,10 +134,10 @@ impl Limiter {
         if late {
             return self.answered_late(report, lane, time);
         }
-        // Fewer of that life's calls are in flight than was thought; those that its lane's counters do not count have ended before, then.
+        // Fewer of that epoch's calls are in flight than was thought, so those that its lane's counters do not count have ended before.
         if let Some(at) = ran.filter(|_| !mutant::is(Mutant::LandsUnseen)) {
             for (counter, n) in settled {
-                self.date(counter, at, n);
+                self.record_on(counter, at, n);
             }
         }
         if report.outcome == Outcome::Unused {
@@ -148,20 +148,20 @@ impl Limiter {
         Settled::News
     }
 
-    /// A call of an earlier life was taken for ended, and is answered after all: it counts from now on, again.
+    /// Takes the answer to a call of an earlier epoch that was taken for ended: it counts again, from now on.
     fn answered_late(&mut self, report: &Settlement, lane: LaneId, time: i64) -> Settled {
         if report.outcome != Outcome::Unused {
-            self.date_lane(lane, answered_at(report, None, time));
+            self.record_settled(lane, answered_at(report, None, time));
             self.count_bytes(lane, report.response_bytes, time);
             self.reservation.touch();
         }
         Settled::Repeat
     }
 
-    /// What every answer does to its lane. When it was `granted` is not known of a permit of an earlier life; `bytes`: what has been
-    /// counted of it.
+    /// Does what every answer does to its lane. `granted` is none for a permit of an earlier epoch; `bytes` is what has been counted of the
+    /// answer already.
     fn finish(&mut self, report: &Settlement, lane: LaneId, (granted, bytes): (Option<i64>, u64), time: i64) {
-        self.date_lane(lane, answered_at(report, granted, time));
+        self.record_settled(lane, answered_at(report, granted, time));
         self.count_bytes(lane, report.response_bytes.saturating_sub(bytes), time);
         match report.outcome {
             Outcome::Throttled { by, retry_after_ms } => {
@@ -174,15 +174,16 @@ impl Limiter {
         }
     }
 
-    /// If the rate factor is another, limits may have room that had none.
+    /// Unparks all lanes if the rate factor has changed: limits may have room that had none.
     fn factor_may_have_changed(&mut self, change: FactorChange) {
         if change == FactorChange::Changed {
             self.queue.unpark_all();
         }
     }
 
-    /// A permit comes back unused. One of an earlier life counts on the days that were open when its row was written; on those that have
-    /// opened since, only if it was among those in flight: `past` tells when the row was, and how many were in flight under each counter.
+    /// Takes a permit back that was not used. One of an earlier epoch counts on the days that were open when its snapshot was written; on
+    /// those that have opened since, only if it was among those in flight. `prior` is when the snapshot was written, and how many were in
+    /// flight under each counter of the lane.
     fn give_back(&mut self, lane: LaneId, prior: Option<(i64, &[u64])>) {
         for place in 0..self.leases.counters(lane).len() {
             let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
@@ -204,7 +205,7 @@ impl Limiter {
         self.unpark_app_of(lane);
     }
 
-    /// Bytes are known only now, and only here: where a limit counts them, they are stored before anything else happens.
+    /// Counts bytes of an answer. They are known only now, and only here, so where a limit counts them they are stored at once.
     fn count_bytes(&mut self, lane: LaneId, n: u64, time: i64) {
         if n == 0 {
             return;
@@ -237,7 +238,7 @@ impl Limiter {
         if by == ThrottledBy::Day {
             if self.spend_day(lane) {
                 self.reservation.require();
-                return self.look_at_all(time);
+                return self.recheck_all(time);
             }
             retry_after = retry_after.or(Some(SPENT_PAUSE_MS));
         }
@@ -247,11 +248,11 @@ impl Limiter {
         self.factor_may_have_changed(change);
         if paused {
             self.reservation.require();
-            self.look_at_all(time);
+            self.recheck_all(time);
         }
     }
 
-    /// The vendor says the day is spent: so it is. In the interval of a reset it is the day before that is meant.
+    /// Marks the day as spent, as the vendor says it is; in the interval of a reset the day before. Returns whether a limit counts days.
     fn spend_day(&mut self, lane: LaneId) -> bool {
         let mut found = false;
         for place in 0..self.leases.counters(lane).len() {
@@ -265,8 +266,8 @@ impl Limiter {
             if let Some(entry) = self.counters.get_mut(counter)
                 && let Some(loan) = &entry.loan
             {
-                // The pool's calls are others' too: that it is spent is the vendor's word, not our count.
-                entry.vendor = entry.vendor.max(Some(all.saturating_add(loan.others)));
+                // The pool's calls are other connections' too, so that it is spent is the vendor's count and not ours.
+                entry.vendor_count = entry.vendor_count.max(Some(all.saturating_add(loan.others)));
                 found = true;
                 continue;
             }
@@ -282,7 +283,7 @@ impl Limiter {
     }
 }
 
-/// When the vendor had counted a call at the latest: its headers had come.
+/// When at the latest the vendor had counted a call: by the time its headers came.
 fn answered_at(report: &Settlement, granted: Option<i64>, time: i64) -> i64 {
     let since = i64::try_from(report.since_headers_ms).unwrap_or(i64::MAX / 4);
     time.saturating_sub(since).max(granted.unwrap_or(time)).min(time)

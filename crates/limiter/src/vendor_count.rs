@@ -19,8 +19,8 @@ use crate::limiter::{Limiter, Now};
 use crate::outcome::Counted;
 
 impl Limiter {
-    /// What a call's answer told of the vendor's counts. To be said before the call is settled; of a permit that has ended, or that
-    /// an earlier life granted, nothing is learned, since it is not known on which day it was counted.
+    /// Takes the vendor's counts from a call's answer, before the call is settled. Those on a permit that has ended, or that an earlier epoch
+    /// granted, are left aside, since it is not known on which day its call was counted.
     pub fn on_vendor_count(&mut self, now: Now<'_>, permit: PermitId, since_headers_ms: u64, counts: &[Counted]) {
         let time = self.begin(now);
         let Some(lease) = self.leases.find(permit).filter(|_| permit.epoch == self.epoch.number()) else { return };
@@ -38,13 +38,13 @@ impl Limiter {
             }
         }
         if full {
-            self.look_at_all(time);
+            self.recheck_all(time);
         }
     }
 
     /// Raises a day's counter to the vendor's count in an answer to a call granted, and answered, then.
     fn raise_used(&mut self, counter: CounterId, limit: LimitId, counted: &Counted, (granted, at): (i64, i64)) {
-        self.hear_total(counter, limit, counted.total, granted);
+        self.note_total(counter, limit, counted.total, granted);
         let capacity = self.capacity(counter);
         let of = self.plan.limit(limit).map_or(0, |limit| limit.of);
         let of = counted.total.map_or(of, |total| total.min(of)).max(capacity);
@@ -65,21 +65,21 @@ impl Limiter {
         let Some(entry) = self.counters.get_mut(counter) else { return };
         let lent = entry.is_lent();
         let risen = match &mut entry.state {
-            // What is counted here is what this connection has spent; the pool hears of the vendor's count.
+            // What is counted here is what this connection has spent; the pool is told the vendor's count.
             CounterState::Daily { .. } if lent => {
                 if today {
-                    entry.vendor = entry.vendor.max(Some(vendor));
+                    entry.vendor_count = entry.vendor_count.max(Some(vendor));
                 }
                 0
             }
             CounterState::Daily { count, .. } if today => {
-                entry.vendor = entry.vendor.max(Some(vendor));
+                entry.vendor_count = entry.vendor_count.max(Some(vendor));
                 raise(&mut count.used, floor)
             }
             // The vendor may have counted it on the day before, and then that day's count would be taken for this one's.
             CounterState::Daily { count, .. } if before => raise(&mut count.before, floor),
             CounterState::Window { window, .. } => {
-                entry.vendor = Some(vendor);
+                entry.vendor_count = Some(vendor);
                 // Full is full: what a vendor counts beyond the limit need not run out of it.
                 let risen = floor.min(capacity).saturating_sub(window.total().saturating_add(held));
                 window.push(at, u32::try_from(risen).unwrap_or(u32::MAX));
@@ -87,7 +87,7 @@ impl Limiter {
             }
             _ => 0,
         };
-        // What is lost in a crash the next answer tells again; a hundredth of a day is worth a row.
+        // What a crash loses the next answer brings again; a hundredth of a day is worth a snapshot.
         if risen > 0 && risen >= capacity / 100 {
             self.reservation.require();
         } else {
@@ -98,7 +98,7 @@ impl Limiter {
 
 impl Limiter {
     /// Takes the vendor's own total in an answer to a call granted then. That of a day that has ended is not the next one's.
-    fn hear_total(&mut self, counter: CounterId, limit: LimitId, total: Option<u64>, granted: i64) {
+    fn note_total(&mut self, counter: CounterId, limit: LimitId, total: Option<u64>, granted: i64) {
         let Some(total) = total.filter(|total| *total > 0) else { return };
         let sent = self.epoch.wall_time(granted);
         let of_today = match self.counters.state(counter) {
@@ -109,14 +109,16 @@ impl Limiter {
             _ => false,
         };
         let Some(rule) = self.plan.limit(limit).filter(|_| of_today) else { return };
-        let told = Some(VendorTotal::of(total, rule));
-        let Some(entry) = self.counters.get_mut(counter).filter(|entry| entry.told != told) else { return };
-        entry.told = told;
+        let vendor_total = Some(VendorTotal::of(total, rule));
+        let Some(entry) = self.counters.get_mut(counter).filter(|entry| entry.vendor_total != vendor_total) else {
+            return;
+        };
+        entry.vendor_total = vendor_total;
         self.queue.unpark_all();
     }
 }
 
-/// Raises a count, and says by how much.
+/// Raises a count to `to` and returns by how much.
 fn raise(count: &mut u64, to: u64) -> u64 {
     let risen = to.saturating_sub(*count);
     *count += risen;

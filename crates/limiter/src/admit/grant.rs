@@ -59,11 +59,11 @@ impl Limiter {
             return None;
         }
         let waited = u64::try_from(time.saturating_sub(call.arrived)).unwrap_or(0);
-        let lapses = time.saturating_add(self.life_ms());
+        let lapses = time.saturating_add(self.lease_ms());
         self.spend(call.lane, time);
         let permit = self.leases.open(self.epoch.number(), call.lane, time, lapses, call.call, waited)?;
         if mutant::is(Mutant::CountBySend) {
-            self.date_each(call.lane, time);
+            self.record_on_each(call.lane, time);
         }
         self.here().each_of(call.lane, |_, counter, view| counter.grant(view));
         self.note_fullest(call.lane);

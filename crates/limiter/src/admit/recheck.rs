@@ -34,7 +34,7 @@ impl Limiter {
             self.leases.oldest().map(|lease| lease.lapses).map(&mut sooner);
             let held = self.held(time);
             let stuck = held.is_some() || self.leases.is_full();
-            held.map(|until| Self::look_at_held(until, time)).map(&mut sooner);
+            held.map(|until| Self::recheck_held(until, time)).map(&mut sooner);
             let (queue, mut here) = self.split();
             for class in queue.ready_classes() {
                 let mut blocked = false;
@@ -58,7 +58,7 @@ impl Limiter {
     fn recheck(&mut self, ticket: Ticket, time: i64) {
         let Some(&call) = self.queue.get(ticket) else { return };
         if call.jobs > 0 {
-            return self.look_at_place(ticket, call, time);
+            return self.recheck_place(ticket, call, time);
         }
         let bound = if call.deadline <= time { i64::MAX } else { self.least_wait(call.lane, time) };
         if bound <= call.deadline {
@@ -71,7 +71,7 @@ impl Limiter {
     }
 
     /// Looks at every waiting caller's call again: something has put off all of them. Those of one lane are put off until the same moment.
-    pub(crate) fn look_at_all(&mut self, time: i64) {
+    pub(crate) fn recheck_all(&mut self, time: i64) {
         let mut known: Option<(LaneId, i64)> = None;
         for ticket in self.queue.tickets() {
             let Some(&call) = self.queue.get(ticket) else { continue };

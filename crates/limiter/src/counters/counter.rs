@@ -29,9 +29,9 @@ pub struct Counter {
     pub app: Option<AppId>,
     pub state: CounterState,
     /// What the vendor says it has counted: of a day, the most that it has said on it.
-    pub vendor: Option<u64>,
+    pub vendor_count: Option<u64>,
     /// Of how many it says that it has counted them: of a day, or of any 24 hours.
-    pub told: Option<VendorTotal>,
+    pub vendor_total: Option<VendorTotal>,
     /// Where it is a pool's, what that has lent.
     pub loan: Option<Box<Loan>>,
     /// Calls that it has refused of late.
@@ -50,7 +50,7 @@ pub enum CounterState {
 impl Counter {
     /// A counter that begins with `state`.
     pub fn new(key: CounterKey, app: Option<AppId>, state: CounterState, loan: Option<Box<Loan>>) -> Self {
-        Self { key, app, state, vendor: None, told: None, loan, refused: Together::default() }
+        Self { key, app, state, vendor_count: None, vendor_total: None, loan, refused: Together::default() }
     }
 
     /// A new day has opened under a calendar, with so many calls in flight that this counter counts.
@@ -62,7 +62,7 @@ impl Counter {
         let in_flight = in_flight();
         let counted = *unit == Unit::Calls && !mutant::is(Mutant::OneSided);
         count.turn(turn, if counted { in_flight } else { 0 });
-        (self.vendor, self.told) = (None, None);
+        (self.vendor_count, self.vendor_total) = (None, None);
         if let Some(loan) = &mut self.loan {
             loan.open_day(in_flight);
         }
@@ -96,7 +96,7 @@ impl Counter {
     }
 
     /// `n` calls were settled at `at`.
-    pub fn date(&mut self, at: i64, n: u32, view: &View<'_>) {
+    pub fn record_settled(&mut self, at: i64, n: u32, view: &View<'_>) {
         match &mut self.state {
             CounterState::Window { window, calls, .. } => {
                 window.push(at, n);
@@ -115,12 +115,12 @@ impl Counter {
     }
 
     /// One call that was dated at `before` is dated later after all: its lease had lapsed, and then it was answered.
-    pub fn date_again(&mut self, before: i64, at: i64, view: &View<'_>) {
+    pub fn record_again(&mut self, before: i64, at: i64, view: &View<'_>) {
         if let CounterState::Window { window, .. } = &mut self.state {
             window.expire(view.time());
             window.take_back(before);
         }
-        self.date(at, 1, view);
+        self.record_settled(at, 1, view);
     }
 
     /// So many bytes came back. Whether it counts them.

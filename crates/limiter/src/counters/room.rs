@@ -20,16 +20,16 @@ impl Counter {
         if let Some(in_hand) = self.in_hand(view.time()) {
             return in_hand;
         }
-        let told = self.told;
+        let vendor_total = self.vendor_total;
         match &mut self.state {
             CounterState::Window { window, calls, scaled } => {
                 window.expire(view.time());
                 let unsettled = if mutant::is(Mutant::CountBySend) { 0 } else { view.unsettled(at) };
-                window.total() + unsettled < VendorTotal::lower(told, scale(*calls, *scaled, view.factor()))
+                window.total() + unsettled < VendorTotal::lower(vendor_total, scale(*calls, *scaled, view.factor()))
             }
             CounterState::Bucket(bucket) => bucket.has_room(view.refilled(), view.unsettled(at)),
             CounterState::Daily { calendar, count, amount, .. } => {
-                let amount = VendorTotal::lower(told, *amount);
+                let amount = VendorTotal::lower(vendor_total, *amount);
                 count.used < amount && (count.before < amount || !view.before_is_open(*calendar))
             }
             CounterState::Slots { calls, after_ms } => {
@@ -44,11 +44,11 @@ impl Counter {
         if self.is_lent() {
             return self.pool_has_more_at(view).unwrap_or(time);
         }
-        let told = self.told;
+        let vendor_total = self.vendor_total;
         match &mut self.state {
             CounterState::Window { window, calls, scaled } => {
                 window.expire(time);
-                let capacity = VendorTotal::lower(told, scale(*calls, *scaled, factor));
+                let capacity = VendorTotal::lower(vendor_total, scale(*calls, *scaled, factor));
                 let (rounds, place) = if nth <= capacity {
                     (0, nth)
                 } else {
@@ -67,7 +67,7 @@ impl Counter {
             }
             CounterState::Daily { calendar, count, amount, .. } => {
                 let Some(days) = view.days.get(*calendar) else { return time };
-                let fits = |used: u64| used.saturating_add(nth) <= VendorTotal::lower(told, *amount);
+                let fits = |used: u64| used.saturating_add(nth) <= VendorTotal::lower(vendor_total, *amount);
                 if !fits(count.used) {
                     view.epoch.limiter_time(days.over())
                 } else if view.before_is_open(*calendar) && !fits(count.before) {
@@ -120,9 +120,11 @@ impl Counter {
     /// Its figure in force under a rate factor.
     pub fn capacity(&self, factor: u32) -> u64 {
         match &self.state {
-            CounterState::Window { calls, scaled, .. } => VendorTotal::lower(self.told, scale(*calls, *scaled, factor)),
+            CounterState::Window { calls, scaled, .. } => {
+                VendorTotal::lower(self.vendor_total, scale(*calls, *scaled, factor))
+            }
             CounterState::Bucket(bucket) => bucket.burst(),
-            CounterState::Daily { amount, .. } => VendorTotal::lower(self.told, *amount),
+            CounterState::Daily { amount, .. } => VendorTotal::lower(self.vendor_total, *amount),
             CounterState::Slots { calls, .. } => scale(*calls, true, factor),
         }
     }
@@ -152,13 +154,13 @@ impl Counter {
     /// The vendor itself says that the day is spent: more than what `share` leaves to others, and all of ours.
     fn loaned_day_is_spent(&self) -> bool {
         let CounterState::Daily { amount, .. } = &self.state else { return false };
-        self.vendor_of_pool().is_some_and(|n| n >= VendorTotal::lower(self.told, *amount))
+        self.vendor_of_pool().is_some_and(|n| n >= VendorTotal::lower(self.vendor_total, *amount))
     }
 
     /// The vendor's count of a pool's day, less what `share` leaves to others.
     pub fn vendor_of_pool(&self) -> Option<u64> {
         let others = self.loan.as_ref()?.others;
-        self.vendor.map(|n| n.saturating_sub(others))
+        self.vendor_count.map(|n| n.saturating_sub(others))
     }
 
     /// The call lacks nothing that is known to be wanting: only a loan, whose pool is not known to be empty.

@@ -123,7 +123,7 @@ impl Room for CountersNow<'_> {
 
     fn blocked_until(&mut self, lane: LaneId) -> Option<i64> {
         let app = self.view.leases.lanes().get(lane).map_or(AppId::NONE, |lane| lane.app);
-        if let Some(until) = self.view.pauses.look_at(app, self.view.time()) {
+        if let Some(until) = self.view.pauses.recheck_at(app, self.view.time()) {
             return Some(until);
         }
         let counter = self.own_full(lane)?;

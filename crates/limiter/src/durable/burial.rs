@@ -6,7 +6,8 @@ use crate::limiter::{Limiter, Now};
 use crate::replan::LONGEST_DAY_MS;
 
 impl Limiter {
-    /// Ends this life for good: until when its counts matter, Unix milliseconds, and the row that keeps them. None if nothing counts.
+    /// Ends the limiter for good. Returns until when its counts matter, Unix milliseconds, and the snapshot that keeps them; none if nothing
+    /// counts.
     ///
     /// They matter for the longest day after the last call at least, whatever the limits were that end here: a connection made anew under
     /// the name may bring a day that ends at another hour, or a `rolling_day`, and such a one counts these calls.
@@ -18,7 +19,7 @@ impl Limiter {
                 until = until.max(self.counts_until(counter, time));
             }
         }
-        let in_flight = (self.in_flight() > 0).then(|| time.saturating_add(self.life_ms()));
+        let in_flight = (self.in_flight() > 0).then(|| time.saturating_add(self.lease_ms()));
         if let Some(last) = self.history.last().max(in_flight) {
             until = until.max(last.saturating_add(LONGEST_DAY_MS));
         }
@@ -32,7 +33,7 @@ impl Limiter {
 
     /// When nothing that a counter counts now can count any more.
     fn counts_until(&self, counter: CounterId, time: i64) -> i64 {
-        let settled = time.saturating_add(if self.in_flight() > 0 { self.life_ms() } else { 0 });
+        let settled = time.saturating_add(if self.in_flight() > 0 { self.lease_ms() } else { 0 });
         match self.counters.state(counter) {
             Some(CounterState::Window { window, .. }) => settled.saturating_add(window.span()),
             Some(CounterState::Daily { calendar, .. }) => {

@@ -1,10 +1,10 @@
-//! The stored form: one row a connection, from which the next life knows all that this one may have granted.
+//! Snapshots: the stored form of a connection's limiter, one row each, from which the next epoch knows all that this one may have granted.
 //!
-//! The first byte is the version; the rest is its [binary form](codec), in which the fields' order is the format. `tests/limiter/row.rs` pins it.
-//! A row holds the limits that it was written under: a life that begins under others begins with theirs, and then takes the policy's edit
-//! as any other.
+//! The first byte is the version; the rest is its [binary form](codec), in which the fields' order is the format. `tests/limiter/row.rs` pins
+//! it. A snapshot holds the limits under which it was written: an epoch that begins under others begins with those, and then takes the
+//! policy's edit like any other.
 
-#![expect(clippy::arithmetic_side_effects, reason = "spare permits that are at most 256 a lane, and ages")]
+#![expect(clippy::arithmetic_side_effects, reason = "reserved permits that are at most 256 a lane, and ages")]
 
 use crate::adaptive::Adaptive;
 use crate::apps::Apps;
@@ -26,9 +26,9 @@ pub(super) const VERSION: u8 = 4;
 /// Stands for an app's budget in place of a limit.
 pub(super) const BUDGET: u32 = u32::MAX;
 
-/// What is stored of a connection. Times are limiter milliseconds.
+/// What is stored of a connection's limiter. Times are limiter milliseconds.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct Snapshot {
     pub epoch: u32,
     pub offset: i64,
     pub time: i64,
@@ -36,17 +36,17 @@ pub(crate) struct Row {
     pub life: i64,
     pub mode: Mode,
     pub limits: Vec<Limit>,
-    /// The connection's own day first.
+    /// The resets and the days that are open under them, the connection's own first.
     pub calendars: Vec<(Reset, Day)>,
-    /// Of apps that have counts or permits: name.
+    /// The names of the apps that have counts or permits.
     pub apps: Vec<String>,
-    pub lanes: Vec<RowLane>,
+    pub lanes: Vec<StoredLane>,
     pub ceiling: u64,
     pub until: i64,
-    /// Permits that may still be given out, over all lanes.
-    pub spare: u32,
-    pub counters: Vec<RowMeter>,
-    /// What limits by app begin with: the limit, and the count.
+    /// How many reserved permits may still be granted, over all lanes.
+    pub reserved: u32,
+    pub counters: Vec<StoredCounter>,
+    /// What every app's count begins with under limits by app.
     pub before: Vec<(LimitId, StoredCounterState)>,
     pub groups: Vec<PriorEpoch>,
     pub adaptive: Adaptive,
@@ -57,88 +57,88 @@ pub(crate) struct Row {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct RowLane {
-    /// Its number, which its permits' ids carry.
+pub(crate) struct StoredLane {
+    /// The lane's number, which its permits' ids carry.
     pub lane: LaneId,
     /// A number in `apps`.
     pub app: u32,
     pub mask: u32,
     pub seq: u64,
-    pub spare: u32,
+    pub reserved: u32,
     pub leases: Vec<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(crate) struct RowMeter {
-    /// The limit's place in the plan; or a budget's mark.
+pub(crate) struct StoredCounter {
+    /// The limit's place in the plan, or [`BUDGET`].
     pub limit: u32,
     /// A number in `apps`.
     pub app: Option<u32>,
     pub state: StoredCounterState,
-    /// The vendor's own count.
+    /// The vendor's own count, where its answers tell it.
     pub vendor: Option<u64>,
-    /// What its pool has not been told of.
+    /// How many calls its pool has not counted yet.
     pub owes: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 pub(crate) enum StoredCounterState {
-    /// Until when settled calls count, as what each adds to the one before, from `time` on; and how many.
+    /// Until when settled calls count, each as the difference from the one before, from `time` on; and how many.
     Window(Vec<(i64, u32)>),
-    /// What is owed, in halves.
+    /// The debt, as two halves of 128 bits.
     Bucket(u64, u64),
-    /// Used today, used the day before.
+    /// What is used today, and what was used the day before.
     Daily(u64, u64),
 }
 
 impl Limiter {
-    /// Everything, to be stored.
-    pub(crate) fn row(&mut self) -> Vec<u8> {
+    /// The snapshot of the limiter as it stands.
+    pub(crate) fn snapshot(&mut self) -> Vec<u8> {
         let time = self.epoch.time();
         let mut apps = Names::new(&self.apps);
         let mut leases: BTreeMap<LaneId, Vec<u64>> = BTreeMap::new();
         for (_, lease) in self.leases.leases() {
             leases.entry(lease.lane).or_default().push(lease.seq);
         }
-        // Those of earlier lives' permits too: the next life knows them by app and limits.
+        // Those of earlier epochs' permits too: the next epoch knows them by app and limits.
         let late = self.late_group(time);
         let prior: BTreeSet<LaneId> =
             self.prior.lanes().chain(late.iter().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))).collect();
         let mut lanes = Vec::new();
         for (at, lane) in self.leases.lanes().iter() {
             let mut leases = leases.remove(&at).unwrap_or_default();
-            if lane.spare > 0 || !leases.is_empty() || prior.contains(&at) {
+            if lane.reserved > 0 || !leases.is_empty() || prior.contains(&at) {
                 leases.sort_unstable();
-                lanes.push(row_lane(at, lane, apps.number(lane.app), leases));
+                lanes.push(stored_lane(at, lane, apps.number(lane.app), leases));
             }
         }
         let refill = self.rate.refilled(time);
-        let stored = |state: &CounterState| row_gauge(state, time, refill);
+        let stored = |state: &CounterState| stored_state(state, time, refill);
         let mut counters = Vec::new();
         for counter in self.counters.iter() {
             let owes = counter.loan.as_ref().map_or(0, |loan| loan.owes);
             if let Some(state) = stored(&counter.state)
-                && (counter.vendor.is_some() || owes > 0 || !is_nothing(&state))
+                && (counter.vendor_count.is_some() || owes > 0 || !is_nothing(&state))
             {
                 let limit = if let CounterKey::Limit(at) = counter.key { at.0 } else { BUDGET };
                 let app = counter.app.map(|app| apps.number(app));
-                counters.push(RowMeter { limit, app, state, vendor: counter.vendor, owes });
+                counters.push(StoredCounter { limit, app, state, vendor: counter.vendor_count, owes });
             }
         }
         let before = self.counters.all_before().filter_map(|(at, state)| Some((at, stored(state)?)));
-        let row = Row {
+        let stored = Snapshot {
             epoch: self.epoch.number(),
             offset: self.epoch.offset(),
             time,
             wall: self.epoch.wall(),
-            life: self.life_ms(),
+            life: self.lease_ms(),
             mode: self.plan.mode,
             limits: self.plan.limits.clone(),
             calendars: self.days.iter().map(|days| (days.reset().clone(), days.today().clone())).collect(),
             lanes,
             ceiling: self.reservation.ceiling().max(self.leases.len() as u64),
             until: self.reservation.until().max(time),
-            spare: u32::try_from(self.reservation.left()).unwrap_or(u32::MAX),
+            reserved: u32::try_from(self.reservation.left()).unwrap_or(u32::MAX),
             counters,
             before: before.filter(|(_, state)| !is_nothing(state)).collect(),
             groups: self.prior.groups().cloned().chain(late).collect(),
@@ -149,24 +149,24 @@ impl Limiter {
             apps: apps.names(&self.apps),
             loans: self.pooled().filter_map(|(limit, loan)| loan.stored(limit)).collect(),
         };
-        codec::write(vec![VERSION], &row)
+        codec::write(vec![VERSION], &stored)
     }
 
-    /// This life's leases that have lapsed and may yet be answered.
+    /// This epoch's leases that have lapsed and may yet be answered.
     fn late_group(&self, time: i64) -> Option<PriorEpoch> {
         let mut lanes: Vec<PriorLane> = Vec::new();
         for (lane, seq) in self.leases.late() {
             match lanes.last_mut().filter(|known| known.lane == lane) {
                 Some(known) => known.leases.push(seq),
-                None => lanes.push(PriorLane { old: lane, lane, leases: vec![seq], spares: Vec::new() }),
+                None => lanes.push(PriorLane { old: lane, lane, leases: vec![seq], reserved_ids: Vec::new() }),
             }
         }
         let group = PriorEpoch {
             epoch: self.epoch.number(),
-            fly: 0,
-            spare: 0,
-            run_until: time,
-            fly_until: time,
+            in_flight: 0,
+            reserved: 0,
+            reserved_until: time,
+            in_flight_until: time,
             ran: true,
             over: true,
             since: time,
@@ -176,11 +176,11 @@ impl Limiter {
     }
 }
 
-fn row_lane(at: LaneId, lane: &Lane, app: u32, leases: Vec<u64>) -> RowLane {
-    RowLane { lane: at, app, mask: lane.mask, seq: lane.seq, spare: lane.spare, leases }
+fn stored_lane(at: LaneId, lane: &Lane, app: u32, leases: Vec<u64>) -> StoredLane {
+    StoredLane { lane: at, app, mask: lane.mask, seq: lane.seq, reserved: lane.reserved, leases }
 }
 
-fn row_gauge(state: &CounterState, time: i64, refill: i128) -> Option<StoredCounterState> {
+fn stored_state(state: &CounterState, time: i64, refill: i128) -> Option<StoredCounterState> {
     Some(match state {
         CounterState::Window { window, .. } => {
             let mut last = time;
@@ -204,7 +204,7 @@ const fn is_nothing(state: &StoredCounterState) -> bool {
     }
 }
 
-/// Numbers for the apps that a row names, in the order in which it names them.
+/// The numbers of the apps that a snapshot names, in the order in which it names them.
 struct Names {
     /// Each app's number, by its place in the table; none where the snapshot has not named it.
     numbers: Table<AppId, Option<u32>>,

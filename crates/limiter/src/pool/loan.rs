@@ -190,7 +190,7 @@ impl Limiter {
         for limit in self.pooled().map(|(limit, _)| limit).collect::<Vec<LimitId>>() {
             let Some(counter) = self.counters.shared(limit) else { continue };
             let Some((turn, asked)) = self.turn_due(counter, time) else { continue };
-            let (epoch, life_ms) = (self.epoch.number(), self.life_ms());
+            let (epoch, life_ms) = (self.epoch.number(), self.lease_ms());
             let vendor = self.counters.get(counter).and_then(Counter::vendor_of_pool).unwrap_or(0);
             let owes = self.loan(counter).map_or(0, |loan| loan.owing);
             let Some(rule) = self.plan.limit(limit) else { continue };
@@ -296,7 +296,7 @@ impl Limiter {
         self.reservation.touch();
         self.grant_ready(time);
         if empty {
-            self.look_at_all(time);
+            self.recheck_all(time);
         }
     }
 

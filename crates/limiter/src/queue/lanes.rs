@@ -1,8 +1,8 @@
-//! Lanes: one app's calls that the same limits count. Lanes under the same limits are of one class: what all of them share is looked at
+//! Lanes: one app's calls that the same limits count. Lanes under the same limits are of one class: what all of them share is checked
 //! once for all, however many apps there are.
 //!
-//! Permit numbers count up within a lane and are never used again: a lane that nobody uses gives its place to another, whose numbers go on
-//! from there.
+//! Permit numbers count up within a lane and are never used again: an idle lane gives its place to another, whose numbers go on from
+//! there.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -13,17 +13,17 @@ use crate::index::{AppId, ClassId, CounterId, LaneId, Table};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// Lanes of one connection that are in use: its apps times the sets of limits that their calls meet.
+/// The most lanes of one connection that are in use: its apps times the sets of limits that their calls meet.
 pub const MOST_LANES: usize = 8_192;
-/// A lane of which nothing was granted for so long gives its place up, milliseconds.
+/// A lane of which nothing was granted for so long gives up its place, milliseconds.
 const IDLE_MS: i64 = 600_000;
 
 /// One app's calls under one set of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
-    /// The app, in the limiter's table; [`NONE`] while the place is free.
+    /// The app; [`AppId::NONE`] while the place is free.
     pub app: AppId,
-    /// Bit i: limit i of the plan counts these calls.
+    /// Bit i is set if limit i of the plan counts these calls.
     pub mask: u32,
     /// The class of lanes that wait for the same shared limits.
     pub class: ClassId,
@@ -33,15 +33,15 @@ pub struct Lane {
     pub own: Vec<CounterId>,
     /// The number that the next permit of this lane gets.
     pub seq: u64,
-    /// Permits that may still be given out under the stored row.
-    pub spare: u32,
-    /// Permits given out since the last row that named spare ones.
+    /// How many permits may still be granted under the stored snapshot.
+    pub reserved: u32,
+    /// How many permits were granted since the last snapshot that reserved some.
     pub used: u32,
-    /// Spare permits that it named.
-    pub last_spare: u32,
-    /// What keeps its place: leases in flight, those that have lapsed and may yet be answered, and earlier lives' permits.
+    /// How many permits that snapshot reserved.
+    pub last_reserved: u32,
+    /// How many reasons keep its place: leases in flight, those that have lapsed and may yet be answered, and earlier epochs' permits.
     pub leases: u32,
-    /// Calls that wait.
+    /// How many calls wait.
     pub waiting: u32,
     /// When the last permit was granted, limiter milliseconds.
     pub last_grant: i64,
@@ -57,18 +57,18 @@ impl Lane {
 /// Lanes that the same limits count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// Bit i: limit i of the plan counts these calls.
+    /// Bit i is set if limit i of the plan counts these calls.
     pub mask: u32,
     /// The counters that count all of their calls.
     pub shared: Vec<CounterId>,
-    /// The counter that had no room last: it is looked at first.
+    /// The counter that had no room last: it is checked first.
     pub tight: Cell<CounterId>,
     /// The event in which it was found full: grants only take room, so it stays so until the next.
     pub full_in: Cell<u64>,
 }
 
 impl Class {
-    /// A class of which nothing has been looked at.
+    /// A class of which nothing has been checked.
     pub fn new(mask: u32, shared: Vec<CounterId>) -> Self {
         let tight = Cell::new(shared.first().copied().unwrap_or(CounterId::NONE));
         Self { mask, shared, tight, full_in: Cell::new(0) }
@@ -112,12 +112,12 @@ impl Lanes {
         self.recent = lane;
     }
 
-    /// One lane.
+    /// The lane of a number.
     pub fn get(&self, lane: LaneId) -> Option<&Lane> {
         self.lanes.get(lane)
     }
 
-    /// One lane, to be changed.
+    /// The lane of a number, to be changed.
     pub fn get_mut(&mut self, lane: LaneId) -> Option<&mut Lane> {
         self.lanes.get_mut(lane)
     }
@@ -170,7 +170,7 @@ impl Lanes {
         self.class_of.get(&mask).copied()
     }
 
-    /// A new class.
+    /// Adds a class and returns its number.
     pub fn add_class(&mut self, mask: u32, shared: Vec<CounterId>) -> ClassId {
         let class = self.classes.push(Class::new(mask, shared));
         self.class_of.insert(mask, class);
@@ -182,7 +182,7 @@ impl Lanes {
         self.by_key.get(&(app, mask)).copied()
     }
 
-    /// Whether there is room for one more, once those that nobody uses have given their places up.
+    /// Whether there is room for one more lane, once idle ones have given up their places.
     pub fn make_room(&mut self, time: i64) -> bool {
         if self.free.is_empty() && self.lanes.len() >= MOST_LANES {
             self.drop_idle(time);
@@ -190,7 +190,7 @@ impl Lanes {
         !self.free.is_empty() || self.lanes.len() < MOST_LANES
     }
 
-    /// A new lane; none when the table is full.
+    /// Adds a lane and returns its number; none when the table is full.
     pub fn add(
         &mut self,
         app: AppId,
@@ -206,9 +206,9 @@ impl Lanes {
             counters,
             own,
             seq,
-            spare: 0,
+            reserved: 0,
             used: 0,
-            last_spare: 0,
+            last_reserved: 0,
             leases: 0,
             waiting: 0,
             last_grant: i64::MIN / 4,
@@ -216,8 +216,8 @@ impl Lanes {
         let at = match self.free.pop() {
             Some(at) => {
                 let place = self.lanes.get_mut(at)?;
-                // A row may have named its next numbers as another lane's.
-                *place = lane(place.seq + u64::from(place.spare));
+                // A snapshot may have reserved its next numbers for another lane.
+                *place = lane(place.seq + u64::from(place.reserved));
                 at
             }
             None => self.lanes.push(lane(0)),
@@ -226,7 +226,7 @@ impl Lanes {
         Some(at)
     }
 
-    /// Frees the places of lanes that have nothing in flight and nobody waiting, and were last granted something at `before` or earlier.
+    /// Frees the places of lanes that have nothing in flight and no call waiting, and were last granted something at `before` or earlier.
     pub fn drop_idle(&mut self, before: i64) {
         for (at, lane) in self.lanes.iter_mut() {
             if lane.is_idle(before) {
@@ -251,13 +251,13 @@ impl Lanes {
         self.lanes.iter().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
-    /// The same, to be changed.
+    /// All lanes in use, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (LaneId, &mut Lane)> {
         self.lanes.iter_mut().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
-    /// Gives every lane its place under other limits and apps; one that `move_to` knows nothing of gives its place up. Of two lanes that
-    /// become the same one is found from now on; the other ends with its leases.
+    /// Moves every lane to where `move_to` puts it under other limits and apps; one that it puts nowhere gives up its place. Of two lanes
+    /// that become the same, one is found from now on; the other ends with its leases.
     pub fn rearrange(&mut self, classes: Table<ClassId, Class>, mut move_to: impl FnMut(LaneId) -> Option<Moved>) {
         self.class_of = classes.iter().map(|(at, class)| (class.mask, at)).collect();
         self.classes = classes;

@@ -311,7 +311,7 @@ impl Queue {
     }
 
     /// All that waits, in the order in which it came.
-    pub fn everybody(&self) -> Vec<(Ticket, Waiting)> {
+    pub fn all(&self) -> Vec<(Ticket, Waiting)> {
         self.entries.all()
     }
 }

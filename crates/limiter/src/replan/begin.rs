@@ -72,8 +72,9 @@ impl Limiter {
         entry.state = state;
         if let Some(before) = before {
             entry.refused = before.refused;
-            entry.vendor = before.vendor.filter(|_| as_before);
-            entry.told = before.told.filter(|_| as_before).map(|told| VendorTotal::of(told.total, &limit));
+            entry.vendor_count = before.vendor_count.filter(|_| as_before);
+            entry.vendor_total =
+                before.vendor_total.filter(|_| as_before).map(|vendor| VendorTotal::of(vendor.total, &limit));
         }
         let same_pool = as_before && was.is_some_and(|was| was.pool == limit.pool);
         match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {
@@ -106,10 +107,10 @@ impl Limiter {
         for (app, counter) in old.counters_of(place) {
             let Some(app) = app.and_then(|app| moved.get(app).copied().flatten()) else { continue };
             let state = begin(self, &[&counter.state]);
-            let (vendor, refused) = (counter.vendor, counter.refused);
+            let (vendor, refused) = (counter.vendor_count, counter.refused);
             let counter = self.counter(CounterKey::Limit(at), Some(app));
             if let Some(entry) = self.counters.get_mut(counter) {
-                (entry.state, entry.vendor, entry.refused) = (state, vendor, refused);
+                (entry.state, entry.vendor_count, entry.refused) = (state, vendor, refused);
             }
             self.counters.raise_fullest(at, counter);
         }

@@ -103,7 +103,7 @@ impl Limiter {
             self.let_all_go(time);
         }
         self.grant_ready(time);
-        self.look_at_all(time);
+        self.recheck_all(time);
         gone
     }
 }

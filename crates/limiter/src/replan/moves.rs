@@ -77,7 +77,7 @@ impl Limiter {
     ) -> Vec<Ticket> {
         let time = self.epoch.time();
         let mut to: BTreeMap<u64, (Waiting, ClassId)> = BTreeMap::new();
-        for (ticket, call) in self.queue.everybody() {
+        for (ticket, call) in self.queue.all() {
             let name = old.apps.name(call.app);
             let Some(stays) = stays(ticket, name).filter(|_| call.jobs == 0) else { continue };
             let Some(app) = moved.get(call.app).copied().flatten() else { continue };
@@ -98,7 +98,7 @@ impl Limiter {
             place
         });
         // Deadlines are others: each is looked at when its own comes.
-        for (ticket, call) in self.queue.everybody() {
+        for (ticket, call) in self.queue.all() {
             self.queue.check_again(ticket, call.deadline);
         }
         gone.into_iter().filter(|ticket| !jobs.contains(ticket)).collect()

@@ -3,6 +3,7 @@
 use super::*;
 use crate::apps::AppRule;
 use crate::calendar::{Reset, Zone};
+use crate::config::Kind;
 use crate::config::Plan;
 use crate::index::{CounterId, LaneId};
 use crate::limiter::Now;
@@ -95,7 +96,7 @@ fn a_lane_gets_one_where_others_call_too_if_it_has_called_within_a_minute_or_wai
     let time = limiter.epoch.time();
     for lane in 0..2 {
         let lane = limiter.leases.lanes_mut().get_mut(LaneId(lane)).unwrap();
-        (lane.used, lane.spare, lane.last_spare) = (0, 0, 0);
+        (lane.used, lane.reserved, lane.last_reserved) = (0, 0, 0);
     }
     limiter.reservation.used = 4;
     assert_eq!(limiter.next_reserved(LaneId(0), false, 9, time + 60_000), 1);
@@ -122,9 +123,9 @@ fn a_row_names_spare_permits_for_no_more_than_two_thousand_and_48_lanes() {
         grant(&mut limiter, NOON + 1, app, u128::from(apps + app));
     }
     limiter.snapshot_due().unwrap();
-    let named = limiter.leases.lanes().iter().filter(|(_, lane)| lane.spare > 0).count();
+    let named = limiter.leases.lanes().iter().filter(|(_, lane)| lane.reserved > 0).count();
     assert_eq!(named, MOST_NAMED);
-    let most = limiter.leases.lanes().iter().map(|(_, lane)| u64::from(lane.spare)).max();
+    let most = limiter.leases.lanes().iter().map(|(_, lane)| u64::from(lane.reserved)).max();
     assert!(most <= Some(limiter.reservation.left()) && limiter.reservation.left() <= MOST_RESERVED);
 }
 
@@ -169,7 +170,7 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
     // A grant that the row had named.
     limiter.reservation.left = 1;
     limiter.reservation.ceiling = 9;
-    limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().spare = 1;
+    limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().reserved = 1;
     let other = grant(&mut limiter, NOON + 300, 0, 2);
     let time = limiter.epoch.time();
     assert!(limiter.snapshot_due().is_none() && !limiter.is_stored());
@@ -193,7 +194,7 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
 
 #[test]
 fn a_grant_needs_no_row_until_the_blocks_end_while_fewer_than_its_ceiling_are_in_flight_and_permits_are_spare() {
-    for (until, ceiling, left, spare, due) in [
+    for (until, ceiling, left, reserved, due) in [
         (0, 2, 1, 1, false),
         (-1, 2, 1, 1, true),
         (0, 1, 1, 1, true),
@@ -207,11 +208,11 @@ fn a_grant_needs_no_row_until_the_blocks_end_while_fewer_than_its_ceiling_are_in
         let time = limiter.epoch.time();
         (limiter.reservation.until, limiter.reservation.ceiling, limiter.reservation.left) =
             (time + until, ceiling, left);
-        limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().spare = spare;
+        limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().reserved = reserved;
         limiter.spend(LaneId(0), time);
-        assert_eq!(limiter.reservation.due, due, "{until} {ceiling} {left} {spare}");
+        assert_eq!(limiter.reservation.due, due, "{until} {ceiling} {left} {reserved}");
         let less = u32::from(!due);
-        assert_eq!(limiter.leases.lanes().get(LaneId(0)).unwrap().spare, spare - less);
+        assert_eq!(limiter.leases.lanes().get(LaneId(0)).unwrap().reserved, reserved - less);
         assert_eq!(limiter.reservation.left(), left - u64::from(less));
     }
 }

@@ -10,7 +10,7 @@ fn a_lane_that_takes_anothers_place_goes_on_from_its_numbers() {
     let class = lanes.add_class(1, counters(&[0]));
     let one = lanes.add(AppId(0), 1, class, counters(&[1, 0]), counters(&[1])).unwrap();
     let lane = lanes.get_mut(one).unwrap();
-    (lane.seq, lane.spare) = (7, 3);
+    (lane.seq, lane.reserved) = (7, 3);
     lanes.drop_idle(0);
     assert_eq!(lanes.find(AppId(0), 1), None);
     let other = lanes.add(AppId(5), 1, class, counters(&[2, 0]), counters(&[2])).unwrap();
