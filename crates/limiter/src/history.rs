@@ -55,7 +55,7 @@ impl History {
         }
     }
 
-    /// `calls` ended at `at`, with so many bytes.
+    /// Adds calls that ended at `at`, limiter milliseconds, with so many bytes.
     pub fn push(&mut self, at: i64, calls: u32, bytes: u64) {
         match self.stretches.back_mut() {
             // One that is dated back counts as of the latest: later is the safe side.
@@ -129,12 +129,12 @@ impl History {
         self.bytes_known_from
     }
 
-    /// Answers may have come back before `at` whose bytes nobody will tell.
+    /// Notes that answers may have come back before `at` whose bytes will never be known.
     pub fn lose_bytes(&mut self, at: i64) {
         self.bytes_known_from = self.bytes_known_from.max(Some(at));
     }
 
-    /// To be stored.
+    /// What is to be stored.
     pub fn stored(&mut self, now: i64) -> Vec<Stretch> {
         self.tidy(now);
         self.stretches.iter().copied().collect()

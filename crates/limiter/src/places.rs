@@ -1,6 +1,6 @@
-//! Who may have a place among those who wait, where there are only so many: apps share the places by weight.
+//! The places of a queue of limited size, which apps share by weight.
 //!
-//! While places are free, whoever comes takes one. When none is free, an app's part of them is `size × weight ÷ (the weights of the
+//! While places are free, every newcomer takes one. When none is free, an app's part of them is `size × weight ÷ (the weights of the
 //! apps that hold places, the newcomer's included)`. A newcomer whose app holds less than its part takes the place of the app that
 //! holds most for its weight; of apps that hold equally much, that is the one that took a place last. Which of that app's calls
 //! gives way is for the caller to say.
@@ -16,18 +16,18 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::BinaryHeap;
 
-/// What a newcomer is told.
+/// Whether a newcomer gets a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admit<K> {
     /// A place is free.
     Free,
-    /// It may have a place that this app gives up.
+    /// It gets a place that this app gives up.
     Instead(K),
     /// There is no place for it: its app holds its part already.
     Full,
 }
 
-/// What one app holds.
+/// The places that one app holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Holding {
     /// Places; never 0.
@@ -92,17 +92,17 @@ pub struct Places<K> {
 }
 
 impl<K: Ord + Clone> Places<K> {
-    /// So many places, all free.
+    /// A queue of so many places, all free.
     pub const fn new(size: u32) -> Self {
         Self { size, len: 0, weights: 0, takes: 0, apps: BTreeMap::new(), order: BinaryHeap::new() }
     }
 
-    /// There are so many places from now on. Who holds one keeps it, even if there are fewer now than are held.
+    /// Changes the number of places. Held ones stay held, even if there are now fewer than that.
     pub const fn resize(&mut self, size: u32) {
         self.size = size;
     }
 
-    /// The places that are held.
+    /// How many places are held.
     pub const fn len(&self) -> u32 {
         self.len
     }
@@ -112,7 +112,7 @@ impl<K: Ord + Clone> Places<K> {
         self.len == 0
     }
 
-    /// The places that an app holds.
+    /// How many places an app holds.
     pub fn held(&self, key: &K) -> u32 {
         self.apps.get(key).map_or(0, |app| app.held)
     }
@@ -136,7 +136,7 @@ impl<K: Ord + Clone> Places<K> {
         }
     }
 
-    /// An app takes a place, whether or not one is free; all that it holds counts by this weight from now on.
+    /// Gives an app a place, whether or not one is free; all that it holds counts by this weight from now on.
     pub fn take(&mut self, key: K, weight: u32) {
         self.len = self.len.saturating_add(1);
         self.takes = self.takes.wrapping_add(1);
@@ -144,14 +144,14 @@ impl<K: Ord + Clone> Places<K> {
         self.stand(key, Holding { held, weight: weight.max(1), latest: self.takes });
     }
 
-    /// What an app holds counts by this weight from now on.
+    /// Counts what an app holds by this weight from now on.
     pub fn weigh(&mut self, key: &K, weight: u32) {
         if let Some(app) = self.apps.get(key).copied() {
             self.stand(key.clone(), Holding { weight: weight.max(1), ..app });
         }
     }
 
-    /// An app gives a place back. For an app that holds none nothing changes.
+    /// Takes a place back from an app. For an app that holds none nothing changes.
     pub fn leave(&mut self, key: &K) {
         let Some(app) = self.apps.get(key).copied() else { return };
         self.len = self.len.saturating_sub(1);

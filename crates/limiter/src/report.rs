@@ -1,4 +1,4 @@
-//! What a connection's limiter shows of itself: for the status document and the `RateLimit` fields.
+//! Reports of a connection's limits, queue and day, for the status document and the `RateLimit` fields.
 
 #![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 counters")]
 
@@ -17,19 +17,19 @@ pub struct LimitReport {
     pub name: String,
     /// Its kind, as a policy writes it.
     pub kind: &'static str,
-    /// In force: after share and rate factor.
+    /// The figure in force, after share and rate factor.
     pub limit: u64,
-    /// Before share.
+    /// The figure before share.
     pub of: u64,
-    /// Counted now, in flight included.
+    /// What is counted now, in flight included.
     pub used: u64,
     /// What is left.
     pub remaining: u64,
     /// When a day's count ends, Unix milliseconds.
     pub reset_at: Option<i64>,
-    /// What the vendor says it has counted, where its answers tell.
+    /// The vendor's own count, where its answers tell it.
     pub vendor_used: Option<u64>,
-    /// The vendor's own total, where its answers tell.
+    /// The vendor's own total, where its answers tell it.
     pub vendor_limit: Option<u64>,
 }
 
@@ -38,20 +38,20 @@ pub struct LimitReport {
 pub struct DayReport {
     /// Its date.
     pub date: String,
-    /// Calls, by app.
+    /// The calls of each app.
     pub apps: Vec<(String, u64)>,
-    /// When it opened and when it surely ends, Unix milliseconds.
+    /// When the day opened, Unix milliseconds.
     pub from: i64,
-    /// See `from`.
+    /// When the day surely ends, Unix milliseconds.
     pub to: i64,
 }
 
 /// The wait queue, as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueReport {
-    /// Calls that wait.
+    /// How many calls wait.
     pub depth: usize,
-    /// How many may.
+    /// How many calls may wait.
     pub size: u32,
     /// How long the first of them has waited, milliseconds.
     pub oldest_wait_ms: u64,
@@ -62,19 +62,19 @@ pub struct QueueReport {
 pub struct Left<'a> {
     /// The limit's name.
     pub name: &'a str,
-    /// Calls, or bytes, left.
+    /// How many calls or bytes are left.
     pub remaining: u64,
-    /// Whole seconds until there is more; none where only answers bring it.
+    /// After how many seconds there is more; none where only answers bring it.
     pub seconds: Option<u64>,
 }
 
 impl Limiter {
-    /// Moves on to now, so that the reports speak of it.
+    /// Moves on to now, so that the reports are of now.
     pub fn tick(&mut self, now: Now<'_>) {
         self.begin(now);
     }
 
-    /// All limits. Of one that is counted by app, the app that has used most.
+    /// Reports on all limits. Of a limit by app it is the app that has used most.
     pub fn limits(&mut self) -> Vec<LimitReport> {
         let mut reports = Vec::new();
         for at in LimitId::all(self.plan.limits.len()) {
@@ -103,7 +103,7 @@ impl Limiter {
         reports
     }
 
-    /// What any app begins with on a day by app, where that is no less than what it may have sent.
+    /// What every app begins with on a day by app, where that is no less than what it may have sent.
     fn begins_with(&self, limit: LimitId) -> u64 {
         match self.counters.before(limit) {
             Some(CounterState::Daily { calendar, count, .. }) if *calendar != CalendarId::OWN => {
@@ -120,7 +120,7 @@ impl Limiter {
         }
     }
 
-    /// The queue.
+    /// Reports on the queue.
     pub fn queue(&self) -> QueueReport {
         let oldest = self.queue.oldest().map_or(0, |since| self.epoch.time().saturating_sub(since));
         QueueReport {
@@ -141,7 +141,7 @@ impl Limiter {
         self.rate.paused(time).map(|until| self.epoch.wall_time(until))
     }
 
-    /// The connection's own day.
+    /// Reports on the connection's own day.
     pub fn day(&self) -> Option<DayReport> {
         let days = self.days.own()?;
         let budget = |app: AppId| self.counters.budget(app).and_then(|budget| self.counters.state(budget));
@@ -154,12 +154,12 @@ impl Limiter {
         Some(DayReport { date: day.date.clone(), apps: apps.collect(), from: day.opens.0, to: days.over() })
     }
 
-    /// What is left of each limit that counts a permit's call, in the plan's order.
+    /// Calls `each` with what is left of each limit that counts a permit's call, in the plan's order.
     pub fn left(&mut self, permit: PermitId, mut each: impl FnMut(Left<'_>)) {
         self.left_on(LaneId(permit.lane), &mut each);
     }
 
-    /// What is left for an app's calls that `mask`'s limits count.
+    /// Calls `each` with what is left of each limit in `mask` for an app's calls, in the plan's order.
     pub fn left_for(&mut self, app: &str, mask: u32, mut each: impl FnMut(Left<'_>)) {
         if let Some((_, lane)) = self.lane_of(app, mask) {
             self.left_on(lane, &mut each);
@@ -182,7 +182,7 @@ impl Limiter {
         }
     }
 
-    /// Whole seconds until a counter that has counted something counts less.
+    /// After how many seconds a counter that has counted something counts less.
     fn more_in(&mut self, counter: CounterId, time: i64) -> Option<u64> {
         let at = match self.counters.state(counter)? {
             CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
@@ -205,7 +205,7 @@ pub const fn kind_name(kind: &Kind) -> &'static str {
     }
 }
 
-/// What is shown of a count: where not all is known of it, the limit is full, and what is known may be more.
+/// The count that is shown. Where not all is known of it, the limit shows as full, or as more if more is known.
 fn shown(kind: &Kind, used: u64, capacity: u64) -> u64 {
     match kind {
         Kind::Daily { .. } if is_unknown(used) => known(used).max(capacity),
@@ -222,7 +222,7 @@ const fn full(kind: &Kind) -> u64 {
     }
 }
 
-/// `quota` figures of the `RateLimit-Policy` field: quota, unit, window seconds.
+/// The figures of a limit in the `RateLimit-Policy` field: quota, unit, and window in seconds.
 pub fn policy_item(kind: &Kind) -> (u64, &'static str, Option<u64>) {
     match kind {
         Kind::TokenBucket { rate_micro, burst } => {

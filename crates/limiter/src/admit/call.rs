@@ -1,4 +1,4 @@
-//! A call that asks to go, and what it is answered.
+//! A call that asks to go, and the answers it can get.
 
 use crate::Denial;
 use crate::PermitId;
@@ -7,63 +7,63 @@ use crate::queue::Ticket;
 /// A call that asks to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call<'a> {
-    /// Its app: one of the plan's.
+    /// The name of its app, which is one of the plan's.
     pub app: &'a str,
-    /// Bit i: limit i of the plan counts it.
+    /// Bit i is set if limit i of the plan counts the call.
     pub mask: u32,
-    /// Its id. Asking again with the same takes no second permit.
+    /// The call's id. Asking again with the same id takes no second permit.
     pub id: u128,
-    /// An earlier ask may have been heard.
+    /// Whether the call has asked before, so that it may wait already or have a permit.
     pub again: bool,
-    /// What it has waited already, milliseconds: under another policy.
+    /// How long it has waited already under another policy, milliseconds.
     pub waited_ms: u64,
-    /// The longest it will wait, milliseconds; none: as long as the queue allows.
+    /// The longest it will wait, milliseconds; if none, as long as the queue allows.
     pub wait_ms: Option<u64>,
-    /// RFC 9218, 0 first.
+    /// The urgency by RFC 9218, 0 first.
     pub urgency: u8,
 }
 
-/// Leave to send once.
+/// The permission to send once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// What to settle with.
+    /// The permit, with which the call is settled.
     pub permit: PermitId,
     /// How long the call waited, milliseconds.
     pub waited_ms: u64,
-    /// How long after the ask that this answers the permit was granted, milliseconds: below 0 where an earlier ask of the call had been
-    /// granted it. Whoever asked takes it from the time that has passed since, and so knows the permit's age.
+    /// How long after the ask that this answers the permit was granted, milliseconds; below 0 where an earlier ask of the call had been
+    /// granted it. The caller subtracts it from the time that has passed since it asked, and so knows the permit's age.
     pub since_ask_ms: i64,
-    /// In observe mode, what would have been done, where that is not to let it go at once.
+    /// In observe mode, what would have been done where that is not to let the call go at once.
     pub would: Option<ObservedDecision>,
 }
 
-/// What observe mode would have done.
+/// What would have been done with a call whose limits are only watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObservedDecision {
-    /// Waited at least so long, milliseconds.
+    /// The call would have waited so long at least, milliseconds.
     Wait(u64),
-    /// Refused.
+    /// The call would have been refused.
     Refuse(Denial),
 }
 
-/// No leave to send.
+/// The refusal of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// Why.
+    /// Why the call is refused.
     pub reason: Denial,
-    /// Whole seconds until asking again makes sense.
+    /// After how many seconds it is worth asking again.
     pub retry_after_seconds: u64,
-    /// The names of the limits that refuse.
+    /// The names of the limits that have no room.
     pub violated: Vec<String>,
 }
 
 /// What becomes of a call that asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    /// It goes.
+    /// It may be sent.
     Granted(Grant),
     /// It waits; the outcome comes through [`Limiter::next_ready`].
     Waiting(Ticket),
-    /// It does not go.
+    /// It may not be sent, and does not wait.
     Refused(Refused),
 }

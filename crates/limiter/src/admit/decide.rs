@@ -8,21 +8,21 @@ use crate::pauses::has_no_end;
 use crate::places::Admit;
 use crate::queue::Waiting;
 
-/// Calls that wait for loans alone are not counted against the queue's size, but against this.
+/// The most calls that may wait where some wait for nothing but loans, which the queue's size does not bound.
 const MOST_WAITING: usize = 10_000;
 
 /// What is done with a call that asks.
 pub(super) enum Decision {
     Go,
-    /// It lacks nothing but a permit of a pool's.
+    /// It waits for nothing but a pool's loan.
     LoanRequest,
-    /// At least until then; and the app that gives a place up for it, where none is free.
+    /// It waits until that limiter time at least; if no place is free, that app gives one up for it.
     Wait(i64, Option<AppId>),
     Refuse(Denial),
 }
 
 impl Limiter {
-    /// The first reason that holds, in the order the interface promises.
+    /// Decides on a call by the first reason that holds, in the order that the interface promises.
     pub(super) fn decide(&mut self, call: &Waiting, time: i64) -> Decision {
         let paused = self.paused_for(call.app, time);
         let held = paused.max(self.turn(time));

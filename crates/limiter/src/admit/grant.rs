@@ -7,7 +7,7 @@ use crate::mutant::{self, Mutant};
 use crate::queue::Waiting;
 
 impl Limiter {
-    /// Grants whatever waits and fits, in order.
+    /// Grants the waiting calls that fit, in their order.
     pub(crate) fn grant_ready(&mut self, time: i64) {
         if self.paused(time).is_some() {
             return;
@@ -37,7 +37,7 @@ impl Limiter {
         }
     }
 
-    /// Limits are only watched from now on: nobody waits any more.
+    /// Grants all waiting callers' calls: limits are only watched from now on.
     pub(crate) fn let_all_go(&mut self, time: i64) {
         for ticket in self.queue.tickets() {
             let Some(call) = self.queue.serve(ticket) else { continue };
@@ -53,7 +53,7 @@ impl Limiter {
         Some(grant)
     }
 
-    /// Takes one from every limit of the call's lane. None, and nothing taken, where no lease can begin.
+    /// Takes one from every limit of the call's lane. None, and nothing is taken, where the table of leases is full.
     pub(crate) fn take(&mut self, call: &Waiting, time: i64) -> Option<Grant> {
         if self.leases.is_full() {
             return None;

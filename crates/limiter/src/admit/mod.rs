@@ -1,5 +1,5 @@
-//! Admission: all limits are checked, then all are taken, with nothing between. Or the call waits, or it is refused and has consumed
-//! nothing.
+//! Admission: all limits are checked, then one call is taken from each, with nothing between. Otherwise the call waits, or it is refused and
+//! has consumed nothing.
 
 pub(crate) mod call;
 mod decide;
@@ -16,7 +16,7 @@ use crate::queue::{Ticket, Waiting};
 use crate::{Denial, PermitId};
 
 impl Limiter {
-    /// A call asks to go.
+    /// Answers a call that asks to go: it is granted a permit, waits, or is refused.
     pub fn admit(&mut self, now: Now<'_>, call: Call<'_>) -> Admission {
         let time = self.begin(now);
         if let Some(grant) = self.granted_before(call, time) {
@@ -67,6 +67,7 @@ impl Limiter {
         }
     }
 
+    /// Puts a call into the queue, to be checked again when it cannot go before its deadline any more.
     fn queue_up(&mut self, waiting: Waiting, bound: i64, time: i64) -> Admission {
         let check = self.next_check(waiting.deadline, bound, time);
         let class = self.class_of(waiting.lane);
@@ -87,20 +88,20 @@ impl Limiter {
         Some(call)
     }
 
-    /// The app that holds most for its weight gives a place up: that of its call that would go last.
+    /// Refuses the call that would go last of an app that gives up a place.
     fn shed_last(&mut self, app: AppId, time: i64) {
         let Some(ticket) = self.queue.last_of(app) else { return };
         self.shed(ticket, Denial::QueueFull, time);
     }
 
-    /// A waiting call is refused.
+    /// Refuses a waiting call.
     pub(super) fn shed(&mut self, ticket: Ticket, reason: Denial, time: i64) {
         let Some(call) = self.leave_queue(ticket) else { return };
         let refused = self.refusal(reason, call.lane, time);
         self.ready.push_back((ticket, Err(refused)));
     }
 
-    /// The caller of a waiting call has gone: its place is free at once.
+    /// Takes a waiting call out whose caller has gone: its place is free at once.
     pub fn cancel(&mut self, now: Now<'_>, ticket: Ticket) {
         let time = self.begin(now);
         self.leave_queue(ticket);
@@ -118,12 +119,12 @@ impl Limiter {
         u64::try_from(since).unwrap_or(0)
     }
 
-    /// The next waiting call whose end is known.
+    /// The next call that has waited and is granted or refused now. To be called until there is none.
     pub fn next_ready(&mut self) -> Option<(Ticket, Result<Grant, Refused>)> {
         self.ready.pop_front()
     }
 
-    /// Until when a call waits at most that arrived then and says how long it would.
+    /// Until when a call waits that arrived at `arrived` and is willing to wait `asked` milliseconds.
     pub(crate) fn deadline(&self, arrived: i64, asked: Option<u64>) -> i64 {
         let most = self.plan.queue.max_wait_ms;
         arrived.saturating_add(i64::try_from(asked.unwrap_or(most).min(most)).unwrap_or(i64::MAX / 4))
@@ -140,7 +141,8 @@ impl Limiter {
         Some(Grant { permit, waited_ms: lease.waited, since_ask_ms, would: None })
     }
 
-    /// A call that asks again while it waits keeps its place, if it is still as urgent; in any case it keeps since when it waits.
+    /// The ticket of a call that asks again while it waits, which keeps its place if it is still as urgent. In any case it keeps the time since
+    /// which it waits.
     fn waits_already(&mut self, call: Call<'_>, waiting: &mut Waiting) -> Option<Ticket> {
         if !call.again {
             return None;
@@ -168,7 +170,7 @@ impl Limiter {
         Refused { reason, retry_after_seconds: seconds, violated: full.into_iter().map(|at| self.name(at)).collect() }
     }
 
-    /// The bound on leases or lanes is reached: far beyond what a vendor takes at once.
+    /// The refusal where the table of leases or of lanes is full, which is far beyond what a vendor takes at once.
     pub(super) fn full_table(&self) -> Refused {
         let seconds = u64::try_from(SLACK_MS).unwrap_or(0).div_ceil(1_000);
         Refused { reason: Denial::Concurrency, retry_after_seconds: seconds, violated: Vec::new() }

@@ -5,11 +5,11 @@ use crate::index::{AppId, LaneId};
 use crate::limiter::{Limiter, Now};
 use crate::queue::{Ticket, Waiting};
 
-/// A call that is late by less than this is looked at again no sooner, milliseconds.
+/// Between two checks of a call lies at least so long, milliseconds.
 const CHECK_MS: i64 = 50;
 
 impl Limiter {
-    /// The time that [`Limiter::next_wakeup`] named has come.
+    /// Does what is due at the time that [`Limiter::next_wakeup`] gave.
     pub fn wake(&mut self, now: Now<'_>) {
         let time = self.begin(now);
         self.grant_ready(time);
@@ -21,8 +21,8 @@ impl Limiter {
         }
     }
 
-    /// When [`Limiter::wake`] must next be called, Unix milliseconds: a waiting call may go or must be refused, or the stored row is
-    /// to be made exact. None: only an event of its own can change anything.
+    /// When [`Limiter::wake`] must next be called, Unix milliseconds: a waiting call may go or must be refused, or the stored snapshot is to
+    /// be made exact. None while only another event can change anything.
     pub fn next_wakeup(&mut self) -> Option<i64> {
         let time = self.epoch.time();
         let mut next = self.quiet_at().into_iter().chain(self.loans_due(time)).min();
@@ -45,7 +45,7 @@ impl Limiter {
                         counter.next_change(at, view).map(&mut sooner);
                     }
                 }
-                // Time has moved on since anything was granted, as when somebody only looks: what waits here can go.
+                // Time has moved on since the last grant, as when only a report was made: what waits here can go.
                 if !blocked && !stuck {
                     sooner(time);
                 }
@@ -54,7 +54,7 @@ impl Limiter {
         next.map(|at| self.epoch.wall_time(at.max(time.saturating_add(1))))
     }
 
-    /// A waiting call's check is due: refuse it if its deadline has come, or surely will before its turn.
+    /// Checks a waiting call: it is refused if its deadline has come, or surely will before its turn.
     fn recheck(&mut self, ticket: Ticket, time: i64) {
         let Some(&call) = self.queue.get(ticket) else { return };
         if call.jobs > 0 {
@@ -70,7 +70,7 @@ impl Limiter {
         self.shed(ticket, reason, time);
     }
 
-    /// Looks at every waiting caller's call again: something has put off all of them. Those of one lane are put off until the same moment.
+    /// Checks every waiting caller's call: something has put off all of them. Those of one lane are put off until the same moment.
     pub(crate) fn recheck_all(&mut self, time: i64) {
         let mut known: Option<(LaneId, i64)> = None;
         for ticket in self.queue.tickets() {
@@ -80,7 +80,7 @@ impl Limiter {
                 None => self.least_wait(call.lane, time),
             };
             known = Some((call.lane, bound));
-            // The others are looked at when their own time comes.
+            // The others are checked when their own time comes.
             if bound > call.deadline {
                 let reason = self.late_reason(call, time);
                 self.shed(ticket, reason, time);
@@ -88,7 +88,7 @@ impl Limiter {
         }
     }
 
-    /// The least time until a call that waits already is granted: like a newcomer's, but without those before it.
+    /// The earliest limiter time at which a waiting call can be granted: like a newcomer's, but without the calls before it.
     fn least_wait(&mut self, lane: LaneId, time: i64) -> i64 {
         let app = self.leases.lanes().get(lane).map_or(AppId::NONE, |lane| lane.app);
         let mut bound = self.surely_paused_for(app, time).unwrap_or(time);
@@ -97,6 +97,7 @@ impl Limiter {
         bound
     }
 
+    /// Why a waiting call is refused that cannot go before its deadline.
     fn late_reason(&mut self, call: Waiting, time: i64) -> Denial {
         let mut here = self.here();
         for &at in here.view.counters_of(call.lane) {
@@ -115,7 +116,8 @@ impl Limiter {
         }
     }
 
-    /// The bound moves on with time while answers are outstanding; it passes the deadline no sooner than this.
+    /// When a waiting call is to be checked again. The bound moves on with time while answers are outstanding, and passes the deadline no
+    /// sooner than this.
     pub(super) fn next_check(&self, deadline: i64, bound: i64, time: i64) -> i64 {
         let passes = deadline.saturating_sub(bound.saturating_sub(time)).saturating_add(1);
         passes.max(time.saturating_add(CHECK_MS)).min(deadline)

@@ -13,12 +13,12 @@ use crate::limits::token_bucket::Bucket;
 use crate::mutant::{self, Mutant};
 use crate::pool::loan::Loan;
 
-/// What a counter stands for.
+/// What a counter counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CounterKey {
-    /// Limit i of the plan.
+    /// The calls under a limit of the plan.
     Limit(LimitId),
-    /// An app's `daily_calls`, or, without a budget, just its count of the day.
+    /// An app's calls on the connection's own day, for its `daily_calls` where it has them.
     Budget,
 }
 
@@ -28,17 +28,17 @@ pub struct Counter {
     pub key: CounterKey,
     pub app: Option<AppId>,
     pub state: CounterState,
-    /// What the vendor says it has counted: of a day, the most that it has said on it.
+    /// The vendor's own count, where its answers tell it; of a day the highest on it.
     pub vendor_count: Option<u64>,
-    /// Of how many it says that it has counted them: of a day, or of any 24 hours.
+    /// The vendor's own total, of a day or of any 24 hours, where its answers tell it.
     pub vendor_total: Option<VendorTotal>,
-    /// Where it is a pool's, what that has lent.
+    /// What its pool has lent, where its limit is a pool's.
     pub loan: Option<Box<Loan>>,
-    /// Calls that it has refused of late.
+    /// The calls that it has refused of late.
     pub refused: Together,
 }
 
-/// How a counter counts.
+/// How a counter counts, and what it has counted.
 #[derive(Debug, Clone)]
 pub enum CounterState {
     Window { window: Window, calls: u64, scaled: bool },
@@ -68,7 +68,7 @@ impl Counter {
         }
     }
 
-    /// What refuses on a spent day, if it does.
+    /// The reason with which it refuses for the rest of a day; none for a limit that is not by the day.
     pub fn day_reason(&self) -> Option<Denial> {
         match (&self.state, self.key) {
             (CounterState::Daily { .. }, CounterKey::Budget) => Some(Denial::AppBudget),
@@ -77,7 +77,7 @@ impl Counter {
         }
     }
 
-    /// Why, being full, it holds up a call that may not wait.
+    /// The reason with which it refuses a call that may not wait.
     pub const fn rate_reason(&self) -> Denial {
         match self.state {
             CounterState::Slots { .. } => Denial::Concurrency,
@@ -85,7 +85,7 @@ impl Counter {
         }
     }
 
-    /// A call is granted: a day counts it from now on.
+    /// Counts a granted call: a day counts it from now on.
     pub fn grant(&mut self, view: &View<'_>) {
         if let Some(loan) = &mut self.loan {
             loan.spend();
@@ -95,7 +95,7 @@ impl Counter {
         }
     }
 
-    /// `n` calls were settled at `at`.
+    /// Counts `n` calls as settled at `at`, limiter milliseconds.
     pub fn record_settled(&mut self, at: i64, n: u32, view: &View<'_>) {
         match &mut self.state {
             CounterState::Window { window, calls, .. } => {
@@ -114,7 +114,7 @@ impl Counter {
         }
     }
 
-    /// One call that was dated at `before` is dated later after all: its lease had lapsed, and then it was answered.
+    /// Counts a call as settled at `at` that was counted as settled at `before`: its lease had lapsed, and then it was answered.
     pub fn record_again(&mut self, before: i64, at: i64, view: &View<'_>) {
         if let CounterState::Window { window, .. } = &mut self.state {
             window.expire(view.time());
@@ -123,7 +123,7 @@ impl Counter {
         self.record_settled(at, 1, view);
     }
 
-    /// So many bytes came back. Whether it counts them.
+    /// Counts so many bytes of an answer. Returns whether the limit counts bytes.
     pub fn count_bytes(&mut self, n: u64, view: &View<'_>) -> bool {
         match &mut self.state {
             CounterState::Daily { calendar, count, unit: Unit::ResponseBytes, .. } => {

@@ -15,7 +15,7 @@ use crate::mutant::{self, Mutant};
 const WHOLE: u64 = 1_000_000;
 
 impl Counter {
-    /// Whether one more call fits; `at` is the counter's own number.
+    /// Whether one more call fits. `at` is the counter's own number, here and below.
     pub fn has_room(&mut self, at: CounterId, view: &View<'_>) -> bool {
         if let Some(in_hand) = self.in_hand(view.time()) {
             return in_hand;
@@ -38,7 +38,7 @@ impl Counter {
         }
     }
 
-    /// The least limiter time at which the `nth` (from 1) more call fits, under a rate factor.
+    /// The earliest limiter time at which `nth` more calls fit under a rate factor; 1 is the next one.
     pub fn free_at(&mut self, at: CounterId, nth: u64, factor: u32, view: &View<'_>) -> i64 {
         let time = view.time();
         if self.is_lent() {
@@ -80,7 +80,7 @@ impl Counter {
         }
     }
 
-    /// When something next frees room, once it is full, by time alone; none if only a settlement can.
+    /// When time alone next frees room in a full counter, limiter milliseconds; none if only a settlement can.
     pub fn next_change(&mut self, at: CounterId, view: &View<'_>) -> Option<i64> {
         let later = view.time().saturating_add(1);
         if self.is_lent() {
@@ -98,7 +98,7 @@ impl Counter {
         Some(next.max(later))
     }
 
-    /// What it counts now: calls, or bytes.
+    /// How much it counts now, calls or bytes.
     pub fn used(&mut self, at: CounterId, view: &View<'_>) -> u64 {
         match &mut self.state {
             CounterState::Window { window, .. } => {
@@ -129,7 +129,7 @@ impl Counter {
         }
     }
 
-    /// Milliseconds a call, at its rate under a factor; none where it has no rate that follows the vendor's throttles.
+    /// The time from one call to the next at its rate under a factor, milliseconds; none where it has no rate that follows throttles.
     pub fn pace(&self, factor: u32) -> Option<i64> {
         match &self.state {
             CounterState::Window { window, calls, scaled: true } => {
@@ -140,7 +140,7 @@ impl Counter {
         }
     }
 
-    /// Whether there is a permit in hand; none where the counter is no pool's.
+    /// Whether a lent permit is in hand; none where the limit is no pool's.
     pub fn in_hand(&self, time: i64) -> Option<bool> {
         let loan = self.loan.as_ref().filter(|loan| loan.is_kept())?;
         Some(loan.in_hand(time) && !self.loaned_day_is_spent())
@@ -151,7 +151,7 @@ impl Counter {
         self.loan.as_ref().is_some_and(|loan| loan.is_kept())
     }
 
-    /// The vendor itself says that the day is spent: more than what `share` leaves to others, and all of ours.
+    /// Whether the vendor itself counts the day as spent: what `share` leaves to others, and all of ours.
     fn loaned_day_is_spent(&self) -> bool {
         let CounterState::Daily { amount, .. } = &self.state else { return false };
         self.vendor_of_pool().is_some_and(|n| n >= VendorTotal::lower(self.vendor_total, *amount))
@@ -163,12 +163,12 @@ impl Counter {
         self.vendor_count.map(|n| n.saturating_sub(others))
     }
 
-    /// The call lacks nothing that is known to be wanting: only a loan, whose pool is not known to be empty.
+    /// Whether a call only lacks a loan here, and the pool is not known to be empty.
     pub fn awaits_loan(&self, view: &View<'_>) -> bool {
         self.in_hand(view.time()) == Some(false) && self.pool_has_more_at(view).is_none_or(|at| at <= view.time())
     }
 
-    /// When its pool, which is empty, has more. None where it is no pool's, or not known to be empty.
+    /// When its pool, which is empty, has more, limiter milliseconds. None where the limit is no pool's, or the pool not known to be empty.
     pub fn pool_has_more_at(&self, view: &View<'_>) -> Option<i64> {
         let loan = self.loan.as_ref()?;
         if let CounterState::Daily { calendar, .. } = &self.state

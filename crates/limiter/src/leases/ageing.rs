@@ -4,7 +4,7 @@ use crate::config::{Kind, Limit};
 use crate::index::{CounterId, Index, LaneId, LimitId, SlotId};
 use crate::leases::{Change, Lease, Leases};
 
-/// A limit that counts calls in flight for longer than a time.
+/// A limit that counts only calls in flight for longer than a time.
 #[derive(Debug, Clone)]
 pub struct Ageing {
     /// Its place in the plan.
@@ -12,18 +12,19 @@ pub struct Ageing {
     after_ms: i64,
     /// Leases granted before this, limiter milliseconds, are counted.
     pub(super) until: i64,
-    /// The oldest lease that is not: a slot.
+    /// The slot of the oldest lease that is not counted.
     pub(super) next: SlotId,
 }
 
 impl Leases {
-    /// The limits of the plan that count calls in flight for longer than so many milliseconds. To be said before any lease begins, or
+    /// Sets the limits of the plan that count calls in flight for longer than so many milliseconds. To be called before any lease begins, or
     /// before [`Self::recount`].
     pub fn watch_ages(&mut self, limits: impl Iterator<Item = (LimitId, i64)>) {
         self.ageing =
             limits.map(|(limit, after_ms)| Ageing { limit, after_ms, until: i64::MIN, next: SlotId::NONE }).collect();
     }
 
+    /// Takes an ended lease out of the counts of old ones.
     pub(super) fn grow_no_older(&mut self, slot: SlotId, newer: SlotId, lease: &Lease) {
         for at in 0..self.ageing.len() {
             let Some(ageing) = self.ageing.get_mut(at) else { continue };
@@ -36,7 +37,7 @@ impl Leases {
         }
     }
 
-    /// Counts those that have grown old by `time`.
+    /// Counts the leases that have grown old by `time`.
     pub fn age(&mut self, time: i64) {
         for at in 0..self.ageing.len() {
             while let Some((lane, limit)) = self.grows_old(at, time) {
@@ -73,13 +74,13 @@ impl Leases {
         }
     }
 
-    /// Of these, those in flight for longer than the counter's limit says.
+    /// How many leases that a counter counts have been in flight for longer than its limit says.
     pub fn aged(&self, counter: CounterId) -> u64 {
         self.aged.get(counter).copied().map_or(0, u64::from)
     }
 }
 
-/// Limits that count calls in flight for longer than so many milliseconds: their places in the plan, and that time.
+/// The limits that count only calls in flight for longer than a time: their places in the plan, and that time in milliseconds.
 pub(crate) fn ages(limits: &[Limit]) -> impl Iterator<Item = (LimitId, i64)> + '_ {
     LimitId::all(limits.len()).zip(limits).filter_map(|(at, limit)| match limit.kind {
         Kind::Concurrency { after_ms, .. } if after_ms > 0 => {

@@ -6,7 +6,7 @@ use crate::index::LaneId;
 use crate::leases::{Lease, Leases, MOST_LEASES};
 
 impl Leases {
-    /// Ends the lease granted first, if it has lapsed by `time`. Its call may yet be answered.
+    /// Ends the lease granted first and returns it, if it has lapsed by `time`. Its call may yet be answered.
     pub fn lapse(&mut self, epoch: u32, time: i64) -> Option<Lease> {
         while let Some(&(until, lane, seq)) = self.late_until.front()
             && (until <= time || self.late_until.len() >= MOST_LEASES)
@@ -30,14 +30,14 @@ impl Leases {
         self.unreported.pop_front()
     }
 
-    /// Takes a lease out that had lapsed: its call was answered after all.
+    /// Takes out a lease that had lapsed, whose call was answered after all.
     pub fn forget_late(&mut self, lane: LaneId, seq: u64) -> Option<Lease> {
         let lease = self.late.remove(&(lane, seq))?;
         self.lanes.unpin(lane);
         Some(lease)
     }
 
-    /// Leases that have lapsed and may yet be answered: lane and number, by lane.
+    /// The leases that have lapsed and may yet be answered: lane and number, ordered by lane.
     pub fn late(&self) -> impl Iterator<Item = (LaneId, u64)> + '_ {
         self.late.keys().copied()
     }

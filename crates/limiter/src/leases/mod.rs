@@ -1,4 +1,4 @@
-//! Who has been granted what and has not yet said how it ended: the leases in flight, by lane.
+//! Leases: the permits that have been granted and not settled yet.
 //!
 //! The count in flight under each counter is kept here and nowhere else, by the only two functions that begin and end a lease; so is the
 //! count of those in flight for longer than a limit says, for limits that count no others.
@@ -19,7 +19,7 @@ use crate::queue::lanes::Lanes;
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
+/// The most leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
 pub const MOST_LEASES: usize = 20_000;
 
 /// A permit in flight.
@@ -37,9 +37,9 @@ pub struct Lease {
     pub call: u128,
     /// How long it had waited, milliseconds.
     pub waited: u64,
-    /// Reported as of unknown outcome.
+    /// Whether it was reported as of unknown outcome.
     pub cut: bool,
-    /// Bytes of its answer that have been counted.
+    /// How many bytes of its answer have been counted.
     pub bytes: u64,
 }
 
@@ -75,12 +75,12 @@ pub struct Leases {
     oldest: SlotId,
     newest: SlotId,
     ids: Ids,
-    /// In flight, by counter.
+    /// How many leases in flight each counter counts.
     in_flight: Table<CounterId, u32>,
-    /// In flight for longer than the counter's limit says, by counter.
+    /// How many of them have been in flight for longer than the counter's limit says.
     aged: Table<CounterId, u32>,
     ageing: Vec<Ageing>,
-    /// Leases that lapsed, by lane and number: until when they are remembered.
+    /// The leases that have lapsed and may yet be answered, by lane and number.
     late: BTreeMap<(LaneId, u64), Lease>,
     late_until: VecDeque<(i64, LaneId, u64)>,
     /// Leases that lapsed unreported, until the statistics have asked for them: the lane, and when it was granted.
@@ -119,7 +119,7 @@ impl Leases {
         &mut self.lanes
     }
 
-    /// There are so many counters.
+    /// Makes the tables long enough for so many counters.
     pub fn fit(&mut self, counters: usize) {
         if let Some(last) = counters.checked_sub(1).map(CounterId::at) {
             self.in_flight.grow_to(last, 0);
@@ -127,7 +127,7 @@ impl Leases {
         }
     }
 
-    /// Counts anew what is in flight: the lanes' counters are others.
+    /// Counts anew what is in flight: the lanes have other counters.
     pub fn recount(&mut self, counters: usize, time: i64) {
         (self.in_flight, self.aged) = (Table::default(), Table::default());
         self.fit(counters);
@@ -140,22 +140,22 @@ impl Leases {
         self.age(time);
     }
 
-    /// Leases in flight.
+    /// How many leases are in flight.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether no lease can begin: far beyond what a vendor takes at once.
+    /// Whether no lease can begin, since the table is full.
     pub fn is_full(&self) -> bool {
         self.len() >= MOST_LEASES
     }
 
-    /// Nothing is in flight.
+    /// Whether no lease is in flight.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Leases in flight that a counter counts.
+    /// How many leases in flight a counter counts.
     pub fn in_flight(&self, counter: CounterId) -> u64 {
         self.in_flight.get(counter).copied().map_or(0, u64::from)
     }
@@ -179,7 +179,7 @@ impl Leases {
         }
     }
 
-    /// Begins a lease on a lane: takes its next number. None when the lane is unknown or the table is full.
+    /// Begins a lease on a lane and returns its permit, with the lane's next number. None when the lane is unknown or the table is full.
     pub fn open(
         &mut self,
         epoch: u32,
@@ -222,13 +222,13 @@ impl Leases {
         Some((slot, lease(slot)?))
     }
 
-    /// A lease in flight.
+    /// The lease in flight of a permit.
     pub fn find(&self, id: PermitId) -> Option<Lease> {
         let lease = self.slots.get(id.slot as usize)?.lease;
         (lease.lane.0 == id.lane && lease.seq == id.seq).then_some(lease)
     }
 
-    /// Ends a lease. None if it has ended before.
+    /// Ends the lease of a permit and returns it; none if it has ended before.
     pub fn close(&mut self, id: PermitId) -> Option<Lease> {
         self.find(id)?;
         let Slot { lease, older, newer } = self.slots.try_remove(id.slot as usize)?;
@@ -247,7 +247,8 @@ impl Leases {
         Some(lease)
     }
 
-    /// Notes that a lease's outcome is unknown, though so many bytes came back; how many of them are news. None if it has ended.
+    /// Notes that a lease's outcome is unknown, though so many bytes came back. Returns the lease as it was, and how many of the bytes are
+    /// new; none if it has ended.
     pub fn mark(&mut self, id: PermitId, bytes: u64) -> Option<(Lease, u64)> {
         self.find(id)?;
         let lease = &mut self.slots.get_mut(id.slot as usize)?.lease;
@@ -273,7 +274,7 @@ impl Leases {
         self.mean_flight / 16
     }
 
-    /// All leases, in the order they were granted.
+    /// All leases in flight with their slots, in the order in which they were granted.
     pub fn leases(&self) -> impl Iterator<Item = (u32, Lease)> + '_ {
         let mut next = self.oldest;
         std::iter::from_fn(move || {
@@ -283,7 +284,7 @@ impl Leases {
         })
     }
 
-    /// Leases granted after a moment that a counter counts.
+    /// How many leases granted after a limiter time a counter counts.
     pub fn granted_after(&self, at: i64, counter: CounterId) -> u64 {
         let mut next = self.newest;
         let mut n = 0;

@@ -3,13 +3,13 @@
 //! Take the calls that the vendor counts within one window of its own, and of them the one granted last. Every other was counted
 //! less than a window before it, so was settled less than a window before that grant, or not yet: it still counted here, and the
 //! grant fitted. So no window is overrun, wherever between send and settlement the vendor counts. This file keeps the settled
-//! ones; those in flight are the leases's.
+//! ones; those in flight are in [`leases`](crate::leases).
 
 #![expect(clippy::arithmetic_side_effects, reason = "the total is the entries' sum, each of which is 32 bits")]
 
 use std::collections::VecDeque;
 
-/// Entries that a window keeps at most where memory is no concern: a window of no more calls keeps each by itself.
+/// The most entries that a window keeps where memory is no concern: a window of no more calls keeps each by itself.
 pub const MOST_ENTRIES: usize = 2_048;
 /// A window that cannot keep each call by itself is cut into at most so many cells.
 const MOST_CELLS: usize = 512;
@@ -54,7 +54,7 @@ impl Window {
         self.span
     }
 
-    /// Settled calls that still count.
+    /// How many settled calls still count.
     pub const fn total(&self) -> u64 {
         self.total
     }
@@ -74,7 +74,7 @@ impl Window {
         }
     }
 
-    /// `n` calls were settled at `settled`. Settlements come nearly in order; one dated from its headers may be older.
+    /// Counts `n` calls as settled at `settled`. Settlements come nearly in order; one dated from its headers may be older.
     pub fn push(&mut self, settled: i64, n: u32) {
         self.hold(settled.saturating_add(self.span), n);
     }
@@ -91,7 +91,7 @@ impl Window {
         }
     }
 
-    /// `n` settled calls count until then.
+    /// Counts `n` settled calls until `until`, limiter milliseconds.
     pub fn hold(&mut self, until: i64, n: u32) {
         if n == 0 {
             return;
@@ -158,7 +158,7 @@ impl Window {
         })
     }
 
-    /// Settled calls that cease to count by then.
+    /// How many settled calls cease to count by `at`.
     pub fn expiring_by(&self, at: i64) -> u64 {
         self.entries.iter().take_while(|entry| entry.until <= at).map(|entry| u64::from(entry.n)).sum()
     }

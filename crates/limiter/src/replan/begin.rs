@@ -10,7 +10,7 @@ use crate::replan::counted::{count_on, reset_of};
 use crate::replan::{Moves, Old, same_limit};
 
 impl Limiter {
-    /// Every counter begins with what its limit would have counted.
+    /// Makes the counters of the new plan, and begins each with what its limit would have counted.
     pub(super) fn begin_counts(&mut self, old: &Old, moved: &Moves, now: Now<'_>) {
         for app in old.apps.ids() {
             if let (Some(counter), Some(Some(at))) = (old.budget(app), moved.get(app)) {
@@ -28,7 +28,7 @@ impl Limiter {
         }
     }
 
-    /// An app's count of the connection's own day.
+    /// Begins an app's count of the connection's own day.
     fn begin_budget(&mut self, before: &Counter, app: AppId, old: &Old, now: Now<'_>) {
         let CounterState::Daily { count, .. } = &before.state else { return };
         let same = old.days.own().map(Calendar::reset) == self.days.own().map(Calendar::reset);
@@ -44,6 +44,7 @@ impl Limiter {
         }
     }
 
+    /// Begins the counter of a limit that counts all apps' calls together.
     fn begin_shared(&mut self, at: LimitId, same: Option<LimitId>, old: &Old, now: Now<'_>) {
         let Some(limit) = self.plan.limit(at).cloned() else { return };
         let was = same.and_then(|place| old.limit(place));
@@ -80,12 +81,13 @@ impl Limiter {
         match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {
             // The same pool knows what it has lent.
             (Some(loan), Some(before)) if same_pool => **loan = before.for_another(loan),
-            // A pool is told once of what was sent before.
+            // A pool is told once what was sent before.
             (Some(loan), _) => loan.owes = owes,
             (None, _) => {}
         }
     }
 
+    /// Begins the counters of a limit by app.
     fn begin_by_app(&mut self, at: LimitId, same: Option<LimitId>, old: &Old, moved: &Moves, now: Now<'_>) {
         let Some(limit) = self.plan.limit(at).cloned() else { return };
         let was = same.and_then(|place| old.limit(place));
@@ -116,8 +118,8 @@ impl Limiter {
         }
     }
 
-    /// What every app begins with that has counted nothing of its own: no more than it has sent. Apps that have sent something today have
-    /// their counters from now on, so that the status shows them.
+    /// Sets what every app begins with that has counted nothing of its own, which is no more than it has sent. Apps that have sent something
+    /// today get their counters now, so that the status shows them.
     fn begin_every_app(&mut self, at: LimitId, state: CounterState) {
         if is_empty(&state) {
             return;
@@ -133,6 +135,7 @@ impl Limiter {
     }
 }
 
+/// Whether a limit in this state has counted nothing.
 fn is_empty(state: &CounterState) -> bool {
     match state {
         CounterState::Window { window, .. } => window.total() == 0,

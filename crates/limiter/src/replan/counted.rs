@@ -18,7 +18,7 @@ impl Limiter {
         self.counted(at, place, &gauges, old)
     }
 
-    /// What gauges of an old limit have counted, as the new limit `at` would have; none if that is not known.
+    /// What counters of an old limit have counted, as the new limit `at` would have; none if that is not known.
     pub(super) fn counted(
         &self,
         at: LimitId,
@@ -103,7 +103,7 @@ impl Limiter {
         Some(state)
     }
 
-    /// A gauge of the new limit `at` of whose past not all is known: full until its window or day is over, also under a later policy that
+    /// The state of the new limit `at` if not all of its past is known: full until its window or day is over, also under a later policy that
     /// raises it.
     fn full(&self, at: LimitId, of_app: bool) -> CounterState {
         let mut state = self.rules().fresh(at, of_app);
@@ -140,12 +140,12 @@ impl Limiter {
         let in_flight = if unit == Unit::Calls { self.in_flight() } else { 0 };
         let used = since(days.opened())?.saturating_add(in_flight);
         let before = since(days.opened().saturating_sub(LONGEST_DAY_MS)).map(|n| n.saturating_add(in_flight));
-        // When it is over it holds nobody back, but a later edit may bring a day that opened in it.
+        // When it is over it holds no call back, but a later edit may bring a day that opened in it.
         let before = if now.wall < days.before_over() { before? } else { before.unwrap_or(UNKNOWN) };
         Some(Daily { used, before })
     }
 
-    /// Of two counts of the new limit `at`, neither of which is too small, the lesser; full where there is none.
+    /// The lesser of two counts of the new limit `at`, neither of which is too small; full where there is none.
     pub(super) fn lesser(&self, at: LimitId, known: Option<CounterState>, sent: Option<CounterState>) -> CounterState {
         let of_app = self.plan.limit(at).is_some_and(|limit| limit.per_app);
         let (known, sent) = match (known, sent) {
@@ -168,6 +168,7 @@ impl Limiter {
         }
     }
 
+    /// The lesser of two counts of a day, neither of which is too small; unknown where there is none.
     pub(super) fn lesser_day(&self, known: Option<Daily>, sent: Option<Daily>) -> Daily {
         match (known, sent) {
             (Some(one), Some(other)) => Daily { used: one.used.min(other.used), before: one.before.min(other.before) },
@@ -196,7 +197,7 @@ pub(super) const fn reset_of(limit: &Limit) -> Option<&crate::calendar::Reset> {
     }
 }
 
-/// What a count on the days of one calendar is at least on those of another; none if that does not follow.
+/// What a count on the days of one calendar is at most on those of another; none if nothing follows.
 pub(super) fn count_on(days: &Calendar, count: Daily, other: &Calendar) -> Option<Daily> {
     if days.reset() == other.reset() {
         return Some(count);

@@ -1,4 +1,4 @@
-//! A policy edit: the same life goes on under other limits.
+//! A policy edit: the same epoch goes on under other limits.
 //!
 //! One law holds for every edit: no limit lets more go afterwards than if it had been in force all along. So each limit of the new plan
 //! begins with a count that is no less than what it would have counted. Two things bound that from above, and the lesser is taken:
@@ -7,7 +7,8 @@
 //!   one, the whole in each where one becomes many; and
 //! - what the connection has sent, whichever limits there were ([`History`](crate::history)).
 //!
-//! Where neither is known, the limit begins full, and stays so for its window or day whatever a later edit says. What is in flight counts under every limit that may count it.
+//! Where neither is known, the limit begins full, and stays so for its window or day whatever a later edit says. What is in flight counts
+//! under every limit that may count it.
 
 mod begin;
 mod counted;
@@ -29,13 +30,13 @@ pub(crate) const LONGEST_DAY_MS: i64 = 25 * 3_600_000;
 /// What becomes of a waiting call under another plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stays {
-    /// Bit i: limit i of the new plan counts it.
+    /// Bit i is set if limit i of the new plan counts the call.
     pub mask: u32,
-    /// The longest it will wait, milliseconds; none: as long as the queue allows.
+    /// The longest it will wait, milliseconds; if none, as long as the queue allows.
     pub wait_ms: Option<u64>,
 }
 
-/// What was in force before.
+/// The plan that was in force before, and its counts.
 struct Old {
     limits: Table<LimitId, Limit>,
     mode: Mode,
@@ -52,7 +53,7 @@ impl Old {
         self.limits.get(limit)
     }
 
-    /// The counters of a limit: the one of all apps, or those of each.
+    /// The counters of a limit: the one of all apps, or that of each app.
     fn counters_of(&self, limit: LimitId) -> impl Iterator<Item = (Option<AppId>, &Counter)> {
         self.counters.of_limit(limit).filter_map(|(app, counter)| Some((app, self.counters.get(counter)?)))
     }
@@ -64,8 +65,9 @@ impl Old {
 }
 
 impl Limiter {
-    /// Puts another plan in force. `stays` tells what becomes of each call that waits: none if it may wait no longer, and then its ticket is
-    /// given back. The others keep their tickets and their order. What jobs want is to be said again.
+    /// Puts another plan in force. `stays` is called with the ticket and the app of each waiting call, and returns what becomes of it; none if
+    /// it may wait no longer. Returns the tickets of those. The others keep their tickets and their order. How many jobs want to go is to be
+    /// set again ([`Limiter::want`]).
     pub fn replan(
         &mut self,
         plan: Plan,
@@ -108,7 +110,7 @@ impl Limiter {
     }
 }
 
-/// Where the limit was among the old ones, if it was there and counted these calls or more.
+/// The place of a limit in the old plan, if it was there and counted the same calls or more.
 fn same_limit(old: &Old, limit: &Limit) -> Option<LimitId> {
     let unit = |limit: &Limit| match limit.kind {
         Kind::Daily { unit, .. } => Some(unit),

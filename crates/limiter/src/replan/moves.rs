@@ -10,7 +10,8 @@ use crate::replan::{Moves, Old, Stays, same_limit};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Limiter {
-    /// The table of apps: the plan's, then those that have left and still have counts, or calls in flight. Gives their new numbers.
+    /// Makes the table of apps anew: the plan's, then those that have left and still have counts or calls in flight. Returns their new
+    /// numbers.
     pub(super) fn take_apps(&mut self, old: &Old) -> Moves {
         self.pauses.clear_apps();
         self.add_planned_apps();
@@ -33,8 +34,8 @@ impl Limiter {
         moved
     }
 
-    /// Every lane moves to the limits that count its calls now. Of a limit that the plan did not have, or that counted other calls, it is
-    /// not known whether it counts what is in flight: so it does.
+    /// Moves every lane to the limits that count its calls now. Of a limit that the plan did not have, or that counted other calls, it is
+    /// not known whether it counts what is in flight, so it does.
     pub(super) fn move_lanes(&mut self, old: &Old, moved: &Moves) {
         let places: Table<LimitId, Option<LimitId>> =
             self.plan.limits.iter().take(32).map(|limit| same_limit(old, limit)).collect();
@@ -68,7 +69,7 @@ impl Limiter {
         self.prior = prior;
     }
 
-    /// Everybody who waits stands where the plan says.
+    /// Gives every waiting call its place under the new plan. Returns the tickets of those that may wait no longer.
     pub(super) fn move_queue(
         &mut self,
         old: &Old,
@@ -97,7 +98,7 @@ impl Limiter {
             }
             place
         });
-        // Deadlines are others: each is looked at when its own comes.
+        // Deadlines are others: each call is checked when its own comes.
         for (ticket, call) in self.queue.all() {
             self.queue.check_again(ticket, call.deadline);
         }
