@@ -13,8 +13,7 @@
 )]
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a newcomer gets a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +36,7 @@ struct Holding {
     latest: u64,
 }
 
-/// An app as it stood at one time, in the order of who gives way: the greatest first.
+/// An app in the order of who gives way: the greatest first. No two apps took a place at once, so none are equal.
 #[derive(Debug, Clone)]
 struct Standing<K> {
     holding: Holding,
@@ -87,14 +86,14 @@ pub struct Places<K> {
     weights: u64,
     takes: u64,
     apps: BTreeMap<K, Holding>,
-    /// Each app as it stands, and others as they stood before. The first is always one that still stands so.
-    order: BinaryHeap<Standing<K>>,
+    /// The apps in the order of who gives way, the first of them last.
+    order: BTreeSet<Standing<K>>,
 }
 
 impl<K: Ord + Clone> Places<K> {
     /// A queue of so many places, all free.
     pub const fn new(size: u32) -> Self {
-        Self { size, len: 0, weights: 0, takes: 0, apps: BTreeMap::new(), order: BinaryHeap::new() }
+        Self { size, len: 0, weights: 0, takes: 0, apps: BTreeMap::new(), order: BTreeSet::new() }
     }
 
     /// Changes the number of places. Held ones stay held, even if there are now fewer than that.
@@ -129,7 +128,7 @@ impl<K: Ord + Clone> Places<K> {
             None => (0, weight.max(1), self.weights + u64::from(weight.max(1))),
         };
         let part = u128::from(self.size) * u128::from(weight);
-        match self.order.peek() {
+        match self.order.last() {
             // All parts together are all places: where one app is below its part, another is above.
             Some(most) if u128::from(held) * u128::from(weights) < part => Admit::Instead(most.key.clone()),
             _ => Admit::Full,
@@ -160,29 +159,18 @@ impl<K: Ord + Clone> Places<K> {
         } else {
             self.weights -= u64::from(app.weight);
             self.apps.remove(key);
-            self.drop_past();
+            self.order.remove(&Standing { holding: app, key: key.clone() });
         }
     }
 
+    /// Notes what an app holds now.
     fn stand(&mut self, key: K, holding: Holding) {
-        let before = self.apps.insert(key.clone(), holding).map_or(0, |app| u64::from(app.weight));
-        self.weights = self.weights - before + u64::from(holding.weight);
-        // Past standings stay below the first: at most as many as there are apps, and a few.
-        if self.order.len() > 2 * self.apps.len() + 64 {
-            let apps = &self.apps;
-            self.order.retain(|known| apps.get(&known.key) == Some(&known.holding));
-        }
-        self.order.push(Standing { holding, key });
-        self.drop_past();
-    }
-
-    /// Drops past standings until one that still holds is the first.
-    fn drop_past(&mut self) {
-        while let Some(first) = self.order.peek() {
-            if self.apps.get(&first.key) == Some(&first.holding) {
-                return;
-            }
-            self.order.pop();
+        let before = self.apps.insert(key.clone(), holding);
+        self.weights = self.weights - before.map_or(0, |app| u64::from(app.weight)) + u64::from(holding.weight);
+        // In first, so that a set of one app keeps its memory.
+        self.order.insert(Standing { holding, key: key.clone() });
+        if let Some(before) = before.filter(|before| *before != holding) {
+            self.order.remove(&Standing { holding: before, key });
         }
     }
 }
