@@ -23,7 +23,7 @@ macro_rules! index {
             #[allow(dead_code, reason = "not every table needs it")]
             pub const NONE: Self = Self(u32::MAX);
 
-            /// The same as an `Option`.
+            /// The number as an `Option`.
             #[allow(dead_code, reason = "not every table needs it")]
             pub fn known(self) -> Option<Self> {
                 (self != Self::NONE).then_some(self)
