@@ -22,12 +22,12 @@ pub struct Adaptive {
 }
 
 impl Adaptive {
-    /// At the most the rule allows.
+    /// Begins at the highest factor that the rule allows.
     pub fn new(rule: &AdaptiveRule) -> Self {
         Self { factor_ppm: rule.max_ppm.max(1), cut_at: i64::MIN, good: 0, paused_until: i64::MIN }
     }
 
-    /// Parts per million of the limits that are in use.
+    /// The share of the limits that is in use, parts per million.
     pub const fn factor(&self) -> u32 {
         self.factor_ppm
     }
@@ -37,7 +37,7 @@ impl Adaptive {
         (self.paused_until > now).then_some(self.paused_until)
     }
 
-    /// A good answer to a call granted at `granted`.
+    /// Takes a good answer to a call granted at `granted`, limiter milliseconds.
     pub fn succeed(&mut self, rule: &AdaptiveRule, granted: i64) {
         if granted < self.cut_at || self.factor_ppm >= rule.max_ppm {
             return;
@@ -49,8 +49,8 @@ impl Adaptive {
         }
     }
 
-    /// The vendor throttled a call granted at `granted`. Only a call granted since the last cut says anything of the rate since.
-    /// `noise` spreads the end of the pause. Says whether a pause began or grew.
+    /// Takes a throttle of a call granted at `granted`. Only a call granted since the last cut says anything of the rate since.
+    /// `noise` spreads the end of the pause. Returns whether a pause began or grew.
     pub fn throttle(
         &mut self,
         rule: &AdaptiveRule,
@@ -79,13 +79,13 @@ impl Adaptive {
         longer
     }
 
-    /// Ends the pause. Whether one was set.
+    /// Ends the pause. Returns whether one was set.
     pub fn lift(&mut self) -> bool {
         std::mem::replace(&mut self.paused_until, i64::MIN) > i64::MIN
     }
 
-    /// A cut turns out to say nothing of the rate: the factor is again what it was before, as far as the rule allows, or what it has become
-    /// since, if that is more.
+    /// Undoes a cut that turns out to say nothing of the rate: the factor is again what it was before, as far as the rule allows, or what it
+    /// has become since, if that is more.
     pub fn restore(&mut self, rule: &AdaptiveRule, factor_ppm: u32) {
         self.factor_ppm = self.factor_ppm.max(factor_ppm.min(rule.max_ppm));
     }

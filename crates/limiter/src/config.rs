@@ -1,19 +1,47 @@
 //! What a connection may do: its limits, queue and adaptation, validated, after `share`, in integers.
 //! Times are milliseconds unless the name says otherwise; fractions are parts per million.
 
+use crate::apps::AppRule;
 use crate::calendar::Reset;
+use crate::index::LimitId;
 use serde::{Deserialize, Serialize};
+
+/// The rules of one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The limits, at most 32: those that count a call are a bit mask.
+    pub limits: Vec<Limit>,
+    /// The wait queue.
+    pub queue: QueueRule,
+    /// How the rate follows the vendor's throttles.
+    pub adaptive: AdaptiveRule,
+    /// Whether limits are kept or only watched.
+    pub mode: Mode,
+    /// The apps that may call.
+    pub apps: Vec<AppRule>,
+    /// The longest a vendor may be at work on a call after it was sent, milliseconds: at least the time-out.
+    pub ceiling_ms: u64,
+    /// When the connection's own day ends, by which its budgets and statistics go.
+    pub day: Reset,
+}
+
+impl Plan {
+    /// The limit at a place in the plan.
+    pub(crate) fn limit(&self, limit: LimitId) -> Option<&Limit> {
+        self.limits.get(limit.0 as usize)
+    }
+}
 
 /// One limit of a connection, as it is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The policy's name for it: with the kind, what its counters are kept by.
+    /// The policy's name for it. With the kind it identifies the limit over policy edits.
     pub name: String,
     /// The kind and its figures, after `share`.
     pub kind: Kind,
     /// The figure before `share`, in the kind's unit (calls; for a token bucket its burst).
     pub of: u64,
-    /// One counter for each app, rather than one for the connection.
+    /// Whether each app has a counter of its own.
     pub per_app: bool,
     /// The name of a quota shared with other connections, of any tenant.
     pub pool: Option<String>,
@@ -37,7 +65,7 @@ pub enum Kind {
         calls: u64,
         /// The vendor's window, milliseconds.
         window_ms: u64,
-        /// Held longer by this, for a vendor whose clock is coarse; milliseconds.
+        /// How much longer calls count, for a vendor whose clock is coarse; milliseconds.
         guard_ms: u64,
     },
     /// At most `calls` in any 24 hours.
@@ -58,13 +86,13 @@ pub enum Kind {
     Concurrency {
         /// Calls, at least 1.
         calls: u64,
-        /// Only calls in flight longer than this count; 0: all.
+        /// Only calls in flight for longer than this count, milliseconds; 0 counts all.
         after_ms: u64,
     },
 }
 
 impl Kind {
-    /// Whether it is the same to it when a settlement comes, as long as it says when the answer came.
+    /// Whether a late settlement does as well as a prompt one, as long as it tells when the answer came.
     pub const fn counts_from_answers(&self) -> bool {
         match self {
             Self::RollingWindow { .. } | Self::RollingDay { .. } | Self::Daily { unit: Unit::Calls, .. } => true,
@@ -100,20 +128,20 @@ pub struct AdaptiveRule {
     pub min_ppm: u32,
     /// The factor never rises above this.
     pub max_ppm: u32,
-    /// Multiplied in at a throttle.
+    /// The factor is multiplied by this at a throttle.
     pub backoff_ppm: u32,
-    /// Multiplied in after `successes`.
+    /// The factor is multiplied by this after `successes`.
     pub recovery_ppm: u32,
-    /// Good answers in a row before the factor rises.
+    /// How many good answers in a row raise the factor.
     pub successes: u32,
-    /// Pause after a throttle that carries no Retry-After.
+    /// The pause after a throttle without a Retry-After, milliseconds.
     pub pause_ms: u64,
     /// The longest that a vendor's Retry-After may stop the connection, jitter included; milliseconds.
     pub max_pause_ms: u64,
 }
 
 impl AdaptiveRule {
-    /// Halved at a throttle, raised by a tenth after ten good answers; never above the limits, and never below a tenth of them. A
+    /// The usual rule: halved at a throttle, raised by a tenth after ten good answers; never above the limits, and never below a tenth of them. A
     /// `Retry-After` stops the connection for an hour at most.
     pub const USUAL: Self = Self {
         min_ppm: 100_000,
@@ -137,7 +165,7 @@ impl Default for AdaptiveRule {
 pub enum Mode {
     /// Delay and refuse.
     Enforce,
-    /// Only count, and say what would have been done.
+    /// Only count, and report what would have been done.
     Observe,
 }
 

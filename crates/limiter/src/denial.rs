@@ -7,7 +7,7 @@ pub enum Denial {
     DailyQuota,
     /// The app's `daily_calls` are spent.
     AppBudget,
-    /// The vendor has said stop, and until when; or an operator has.
+    /// The vendor has asked for a pause, or an operator has stopped the connection or the app.
     Paused,
     /// The wait queue has no place left.
     QueueFull,

@@ -1,46 +1,74 @@
-//! Jobs in the queue. They stand there by number, not one by one: however many of them want to go on a lane, they take one
-//! place in it, apart from those that callers may take.
+//! Jobs in the queue. However many jobs of a lane want to go, they take one place in it together, apart from those that callers may
+//! take.
 //!
-//! A place that goes is charged to its app like any call and stands behind its peers again. One that has waited a minute
-//! gains a level of urgency, so that no caller's urgency holds up jobs for ever.
+//! When one of them goes it is charged to its app like any call, and the others stand behind their peers again. A place that has waited a
+//! minute gains a level of urgency, so that no caller's urgency holds up jobs for ever.
 
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "taken away where there is one: the place has a job, the urgency is above another; lanes are numbers of a list"
 )]
 
-use crate::admit::Grant;
+use crate::admit::call::Grant;
 use crate::config::Mode;
+use crate::index::{LaneId, Table};
 use crate::limiter::{Limiter, Now};
 use crate::queue::{Ticket, Waiting};
+use std::collections::VecDeque;
 
 /// A place that waits so long gains a level, milliseconds.
 const LEVEL_MS: i64 = 60_000;
 
-/// The place of one lane's jobs.
+/// The place of one lane's jobs in the queue.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+struct JobPlace {
     ticket: Ticket,
     urgency: u8,
 }
 
+/// Where the jobs of each lane stand in the queue, and which of them may go.
+#[derive(Debug, Clone, Default)]
+pub struct Jobs {
+    places: Table<LaneId, Option<JobPlace>>,
+    /// Jobs that may go, for [`Limiter::next_job`].
+    ready: VecDeque<(LaneId, Grant)>,
+}
+
+impl Jobs {
+    /// No job stands in the queue any more.
+    pub fn clear_places(&mut self) {
+        self.places = Table::default();
+    }
+
+    fn place(&self, lane: LaneId) -> Option<JobPlace> {
+        self.places.get(lane).copied().flatten()
+    }
+
+    fn set_place(&mut self, lane: LaneId, place: Option<JobPlace>) {
+        self.places.grow_to(lane, None);
+        if let Some(known) = self.places.get_mut(lane) {
+            *known = place;
+        }
+    }
+}
+
 impl Limiter {
-    /// So many jobs want to go, of that app, counted by `mask`'s limits; the first of them with that urgency. Said again
-    /// whenever it has changed. Gives the lane, by which [`Limiter::next_job`] names who may go; none for an app that is
-    /// not in the plan, or when there are too many lanes.
+    /// Sets how many jobs of an app, which the limits in `mask` count, want to go, and the urgency of the first of them; to be called
+    /// whenever either has changed. Returns the lane, by which [`Limiter::next_job`] names the jobs that may go; none for an app that is not
+    /// in the plan, or when the table of lanes is full.
     pub fn want(&mut self, now: Now<'_>, app: &str, mask: u32, jobs: u32, urgency: u8) -> Option<u32> {
         let time = self.begin(now);
         let (app, lane) = self.lane_of(app, mask)?;
-        if let Some(place) = self.place_of_jobs(lane) {
+        if let Some(place) = self.jobs.place(lane) {
             if jobs > 0 && place.urgency == urgency {
                 self.queue.stand_for(place.ticket, jobs);
-                return Some(lane);
+                return Some(lane.0);
             }
             self.leave_queue(place.ticket);
-            self.set_place(lane, None);
+            self.jobs.set_place(lane, None);
         }
         if jobs == 0 {
-            return Some(lane);
+            return Some(lane.0);
         }
         let place = Waiting { app, lane, urgency, arrived: time, asked: time, deadline: i64::MAX, call: 0, jobs };
         match self.plan.mode {
@@ -52,75 +80,56 @@ impl Limiter {
                 for _ in 0..jobs {
                     self.queue.charge(app);
                     let Some(grant) = self.take(&place, time) else { break };
-                    self.job_ready.push_back((lane, grant));
+                    self.jobs.ready.push_back((lane, grant));
                 }
             }
         }
-        Some(lane)
+        Some(lane.0)
     }
 
-    /// Leave for one more job of a lane.
+    /// The next permit for a job: the lane, and the grant. To be called until there is none.
     pub fn next_job(&mut self) -> Option<(u32, Grant)> {
-        self.job_ready.pop_front()
-    }
-
-    /// How long a permit's lease lasts, milliseconds: by then the vendor can no longer be at work on its call.
-    pub fn lease_ms(&self) -> i64 {
-        self.life_ms()
-    }
-
-    fn place_of_jobs(&self, lane: u32) -> Option<Place> {
-        self.places.get(lane as usize).copied().flatten()
-    }
-
-    fn set_place(&mut self, lane: u32, place: Option<Place>) {
-        let at = lane as usize;
-        if self.places.len() <= at {
-            self.places.resize(at + 1, None);
-        }
-        if let Some(known) = self.places.get_mut(at) {
-            *known = place;
-        }
+        self.jobs.ready.pop_front().map(|(lane, grant)| (lane.0, grant))
     }
 
     fn stand(&mut self, place: Waiting, urgency: u8) {
         let check = place.arrived.saturating_add(LEVEL_MS);
-        let class = self.leases.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        let class = self.class_of(place.lane);
         if let Some(ticket) = self.queue.push(place, class, check) {
-            self.waits_on(place.lane, true);
-            self.set_place(place.lane, Some(Place { ticket, urgency }));
+            self.leases.lanes_mut().note_waiting(place.lane);
+            self.jobs.set_place(place.lane, Some(JobPlace { ticket, urgency }));
         }
     }
 
-    /// A place, taken out of `queue`, may go: one job of it goes, and the others stand behind their peers.
+    /// Grants one job of a place that was taken out of the queue, and lets the others stand behind their peers.
     pub(crate) fn let_job_go(&mut self, place: Waiting, time: i64) {
-        let Some(Place { urgency, .. }) = self.place_of_jobs(place.lane) else { return };
-        self.set_place(place.lane, None);
-        // No lease left to have: the jobs are asked after again at the connection's next event.
+        let Some(JobPlace { urgency, .. }) = self.jobs.place(place.lane) else { return };
+        self.jobs.set_place(place.lane, None);
+        // The table of leases is full: how many jobs want to go is set again at the connection's next event.
         let Some(grant) = self.take(&place, time) else { return };
-        self.job_ready.push_back((place.lane, grant));
+        self.jobs.ready.push_back((place.lane, grant));
         if place.jobs > 1 {
             self.stand(Waiting { jobs: place.jobs - 1, urgency, arrived: time, asked: time, ..place }, urgency);
         }
     }
 
-    /// A place that has waited long enough gains a level.
-    pub(crate) fn look_at_place(&mut self, ticket: Ticket, place: Waiting, time: i64) {
+    /// Raises the urgency of a place that has waited long enough.
+    pub(crate) fn recheck_place(&mut self, ticket: Ticket, place: Waiting, time: i64) {
         let rises = place.arrived.saturating_add(LEVEL_MS);
         if time < rises {
             return self.queue.check_again(ticket, rises);
         }
-        // At the top there is nothing more to gain, nor to look at.
+        // At the top there is nothing more to gain.
         if place.urgency == 0 {
             return;
         }
-        let Some(known) = self.place_of_jobs(place.lane).filter(|known| known.ticket == ticket) else { return };
+        let Some(known) = self.jobs.place(place.lane).filter(|known| known.ticket == ticket) else { return };
         self.leave_queue(ticket);
         let risen = Waiting { urgency: place.urgency - 1, arrived: time, ..place };
-        let class = self.leases.lanes.get(place.lane).map_or(0, |lane| lane.class);
+        let class = self.class_of(place.lane);
         if let Some(ticket) = self.queue.push(risen, class, rises.max(time).saturating_add(LEVEL_MS)) {
-            self.waits_on(place.lane, true);
-            self.set_place(place.lane, Some(Place { ticket, ..known }));
+            self.leases.lanes_mut().note_waiting(place.lane);
+            self.jobs.set_place(place.lane, Some(JobPlace { ticket, ..known }));
         }
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! A [`Limiter`] is a state machine without clock, storage or network. It promises:
 //!
-//! - **No overrun.** A call counts from its grant to its settlement, and a window more, because the vendor counts by arrival and nobody
-//!   knows when that is. So it holds whatever the network does, over crashes, and while a superseded instance still runs.
+//! - **No overrun.** A call counts from its grant to its settlement, and a window more, because the vendor counts by arrival, whose
+//!   time is not known here. So it holds whatever the network does, over crashes, and while a superseded instance still runs.
 //! - **All or nothing.** Every limit is checked, then every limit is taken. A refused call consumes nothing.
-//! - **Exact waits.** A refusal says when to ask again, and nobody waits who cannot go before the deadline.
+//! - **Exact waits.** A refusal says when to ask again, and no call waits that cannot go before its deadline.
 //! - **Fairness** between apps by weight (start-time fair queueing: Goyal, Vin, Cheng, 1996), within an app by urgency (RFC 9218).
-//! - **Integers** alone, and bounds on all that is kept.
+//! - **Bounds**: all that is kept in memory is bounded, and all arithmetic is of integers.
 //!
 //! # Order of events
 //!
@@ -80,17 +80,20 @@ use serde::{Deserialize, Serialize};
 
 mod adaptive;
 mod admit;
+mod apps;
 pub mod calendar;
 mod clock;
 pub mod codec;
 mod config;
-mod counter;
+mod counters;
+mod days;
 mod denial;
 mod durable;
+mod epoch;
 mod estimate;
 mod history;
 pub mod ids;
-mod in_flight;
+mod index;
 mod jobs;
 mod leases;
 mod limiter;
@@ -102,20 +105,23 @@ mod pauses;
 pub mod places;
 pub mod pool;
 mod queue;
+mod rate;
 mod replan;
 mod report;
 mod settle;
 mod share;
+mod statistics;
 mod vendor_count;
 
 #[cfg(test)]
 mod simulation;
 
 pub use adaptive::longest_pause_ms;
-pub use admit::{Admission, Call, Grant, ObservedDecision, Refused};
-pub use config::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
+pub use admit::call::{Admission, Call, Grant, ObservedDecision, Refused};
+pub use apps::AppRule;
+pub use config::{AdaptiveRule, Kind, Limit, Mode, Plan, QueueRule, Unit};
 pub use denial::Denial;
-pub use limiter::{AppRule, Limiter, Now, Plan, SKEW_MS, SLACK_MS};
+pub use limiter::{Limiter, Now, SKEW_MS, SLACK_MS};
 pub use limits::daily_quota::{Calendar, Daily, Turn};
 pub use outcome::{Counted, Outcome, ThrottledBy};
 pub use queue::Ticket;
@@ -126,12 +132,12 @@ pub use settle::{Settled, Settlement};
 /// The right to send once, named by the epoch that granted it. It is settled by this id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PermitId {
-    /// The life of the connection's state that granted it.
+    /// The number of the epoch that granted it.
     pub epoch: u32,
-    /// Who was granted, in that life's table.
+    /// The lane to which it was granted, in that epoch's table.
     pub lane: u32,
-    /// Never reused within the lane.
+    /// The number of the permit in the lane, which is never used again.
     pub seq: u64,
-    /// Where that life keeps its lease.
+    /// The slot in which that epoch keeps its lease.
     pub slot: u32,
 }

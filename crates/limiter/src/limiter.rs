@@ -1,26 +1,29 @@
-//! The state of one connection's limiter, and what every event does first: move the days, the past and the leases on to now.
+//! The state of one connection's limiter, and what every event does first: move the days, earlier epochs and the leases on to now.
 
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
-use crate::adaptive::Adaptive;
-use crate::calendar::{Reset, Zones};
+use crate::apps::{AppRule, Apps};
+use crate::calendar::Zones;
 use crate::clock::Clock;
-use crate::config::{AdaptiveRule, Kind, Limit, Mode, QueueRule, Unit};
-use crate::counter::{Counter, CounterKey, CounterState, Together, View};
+use crate::config::Plan;
+use crate::counters::Counters;
+use crate::counters::counter::CounterKey;
+use crate::counters::rules::Rules;
+use crate::counters::view::{CountersNow, View};
+use crate::days::Days;
 use crate::durable::prior_epochs::PriorEpochs;
 use crate::durable::reservation::Reservation;
+use crate::epoch::Epoch;
 use crate::history::History;
-use crate::jobs::Place;
+use crate::index::{AppId, CalendarId, ClassId, CounterId, LaneId};
+use crate::jobs::Jobs;
 use crate::leases::Leases;
-use crate::limits::daily_quota::{Calendar, Daily, Turn};
-use crate::limits::rolling_window::{MOST_ENTRIES, Window};
-use crate::limits::token_bucket::{Bucket, Refill};
+use crate::leases::ageing::ages;
+use crate::limits::daily_quota::Turn;
 use crate::mutant::{self, Mutant};
-use crate::pacer::Pacer;
 use crate::pauses::Pauses;
-use crate::pool::loan::Loan;
-use crate::queue::lanes::NONE;
-use crate::queue::{Queue, Room, Ticket};
+use crate::queue::{Queue, Ticket};
+use crate::rate::Rate;
 use crate::{Grant, Refused};
 use std::collections::VecDeque;
 
@@ -28,42 +31,6 @@ use std::collections::VecDeque;
 pub const SKEW_MS: i64 = 1_000;
 /// A permit older than this at the Worker is handed back unused, milliseconds.
 pub const SLACK_MS: i64 = 2_000;
-/// Milliseconds of a `rolling_day`.
-pub(crate) const DAY_MS: u64 = 86_400_000;
-/// Entries that all windows of apps' own keep at most together; each keeps [`LEAST_ENTRIES`] in any case. At 16 bytes each, 1 MB.
-const OWN_ENTRIES: usize = 65_536;
-/// See [`OWN_ENTRIES`]: with 1,000 apps and 31 limits by app a call may count a quarter of its window too long.
-const LEAST_ENTRIES: usize = 4;
-
-/// One connection's rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// At most 32: a call's limits are a bit mask.
-    pub limits: Vec<Limit>,
-    /// The wait queue.
-    pub queue: QueueRule,
-    /// Adaptation.
-    pub adaptive: AdaptiveRule,
-    /// Enforce or observe.
-    pub mode: Mode,
-    /// The apps that may call.
-    pub apps: Vec<AppRule>,
-    /// The longest a vendor may be at work on a call after it was sent, milliseconds: at least the time-out.
-    pub ceiling_ms: u64,
-    /// The connection's own day: its budgets' and its statistics'.
-    pub day: Reset,
-}
-
-/// One app's part in a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppRule {
-    /// Its name.
-    pub name: String,
-    /// Its share against the other apps'.
-    pub weight: u32,
-    /// Its budget on this connection for each of the connection's days.
-    pub daily_calls: Option<u64>,
-}
 
 /// The time of an event, and who knows the zones.
 #[derive(Clone, Copy)]
@@ -74,273 +41,172 @@ pub struct Now<'a> {
     pub zones: &'a dyn Zones,
 }
 
-/// What waits, and the limits it waits for: see [`Limiter::parts`].
-pub(crate) struct Split<'a> {
-    pub queue: &'a mut Queue,
-    pub here: CountersView<'a>,
-}
-
-/// The counters, and what these depend on.
-pub(crate) struct CountersView<'a> {
-    pub counters: &'a mut [Counter],
-    pub view: View<'a>,
-    pauses: &'a Pauses,
-}
-
-impl CountersView<'_> {
-    /// Whether one more call fits under a counter.
-    pub fn has_room(&mut self, counter: u32) -> bool {
-        self.counters.get_mut(counter as usize).is_some_and(|entry| entry.has_room(counter, &self.view))
-    }
-
-    /// Whether a lane's next call has to wait.
-    pub fn is_full(&mut self, lane: u32) -> bool {
-        let class = self.view.leases.lanes.get(lane).map_or(NONE, |lane| lane.class);
-        !self.is_open(class) || self.own_full(lane).is_some()
-    }
-
-    fn own_full(&mut self, lane: u32) -> Option<u32> {
-        let own = self.view.leases.lanes.get(lane).map_or(&[][..], |lane| &lane.own);
-        own.iter().copied().find(|&counter| !self.has_room(counter))
-    }
-}
-
-impl Room for CountersView<'_> {
-    fn is_open(&mut self, class: u32) -> bool {
-        let Some(class) = self.view.leases.lanes.class(class) else { return true };
-        if class.full_in.get() == self.view.event {
-            return false;
-        }
-        let tight = class.tight.get();
-        if class.shared.is_empty() || self.has_room(tight) {
-            let Some(found) = class.shared.iter().copied().find(|&counter| counter != tight && !self.has_room(counter))
-            else {
-                return true;
-            };
-            class.tight.set(found);
-        }
-        class.full_in.set(self.view.event);
-        false
-    }
-
-    fn blocked_until(&mut self, lane: u32) -> Option<i64> {
-        let app = self.view.leases.lanes.get(lane).map_or(NONE, |lane| lane.app);
-        if let Some(until) = self.pauses.look_at(app, self.view.time) {
-            return Some(until);
-        }
-        let counter = self.own_full(lane)?;
-        let entry = self.counters.get_mut(counter as usize)?;
-        Some(entry.next_change(counter, &self.view).unwrap_or(i64::MAX))
-    }
-}
-
-/// One connection's throttle.
+/// The limiter of one connection.
 pub struct Limiter {
     pub(crate) plan: Plan,
-    pub(crate) clock: Clock,
-    pub(crate) wall: i64,
-    /// Events so far.
-    event: u64,
-    pub(crate) epoch: u32,
-    /// The plan's apps, then those that only have counts left.
-    pub(crate) apps: Vec<AppRule>,
-    /// Their places by name.
-    by_name: Vec<u32>,
-    /// App, mask and lane of the last call: most often the next one's too.
-    recent: (u32, u32, u32),
-    /// Some limit counts bytes.
-    pub(crate) counts_bytes: bool,
-    /// The first is the connection's own day.
-    pub(crate) calendars: Vec<Calendar>,
-    pub(crate) counters: Vec<Counter>,
-    /// The counter of each limit that counts all apps' calls together.
-    pub(crate) shared: Vec<u32>,
-    /// The counters of each app: its budget's, then for each limit its own; [`NONE`] where there is none yet.
-    pub(crate) own: Vec<Vec<u32>>,
-    /// For limits by app: what was counted before they were, and begins every app's count. None for most.
-    pub(crate) before: Vec<Option<CounterState>>,
-    /// Some limit is a day by app.
-    pub(crate) days_by_app: bool,
-    /// How many limits are windows by app.
-    pub(crate) windows_by_app: usize,
-    /// The counter of the app that has used most of a day by app, by limit; [`NONE`] before the first call.
-    pub(crate) fullest: Vec<u32>,
-    pub(crate) history: History,
-    pub(crate) refill: Refill,
+    pub(crate) epoch: Epoch,
+    pub(crate) apps: Apps,
+    pub(crate) days: Days,
+    pub(crate) counters: Counters,
+    pub(crate) rate: Rate,
+    pub(crate) pauses: Pauses,
     pub(crate) leases: Leases,
     pub(crate) prior: PriorEpochs,
+    pub(crate) history: History,
     pub(crate) queue: Queue,
-    pub(crate) adaptive: Adaptive,
-    pub(crate) pacer: Pacer,
-    /// What an operator has stopped.
-    pub(crate) pauses: Pauses,
-    pub(crate) reservation: Reservation,
+    pub(crate) jobs: Jobs,
+    /// The calls that have waited and whose end is known, for [`Limiter::next_ready`].
     pub(crate) ready: VecDeque<(Ticket, Result<Grant, Refused>)>,
-    /// Where jobs stand in the queue, by lane; and those that may go.
-    pub(crate) places: Vec<Option<Place>>,
-    pub(crate) job_ready: VecDeque<(u32, Grant)>,
-    /// Calls refused of late though their limits had room: those refused together are told successive times.
-    pub(crate) refused: Together,
-    /// Permits that lapsed unreported, until the statistics have asked for them: lane, and when granted.
-    pub(crate) lapsed: VecDeque<(u32, i64)>,
-    /// Mean time from grant to settlement, sixteenths of a millisecond.
-    pub(crate) mean_flight: i64,
+    pub(crate) reservation: Reservation,
 }
 
 impl Limiter {
     /// A limiter without history.
     pub fn new(plan: Plan, now: Now<'_>) -> Self {
-        let mut limiter = Self::bare(plan, Clock::new(now.wall), now);
-        let apps = limiter.plan.apps.clone();
-        apps.into_iter().for_each(|app| limiter.add_app(app));
+        let mut limiter = Self::bare(plan, Epoch::new(1, Clock::new(now.wall), now.wall), now);
+        limiter.add_planned_apps();
         limiter.add_shared();
         limiter
     }
 
     /// A limiter with calendars, and with neither apps nor counters.
-    pub(crate) fn bare(plan: Plan, clock: Clock, now: Now<'_>) -> Self {
-        let calendars = calendars(&plan, now);
-        let limits = plan.limits.len();
+    pub(crate) fn bare(plan: Plan, epoch: Epoch, now: Now<'_>) -> Self {
         let mut leases = Leases::default();
         leases.watch_ages(ages(&plan.limits));
         Self {
-            queue: Queue::new(plan.queue.size, std::iter::empty()),
-            adaptive: Adaptive::new(&plan.adaptive),
-            pacer: Pacer::default(),
+            epoch,
+            apps: Apps::default(),
+            days: Days::new(&plan, now),
+            counters: Counters::new(&plan.limits),
+            rate: Rate::new(&plan.adaptive, epoch.time()),
             pauses: Pauses::default(),
-            clock,
-            wall: now.wall,
-            event: 0,
-            epoch: 1,
-            apps: Vec::new(),
-            by_name: Vec::new(),
-            recent: (NONE, 0, 0),
-            counts_bytes: counts_bytes(&plan.limits),
-            calendars,
-            counters: Vec::new(),
-            shared: vec![NONE; limits],
-            own: Vec::new(),
-            before: vec![None; limits],
-            days_by_app: days_by_app(&plan.limits),
-            windows_by_app: windows_by_app(&plan.limits),
-            fullest: vec![NONE; limits],
-            history: History::default(),
-            refill: Refill::new(clock.last()),
             leases,
             prior: PriorEpochs::default(),
-            reservation: Reservation::new(),
+            history: History::default(),
+            queue: Queue::new(plan.queue.size, std::iter::empty()),
+            jobs: Jobs::default(),
             ready: VecDeque::new(),
-            places: Vec::new(),
-            job_ready: VecDeque::new(),
-            refused: Together::default(),
-            lapsed: VecDeque::new(),
-            mean_flight: 0,
+            reservation: Reservation::new(),
             plan,
         }
     }
 
-    /// The counters of limits that count all apps' calls together.
+    /// Makes the counters of limits that count all apps' calls together.
     pub(crate) fn add_shared(&mut self) {
-        for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0).min(32) {
-            if self.plan.limits.get(at as usize).is_some_and(|limit| !limit.per_app) {
-                self.counter(CounterKey::Limit(at), None);
-            }
+        let shared = self.rules().limits().filter(|(_, limit)| !limit.per_app).map(|(limit, _)| limit);
+        for limit in shared.collect::<Vec<_>>() {
+            self.counter(CounterKey::Limit(limit), None);
         }
     }
 
-    /// Adds to the table of apps.
-    pub(crate) fn add_app(&mut self, app: AppRule) {
-        if let (Err(at), Ok(place)) = (self.place_of(&app.name), u32::try_from(self.apps.len())) {
-            self.by_name.insert(at, place);
+    /// Adds the plan's apps to the table of apps.
+    pub(crate) fn add_planned_apps(&mut self) {
+        for app in self.plan.apps.clone() {
+            self.add_app(app);
         }
+    }
+
+    /// Adds an app at the end of the table of apps.
+    pub(crate) fn add_app(&mut self, app: AppRule) -> AppId {
         self.queue.add_app(app.weight);
         self.pauses.add_app(&app.name);
-        self.apps.push(app);
-        self.own.push(Vec::new());
+        self.counters.add_app();
+        self.apps.add(app)
     }
 
-    /// An app's place in the table, by its name, and the lane of its calls that the limits in `mask` count.
-    pub(crate) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(u32, u32)> {
-        let (app, counted, lane) = self.recent;
-        let key = self.leases.lanes.get(lane).is_some_and(|lane| lane.app == app && lane.mask == mask);
-        if counted == mask && key && self.apps.get(app as usize).is_some_and(|app| app.name == name) {
+    /// An app's number, by its name, and the lane of its calls that the limits in `mask` count. None for an app that is not in the table,
+    /// or when the table of lanes is full.
+    pub(crate) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(AppId, LaneId)> {
+        if let Some((lane, app)) = self.leases.lanes().recent(mask)
+            && self.apps.name(app) == name
+        {
             return Some((app, lane));
         }
-        let app = *self.by_name.get(self.place_of(name).ok()?)?;
+        let app = self.apps.find(name)?;
         let lane = self.lane(app, mask)?;
-        self.recent = (app, mask, lane);
+        self.leases.lanes_mut().set_recent(lane);
         Some((app, lane))
     }
 
-    fn place_of(&self, name: &str) -> Result<usize, usize> {
-        self.by_name.binary_search_by(|&at| self.apps.get(at as usize).map_or("", |app| app.name.as_str()).cmp(name))
+    /// The lane of an app's calls that the limits in `mask` count; it is made at the first call. None when the table is full.
+    pub(crate) fn lane(&mut self, app: AppId, mask: u32) -> Option<LaneId> {
+        if let Some(lane) = self.leases.lanes().find(app, mask) {
+            return Some(lane);
+        }
+        if !self.leases.lanes_mut().make_room(self.epoch.time()) {
+            return None;
+        }
+        let (counters, own) = self.counters_under(app, mask);
+        let class = self.class(mask);
+        self.leases.lanes_mut().add(app, mask, class, counters, own)
     }
 
-    /// Empties the table of apps.
-    pub(crate) fn clear_apps(&mut self) {
-        (self.apps, self.by_name, self.own) = (Vec::new(), Vec::new(), Vec::new());
-        self.pauses.clear_apps();
-        self.forget_recent();
+    fn class(&mut self, mask: u32) -> ClassId {
+        if let Some(class) = self.leases.lanes().find_class(mask) {
+            return class;
+        }
+        let shared = self.counters.shared_under(mask);
+        self.leases.lanes_mut().add_class(mask, shared)
     }
 
-    /// Lanes and apps may have other numbers.
-    pub(crate) fn forget_recent(&mut self) {
-        self.recent = (NONE, 0, 0);
+    /// What counters are made from now.
+    pub(crate) fn rules(&self) -> Rules<'_> {
+        Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() }
     }
 
-    /// An app's place in the table.
-    pub(crate) fn app(&self, name: &str) -> Option<u32> {
-        self.by_name.get(self.place_of(name).ok()?).copied()
+    /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone.
+    pub(crate) fn counters_under(&mut self, app: AppId, mask: u32) -> (Vec<CounterId>, Vec<CounterId>) {
+        let rules = Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() };
+        let counters = self.counters.under(app, mask, &rules);
+        self.leases.fit(self.counters.len());
+        counters
     }
 
-    /// What waits, the counters, and what these depend on, to be used together.
-    pub(crate) fn parts(&mut self, time: i64) -> Split<'_> {
-        let observe = self.plan.mode == Mode::Observe;
+    /// The counter of a limit, or of one app under it, which is made when it is first needed.
+    pub(crate) fn counter(&mut self, key: CounterKey, app: Option<AppId>) -> CounterId {
+        let rules = Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() };
+        let counter = self.counters.find_or_add(key, app, &rules);
+        self.leases.fit(self.counters.len());
+        counter
+    }
+
+    /// The queue, and apart from it the counters with what they depend on.
+    pub(crate) fn split(&mut self) -> (&mut Queue, CountersNow<'_>) {
         let view = View {
-            time,
-            event: self.event,
-            wall: self.wall,
-            factor: self.adaptive.factor(),
-            refill: self.refill,
-            observe,
+            epoch: &self.epoch,
+            rate: &self.rate,
+            days: &self.days,
             leases: &self.leases,
             prior: &self.prior,
-            calendars: &self.calendars,
+            pauses: &self.pauses,
+            mode: self.plan.mode,
         };
-        Split {
-            queue: &mut self.queue,
-            here: CountersView { counters: &mut self.counters, view, pauses: &self.pauses },
-        }
+        (&mut self.queue, CountersNow { counters: &mut self.counters, view })
     }
 
-    /// The counters, and what these depend on.
-    pub(crate) fn here(&mut self, time: i64) -> CountersView<'_> {
-        self.parts(time).here
+    /// The counters, and what they depend on.
+    pub(crate) fn here(&mut self) -> CountersNow<'_> {
+        self.split().1
     }
 
     /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
-    /// day. Gives limiter time.
+    /// day. Returns the limiter time, milliseconds.
     pub(crate) fn begin(&mut self, now: Now<'_>) -> i64 {
-        let time = self.clock.read(now.wall);
-        self.wall = now.wall;
-        self.event += 1;
-        if self.calendars.iter().any(|days| days.opens_next() <= now.wall) {
+        let time = self.epoch.begin_event(now.wall);
+        if self.days.next_opening() <= now.wall {
             self.turn_days(now, time);
         }
         while let Some(settled) = self.prior.advance(time) {
             for (counter, n) in settled.calls {
-                self.date(counter, settled.at, n);
+                self.record_on(counter, settled.at, n);
             }
             self.history.push(settled.at, settled.total, 0);
-            settled.lanes.into_iter().for_each(|lane| self.leases.lanes.pin(lane, false));
+            settled.lanes.into_iter().for_each(|lane| self.leases.lanes_mut().unpin(lane));
             self.queue.unpark_all();
             self.reservation.touch();
         }
-        while let Some(lease) = self.leases.lapse(self.epoch, time) {
-            if !lease.cut && self.lapsed.len() < crate::leases::MOST_LEASES {
-                self.lapsed.push_back((lease.lane, lease.granted));
-            }
-            self.date_lane(lease.lane, lease.lapses);
+        while let Some(lease) = self.leases.lapse(self.epoch.number(), time) {
+            self.record_settled(lease.lane, lease.lapses);
             self.reservation.touch();
         }
         self.leases.age(time);
@@ -348,8 +214,8 @@ impl Limiter {
     }
 
     fn turn_days(&mut self, now: Now<'_>, time: i64) {
-        for at in 0..self.calendars.len() {
-            let turn = self.calendars.get_mut(at).map_or(Turn::Same, |calendar| calendar.turn(now.zones, now.wall));
+        for at in self.days.ids() {
+            let turn = self.days.turn(at, now);
             if turn != Turn::Same {
                 self.open_day(at, turn);
                 self.reservation.end(time);
@@ -357,217 +223,55 @@ impl Limiter {
         }
     }
 
-    fn open_day(&mut self, calendar: usize, turn: Turn) {
-        for (at, counter) in (0..).zip(&mut self.counters) {
-            let CounterState::Daily { calendar: kept, count, bytes, .. } = &mut counter.state else { continue };
-            if *kept == calendar {
-                let in_flight = self.leases.in_flight(at) + self.prior.in_flight(at);
-                let counted = !*bytes && !mutant::is(Mutant::OneSided);
-                count.turn(turn, if counted { in_flight } else { 0 });
-                (counter.vendor, counter.told) = (None, None);
-                if let Some(loan) = &mut counter.loan {
-                    loan.open_day(in_flight);
-                }
-            }
-        }
-        for state in self.before.iter_mut().flatten() {
-            if let CounterState::Daily { calendar: kept, count, .. } = state
-                && *kept == calendar
-            {
-                count.turn(turn, 0);
-            }
-        }
+    fn open_day(&mut self, calendar: CalendarId, turn: Turn) {
+        let (leases, prior) = (&self.leases, &self.prior);
+        self.counters.open_day(calendar, turn, |counter| leases.in_flight(counter) + prior.in_flight(counter));
         self.queue.unpark_all();
         self.reservation.touch();
     }
 
     /// `n` calls under a counter were settled at `at`.
-    pub(crate) fn date(&mut self, counter: u32, at: i64, n: u32) {
-        let CountersView { counters, view, .. } = self.here(self.clock.last());
-        if let Some(entry) = counters.get_mut(counter as usize) {
-            entry.date(at, n, &view);
+    pub(crate) fn record_on(&mut self, counter: CounterId, at: i64, n: u32) {
+        if let Some((entry, view)) = self.here().get(counter) {
+            entry.record_settled(at, n, view);
         }
     }
 
     /// A call on a lane was settled at `at`.
-    pub(crate) fn date_lane(&mut self, lane: u32, at: i64) {
+    pub(crate) fn record_settled(&mut self, lane: LaneId, at: i64) {
         if !mutant::is(Mutant::CountBySend) {
-            self.date_each(lane, at);
+            self.record_on_each(lane, at);
         }
         self.history.push(at, 1, 0);
         self.unpark_app_of(lane);
     }
 
     /// Limits of the lane's app may have room again.
-    pub(crate) fn unpark_app_of(&mut self, lane: u32) {
-        if let Some(lane) = self.leases.lanes.get(lane) {
+    pub(crate) fn unpark_app_of(&mut self, lane: LaneId) {
+        if let Some(lane) = self.leases.lanes().get(lane) {
             self.queue.unpark(lane.app);
         }
     }
 
     /// All counters of a lane count a call as settled at `at`.
-    pub(crate) fn date_each(&mut self, lane: u32, at: i64) {
-        let CountersView { counters, view, .. } = self.here(self.clock.last());
-        for &counter in view.counters_of(lane) {
-            if let Some(entry) = counters.get_mut(counter as usize) {
-                entry.date(at, 1, &view);
-            }
-        }
+    pub(crate) fn record_on_each(&mut self, lane: LaneId, at: i64) {
+        self.here().each_of(lane, |_, entry, view| entry.record_settled(at, 1, view));
     }
 
-    /// The `place`-th counter of a lane.
-    pub(crate) fn counters_of(&self, lane: u32, place: usize) -> Option<u32> {
-        self.leases.lanes.get(lane)?.counters.get(place).copied()
-    }
-
-    /// The lane of an app's calls that the limits in `mask` count; made at the first call. None when the table is full.
-    pub(crate) fn lane(&mut self, app: u32, mask: u32) -> Option<u32> {
-        if let Some(lane) = self.leases.lanes.find(app, mask) {
-            return Some(lane);
-        }
-        if !self.leases.lanes.make_room(self.clock.last()) {
-            return None;
-        }
-        let (counters, own) = self.counters_under(app, mask);
-        let class = self.class(mask);
-        self.leases.lanes.add(app, mask, class, counters, own)
-    }
-
-    /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone.
-    pub(crate) fn counters_under(&mut self, app: u32, mask: u32) -> (Vec<u32>, Vec<u32>) {
-        let budget = self.counter(CounterKey::Budget, Some(app));
-        let (mut counters, mut own) = (vec![budget], vec![budget]);
-        for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0).min(32) {
-            let Some(limit) = self.plan.limits.get(at as usize).filter(|_| mask & (1 << at) != 0) else { continue };
-            let per_app = limit.per_app;
-            let counter = self.counter(CounterKey::Limit(at), per_app.then_some(app));
-            counters.push(counter);
-            if per_app {
-                own.push(counter);
-            }
-        }
-        (counters, own)
-    }
-
-    fn class(&mut self, mask: u32) -> u32 {
-        if let Some(class) = self.leases.lanes.find_class(mask) {
-            return class;
-        }
-        let shared = self.shared_under(mask);
-        self.leases.lanes.add_class(mask, shared)
-    }
-
-    /// The counters that count all calls that the limits in `mask` count.
-    pub(crate) fn shared_under(&self, mask: u32) -> Vec<u32> {
-        let counts = |(at, counter): &(u32, &u32)| mask & (1 << at) != 0 && **counter != NONE;
-        (0..32).zip(&self.shared).filter(counts).map(|(_, counter)| *counter).collect()
-    }
-
-    /// The counter of a limit, or of one app under it; made when first needed.
-    pub(crate) fn counter(&mut self, key: CounterKey, app: Option<u32>) -> u32 {
-        let place = match key {
-            CounterKey::Limit(at) => at as usize,
-            CounterKey::Budget => 0,
-        };
-        let next = u32::try_from(self.counters.len()).unwrap_or(NONE);
-        let known = match app {
-            None => self.shared.get_mut(place),
-            Some(app) => self.own.get_mut(app as usize).and_then(|own| {
-                let place = if key == CounterKey::Budget { 0 } else { place + 1 };
-                if own.len() <= place {
-                    own.resize(place + 1, NONE);
-                }
-                own.get_mut(place)
-            }),
-        };
-        let Some(known) = known else { return NONE };
-        if *known != NONE {
-            return *known;
-        }
-        *known = next;
-        let limit = match key {
-            CounterKey::Limit(at) => self.plan.limits.get(at as usize),
-            CounterKey::Budget => None,
-        };
-        let loan = limit
-            .filter(|limit| limit.pool.is_some())
-            .map(|limit| Box::new(Loan::new(limit, self.plan.mode, self.clock.last())));
-        let state = self.state(key, app);
-        self.counters.push(Counter { key, app, state, vendor: None, told: None, loan, refused: Together::default() });
-        self.leases.fit(self.counters.len());
-        next
-    }
-
-    /// What an app's count begins with under a limit by app: what was counted before that limit was, and no more than the app has sent.
-    fn begun(&self, at: usize, app: u32) -> Option<CounterState> {
-        let mut state = self.before.get(at)?.clone()?;
-        if let CounterState::Daily { calendar, count, bytes: false, .. } = &mut state {
-            let budget = self.own.get(app as usize).and_then(|own| own.first());
-            match budget.and_then(|at| self.counters.get(*at as usize)).map(|counter| &counter.state) {
-                Some(CounterState::Daily { calendar: own, count: sent, .. }) if own == calendar => {
-                    (count.used, count.before) = (count.used.min(sent.used), count.before.min(sent.before));
-                }
-                None if *calendar == 0 => *count = Daily::default(),
-                _ => {}
-            }
-        }
-        Some(state)
-    }
-
-    /// Entries that a window by app keeps.
-    fn own_entries(&self) -> usize {
-        let all = self.windows_by_app.saturating_mul(self.apps.len()).max(1);
-        (OWN_ENTRIES / all).clamp(LEAST_ENTRIES, MOST_ENTRIES)
-    }
-
-    fn state(&self, key: CounterKey, app: Option<u32>) -> CounterState {
-        let CounterKey::Limit(at) = key else {
-            let budget = app.and_then(|app| self.apps.get(app as usize)).and_then(|app| app.daily_calls);
-            let amount = budget.unwrap_or(u64::MAX);
-            return CounterState::Daily { calendar: 0, count: Daily::default(), amount, bytes: false };
-        };
-        let begun = app.and_then(|app| self.begun(at as usize, app));
-        begun.unwrap_or_else(|| self.fresh(at as usize, app.is_some()))
-    }
-
-    /// The gauge of a limit that has counted nothing.
-    pub(crate) fn fresh(&self, at: usize, of_app: bool) -> CounterState {
-        let most = if of_app { self.own_entries() } else { MOST_ENTRIES };
-        let none = Kind::Concurrency { calls: u64::MAX, after_ms: 0 };
-        match self.plan.limits.get(at).map_or(&none, |limit| &limit.kind) {
-            Kind::TokenBucket { rate_micro, burst } => CounterState::Bucket(Bucket::new(*rate_micro, *burst)),
-            Kind::RollingWindow { calls, window_ms, guard_ms } => {
-                let window = Window::new(*calls, *window_ms, *guard_ms, most);
-                CounterState::Window { window, calls: *calls, scaled: true }
-            }
-            Kind::RollingDay { calls } => {
-                CounterState::Window { window: Window::new(*calls, DAY_MS, 0, most), calls: *calls, scaled: false }
-            }
-            Kind::Daily { amount, reset, unit } => {
-                let calendar = self.calendars.iter().position(|calendar| calendar.reset() == reset).unwrap_or(0);
-                let bytes = *unit == Unit::ResponseBytes;
-                CounterState::Daily { calendar, count: Daily::default(), amount: *amount, bytes }
-            }
-            Kind::Concurrency { calls, after_ms } => {
-                CounterState::Slots { calls: *calls, after_ms: i64::try_from(*after_ms).unwrap_or(i64::MAX / 4) }
-            }
+    /// Something was counted on a lane: its app may be the one that has used most of a day by app.
+    pub(crate) fn note_fullest(&mut self, lane: LaneId) {
+        if let Some(lane) = self.leases.lanes().get(lane) {
+            self.counters.note_fullest(&lane.own);
         }
     }
 
     /// Whether the day before is still open under a calendar.
-    pub(crate) fn before_is_open(&self, calendar: usize) -> bool {
-        self.calendars
-            .get(calendar)
-            .is_some_and(|calendar| self.wall < calendar.before_over() && !mutant::is(Mutant::OneSided))
+    pub(crate) fn before_is_open(&self, calendar: CalendarId) -> bool {
+        self.days.before_is_open(calendar, self.epoch.wall())
     }
 
-    /// The limiter time of a moment on the wall clock.
-    pub(crate) fn limiter_time(&self, wall: i64) -> i64 {
-        self.clock.last().saturating_add(wall.saturating_sub(self.wall))
-    }
-
-    /// How long a lease lasts: until the vendor can no longer be at work on the call.
-    pub(crate) fn life_ms(&self) -> i64 {
+    /// How long a permit's lease lasts, milliseconds: after that the vendor can no longer be at work on its call.
+    pub fn lease_ms(&self) -> i64 {
         SLACK_MS.saturating_add(i64::try_from(self.plan.ceiling_ms).unwrap_or(i64::MAX / 4))
     }
 
@@ -575,40 +279,4 @@ impl Limiter {
     pub fn in_flight(&self) -> u64 {
         self.leases.len() as u64 + self.prior.len()
     }
-}
-
-/// The days of a plan: first the connection's own, then those of its limits.
-pub(crate) fn calendars(plan: &Plan, now: Now<'_>) -> Vec<Calendar> {
-    let mut calendars = vec![Calendar::new(&plan.day, now.zones, now.wall)];
-    for limit in &plan.limits {
-        if let Kind::Daily { reset, .. } = &limit.kind
-            && calendars.iter().all(|calendar| calendar.reset() != reset)
-        {
-            calendars.push(Calendar::new(reset, now.zones, now.wall));
-        }
-    }
-    calendars
-}
-
-/// Limits that count calls in flight for longer than so many milliseconds: their places, and that time.
-pub(crate) fn ages(limits: &[Limit]) -> impl Iterator<Item = (u32, i64)> + '_ {
-    (0..32).zip(limits).filter_map(|(at, limit)| match limit.kind {
-        Kind::Concurrency { after_ms, .. } if after_ms > 0 => {
-            Some((at, i64::try_from(after_ms).unwrap_or(i64::MAX / 4)))
-        }
-        _ => None,
-    })
-}
-
-pub(crate) fn counts_bytes(limits: &[Limit]) -> bool {
-    limits.iter().any(|limit| matches!(limit.kind, Kind::Daily { unit: Unit::ResponseBytes, .. }))
-}
-
-pub(crate) fn days_by_app(limits: &[Limit]) -> bool {
-    limits.iter().any(|limit| limit.per_app && matches!(limit.kind, Kind::Daily { .. }))
-}
-
-pub(crate) fn windows_by_app(limits: &[Limit]) -> usize {
-    let is_window = |limit: &&Limit| matches!(limit.kind, Kind::RollingWindow { .. } | Kind::RollingDay { .. });
-    limits.iter().filter(|limit| limit.per_app).filter(is_window).count()
 }

@@ -3,11 +3,11 @@
 /// A rule to leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
-    /// A block may be spent after its end.
+    /// A reservation may be spent after its end.
     NoEnd,
-    /// Any attempt to settle lowers the bound on what an earlier life has in flight.
+    /// Any attempt to settle lowers the bound on what an earlier epoch has in flight.
     AnyAttempt,
-    /// An earlier life's call that ends late tells only its own lane that fewer are in flight.
+    /// When an earlier epoch's call ends late, only its own lane counts one less in flight.
     LandsUnseen,
     /// A reset is an instant, and what is in flight over it counts on one side.
     OneSided,

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 /// The end of a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// The vendor answered, whatever it said, save a throttle.
+    /// The vendor answered, with anything but a throttle.
     Answered,
-    /// The vendor answered that it is asked too much.
+    /// The vendor throttled the call.
     Throttled {
-        /// Which of its limits it names.
+        /// The limit that it names.
         by: ThrottledBy,
         /// Its Retry-After, milliseconds from the answer.
         retry_after_ms: Option<u64>,
     },
-    /// Cut off, lost, or answered by a gateway: the vendor may still be at work, and only time settles it.
+    /// The call was cut off, lost, or answered by a gateway: the vendor may still be at work on it, and only time settles it.
     Unknown,
-    /// Handed back without having been sent.
+    /// The permit came back without having been used.
     Unused,
 }
 
@@ -35,22 +35,22 @@ impl Outcome {
 /// The vendor's limit that a throttle names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ThrottledBy {
-    /// A rate or window, or nothing more exact.
+    /// A rate or a window, or it names none.
     Rate,
-    /// Too many at once.
+    /// How many calls are in flight at once.
     Concurrency,
-    /// The day's quota is spent.
+    /// The day's quota.
     Day,
 }
 
-/// What an answer says that the vendor itself has counted under one limit, the call included.
+/// The vendor's own count under one limit, from its answer to a call, which is included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// The limit's name.
     pub limit: String,
     /// The vendor's figure.
     pub n: u64,
-    /// It is what is left of the limit, rather than what is used.
+    /// Whether the figure is what is left of the limit, rather than what is used.
     pub left: bool,
     /// The vendor's own total under that limit, where it tells it; never 0.
     pub total: Option<u64>,

@@ -1,6 +1,6 @@
-//! Who may have a place among those who wait, where there are only so many: apps share the places by weight.
+//! The places of a queue of limited size, which apps share by weight.
 //!
-//! While places are free, whoever comes takes one. When none is free, an app's part of them is `size × weight ÷ (the weights of the
+//! While places are free, every newcomer takes one. When none is free, an app's part of them is `size × weight ÷ (the weights of the
 //! apps that hold places, the newcomer's included)`. A newcomer whose app holds less than its part takes the place of the app that
 //! holds most for its weight; of apps that hold equally much, that is the one that took a place last. Which of that app's calls
 //! gives way is for the caller to say.
@@ -13,21 +13,20 @@
 )]
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What a newcomer is told.
+/// Whether a newcomer gets a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admit<K> {
     /// A place is free.
     Free,
-    /// It may have a place that this app gives up.
+    /// It gets a place that this app gives up.
     Instead(K),
     /// There is no place for it: its app holds its part already.
     Full,
 }
 
-/// What one app holds.
+/// The places that one app holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Holding {
     /// Places; never 0.
@@ -37,7 +36,7 @@ struct Holding {
     latest: u64,
 }
 
-/// An app as it stood at one time, in the order of who gives way: the greatest first.
+/// An app in the order of who gives way: the greatest first. No two apps took a place at once, so none are equal.
 #[derive(Debug, Clone)]
 struct Standing<K> {
     holding: Holding,
@@ -87,22 +86,22 @@ pub struct Places<K> {
     weights: u64,
     takes: u64,
     apps: BTreeMap<K, Holding>,
-    /// Each app as it stands, and others as they stood before. The first is always one that still stands so.
-    order: BinaryHeap<Standing<K>>,
+    /// The apps in the order of who gives way, the first of them last.
+    order: BTreeSet<Standing<K>>,
 }
 
 impl<K: Ord + Clone> Places<K> {
-    /// So many places, all free.
+    /// A queue of so many places, all free.
     pub const fn new(size: u32) -> Self {
-        Self { size, len: 0, weights: 0, takes: 0, apps: BTreeMap::new(), order: BinaryHeap::new() }
+        Self { size, len: 0, weights: 0, takes: 0, apps: BTreeMap::new(), order: BTreeSet::new() }
     }
 
-    /// There are so many places from now on. Who holds one keeps it, even if there are fewer now than are held.
+    /// Changes the number of places. Held ones stay held, even if there are now fewer than that.
     pub const fn resize(&mut self, size: u32) {
         self.size = size;
     }
 
-    /// The places that are held.
+    /// How many places are held.
     pub const fn len(&self) -> u32 {
         self.len
     }
@@ -112,7 +111,7 @@ impl<K: Ord + Clone> Places<K> {
         self.len == 0
     }
 
-    /// The places that an app holds.
+    /// How many places an app holds.
     pub fn held(&self, key: &K) -> u32 {
         self.apps.get(key).map_or(0, |app| app.held)
     }
@@ -129,14 +128,14 @@ impl<K: Ord + Clone> Places<K> {
             None => (0, weight.max(1), self.weights + u64::from(weight.max(1))),
         };
         let part = u128::from(self.size) * u128::from(weight);
-        match self.order.peek() {
+        match self.order.last() {
             // All parts together are all places: where one app is below its part, another is above.
             Some(most) if u128::from(held) * u128::from(weights) < part => Admit::Instead(most.key.clone()),
             _ => Admit::Full,
         }
     }
 
-    /// An app takes a place, whether or not one is free; all that it holds counts by this weight from now on.
+    /// Gives an app a place, whether or not one is free; all that it holds counts by this weight from now on.
     pub fn take(&mut self, key: K, weight: u32) {
         self.len = self.len.saturating_add(1);
         self.takes = self.takes.wrapping_add(1);
@@ -144,14 +143,14 @@ impl<K: Ord + Clone> Places<K> {
         self.stand(key, Holding { held, weight: weight.max(1), latest: self.takes });
     }
 
-    /// What an app holds counts by this weight from now on.
+    /// Counts what an app holds by this weight from now on.
     pub fn weigh(&mut self, key: &K, weight: u32) {
         if let Some(app) = self.apps.get(key).copied() {
             self.stand(key.clone(), Holding { weight: weight.max(1), ..app });
         }
     }
 
-    /// An app gives a place back. For an app that holds none nothing changes.
+    /// Takes a place back from an app. For an app that holds none nothing changes.
     pub fn leave(&mut self, key: &K) {
         let Some(app) = self.apps.get(key).copied() else { return };
         self.len = self.len.saturating_sub(1);
@@ -160,154 +159,21 @@ impl<K: Ord + Clone> Places<K> {
         } else {
             self.weights -= u64::from(app.weight);
             self.apps.remove(key);
-            self.drop_past();
+            self.order.remove(&Standing { holding: app, key: key.clone() });
         }
     }
 
+    /// Notes what an app holds now.
     fn stand(&mut self, key: K, holding: Holding) {
-        let before = self.apps.insert(key.clone(), holding).map_or(0, |app| u64::from(app.weight));
-        self.weights = self.weights - before + u64::from(holding.weight);
-        // Past standings stay below the first: at most as many as there are apps, and a few.
-        if self.order.len() > 2 * self.apps.len() + 64 {
-            let apps = &self.apps;
-            self.order.retain(|known| apps.get(&known.key) == Some(&known.holding));
-        }
-        self.order.push(Standing { holding, key });
-        self.drop_past();
-    }
-
-    /// Drops past standings until one that still holds is the first.
-    fn drop_past(&mut self) {
-        while let Some(first) = self.order.peek() {
-            if self.apps.get(&first.key) == Some(&first.holding) {
-                return;
-            }
-            self.order.pop();
+        let before = self.apps.insert(key.clone(), holding);
+        self.weights = self.weights - before.map_or(0, |app| u64::from(app.weight)) + u64::from(holding.weight);
+        // In first, so that a set of one app keeps its memory.
+        self.order.insert(Standing { holding, key: key.clone() });
+        if let Some(before) = before.filter(|before| *before != holding) {
+            self.order.remove(&Standing { holding: before, key });
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Weights that divide 60, so that what an app holds for its weight is a whole number of sixtieths.
-    const WEIGHTS: [u32; 6] = [1, 2, 3, 4, 5, 60];
-
-    /// Decides as [`Places`] should, by going through all apps at every question.
-    #[derive(Default)]
-    struct Model {
-        size: u32,
-        held: [u32; 8],
-        weight: [u32; 8],
-        latest: [usize; 8],
-    }
-
-    impl Model {
-        fn apps(&self) -> impl Iterator<Item = usize> {
-            (0..8).filter(|app| self.held[*app] > 0)
-        }
-
-        fn for_its_weight(&self, app: usize) -> u32 {
-            self.held[app] * 60 / self.weight[app]
-        }
-
-        fn admit(&self, app: usize, weight: u32) -> Admit<usize> {
-            if self.held.iter().sum::<u32>() < self.size {
-                return Admit::Free;
-            }
-            let weight = if self.held[app] > 0 { self.weight[app] } else { weight };
-            let weights: u32 = self.apps().filter(|other| *other != app).map(|other| self.weight[other]).sum();
-            // A whole number is below a part if it is below that rounded up.
-            if self.held[app] >= (self.size * weight).div_ceil(weights + weight) {
-                return Admit::Full;
-            }
-            Admit::Instead(self.apps().max_by_key(|app| (self.for_its_weight(*app), self.latest[*app])).unwrap())
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn it_decides_as_a_count_of_all_apps_does(
-            size in 0_u32..40,
-            steps in prop::collection::vec((0_u8..6, 0_usize..8, 0_usize..6), 0..300),
-        ) {
-            let (mut places, mut model) = (Places::new(size), Model { size, ..Model::default() });
-            for (at, (step, app, weight)) in steps.into_iter().enumerate() {
-                let weight = WEIGHTS[weight];
-                match step {
-                    0 => {
-                        places.leave(&app);
-                        model.held[app] = model.held[app].saturating_sub(1);
-                    }
-                    1 if app == 0 => {
-                        model.size = weight;
-                        places.resize(weight);
-                    }
-                    1 => {
-                        places.weigh(&app, weight);
-                        model.weight[app] = weight;
-                    }
-                    _ => {
-                        let admit = places.admit(&app, weight);
-                        prop_assert_eq!(&admit, &model.admit(app, weight));
-                        if let Admit::Instead(other) = &admit {
-                            prop_assert_ne!(*other, app);
-                            places.leave(other);
-                            model.held[*other] -= 1;
-                        }
-                        if admit != Admit::Full {
-                            places.take(app, weight);
-                            model.held[app] += 1;
-                            (model.weight[app], model.latest[app]) = (weight, at);
-                        }
-                    }
-                }
-                prop_assert_eq!(places.held(&app), model.held[app]);
-                prop_assert_eq!(places.len(), model.held.iter().sum::<u32>());
-                prop_assert_eq!(places.apps.len(), model.apps().count());
-                prop_assert!(places.order.len() <= 2 * 8 + 65);
-            }
-        }
-    }
-
-    /// Whether an app gets a place, with the other that gave way for it having left.
-    fn comes(places: &mut Places<&'static str>, app: &'static str, weight: u32) -> bool {
-        let admit = places.admit(&app, weight);
-        if let Admit::Instead(other) = &admit {
-            places.leave(other);
-        }
-        if admit != Admit::Full {
-            places.take(app, weight);
-        }
-        admit != Admit::Full
-    }
-
-    #[test]
-    fn a_quiet_app_gets_its_part_beside_a_noisy_one_and_no_more() {
-        let mut places = Places::new(40);
-        assert_eq!((0..150).filter(|_| comes(&mut places, "noisy", 1)).count(), 40);
-        assert_eq!((0..50).filter(|_| comes(&mut places, "quiet", 10)).count(), 37, "40 of 44 places are 36.4");
-        assert_eq!((places.held(&"noisy"), places.held(&"quiet"), places.len()), (3, 37, 40));
-    }
-
-    #[test]
-    fn of_apps_that_hold_equally_much_the_latest_gives_way() {
-        let mut places = Places::new(3);
-        for app in ["c", "a", "b"] {
-            assert!(comes(&mut places, app, 1));
-        }
-        assert_eq!(places.admit(&"d", 1), Admit::Instead("b"));
-    }
-
-    #[test]
-    fn apps_that_come_and_go_take_no_memory() {
-        let mut places = Places::new(10);
-        for app in 0..10_000_u32 {
-            places.take(app, 1);
-            places.leave(&app);
-        }
-        assert!(places.is_empty() && places.apps.is_empty() && places.order.len() < 100);
-    }
-}
+mod tests;

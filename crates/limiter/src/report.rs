@@ -1,14 +1,14 @@
-//! What a connection's limiter shows of itself: for the status document and the `RateLimit` fields.
+//! Reports of a connection's limits, queue and day, for the status document and the `RateLimit` fields.
 
 #![expect(clippy::arithmetic_side_effects, reason = "places among at most 33 counters")]
 
 use crate::PermitId;
 use crate::config::{Kind, Unit};
-use crate::counter::{CounterKey, CounterState};
+use crate::counters::counter::{CounterKey, CounterState};
+use crate::index::{AppId, CalendarId, CounterId, LaneId, LimitId};
 use crate::limiter::{Limiter, Now};
 use crate::limits::daily_quota::{is_unknown, known};
 use crate::limits::rolling_window;
-use crate::queue::lanes::NONE;
 
 /// One limit, as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,19 +17,19 @@ pub struct LimitReport {
     pub name: String,
     /// Its kind, as a policy writes it.
     pub kind: &'static str,
-    /// In force: after share and rate factor.
+    /// The figure in force, after share and rate factor.
     pub limit: u64,
-    /// Before share.
+    /// The figure before share.
     pub of: u64,
-    /// Counted now, in flight included.
+    /// What is counted now, in flight included.
     pub used: u64,
     /// What is left.
     pub remaining: u64,
     /// When a day's count ends, Unix milliseconds.
     pub reset_at: Option<i64>,
-    /// What the vendor says it has counted, where its answers tell.
+    /// The vendor's own count, where its answers tell it.
     pub vendor_used: Option<u64>,
-    /// The vendor's own total, where its answers tell.
+    /// The vendor's own total, where its answers tell it.
     pub vendor_limit: Option<u64>,
 }
 
@@ -38,20 +38,20 @@ pub struct LimitReport {
 pub struct DayReport {
     /// Its date.
     pub date: String,
-    /// Calls, by app.
+    /// The calls of each app.
     pub apps: Vec<(String, u64)>,
-    /// When it opened and when it surely ends, Unix milliseconds.
+    /// When the day opened, Unix milliseconds.
     pub from: i64,
-    /// See `from`.
+    /// When the day surely ends, Unix milliseconds.
     pub to: i64,
 }
 
 /// The wait queue, as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueReport {
-    /// Calls that wait.
+    /// How many calls wait.
     pub depth: usize,
-    /// How many may.
+    /// How many calls may wait.
     pub size: u32,
     /// How long the first of them has waited, milliseconds.
     pub oldest_wait_ms: u64,
@@ -62,35 +62,31 @@ pub struct QueueReport {
 pub struct Left<'a> {
     /// The limit's name.
     pub name: &'a str,
-    /// Calls, or bytes, left.
+    /// How many calls or bytes are left.
     pub remaining: u64,
-    /// Whole seconds until there is more; none where only answers bring it.
+    /// After how many seconds there is more; none where only answers bring it.
     pub seconds: Option<u64>,
 }
 
 impl Limiter {
-    /// Moves on to now, so that the reports speak of it.
+    /// Moves on to now, so that the reports are of now.
     pub fn tick(&mut self, now: Now<'_>) {
         self.begin(now);
     }
 
-    /// All limits. Of one that is counted by app, the app that has used most.
+    /// Reports on all limits. Of a limit by app it is the app that has used most.
     pub fn limits(&mut self) -> Vec<LimitReport> {
-        let time = self.clock.last();
         let mut reports = Vec::new();
-        for at in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
-            let place = at as usize;
-            let own = self.own.iter().filter_map(|own| own.get(place.saturating_add(1)));
-            let all = own.chain(self.shared.get(place)).copied();
-            let counters: Vec<u32> = all.filter(|counter| *counter != NONE).collect();
-            let fullest = counters.into_iter().max_by_key(|counter| self.used(*counter, time));
-            let counter = fullest.unwrap_or(u32::MAX);
-            let (used, reset_at) = (self.used(counter, time), self.reset_at(counter));
-            let used = used.max(self.begins_with(place));
-            let of_vendor = self.counters.get(counter as usize);
-            let vendor_used = of_vendor.and_then(|counter| counter.vendor);
-            let vendor_limit = of_vendor.and_then(|counter| counter.told).map(|told| told.total);
-            let Some(limit) = self.plan.limits.get(at as usize) else { continue };
+        for at in LimitId::all(self.plan.limits.len()) {
+            let counters: Vec<CounterId> = self.counters.of_limit(at).map(|(_, counter)| counter).collect();
+            let fullest = counters.into_iter().max_by_key(|counter| self.used(*counter));
+            let counter = fullest.unwrap_or(CounterId::NONE);
+            let (used, reset_at) = (self.used(counter), self.reset_at(counter));
+            let used = used.max(self.begins_with(at));
+            let of_vendor = self.counters.get(counter);
+            let vendor_used = of_vendor.and_then(|counter| counter.vendor_count);
+            let vendor_limit = of_vendor.and_then(|counter| counter.vendor_total).map(|vendor| vendor.total);
+            let Some(limit) = self.plan.limit(at) else { continue };
             let capacity = if fullest.is_some() { self.capacity(counter) } else { full(&limit.kind) };
             reports.push(LimitReport {
                 name: limit.name.clone(),
@@ -107,26 +103,26 @@ impl Limiter {
         reports
     }
 
-    /// What any app begins with on a day by app, where that is no less than what it may have sent.
-    fn begins_with(&self, limit: usize) -> u64 {
-        match self.before.get(limit).and_then(Option::as_ref) {
-            Some(CounterState::Daily { calendar, count, .. }) if *calendar > 0 => {
+    /// What every app begins with on a day by app, where that is no less than what it may have sent.
+    fn begins_with(&self, limit: LimitId) -> u64 {
+        match self.counters.before(limit) {
+            Some(CounterState::Daily { calendar, count, .. }) if *calendar != CalendarId::OWN => {
                 count.most(self.before_is_open(*calendar))
             }
             _ => 0,
         }
     }
 
-    fn reset_at(&self, counter: u32) -> Option<i64> {
-        match self.gauge_of(counter)? {
-            CounterState::Daily { calendar, .. } => Some(self.calendars.get(*calendar)?.over()),
+    fn reset_at(&self, counter: CounterId) -> Option<i64> {
+        match self.counters.state(counter)? {
+            CounterState::Daily { calendar, .. } => Some(self.days.get(*calendar)?.over()),
             _ => None,
         }
     }
 
-    /// The queue.
+    /// Reports on the queue.
     pub fn queue(&self) -> QueueReport {
-        let oldest = self.queue.oldest().map_or(0, |since| self.clock.last().saturating_sub(since));
+        let oldest = self.queue.oldest().map_or(0, |since| self.epoch.time().saturating_sub(since));
         QueueReport {
             depth: self.queue.callers(),
             size: self.plan.queue.size,
@@ -136,20 +132,20 @@ impl Limiter {
 
     /// The rate factor, parts per million.
     pub const fn factor_ppm(&self) -> u32 {
-        self.adaptive.factor()
+        self.rate.factor()
     }
 
     /// Until when the connection is paused, Unix milliseconds.
     pub fn paused_until(&self) -> Option<i64> {
-        let time = self.clock.last();
-        self.adaptive.paused(time).map(|until| self.wall.saturating_add(until.saturating_sub(time)))
+        let time = self.epoch.time();
+        self.rate.paused(time).map(|until| self.epoch.wall_time(until))
     }
 
-    /// The connection's own day.
+    /// Reports on the connection's own day.
     pub fn day(&self) -> Option<DayReport> {
-        let days = self.calendars.first()?;
-        let budgets =
-            self.apps.iter().zip(&self.own).filter_map(|(app, own)| Some((app, self.gauge_of(*own.first()?)?)));
+        let days = self.days.own()?;
+        let budget = |app: AppId| self.counters.budget(app).and_then(|budget| self.counters.state(budget));
+        let budgets = self.apps.iter().filter_map(|(at, app)| Some((app, budget(at)?)));
         let apps = budgets.filter_map(|(app, state)| match state {
             CounterState::Daily { count, .. } => Some((app.name.clone(), known(count.used))),
             _ => None,
@@ -158,41 +154,40 @@ impl Limiter {
         Some(DayReport { date: day.date.clone(), apps: apps.collect(), from: day.opens.0, to: days.over() })
     }
 
-    /// What is left of each limit that counts a permit's call, in the plan's order.
+    /// Calls `each` with what is left of each limit that counts a permit's call, in the plan's order.
     pub fn left(&mut self, permit: PermitId, mut each: impl FnMut(Left<'_>)) {
-        self.left_on(permit.lane, &mut each);
+        self.left_on(LaneId(permit.lane), &mut each);
     }
 
-    /// What is left for an app's calls that `mask`'s limits count.
+    /// Calls `each` with what is left of each limit in `mask` for an app's calls, in the plan's order.
     pub fn left_for(&mut self, app: &str, mask: u32, mut each: impl FnMut(Left<'_>)) {
         if let Some((_, lane)) = self.lane_of(app, mask) {
             self.left_on(lane, &mut each);
         }
     }
 
-    fn left_on(&mut self, lane: u32, each: &mut impl FnMut(Left<'_>)) {
-        let time = self.clock.last();
-        let mut place = 0;
-        while let Some(counter) = self.counters_of(lane, place) {
-            place += 1;
-            let Some(CounterKey::Limit(at)) = self.counters.get(counter as usize).map(|counter| counter.key) else {
+    fn left_on(&mut self, lane: LaneId, each: &mut impl FnMut(Left<'_>)) {
+        let time = self.epoch.time();
+        for place in 0..self.leases.counters(lane).len() {
+            let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
+            let Some(CounterKey::Limit(at)) = self.counters.get(counter).map(|counter| counter.key) else {
                 continue;
             };
-            let used = self.used(counter, time);
+            let used = self.used(counter);
             let remaining = self.capacity(counter).saturating_sub(used);
             let seconds = if used == 0 { None } else { self.more_in(counter, time) };
-            if let Some(limit) = self.plan.limits.get(at as usize) {
+            if let Some(limit) = self.plan.limit(at) {
                 each(Left { name: &limit.name, remaining, seconds });
             }
         }
     }
 
-    /// Whole seconds until a counter that has counted something counts less.
-    fn more_in(&mut self, counter: u32, time: i64) -> Option<u64> {
-        let at = match self.gauge_of(counter)? {
+    /// After how many seconds a counter that has counted something counts less.
+    fn more_in(&mut self, counter: CounterId, time: i64) -> Option<u64> {
+        let at = match self.counters.state(counter)? {
             CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
-            CounterState::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.adaptive.factor())),
-            CounterState::Daily { calendar, .. } => self.limiter_time(self.calendars.get(*calendar)?.over()),
+            CounterState::Bucket(bucket) => time.saturating_add(bucket.pace_ms(self.rate.factor())),
+            CounterState::Daily { calendar, .. } => self.epoch.limiter_time(self.days.get(*calendar)?.over()),
             CounterState::Slots { .. } => return None,
         };
         Some(u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000))
@@ -210,7 +205,7 @@ pub const fn kind_name(kind: &Kind) -> &'static str {
     }
 }
 
-/// What is shown of a count: where not all is known of it, the limit is full, and what is known may be more.
+/// The count that is shown. Where not all is known of it, the limit shows as full, or as more if more is known.
 fn shown(kind: &Kind, used: u64, capacity: u64) -> u64 {
     match kind {
         Kind::Daily { .. } if is_unknown(used) => known(used).max(capacity),
@@ -227,7 +222,7 @@ const fn full(kind: &Kind) -> u64 {
     }
 }
 
-/// `quota` figures of the `RateLimit-Policy` field: quota, unit, window seconds.
+/// The figures of a limit in the `RateLimit-Policy` field: quota, unit, and window in seconds.
 pub fn policy_item(kind: &Kind) -> (u64, &'static str, Option<u64>) {
     match kind {
         Kind::TokenBucket { rate_micro, burst } => {

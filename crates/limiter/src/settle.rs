@@ -1,52 +1,54 @@
-//! Settlement: what became of a permit. Idempotent by id; only an answer dates a call.
+//! Settlements: reports of what became of a permit. A repeated report changes nothing, and only an answer tells from when a call counts.
 
 use crate::PermitId;
-use crate::config::Mode;
-use crate::counter::{CounterKey, CounterState};
+use crate::config::{Mode, Unit};
+use crate::counters::counter::{CounterKey, CounterState};
 use crate::durable::prior_epochs::Ended;
+use crate::index::LaneId;
 use crate::limiter::{Limiter, Now};
 use crate::mutant::{self, Mutant};
 use crate::outcome::{Outcome, ThrottledBy};
+use crate::rate::FactorChange;
 
-/// A vendor that says its day is spent, where no daily limit is declared, is left alone so long, milliseconds.
+/// A vendor whose day is spent, where the policy declares no daily limit, is paused for so long, milliseconds.
 const SPENT_PAUSE_MS: u64 = 60_000;
 
 /// A report on a permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settlement {
-    /// Which.
+    /// The permit.
     pub permit: PermitId,
-    /// 1 for the first try to report.
+    /// Which attempt to report this is, from 1.
     pub attempt: u32,
-    /// Its end.
+    /// What became of the permit.
     pub outcome: Outcome,
     /// How long ago the vendor's headers came, milliseconds: by then it had counted the call.
     pub since_headers_ms: u64,
-    /// Bytes of the answer's body.
+    /// The length of the answer's body, bytes.
     pub response_bytes: u64,
 }
 
-/// Whether a report was news.
+/// What a report changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The first word of this permit.
+    /// It is the first report on this permit.
     News,
-    /// Its outcome was unknown before, and is known now.
+    /// The permit's outcome was unknown before, and is known now.
     Later,
-    /// Heard before, or too late to matter.
+    /// It repeats an earlier report, or comes too late to matter.
     Repeat,
 }
 
 impl Limiter {
-    /// Takes a report.
+    /// Takes a report on a permit.
     pub fn settle(&mut self, now: Now<'_>, report: Settlement) -> Settled {
         let time = self.begin(now);
         if self.is_of_another_life(report.permit) {
-            // This life is superseded, and must not take the report: its write fails, and the other hears of it.
+            // This epoch is superseded and must not take the report: its write fails, and the report goes to the other.
             self.reservation.require();
             return Settled::Repeat;
         }
-        let settled = if report.permit.epoch == self.epoch {
+        let settled = if report.permit.epoch == self.epoch.number() {
             self.settle_own(&report, time)
         } else {
             self.settle_past(&report, time)
@@ -59,28 +61,26 @@ impl Limiter {
         settled
     }
 
-    /// A throttle turns out to say nothing of the rate: the rate factor is again what it was before it.
+    /// Restores the rate factor to what it was before a throttle that turns out to say nothing of the rate, parts per million.
     pub fn restore(&mut self, now: Now<'_>, factor_ppm: u32) {
         let time = self.begin(now);
-        let (rule, before) = (self.plan.adaptive, self.adaptive.factor());
-        self.adaptive.restore(&rule, factor_ppm);
-        if self.adaptive.factor() != before {
-            self.factor_changed(before, time);
+        if self.rate.restore(&self.plan.adaptive, factor_ppm, time) == FactorChange::Changed {
+            self.queue.unpark_all();
             self.reservation.touch();
             self.grant_ready(time);
         }
         self.close_if_done(time);
     }
 
-    /// Whether a life that began after this one has granted a permit. It may have the same number: that of a life that was superseded
-    /// before it had written anything.
+    /// Whether an epoch that began after this one has granted a permit. It may have the same number, if this one was superseded before it
+    /// had written anything.
     fn is_of_another_life(&self, permit: PermitId) -> bool {
-        let granted = self.leases.lanes.get(permit.lane).map_or(0, |lane| lane.seq);
-        permit.epoch > self.epoch || (permit.epoch == self.epoch && permit.seq >= granted)
+        let granted = self.leases.lanes().get(LaneId(permit.lane)).map_or(0, |lane| lane.seq);
+        permit.epoch > self.epoch.number() || (permit.epoch == self.epoch.number() && permit.seq >= granted)
     }
 
     fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
-        // The vendor may still be at work: the lease stays in flight until it lapses, or a later report dates it.
+        // The vendor may still be at work: the lease stays in flight until it lapses, or a later report tells its end.
         if report.outcome == Outcome::Unknown {
             let Some((lease, bytes)) = self.leases.mark(report.permit, report.response_bytes) else {
                 return Settled::Repeat;
@@ -89,8 +89,7 @@ impl Limiter {
             return if lease.cut { Settled::Repeat } else { Settled::News };
         }
         let Some(lease) = self.leases.close(report.permit) else { return self.settle_late(report, time) };
-        let flight = time.saturating_sub(lease.granted).saturating_mul(16);
-        self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);
+        self.leases.note_flight(time.saturating_sub(lease.granted));
         if report.outcome == Outcome::Unused {
             self.give_back(lease.lane, None);
         } else {
@@ -99,22 +98,17 @@ impl Limiter {
         if lease.cut { Settled::Later } else { Settled::News }
     }
 
-    /// A report on a permit that has ended. If it had lapsed, the vendor was slower than was thought possible: its call counts from now, and
-    /// no longer from when it lapsed.
+    /// Takes a report on a permit that has ended. If it had lapsed, the vendor was slower than was thought possible: its call counts from
+    /// now on, and no longer from when it lapsed.
     fn settle_late(&mut self, report: &Settlement, time: i64) -> Settled {
         if report.outcome == Outcome::Unused {
             return Settled::Repeat;
         }
-        let Some(lease) = self.leases.forget_late(report.permit.lane, report.permit.seq) else {
+        let Some(lease) = self.leases.forget_late(LaneId(report.permit.lane), report.permit.seq) else {
             return Settled::Repeat;
         };
         let at = answered_at(report, Some(lease.granted), time);
-        let here = self.here(time);
-        for &counter in here.view.counters_of(lease.lane) {
-            if let Some(entry) = here.counters.get_mut(counter as usize) {
-                entry.date_again(lease.lapses, at, &here.view);
-            }
-        }
+        self.here().each_of(lease.lane, |_, counter, view| counter.record_again(lease.lapses, at, view));
         self.history.push(at, 1, 0);
         self.count_bytes(lease.lane, report.response_bytes.saturating_sub(lease.bytes), time);
         self.reservation.touch();
@@ -122,7 +116,7 @@ impl Limiter {
     }
 
     fn settle_past(&mut self, report: &Settlement, time: i64) -> Settled {
-        let PermitId { epoch, lane, seq, .. } = report.permit;
+        let (epoch, lane, seq) = (report.permit.epoch, LaneId(report.permit.lane), report.permit.seq);
         if report.outcome == Outcome::Unknown {
             let lane_before = lane;
             let Some(lane) = self.prior.holds(epoch, lane, seq) else { return Settled::Repeat };
@@ -140,10 +134,10 @@ impl Limiter {
         if late {
             return self.answered_late(report, lane, time);
         }
-        // Fewer of that life's calls are in flight than was thought; those that its lane's counters do not count have ended before, then.
+        // Fewer of that epoch's calls are in flight than was thought, so those that its lane's counters do not count have ended before.
         if let Some(at) = ran.filter(|_| !mutant::is(Mutant::LandsUnseen)) {
             for (counter, n) in settled {
-                self.date(counter, at, n);
+                self.record_on(counter, at, n);
             }
         }
         if report.outcome == Outcome::Unused {
@@ -154,52 +148,53 @@ impl Limiter {
         Settled::News
     }
 
-    /// A call of an earlier life was taken for ended, and is answered after all: it counts from now on, again.
-    fn answered_late(&mut self, report: &Settlement, lane: u32, time: i64) -> Settled {
+    /// Takes the answer to a call of an earlier epoch that was taken for ended: it counts again, from now on.
+    fn answered_late(&mut self, report: &Settlement, lane: LaneId, time: i64) -> Settled {
         if report.outcome != Outcome::Unused {
-            self.date_lane(lane, answered_at(report, None, time));
+            self.record_settled(lane, answered_at(report, None, time));
             self.count_bytes(lane, report.response_bytes, time);
             self.reservation.touch();
         }
         Settled::Repeat
     }
 
-    /// What every answer does to its lane. When it was `granted` is not known of a permit of an earlier life; `bytes`: what has been
-    /// counted of it.
-    fn finish(&mut self, report: &Settlement, lane: u32, (granted, bytes): (Option<i64>, u64), time: i64) {
-        self.date_lane(lane, answered_at(report, granted, time));
+    /// Does what every answer does to its lane. `granted` is none for a permit of an earlier epoch; `bytes` is what has been counted of the
+    /// answer already.
+    fn finish(&mut self, report: &Settlement, lane: LaneId, (granted, bytes): (Option<i64>, u64), time: i64) {
+        self.record_settled(lane, answered_at(report, granted, time));
         self.count_bytes(lane, report.response_bytes.saturating_sub(bytes), time);
         match report.outcome {
             Outcome::Throttled { by, retry_after_ms } => {
                 self.on_throttled(report.permit, lane, granted, by, retry_after_ms, time)
             }
             _ => {
-                let (rule, before) = (self.plan.adaptive, self.adaptive.factor());
-                self.adaptive.succeed(&rule, granted.unwrap_or(i64::MIN));
-                self.factor_changed(before, time);
+                let change = self.rate.succeed(&self.plan.adaptive, granted.unwrap_or(i64::MIN), time);
+                self.factor_may_have_changed(change);
             }
         }
     }
 
-    /// The rate may have changed: tokens come back at another speed from now on, and limits may have room that had none.
-    fn factor_changed(&mut self, before: u32, time: i64) {
-        if self.adaptive.factor() != before {
-            self.refill.change(time, before);
+    /// Unparks all lanes if the rate factor has changed: limits may have room that had none.
+    fn factor_may_have_changed(&mut self, change: FactorChange) {
+        if change == FactorChange::Changed {
             self.queue.unpark_all();
         }
     }
 
-    /// A permit comes back unused. One of an earlier life counts on the days that were open when its row was written; on those that have
-    /// opened since, only if it was among those in flight: `past` tells when the row was, and how many were in flight under each counter.
-    fn give_back(&mut self, lane: u32, prior: Option<(i64, &[u64])>) {
+    /// Takes a permit back that was not used. One of an earlier epoch counts on the days that were open when its snapshot was written; on
+    /// those that have opened since, only if it was among those in flight. `prior` is when the snapshot was written, and how many were in
+    /// flight under each counter of the lane.
+    fn give_back(&mut self, lane: LaneId, prior: Option<(i64, &[u64])>) {
         for place in 0..self.leases.counters(lane).len() {
-            let Some(counter) = self.counters_of(lane, place) else { continue };
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
-            let opened = self.calendars.get(*calendar).map_or(i64::MIN, |days| self.limiter_time(days.opened()));
+            let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
+            let Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) = self.counters.state(counter) else {
+                continue;
+            };
+            let opened = self.days.get(*calendar).map_or(i64::MIN, |days| self.epoch.limiter_time(days.opened()));
             let counted = prior.is_none_or(|(since, in_flight)| {
                 since >= opened || in_flight.get(place).is_some_and(|before| self.prior.in_flight(counter) < *before)
             });
-            let Some(entry) = self.counters.get_mut(counter as usize).filter(|_| counted) else { continue };
+            let Some(entry) = self.counters.get_mut(counter).filter(|_| counted) else { continue };
             if let CounterState::Daily { count, .. } = &mut entry.state {
                 count.give_back();
             }
@@ -210,20 +205,17 @@ impl Limiter {
         self.unpark_app_of(lane);
     }
 
-    /// Bytes are known only now, and only here: where a limit counts them, they are stored before anything else happens.
-    fn count_bytes(&mut self, lane: u32, n: u64, time: i64) {
+    /// Counts bytes of an answer. They are known only now, and only here, so where a limit counts them they are stored at once.
+    fn count_bytes(&mut self, lane: LaneId, n: u64, time: i64) {
         if n == 0 {
             return;
         }
         self.history.push(time, 0, n);
-        if !self.counts_bytes {
+        if !self.counters.counts_bytes() {
             return;
         }
-        let here = self.here(time);
         let mut counted = false;
-        for &counter in here.view.counters_of(lane) {
-            counted |= here.counters.get_mut(counter as usize).is_some_and(|entry| entry.count_bytes(n, &here.view));
-        }
+        self.here().each_of(lane, |_, counter, view| counted |= counter.count_bytes(n, view));
         if counted {
             self.note_fullest(lane);
             self.reservation.require();
@@ -233,7 +225,7 @@ impl Limiter {
     fn on_throttled(
         &mut self,
         permit: PermitId,
-        lane: u32,
+        lane: LaneId,
         granted: Option<i64>,
         by: ThrottledBy,
         retry_after: Option<u64>,
@@ -246,42 +238,42 @@ impl Limiter {
         if by == ThrottledBy::Day {
             if self.spend_day(lane) {
                 self.reservation.require();
-                return self.look_at_all(time);
+                return self.recheck_all(time);
             }
             retry_after = retry_after.or(Some(SPENT_PAUSE_MS));
         }
-        let rule = self.plan.adaptive;
         let granted = granted.unwrap_or(i64::MIN);
-        self.pacer.begin(time);
-        let before = self.adaptive.factor();
         let noise = mixed(permit.seq ^ (u64::from(permit.epoch) << 40) ^ (u64::from(permit.lane) << 20));
-        let paused = self.adaptive.throttle(&rule, time, granted, retry_after, noise);
-        self.factor_changed(before, time);
+        let (change, paused) = self.rate.throttle(&self.plan.adaptive, time, granted, retry_after, noise);
+        self.factor_may_have_changed(change);
         if paused {
             self.reservation.require();
-            self.look_at_all(time);
+            self.recheck_all(time);
         }
     }
 
-    /// The vendor says the day is spent: so it is. In the interval of a reset it is the day before that is meant.
-    fn spend_day(&mut self, lane: u32) -> bool {
+    /// Marks the day as spent, as the vendor says it is; in the interval of a reset the day before. Returns whether a limit counts days.
+    fn spend_day(&mut self, lane: LaneId) -> bool {
         let mut found = false;
-        let mut place = 0;
-        while let Some(counter) = self.counters_of(lane, place) {
-            place = place.saturating_add(1);
-            let Some(CounterState::Daily { calendar, bytes: false, .. }) = self.gauge_of(counter) else { continue };
+        for place in 0..self.leases.counters(lane).len() {
+            let Some(&counter) = self.leases.counters(lane).get(place) else { continue };
+            let Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) = self.counters.state(counter) else {
+                continue;
+            };
             let before_is_open = self.before_is_open(*calendar);
-            let budget = self.counters.get(counter as usize).is_some_and(|entry| entry.key == CounterKey::Budget);
+            let budget = self.counters.get(counter).is_some_and(|entry| entry.key == CounterKey::Budget);
             let all = self.capacity(counter);
-            if let Some(entry) = self.counters.get_mut(counter as usize)
+            if let Some(entry) = self.counters.get_mut(counter)
                 && let Some(loan) = &entry.loan
             {
-                // The pool's calls are others' too: that it is spent is the vendor's word, not our count.
-                entry.vendor = entry.vendor.max(Some(all.saturating_add(loan.others)));
+                // The pool's calls are other connections' too, so that it is spent is the vendor's count and not ours.
+                entry.vendor_count = entry.vendor_count.max(Some(all.saturating_add(loan.others)));
                 found = true;
                 continue;
             }
-            if let Some(CounterState::Daily { count, amount, .. }) = self.gauge_mut(counter).filter(|_| !budget) {
+            if let Some(CounterState::Daily { count, amount, .. }) =
+                self.counters.state_mut(counter).filter(|_| !budget)
+            {
                 let day = if before_is_open { &mut count.before } else { &mut count.used };
                 *day = (*day).max(*amount);
                 found = true;
@@ -291,7 +283,7 @@ impl Limiter {
     }
 }
 
-/// When the vendor had counted a call at the latest: its headers had come.
+/// When at the latest the vendor had counted a call: by the time its headers came.
 fn answered_at(report: &Settlement, granted: Option<i64>, time: i64) -> i64 {
     let since = i64::try_from(report.since_headers_ms).unwrap_or(i64::MAX / 4);
     time.saturating_sub(since).max(granted.unwrap_or(time)).min(time)

@@ -9,12 +9,12 @@
     reason = "a start is never before the virtual time, and a queue is shorter than 2^32"
 )]
 
-/// Calls by which urgency may bring an app ahead of its share.
+/// By so many calls urgency may bring an app ahead of its share.
 pub const LIBERTY: u64 = 10;
 /// Virtual time of one call at weight 1. Divisible by every weight up to 1,000 to within a millionth.
 const COST: u64 = 1 << 30;
 
-/// One app's standing.
+/// One app's standing in virtual time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     tag: u64,
@@ -27,7 +27,7 @@ impl Share {
         Self { tag: 0, cost: COST / u64::from(weight.max(1)) }
     }
 
-    /// The same under another weight.
+    /// The same standing under another weight.
     pub fn weighed(self, weight: u32) -> Self {
         Self { tag: self.tag, ..Self::new(weight) }
     }
@@ -37,12 +37,12 @@ impl Share {
         self.cost
     }
 
-    /// Its last call ended at this virtual time at the earliest.
+    /// Notes that its last call ended at this virtual time or later.
     pub fn ends_at_least(&mut self, tag: u64) {
         self.tag = self.tag.max(tag);
     }
 
-    /// It has nothing saved up.
+    /// Forfeits what it has saved up while it had no call waiting.
     pub fn catch_up(&mut self, virtual_time: u64) {
         self.tag = self.start(virtual_time);
     }
@@ -59,7 +59,7 @@ impl Share {
         self.start(virtual_time).max(start).saturating_sub(virtual_time) < self.cost.max(1).saturating_mul(ahead + 1)
     }
 
-    /// One call goes.
+    /// Charges it for a call that goes.
     pub fn charge(&mut self, virtual_time: u64) {
         self.tag = self.start(virtual_time).saturating_add(self.cost);
     }

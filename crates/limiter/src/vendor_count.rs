@@ -11,74 +11,75 @@
 #![expect(clippy::arithmetic_side_effects, reason = "calls in flight")]
 
 use crate::PermitId;
-use crate::config::Limit;
-use crate::counter::{CounterState, VendorCount};
+use crate::config::{Limit, Unit};
+use crate::counters::counter::CounterState;
+use crate::counters::vendor_total::VendorTotal;
+use crate::index::{CalendarId, CounterId, LimitId};
 use crate::limiter::{Limiter, Now};
 use crate::outcome::Counted;
 
 impl Limiter {
-    /// What a call's answer told of the vendor's counts. To be said before the call is settled; of a permit that has ended, or that
-    /// an earlier life granted, nothing is learned, since it is not known on which day it was counted.
+    /// Takes the vendor's counts from a call's answer, before the call is settled. Those on a permit that has ended, or that an earlier epoch
+    /// granted, are left aside, since it is not known on which day its call was counted.
     pub fn on_vendor_count(&mut self, now: Now<'_>, permit: PermitId, since_headers_ms: u64, counts: &[Counted]) {
         let time = self.begin(now);
-        let Some(lease) = self.leases.find(permit).filter(|_| permit.epoch == self.epoch) else { return };
+        let Some(lease) = self.leases.find(permit).filter(|_| permit.epoch == self.epoch.number()) else { return };
         let since = i64::try_from(since_headers_ms).unwrap_or(i64::MAX / 4);
         let at = time.saturating_sub(since).max(lease.granted);
         let mut full = false;
         for counted in counts {
             let named = |limit: &Limit| limit.name == counted.limit && !limit.per_app;
-            for limit in 0..u32::try_from(self.plan.limits.len()).unwrap_or(0) {
-                if self.plan.limits.get(limit as usize).is_some_and(named) {
-                    let Some(&counter) = self.shared.get(limit as usize) else { continue };
+            for limit in LimitId::all(self.plan.limits.len()) {
+                if self.plan.limit(limit).is_some_and(named) {
+                    let Some(counter) = self.counters.shared(limit) else { continue };
                     self.raise_used(counter, limit, counted, (lease.granted, at));
-                    full |= !self.has_room(counter, time);
+                    full |= !self.here().has_room(counter);
                 }
             }
         }
         if full {
-            self.look_at_all(time);
+            self.recheck_all(time);
         }
     }
 
     /// Raises a day's counter to the vendor's count in an answer to a call granted, and answered, then.
-    fn raise_used(&mut self, counter: u32, limit: u32, counted: &Counted, (granted, at): (i64, i64)) {
-        self.hear_total(counter, limit, counted.total, granted);
+    fn raise_used(&mut self, counter: CounterId, limit: LimitId, counted: &Counted, (granted, at): (i64, i64)) {
+        self.note_total(counter, limit, counted.total, granted);
         let capacity = self.capacity(counter);
-        let of = self.plan.limits.get(limit as usize).map_or(0, |limit| limit.of);
+        let of = self.plan.limit(limit).map_or(0, |limit| limit.of);
         let of = counted.total.map_or(of, |total| total.min(of)).max(capacity);
         let vendor = if counted.left { of.saturating_sub(counted.n) } else { counted.n };
         // What `share` leaves to others is theirs to use.
-        let after = if at >= self.clock.last() { 0 } else { self.leases.granted_after(at, counter) };
+        let after = if at >= self.epoch.time() { 0 } else { self.leases.granted_after(at, counter) };
         let floor = vendor.saturating_add(after).saturating_sub(of.saturating_sub(capacity));
         let held = self.leases.in_flight(counter) + self.prior.unsettled(counter);
-        let (time, wall) = (self.clock.last(), self.wall);
-        let sent = wall.saturating_sub(time.saturating_sub(granted));
-        let of_today = |calendar: usize| self.calendars.get(calendar).is_some_and(|days| sent >= days.before_over());
-        let (today, before) = match self.gauge_of(counter) {
-            Some(CounterState::Daily { calendar, bytes: false, .. }) => {
+        let sent = self.epoch.wall_time(granted);
+        let of_today = |calendar: CalendarId| self.days.get(calendar).is_some_and(|days| sent >= days.before_over());
+        let (today, before) = match self.counters.state(counter) {
+            Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) => {
                 (of_today(*calendar), self.before_is_open(*calendar))
             }
             Some(CounterState::Window { scaled: false, .. }) => (true, false),
             _ => return,
         };
-        let Some(entry) = self.counters.get_mut(counter as usize) else { return };
+        let Some(entry) = self.counters.get_mut(counter) else { return };
         let lent = entry.is_lent();
         let risen = match &mut entry.state {
-            // What is counted here is what this connection has spent; the pool hears of the vendor's count.
+            // What is counted here is what this connection has spent; the pool is told the vendor's count.
             CounterState::Daily { .. } if lent => {
                 if today {
-                    entry.vendor = entry.vendor.max(Some(vendor));
+                    entry.vendor_count = entry.vendor_count.max(Some(vendor));
                 }
                 0
             }
             CounterState::Daily { count, .. } if today => {
-                entry.vendor = entry.vendor.max(Some(vendor));
+                entry.vendor_count = entry.vendor_count.max(Some(vendor));
                 raise(&mut count.used, floor)
             }
             // The vendor may have counted it on the day before, and then that day's count would be taken for this one's.
             CounterState::Daily { count, .. } if before => raise(&mut count.before, floor),
             CounterState::Window { window, .. } => {
-                entry.vendor = Some(vendor);
+                entry.vendor_count = Some(vendor);
                 // Full is full: what a vendor counts beyond the limit need not run out of it.
                 let risen = floor.min(capacity).saturating_sub(window.total().saturating_add(held));
                 window.push(at, u32::try_from(risen).unwrap_or(u32::MAX));
@@ -86,7 +87,7 @@ impl Limiter {
             }
             _ => 0,
         };
-        // What is lost in a crash the next answer tells again; a hundredth of a day is worth a row.
+        // What a crash loses the next answer brings again; a hundredth of a day is worth a snapshot.
         if risen > 0 && risen >= capacity / 100 {
             self.reservation.require();
         } else {
@@ -97,25 +98,27 @@ impl Limiter {
 
 impl Limiter {
     /// Takes the vendor's own total in an answer to a call granted then. That of a day that has ended is not the next one's.
-    fn hear_total(&mut self, counter: u32, limit: u32, total: Option<u64>, granted: i64) {
+    fn note_total(&mut self, counter: CounterId, limit: LimitId, total: Option<u64>, granted: i64) {
         let Some(total) = total.filter(|total| *total > 0) else { return };
-        let sent = self.wall.saturating_sub(self.clock.last().saturating_sub(granted));
-        let of_today = match self.gauge_of(counter) {
-            Some(CounterState::Daily { calendar, bytes: false, .. }) => {
-                self.calendars.get(*calendar).is_some_and(|days| sent >= days.before_over())
+        let sent = self.epoch.wall_time(granted);
+        let of_today = match self.counters.state(counter) {
+            Some(CounterState::Daily { calendar, unit: Unit::Calls, .. }) => {
+                self.days.get(*calendar).is_some_and(|days| sent >= days.before_over())
             }
             Some(CounterState::Window { scaled: false, .. }) => true,
             _ => false,
         };
-        let Some(rule) = self.plan.limits.get(limit as usize).filter(|_| of_today) else { return };
-        let told = Some(VendorCount::of(total, rule));
-        let Some(entry) = self.counters.get_mut(counter as usize).filter(|entry| entry.told != told) else { return };
-        entry.told = told;
+        let Some(rule) = self.plan.limit(limit).filter(|_| of_today) else { return };
+        let vendor_total = Some(VendorTotal::of(total, rule));
+        let Some(entry) = self.counters.get_mut(counter).filter(|entry| entry.vendor_total != vendor_total) else {
+            return;
+        };
+        entry.vendor_total = vendor_total;
         self.queue.unpark_all();
     }
 }
 
-/// Raises a count, and says by how much.
+/// Raises a count to `to` and returns by how much.
 fn raise(count: &mut u64, to: u64) -> u64 {
     let risen = to.saturating_sub(*count);
     *count += risen;

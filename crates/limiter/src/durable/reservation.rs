@@ -1,47 +1,58 @@
-//! Blocks: how permits are given out without a row each, and yet none is forgotten in a crash.
+//! Reservations: how permits are granted without a snapshot each, and yet none is forgotten in a crash.
 //!
-//! A row names, for each lane, the next number and how many more may be given out under it (`spare`), and how many over all lanes (`left`),
-//! until a stated time at most a second on, with at most so many in flight (`ceiling`). While all of these hold a grant needs no write. A life that ends is succeeded
-//! by one that takes every permit so named for granted. An object that a deploy has superseded runs on from memory for a while: it
-//! can spend its block until that time, and then its write fails.
+//! A snapshot names, for each lane, the next number and how many more may be granted under it (`reserved`); how many over all lanes
+//! (`left`); at most how many may be in flight (`ceiling`); and until when, at most a second on. While all of these hold a grant needs no
+//! write. An epoch that ends is succeeded by one that takes every permit so named for granted. An object that a deploy has superseded runs
+//! on from memory for a while: it can spend its reservation until that time, and then its write fails.
 //!
-//! How many permits a row names and how many may be in flight is a forecast, and changes nothing in that: whatever it says is stored
-//! before it is used. A bold one has a crash count more that never was, a timid one writes more rows.
+//! How many permits a snapshot names and how many may be in flight is a [forecast], and the guarantee does not depend on it: whatever it
+//! is, it is stored before it is used. If it is too high, a crash counts more calls that never were; if too low, more snapshots are written.
 
-#![expect(clippy::arithmetic_side_effects, reason = "calls in flight, and spare permits that are at most 256 a row")]
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "calls in flight, and reserved permits that are at most 256 a snapshot"
+)]
 
-use crate::config::Kind;
-use crate::counter::CounterState;
+mod forecast;
+
+use crate::index::{CounterId, LaneId, Table};
 use crate::limiter::Limiter;
 use crate::mutant::{self, Mutant};
 
-/// A block lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
-const BLOCK_MS: i64 = 1_000;
-/// Spare permits of one row over all lanes: what a crash can over-count a day by.
+/// A reservation lasts at most so long, milliseconds: a superseded object overlaps its successor by no more.
+const RESERVATION_MS: i64 = 1_000;
+/// The most permits that one snapshot reserves over all lanes: by so many a crash can over-count a day.
 pub(crate) const MOST_RESERVED: u64 = 256;
-/// Lanes that a row names spare permits for: each takes some bytes of it.
+/// The most lanes for which a snapshot reserves permits: each takes some bytes of it.
 const MOST_NAMED: usize = 2_048;
-/// At least so long lies between two rows that only tidy up, milliseconds.
+/// At least so long lies between two snapshots that only make the stored state exact, milliseconds.
 const QUIET_MS: i64 = 1_000;
 const LONG_AGO: i64 = i64::MIN / 4;
 
-/// The block in force, and whether the stored row still tells the truth. Limiter milliseconds.
+/// The reservation in force, and whether the stored snapshot is still exact. Times are limiter milliseconds.
 #[derive(Debug, Clone)]
 pub struct Reservation {
+    /// When it ends.
     until: i64,
+    /// The most permits that may be in flight under it.
     ceiling: u64,
-    /// Spare permits that the row named, over all lanes.
+    /// How many permits the snapshot reserved, over all lanes.
     size: u64,
-    /// Of these, how many may still be given out.
+    /// Of these, how many may still be granted.
     left: u64,
-    /// Permits given out since that row.
+    /// Permits granted since that snapshot.
     used: u64,
+    /// The most permits in flight since that snapshot.
     peak: u64,
+    /// Whether a snapshot must be stored before anything of this event leaves.
     due: bool,
-    /// A grant is among what makes the row due.
+    /// Whether a grant is among what makes the snapshot due.
     opening: bool,
+    /// Whether the snapshot that is due reserves no permits.
     closing: bool,
+    /// Whether the stored snapshot tells all that has happened.
     exact: bool,
+    /// Whether a caller waits until all that has happened is stored.
     awaited: bool,
     last_grant: i64,
     last_write: i64,
@@ -49,7 +60,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// No block: the first grant writes.
+    /// No reservation: the first grant needs a snapshot.
     pub const fn new() -> Self {
         Self {
             until: LONG_AGO,
@@ -69,43 +80,43 @@ impl Reservation {
         }
     }
 
-    /// The state is no longer as stored.
+    /// Notes that the state is no longer as stored.
     pub const fn touch(&mut self) {
         self.exact = false;
     }
 
-    /// The state must be stored before anything of this event leaves.
+    /// Has the state stored before anything of this event leaves.
     pub const fn require(&mut self) {
         self.exact = false;
         self.due = true;
     }
 
-    /// No permit may be given out under the stored row any more.
+    /// Ends the reservation: no permit may be granted under the stored snapshot any more.
     pub const fn end(&mut self, time: i64) {
         if self.until >= time {
             self.until = time.saturating_sub(1);
         }
     }
 
-    /// Until when the row's spare permits may be given out.
+    /// Until when reserved permits may be granted, limiter milliseconds.
     pub const fn until(&self) -> i64 {
         self.until
     }
 
-    /// Permits that may still be given out under the row, over all lanes.
+    /// How many reserved permits may still be granted, over all lanes.
     pub const fn left(&self) -> u64 {
         self.left
     }
 
-    /// Permits in flight, at most, under the row.
+    /// The most permits that may be in flight under the reservation.
     pub const fn ceiling(&self) -> u64 {
         self.ceiling
     }
 }
 
 impl Limiter {
-    /// Charges a grant on a lane to the block, or requires a row that holds it.
-    pub(crate) fn spend(&mut self, lane: u32, time: i64) {
+    /// Charges a grant on a lane to the reservation, or requires a snapshot that has it.
+    pub(crate) fn spend(&mut self, lane: LaneId, time: i64) {
         let in_flight = self.in_flight();
         self.reservation.exact = false;
         self.reservation.last_grant = time;
@@ -114,10 +125,10 @@ impl Limiter {
         let covered =
             !self.reservation.due && in_time && in_flight < self.reservation.ceiling && self.reservation.left > 0;
         self.reservation.used = self.reservation.used.saturating_add(1);
-        if let Some(lane) = self.leases.lanes.get_mut(lane) {
+        if let Some(lane) = self.leases.lanes_mut().get_mut(lane) {
             lane.used = lane.used.saturating_add(1);
-            if covered && lane.spare > 0 {
-                lane.spare -= 1;
+            if covered && lane.reserved > 0 {
+                lane.reserved -= 1;
                 self.reservation.left -= 1;
                 return;
             }
@@ -131,13 +142,13 @@ impl Limiter {
         self.reservation.require();
     }
 
-    /// The row to be stored before anything of this event leaves, if one is due. It opens a new block, where a grant needs one or the
-    /// one before is not over.
+    /// The snapshot to be stored before anything of this event leaves, if one is due. It opens a new reservation where a grant needs one,
+    /// or where the one before is not over.
     pub fn snapshot_due(&mut self) -> Option<Vec<u8>> {
         if !self.reservation.due {
             return None;
         }
-        let time = self.clock.last();
+        let time = self.epoch.time();
         let live = time <= self.reservation.until;
         let opening = std::mem::take(&mut self.reservation.opening) || live;
         if std::mem::take(&mut self.reservation.closing) || !opening {
@@ -148,56 +159,57 @@ impl Limiter {
         Some(self.store(time))
     }
 
-    /// No spare permits. How many the last block used stays known: the next one begins there.
+    /// Reserves no permits. How many the last reservation used stays known: the next one begins there.
     fn close_reservation(&mut self, time: i64) {
-        self.leases.lanes.iter_mut().for_each(|(_, lane)| lane.spare = 0);
+        self.leases.lanes_mut().iter_mut().for_each(|(_, lane)| lane.reserved = 0);
         (self.reservation.size, self.reservation.left) = (0, 0);
         self.reservation.ceiling = self.in_flight();
         self.reservation.peak = self.reservation.ceiling;
         self.reservation.until = time.saturating_sub(1);
     }
 
+    /// Reserves as many permits as the forecast says and the limits bear.
     fn open_reservation(&mut self, live: bool, time: i64) {
-        self.leases.lanes.drop_old(time);
+        self.leases.lanes_mut().drop_old(time);
         let ran_out = live && self.reservation.left == 0 && self.reservation.size > 0;
         let mut left = self
             .forecast(live, ran_out, (self.reservation.used, self.reservation.left, self.reservation.size), time)
             .min(MOST_RESERVED);
-        // What all calls share bounds the block, whichever lanes they are of.
+        // What all calls share bounds the reservation, whichever lanes they are of.
         let (mut named, mut wanted) = (0, Vec::new());
-        let lanes: Vec<u32> = self.leases.lanes.iter().map(|(at, _)| at).collect();
+        let lanes: Vec<LaneId> = self.leases.lanes().iter().map(|(at, _)| at).collect();
         for counter in self.common_counters() {
             left = left.min(self.most_reserved(counter, time));
         }
-        // What each limit has left of what it holds, over all of its lanes, once it has been looked at. One that holds no fewer than the
-        // block bounds nothing.
-        let mut room: Vec<Option<u64>> = vec![None; self.counters.len()];
+        // What each limit has left of what it can grant, over all of its lanes, once that is known. One that can grant no fewer than are
+        // to be reserved bounds nothing.
+        let mut room: Table<CounterId, Option<u64>> = self.counters.ids().map(|_| None).collect();
         for &at in &lanes {
-            let spare = if named < MOST_NAMED { self.next_reserved(at, live, left, time) } else { 0 };
-            let mut spare = spare.min(left);
-            if spare > 0 {
+            let reserved = if named < MOST_NAMED { self.next_reserved(at, live, left, time) } else { 0 };
+            let mut reserved = reserved.min(left);
+            if reserved > 0 {
                 let counters = self.leases.counters(at);
                 for &counter in counters {
-                    let Some(room) = room.get_mut(counter as usize) else { continue };
+                    let Some(room) = room.get_mut(counter) else { continue };
                     let held =
                         || Some(self.most_reserved(counter, time)).filter(|held| *held < left).unwrap_or(u64::MAX);
-                    spare = spare.min(*room.get_or_insert_with(held));
+                    reserved = reserved.min(*room.get_or_insert_with(held));
                 }
                 for counter in counters {
-                    if let Some(Some(room)) = room.get_mut(*counter as usize)
+                    if let Some(Some(room)) = room.get_mut(*counter)
                         && *room < u64::MAX
                     {
-                        *room -= spare;
+                        *room -= reserved;
                     }
                 }
             }
-            named += usize::from(spare > 0);
-            wanted.push(spare);
+            named += usize::from(reserved > 0);
+            wanted.push(reserved);
         }
-        for (&at, &spare) in lanes.iter().zip(&wanted) {
-            if let Some(lane) = self.leases.lanes.get_mut(at) {
-                lane.spare = u32::try_from(spare).unwrap_or(0);
-                lane.last_spare = lane.spare;
+        for (&at, &reserved) in lanes.iter().zip(&wanted) {
+            if let Some(lane) = self.leases.lanes_mut().get_mut(at) {
+                lane.reserved = u32::try_from(reserved).unwrap_or(0);
+                lane.last_reserved = lane.reserved;
                 lane.used = 0;
             }
         }
@@ -210,98 +222,29 @@ impl Limiter {
         let room = if narrow { self.reservation.peak * 5 / 4 + 2 } else { self.reservation.peak + 1 };
         self.reservation.ceiling = room.min(self.slots_of_all()).clamp(in_flight, in_flight + self.reservation.size);
         self.reservation.peak = in_flight;
-        let turn = self.calendars.iter().map(|calendar| calendar.opens_next()).min().unwrap_or(i64::MAX);
-        self.reservation.until = time.saturating_add(BLOCK_MS).min(self.limiter_time(turn).saturating_sub(1));
+        let turn = self.days.next_opening();
+        self.reservation.until =
+            time.saturating_add(RESERVATION_MS).min(self.epoch.limiter_time(turn).saturating_sub(1));
     }
 
-    /// How many permits will be wanted until the next row, by how many were `used` since the last one, which had named `size`, of which so
-    /// many are `left`: twice as many as in the last, if it ran out in time; else what it used of that and a quarter more, halved for each
-    /// second since: who has been silent for long begins anew. The grant that requires the row is in it, not spare.
-    fn forecast(&self, live: bool, ran_out: bool, (used, left, size): (u64, u64, u64), time: i64) -> u64 {
-        let spared = used.saturating_sub(1);
-        if ran_out || (live && size == 0 && used > 0) {
-            return 2 * size.max(1);
-        }
-        if live && left > 0 {
-            return left.max(size);
-        }
-        let over = self.reservation.until.max(self.reservation.last_close);
-        let seconds = time.saturating_sub(over).max(0) / 1_000;
-        u32::try_from(seconds).ok().and_then(|halvings| (spared * 5 / 4).checked_shr(halvings)).unwrap_or(0)
-    }
-
-    /// Spare permits of a lane in a block of so many: what it will want by itself; one where others call too, if it has called of late
-    /// or waits, so that of many lanes that each call now and then none needs a row of its own.
-    fn next_reserved(&self, lane: u32, live: bool, reservation: u64, time: i64) -> u64 {
-        /// A lane that has called within this time may call again, milliseconds.
-        const LATELY_MS: i64 = 60_000;
-        let Some(entry) = self.leases.lanes.get(lane) else { return 0 };
-        let (used, spare, last) = (u64::from(entry.used), u64::from(entry.spare), u64::from(entry.last_spare));
-        let ran_out = live && spare == 0 && used > 0;
-        let wanted = self.forecast(live, ran_out, (used, spare, last), time);
-        let lately = time.saturating_sub(entry.last_grant) <= LATELY_MS || entry.waiting > 0;
-        let others = self.reservation.used > used && lately;
-        wanted.max(u64::from(others)).min(reservation)
-    }
-
-    /// The counters that count every call.
-    fn common_counters(&self) -> Vec<u32> {
-        let masks = self.leases.lanes.classes().map(|(_, class)| class.mask);
-        self.shared_under(masks.fold(u32::MAX, |all, mask| all & mask))
-    }
-
-    /// The slots of a concurrency limit that counts every lane: no more can be in flight.
-    fn slots_of_all(&self) -> u64 {
-        let of_all = |at: usize| self.leases.lanes.classes().all(|(_, class)| class.mask & (1 << at) != 0);
-        let limits = self.plan.limits.iter().enumerate().filter(|(at, limit)| !limit.per_app && of_all(*at));
-        let slots = limits.filter_map(|(_, limit)| match limit.kind {
-            Kind::Concurrency { calls, after_ms: 0 } => Some(calls),
-            _ => None,
-        });
-        slots.min().unwrap_or(u64::MAX)
-    }
-
-    /// The most that a counter can grant in a block: of a day or a budget a quarter of what is left, so that a crash costs it no
-    /// more; of a window what is free and what will be before the block ends.
-    fn most_reserved(&self, counter: u32, time: i64) -> u64 {
-        let Some(entry) = self.counters.get(counter as usize) else { return 0 };
-        if let Some(loan) = entry.loan.as_ref().filter(|loan| loan.is_kept()) {
-            // What a crash counts that never was is what it loses of the loan.
-            return u64::from(loan.hand());
-        }
-        match Some(&entry.state) {
-            Some(CounterState::Daily { calendar, count, amount, bytes: false }) => {
-                amount.saturating_sub(count.most(self.before_is_open(*calendar))) / 4
-            }
-            Some(CounterState::Window { window, calls, scaled: false }) => {
-                calls.saturating_sub(window.total() + self.leases.in_flight(counter)) / 4
-            }
-            Some(CounterState::Window { window, .. }) if window.span() > BLOCK_MS => {
-                let counted = window.total() + self.leases.in_flight(counter) + self.prior.unsettled(counter);
-                let freed = window.expiring_by(time.saturating_add(BLOCK_MS));
-                (self.capacity(counter) + freed).saturating_sub(counted)
-            }
-            _ => u64::MAX,
-        }
-    }
-
+    /// The snapshot to be stored, after which the stored state is exact.
     fn store(&mut self, time: i64) -> Vec<u8> {
         self.reservation.due = false;
         self.reservation.exact = true;
         self.reservation.awaited = false;
         self.reservation.last_write = time;
-        self.row()
+        self.snapshot()
     }
 
-    /// A row without spare permits, which tells exactly what is: at an end of work, so that no life begins with doubts.
+    /// Schedules a snapshot without reserved permits at an end of work, so that an epoch that begins from it recovers the exact state.
     pub(crate) fn close(&mut self, time: i64) {
         self.reservation.last_close = time;
         self.reservation.closing = true;
         self.reservation.due = true;
     }
 
-    /// After a settlement that leaves nothing in flight: close, unless there are spare permits or were, or it was done just now. A lone
-    /// call so leaves an exact row at once; where more come, the next block's row does, or the one after a quiet second.
+    /// Closes after a settlement that leaves nothing in flight, unless permits are or were reserved, or it was done just now. So a lone call
+    /// leaves an exact snapshot at once; where more come, the next reservation's snapshot does, or the one after a quiet second.
     pub(crate) fn close_if_done(&mut self, time: i64) {
         if !self.leases.is_empty() || self.queue.callers() > 0 || self.reservation.exact || self.reservation.size > 0 {
             return;
@@ -311,21 +254,22 @@ impl Limiter {
         }
     }
 
-    /// When to close for want of grants; none while the row is exact, or calls wait and nobody for the row.
+    /// When to close for want of grants, limiter milliseconds. None while the snapshot is exact, or while calls wait and no caller awaits
+    /// the snapshot.
     pub(crate) fn quiet_at(&self) -> Option<i64> {
         let wanted = self.queue.callers() == 0 || self.reservation.awaited;
-        // A row that tells all still leaves doubts, if it names permits that nobody is going to use.
+        // An exact snapshot still leaves doubts if it reserves permits that nothing is going to use.
         let exact = self.reservation.exact && (self.reservation.size == 0 || !self.leases.is_empty());
         let due = wanted && !exact && !self.reservation.due;
         due.then(|| self.reservation.last_grant.max(self.reservation.last_write).saturating_add(QUIET_MS))
     }
 
-    /// Somebody waits until all that has happened is stored.
+    /// Notes that a caller waits until all that has happened is stored.
     pub const fn await_snapshot(&mut self) {
         self.reservation.awaited = true;
     }
 
-    /// Whether the stored row tells all that has happened.
+    /// Whether the stored snapshot tells all that has happened.
     pub const fn is_stored(&self) -> bool {
         self.reservation.exact
     }

@@ -1,13 +1,13 @@
-//! Rows of versions 1 and 2, as earlier builds wrote them. They name the limits only by name and kind, so the plan's limit of that name
+//! Snapshots of versions 1 and 2, as earlier builds wrote them. They name the limits only by name and kind, so the plan's limit of that name
 //! says the rest; and they know nothing of the past but when the last call had ended.
 
 use crate::adaptive::Adaptive;
 use crate::calendar::{Day, Reset};
 use crate::codec;
-use crate::config::{Kind, Limit};
+use crate::config::{Kind, Limit, Plan};
 use crate::durable::prior_epochs::{PriorEpoch, PriorLane};
-use crate::durable::snapshot::{Row, RowLane, RowMeter, StoredCounterState};
-use crate::limiter::Plan;
+use crate::durable::snapshot::{Snapshot, StoredCounter, StoredCounterState, StoredLane};
+use crate::index::LaneId;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -36,7 +36,7 @@ struct LaneBefore {
     app: u32,
     mask: u32,
     seq: u64,
-    spare: u32,
+    reserved: u32,
     leases: Vec<u64>,
 }
 
@@ -60,8 +60,8 @@ enum CounterStateBefore {
 
 #[derive(Serialize, Deserialize)]
 struct PriorLaneBefore {
-    old: u32,
-    lane: u32,
+    old: LaneId,
+    lane: LaneId,
     ids: Vec<u64>,
 }
 
@@ -75,46 +75,46 @@ struct PriorEpochBefore {
     lanes: Vec<PriorLaneBefore>,
 }
 
-/// A row of version 1 or 2, as one of today. Version 1 had no vendor counts: it is a row of version 2 with the last list left out.
-pub(crate) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Row> {
+/// Reads a snapshot of version 1 or 2 as one of today. Version 1 had no vendor counts: it is version 2 without the last list.
+pub(crate) fn read(version: u8, body: &[u8], plan: &Plan) -> Option<Snapshot> {
     let mut body = body.to_vec();
     if version == 1 {
         body.push(0);
     }
-    let row: Before = codec::read(&body)?;
+    let stored: Before = codec::read(&body)?;
     // The two oldest moments that a limiter can tell: nothing was ever sent.
-    let last = (row.last_settled > i64::MIN / 8).then_some(row.last_settled);
+    let last = (stored.last_settled > i64::MIN / 8).then_some(stored.last_settled);
     let limits: Vec<Limit> =
-        (0..).zip(&row.limits).map(|(at, (name, kind))| limit(&row, plan, at, name, *kind)).collect();
-    let spare = row.lanes.iter().map(|lane| lane.spare).fold(0, u32::saturating_add);
-    let counters = (0..).zip(&row.counters).filter_map(|(at, counter)| {
-        let vendor = row.vendor.iter().find(|(place, _)| *place == at).map(|(_, n)| *n);
-        Some(RowMeter {
+        (0..).zip(&stored.limits).map(|(at, (name, kind))| limit(&stored, plan, at, name, *kind)).collect();
+    let reserved = stored.lanes.iter().map(|lane| lane.reserved).fold(0, u32::saturating_add);
+    let counters = (0..).zip(&stored.counters).filter_map(|(at, counter)| {
+        let vendor = stored.vendor.iter().find(|(place, _)| *place == at).map(|(_, n)| *n);
+        Some(StoredCounter {
             limit: counter.limit,
             app: counter.app,
-            state: state(&counter.state, row.time)?,
+            state: state(&counter.state, stored.time)?,
             vendor,
             owes: 0,
         })
     });
-    Some(Row {
-        epoch: row.epoch,
-        offset: row.offset,
-        time: row.time,
-        wall: row.wall,
-        life: row.life,
+    Some(Snapshot {
+        epoch: stored.epoch,
+        offset: stored.offset,
+        time: stored.time,
+        wall: stored.wall,
+        life: stored.life,
         mode: plan.mode,
         counters: counters.collect(),
         limits,
-        calendars: row.calendars,
-        apps: row.apps,
-        lanes: (0..).zip(row.lanes).map(|(at, lane)| lane_of(at, lane)).collect(),
-        ceiling: row.ceiling,
-        until: row.until,
-        spare,
+        calendars: stored.calendars,
+        apps: stored.apps,
+        lanes: (0..).map(LaneId).zip(stored.lanes).map(|(at, lane)| lane_of(at, lane)).collect(),
+        ceiling: stored.ceiling,
+        until: stored.until,
+        reserved,
         before: Vec::new(),
-        groups: row.groups.into_iter().map(|group| group_of(group, row.time)).collect(),
-        adaptive: row.adaptive,
+        groups: stored.groups.into_iter().map(|group| group_of(group, stored.time)).collect(),
+        adaptive: stored.adaptive,
         history: Vec::new(),
         known_from: last,
         bytes_known_from: last,
@@ -132,13 +132,13 @@ const fn kind_of(kind: &Kind) -> u8 {
     }
 }
 
-/// What a limit was, as far as the row and the plan tell. One that the plan no longer has counts for nothing.
-fn limit(row: &Before, plan: &Plan, at: u32, name: &str, kind: u8) -> Limit {
+/// What a limit was, as far as the snapshot and the plan tell. One that the plan no longer has counts for nothing.
+fn limit(stored: &Before, plan: &Plan, at: u32, name: &str, kind: u8) -> Limit {
     let Some(known) = plan.limits.iter().find(|limit| limit.name == name && kind_of(&limit.kind) == kind) else {
         let none = Kind::Concurrency { calls: u64::MAX, after_ms: 0 };
         return Limit { name: name.to_owned(), kind: none, of: 0, per_app: false, pool: None, routes: 0 };
     };
-    let counters = || row.counters.iter().filter(move |counter| counter.limit == at);
+    let counters = || stored.counters.iter().filter(move |counter| counter.limit == at);
     let mut limit = known.clone();
     if counters().next().is_some() {
         limit.per_app = counters().any(|counter| counter.app.is_some());
@@ -152,7 +152,7 @@ fn limit(row: &Before, plan: &Plan, at: u32, name: &str, kind: u8) -> Limit {
                 }
             }
             (Kind::Daily { reset, .. }, CounterStateBefore::Daily(calendar, ..)) => {
-                if let Some((before, _)) = row.calendars.get(*calendar as usize) {
+                if let Some((before, _)) = stored.calendars.get(*calendar as usize) {
                     reset.clone_from(before);
                 }
             }
@@ -183,21 +183,21 @@ fn state(before: &CounterStateBefore, time: i64) -> Option<StoredCounterState> {
     })
 }
 
-fn lane_of(lane: u32, before: LaneBefore) -> RowLane {
-    let LaneBefore { app, mask, seq, spare, mut leases } = before;
+fn lane_of(lane: LaneId, before: LaneBefore) -> StoredLane {
+    let LaneBefore { app, mask, seq, reserved, mut leases } = before;
     leases.sort_unstable();
-    RowLane { lane, app, mask, seq, spare, leases }
+    StoredLane { lane, app, mask, seq, reserved, leases }
 }
 
 fn group_of(before: PriorEpochBefore, time: i64) -> PriorEpoch {
     let PriorEpochBefore { epoch, fly, run_until, fly_until, ran, lanes } = before;
-    let lane = |PriorLaneBefore { old, lane, ids }| PriorLane { old, lane, leases: ids, spares: Vec::new() };
+    let lane = |PriorLaneBefore { old, lane, ids }| PriorLane { old, lane, leases: ids, reserved_ids: Vec::new() };
     PriorEpoch {
         epoch,
-        fly,
-        spare: 0,
-        run_until,
-        fly_until,
+        in_flight: fly,
+        reserved: 0,
+        reserved_until: run_until,
+        in_flight_until: fly_until,
         ran,
         over: false,
         since: time,

@@ -13,8 +13,8 @@ use crate::calendar::{Day, Reset, Zones};
 /// What the vendor's clock and ours may differ by, milliseconds: added on both sides of a reset.
 pub const SIGMA_MS: i64 = 1_000;
 
-/// What a count begins at of which not all is known, and what is known is added to it: so it is more than any limit says, now or after an
-/// edit, for as long as it counts.
+/// A count begins at this if not all of it is known, and what is known is added: so it is more than any limit, now or after an edit, for as
+/// long as it counts.
 pub const UNKNOWN: u64 = 1 << 62;
 
 /// Whether not all is known of a count.
@@ -27,7 +27,7 @@ pub const fn known(count: u64) -> u64 {
     if is_unknown(count) { count.saturating_sub(UNKNOWN) } else { count }
 }
 
-/// Two counts together.
+/// The sum of two counts.
 pub const fn together(one: u64, other: u64) -> u64 {
     let sum = known(one).saturating_add(known(other));
     if is_unknown(one) || is_unknown(other) { UNKNOWN.saturating_add(sum) } else { sum }
@@ -63,7 +63,7 @@ impl Calendar {
         Self { reset, today }
     }
 
-    /// Its reset.
+    /// When its days end.
     pub const fn reset(&self) -> &Reset {
         &self.reset
     }
@@ -88,7 +88,7 @@ impl Calendar {
         self.today.opens.0.saturating_sub(SIGMA_MS)
     }
 
-    /// Until then the day before is open too.
+    /// Until when the day before is open too, Unix milliseconds.
     pub const fn before_over(&self) -> i64 {
         self.today.opens.1.saturating_add(SIGMA_MS)
     }
@@ -123,7 +123,7 @@ pub struct Daily {
 }
 
 impl Daily {
-    /// A new day opened, with so many in flight.
+    /// Begins a new day with so many calls in flight.
     pub const fn turn(&mut self, turn: Turn, in_flight: u64) {
         self.before = if matches!(turn, Turn::Next) { self.used } else { 0 };
         self.used = in_flight;
@@ -137,7 +137,7 @@ impl Daily {
         }
     }
 
-    /// A permit was handed back unused. Only today gets it back: the day before is over, or nearly.
+    /// Takes a permit back that was not used. Only today gets it back: the day before is over, or nearly.
     pub const fn give_back(&mut self) {
         self.used = self.used.saturating_sub(1);
     }

@@ -71,7 +71,7 @@ impl Bucket {
         (self.tat - refill).max(0)
     }
 
-    /// Milliseconds until one more may be granted, were the `flying` ones settled now. `after`: and so many more before it.
+    /// How long until one more call may be granted after `after` others, if those in flight were settled now, milliseconds.
     pub fn wait_ms(&self, refill: i128, in_flight: u64, after: u64, factor: u32) -> i64 {
         let taken = i128::from(in_flight) + i128::from(after) + 1 - i128::from(self.burst);
         let missing = (self.owed(refill) + taken * self.token).max(0);
@@ -79,35 +79,36 @@ impl Bucket {
         i64::try_from((missing + step - 1) / step).unwrap_or(i64::MAX / 4)
     }
 
-    /// The same by time alone, while nothing is settled: tokens in flight do not come back. None if only a settlement can make room.
+    /// How long until one more call may be granted if nothing is settled meanwhile, milliseconds: tokens in flight do not come back. None if
+    /// only a settlement can make room.
     pub fn wait_by_time_ms(&self, refill: i128, in_flight: u64, factor: u32) -> Option<i64> {
         (i128::from(in_flight) < i128::from(self.burst)).then(|| self.wait_ms(refill, in_flight, 0, factor))
     }
 
-    /// Whether one more fits with `flying` in flight. Its long arithmetic is kept apart from what other limits need.
+    /// Whether one more call fits with so many in flight. Its long arithmetic is kept apart from what other limits need.
     #[inline(never)]
     pub fn has_room(&self, refill: i128, in_flight: u64) -> bool {
         self.owed(refill) + (i128::from(in_flight) + 1) * self.token <= i128::from(self.burst) * self.token
     }
 
-    /// Whole tokens left with `flying` in flight.
+    /// How many whole tokens are left with so many calls in flight.
     pub fn left(&self, refill: i128, in_flight: u64) -> u64 {
         let spent = (self.owed(refill) + self.token - 1) / self.token;
         u64::try_from((i128::from(self.burst) - i128::from(in_flight) - spent).max(0)).unwrap_or(0)
     }
 
-    /// `n` calls were settled at that reading.
+    /// Settles `n` calls at that reading.
     pub fn settle(&mut self, refill: i128, n: u32) {
         self.tat = self.tat.max(refill).saturating_add(self.token.saturating_mul(i128::from(n)));
     }
 
-    /// No more is owed than one burst: in observe mode more are let through than there are tokens, and of what was before an edit a bucket
+    /// Lets no more be owed than one burst: in observe mode more are let through than there are tokens, and of what was before an edit a bucket
     /// of this size could not have let more go.
     pub fn forgive(&mut self, refill: i128) {
         self.tat = self.tat.min(refill + self.token * i128::from(self.burst));
     }
 
-    /// Owes as many tokens more as another bucket does.
+    /// Takes over what another bucket owes, in tokens.
     pub fn take_over(&mut self, other: &Self, refill: i128) {
         let owed = other.owed(refill);
         let whole = (owed / other.token).saturating_mul(self.token);
@@ -116,12 +117,12 @@ impl Bucket {
         self.tat = self.tat.max(refill).saturating_add(whole).saturating_add(part);
     }
 
-    /// Empties it: what went before is not known.
+    /// Empties it, since what went before is not known.
     pub fn drain(&mut self, refill: i128) {
         self.tat = self.tat.max(refill + self.token * i128::from(self.burst));
     }
 
-    /// Its burst.
+    /// How many calls may go at once.
     pub fn burst(&self) -> u64 {
         u64::try_from(self.burst).unwrap_or(1)
     }

@@ -2,7 +2,7 @@
 //!
 //! A loan is charged to the day when it is lent, and stored before it leaves, so the pool never lends more than the day holds. What
 //! a connection has not spent when its loan ends it gives back; what a crash forgets counts as spent. Loans are small, so that is
-//! little, and they end before the day does. Every word may be lost or repeated: a connection's turns are numbered, a repeated turn
+//! little, and they end before the day does. Every message may be lost or repeated: a connection's turns are numbered, a repeated turn
 //! is answered as it was, and what is given back refers to the turn before.
 
 pub(crate) mod loan;
@@ -13,58 +13,58 @@ use crate::codec;
 use crate::{Calendar, Daily, Now, Turn};
 use serde::{Deserialize, Serialize};
 
-/// A loan is to be spent within this of asking, milliseconds.
+/// A loan is to be spent within so long of the request, milliseconds.
 pub const SPEND_MS: i64 = 2_000;
-/// The part of a day's limit that one loan may be: so much a crash can lose, for each connection that crashes.
+/// One loan is at most this part of a day's limit: so much a crash can lose, for each connection that crashes.
 const PART: u64 = 400;
-/// Near the end, the part of what is left.
+/// Near the end one loan is at most this part of what is left.
 const LAST_PART: u64 = 8;
-/// Connections that a pool remembers. Over it the one that has asked least lately is forgotten: what it had left counts as spent.
+/// The most connections that a pool remembers. Beyond it the one that has asked least lately is forgotten: what it had left counts as spent.
 const MOST_BORROWERS: usize = 4_096;
 /// A connection that has asked for nothing for so long is taken for one that no longer names the pool, milliseconds: until then the number
-/// that it declared holds. Who calls on workdays alone comes back within it.
+/// that it declared holds. A connection that calls on workdays only comes back within it.
 const SILENT_MS: i64 = 7 * 86_400_000;
-/// Words of an earlier turn are late ones for so long, milliseconds: nobody waits for their answer. After that they may be those of a
-/// connection made anew, whose turns begin again; and if they are not, a loan is lost, no more.
+/// A request of an earlier turn is taken for a late one for so long, milliseconds: its answer is not awaited any more. After that it may be
+/// that of a connection made anew, whose turns begin again; if it is not, no more than a loan is lost.
 const LATE_MS: i64 = 10_000;
 /// A call lent so long ago has been counted by its vendor, or never will be, milliseconds: the longest time-out and ceiling.
 const LONGEST_MS: i64 = 3_700_000;
 
-/// What a connection asks of its pool.
+/// A connection's request to its pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoanRequest {
-    /// Who: tenant, connection and limit.
+    /// Who asks: tenant, connection and limit.
     pub who: String,
-    /// The life that asks.
+    /// The epoch that asks.
     pub epoch: u32,
-    /// Its turns count up by one; 1 is the first.
+    /// The number of the turn: turns count up by one.
     pub turn: u64,
-    /// Permits wanted; 0 only to give back.
+    /// How many permits are wanted; 0 only to give some back.
     pub want: u32,
-    /// Permits of the turn before that were not spent.
+    /// How many permits of the turn before were not spent.
     pub unused: u32,
-    /// Calls of today that were made before the limit was the pool's: the pool is told of them once, by the turn that tells.
+    /// How many calls of today were made before the limit was the pool's. They are reported once.
     pub owes: u64,
-    /// What this connection declares the day to hold.
+    /// How many calls this connection declares the day to hold.
     pub amount: u64,
-    /// When it says that the day ends. The first connection's holds while the pool has counts.
+    /// When the day ends by this connection's policy. The first connection's holds while the pool has counts.
     pub reset: Reset,
-    /// What the vendor says it has counted today; 0 if it says nothing.
+    /// The vendor's own count of today; 0 if its answers do not tell it.
     pub vendor: u64,
     /// How long the vendor may be at work on a call, milliseconds.
     pub life_ms: i64,
 }
 
-/// What the pool answers.
+/// The pool's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoanGrant {
-    /// Permits; 0 where none are left, or none were asked for.
+    /// How many permits are lent; 0 where none are left, or none were wanted.
     pub n: u32,
-    /// To be spent within so long of asking, milliseconds.
+    /// They are to be spent within so long of the request, milliseconds.
     pub spend_ms: i64,
-    /// Charged to the day, this loan included.
+    /// How many are charged to the day, this loan included.
     pub used: u64,
-    /// When there will be more, Unix milliseconds; 0 while some are left, or if the words came late: ask again.
+    /// When there will be more, Unix milliseconds; 0 while some are left, or if the request came late and is to be repeated.
     pub dry_until: i64,
 }
 
@@ -94,7 +94,7 @@ struct Row {
 
 const VERSION: u8 = 1;
 
-/// The lender.
+/// A quota that connections of many tenants share.
 pub struct Pool {
     days: Calendar,
     count: Daily,
@@ -110,7 +110,7 @@ impl Pool {
         Self { days, count: Daily::default(), recent: Vec::new(), borrowers: Vec::new() }
     }
 
-    /// As it was stored.
+    /// The pool as it was stored.
     ///
     /// # Errors
     /// If the row is not one that this version writes.
@@ -121,7 +121,7 @@ impl Pool {
         Ok(Self { days: Calendar::resume(row.reset, row.day), count, recent: row.recent, borrowers: row.borrowers })
     }
 
-    /// To be stored before an answer leaves.
+    /// The row to be stored before an answer leaves.
     pub fn row(&self) -> Vec<u8> {
         let row = Row {
             reset: self.days.reset().clone(),
@@ -134,7 +134,7 @@ impl Pool {
         codec::write(vec![VERSION], &row)
     }
 
-    /// A connection asks, and gives back.
+    /// Takes a connection's request, and what it gives back.
     pub fn borrow(&mut self, now: Now<'_>, ask: &LoanRequest) -> LoanGrant {
         self.turn(now);
         let place = self.borrowers.iter().position(|borrower| borrower.who == ask.who);
@@ -210,7 +210,7 @@ impl Pool {
         LoanGrant { n, spend_ms, used: self.count.used, dry_until: if n == 0 { over } else { 0 } }
     }
 
-    /// What is lent is charged to the next day too, if its calls may still be in flight when that opens.
+    /// Remembers what is lent: it is charged to the next day too, if its calls may still be in flight when that opens.
     fn remember(&mut self, wall: i64, n: u32, life_ms: i64) {
         let over = wall.saturating_add(SPEND_MS).saturating_add(life_ms);
         let grain = (life_ms / 16).max(1_000);

@@ -1,48 +1,47 @@
-//! Lanes: one app's calls that the same limits count. Lanes under the same limits are of one class: what all of them share is looked at
+//! Lanes: one app's calls that the same limits count. Lanes under the same limits are of one class: what all of them share is checked
 //! once for all, however many apps there are.
 //!
-//! Permit numbers count up within a lane and are never used again: a lane that nobody uses gives its place to another, whose numbers go on
-//! from there.
+//! Permit numbers count up within a lane and are never used again: an idle lane gives its place to another, whose numbers go on from
+//! there.
 
 #![expect(
     clippy::arithmetic_side_effects,
     reason = "one each call in flight or waiting, taken away once for each added"
 )]
 
+use crate::index::{AppId, ClassId, CounterId, LaneId, Table};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// Lanes of one connection that are in use: its apps times the sets of limits that their calls meet.
+/// The most lanes of one connection that are in use: its apps times the sets of limits that their calls meet.
 pub const MOST_LANES: usize = 8_192;
-/// A lane of which nothing was granted for so long gives its place up, milliseconds.
+/// A lane of which nothing was granted for so long gives up its place, milliseconds.
 const IDLE_MS: i64 = 600_000;
-/// No lane, no counter.
-pub const NONE: u32 = u32::MAX;
 
 /// One app's calls under one set of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lane {
-    /// The app, in the limiter's table; [`NONE`] while the place is free.
-    pub app: u32,
-    /// Bit i: limit i of the plan counts these calls.
+    /// The app; [`AppId::NONE`] while the place is free.
+    pub app: AppId,
+    /// Bit i is set if limit i of the plan counts these calls.
     pub mask: u32,
     /// The class of lanes that wait for the same shared limits.
-    pub class: u32,
+    pub class: ClassId,
     /// The counters that count them: the app's budget, then those of the limits, in the plan's order.
-    pub counters: Vec<u32>,
+    pub counters: Vec<CounterId>,
     /// Of these, those that count this app alone.
-    pub own: Vec<u32>,
+    pub own: Vec<CounterId>,
     /// The number that the next permit of this lane gets.
     pub seq: u64,
-    /// Permits that may still be given out under the stored row.
-    pub spare: u32,
-    /// Permits given out since the last row that named spare ones.
+    /// How many permits may still be granted under the stored snapshot.
+    pub reserved: u32,
+    /// How many permits were granted since the last snapshot that reserved some.
     pub used: u32,
-    /// Spare permits that it named.
-    pub last_spare: u32,
-    /// What keeps its place: leases in flight, those that have lapsed and may yet be answered, and earlier lives' permits.
+    /// How many permits that snapshot reserved.
+    pub last_reserved: u32,
+    /// How many reasons keep its place: leases in flight, those that have lapsed and may yet be answered, and earlier epochs' permits.
     pub leases: u32,
-    /// Calls that wait.
+    /// How many calls wait.
     pub waiting: u32,
     /// When the last permit was granted, limiter milliseconds.
     pub last_grant: i64,
@@ -50,89 +49,140 @@ pub struct Lane {
 
 impl Lane {
     /// Whether its place may be given to another lane.
-    const fn is_idle(&self, before: i64) -> bool {
-        self.app != NONE && self.leases == 0 && self.waiting == 0 && self.last_grant <= before
+    fn is_idle(&self, before: i64) -> bool {
+        self.app != AppId::NONE && self.leases == 0 && self.waiting == 0 && self.last_grant <= before
     }
 }
 
 /// Lanes that the same limits count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// Bit i: limit i of the plan counts these calls.
+    /// Bit i is set if limit i of the plan counts these calls.
     pub mask: u32,
     /// The counters that count all of their calls.
-    pub shared: Vec<u32>,
-    /// The counter that had no room last: it is looked at first.
-    pub tight: Cell<u32>,
+    pub shared: Vec<CounterId>,
+    /// The counter that had no room last: it is checked first.
+    pub tight: Cell<CounterId>,
     /// The event in which it was found full: grants only take room, so it stays so until the next.
     pub full_in: Cell<u64>,
 }
 
 impl Class {
-    /// A class of which nothing has been looked at.
-    pub fn new(mask: u32, shared: Vec<u32>) -> Self {
-        let tight = Cell::new(shared.first().copied().unwrap_or(NONE));
+    /// A class of which nothing has been checked.
+    pub fn new(mask: u32, shared: Vec<CounterId>) -> Self {
+        let tight = Cell::new(shared.first().copied().unwrap_or(CounterId::NONE));
         Self { mask, shared, tight, full_in: Cell::new(0) }
     }
 }
 
 /// All lanes of one connection.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Lanes {
-    lanes: Vec<Lane>,
-    classes: Vec<Class>,
-    by_key: BTreeMap<(u32, u32), u32>,
-    class_of: BTreeMap<u32, u32>,
-    free: Vec<u32>,
+    lanes: Table<LaneId, Lane>,
+    classes: Table<ClassId, Class>,
+    by_key: BTreeMap<(AppId, u32), LaneId>,
+    class_of: BTreeMap<u32, ClassId>,
+    free: Vec<LaneId>,
+    /// The lane of the last call, which most often is the next one's too.
+    recent: LaneId,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            lanes: Table::default(),
+            classes: Table::default(),
+            by_key: BTreeMap::new(),
+            class_of: BTreeMap::new(),
+            free: Vec::new(),
+            recent: LaneId::NONE,
+        }
+    }
 }
 
 impl Lanes {
-    /// One lane.
-    pub fn get(&self, lane: u32) -> Option<&Lane> {
-        self.lanes.get(lane as usize)
+    /// The lane of the last call and its app, if those limits count its calls.
+    pub fn recent(&self, mask: u32) -> Option<(LaneId, AppId)> {
+        let lane = self.lanes.get(self.recent).filter(|lane| lane.mask == mask)?;
+        Some((self.recent, lane.app))
     }
 
-    /// One lane, to be changed.
-    pub fn get_mut(&mut self, lane: u32) -> Option<&mut Lane> {
-        self.lanes.get_mut(lane as usize)
+    /// Notes the lane of the last call, which [`Self::find`] has found or which is new.
+    pub const fn set_recent(&mut self, lane: LaneId) {
+        self.recent = lane;
+    }
+
+    /// The lane of a number.
+    pub fn get(&self, lane: LaneId) -> Option<&Lane> {
+        self.lanes.get(lane)
+    }
+
+    /// The lane of a number, to be changed.
+    pub fn get_mut(&mut self, lane: LaneId) -> Option<&mut Lane> {
+        self.lanes.get_mut(lane)
     }
 
     /// The class of a number.
-    pub fn class(&self, class: u32) -> Option<&Class> {
-        self.classes.get(class as usize)
+    pub fn class(&self, class: ClassId) -> Option<&Class> {
+        self.classes.get(class)
     }
 
-    /// A lane keeps its place for one reason more, or one less.
-    pub fn pin(&mut self, lane: u32, more: bool) {
-        if let Some(lane) = self.lanes.get_mut(lane as usize) {
-            lane.leases = if more { lane.leases.saturating_add(1) } else { lane.leases.saturating_sub(1) };
+    /// The counters that all lanes of a class share.
+    pub fn shared(&self, class: ClassId) -> &[CounterId] {
+        self.classes.get(class).map_or(&[], |class| &class.shared)
+    }
+
+    /// A lane keeps its place for one reason more: a lease in flight, one that has lapsed, or an earlier epoch's permit.
+    pub fn pin(&mut self, lane: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.leases = lane.leases.saturating_add(1);
+        }
+    }
+
+    /// A lane keeps its place for one reason less.
+    pub fn unpin(&mut self, lane: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.leases = lane.leases.saturating_sub(1);
+        }
+    }
+
+    /// One call more waits in a lane.
+    pub fn note_waiting(&mut self, lane: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.waiting = lane.waiting.saturating_add(1);
+        }
+    }
+
+    /// One call less waits in a lane.
+    pub fn note_left(&mut self, lane: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.waiting = lane.waiting.saturating_sub(1);
         }
     }
 
     /// All classes.
-    pub fn classes(&self) -> impl Iterator<Item = (u32, &Class)> {
-        (0..).zip(&self.classes)
+    pub fn classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
+        self.classes.iter()
     }
 
     /// The class of a set of limits, where there is one.
-    pub fn find_class(&self, mask: u32) -> Option<u32> {
+    pub fn find_class(&self, mask: u32) -> Option<ClassId> {
         self.class_of.get(&mask).copied()
     }
 
-    /// A new class.
-    pub fn add_class(&mut self, mask: u32, shared: Vec<u32>) -> u32 {
-        let class = u32::try_from(self.classes.len()).unwrap_or(NONE);
-        self.classes.push(Class::new(mask, shared));
+    /// Adds a class and returns its number.
+    pub fn add_class(&mut self, mask: u32, shared: Vec<CounterId>) -> ClassId {
+        let class = self.classes.push(Class::new(mask, shared));
         self.class_of.insert(mask, class);
         class
     }
 
     /// The lane of an app's calls under `mask`, where there is one.
-    pub fn find(&self, app: u32, mask: u32) -> Option<u32> {
+    pub fn find(&self, app: AppId, mask: u32) -> Option<LaneId> {
         self.by_key.get(&(app, mask)).copied()
     }
 
-    /// Whether there is room for one more, once those that nobody uses have given their places up.
+    /// Whether there is room for one more lane, once idle ones have given up their places.
     pub fn make_room(&mut self, time: i64) -> bool {
         if self.free.is_empty() && self.lanes.len() >= MOST_LANES {
             self.drop_idle(time);
@@ -140,8 +190,15 @@ impl Lanes {
         !self.free.is_empty() || self.lanes.len() < MOST_LANES
     }
 
-    /// A new lane; none when the table is full.
-    pub fn add(&mut self, app: u32, mask: u32, class: u32, counters: Vec<u32>, own: Vec<u32>) -> Option<u32> {
+    /// Adds a lane and returns its number; none when the table is full.
+    pub fn add(
+        &mut self,
+        app: AppId,
+        mask: u32,
+        class: ClassId,
+        counters: Vec<CounterId>,
+        own: Vec<CounterId>,
+    ) -> Option<LaneId> {
         let lane = |seq| Lane {
             app,
             mask,
@@ -149,37 +206,34 @@ impl Lanes {
             counters,
             own,
             seq,
-            spare: 0,
+            reserved: 0,
             used: 0,
-            last_spare: 0,
+            last_reserved: 0,
             leases: 0,
             waiting: 0,
             last_grant: i64::MIN / 4,
         };
         let at = match self.free.pop() {
             Some(at) => {
-                let place = self.lanes.get_mut(at as usize)?;
-                // A row may have named its next numbers as another lane's.
-                *place = lane(place.seq + u64::from(place.spare));
+                let place = self.lanes.get_mut(at)?;
+                // A snapshot may have reserved its next numbers for another lane.
+                *place = lane(place.seq + u64::from(place.reserved));
                 at
             }
-            None => {
-                self.lanes.push(lane(0));
-                u32::try_from(self.lanes.len() - 1).ok()?
-            }
+            None => self.lanes.push(lane(0)),
         };
         self.by_key.insert((app, mask), at);
         Some(at)
     }
 
-    /// Frees the places of lanes that have nothing in flight and nobody waiting, and were last granted something at `before` or earlier.
+    /// Frees the places of lanes that have nothing in flight and no call waiting, and were last granted something at `before` or earlier.
     pub fn drop_idle(&mut self, before: i64) {
-        for (at, lane) in (0..).zip(&mut self.lanes) {
+        for (at, lane) in self.lanes.iter_mut() {
             if lane.is_idle(before) {
                 if self.by_key.get(&(lane.app, lane.mask)) == Some(&at) {
                     self.by_key.remove(&(lane.app, lane.mask));
                 }
-                lane.app = NONE;
+                lane.app = AppId::NONE;
                 lane.counters = Vec::new();
                 lane.own = Vec::new();
                 self.free.push(at);
@@ -193,24 +247,25 @@ impl Lanes {
     }
 
     /// All lanes in use, in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &Lane)> {
-        (0..).zip(&self.lanes).filter(|(_, lane)| lane.app != NONE)
+    pub fn iter(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
+        self.lanes.iter().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
-    /// The same, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Lane)> {
-        (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != NONE)
+    /// All lanes in use, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (LaneId, &mut Lane)> {
+        self.lanes.iter_mut().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
-    /// Gives every lane its place under other limits and apps; one that `move_to` knows nothing of gives its place up. Of two lanes that
-    /// become the same one is found from now on; the other ends with its leases.
-    pub fn rearrange(&mut self, classes: Vec<Class>, mut move_to: impl FnMut(u32) -> Option<Moved>) {
-        self.class_of = (0..).zip(&classes).map(|(at, class)| (class.mask, at)).collect();
+    /// Moves every lane to where `move_to` puts it under other limits and apps; one that it puts nowhere gives up its place. Of two lanes
+    /// that become the same, one is found from now on; the other ends with its leases.
+    pub fn rearrange(&mut self, classes: Table<ClassId, Class>, mut move_to: impl FnMut(LaneId) -> Option<Moved>) {
+        self.class_of = classes.iter().map(|(at, class)| (class.mask, at)).collect();
         self.classes = classes;
         self.by_key.clear();
-        for (at, lane) in (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.app != NONE) {
+        self.recent = LaneId::NONE;
+        for (at, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.app != AppId::NONE) {
             let Some(moved) = move_to(at) else {
-                lane.app = NONE;
+                lane.app = AppId::NONE;
                 self.free.push(at);
                 continue;
             };
@@ -223,84 +278,12 @@ impl Lanes {
 
 /// Where a lane belongs after a policy edit.
 pub struct Moved {
-    pub app: u32,
+    pub app: AppId,
     pub mask: u32,
-    pub class: u32,
-    pub counters: Vec<u32>,
-    pub own: Vec<u32>,
+    pub class: ClassId,
+    pub counters: Vec<CounterId>,
+    pub own: Vec<CounterId>,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lane_that_takes_anothers_place_goes_on_from_its_numbers() {
-        let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
-        let one = lanes.add(0, 1, class, vec![1, 0], vec![1]).unwrap();
-        let lane = lanes.get_mut(one).unwrap();
-        (lane.seq, lane.spare) = (7, 3);
-        lanes.drop_idle(0);
-        assert_eq!(lanes.find(0, 1), None);
-        let other = lanes.add(5, 1, class, vec![2, 0], vec![2]).unwrap();
-        assert_eq!((other, lanes.get(other).unwrap().seq), (one, 10));
-    }
-
-    #[test]
-    fn lanes_in_use_keep_their_places() {
-        let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
-        for app in 0..u32::try_from(MOST_LANES).unwrap() {
-            let lane = lanes.add(app, 1, class, vec![], vec![]).unwrap();
-            lanes.get_mut(lane).unwrap().leases = 1;
-        }
-        assert!(!lanes.make_room(0));
-        lanes.get_mut(17).unwrap().leases = 0;
-        assert!(lanes.make_room(0));
-        assert_eq!(lanes.add(9_000, 1, class, vec![], vec![]), Some(17));
-    }
-
-    #[test]
-    fn a_lane_is_dropped_once_nothing_was_granted_on_it_for_ten_minutes_and_it_has_nothing_in_flight_nor_waiting() {
-        let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
-        let [busy, waits, late, old, unused] =
-            [0, 1, 2, 3, 4].map(|app| lanes.add(app, 1, class, vec![], vec![]).unwrap());
-        lanes.pin(busy, true);
-        lanes.pin(busy, true);
-        lanes.get_mut(waits).unwrap().waiting = 1;
-        (lanes.get_mut(late).unwrap().last_grant, lanes.get_mut(old).unwrap().last_grant) = (1, 0);
-        // One that was never granted anything is idle at any time.
-        assert!(lanes.get(unused).unwrap().last_grant < -1_000_000_000_000);
-        lanes.drop_old(IDLE_MS);
-        assert_eq!([0, 1, 2, 3, 4].map(|app| lanes.find(app, 1)), [Some(busy), Some(waits), Some(late), None, None]);
-        assert_eq!(lanes.iter().map(|(at, lane)| (at, lane.app)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
-        lanes.pin(busy, false);
-        lanes.drop_old(IDLE_MS + 1);
-        assert_eq!([0, 1, 2].map(|app| lanes.find(app, 1)), [Some(busy), Some(waits), None]);
-        lanes.pin(busy, false);
-        lanes.drop_old(IDLE_MS + 1);
-        assert_eq!(lanes.iter_mut().count(), 1);
-        assert_eq!((lanes.find(1, 3), lanes.find_class(1), lanes.find_class(3)), (None, Some(class), None));
-    }
-
-    #[test]
-    fn of_two_lanes_that_become_one_the_later_is_found_and_one_that_belongs_nowhere_gives_its_place_up() {
-        let mut lanes = Lanes::default();
-        let class = lanes.add_class(1, vec![0]);
-        let [one, other, gone] = [0, 1, 2].map(|app| lanes.add(app, 1, class, vec![], vec![]).unwrap());
-        lanes.rearrange(vec![Class::new(2, vec![5]), Class::new(6, vec![5, 7])], |at| {
-            (at != gone).then(|| Moved { app: 9, mask: 6, class: 1, counters: vec![5, 7], own: vec![7] })
-        });
-        assert_eq!((lanes.find(9, 6), lanes.find(0, 1), lanes.find(2, 1)), (Some(other), None, None));
-        assert_eq!((lanes.get(one).unwrap().counters.clone(), lanes.get(one).unwrap().class), (vec![5, 7], 1));
-        assert_eq!((lanes.find_class(6), lanes.find_class(2), lanes.find_class(1)), (Some(1), Some(0), None));
-        // The first ends with its leases, and takes nothing of the other's with it.
-        lanes.get_mut(other).unwrap().leases = 1;
-        lanes.drop_idle(0);
-        assert_eq!((lanes.find(9, 6), lanes.iter().count()), (Some(other), 1));
-        assert_eq!(lanes.add(4, 2, 0, vec![], vec![]), Some(one));
-        assert_eq!(lanes.add(5, 2, 0, vec![], vec![]), Some(gone));
-    }
-}
+mod tests;

@@ -26,8 +26,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// One who waits: the ticket, the call, and its line.
 type Held = (Ticket, Waiting, u8);
 
-fn last_of(held: &[Held], line: u8) -> u32 {
-    held.iter().rev().find(|(.., of)| *of == line).map_or(NONE, |(ticket, ..)| ticket.slot)
+fn last_of(held: &[Held], line: u8) -> SlotId {
+    held.iter().rev().find(|(.., of)| *of == line).map_or(SlotId::NONE, |(ticket, ..)| ticket.slot)
 }
 
 proptest! {
@@ -43,7 +43,7 @@ proptest! {
                     let arrived = time - late;
                     let jobs = u32::from(jobs) * 3;
                     let call = Waiting {
-                        app: 0, lane: u32::from(line), urgency: 3, arrived, asked: arrived, deadline: 0, call: next, jobs,
+                        app: AppId(0), lane: LaneId(u32::from(line)), urgency: 3, arrived, asked: arrived, deadline: 0, call: next, jobs,
                     };
                     let ticket = table.insert(call, last_of(&held, line)).unwrap();
                     held.push((ticket, call, line));
@@ -52,7 +52,7 @@ proptest! {
                     let at = which % held.len();
                     let (ticket, call, line) = held.remove(at);
                     let before = last_of(&held[..at], line);
-                    let behind = held[at..].iter().find(|(.., of)| *of == line).map_or(NONE, |(ticket, ..)| ticket.slot);
+                    let behind = held[at..].iter().find(|(.., of)| *of == line).map_or(SlotId::NONE, |(ticket, ..)| ticket.slot);
                     prop_assert_eq!(table.remove(ticket), Some((call, before, behind)));
                     gone.push((ticket, call));
                 }
@@ -68,7 +68,7 @@ proptest! {
                     for at in 0..held.len() {
                         held[at].2 = if held[at].2 == line { (line + 1) % 3 } else { held[at].2 };
                         let last = last_of(&held[..at], held[at].2);
-                        held[at].1.lane = u32::from(held[at].2);
+                        held[at].1.lane = LaneId(u32::from(held[at].2));
                         table.move_to(held[at].0, held[at].1, last);
                     }
                 }
@@ -99,7 +99,7 @@ proptest! {
         let (mut waiting, mut time, mut serial) = (Vec::<Ticket>::new(), 0, 0);
         for (ahead, leaves, pass) in steps {
             serial += 1;
-            let ticket = Ticket { slot: 0, serial };
+            let ticket = Ticket { slot: SlotId(0), serial };
             waiting.push(ticket);
             checks.add(ticket, time + ahead, waiting.len(), |ticket| waiting.contains(&ticket));
             model.push((time + ahead, ticket));
@@ -127,8 +127,8 @@ proptest! {
         // By urgency and number; what stands behind a number came later.
         let mut model: Vec<(u8, u128)> = Vec::new();
         for (id, (urgency, what)) in (1_u128..).zip(steps) {
-            let call = Waiting { app: 0, lane: 4, urgency, arrived: 0, asked: 0, deadline: 9, call: id, jobs: 0 };
-            queue.push(call, 0, 5).unwrap();
+            let call = Waiting { app: AppId(0), lane: LaneId(4), urgency, arrived: 0, asked: 0, deadline: 9, call: id, jobs: 0 };
+            queue.push(call, ClassId(0), 5).unwrap();
             model.push((urgency.min(7), id));
             model.sort_unstable();
             if what == 0 {
@@ -141,17 +141,17 @@ proptest! {
                 prop_assert_eq!(queue.serve(ticket).unwrap().call, model.remove(0).1);
             }
             prop_assert_eq!((queue.callers(), queue.is_empty()), (model.len(), model.is_empty()));
-            let last = queue.last_of(0).and_then(|ticket| queue.get(ticket)).map(|call| call.call);
+            let last = queue.last_of(AppId(0)).and_then(|ticket| queue.get(ticket)).map(|call| call.call);
             prop_assert_eq!(last, model.last().map(|(_, id)| *id));
             for urgency in 0..10 {
                 let ahead = model.iter().filter(|(level, _)| *level <= urgency).count() as u64;
-                prop_assert_eq!(queue.ahead(0, urgency, |lane| lane == 4), ahead);
-                prop_assert_eq!(queue.ahead(0, urgency, |_| false), 0);
+                prop_assert_eq!(queue.ahead(AppId(0), urgency, |lane| lane == LaneId(4)), ahead);
+                prop_assert_eq!(queue.ahead(AppId(0), urgency, |_| false), 0);
             }
             let all = model.len() as u64;
-            prop_assert_eq!((queue.waiting_in(0), queue.waiting_in(1), queue.waiting_of(0, |_| true)), (all, 0, all));
-            prop_assert_eq!((queue.ready_in(0, &mut Open), queue.ready_classes().count()), (all, usize::from(all > 0)));
-            prop_assert_eq!((queue.is_all(0, 4), queue.is_all(0, 5)), (true, all == 0));
+            prop_assert_eq!((queue.waiting_in(ClassId(0)), queue.waiting_in(ClassId(1)), queue.waiting_of(AppId(0), |_| true)), (all, 0, all));
+            prop_assert_eq!((queue.ready_in(ClassId(0), &mut Open), queue.ready_classes().count()), (all, usize::from(all > 0)));
+            prop_assert_eq!((queue.is_all(AppId(0), LaneId(4)), queue.is_all(AppId(0), LaneId(5))), (true, all == 0));
         }
     }
 }
@@ -160,11 +160,11 @@ proptest! {
 struct Open;
 
 impl Room for Open {
-    fn is_open(&mut self, _: u32) -> bool {
+    fn is_open(&mut self, _: ClassId) -> bool {
         true
     }
 
-    fn blocked_until(&mut self, _: u32) -> Option<i64> {
+    fn blocked_until(&mut self, _: LaneId) -> Option<i64> {
         None
     }
 }
@@ -172,32 +172,34 @@ impl Room for Open {
 #[test]
 fn a_place_of_jobs_stands_for_as_many_as_were_said_last_and_a_callers_for_itself() {
     let mut queue = Queue::new(10, [1].into_iter());
-    let call = Waiting { app: 0, lane: 0, urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs: 0 };
-    let caller = queue.push(call, 0, 0).unwrap();
-    let jobs = queue.push(Waiting { jobs: 5, ..call }, 0, 0).unwrap();
+    let call =
+        Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs: 0 };
+    let caller = queue.push(call, ClassId(0), 0).unwrap();
+    let jobs = queue.push(Waiting { jobs: 5, ..call }, ClassId(0), 0).unwrap();
     for n in [1, 9, 0] {
         queue.stand_for(jobs, n);
         queue.stand_for(caller, n);
     }
     assert_eq!((queue.get(jobs).unwrap().jobs, queue.get(caller).unwrap().jobs), (9, 0), "none is no number of jobs");
-    assert_eq!((queue.callers(), queue.apps[0].waiting), (1, 10));
+    assert_eq!((queue.callers(), queue.apps.get(AppId(0)).unwrap().waiting), (1, 10));
 }
 
 #[test]
 fn the_latest_caller_of_a_line_is_found_past_places_of_jobs() {
     let mut table = CallTable::default();
-    let call = |jobs| Waiting { app: 0, lane: 0, urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs };
-    let first = table.insert(call(0), NONE).unwrap();
+    let call =
+        |jobs| Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs };
+    let first = table.insert(call(0), SlotId::NONE).unwrap();
     let jobs = table.insert(call(2), first.slot).unwrap();
     assert_eq!((table.last_caller(jobs.slot), table.last_caller(first.slot)), (Some(first), Some(first)));
-    assert_eq!(table.last_caller(NONE), None);
+    assert_eq!(table.last_caller(SlotId::NONE), None);
 }
 
 #[test]
 fn checks_that_calls_have_left_behind_are_at_most_twice_those_that_wait_and_a_few() {
     let mut checks = Rechecks::default();
     for serial in 0..3_000 {
-        let ticket = |serial| Ticket { slot: 0, serial };
+        let ticket = |serial| Ticket { slot: SlotId(0), serial };
         let waits = |ticket: Ticket| ticket.serial + 30 > serial;
         checks.add(ticket(serial), 9, 30, waits);
         assert!(checks.len() <= 2 * 30 + 65, "{}", checks.len());
@@ -212,18 +214,27 @@ fn checks_that_calls_have_left_behind_are_at_most_twice_those_that_wait_and_a_fe
 #[test]
 fn apps_in_different_classes_share_what_both_wait_for_and_of_those_that_overtake_the_most_urgent_goes() {
     let mut queue = Queue::new(1_000, [1; 4].into_iter());
-    let call = |app, urgency| Waiting { app, lane: app, urgency, arrived: 0, asked: 0, deadline: 9, call: 0, jobs: 0 };
+    let call = |app, urgency| Waiting {
+        app: AppId(app),
+        lane: LaneId(app),
+        urgency,
+        arrived: 0,
+        asked: 0,
+        deadline: 9,
+        call: 0,
+        jobs: 0,
+    };
     for _ in 0..40 {
-        queue.push(call(0, 5), 0, 0).unwrap();
-        queue.push(call(1, 5), 1, 0).unwrap();
+        queue.push(call(0, 5), ClassId(0), 0).unwrap();
+        queue.push(call(1, 5), ClassId(1), 0).unwrap();
     }
     let go = |queue: &mut Queue| {
         let ticket = queue.next(&mut Open).unwrap();
-        queue.serve(ticket).unwrap().app
+        queue.serve(ticket).unwrap().app.0
     };
     let of_first = (0..40).filter(|_| go(&mut queue) == 0).count();
     assert!((19..=21).contains(&of_first), "{of_first} of 40");
-    queue.push(call(2, 2), 0, 0).unwrap();
-    queue.push(call(3, 1), 1, 0).unwrap();
+    queue.push(call(2, 2), ClassId(0), 0).unwrap();
+    queue.push(call(3, 1), ClassId(1), 0).unwrap();
     assert_eq!([go(&mut queue), go(&mut queue)], [3, 2]);
 }

@@ -1,8 +1,12 @@
 //! What a block names: how many permits, on how many lanes, and when it is closed.
 
 use super::*;
+use crate::apps::AppRule;
 use crate::calendar::{Reset, Zone};
-use crate::limiter::{AppRule, Now, Plan};
+use crate::config::Kind;
+use crate::config::Plan;
+use crate::index::{CounterId, LaneId};
+use crate::limiter::Now;
 use crate::{AdaptiveRule, Admission, Call, Grant, Limit, Mode, Outcome, PermitId, QueueRule, Settlement};
 
 /// 2026-06-15 12:00 UTC.
@@ -89,22 +93,22 @@ fn a_lane_gets_one_where_others_call_too_if_it_has_called_within_a_minute_or_wai
         let permit = grant(&mut limiter, NOON, app, u128::from(app));
         settle(&mut limiter, NOON, permit);
     }
-    let time = limiter.clock.last();
+    let time = limiter.epoch.time();
     for lane in 0..2 {
-        let lane = limiter.leases.lanes.get_mut(lane).unwrap();
-        (lane.used, lane.spare, lane.last_spare) = (0, 0, 0);
+        let lane = limiter.leases.lanes_mut().get_mut(LaneId(lane)).unwrap();
+        (lane.used, lane.reserved, lane.last_reserved) = (0, 0, 0);
     }
     limiter.reservation.used = 4;
-    assert_eq!(limiter.next_reserved(0, false, 9, time + 60_000), 1);
-    assert_eq!(limiter.next_reserved(0, false, 9, time + 60_001), 0, "it has not called for long");
-    assert_eq!(limiter.next_reserved(0, false, 0, time), 0, "the block has none");
-    limiter.leases.lanes.get_mut(0).unwrap().waiting = 1;
-    assert_eq!(limiter.next_reserved(0, false, 9, time + 60_001), 1, "it waits");
-    limiter.leases.lanes.get_mut(0).unwrap().used = 1;
+    assert_eq!(limiter.next_reserved(LaneId(0), false, 9, time + 60_000), 1);
+    assert_eq!(limiter.next_reserved(LaneId(0), false, 9, time + 60_001), 0, "it has not called for long");
+    assert_eq!(limiter.next_reserved(LaneId(0), false, 0, time), 0, "the block has none");
+    limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().waiting = 1;
+    assert_eq!(limiter.next_reserved(LaneId(0), false, 9, time + 60_001), 1, "it waits");
+    limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().used = 1;
     limiter.reservation.used = 1;
-    assert_eq!(limiter.next_reserved(0, false, 9, time), 0, "nobody else has called");
-    assert_eq!(limiter.next_reserved(0, true, 9, time), 2, "its own ran out");
-    assert_eq!(limiter.next_reserved(9, true, 9, time), 0, "there is no such lane");
+    assert_eq!(limiter.next_reserved(LaneId(0), false, 9, time), 0, "nobody else has called");
+    assert_eq!(limiter.next_reserved(LaneId(0), true, 9, time), 2, "its own ran out");
+    assert_eq!(limiter.next_reserved(LaneId(9), true, 9, time), 0, "there is no such lane");
 }
 
 #[test]
@@ -119,9 +123,9 @@ fn a_row_names_spare_permits_for_no_more_than_two_thousand_and_48_lanes() {
         grant(&mut limiter, NOON + 1, app, u128::from(apps + app));
     }
     limiter.snapshot_due().unwrap();
-    let named = limiter.leases.lanes.iter().filter(|(_, lane)| lane.spare > 0).count();
+    let named = limiter.leases.lanes().iter().filter(|(_, lane)| lane.reserved > 0).count();
     assert_eq!(named, MOST_NAMED);
-    let most = limiter.leases.lanes.iter().map(|(_, lane)| u64::from(lane.spare)).max();
+    let most = limiter.leases.lanes().iter().map(|(_, lane)| u64::from(lane.reserved)).max();
     assert!(most <= Some(limiter.reservation.left()) && limiter.reservation.left() <= MOST_RESERVED);
 }
 
@@ -129,10 +133,10 @@ fn a_row_names_spare_permits_for_no_more_than_two_thousand_and_48_lanes() {
 fn a_block_holds_no_more_of_a_window_than_it_has_free_and_of_a_day_a_quarter() {
     let day = Kind::RollingDay { calls: 80 };
     let mut limiter = limiter(vec![window(10, 20_000), limit("day", day), window(9, 900)], 1);
-    let time = limiter.clock.last();
+    let time = limiter.epoch.time();
     let most = |limiter: &Limiter| {
-        let counters = limiter.leases.counters(0).to_vec();
-        counters.iter().map(|counter| limiter.most_reserved(*counter, limiter.clock.last())).collect::<Vec<_>>()
+        let counters = limiter.leases.counters(LaneId(0)).to_vec();
+        counters.iter().map(|counter| limiter.most_reserved(*counter, limiter.epoch.time())).collect::<Vec<_>>()
     };
     let permits: Vec<_> = (0..4).map(|id| grant(&mut limiter, NOON, 0, id)).collect();
     // The app's own count of the day first, which has no limit; a window that is over within a second bounds nothing.
@@ -142,7 +146,7 @@ fn a_block_holds_no_more_of_a_window_than_it_has_free_and_of_a_day_a_quarter() {
     // What is free before the block ends is free for it.
     limiter.tick(at(NOON + 19_001));
     assert_eq!(most(&limiter)[1..], [7, 19, u64::MAX]);
-    assert_eq!((limiter.most_reserved(99, time), time), (0, time));
+    assert_eq!((limiter.most_reserved(CounterId(99), time), time), (0, time));
 }
 
 #[test]
@@ -166,9 +170,9 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
     // A grant that the row had named.
     limiter.reservation.left = 1;
     limiter.reservation.ceiling = 9;
-    limiter.leases.lanes.get_mut(0).unwrap().spare = 1;
+    limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().reserved = 1;
     let other = grant(&mut limiter, NOON + 300, 0, 2);
-    let time = limiter.clock.last();
+    let time = limiter.epoch.time();
     assert!(limiter.snapshot_due().is_none() && !limiter.is_stored());
     limiter.reservation.size = 0;
     assert_eq!(limiter.quiet_at(), Some(time + QUIET_MS), "also while calls are in flight and none is spare");
@@ -190,7 +194,7 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
 
 #[test]
 fn a_grant_needs_no_row_until_the_blocks_end_while_fewer_than_its_ceiling_are_in_flight_and_permits_are_spare() {
-    for (until, ceiling, left, spare, due) in [
+    for (until, ceiling, left, reserved, due) in [
         (0, 2, 1, 1, false),
         (-1, 2, 1, 1, true),
         (0, 1, 1, 1, true),
@@ -201,14 +205,14 @@ fn a_grant_needs_no_row_until_the_blocks_end_while_fewer_than_its_ceiling_are_in
         let mut limiter = limiter(vec![], 1);
         grant(&mut limiter, NOON, 0, 1);
         limiter.snapshot_due().unwrap();
-        let time = limiter.clock.last();
+        let time = limiter.epoch.time();
         (limiter.reservation.until, limiter.reservation.ceiling, limiter.reservation.left) =
             (time + until, ceiling, left);
-        limiter.leases.lanes.get_mut(0).unwrap().spare = spare;
-        limiter.spend(0, time);
-        assert_eq!(limiter.reservation.due, due, "{until} {ceiling} {left} {spare}");
+        limiter.leases.lanes_mut().get_mut(LaneId(0)).unwrap().reserved = reserved;
+        limiter.spend(LaneId(0), time);
+        assert_eq!(limiter.reservation.due, due, "{until} {ceiling} {left} {reserved}");
         let less = u32::from(!due);
-        assert_eq!(limiter.leases.lanes.get(0).unwrap().spare, spare - less);
+        assert_eq!(limiter.leases.lanes().get(LaneId(0)).unwrap().reserved, reserved - less);
         assert_eq!(limiter.reservation.left(), left - u64::from(less));
     }
 }
@@ -229,5 +233,5 @@ fn a_block_ends_before_the_next_day_opens() {
     let wall = NOON + 12 * 3_600_000 - 1_500;
     grant(&mut limiter, wall, 0, 1);
     limiter.snapshot_due().unwrap();
-    assert_eq!(limiter.reservation.until() - limiter.clock.last(), 499);
+    assert_eq!(limiter.reservation.until() - limiter.epoch.time(), 499);
 }
