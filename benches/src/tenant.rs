@@ -292,7 +292,7 @@ impl Tenant {
         loop {
             let (ready, run) = self.host_and_state(|state, host| {
                 let ready = state.next_ready();
-                (ready, state.next_errand(host).ok().flatten())
+                (ready, state.next_task(host).ok().flatten())
             });
             if let Some(Task::Run(run)) = run {
                 self.running.push_back(*run);

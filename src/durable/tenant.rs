@@ -285,7 +285,7 @@ impl TenantObject {
         memory.busy = false;
         memory.set_timer();
         memory.set_alarm(&self.state);
-        let errands = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_errands());
+        let errands = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_tasks());
         if errands && memory.handing < MOST_AT_ONCE {
             memory.handing = memory.handing.saturating_add(1);
             platform::spawn(Rc::clone(self).hand_over());

@@ -1,4 +1,4 @@
-//! The run of a job: one attempt with the permit that came with its errand, and the report of it,
+//! The run of a job: one attempt with the permit that came with its task, and the report of it,
 //! repeated until it is acknowledged.
 
 use super::attempt::{Attempt, AttemptEnd};
@@ -22,7 +22,7 @@ pub const fn is_fresh(granted_at: i64, now: i64) -> bool {
     now.saturating_sub(granted_at) <= FRESH_MS
 }
 
-/// The permit that came with an errand at `now`, Unix ms; `path`: the vendor's, without the query.
+/// The permit that came with a task at `now`, Unix ms; `path`: the vendor's, without the query.
 pub fn permit_of(run: &Run, path: &str, now: i64) -> Permit {
     let (app, method) = (run.app.clone(), run.request.method.clone());
     Permit {

@@ -22,7 +22,7 @@ use sluice_limiter::{Grant, PermitId};
 use std::collections::VecDeque;
 use waits::Waits;
 
-/// An errand that was not taken, or a permit handed back, is tried again after this, milliseconds.
+/// A task that was not taken, or a permit handed back, is tried again after this, milliseconds.
 const AGAIN_MS: i64 = 100;
 
 /// A job that is running is given up so long after its permit's lease has ended, milliseconds: its Worker reports three times.
@@ -41,7 +41,7 @@ pub(super) struct Jobs {
     pub(super) index: Index,
     /// What is to be handed to Workers: small, since what a job sends is read only as it goes.
     pending: VecDeque<Pending>,
-    /// Connections on which jobs have not asked for a permit, since too many errands have not left.
+    /// Connections on which jobs have not asked for a permit, since too many tasks have not left.
     held_up: VecDeque<String>,
     /// What is to be buried, since its connection or app has gone, and why.
     doomed: VecDeque<(u128, &'static str)>,
@@ -83,7 +83,7 @@ impl Jobs {
         back
     }
 
-    /// How many jobs of a lane may ask for a permit: none while too many errands have not left, or leave too slowly.
+    /// How many jobs of a lane may ask for a permit: none while too many tasks have not left, or leave too slowly.
     fn may_ask(&self, now: i64) -> u32 {
         let unsent = self.pending.len();
         let oldest = self.pending.iter().find_map(|pending| match pending {
@@ -96,8 +96,8 @@ impl Jobs {
         u32::try_from(MOST_ASKED.saturating_sub(unsent)).unwrap_or(0)
     }
 
-    /// Whether there is an errand for a Worker.
-    pub(super) fn has_errands(&self) -> bool {
+    /// Whether there is a task for a Worker.
+    pub(super) fn has_tasks(&self) -> bool {
         !self.pending.is_empty()
     }
 
@@ -156,11 +156,11 @@ impl TenantState {
         }
     }
 
-    /// The next errand for a Worker. A job's is stored as running before it leaves.
+    /// The next task for a Worker. A job's is stored as running before it leaves.
     ///
     /// # Errors
     /// If storage refuses.
-    pub fn next_errand(&mut self, host: &mut Host<'_>) -> Result<Option<Task>, StoreError> {
+    pub fn next_task(&mut self, host: &mut Host<'_>) -> Result<Option<Task>, StoreError> {
         while let Some(pending) = self.jobs.pending.pop_front() {
             // There may be room for others: one connection after the other asks, so that none is passed over.
             while self.jobs.may_ask(host.now) > 0
@@ -255,12 +255,12 @@ impl TenantState {
         }))
     }
 
-    /// An errand was surely not taken: nothing was sent.
+    /// A task was surely not taken: nothing was sent.
     ///
     /// # Errors
     /// If storage refuses.
-    pub fn errand_refused(&mut self, errand: Task, host: &mut Host<'_>) -> Result<(), StoreError> {
-        match errand {
+    pub fn task_refused(&mut self, task: Task, host: &mut Host<'_>) -> Result<(), StoreError> {
+        match task {
             Task::Fetch(fetching) => {
                 let Fetching { connection, fetch, .. } = *fetching;
                 let result = Err(crate::upstream::grant::Failure::Lost);

@@ -313,9 +313,9 @@ impl TenantState {
         self.ready.pop_front()
     }
 
-    /// Whether [`Self::next_errand`] has something.
-    pub fn has_errands(&self) -> bool {
-        self.jobs.has_errands() || self.hooks.next().is_some()
+    /// Whether [`Self::next_task`] has something.
+    pub fn has_tasks(&self) -> bool {
+        self.jobs.has_tasks() || self.hooks.next().is_some()
     }
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.

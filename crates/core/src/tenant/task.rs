@@ -1,33 +1,33 @@
-//! Errands: work that the object hands to a Worker invocation of its own, over the service binding to itself. The object
+//! Tasks: work that the object hands to a Worker invocation of its own, over the service binding to itself. The object
 //! calls no vendor: its own fetches would queue behind one another after their permits, and end with it.
 //!
-//! An errand is taken with status 202 and done after that; what came of it is told by an [`crate::protocol::Ask`]. One that
-//! was surely not taken comes back through [`super::state::TenantState::errand_refused`].
+//! A task is taken with status 202 and done after that; what came of it is told by an [`crate::protocol::Ask`]. One that
+//! was surely not taken comes back through [`super::state::TenantState::task_refused`].
 
 use crate::jobs::Request;
 use crate::protocol::{Bearer, Fetch, Route};
 use serde::{Deserialize, Serialize};
 use sluice_limiter::PermitId;
 
-/// The header that carries an errand's stamp ([`crate::keys::stamp`]).
+/// The header that carries a task's stamp ([`crate::keys::stamp`]).
 pub const STAMP: &str = "sluice-errand";
 
-/// The longest errand, bytes: a request's head, a body of 1 MB, a route with a profile of its own.
+/// The longest task, bytes: a request's head, a body of 1 MB, a route with a profile of its own.
 pub const LONGEST: u32 = 2_097_152;
 
-/// Errands on their way to a Worker at once: the platform lets so many fetches wait for headers (its documentation,
+/// Tasks on their way to a Worker at once: the platform lets so many fetches wait for headers (its documentation,
 /// "simultaneous open connections"), and each may carry 1 MB.
 pub const MOST_AT_ONCE: u32 = 6;
 
-/// While more errands than this have not left, no job asks for a permit. Permits that were asked for without end would grow too old in
+/// While more tasks than this have not left, no job asks for a permit. Permits that were asked for without end would grow too old in
 /// the row, come back unsent, be granted again and stand behind the others: where jobs are granted faster than they leave, nearly none
 /// would be sent any more.
 pub const MOST_UNSENT: usize = 50;
 
-/// Jobs ask for so many permits less those of errands that have not left: so they have their share of what comes free at one stroke.
+/// Jobs ask for so many permits less those of tasks that have not left: so they have their share of what comes free at one stroke.
 pub const MOST_ASKED: usize = 100;
 
-/// While a permit that has not left is older than this, no job asks for one: errands leave slowly. Milliseconds.
+/// While a permit that has not left is older than this, no job asks for one: tasks leave slowly. Milliseconds.
 pub const SLOW_MS: i64 = 250;
 
 /// A permit older than this does not leave, milliseconds: it takes some time until a Worker looks at it.

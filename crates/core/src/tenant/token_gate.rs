@@ -122,7 +122,7 @@ impl ConnectionState {
     }
 
     /// Whether jobs may ask to go: there is an access token, or none is needed. `rejected`: the mark of one that the vendor
-    /// has refused. What has to be fetched is fetched on an errand.
+    /// has refused. What has to be fetched is fetched on a task.
     pub(super) fn token_for_jobs(&mut self, now: i64, rejected: u64) -> ForJobs {
         const SOON_MS: i64 = 5_000;
         let Some(access) = &mut self.access else { return ForJobs::Ready };

@@ -196,12 +196,12 @@ impl Harness {
         }
     }
 
-    pub fn next_errand(&mut self) -> Option<Task> {
-        self.tenant.next_errand(&mut host!(self)).unwrap()
+    pub fn next_task(&mut self) -> Option<Task> {
+        self.tenant.next_task(&mut host!(self)).unwrap()
     }
 
-    pub fn errand_refused(&mut self, errand: Task) {
-        self.tenant.errand_refused(errand, &mut host!(self)).unwrap();
+    pub fn task_refused(&mut self, task: Task) {
+        self.tenant.task_refused(task, &mut host!(self)).unwrap();
     }
 
     pub fn try_wake(&mut self) -> Result<(), StoreError> {

@@ -44,7 +44,7 @@ fn ends(harness: &mut Harness, app: &Claims, status: u16) -> String {
 }
 
 fn delivery(harness: &mut Harness) -> Option<Delivery> {
-    harness.next_errand().map(|errand| match errand {
+    harness.next_task().map(|task| match task {
         Task::Deliver(delivery) => *delivery,
         other => panic!("{other:?}"),
     })
@@ -242,11 +242,11 @@ fn what_is_never_heard_of_is_an_attempt_and_sent_again() {
 }
 
 #[test]
-fn an_errand_that_no_worker_takes_comes_back() {
+fn a_task_that_no_worker_takes_comes_back() {
     let (mut harness, app, _) = setup(&json!({}));
     ends(&mut harness, &app, 200);
     let sent = delivery(&mut harness).unwrap();
-    harness.errand_refused(Task::Deliver(Box::new(sent)));
+    harness.task_refused(Task::Deliver(Box::new(sent)));
     assert!(delivery(&mut harness).is_none());
     harness.go_to(NOON + 100);
     assert_eq!(delivery(&mut harness).unwrap().attempt, 1);
@@ -277,7 +277,7 @@ fn many_messages_go_a_few_at_a_time_and_too_many_are_dead_letters_at_once() {
     for _ in 0..4_759 {
         harness.jobs(&operator, JobsWhat::Replay(run.job.clone()));
         let again = loop {
-            match harness.next_errand() {
+            match harness.next_task() {
                 Some(Task::Run(run)) => break *run,
                 Some(Task::Deliver(_)) => {}
                 other => panic!("{other:?}"),
@@ -420,7 +420,7 @@ fn whatever_is_lost_repeated_or_killed_each_outcome_arrives_or_is_a_dead_letter(
                             answers(&mut harness, &one, status);
                             answers(&mut harness, &one, status);
                         }
-                        2 if status != 200 => harness.errand_refused(Task::Deliver(Box::new(one))),
+                        2 if status != 200 => harness.task_refused(Task::Deliver(Box::new(one))),
                         _ => answers(&mut harness, &one, status),
                     }
                 }
@@ -459,7 +459,7 @@ fn ends_amid(harness: &mut Harness, app: &Claims, sent: &mut Vec<Delivery>) -> S
     keep.request.callback = Some(URL.to_owned());
     let id = harness.kept(keep);
     loop {
-        match harness.next_errand() {
+        match harness.next_task() {
             Some(Task::Run(run)) => {
                 harness.told(Ask::RunReport(Box::new(ran(&run, 200))));
                 return id;

@@ -13,8 +13,8 @@ use sluice_limiter::{Outcome, ThrottledBy};
 pub const DAY: i64 = 86_400_000;
 
 pub fn runs(harness: &mut Harness) -> Vec<Run> {
-    std::iter::from_fn(|| harness.next_errand())
-        .map(|errand| match errand {
+    std::iter::from_fn(|| harness.next_task())
+        .map(|task| match task {
             Task::Run(run) => *run,
             other => panic!("{other:?}"),
         })
@@ -298,11 +298,11 @@ fn a_repeated_report_changes_nothing() {
 }
 
 #[test]
-fn an_errand_that_is_not_taken_and_a_permit_that_grew_old_go_back_unused() {
+fn a_task_that_is_not_taken_and_a_permit_that_grew_old_go_back_unused() {
     let (mut harness, app) = setup();
     let id = kept(&mut harness, &app, "crm", "POST");
-    let errand = harness.next_errand().unwrap();
-    harness.errand_refused(errand);
+    let task = harness.next_task().unwrap();
+    harness.task_refused(task);
     assert_eq!(harness.job(&app, &id)["state"], "queued");
     harness.go_to(NOON + 200);
     harness.now += 1_500;
@@ -415,7 +415,7 @@ fn who_waits_for_a_job_gets_its_answer_in_time_or_its_address() {
 }
 
 #[test]
-fn jobs_wait_for_an_access_token_that_is_fetched_on_an_errand() {
+fn jobs_wait_for_an_access_token_that_is_fetched_on_a_task() {
     let mut harness = Harness::empty();
     let credential: Value = json!({"type": "client_credentials", "client_id": "i", "client_secret": "hush",
         "token_url": "https://t.example.com/token"});
@@ -424,8 +424,8 @@ fn jobs_wait_for_an_access_token_that_is_fetched_on_an_errand() {
     harness.put(&json!({"connections": {"crm": connection}, "apps": {"sync": {}}}));
     let app = harness.app("sync");
     let id = kept(&mut harness, &app, "crm", "GET");
-    let Some(Task::Fetch(fetching)) = harness.next_errand() else { panic!() };
-    assert!(harness.next_errand().is_none());
+    let Some(Task::Fetch(fetching)) = harness.next_task() else { panic!() };
+    assert!(harness.next_task().is_none());
     let issued = |token: &str| {
         Ok(sluice_core::upstream::grant::Issued { token: token.to_owned(), refresh_token: None, life_s: Some(3_600) })
     };
@@ -441,7 +441,7 @@ fn jobs_wait_for_an_access_token_that_is_fetched_on_an_errand() {
     harness.now += 100_000;
     report(&mut harness, RunReport { rejected: mark, ..ran(&run, 401) });
     assert_eq!(harness.job(&app, &id)["state"], "queued", "with another token");
-    let Some(Task::Fetch(fetching)) = harness.next_errand() else { panic!() };
+    let Some(Task::Fetch(fetching)) = harness.next_task() else { panic!() };
     report_token(&mut harness, &fetching, "token-2");
     let run = one_run(&mut harness);
     assert_eq!(run.bearer.as_ref().unwrap().token, "token-2");

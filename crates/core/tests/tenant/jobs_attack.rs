@@ -1,5 +1,5 @@
 //! Jobs attacked: kills between any two events, Workers that die with the machine or outlive the object, reports that are
-//! lost or come twice, errands that are refused or lost, a vendor that fails in every way it can.
+//! lost or come twice, tasks that are refused or lost, a vendor that fails in every way it can.
 //!
 //! What must hold: each job that was accepted ends done or dead; a job that must not be executed twice is not; no window
 //! is overrun; nothing is left flying.
@@ -17,7 +17,7 @@ const WINDOW_MS: i64 = 2_000;
 const CALLS: usize = 8;
 
 enum Event {
-    /// A Worker has taken an errand.
+    /// A Worker has taken a task.
     Taken(Box<Run>),
     /// A Worker's report arrives.
     Report(Box<RunReport>),
@@ -69,13 +69,13 @@ impl World {
 
     /// Hands over what the desk has for Workers.
     fn hand_over(&mut self) {
-        while let Some(errand) = self.harness.next_errand() {
+        while let Some(task) = self.harness.next_task() {
             match self.chance.u32(0..40) {
-                0 => self.harness.errand_refused(errand),
+                0 => self.harness.task_refused(task),
                 // Nobody knows, and it was not taken.
                 1 => {}
                 _ => {
-                    let Task::Run(run) = errand else { panic!("{errand:?}") };
+                    let Task::Run(run) = task else { panic!("{task:?}") };
                     let at = self.later(1_200);
                     self.events.push((at, Event::Taken(run)));
                 }
@@ -213,8 +213,8 @@ fn attack(seed: u64) -> (u32, usize) {
     let (_, replayed) = world.harness.jobs(&operator, JobsWhat::ReplayAll(None));
     assert_eq!(replayed["replayed"], dead, "seed {seed}");
     while world.is_live() {
-        while let Some(errand) = world.harness.next_errand() {
-            let Task::Run(run) = errand else { panic!() };
+        while let Some(task) = world.harness.next_task() {
+            let Task::Run(run) = task else { panic!() };
             world.harness.told(Ask::RunReport(Box::new(ran(&run, 200))));
         }
         let next = world.harness.tenant.next_wakeup();

@@ -237,7 +237,7 @@ fn dead_letters_are_deleted_with_the_callbacks_among_them() {
     let mut gone = policy();
     gone["callbacks"] = json!({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "hosts": []});
     harness.put(&gone);
-    assert!(harness.next_errand().is_none());
+    assert!(harness.next_task().is_none());
     let of = |connection: &str| Filter { dead: true, connection: Some(connection.to_owned()), ..Filter::default() };
     assert_eq!(deletes(&mut harness, &operator, &of("crm")), 0);
     assert_eq!(deletes(&mut harness, &operator, &of("free")), 2);

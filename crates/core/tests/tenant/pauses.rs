@@ -141,13 +141,13 @@ fn jobs_of_a_paused_app_rest_and_go_when_it_is_resumed() {
     harness.pause(&operator, "free", json!({"app": "sync"}));
     let keep = harness.keep(&app, "free", "POST");
     let id = harness.kept(keep);
-    assert!(harness.next_errand().is_none());
+    assert!(harness.next_task().is_none());
     harness.reopen();
     harness.go_to(NOON + 60_000);
-    assert!(harness.next_errand().is_none());
+    assert!(harness.next_task().is_none());
     assert_eq!(harness.job(&app, &id)["state"], "queued");
     harness.resume(&operator, "free", "");
-    assert!(harness.next_errand().is_some());
+    assert!(harness.next_task().is_some());
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl World {
         self.last
     }
 
-    /// Whoever has waited for what has just happened goes on; and some errands go out.
+    /// Whoever has waited for what has just happened goes on; and some tasks go out.
     fn go_on(&mut self, rows_before: u32) {
         self.go_on_known_from(self.known_from(rows_before));
     }
@@ -182,16 +182,16 @@ impl World {
         while !self.one_in(4) && self.hand_over() {}
     }
 
-    /// Hands an errand to a Worker.
+    /// Hands a task to a Worker.
     fn hand_over(&mut self) -> bool {
         let rows = self.rows();
-        let Some(errand) = self.harness.next_errand() else { return false };
+        let Some(task) = self.harness.next_task() else { return false };
         if self.one_in(20) {
-            self.harness.errand_refused(errand);
+            self.harness.task_refused(task);
             self.go_on(rows);
             return true;
         }
-        let Task::Run(run) = errand else { panic!("{errand:?}") };
+        let Task::Run(run) = task else { panic!("{task:?}") };
         let status = [200, 200, 200, 200, 429, 500, 400, 0][self.rng.usize(..8)];
         let mut ran = ran(&run, status);
         ran.settle.attempt = 0;
@@ -232,7 +232,7 @@ impl World {
 
     fn go_to(&mut self, at: i64) {
         loop {
-            // Errands go out at once, but for those of a life that ends with them.
+            // Tasks go out at once, but for those of a life that ends with them.
             while self.overdue(at) && self.hand_over() {}
             let next = self.events.iter().map(|(due, _)| *due).min();
             let wakes = self.harness.tenant.next_wakeup();

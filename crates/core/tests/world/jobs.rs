@@ -1,4 +1,4 @@
-//! Jobs: kept for callers who do not wait, handed to Workers as errands, run and reported.
+//! Jobs: kept for callers who do not wait, handed to Workers as tasks, run and reported.
 
 use super::journal::Whose;
 use super::moments::Moment;
@@ -112,22 +112,22 @@ impl World<'_> {
         self.jobs.iter_mut().filter(|job| job.tenant == tenant).for_each(|job| job.void = true);
     }
 
-    /// The object hands errands over one after another, several of these at once; this one's last was taken, or comes back.
+    /// The object hands tasks over one after another, several of these at once; this one's last was taken, or comes back.
     pub fn taken(&mut self, place: usize, instance: u64, back: Option<Box<Task>>) {
         let done = self.event(place, To::Instance(instance), |tenant, _, host| {
-            if let Some(errand) = back {
-                tenant.errand_refused(*errand, host)?;
+            if let Some(task) = back {
+                tenant.task_refused(*task, host)?;
             }
-            tenant.next_errand(host)
+            tenant.next_task(host)
         });
         let Some(done) = done else { return };
         match done.value {
-            Some(errand) => {
-                let grant = match &errand {
+            Some(task) => {
+                let grant = match &task {
                     Task::Run(run) => Some(self.job_grant(place, instance, run.granted)),
                     _ => None,
                 };
-                self.say(place, instance, Parcel::Task(Box::new(errand), grant));
+                self.say(place, instance, Parcel::Task(Box::new(task), grant));
             }
             None => {
                 if let Some(held) = self.places[place].instances.iter_mut().find(|held| held.id == instance) {
@@ -138,14 +138,14 @@ impl World<'_> {
         self.hand_out(place, done.instance, done.ready);
     }
 
-    pub fn errand_at(&mut self, place: usize, instance: u64, errand: Task, grant: Option<Grant>) {
+    pub fn task_at(&mut self, place: usize, instance: u64, task: Task, grant: Option<Grant>) {
         let trip = self.trip();
         let unheard = !self.quiet && self.dice.in_thousand(self.s.faults.lost_words);
         if unheard && self.dice.half() {
-            return self.after(trip, Event::Taken(place, instance, Some(Box::new(errand))));
+            return self.after(trip, Event::Taken(place, instance, Some(Box::new(task))));
         }
         self.after(trip, Event::Taken(place, instance, None));
-        match errand {
+        match task {
             Task::Run(run) if !unheard => self.begin_run(place, *run, grant.unwrap()),
             _ => {}
         }
