@@ -1,4 +1,4 @@
-//! Alerts at the desk: looked at after each event of a connection, and where time alone changes a figure, when that has passed.
+//! The alerts of a tenant are checked after each event of a connection and, where time alone changes a figure, when that time has come.
 
 use super::state::TenantState;
 use super::store::{Host, StoreError};

@@ -1,4 +1,4 @@
-//! One connection at the desk: its part of the policy, its throttle, and who waits for it.
+//! The state of one connection: its part of the policy, its limiter, and the calls that wait for it.
 
 use super::alerts::AlertSchedule;
 use super::blocked::{self, Blocked};
@@ -29,9 +29,9 @@ pub struct ConnectionState {
     pub(super) name: String,
     pub(super) connection: Connection,
     pub(super) limiter: Limiter,
-    /// The calls that wait, by the throttle's tickets.
-    waiting: Lookup<u64, Held>,
-    /// The throttle's tickets by the desk's.
+    /// The calls that wait, by the limiter's tickets.
+    waiting: Lookup<u64, WaitingCall>,
+    /// The limiter's tickets by the tenant's.
     tickets: Lookup<u64, Ticket>,
     /// The access token, where the credential has to be exchanged for one.
     pub(super) access: Option<TokenCache>,
@@ -44,7 +44,7 @@ pub struct ConnectionState {
     pub(super) jobs_again: Option<i64>,
     /// Permits of this life granted to jobs that are not on their way yet.
     pub(super) unsent: Vec<PermitId>,
-    /// The desk's tickets of those who wait until what they reported is stored.
+    /// The tenant's tickets of those who wait until what they reported is stored.
     pub(super) unstored: Vec<u64>,
     /// What an operator has paused; some of it may be over.
     pub(super) pauses: Vec<Pause>,
@@ -64,23 +64,23 @@ pub struct ConnectionState {
 /// The most bytes of something, and for which calls.
 type Sizes = Vec<(Matcher, Vec<u64>)>;
 
-/// A call that waits in the throttle.
-struct Held {
+/// A call that waits in the limiter.
+struct WaitingCall {
     ticket: Ticket,
-    /// The desk's ticket.
+    /// The tenant's ticket.
     tenant: u64,
     admit: Box<Admit>,
 }
 
 /// What became of a call that asked.
-pub enum Asked {
+pub enum AdmitResult {
     Now(Reply),
-    Waits,
+    Waiting,
 }
 
 /// A call that waited when the policy changed.
 pub struct Displaced {
-    /// The desk's ticket.
+    /// The tenant's ticket.
     pub(super) tenant: u64,
     /// What it asked.
     pub(super) admit: Box<Admit>,
@@ -170,7 +170,7 @@ impl ConnectionState {
         Ok(waiting)
     }
 
-    /// What becomes of each call that waits in the throttle: `check` says whether it may still be made.
+    /// What becomes of each call that waits in the limiter: `check` says whether it may still be made.
     pub(super) fn who_stays(
         &self,
         check: impl Fn(&Admit) -> Result<(), Refusal>,
@@ -244,8 +244,8 @@ impl ConnectionState {
         }
     }
 
-    /// Puts a call to the throttle. `tenant` is the ticket it waits under, if it waits; `waited` what it has waited already.
-    pub(super) fn admit(&mut self, admit: Box<Admit>, tenant: u64, waited: u64, host: &Host<'_>) -> Asked {
+    /// Puts a call to the limiter. `tenant` is the ticket it waits under, if it waits; `waited` what it has waited already.
+    pub(super) fn admit(&mut self, admit: Box<Admit>, tenant: u64, waited: u64, host: &Host<'_>) -> AdmitResult {
         let mask = self.mask(&admit.method, &admit.path);
         let app = admit.claims.app.as_deref().unwrap_or_default();
         let call = Call {
@@ -267,23 +267,23 @@ impl ConnectionState {
             self.tickets.remove(&held.tenant);
         }
         match admission {
-            Admission::Granted(grant) => Asked::Now(self.go(&grant, &admit, host.now)),
+            Admission::Granted(grant) => AdmitResult::Now(self.go(&grant, &admit, host.now)),
             Admission::Refused(refused) => {
                 self.usage.refuse(refused.reason.into(), host.now);
                 let left = self.left_for(app, mask);
-                Asked::Now(self.no(refused, left))
+                AdmitResult::Now(self.no(refused, left))
             }
             Admission::Waiting(ticket) => {
-                if let Some(earlier) = self.waiting.insert(ticket.number(), Held { ticket, tenant, admit }) {
+                if let Some(earlier) = self.waiting.insert(ticket.number(), WaitingCall { ticket, tenant, admit }) {
                     self.tickets.remove(&earlier.tenant);
                 }
                 self.tickets.insert(tenant, ticket);
-                Asked::Waits
+                AdmitResult::Waiting
             }
         }
     }
 
-    /// The caller of that desk's ticket has gone: whether it waited in the throttle.
+    /// The caller of that ticket has gone: whether it waited in the limiter.
     pub(super) fn stops_waiting(&mut self, tenant: u64, host: &Host<'_>) -> bool {
         let Some(ticket) = self.tickets.remove(&tenant) else { return false };
         self.waiting.remove(&ticket.number());
@@ -352,11 +352,11 @@ impl ConnectionState {
         settled
     }
 
-    /// The next waiting call whose end is known, with the desk's ticket.
+    /// The next waiting call whose end is known, with the tenant's ticket.
     pub(super) fn next_ready(&mut self, now: i64) -> Option<(u64, Reply)> {
         loop {
             let (ticket, outcome) = self.limiter.next_ready()?;
-            let Some(Held { tenant, admit, .. }) = self.waiting.remove(&ticket.number()) else { continue };
+            let Some(WaitingCall { tenant, admit, .. }) = self.waiting.remove(&ticket.number()) else { continue };
             self.tickets.remove(&tenant);
             let reply = match outcome {
                 Ok(grant) => self.go(&grant, &admit, now),
@@ -369,7 +369,7 @@ impl ConnectionState {
         }
     }
 
-    /// Stores the throttle's row, if one is due: before anything of this event leaves.
+    /// Stores the limiter's row, if one is due: before anything of this event leaves.
     pub(super) fn store(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.count_unheard(host);
         match self.limiter.snapshot_due() {

@@ -1,5 +1,5 @@
-//! Jobs at the desk. Each is stored before its caller hears of it; stands in the throttle's queue with its app's calls;
-//! is stored as running before a Worker is told to make its call; and ends done, or as a dead letter.
+//! The jobs of a tenant. Each is stored before its caller hears of it, stands in the limiter's queue with its app's calls,
+//! is stored as running before a Worker is told to make its call, and ends done or as a dead letter.
 
 mod end;
 mod keep;
@@ -116,7 +116,7 @@ impl TenantState {
         }
     }
 
-    /// Gives the throttle's permits to jobs of a connection, and tells it how many want to go on the lanes where that has changed.
+    /// Gives the limiter's permits to jobs of a connection, and tells it how many want to go on the lanes where that has changed.
     pub(super) fn sync_jobs(&mut self, connection: &str, host: &mut Host<'_>) {
         let jobs = &mut self.jobs;
         let Some(line) = self.lines.get_mut(connection) else {

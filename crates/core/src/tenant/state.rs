@@ -1,10 +1,10 @@
-//! The desk: all that a tenant's object decides, without knowing that it is one. Each event is handled whole, with nothing awaited;
-//! that is the correctness argument of admission.
+//! The tenant's state machine: it makes every decision of the Durable Object, free of I/O. Each event is handled whole, with nothing
+//! awaited: that is the correctness argument of admission.
 //!
 //! After each event the shell hands out [`TenantState::next_ready`] until it is empty and sets its timer to [`TenantState::next_wakeup`] and its
-//! alarm to [`TenantState::next_alarm`]. After a [`StoreError`] it drops the desk: what is in memory may then not be what is stored.
+//! alarm to [`TenantState::next_alarm`]. After a [`StoreError`] it drops the state: what is in memory may then not be what is stored.
 
-use super::connection_state::{Asked, ConnectionState, kept_until};
+use super::connection_state::{AdmitResult, ConnectionState, kept_until};
 use super::jobs::Jobs;
 use super::keys::{self, KeyRow};
 use super::pool_requests::PoolRequest;
@@ -40,7 +40,7 @@ pub enum Answer {
     Wait(Ticket),
 }
 
-/// One tenant's desk; or, under the name `*`, the one that lists the tenants.
+/// The state of one tenant, or, under the name `*`, of the object that lists the tenants.
 pub struct TenantState {
     pub(super) name: String,
     pub(super) policy: Option<Policy>,
@@ -60,8 +60,8 @@ pub struct TenantState {
 }
 
 impl TenantState {
-    /// Opens the desk from what is stored. An object that its alarm has woken does not know its name: with an empty one the desk has
-    /// the name that its tenant was made under.
+    /// Opens the state from what is stored. An object that its alarm has woken does not know its name: with an empty one the state
+    /// has the name that its tenant was made under.
     ///
     /// # Errors
     /// If storage refuses, or holds what this build cannot read: then nothing is admitted.
@@ -254,8 +254,8 @@ impl TenantState {
         }
         self.finish(&connection, host)?;
         Ok(match asked {
-            Asked::Now(reply) => Answer::Now(reply),
-            Asked::Waits => Answer::Wait(ticket),
+            AdmitResult::Now(reply) => Answer::Now(reply),
+            AdmitResult::Waiting => Answer::Wait(ticket),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Statistics at the desk: what each connection counts, and what is told of it.
+//! The statistics of a tenant: each connection counts its calls, and reports are put together from the counts.
 
 #![expect(clippy::arithmetic_side_effects, reason = "a letter of the alphabet")]
 
@@ -12,7 +12,7 @@ use crate::usage::{Called, Counter, Entry, Exposition, Flight, Kind, Open, Usage
 use sluice_limiter::calendar::DAY_MS;
 use sluice_limiter::{Outcome, PermitId, Settled, Settlement};
 
-/// First byte of a row that holds a throttle's row and, after it, a connection's counts. A throttle's own begins with its version, from 1.
+/// First byte of a row that holds a limiter's row and, after it, a connection's counts. A limiter's own begins with its version, from 1.
 const WITH_USAGE: u8 = 0;
 
 /// A stored row in its two parts. Counts that this build cannot read begin anew.
@@ -28,7 +28,7 @@ pub(super) fn split(stored: &[u8]) -> (&[u8], Usage) {
 }
 
 impl ConnectionState {
-    /// The throttle's row together with the counts.
+    /// The limiter's row together with the counts.
     pub(super) fn with_usage(&mut self, row: &[u8]) -> Vec<u8> {
         let flight = self.in_flight();
         let mut stored = vec![WITH_USAGE];
@@ -115,7 +115,7 @@ impl ConnectionState {
         }
     }
 
-    /// The throttle's life is about to end; its permits settle with the next.
+    /// The limiter's life is about to end; its permits settle with the next.
     pub(super) fn hand_down(&mut self, host: &Host<'_>) {
         self.count_unheard(host);
         let flight = self.in_flight();

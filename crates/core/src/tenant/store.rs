@@ -1,4 +1,4 @@
-//! What the desk needs of its surroundings: storage, clock, zones, randomness, settings.
+//! The surroundings of a tenant's state: storage, clock, time zones, randomness and settings.
 
 use crate::keys::Master;
 use sluice_limiter::Now;
@@ -11,7 +11,7 @@ pub enum Table {
     Policy,
     /// Keys, by id.
     Key,
-    /// Throttles, by connection.
+    /// Limiters, by connection.
     Limiter,
     /// Names of tenants, in the one object that lists them.
     Tenant,
@@ -71,7 +71,7 @@ pub trait Store {
     fn clear(&mut self, table: Table) -> Result<(), StoreError>;
 }
 
-/// The installation's settings, as far as the desk needs them.
+/// The installation's settings, as far as a tenant's state needs them.
 pub struct Settings {
     /// `ALLOW_LOOPBACK_VENDORS`.
     pub allow_loopback: bool,
@@ -94,7 +94,7 @@ pub struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// The time, for a throttle.
+    /// The time, for a limiter.
     pub(super) fn time(&self) -> Now<'_> {
         Now { wall: self.now, zones: self.zones }
     }

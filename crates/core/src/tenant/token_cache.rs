@@ -1,7 +1,7 @@
 //! The access token of a connection whose credential has to be exchanged for one: held, renewed, fetched once for many
 //! callers. What is decided here is who fetches and who waits; the fetching is a Worker's.
 //!
-//! A call comes here before the throttle: a permit lives for 2 s, a token may take 10 s to come. The first that needs a
+//! A call comes here before the limiter: a permit lives for 2 s, a token may take 10 s to come. The first that needs a
 //! token is told to fetch it ([`TokenDecision::Fetch`]); those after it wait, and are woken by its report. A fetcher that does not
 //! report by its deadline is taken for dead, and the next in line fetches. While the token still works, only one call is
 //! held up by its renewal.
@@ -92,7 +92,7 @@ struct Failed {
     retry_at: i64,
 }
 
-/// What a call needs before it may be put to the throttle.
+/// What a call needs before it may be put to the limiter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenDecision {
     /// Nothing: there is a token that works.

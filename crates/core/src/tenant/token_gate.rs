@@ -1,6 +1,6 @@
 //! A call's way to its connection's throttle: past the access token, where one is needed.
 
-use super::connection_state::{Asked, ConnectionState};
+use super::connection_state::{AdmitResult, ConnectionState};
 use super::state::refused;
 use super::store::{Host, StoreError};
 use super::token_cache::{TokenCache, TokenDecision, Waiter};
@@ -22,23 +22,30 @@ pub(super) enum ForJobs {
 }
 
 impl ConnectionState {
-    /// Puts a call of an app of that weight to the throttle, once there is a token for it. Nothing is counted before.
-    pub(super) fn ask(&mut self, admit: Box<Admit>, tenant: u64, waited: u64, weight: u32, host: &Host<'_>) -> Asked {
+    /// Puts a call of an app of that weight to the limiter, once there is a token for it. Nothing is counted before.
+    pub(super) fn ask(
+        &mut self,
+        admit: Box<Admit>,
+        tenant: u64,
+        waited: u64,
+        weight: u32,
+        host: &Host<'_>,
+    ) -> AdmitResult {
         let most = self.connection.queue.max_wait_ms;
         let Some(access) = &mut self.access else { return self.admit(admit, tenant, waited, host) };
         let left = admit.wait_ms.map_or(most, |wait| wait.min(most)).saturating_sub(waited);
         match access.ask_within(host.now, admit.rejected, left) {
             TokenDecision::Nothing => self.admit(admit, tenant, waited, host),
-            TokenDecision::Fetch => Asked::Now(self.fetch(host.now)),
+            TokenDecision::Fetch => AdmitResult::Now(self.fetch(host.now)),
             TokenDecision::Wait => {
                 let since = host.now.saturating_sub(i64::try_from(waited).unwrap_or(0));
                 match access.wait(Waiter { tenant, admit, since, weight }) {
-                    true => Asked::Waits,
-                    false => Asked::Now(self.no_place(host.now)),
+                    true => AdmitResult::Waiting,
+                    false => AdmitResult::Now(self.no_place(host.now)),
                 }
             }
-            TokenDecision::Fail(failure, seconds) => Asked::Now(self.no_token(&failure, seconds)),
-            TokenDecision::Stands => Asked::Now(Reply::TokenStands),
+            TokenDecision::Fail(failure, seconds) => AdmitResult::Now(self.no_token(&failure, seconds)),
+            TokenDecision::Stands => AdmitResult::Now(Reply::TokenStands),
         }
     }
 
@@ -114,7 +121,7 @@ impl ConnectionState {
                 continue;
             }
             let waited = u64::try_from(host.now.saturating_sub(since)).unwrap_or(0);
-            if let Asked::Now(reply) = self.ask(admit, tenant, waited, weight, host) {
+            if let AdmitResult::Now(reply) = self.ask(admit, tenant, waited, weight, host) {
                 said.push((tenant, reply));
             }
         }
@@ -161,7 +168,7 @@ impl ConnectionState {
         }
     }
 
-    /// Always a problem document: it is not the throttle that refuses.
+    /// Always a problem document: it is not the limiter that refuses.
     fn no_token(&self, failure: &Failure, seconds: u64) -> Reply {
         let may_pass = self.access.as_ref().is_some_and(TokenCache::may_pass);
         let detail = if may_pass { failure.detail_once(&self.name) } else { failure.detail(&self.name) };

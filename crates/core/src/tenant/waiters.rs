@@ -1,4 +1,4 @@
-//! Asks that are not answered yet: by the desk's tickets, and by their calls' ids. An event looks at no more of them than it ends.
+//! Asks that are not answered yet: by the tenant's tickets, and by their calls' ids. An event looks at no more of them than it ends.
 
 use super::state::Ticket;
 use crate::lookup::Lookup;

@@ -1,5 +1,5 @@
-//! Callbacks at the desk: each message is stored in the event that it tells of, goes to a Worker as a task, and is
-//! forgotten when it is delivered. One that cannot be is a dead letter.
+//! The callbacks of a tenant. Each message is stored in the event that it tells of, goes to a Worker as a task, and is
+//! forgotten when it is delivered. One that cannot be delivered is a dead letter.
 //!
 //! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again, under the same id.
 

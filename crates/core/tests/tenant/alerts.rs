@@ -1,4 +1,4 @@
-//! Alerts at the desk: raised once, cleared once, over the ends of objects, and by time alone.
+//! Alerts: raised once, cleared once, over the ends of objects, and by time alone.
 
 use crate::harness::{Harness, NOON};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Calls at the desk: who may, where to, what is said.
+//! Calls: who may, where to, what is said.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Statistics at the desk: what was sent is counted, each attempt once, whatever becomes of the object meanwhile.
+//! Statistics: what was sent is counted, each attempt once, whatever becomes of the object meanwhile.
 
 use crate::harness::{Harness, NOON};
 use crate::jobs::{one_run, ran};

@@ -1,4 +1,4 @@
-//! A desk over storage that can be killed, superseded and looked into.
+//! A tenant over storage that can be killed, superseded and looked into.
 
 use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Request};
@@ -27,7 +27,7 @@ pub struct Memory {
     pub writes: u32,
     /// Rows read one by one.
     pub loads: Cell<u32>,
-    /// Rows of throttles among them.
+    /// Rows of limiters among them.
     pub throttle_rows: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Callbacks at the desk.
+//! Callbacks: queued, delivered, tried again, given up.
 
 use crate::harness::{Harness, NOON, policy};
 use crate::jobs::{one_run, ran};

@@ -1,4 +1,4 @@
-//! Jobs at the desk: kept, run, tried again, ended.
+//! Jobs: kept, run, tried again, ended.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::{Value, json};

@@ -67,7 +67,7 @@ impl World {
         self.harness.now + self.chance.i64(0..=most)
     }
 
-    /// Hands over what the desk has for Workers.
+    /// Hands over the tasks that the tenant has for Workers.
     fn hand_over(&mut self) {
         while let Some(task) = self.harness.next_task() {
             match self.chance.u32(0..40) {

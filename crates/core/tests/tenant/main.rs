@@ -1,4 +1,4 @@
-//! The desk: what a tenant's object decides, with storage in memory and time as an argument.
+//! The tenant: what its object decides, with storage in memory and time as an argument.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail")]
 
 mod alerts;

@@ -1,4 +1,4 @@
-//! Pauses that an operator orders, at the desk: who may, what is kept, what the status says.
+//! Pauses that an operator orders,: who may, what is kept, what the status says.
 
 use crate::harness::{Harness, NOON, policy};
 use serde_json::{Value, json};

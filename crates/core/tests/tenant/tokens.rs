@@ -1,4 +1,4 @@
-//! Access tokens at the desk: fetched once, stored sealed before anyone uses them, and nothing counted on the way.
+//! Access tokens: fetched once, stored sealed before anyone uses them, and nothing counted on the way.
 
 use crate::harness::{Harness, NOON};
 use serde_json::{Value, json};

@@ -27,7 +27,7 @@ struct Report {
     outcome: Outcome,
     code: Option<&'static str>,
     told: u32,
-    /// The throttle's row from which on the permit is stored.
+    /// The limiter's row from which on the permit is stored.
     known_from: u32,
 }
 

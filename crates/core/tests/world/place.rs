@@ -1,4 +1,4 @@
-//! Objects: instances of a desk over storage with output gates, one current, perhaps others that do not know that they are not.
+//! Objects: instances of a tenant's state over storage with output gates, one current, perhaps others that do not know that they are not.
 
 use super::journal::Fault;
 use super::moments::{Moment, Moments};

@@ -1,4 +1,4 @@
-//! Policies as the world knows them: written out as JSON for the desk, read by the oracle with arithmetic of its own.
+//! Policies as the world knows them: written out as JSON for the tenant's state, read by the oracle with arithmetic of its own.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ pub(super) const MOST_WAITING: u32 = 1_000;
 /// A call that waits for a token.
 #[derive(Clone)]
 pub(in crate::tenant) struct Waiter {
-    /// The desk's ticket.
+    /// The tenant's ticket.
     pub tenant: u64,
     /// What it asked.
     pub admit: Box<protocol::Admit>,
@@ -32,7 +32,7 @@ impl Waiter {
 #[derive(Clone)]
 pub(super) struct Waiting {
     places: Places<u64>,
-    /// By the desk's tickets.
+    /// By the tenant's tickets.
     waiters: Lookup<u64, Waiter>,
     /// The tickets of each app in the order in which they came, and some that wait no more.
     apps: BTreeMap<u64, Vec<u64>>,
@@ -102,7 +102,7 @@ impl Waiting {
         self.apps.values().map(Vec::len).sum()
     }
 
-    /// Takes out all that wait, the first first: the desk's tickets count up.
+    /// Takes out all that wait, the first first: the tickets count up.
     pub(super) fn take(&mut self) -> Vec<Waiter> {
         let mut all: Vec<Waiter> = std::mem::take(self).waiters.into_values().collect();
         all.sort_unstable_by_key(|waiter| waiter.tenant);
