@@ -80,11 +80,11 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
     };
     // Storage may refuse at any of these steps: what is stored by then is the old policy or the new one, with no count less. So what is
     // kept of connections that leave is stored before the policy that has them no more.
-    let lines = std::mem::take(&mut tenant.lines).into_iter();
-    let (staying, leaving): (Vec<_>, Vec<_>) = lines.partition(|(name, _)| policy.connections.contains_key(name));
-    for (name, mut line) in leaving {
-        tenant.tell_stored(&mut line);
-        let (usage, who) = line.leave(host)?;
+    let connections = std::mem::take(&mut tenant.connections).into_iter();
+    let (staying, leaving): (Vec<_>, Vec<_>) = connections.partition(|(name, _)| policy.connections.contains_key(name));
+    for (name, mut connection) in leaving {
+        tenant.tell_stored(&mut connection);
+        let (usage, who) = connection.leave(host)?;
         tenant.ready.extend(who.into_iter().map(|ticket| (Ticket(ticket), refused(authorize::unknown(&name)))));
         tenant.keep_removed(name, usage, host)?;
     }
@@ -93,29 +93,30 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
     }
     host.store.save(Table::Policy, "", stored.as_bytes())?;
     let mut waiting = Vec::new();
-    for (name, mut line) in staying {
-        tenant.tell_stored(&mut line);
-        if let Some(connection) = policy.connections.get(&name) {
-            waiting.extend(line.edit(connection, host)?);
+    for (name, mut connection) in staying {
+        tenant.tell_stored(&mut connection);
+        if let Some(rules) = policy.connections.get(&name) {
+            waiting.extend(connection.edit(rules, host)?);
         }
-        tenant.lines.insert(name, line);
+        tenant.connections.insert(name, connection);
     }
     let status = if tenant.policy.is_some() { 200 } else { 201 };
     let reply = document(status, &policy, &warnings);
     tenant.policy = Some(policy.clone());
-    for name in tenant.lines.keys().cloned().collect::<Vec<_>>() {
-        let check = |admit: &Admit| authorize::check(tenant, admit, host.now).and_then(|line| line.fits(admit));
-        let Some(stays) = tenant.lines.get(&name).map(|line| line.who_stays(check)) else { continue };
-        let Some(line) = tenant.lines.get_mut(&name) else { continue };
-        let told = line.replan(&policy, stays, host)?;
+    for name in tenant.connections.keys().cloned().collect::<Vec<_>>() {
+        let check =
+            |admit: &Admit| authorize::check(tenant, admit, host.now).and_then(|connection| connection.fits(admit));
+        let Some(stays) = tenant.connections.get(&name).map(|connection| connection.who_stays(check)) else { continue };
+        let Some(connection) = tenant.connections.get_mut(&name) else { continue };
+        let told = connection.replan(&policy, stays, host)?;
         tenant.ready.extend(told.into_iter().map(|(ticket, reply)| (Ticket(ticket), reply)));
     }
     for name in policy.connections.keys() {
-        if tenant.lines.contains_key(name) {
+        if tenant.connections.contains_key(name) {
             continue;
         }
-        if let Some(line) = ConnectionState::open((&tenant.name, name), &policy, host)? {
-            tenant.lines.insert(name.clone(), line);
+        if let Some(connection) = ConnectionState::open((&tenant.name, name), &policy, host)? {
+            tenant.connections.insert(name.clone(), connection);
             tenant.take_back(name, host)?;
         }
     }
@@ -123,7 +124,7 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
     tenant.replan_jobs(host)?;
     for Displaced { tenant: ticket, admit, waited_ms } in waiting {
         let ticket = Ticket(ticket);
-        let checked = authorize::check(tenant, &admit, host.now).and_then(|line| line.fits(&admit));
+        let checked = authorize::check(tenant, &admit, host.now).and_then(|connection| connection.fits(&admit));
         let answer = match checked {
             Ok(()) => tenant.put(admit, ticket, waited_ms, host)?,
             Err(refusal) => Answer::Now(refused(refusal)),
@@ -142,10 +143,10 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
 /// Removes the tenant: policy, keys and counts, save what its running windows and days still need. That is stored first, and the
 /// policy goes last: a removal that storage cuts short loses no count, and is finished by asking again.
 fn delete(tenant: &mut TenantState, host: &mut Host<'_>) -> Result<Reply, StoreError> {
-    for (name, mut line) in std::mem::take(&mut tenant.lines) {
-        let reported = std::mem::take(&mut line.unstored);
+    for (name, mut connection) in std::mem::take(&mut tenant.connections) {
+        let reported = std::mem::take(&mut connection.unstored);
         tenant.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
-        for ticket in line.close(host)? {
+        for ticket in connection.close(host)? {
             tenant.ready.push_back((Ticket(ticket), refused(authorize::unknown(&name))));
         }
     }

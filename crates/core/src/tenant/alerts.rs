@@ -18,26 +18,26 @@ pub(super) struct AlertSchedule {
 
 impl TenantState {
     /// Raises and clears a connection's alerts. What has changed is stored with the event.
-    pub(super) fn watch(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let (Some(policy), Some(line)) = (&self.policy, self.lines.get_mut(connection)) else { return Ok(()) };
+    pub(super) fn watch(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let (Some(policy), Some(connection)) = (&self.policy, self.connections.get_mut(name)) else { return Ok(()) };
         let (rules, now) = (&policy.alerts, host.now);
-        let (queue, day) = (line.limiter.queue(), line.limiter.daily_used());
+        let (queue, day) = (connection.limiter.queue(), connection.limiter.daily_used());
         let seen = Seen {
-            lately: line.usage.lately(LATELY_MINUTES, now),
+            lately: connection.usage.lately(LATELY_MINUTES, now),
             day: day.map(|(used, of, _)| (used, of)),
             oldest_wait_ms: queue.oldest_wait_ms,
-            dead_letters: self.jobs.index.lanes.counts(connection).dead.into(),
+            dead_letters: self.jobs.index.lanes.counts(name).dead.into(),
         };
-        let changes = watch(&mut line.usage.alerts, rules, &seen, now);
+        let changes = watch(&mut connection.usage.alerts, rules, &seen, now);
         if !changes.is_empty() {
-            line.limiter.require_snapshot();
+            connection.limiter.require_snapshot();
         }
         let waits = queue.depth > 0 && queue.oldest_wait_ms < rules.queue_wait_ms;
         let in_ms = i64::try_from(rules.queue_wait_ms.saturating_sub(queue.oldest_wait_ms)).unwrap_or(i64::MAX / 4);
         // Where none may wait so long, none will.
-        let reaches = line.connection.queue.max_wait_ms >= rules.queue_wait_ms;
-        line.looks.at_queue = (waits && reaches).then(|| now.saturating_add(in_ms));
-        let kinds = || line.usage.alerts.iter().map(|alert| alert.kind());
+        let reaches = connection.policy.queue.max_wait_ms >= rules.queue_wait_ms;
+        connection.looks.at_queue = (waits && reaches).then(|| now.saturating_add(in_ms));
+        let kinds = || connection.usage.alerts.iter().map(|alert| alert.kind());
         let wanted = if kinds().any(|kind| matches!(kind, "throttled_ratio" | "queue_wait_seconds")) {
             Some(now.saturating_add(AGAIN_MS))
         } else if kinds().any(|kind| kind == "daily_used") {
@@ -46,17 +46,19 @@ impl TenantState {
             None
         };
         // A time once set stays, so that the alarm is not set at every event.
-        let kept = line.looks.at.filter(|at| *at > now);
-        line.looks.at = wanted.map(|wanted| kept.map_or(wanted, |kept| kept.min(wanted)));
+        let kept = connection.looks.at.filter(|at| *at > now);
+        connection.looks.at = wanted.map(|wanted| kept.map_or(wanted, |kept| kept.min(wanted)));
         for change in changes {
-            self.tell_alert(connection, change, host)?;
+            self.tell_alert(name, change, host)?;
         }
         Ok(())
     }
 
     /// Looks at the alerts whose time has come, and at those that an earlier life has left.
     pub(super) fn watch_due(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.finish_each(host, |line, now| !line.usage.alerts.is_empty() && line.looks.at.is_none_or(|at| at <= now))
+        self.finish_each(host, |connection, now| {
+            !connection.usage.alerts.is_empty() && connection.looks.at.is_none_or(|at| at <= now)
+        })
     }
 
     /// Looks at all alerts: the policy has changed.
@@ -69,11 +71,11 @@ impl TenantState {
         host: &mut Host<'_>,
         which: fn(&super::connection_state::ConnectionState, i64) -> bool,
     ) -> Result<(), StoreError> {
-        let lines = self.lines.iter().filter(|(_, line)| which(line, host.now));
-        let names: Vec<String> = lines.map(|(name, _)| name.clone()).collect();
+        let connections = self.connections.iter().filter(|(_, connection)| which(connection, host.now));
+        let names: Vec<String> = connections.map(|(name, _)| name.clone()).collect();
         for name in names {
-            if let Some(line) = self.lines.get_mut(&name) {
-                line.limiter.tick(host.time());
+            if let Some(connection) = self.connections.get_mut(&name) {
+                connection.limiter.tick(host.time());
             }
             self.finish(&name, host)?;
         }

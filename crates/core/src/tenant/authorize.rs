@@ -11,19 +11,19 @@ use crate::upstream::methods;
 
 /// Whether a call may be put to its connection. Nothing is counted before this has passed.
 pub(super) fn check<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> Result<&'a ConnectionState, Refusal> {
-    let (app, line) = connected(tenant, admit, now)?;
+    let (app, connection) = connected(tenant, admit, now)?;
     routed(app, admit)?;
-    Ok(line)
+    Ok(connection)
 }
 
 /// Whether a caller may know where a call would go. At the vendor's token endpoint that takes no route: what a client
 /// asks for there Sluice answers itself, and the vendor hears nothing of it.
 pub(super) fn describe<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> Result<&'a ConnectionState, Refusal> {
-    let (app, line) = connected(tenant, admit, now)?;
-    if line.connection.profile.about_token(methods::sent(&admit.method), &admit.path).is_none() {
+    let (app, connection) = connected(tenant, admit, now)?;
+    if connection.policy.profile.about_token(methods::sent(&admit.method), &admit.path).is_none() {
         routed(app, admit)?;
     }
-    Ok(line)
+    Ok(connection)
 }
 
 /// The app that calls and the connection it calls, if it may use that from where it is.
@@ -33,17 +33,17 @@ fn connected<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> Result<(&'
         return Err(Refusal::new(Reason::Role, "only an app's key makes calls: ask the administrator for one"));
     }
     let app = app(tenant, &admit.claims)?;
-    let line = tenant.lines.get(&admit.connection).ok_or_else(|| unknown(&admit.connection))?;
+    let connection = tenant.connections.get(&admit.connection).ok_or_else(|| unknown(&admit.connection))?;
     if !app.may_use(&admit.connection) {
         let detail = format!("the app may not use connection {}: its policy lists others", admit.connection);
         return Err(Refusal::new(Reason::ConnectionForbidden, detail));
     }
     from_there(app, admit.page, admit.origin.as_ref())?;
-    if !admit.key_apart && matches!(line.connection.credential, Credential::Passthrough) {
+    if !admit.key_apart && matches!(connection.policy.credential, Credential::Passthrough) {
         let detail = "the connection passes the vendor's own credential through, so the key must come in sluice-key";
         return Err(Refusal::new(Reason::Key, detail));
     }
-    Ok((app, line))
+    Ok((app, connection))
 }
 
 fn routed(app: &App, admit: &Admit) -> Result<(), Refusal> {

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 /// One connection.
 pub struct ConnectionState {
     pub(super) name: String,
-    pub(super) connection: Connection,
+    pub(super) policy: Connection,
     pub(super) limiter: Limiter,
     /// The calls that wait, by the limiter's tickets.
     waiting: Lookup<u64, WaitingCall>,
@@ -110,9 +110,9 @@ impl ConnectionState {
         };
         let (route, counting) = (route(connection), counting(connection));
         let (targets, bodies) = (sizes(&connection.profile.uri_bytes), sizes(&connection.profile.bodies));
-        let mut line = Self {
+        let mut connection = Self {
             name: name.to_owned(),
-            connection: connection.clone(),
+            policy: connection.clone(),
             limiter,
             waiting: Lookup::default(),
             tickets: Lookup::default(),
@@ -131,9 +131,9 @@ impl ConnectionState {
             renamed: renamed(connection),
             bodies,
         };
-        line.load_pauses(host)?;
-        line.reseal_access(host)?;
-        Ok(Some(line))
+        connection.load_pauses(host)?;
+        connection.reseal_access(host)?;
+        Ok(Some(connection))
     }
 
     /// The connection is in the policy no more: what it has counted remains, and who waits is to be told.
@@ -160,7 +160,7 @@ impl ConnectionState {
             Some(access) => access.for_another(connection),
             None => TokenCache::of(connection),
         };
-        self.connection = connection.clone();
+        self.policy = connection.clone();
         (self.looks, self.jobs_again) = (AlertSchedule::default(), None);
         (self.route, self.counting) = (route(connection), counting(connection));
         self.targets = sizes(&connection.profile.uri_bytes);
@@ -189,7 +189,7 @@ impl ConnectionState {
         mut stays: BTreeMap<u64, Result<Stays, Refusal>>,
         host: &mut Host<'_>,
     ) -> Result<Vec<(u64, Reply)>, StoreError> {
-        let plan = plan(&self.connection, &policy.apps);
+        let plan = plan(&self.policy, &policy.apps);
         let stay = |ticket: Ticket, _: &str| stays.get(&ticket.number())?.as_ref().ok().copied();
         let gone = self.limiter.replan(plan, host.time(), stay);
         let mut told = Vec::new();
@@ -329,7 +329,7 @@ impl ConnectionState {
     }
 
     fn settle_as(&mut self, report: &Settle, outcome: Outcome, host: &Host<'_>) -> Settled {
-        let at_completion = self.connection.profile.counts_at_completion;
+        let at_completion = self.policy.profile.counts_at_completion;
         let since_headers_ms = if at_completion { 0 } else { report.since_headers_ms };
         let settlement = Settlement {
             permit: report.permit,
@@ -419,11 +419,7 @@ impl ConnectionState {
 
     /// A refusal in the vendor's words, of a call that has not come to its limits.
     pub(super) fn turned_away(&self, refusal: Refusal) -> Reply {
-        Reply::Refused(No {
-            refusal,
-            vendor: Some(self.connection.profile.dialect.as_str().to_owned()),
-            rate_limit: None,
-        })
+        Reply::Refused(No { refusal, vendor: Some(self.policy.profile.dialect.as_str().to_owned()), rate_limit: None })
     }
 
     fn left_for(&mut self, app: &str, mask: u32) -> String {
@@ -446,7 +442,7 @@ impl ConnectionState {
         let fields = (!left.is_empty()).then(|| (self.route.rate_limit_policy.clone(), left));
         Reply::Refused(No {
             refusal,
-            vendor: Some(self.connection.profile.dialect.as_str().to_owned()),
+            vendor: Some(self.policy.profile.dialect.as_str().to_owned()),
             rate_limit: fields,
         })
     }

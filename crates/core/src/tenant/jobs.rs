@@ -117,40 +117,40 @@ impl TenantState {
     }
 
     /// Gives the limiter's permits to jobs of a connection, and tells it how many want to go on the lanes where that has changed.
-    pub(super) fn sync_jobs(&mut self, connection: &str, host: &mut Host<'_>) {
+    pub(super) fn sync_jobs(&mut self, name: &str, host: &mut Host<'_>) {
         let jobs = &mut self.jobs;
-        let Some(line) = self.lines.get_mut(connection) else {
+        let Some(connection) = self.connections.get_mut(name) else {
             // Nobody is to be told.
-            while let Some((lane, _)) = jobs.index.lanes.next_changed(connection) {
+            while let Some((lane, _)) = jobs.index.lanes.next_changed(name) {
                 jobs.index.lanes.said(lane, None, None);
             }
             return;
         };
-        line.jobs_again = None;
-        if jobs.index.lanes.has_waiting(connection) {
-            let held_back = !jobs.has_token(line, host.now);
-            jobs.index.lanes.hold_back(connection, held_back);
+        connection.jobs_again = None;
+        if jobs.index.lanes.has_waiting(name) {
+            let held_back = !jobs.has_token(connection, host.now);
+            jobs.index.lanes.hold_back(name, held_back);
         }
-        jobs.index.lanes.repeat_one(connection);
+        jobs.index.lanes.repeat_one(name);
         loop {
-            while let Some((lane, grant)) = line.limiter.next_job() {
-                jobs.give(line, lane, &grant, host);
+            while let Some((lane, grant)) = connection.limiter.next_job() {
+                jobs.give(connection, lane, &grant, host);
             }
             let may_ask = jobs.may_ask(host.now);
             if may_ask == 0 {
-                let known = jobs.held_up.iter().any(|known| known == connection);
-                if !known && jobs.index.lanes.has_changed(connection) {
-                    jobs.held_up.push_back(connection.to_owned());
+                let known = jobs.held_up.iter().any(|known| known == name);
+                if !known && jobs.index.lanes.has_changed(name) {
+                    jobs.held_up.push_back(name.to_owned());
                 }
                 return;
             }
-            let Some((at, held_back)) = jobs.index.lanes.next_changed(connection) else { return };
+            let Some((at, held_back)) = jobs.index.lanes.next_changed(name) else { return };
             let (wanted, urgency, rises) = if held_back { (0, 0, None) } else { jobs.index.wants(at, host.now) };
             let wanted = wanted.min(may_ask);
             let Some(lane) = jobs.index.lanes.get(at) else { continue };
             let told = match wanted {
                 0 if !lane.is_told() => None,
-                _ => line.limiter.want(host.time(), &lane.app, lane.mask, wanted, urgency).filter(|_| wanted > 0),
+                _ => connection.limiter.want(host.time(), &lane.app, lane.mask, wanted, urgency).filter(|_| wanted > 0),
             };
             jobs.index.lanes.said(at, told, rises.filter(|_| wanted > 0));
         }
@@ -173,10 +173,10 @@ impl TenantState {
                 Pending::Run { id, connection, permit, at } => {
                     let run = self.start(id, &connection, permit, at, host)?;
                     // They leave in the order in which they came.
-                    if let Some(line) = self.lines.get_mut(&connection)
-                        && let Some(at) = line.unsent.iter().position(|unsent| *unsent == permit)
+                    if let Some(connection) = self.connections.get_mut(&connection)
+                        && let Some(at) = connection.unsent.iter().position(|unsent| *unsent == permit)
                     {
-                        line.unsent.remove(at);
+                        connection.unsent.remove(at);
                     }
                     if let Some(run) = run {
                         return Ok(Some(Task::Run(Box::new(run))));
@@ -203,10 +203,12 @@ impl TenantState {
         };
         // Back in its lane, unless all goes well.
         self.jobs.index.set(id, Stage::Ready, entry.at);
-        let Some(line) = self.lines.get_mut(connection).filter(|_| host.now.saturating_sub(at) <= LEAVES_MS) else {
+        let Some(connection) =
+            self.connections.get_mut(connection).filter(|_| host.now.saturating_sub(at) <= LEAVES_MS)
+        else {
             return Ok(None);
         };
-        let bearer = line.access.as_ref().map(|access| {
+        let bearer = connection.access.as_ref().map(|access| {
             let held = access.current(host.now)?;
             Some(Bearer { token: held.token.clone(), mark: held.mark })
         });
@@ -215,8 +217,8 @@ impl TenantState {
             Some(bearer) => bearer,
             None => None,
         };
-        let (route, rate_limit) = (line.route(), line.rate_limit(permit));
-        let given_up = host.now.saturating_add(line.limiter.lease_ms()).saturating_add(REPORT_MS);
+        let (route, rate_limit) = (connection.route(), connection.rate_limit(permit));
+        let given_up = host.now.saturating_add(connection.limiter.lease_ms()).saturating_add(REPORT_MS);
         let text = id_text(id);
         let Some(mut record) = load(host, id)? else { return Ok(None) };
         let request = host.store.load(Table::JobRequest, &text)?;
@@ -267,7 +269,7 @@ impl TenantState {
                 let report =
                     crate::protocol::TokenReport { connection, whose: fetch.whose, began: fetch.began, result };
                 let connection = report.connection.clone();
-                self.at(&connection, host, |line, host| line.fetched(report, host))
+                self.at(&connection, host, |connection, host| connection.fetched(report, host))
             }
             Task::Deliver(delivery) => {
                 self.delivery_refused(&delivery, host.now);
@@ -297,8 +299,8 @@ impl TenantState {
 
     /// A permit that nothing was sent with.
     fn hand_back(&mut self, connection: &str, permit: PermitId, host: &mut Host<'_>) -> Result<(), StoreError> {
-        if let Some(line) = self.lines.get_mut(connection) {
-            line.hand_back(permit, host);
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.hand_back(permit, host);
         }
         self.finish(connection, host)
     }
@@ -456,32 +458,32 @@ impl TenantState {
 
 impl Jobs {
     /// Whether jobs of a connection may ask to go, as far as an access token is concerned.
-    fn has_token(&mut self, line: &mut ConnectionState, now: i64) -> bool {
-        match line.token_for_jobs(now, 0) {
+    fn has_token(&mut self, connection: &mut ConnectionState, now: i64) -> bool {
+        match connection.token_for_jobs(now, 0) {
             ForJobs::Ready => true,
             ForJobs::Wait | ForJobs::Stands => false,
             ForJobs::Fetch(fetch, meanwhile) => {
-                self.fetch(line, *fetch);
+                self.fetch(connection, *fetch);
                 meanwhile
             }
         }
     }
 
     /// Has an access token fetched.
-    fn fetch(&mut self, line: &ConnectionState, fetch: Fetch) {
-        let (tenant, connection) = (line.tenant.clone(), line.name.clone());
+    fn fetch(&mut self, connection: &ConnectionState, fetch: Fetch) {
+        let (tenant, connection) = (connection.tenant.clone(), connection.name.clone());
         self.pending.push_back(Pending::Fetch(Box::new(Fetching { tenant, connection, fetch })));
     }
 
     /// Gives a permit to the first job of a lane; or back.
-    fn give(&mut self, line: &mut ConnectionState, told: u32, grant: &Grant, host: &Host<'_>) {
-        let lane = self.index.lanes.of_told(&line.name, told);
+    fn give(&mut self, connection: &mut ConnectionState, told: u32, grant: &Grant, host: &Host<'_>) {
+        let lane = self.index.lanes.of_told(&connection.name, told);
         let Some(entry) = lane.and_then(|lane| self.index.first(lane)) else {
-            return line.hand_back(grant.permit, host);
+            return connection.hand_back(grant.permit, host);
         };
         self.index.set(entry.id, Stage::Granted, entry.at);
-        let (id, connection, permit) = (entry.id, line.name.clone(), grant.permit);
-        line.unsent.push(permit);
+        connection.unsent.push(grant.permit);
+        let (id, connection, permit) = (entry.id, connection.name.clone(), grant.permit);
         self.pending.push_back(Pending::Run { id, connection, permit, at: host.now });
     }
 }

@@ -130,34 +130,34 @@ impl Operate {
 impl TenantState {
     /// Pauses or resumes a connection, or one app of it, for an operator's key.
     pub(super) fn operate(&mut self, ask: OperateAsk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
-        let OperateAsk { claims, connection, what: Operate { app, order } } = ask;
+        let OperateAsk { claims, connection: name, what: Operate { app, order } } = ask;
         if let Err(refusal) = authorize::may_operate(self, &claims, host.now) {
             return Ok(refused(refusal));
         }
-        if !self.lines.contains_key(&connection) {
-            return Ok(refused(authorize::unknown(&connection)));
+        if !self.connections.contains_key(&name) {
+            return Ok(refused(authorize::unknown(&name)));
         }
         let known = |app: &String| self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(app));
         if app.as_ref().is_some_and(|app| !known(app)) {
             return Ok(Reply::Invalid(vec![("/app".to_owned(), "is not an app of the tenant's policy".to_owned())]));
         }
         let by = claims.id;
-        self.at(&connection, host, |line, host| {
+        self.at(&name, host, |connection, host| {
             match order {
                 Order::Pause { seconds, reason } => {
                     let ms = seconds.map(|seconds| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX));
                     let until = ms.map(|ms| host.now.saturating_add(ms));
-                    line.pause(Pause { app, until, since: host.now, by, reason }, host)?;
+                    connection.pause(Pause { app, until, since: host.now, by, reason }, host)?;
                 }
-                Order::Resume => line.resume(app.as_deref(), host)?,
+                Order::Resume => connection.resume(app.as_deref(), host)?,
             }
             Ok(Vec::new())
         })?;
-        let Some(line) = self.lines.get(&connection) else { return Ok(refused(authorize::unknown(&connection))) };
-        let (paused, pauses) = line.shown_pauses(host.now);
-        let paused_until = line.limiter.paused_until().map(rfc3339);
-        let shown = OrderDocument { connection: &connection, paused, pauses, paused_until };
-        let only_watched = line.connection.mode == Mode::Observe;
+        let Some(connection) = self.connections.get(&name) else { return Ok(refused(authorize::unknown(&name))) };
+        let (paused, pauses) = connection.shown_pauses(host.now);
+        let paused_until = connection.limiter.paused_until().map(rfc3339);
+        let shown = OrderDocument { connection: &name, paused, pauses, paused_until };
+        let only_watched = connection.policy.mode == Mode::Observe;
         let warning = "the connection only observes: its calls go on, and say sluice-would";
         let warnings = only_watched.then(|| warning.to_owned()).into_iter().collect();
         Ok(Reply::Document { status: 200, body: document::text(&shown), warnings })

@@ -53,21 +53,21 @@ impl TenantState {
             Some(Reply::LoanGrant(lent)) => Some(lent),
             _ => None,
         };
-        self.at(&errant.connection, host, |line, host| {
-            line.limiter.lent(host.time(), errant.limit, errant.turn, lent);
+        self.at(&errant.connection, host, |connection, host| {
+            connection.limiter.lent(host.time(), errant.limit, errant.turn, lent);
             Ok(Vec::new())
         })
     }
 
     /// Takes down what a connection wants of its pools.
-    pub(super) fn collect_loans(&mut self, connection: &str, host: &Host<'_>) {
-        let Some(line) = self.lines.get_mut(connection) else { return };
-        while let Some((pool, limit, words)) = line.limiter.next_borrow(host.time()) {
-            let (turn, who) = (words.turn, [self.name.as_str(), connection, &words.who].join("/"));
+    pub(super) fn collect_loans(&mut self, name: &str, host: &Host<'_>) {
+        let Some(connection) = self.connections.get_mut(name) else { return };
+        while let Some((pool, limit, words)) = connection.limiter.next_borrow(host.time()) {
+            let (turn, who) = (words.turn, [self.name.as_str(), name, &words.who].join("/"));
             self.loans.push_back(PoolRequest {
                 object: [POOL, &pool].concat(),
                 ask: Ask::LoanRequest(LoanRequest { who, ..words }),
-                connection: connection.to_owned(),
+                connection: name.to_owned(),
                 limit,
                 turn,
             });

@@ -61,12 +61,12 @@ impl TenantState {
     /// A connection is in the policy, and may have been out of it: the counts that were kept live on in its own row from here. Where
     /// there is such a row already, a removal or a change of the policy was cut short, and the row holds.
     pub(super) fn take_back(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let Some(line) = self.lines.get_mut(name) else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(name) else { return Ok(()) };
         if host.store.load(Table::Limiter, name)?.is_none() {
-            line.usage =
+            connection.usage =
                 self.removed.get_mut(name).map(|removed| std::mem::take(&mut removed.usage)).unwrap_or_default();
-            line.limiter.require_snapshot();
-            line.store(host)?;
+            connection.limiter.require_snapshot();
+            connection.store(host)?;
         }
         self.forget_removed(name, host)?;
         host.store.remove(Table::Tombstone, name)
@@ -85,7 +85,7 @@ impl TenantState {
     /// Removes what is left of connections that are out of the policy, and their tombstones whose time is over.
     pub(super) fn sweep(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         for (name, stone) in host.store.all(Table::Tombstone)? {
-            if !self.lines.contains_key(&name) {
+            if !self.connections.contains_key(&name) {
                 host.store.remove(Table::Limiter, &name)?;
                 host.store.remove(Table::TokenCache, &name)?;
             }

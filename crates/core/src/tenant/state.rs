@@ -45,7 +45,7 @@ pub struct TenantState {
     pub(super) name: String,
     pub(super) policy: Option<Policy>,
     pub(super) keys: BTreeMap<String, KeyRow>,
-    pub(super) lines: BTreeMap<String, ConnectionState>,
+    pub(super) connections: BTreeMap<String, ConnectionState>,
     pub(super) ready: VecDeque<(Ticket, Reply)>,
     pub(super) loans: VecDeque<PoolRequest>,
     pub(super) pool: Option<Pool>,
@@ -84,7 +84,7 @@ impl TenantState {
         let mut tenant = Self {
             name: name.to_owned(),
             keys: keys::load(host)?,
-            lines: BTreeMap::new(),
+            connections: BTreeMap::new(),
             policy: None,
             ready: VecDeque::new(),
             loans: VecDeque::new(),
@@ -102,9 +102,9 @@ impl TenantState {
             return Ok(tenant);
         }
         if let Some(policy) = policy {
-            for connection in policy.connections.keys() {
-                if let Some(line) = ConnectionState::open((name, connection), &policy, host)? {
-                    tenant.lines.insert(connection.clone(), line);
+            for key in policy.connections.keys() {
+                if let Some(connection) = ConnectionState::open((name, key), &policy, host)? {
+                    tenant.connections.insert(key.clone(), connection);
                 }
             }
             tenant.policy = Some(policy);
@@ -137,7 +137,7 @@ impl TenantState {
         let reply = match ask {
             Ask::Admit(admit) => return self.admit(Box::new(admit), host),
             Ask::Describe(admit) => match authorize::describe(self, &admit, host.now) {
-                Ok(line) => Reply::Route(line.route()),
+                Ok(connection) => Reply::Route(connection.route()),
                 Err(refusal) => refused(refusal),
             },
             Ask::Settle(report) => {
@@ -171,7 +171,7 @@ impl TenantState {
             }
             Ask::TokenReport(report) => {
                 let connection = report.connection.clone();
-                self.at(&connection, host, |line, host| line.fetched(report, host))?;
+                self.at(&connection, host, |connection, host| connection.fetched(report, host))?;
                 Reply::Done
             }
             Ask::LoanRequest(ask) => self.lend(&ask, host)?,
@@ -194,7 +194,7 @@ impl TenantState {
     }
 
     fn admit(&mut self, admit: Box<Admit>, host: &mut Host<'_>) -> Result<Answer, StoreError> {
-        if let Err(refusal) = authorize::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
+        if let Err(refusal) = authorize::check(self, &admit, host.now).and_then(|connection| connection.fits(&admit)) {
             return Ok(Answer::Now(refused(refusal)));
         }
         self.next_ticket = self.next_ticket.wrapping_add(1);
@@ -205,10 +205,10 @@ impl TenantState {
     fn settle(&mut self, reports: &[Settle], host: &mut Host<'_>) -> Result<(), StoreError> {
         // Those of one connection beside each other are one event.
         for reports in reports.chunk_by(|one, next| one.connection == next.connection) {
-            let Some(connection) = reports.first().map(|report| report.connection.as_str()) else { continue };
-            if let Some(line) = self.lines.get_mut(connection) {
-                reports.iter().for_each(|report| line.settle(report, host));
-                self.finish(connection, host)?;
+            let Some(name) = reports.first().map(|report| report.connection.as_str()) else { continue };
+            if let Some(connection) = self.connections.get_mut(name) {
+                reports.iter().for_each(|report| connection.settle(report, host));
+                self.finish(name, host)?;
             }
         }
         Ok(())
@@ -216,12 +216,12 @@ impl TenantState {
 
     /// Done, once all that has happened on a connection is stored. That is a second off at most: then the connection's row follows, or
     /// its next call's does. Should this life end before, whoever waits reports to the next one.
-    fn once_stored(&mut self, connection: &str) -> Answer {
-        match self.lines.get_mut(connection).filter(|line| !line.limiter.is_stored()) {
-            Some(line) => {
+    fn once_stored(&mut self, name: &str) -> Answer {
+        match self.connections.get_mut(name).filter(|connection| !connection.limiter.is_stored()) {
+            Some(connection) => {
                 self.next_ticket = self.next_ticket.saturating_add(1);
-                line.limiter.await_snapshot();
-                line.unstored.push(self.next_ticket);
+                connection.limiter.await_snapshot();
+                connection.unstored.push(self.next_ticket);
                 Answer::Wait(Ticket(self.next_ticket))
             }
             None => Answer::Now(Reply::Done),
@@ -229,8 +229,8 @@ impl TenantState {
     }
 
     /// Whoever waits until something of a connection is stored: it is stored with what follows.
-    pub(super) fn tell_stored(&mut self, line: &mut ConnectionState) {
-        let reported = std::mem::take(&mut line.unstored);
+    pub(super) fn tell_stored(&mut self, connection: &mut ConnectionState) {
+        let reported = std::mem::take(&mut connection.unstored);
         self.ready.extend(reported.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
     }
 
@@ -242,17 +242,17 @@ impl TenantState {
         waited: u64,
         host: &mut Host<'_>,
     ) -> Result<Answer, StoreError> {
-        let connection = admit.connection.clone();
-        let Some(line) = self.lines.get_mut(&connection) else {
-            return Ok(Answer::Now(refused(authorize::unknown(&connection))));
+        let name = admit.connection.clone();
+        let Some(connection) = self.connections.get_mut(&name) else {
+            return Ok(Answer::Now(refused(authorize::unknown(&name))));
         };
         let app = admit.claims.app.as_deref().unwrap_or_default();
         let app = self.policy.as_ref().and_then(|policy| policy.apps.get(app));
-        let asked = line.ask(admit, ticket.0, waited, app.map_or(1, |app| app.weight), host);
-        while let Some((displaced, reply)) = line.next_displaced(host.now) {
+        let asked = connection.ask(admit, ticket.0, waited, app.map_or(1, |app| app.weight), host);
+        while let Some((displaced, reply)) = connection.next_displaced(host.now) {
             self.ready.push_back((Ticket(displaced), reply));
         }
-        self.finish(&connection, host)?;
+        self.finish(&name, host)?;
         Ok(match asked {
             AdmitResult::Now(reply) => Answer::Now(reply),
             AdmitResult::Waiting => Answer::Wait(ticket),
@@ -265,12 +265,14 @@ impl TenantState {
     /// If storage refuses.
     pub fn cancel(&mut self, ticket: Ticket, host: &mut Host<'_>) -> Result<(), StoreError> {
         if self.stops_waiting_for_job(ticket)
-            || self.lines.values_mut().any(|line| line.stops_waiting_for_token(ticket.0))
+            || self.connections.values_mut().any(|connection| connection.stops_waiting_for_token(ticket.0))
         {
             return Ok(());
         }
-        let stopped =
-            self.lines.values_mut().find_map(|line| line.stops_waiting(ticket.0, host).then(|| line.name.clone()));
+        let stopped = self
+            .connections
+            .values_mut()
+            .find_map(|connection| connection.stops_waiting(ticket.0, host).then(|| connection.name.clone()));
         match stopped {
             Some(connection) => self.finish(&connection, host),
             None => Ok(()),
@@ -286,14 +288,17 @@ impl TenantState {
             return self.look_again_later(host);
         }
         self.go_on_sealing(host)?;
-        let due = |line: &mut ConnectionState| line.next_wakeup().is_some_and(|at| at <= host.now);
-        let names: Vec<String> =
-            self.lines.iter_mut().filter_map(|(name, line)| due(line).then(|| name.clone())).collect();
+        let due = |connection: &mut ConnectionState| connection.next_wakeup().is_some_and(|at| at <= host.now);
+        let names: Vec<String> = self
+            .connections
+            .iter_mut()
+            .filter_map(|(name, connection)| due(connection).then(|| name.clone()))
+            .collect();
         for connection in names {
-            self.at(&connection, host, |line, host| {
-                line.limiter.wake(host.time());
-                line.save_refusals(host.now);
-                Ok(line.wake_for_token(host))
+            self.at(&connection, host, |connection, host| {
+                connection.limiter.wake(host.time());
+                connection.save_refusals(host.now);
+                Ok(connection.wake_for_token(host))
             })?;
         }
         self.heed_clock(host.now);
@@ -327,7 +332,7 @@ impl TenantState {
 
     /// When something is next to happen, Unix ms, but for jobs whose urgency rises.
     fn next_event(&mut self) -> Option<i64> {
-        self.lines
+        self.connections
             .values_mut()
             .filter_map(ConnectionState::next_wakeup)
             .chain(self.jobs.next_wakeup())
@@ -343,40 +348,40 @@ impl TenantState {
         // The same of messages.
         let hooks = if self.hooks.is_ready() { Some(0) } else { self.hooks.next_due() };
         let burial = self.next_burial();
-        let alerts = self.lines.values().filter_map(|line| line.looks.at);
+        let alerts = self.connections.values().filter_map(|connection| connection.looks.at);
         // Should this life end before a pool has heard of an edit, the next one tells it.
-        let declares = self.lines.values().filter_map(|line| line.limiter.next_declaration());
+        let declares = self.connections.values().filter_map(|connection| connection.limiter.next_declaration());
         alerts.chain(declares).chain(self.next_alarm).chain(burial).chain(due).chain(live).chain(hooks).min()
     }
 
     /// An event on a connection, and what it says to some that waited.
     pub(super) fn at(
         &mut self,
-        connection: &str,
+        name: &str,
         host: &mut Host<'_>,
         event: impl FnOnce(&mut ConnectionState, &mut Host<'_>) -> Result<Vec<(u64, Reply)>, StoreError>,
     ) -> Result<(), StoreError> {
-        let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
-        for (tenant, reply) in event(line, host)? {
+        let Some(connection) = self.connections.get_mut(name) else { return Ok(()) };
+        for (tenant, reply) in event(connection, host)? {
             self.ready.push_back((Ticket(tenant), reply));
         }
-        self.finish(connection, host)
+        self.finish(name, host)
     }
 
     /// What every event on a connection ends with: store first, then let the waiting ones know.
-    pub(super) fn finish(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.sync_jobs(connection, host);
-        self.watch(connection, host)?;
-        let Some(line) = self.lines.get_mut(connection) else { return Ok(()) };
-        line.store(host)?;
-        if line.limiter.is_stored() {
-            let stored = std::mem::take(&mut line.unstored);
+    pub(super) fn finish(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.sync_jobs(name, host);
+        self.watch(name, host)?;
+        let Some(connection) = self.connections.get_mut(name) else { return Ok(()) };
+        connection.store(host)?;
+        if connection.limiter.is_stored() {
+            let stored = std::mem::take(&mut connection.unstored);
             self.ready.extend(stored.into_iter().map(|ticket| (Ticket(ticket), Reply::Done)));
         }
-        while let Some((tenant, reply)) = line.next_ready(host.now) {
+        while let Some((tenant, reply)) = connection.next_ready(host.now) {
             self.ready.push_back((Ticket(tenant), reply));
         }
-        self.collect_loans(connection, host);
+        self.collect_loans(name, host);
         Ok(())
     }
 

@@ -184,9 +184,9 @@ pub(super) fn told(
     if let Err(refusal) = authorize::may_look(tenant, claims, host.now) {
         return Ok(refused(refusal));
     }
-    for line in tenant.lines.values_mut() {
-        line.limiter.tick(host.time());
-        line.count_unheard(host);
+    for connection in tenant.connections.values_mut() {
+        connection.limiter.tick(host.time());
+        connection.count_unheard(host);
     }
     let Figures::Days { errors, week, connection } = figures else {
         let body = metrics(tenant);
@@ -198,16 +198,18 @@ pub(super) fn told(
     let request = bytes.iter().fold(String::new(), |id, byte| id + &char::from(b'a' + byte % 26).to_string());
     let body = match connection {
         Some(name) => {
-            let Some(line) = tenant.lines.get_mut(&name) else { return Ok(refused(authorize::unknown(&name))) };
-            let today = line.usage.own_day(line.limiter.day_reset(), host.zones, host.now);
+            let Some(connection) = tenant.connections.get_mut(&name) else {
+                return Ok(refused(authorize::unknown(&name)));
+            };
+            let today = connection.usage.own_day(connection.limiter.day_reset(), host.zones, host.now);
             let mut entries = entries(today, week);
-            entries.iter_mut().for_each(|entry| line.report(kind, true, entry, host));
+            entries.iter_mut().for_each(|entry| connection.report(kind, true, entry, host));
             document(kind, &request, &mut entries)
         }
         None => {
             let mut entries = entries(host.now.div_euclid(DAY_MS), week);
-            for line in tenant.lines.values_mut() {
-                entries.iter_mut().for_each(|entry| line.report(kind, false, entry, host));
+            for connection in tenant.connections.values_mut() {
+                entries.iter_mut().for_each(|entry| connection.report(kind, false, entry, host));
             }
             for removed in tenant.removed.values_mut() {
                 entries.iter_mut().for_each(|entry| report_removed(&mut removed.usage, kind, entry));
@@ -256,14 +258,14 @@ fn metrics(tenant: &mut TenantState) -> String {
     let mut to = Exposition::default();
     for (counter, name, kind, help) in COUNTERS {
         to.family(name, kind, help);
-        for line in tenant.lines.values() {
-            line.usage.expose(counter, &line.name, &mut to);
+        for connection in tenant.connections.values() {
+            connection.usage.expose(counter, &connection.name, &mut to);
         }
     }
     for ((name, places, help), at) in GAUGES.iter().zip(0..) {
         to.family(name, "gauge", help);
-        for line in tenant.lines.values() {
-            let (limiter, queue) = (&line.limiter, line.limiter.queue());
+        for connection in tenant.connections.values() {
+            let (limiter, queue) = (&connection.limiter, connection.limiter.queue());
             let value = match at {
                 0 => limiter.in_flight(),
                 1 => queue.depth as u64,
@@ -272,14 +274,14 @@ fn metrics(tenant: &mut TenantState) -> String {
                 4 => u64::from(limiter.factor_ppm()),
                 _ => u64::from(limiter.paused_until().is_some()),
             };
-            to.sample("", &[("connection", &line.name)], value, *places);
+            to.sample("", &[("connection", &connection.name)], value, *places);
         }
     }
     for ((name, help), at) in LIMITS.iter().zip(0..) {
         to.family(name, "gauge", help);
-        for line in tenant.lines.values_mut() {
-            for limit in line.limiter.limits() {
-                let labels = [("connection", line.name.as_str()), ("limit", &limit.name), ("kind", limit.kind)];
+        for connection in tenant.connections.values_mut() {
+            for limit in connection.limiter.limits() {
+                let labels = [("connection", connection.name.as_str()), ("limit", &limit.name), ("kind", limit.kind)];
                 to.sample("", &labels, if at == 0 { limit.limit } else { limit.used }, 0);
             }
         }
@@ -290,10 +292,10 @@ fn metrics(tenant: &mut TenantState) -> String {
         to.sample("", &[("state", state)], number as u64, 0);
     }
     to.family("sluice_alert", "gauge", "Alerts that are raised, each 1.");
-    for line in tenant.lines.values() {
-        for alert in &line.usage.alerts {
+    for connection in tenant.connections.values() {
+        for alert in &connection.usage.alerts {
             let limit = alert.limit().to_string();
-            to.sample("", &[("connection", &line.name), ("kind", alert.kind()), ("limit", &limit)], 1, 0);
+            to.sample("", &[("connection", &connection.name), ("kind", alert.kind()), ("limit", &limit)], 1, 0);
         }
     }
     to.into_text()

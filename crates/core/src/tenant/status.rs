@@ -18,15 +18,18 @@ use std::collections::BTreeMap;
 /// The document, as of now.
 pub(super) fn document(tenant: &mut TenantState, host: &Host<'_>) -> String {
     let mut limits = Vec::new();
-    for line in tenant.lines.values_mut() {
-        line.limiter.tick(host.time());
-        limits.push(line.limiter.limits());
+    for connection in tenant.connections.values_mut() {
+        connection.limiter.tick(host.time());
+        limits.push(connection.limiter.limits());
     }
-    let lines = tenant.lines.iter().zip(limits);
-    let connections =
-        lines.map(|((name, line), limits)| (name.as_str(), connection(line, limits, &tenant.jobs.index, host.now)));
-    let alerts =
-        tenant.lines.iter().flat_map(|(name, line)| line.usage.alerts.iter().map(|alert| alert.document(name)));
+    let connections = tenant.connections.iter().zip(limits);
+    let connections = connections.map(|((name, connection), limits)| {
+        (name.as_str(), connection_document(connection, limits, &tenant.jobs.index, host.now))
+    });
+    let alerts = tenant
+        .connections
+        .iter()
+        .flat_map(|(name, connection)| connection.usage.alerts.iter().map(|alert| alert.document(name)));
     text(&StatusDocument {
         tenant: &tenant.name,
         at: rfc3339(host.now),
@@ -104,19 +107,19 @@ struct DailyDocument {
     projected_exhaustion_at: Option<String>,
 }
 
-fn connection<'a>(
-    line: &'a ConnectionState,
+fn connection_document<'a>(
+    connection: &'a ConnectionState,
     limits: Vec<LimitReport>,
     jobs: &Index,
     now: i64,
 ) -> ConnectionDocument<'a> {
-    let jobs = jobs.lanes.counts(&line.name);
-    let limiter = &line.limiter;
+    let jobs = jobs.lanes.counts(&connection.name);
+    let limiter = &connection.limiter;
     let queue = limiter.queue();
-    let (paused, pauses) = line.shown_pauses(now);
+    let (paused, pauses) = connection.shown_pauses(now);
     ConnectionDocument {
-        vendor: &line.connection.vendor,
-        mode: line.connection.mode.as_str(),
+        vendor: &connection.policy.vendor,
+        mode: connection.policy.mode.as_str(),
         in_flight: limiter.in_flight(),
         queue: QueueDocument { depth: queue.depth, size: queue.size, oldest_wait_ms: queue.oldest_wait_ms },
         rate_factor: Decimal(limiter.factor_ppm().into(), 6),
@@ -124,8 +127,8 @@ fn connection<'a>(
         paused_until: limiter.paused_until().map(rfc3339),
         paused,
         pauses,
-        daily: daily(line, &limits, now),
-        last_hour: line.usage.last_hour(now),
+        daily: daily(connection, &limits, now),
+        last_hour: connection.usage.last_hour(now),
         limits: limits.into_iter().map(limit).collect(),
     }
 }
@@ -144,9 +147,9 @@ fn limit(limit: LimitReport) -> LimitDocument {
     }
 }
 
-fn daily(line: &ConnectionState, limits: &[LimitReport], now: i64) -> Option<DailyDocument> {
+fn daily(connection: &ConnectionState, limits: &[LimitReport], now: i64) -> Option<DailyDocument> {
     let limit = limits.iter().find(|limit| limit.kind == "daily")?;
-    let day = line.limiter.day()?;
+    let day = connection.limiter.day()?;
     let passed = now.saturating_sub(day.from);
     let mut shown = DailyDocument { used: limit.used, limit: limit.limit, projected_exhaustion_at: None };
     if limit.used > 0 && passed > 0 {

@@ -31,7 +31,7 @@ impl ConnectionState {
         weight: u32,
         host: &Host<'_>,
     ) -> AdmitResult {
-        let most = self.connection.queue.max_wait_ms;
+        let most = self.policy.queue.max_wait_ms;
         let Some(access) = &mut self.access else { return self.admit(admit, tenant, waited, host) };
         let left = admit.wait_ms.map_or(most, |wait| wait.min(most)).saturating_sub(waited);
         match access.ask_within(host.now, admit.rejected, left) {
@@ -72,7 +72,7 @@ impl ConnectionState {
         let Some(access) = &mut self.access else { return Ok(Vec::new()) };
         match report.result {
             Ok(issued) => {
-                let life_ms = life_ms(&issued, &self.connection.profile);
+                let life_ms = life_ms(&issued, &self.policy.profile);
                 if access.issued(host.now, report.whose, report.began, life_ms, issued) {
                     self.store_access(host)?;
                 }
@@ -156,7 +156,7 @@ impl ConnectionState {
     fn fetch(&mut self, now: i64) -> Reply {
         let Some(access) = &mut self.access else { return Reply::Retry };
         let (whose, began) = (access.whose, access.began());
-        match access.exchange(&self.connection, now) {
+        match access.exchange(&self.policy, now) {
             Ok(exchange) => Reply::Fetch(Box::new(Fetch { exchange, whose, began })),
             Err(failure) => {
                 access.failed(now, whose, began, failure);

@@ -34,7 +34,10 @@ impl TenantState {
             return Ok(());
         }
         // A route that is refused each time is not asked a third time.
-        let own = self.lines.get(&record.connection).is_some_and(|line| line.is_routes_own(&ran.settle, host.now));
+        let own = self
+            .connections
+            .get(&record.connection)
+            .is_some_and(|connection| connection.is_routes_own(&ran.settle, host.now));
         let verdict = Classification {
             outcome: ran.settle.outcome,
             error_code: ran.settle.error_code.clone(),
@@ -65,10 +68,10 @@ impl TenantState {
 
     /// Whether the vendor's refusal of a token is answered with another.
     fn renews(&mut self, record: &Record, rejected: u64, host: &Host<'_>) -> bool {
-        let Some(line) = self.lines.get_mut(&record.connection) else { return false };
-        match line.token_for_jobs(host.now, rejected) {
+        let Some(connection) = self.connections.get_mut(&record.connection) else { return false };
+        match connection.token_for_jobs(host.now, rejected) {
             ForJobs::Stands => return false,
-            ForJobs::Fetch(fetch, _) => self.jobs.fetch(line, *fetch),
+            ForJobs::Fetch(fetch, _) => self.jobs.fetch(connection, *fetch),
             ForJobs::Ready | ForJobs::Wait => {}
         }
         true
@@ -95,22 +98,22 @@ impl TenantState {
         host: &mut Host<'_>,
     ) -> Result<(), StoreError> {
         record.token_refused = false;
-        let next = match self.lines.get(&record.connection) {
+        let next = match self.connections.get(&record.connection) {
             _ if verdict.error_code.is_none() => Next::Stop(StopReason::Final),
-            Some(line) => {
+            Some(connection) => {
                 let mut random = [0; 8];
                 (host.random)(&mut random);
                 let path = record.path.open(&self.sealer(host), &id_text(id));
                 let tried = RetryContext {
-                    profile: &line.connection.profile,
+                    profile: &connection.policy.profile,
                     method: &record.method,
                     path: &path,
                     idempotency_key: record.key != 0,
                     unattended: true,
                     made: record.tries,
-                    most: line.connection.retry_attempts,
+                    most: connection.policy.retry_attempts,
                     left_ms: None,
-                    max_pause_ms: line.connection.adaptive.max_pause_ms,
+                    max_pause_ms: connection.policy.adaptive.max_pause_ms,
                     random: u64::from_be_bytes(random),
                 };
                 retry::next(&tried, verdict)

@@ -45,7 +45,7 @@ impl TenantState {
 
     fn take_in(&mut self, keep: SubmitJob, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
         let SubmitJob { admit, request, key, made, .. } = keep;
-        if let Err(refusal) = authorize::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
+        if let Err(refusal) = authorize::check(self, &admit, host.now).and_then(|connection| connection.fits(&admit)) {
             return Ok(Err(refusal));
         }
         let id = job_id(made, u128::from_str_radix(&admit.call, 16).unwrap_or_default());
@@ -88,7 +88,9 @@ impl TenantState {
             let refusal = Refusal::new(Reason::QueueFull, detail);
             return Ok(Err(Refusal { retry_after_seconds: Some(FULL_SECONDS), ..refusal }));
         }
-        let Some(mask) = self.lines.get(&admit.connection).map(|line| line.mask(&admit.method, &admit.path)) else {
+        let Some(mask) =
+            self.connections.get(&admit.connection).map(|connection| connection.mask(&admit.method, &admit.path))
+        else {
             return Ok(Err(authorize::unknown(&admit.connection)));
         };
         let record = Record {

@@ -24,7 +24,7 @@ impl TenantState {
             }
         }
         self.bury_some(host)?;
-        let connections: Vec<String> = self.lines.keys().cloned().collect();
+        let connections: Vec<String> = self.connections.keys().cloned().collect();
         for connection in connections {
             self.finish(&connection, host)?;
         }
@@ -32,10 +32,10 @@ impl TenantState {
     }
 
     fn load_job(&mut self, id: u128, record: &Record, host: &Host<'_>) {
-        let line = self.lines.get(&record.connection);
+        let connection = self.connections.get(&record.connection);
         let mask = self.mask_of(id, record, host);
         let known = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
-        let gone = match (line.is_some(), known) {
+        let gone = match (connection.is_some(), known) {
             (false, _) => Some("connection"),
             (true, false) => Some("app"),
             (true, true) => None,
@@ -48,8 +48,10 @@ impl TenantState {
     /// Which limits count a job. Of one that does not wait for them nobody asks, and its path is left sealed.
     pub(super) fn mask_of(&self, id: u128, record: &Record, host: &Host<'_>) -> u32 {
         let live = matches!(record.state, State::Queued | State::Running);
-        let line = self.lines.get(&record.connection).filter(|_| live);
-        line.map_or(0, |line| line.mask_of(&record.method, || record.path.open(&self.sealer(host), &id_text(id))))
+        let connection = self.connections.get(&record.connection).filter(|_| live);
+        connection.map_or(0, |connection| {
+            connection.mask_of(&record.method, || record.path.open(&self.sealer(host), &id_text(id)))
+        })
     }
 
     /// The policy has changed: limits count other calls, connections and apps come and go.

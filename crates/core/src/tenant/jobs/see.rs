@@ -60,7 +60,7 @@ impl TenantState {
             JobsWhat::Replay(_) if record.state != State::Dead => Ok(live(&record)),
             JobsWhat::Replay(_) => {
                 let connection = record.connection.clone();
-                if !self.lines.contains_key(&connection) {
+                if !self.connections.contains_key(&connection) {
                     return Ok(refused(authorize::unknown(&connection)));
                 }
                 let record = self.replay(id, record, host)?;
@@ -274,7 +274,7 @@ impl TenantState {
     /// Whether the policy has a job's app and connection.
     fn has_place_for(&self, record: &Record) -> bool {
         let app = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
-        app && self.lines.contains_key(&record.connection)
+        app && self.connections.contains_key(&record.connection)
     }
 }
 
