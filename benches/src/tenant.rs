@@ -197,7 +197,7 @@ impl Tenant {
     }
 
     fn ask_for(&mut self, call: u128, again: bool) {
-        let admit = Admit { again, ..self.admit(call) };
+        let admit = Admit { repeated: again, ..self.admit(call) };
         match self.ask(Ask::Admit(admit)) {
             Answer::Wait(ticket) => self.waiting.push_back(ticket),
             Answer::Now(Reply::Permit(go)) => self.flying.push_back(go.permit),
@@ -253,7 +253,7 @@ impl Tenant {
             executed: Some(true),
             transient: false,
             retry_after_ms: None,
-            rejected: 0,
+            rejected_token: 0,
             answer: None,
         };
         self.ask(Ask::RunReport(Box::new(ran)));
@@ -274,16 +274,16 @@ impl Tenant {
             path: "/things".to_owned(),
             uri_bytes: 7,
             body: BodyLength::Bytes(0),
-            page: false,
+            from_browser: false,
             origin: None,
             own_origin: false,
-            key_apart: true,
+            key_in_header: true,
             wait_ms: None,
             urgency: 3,
-            again: false,
-            knows: 0,
-            holds: 0,
-            rejected: 0,
+            repeated: false,
+            known_route: 0,
+            known_token: 0,
+            rejected_token: 0,
         }
     }
 

@@ -36,7 +36,7 @@ pub async fn serve(config: &Config, keys: &Keys, incoming: &Incoming, target: &T
     let tenant = claims.tenant.clone();
     let ask = JobsAsk {
         claims,
-        page: incoming.is_page(),
+        from_browser: incoming.is_page(),
         origin: incoming.origin().map(str::to_owned),
         own_origin: incoming.is_own_page(target),
         what,

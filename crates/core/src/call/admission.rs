@@ -139,8 +139,8 @@ impl Admission {
             return Some(self.end(Admitted::Gone));
         }
         // Whatever is remembered of the route or the token did not do.
-        admit.knows = 0;
-        admit.holds = 0;
+        admit.known_route = 0;
+        admit.known_token = 0;
         Some(self.ask_again(admit, now))
     }
 
@@ -161,7 +161,7 @@ impl Admission {
     }
 
     fn ask_again(&mut self, admit: &mut Admit, now: i64) -> Step {
-        admit.again = true;
+        admit.repeated = true;
         if self.asked >= self.pace.tries {
             return self.end(Admitted::Unavailable);
         }

@@ -45,7 +45,7 @@ pub struct JobReport {
     run: u32,
     settlement: PendingSettlement,
     verdict: Option<Classification>,
-    rejected: u64,
+    rejected_token: u64,
     answer: Option<Answer>,
     repeats: Repeats,
 }
@@ -67,12 +67,12 @@ impl JobReport {
             true => verdict.clone(),
             false => Classification { executed: Executed::Maybe, transient: true, ..verdict.clone() },
         });
-        let rejected = match &verdict {
+        let rejected_token = match &verdict {
             Some(verdict) if verdict.expired => permit.token_mark(),
             _ => 0,
         };
         let answer = answer.filter(|_| whole);
-        Self { verdict, rejected, answer, ..Self::unsent(job, run, permit, end) }
+        Self { verdict, rejected_token, answer, ..Self::unsent(job, run, permit, end) }
     }
 
     /// A run that was not sent: its permit came too late, or it cannot be made here.
@@ -86,7 +86,7 @@ impl JobReport {
             run,
             settlement: PendingSettlement::of_used(permit, end),
             verdict: None,
-            rejected: 0,
+            rejected_token: 0,
             answer: None,
             repeats: Repeats::after(&PAUSES_MS),
         }
@@ -106,7 +106,7 @@ impl JobReport {
             },
             transient: verdict.is_some_and(|verdict| verdict.transient),
             retry_after_ms: verdict.and_then(|verdict| verdict.retry_after_ms),
-            rejected: self.rejected,
+            rejected_token: self.rejected_token,
             answer: self.answer.clone(),
         }
     }

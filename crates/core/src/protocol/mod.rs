@@ -165,25 +165,25 @@ pub struct Admit {
     /// What is known of the body.
     pub body: BodyLength,
     /// The caller is a page in a browser (`Origin` or `Sec-Fetch-Site`).
-    pub page: bool,
+    pub from_browser: bool,
     /// The page's origin, where it is sent.
     pub origin: Option<String>,
     /// Sluice's own page asks.
     pub own_origin: bool,
     /// The key came in `Sluice-Key`.
-    pub key_apart: bool,
+    pub key_in_header: bool,
     /// `Prefer: wait`, milliseconds.
     pub wait_ms: Option<u64>,
     /// RFC 9218 urgency, 0 first.
     pub urgency: u8,
     /// An earlier ask of this call may have been heard.
-    pub again: bool,
+    pub repeated: bool,
     /// The version of the route the Worker remembers, so that it need not be sent again; 0: none.
-    pub knows: u64,
+    pub known_route: u64,
     /// The mark of the access token that the Worker holds, so that it need not be sent again; 0: none.
-    pub holds: u64,
+    pub known_token: u64,
     /// The mark of the access token with which the vendor has refused this call; 0: none. Then another is wanted.
-    pub rejected: u64,
+    pub rejected_token: u64,
 }
 
 /// A call to be kept and made later.
@@ -217,7 +217,7 @@ pub struct RunReport {
     /// When the vendor says to ask again, milliseconds from the answer.
     pub retry_after_ms: Option<u64>,
     /// The mark of the access token that the vendor has refused; 0: none.
-    pub rejected: u64,
+    pub rejected_token: u64,
     /// What the vendor answered, where all of it came.
     pub answer: Option<jobs::Answer>,
 }
@@ -228,7 +228,7 @@ pub struct JobsAsk {
     /// What the key says.
     pub claims: Claims,
     /// The caller is a page in a browser.
-    pub page: bool,
+    pub from_browser: bool,
     /// The page's origin, where it is sent.
     pub origin: Option<String>,
     /// Sluice's own page asks.

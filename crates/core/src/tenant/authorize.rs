@@ -38,8 +38,8 @@ fn connected<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> Result<(&'
         let detail = format!("the app may not use connection {}: its policy lists others", admit.connection);
         return Err(Refusal::new(Reason::ConnectionForbidden, detail));
     }
-    from_there(app, admit.page, admit.origin.as_ref())?;
-    if !admit.key_apart && matches!(connection.policy.credential, Credential::Passthrough) {
+    allowed_from(app, admit.from_browser, admit.origin.as_ref())?;
+    if !admit.key_in_header && matches!(connection.policy.credential, Credential::Passthrough) {
         let detail = "the connection passes the vendor's own credential through, so the key must come in sluice-key";
         return Err(Refusal::new(Reason::Key, detail));
     }
@@ -72,8 +72,8 @@ pub(super) fn may_see_jobs(tenant: &TenantState, ask: &JobsAsk, now: i64) -> Res
         return Ok(());
     }
     let app = app(tenant, &ask.claims)?;
-    if !(ask.own_origin && ask.page) {
-        from_there(app, ask.page, ask.origin.as_ref())?;
+    if !(ask.own_origin && ask.from_browser) {
+        allowed_from(app, ask.from_browser, ask.origin.as_ref())?;
     }
     // Every visitor of a page has its key: what one of them has sent is not for the next to list.
     if !app.origins.is_empty() && !ask.what.is_of_one() {
@@ -129,9 +129,9 @@ fn app<'a>(tenant: &'a TenantState, claims: &Claims) -> Result<&'a App, Refusal>
 }
 
 /// A key with origins works from those pages and nowhere else; one without works from no page.
-fn from_there(app: &App, page: bool, origin: Option<&String>) -> Result<(), Refusal> {
+fn allowed_from(app: &App, from_browser: bool, origin: Option<&String>) -> Result<(), Refusal> {
     if app.origins.is_empty() {
-        return if page {
+        return if from_browser {
             Err(Refusal::new(Reason::Origin, "the app's key does not work from a page: its policy lists no origins"))
         } else {
             Ok(())

@@ -252,7 +252,7 @@ impl ConnectionState {
             app,
             mask,
             id: u128::from_str_radix(&admit.call, 16).unwrap_or_default(),
-            again: admit.again,
+            again: admit.repeated,
             waited_ms: waited,
             wait_ms: admit.wait_ms,
             urgency: admit.urgency,
@@ -406,10 +406,10 @@ impl ConnectionState {
             waited_ms: grant.waited_ms,
             since_ask_ms: grant.since_ask_ms,
             slack_ms: u64::try_from(SLACK_MS).unwrap_or(0),
-            route: (admit.knows != self.route.version).then(|| self.route()),
+            route: (admit.known_route != self.route.version).then(|| self.route()),
             route_version: self.route.version,
             bearer: held
-                .filter(|held| held.mark != admit.holds)
+                .filter(|held| held.mark != admit.known_token)
                 .map(|held| Bearer { token: held.token.clone(), mark: held.mark }),
             mark: held.map_or(0, |held| held.mark),
             rate_limit,

@@ -176,16 +176,16 @@ impl TokenCache {
         Some(Self { place: fresh.place, held, ..self })
     }
 
-    /// What a call needs that has just come and does not wait for an endpoint that rests. `rejected`: the mark of the token that the
+    /// What a call needs that has just come and does not wait for an endpoint that rests. `rejected_token`: the mark of the token that the
     /// vendor refused it; 0 for none.
-    pub(super) fn ask(&mut self, now: i64, rejected: u64) -> TokenDecision {
-        self.ask_within(now, rejected, 0)
+    pub(super) fn ask(&mut self, now: i64, rejected_token: u64) -> TokenDecision {
+        self.ask_within(now, rejected_token, 0)
     }
 
     /// The same for a call that may wait for `left_ms`: it waits through the short pause after the endpoint's first refusal.
-    pub(super) fn ask_within(&mut self, now: i64, rejected: u64, left_ms: u64) -> TokenDecision {
+    pub(super) fn ask_within(&mut self, now: i64, rejected_token: u64, left_ms: u64) -> TokenDecision {
         self.expire_fetcher(now);
-        if !self.heed(now, rejected) {
+        if !self.heed(now, rejected_token) {
             return TokenDecision::Stands;
         }
         let works = self.current(now).is_some();
@@ -304,8 +304,8 @@ impl TokenCache {
 
     /// Whether it is worth asking for another token than the refused one, which is then forgotten. Of tokens refused when
     /// young the next is asked for later each time: the vendor may mean something else by its refusal.
-    fn heed(&mut self, now: i64, rejected: u64) -> bool {
-        let Some(held) = self.held.as_ref().filter(|held| held.mark == rejected) else { return true };
+    fn heed(&mut self, now: i64, rejected_token: u64) -> bool {
+        let Some(held) = self.held.as_ref().filter(|held| held.mark == rejected_token) else { return true };
         // At the end of its life a refusal says nothing but that.
         if now >= held.renew_at {
             self.held = None;

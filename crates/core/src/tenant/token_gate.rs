@@ -34,7 +34,7 @@ impl ConnectionState {
         let most = self.policy.queue.max_wait_ms;
         let Some(access) = &mut self.access else { return self.admit(admit, tenant, waited, host) };
         let left = admit.wait_ms.map_or(most, |wait| wait.min(most)).saturating_sub(waited);
-        match access.ask_within(host.now, admit.rejected, left) {
+        match access.ask_within(host.now, admit.rejected_token, left) {
             TokenDecision::Nothing => self.admit(admit, tenant, waited, host),
             TokenDecision::Fetch => AdmitResult::Now(self.fetch(host.now)),
             TokenDecision::Wait => {
@@ -128,12 +128,12 @@ impl ConnectionState {
         said
     }
 
-    /// Whether jobs may ask to go: there is an access token, or none is needed. `rejected`: the mark of one that the vendor
+    /// Whether jobs may ask to go: there is an access token, or none is needed. `rejected_token`: the mark of one that the vendor
     /// has refused. What has to be fetched is fetched on a task.
-    pub(super) fn token_for_jobs(&mut self, now: i64, rejected: u64) -> ForJobs {
+    pub(super) fn token_for_jobs(&mut self, now: i64, rejected_token: u64) -> ForJobs {
         const SOON_MS: i64 = 5_000;
         let Some(access) = &mut self.access else { return ForJobs::Ready };
-        let (fetch, again) = match access.ask(now, rejected) {
+        let (fetch, again) = match access.ask(now, rejected_token) {
             TokenDecision::Nothing => return ForJobs::Ready,
             TokenDecision::Stands => return ForJobs::Stands,
             TokenDecision::Fetch => (self.fetch(now), now.saturating_add(SOON_MS)),

@@ -233,7 +233,7 @@ fn an_expired_token_is_replaced_once_at_once_and_counts_as_no_attempt() {
     play.is_held_back();
     play.is_heard();
     let ask = play.asks();
-    assert_eq!((ask.rejected, ask.holds, ask.again), (1, 1, false));
+    assert_eq!((ask.rejected_token, ask.known_token, ask.repeated), (1, 1, false));
     play.is_sent_with(with_token(2));
     play.answers(401, &[]);
     assert_eq!(passes_on(&play).0.attempts, 2, "a second time the answer stands");
@@ -252,7 +252,7 @@ fn an_expired_token_is_replaced_once_at_once_and_counts_as_no_attempt() {
             play.is_held_back();
             play.is_heard();
             play.has_rested();
-            assert_eq!(play.asks().rejected, 0);
+            assert_eq!(play.asks().rejected_token, 0);
         }
     }
 }

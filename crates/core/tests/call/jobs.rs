@@ -43,7 +43,7 @@ fn a_run_is_reported_seven_times_with_rising_numbers() {
         let ran = report.tell(1_300);
         assert_eq!((ran.settle.attempt, ran.settle.outcome, ran.run), (told, Outcome::Answered, 2));
         assert_eq!((ran.settle.since_headers_ms, ran.settle.sent.unwrap().ago_ms), (200, 300));
-        assert_eq!((ran.executed, ran.transient, ran.rejected), (Some(true), false, 0));
+        assert_eq!((ran.executed, ran.transient, ran.rejected_token), (Some(true), false, 0));
         assert!(ran.answer.is_some());
         let Some(pause) = report.next_pause_ms() else { break };
         pauses.push(pause);
@@ -80,7 +80,7 @@ fn a_run_without_an_answer_says_what_is_known_of_it() {
 fn a_refused_token_is_named() {
     let attempt = answered(&plain(), 401, &[], 1_100);
     let ran = report(&attempt, attempt.end.clone().with_body(&body(BodyEnd::Whole))).tell(1_300);
-    assert_eq!((ran.rejected, ran.executed), (5, Some(false)));
+    assert_eq!((ran.rejected_token, ran.executed), (5, Some(false)));
 }
 
 #[test]

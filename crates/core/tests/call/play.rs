@@ -102,16 +102,16 @@ pub fn admit() -> Admit {
         path: "/things/17".to_owned(),
         uri_bytes: 10,
         body: BodyLength::Bytes(0),
-        page: false,
+        from_browser: false,
         origin: None,
         own_origin: false,
-        key_apart: true,
+        key_in_header: true,
         wait_ms: None,
         urgency: 3,
-        again: false,
-        knows: 0,
-        holds: 0,
-        rejected: 0,
+        repeated: false,
+        known_route: 0,
+        known_token: 0,
+        rejected_token: 0,
     }
 }
 
@@ -219,7 +219,7 @@ impl Play {
 
     /// It is granted a permit, reads its methods, and is sent.
     pub fn is_sent(&mut self, seq: u64) {
-        let known = self.asks().knows != 0;
+        let known = self.asks().known_route != 0;
         self.is_sent_with(go(seq, if known { None } else { Some(route()) }));
     }
 

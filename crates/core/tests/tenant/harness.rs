@@ -220,7 +220,7 @@ impl Harness {
     /// The same from a page of that origin.
     pub fn jobs_from(&mut self, claims: &Claims, origin: Option<&str>, what: JobsWhat) -> (u16, Value) {
         let origin = origin.map(str::to_owned);
-        let ask = JobsAsk { claims: claims.clone(), page: origin.is_some(), origin, own_origin: false, what };
+        let ask = JobsAsk { claims: claims.clone(), from_browser: origin.is_some(), origin, own_origin: false, what };
         match self.now(Ask::Jobs(Box::new(ask))) {
             Reply::Document { status, body, .. } => (status, serde_json::from_str(&body).unwrap_or(Value::Null)),
             Reply::Refused(no) => (no.refusal.reason.status(), json!(no.refusal.reason.as_str())),
@@ -290,16 +290,16 @@ impl Harness {
             path: "/things".to_owned(),
             uri_bytes: 7,
             body: BodyLength::Bytes(0),
-            page: false,
+            from_browser: false,
             origin: None,
             own_origin: false,
-            key_apart: true,
+            key_in_header: true,
             wait_ms: None,
             urgency: 3,
-            again: false,
-            knows: 0,
-            holds: 0,
-            rejected: 0,
+            repeated: false,
+            known_route: 0,
+            known_token: 0,
+            rejected_token: 0,
         }
     }
 

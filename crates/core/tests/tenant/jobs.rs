@@ -73,7 +73,7 @@ pub fn ran(run: &Run, status: u16) -> RunReport {
         executed,
         transient,
         retry_after_ms: None,
-        rejected: 0,
+        rejected_token: 0,
         answer: (status > 0).then_some(answer),
     }
 }
@@ -439,13 +439,13 @@ fn jobs_wait_for_an_access_token_that_is_fetched_on_a_task() {
     let run = one_run(&mut harness);
     let mark = run.bearer.as_ref().unwrap().mark;
     harness.now += 100_000;
-    report(&mut harness, RunReport { rejected: mark, ..ran(&run, 401) });
+    report(&mut harness, RunReport { rejected_token: mark, ..ran(&run, 401) });
     assert_eq!(harness.job(&app, &id)["state"], "queued", "with another token");
     let Some(Task::Fetch(fetching)) = harness.next_task() else { panic!() };
     report_token(&mut harness, &fetching, "token-2");
     let run = one_run(&mut harness);
     assert_eq!(run.bearer.as_ref().unwrap().token, "token-2");
-    report(&mut harness, RunReport { rejected: run.bearer.as_ref().unwrap().mark, ..ran(&run, 401) });
+    report(&mut harness, RunReport { rejected_token: run.bearer.as_ref().unwrap().mark, ..ran(&run, 401) });
     assert_eq!(harness.job(&app, &id)["error"], "refused", "once is enough");
 }
 

@@ -372,7 +372,7 @@ fn deleting_and_expiring_that_storage_cuts_short_are_finished_by_going_on() {
         let of = Filter { dead: true, ..Filter::default() };
         let ask = sluice_core::protocol::JobsAsk {
             claims: operator.clone(),
-            page: false,
+            from_browser: false,
             origin: None,
             own_origin: false,
             what: JobsWhat::DeleteAll(of.clone(), None),

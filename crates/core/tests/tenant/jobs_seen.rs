@@ -152,7 +152,8 @@ fn the_key_of_a_page_reads_a_job_by_its_id_and_lists_none() {
     let (mut harness, _) = setup();
     let page = harness.app("form");
     let mut keep = harness.keep(&page, "crm", "POST");
-    (keep.admit.path, keep.admit.page, keep.admit.origin) = ("/leads".to_owned(), true, PAGE.map(str::to_owned));
+    (keep.admit.path, keep.admit.from_browser, keep.admit.origin) =
+        ("/leads".to_owned(), true, PAGE.map(str::to_owned));
     let id = harness.kept(keep);
     let run = one_run(&mut harness);
     report(&mut harness, ran(&run, 400));

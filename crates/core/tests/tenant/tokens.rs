@@ -127,7 +127,7 @@ fn a_worker_that_holds_the_token_is_not_sent_it_again() {
     let mark = go.mark;
     assert_eq!(go.bearer.unwrap().mark, mark);
     let mut admit = harness.admit(&app, "crm");
-    admit.holds = mark;
+    admit.known_token = mark;
     let go = goes(harness.ask(Ask::Admit(admit)));
     assert_eq!((go.bearer, go.mark), (None, mark));
 }
@@ -275,7 +275,7 @@ fn many_calls_refused_with_one_token_cause_one_renewal_and_each_goes_once_more()
     harness.go_to(NOON + 10_001);
     let again = |harness: &mut Harness| {
         let mut admit = harness.admit(&app, "crm");
-        (admit.rejected, admit.holds) = (gone[0].mark, gone[0].mark);
+        (admit.rejected_token, admit.known_token) = (gone[0].mark, gone[0].mark);
         harness.ask(Ask::Admit(admit))
     };
     let fetch = told_to_fetch(again(&mut harness));
@@ -306,7 +306,7 @@ fn a_call_that_asks_again_while_it_waits_goes_once() {
     let admit = harness.admit(&app, "crm");
     let first = waits(harness.ask(Ask::Admit(admit.clone())));
     let mut again = admit;
-    again.again = true;
+    again.repeated = true;
     let second = waits(harness.ask(Ask::Admit(again)));
     report(&mut harness, &fetch, issued("token-1"));
     let said = ready(&mut harness);

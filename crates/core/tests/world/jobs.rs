@@ -196,7 +196,7 @@ impl World<'_> {
             executed,
             transient,
             retry_after_ms,
-            rejected: 0,
+            rejected_token: 0,
             answer: None,
         };
         let generation = self.isolates[isolate];

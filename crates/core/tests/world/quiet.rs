@@ -234,7 +234,8 @@ impl World<'_> {
             let mut missing = Vec::new();
             for id in ids {
                 let what = JobsWhat::Show(id.clone());
-                let ask = JobsAsk { claims: claims.clone(), page: false, origin: None, own_origin: false, what };
+                let ask =
+                    JobsAsk { claims: claims.clone(), from_browser: false, origin: None, own_origin: false, what };
                 if !matches!(
                     tenant.ask(Ask::Jobs(Box::new(ask)), host)?,
                     Answer::Now(Reply::Document { status: 200, .. })

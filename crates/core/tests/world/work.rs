@@ -190,7 +190,7 @@ impl World<'_> {
         let Some(admit) = self.admit(call, wait_ms) else {
             return self.reach_worker(call, no, Heard::No);
         };
-        if admit.again {
+        if admit.repeated {
             self.trace(|| format!("call {call} asks again"));
         }
         let Some(done) = self.event(place, To::Any, |tenant, waiting, host| {
@@ -389,15 +389,15 @@ pub fn admit(
         path: path.to_owned(),
         uri_bytes: 10,
         body: BodyLength::Bytes(0),
-        page: false,
+        from_browser: false,
         origin: None,
         own_origin: false,
-        key_apart: true,
+        key_in_header: true,
         wait_ms,
         urgency,
-        again,
-        knows: 0,
-        holds: 0,
-        rejected: 0,
+        repeated: again,
+        known_route: 0,
+        known_token: 0,
+        rejected_token: 0,
     }
 }

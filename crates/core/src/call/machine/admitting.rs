@@ -34,9 +34,9 @@ impl CallMachine {
             }
             RetryReason::Transient(_) => (Some(self.retry_deadline()), 0),
         };
-        self.admit.rejected = rejected;
-        self.admit.holds = token;
-        self.admit.knows = self.permit.as_ref().map_or(0, |permit| permit.route.version);
+        self.admit.rejected_token = rejected;
+        self.admit.known_token = token;
+        self.admit.known_route = self.permit.as_ref().map_or(0, |permit| permit.route.version);
         self.ask_under_another_id(deadline, context);
         let nth = self.timings.attempts.saturating_add(1);
         self.ask((nth, deadline), Purpose::Again(reason, now), context)
@@ -45,7 +45,7 @@ impl CallMachine {
     /// A permit of its own needs an id of its own: asking twice with one id takes one permit.
     pub(super) fn ask_under_another_id(&mut self, deadline: Option<i64>, context: &Context<'_>) {
         self.admit.call = (context.random_id)();
-        self.admit.again = false;
+        self.admit.repeated = false;
         self.admit.wait_ms = deadline.map(|deadline| ms_between(context.now, deadline));
     }
 

@@ -47,7 +47,7 @@ impl TenantState {
                 None => Executed::Maybe,
             },
             transient: ran.transient && !(own && record.tries > 0),
-            expired: ran.rejected != 0,
+            expired: ran.rejected_token != 0,
             retry_after_ms: ran.retry_after_ms,
         };
         let (status, error) = (ran.settle.status, ran.settle.error_code);
@@ -55,7 +55,8 @@ impl TenantState {
         if let Some(attempt) = record.attempts.last_mut() {
             (attempt.status, attempt.error) = (status, error);
         }
-        let wants_token = ran.rejected != 0 && !record.token_refused && self.renews(&record, ran.rejected, host);
+        let wants_token =
+            ran.rejected_token != 0 && !record.token_refused && self.renews(&record, ran.rejected_token, host);
         if wants_token {
             record.token_refused = true;
             record.state = State::Queued;
@@ -67,9 +68,9 @@ impl TenantState {
     }
 
     /// Whether the vendor's refusal of a token is answered with another.
-    fn renews(&mut self, record: &Record, rejected: u64, host: &Host<'_>) -> bool {
+    fn renews(&mut self, record: &Record, rejected_token: u64, host: &Host<'_>) -> bool {
         let Some(connection) = self.connections.get_mut(&record.connection) else { return false };
-        match connection.token_for_jobs(host.now, rejected) {
+        match connection.token_for_jobs(host.now, rejected_token) {
             ForJobs::Stands => return false,
             ForJobs::Fetch(fetch, _) => self.jobs.fetch(connection, *fetch),
             ForJobs::Ready | ForJobs::Wait => {}

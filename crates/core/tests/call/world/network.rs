@@ -276,8 +276,8 @@ impl World {
             connection: live.connection.to_owned(),
             method: live.method.clone(),
             wait_ms,
-            knows: known,
-            holds,
+            known_route: known,
+            known_token: holds,
             ..admit()
         };
         let of = CallSpec {

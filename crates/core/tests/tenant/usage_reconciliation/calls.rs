@@ -58,12 +58,12 @@ impl World {
             if known_from <= self.harness.memory.throttle_rows {
                 count(&mut self.too_many, APPS[call.app], own_day(now));
             }
-            call.admit.again = true;
+            call.admit.repeated = true;
             self.later(0, 200, Event::Ask(id));
             return self.kill();
         }
         if unused {
-            call.admit.again = true;
+            call.admit.repeated = true;
             call.reports.push(Report { permit, sent: None, outcome: Outcome::Unused, code: None, told: 0, known_from });
             self.tell(id);
             return self.later(1, 50, Event::Ask(id));
