@@ -317,7 +317,7 @@ impl Tenant {
 
     fn ask(&mut self, ask: Ask) -> Answer {
         self.now += STEP_MS;
-        self.host_and_state(|state, host| state.ask(ask, host)).unwrap_or_else(|fault| unreachable(&fault.0))
+        self.host_and_state(|state, host| state.handle(ask, host)).unwrap_or_else(|fault| unreachable(&fault.0))
     }
 
     fn host<T>(&mut self, act: impl FnOnce(&mut Host<'_>) -> T) -> T {

@@ -287,7 +287,7 @@ impl JobsWhat {
     }
 
     /// It changes nothing.
-    pub const fn looks(&self) -> bool {
+    pub const fn is_read_only(&self) -> bool {
         matches!(self, Self::List { .. } | Self::Show(_) | Self::Answer(_))
     }
 }

@@ -126,7 +126,7 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
         let ticket = Ticket(ticket);
         let checked = authorize::check(tenant, &admit, host.now).and_then(|connection| connection.fits(&admit));
         let answer = match checked {
-            Ok(()) => tenant.put(admit, ticket, waited_ms, host)?,
+            Ok(()) => tenant.admit_call(admit, ticket, waited_ms, host)?,
             Err(refusal) => Answer::Now(refused(refusal)),
         };
         if let Answer::Now(reply) = answer {
@@ -134,7 +134,7 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
         }
     }
     for name in policy.connections.keys() {
-        tenant.finish(name, host)?;
+        tenant.commit(name, host)?;
     }
     tenant.plan_alarm(host)?;
     Ok(reply)
@@ -155,7 +155,7 @@ fn delete(tenant: &mut TenantState, host: &mut Host<'_>) -> Result<Reply, StoreE
     }
     (tenant.keys, tenant.removed) = (BTreeMap::new(), BTreeMap::new());
     tenant.remove_jobs(host)?;
-    tenant.remove_hooks(host)?;
+    tenant.remove_callbacks(host)?;
     TenantState::remove_pauses(host)?;
     tenant.sweep(host)?;
     host.store.remove(Table::Policy, "")?;

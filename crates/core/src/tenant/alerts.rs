@@ -11,14 +11,14 @@ const AGAIN_MS: i64 = 60_000;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct AlertSchedule {
     /// By the alarm, to clear what is raised: the object may sleep until then.
-    pub(super) at: Option<i64>,
+    pub(super) alarm_at: Option<i64>,
     /// By the timer, when the first in the queue will have waited too long: the object is awake as long as calls wait.
-    pub(super) at_queue: Option<i64>,
+    pub(super) timer_at: Option<i64>,
 }
 
 impl TenantState {
     /// Raises and clears a connection's alerts. What has changed is stored with the event.
-    pub(super) fn watch(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub(super) fn check_alerts(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         let (Some(policy), Some(connection)) = (&self.policy, self.connections.get_mut(name)) else { return Ok(()) };
         let (rules, now) = (&policy.alerts, host.now);
         let (queue, day) = (connection.limiter.queue(), connection.limiter.daily_used());
@@ -36,7 +36,7 @@ impl TenantState {
         let in_ms = i64::try_from(rules.queue_wait_ms.saturating_sub(queue.oldest_wait_ms)).unwrap_or(i64::MAX / 4);
         // Where none may wait so long, none will.
         let reaches = connection.policy.queue.max_wait_ms >= rules.queue_wait_ms;
-        connection.looks.at_queue = (waits && reaches).then(|| now.saturating_add(in_ms));
+        connection.alert_schedule.timer_at = (waits && reaches).then(|| now.saturating_add(in_ms));
         let kinds = || connection.usage.alerts.iter().map(|alert| alert.kind());
         let wanted = if kinds().any(|kind| matches!(kind, "throttled_ratio" | "queue_wait_seconds")) {
             Some(now.saturating_add(AGAIN_MS))
@@ -46,27 +46,27 @@ impl TenantState {
             None
         };
         // A time once set stays, so that the alarm is not set at every event.
-        let kept = connection.looks.at.filter(|at| *at > now);
-        connection.looks.at = wanted.map(|wanted| kept.map_or(wanted, |kept| kept.min(wanted)));
+        let kept = connection.alert_schedule.alarm_at.filter(|at| *at > now);
+        connection.alert_schedule.alarm_at = wanted.map(|wanted| kept.map_or(wanted, |kept| kept.min(wanted)));
         for change in changes {
-            self.tell_alert(name, change, host)?;
+            self.queue_alert(name, change, host)?;
         }
         Ok(())
     }
 
     /// Looks at the alerts whose time has come, and at those that an earlier life has left.
-    pub(super) fn watch_due(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.finish_each(host, |connection, now| {
-            !connection.usage.alerts.is_empty() && connection.looks.at.is_none_or(|at| at <= now)
+    pub(super) fn check_due_alerts(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.commit_each(host, |connection, now| {
+            !connection.usage.alerts.is_empty() && connection.alert_schedule.alarm_at.is_none_or(|at| at <= now)
         })
     }
 
     /// Looks at all alerts: the policy has changed.
-    pub(super) fn watch_all(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.finish_each(host, |_, _| true)
+    pub(super) fn check_all_alerts(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.commit_each(host, |_, _| true)
     }
 
-    fn finish_each(
+    fn commit_each(
         &mut self,
         host: &mut Host<'_>,
         which: fn(&super::connection_state::ConnectionState, i64) -> bool,
@@ -77,7 +77,7 @@ impl TenantState {
             if let Some(connection) = self.connections.get_mut(&name) {
                 connection.limiter.tick(host.time());
             }
-            self.finish(&name, host)?;
+            self.commit(&name, host)?;
         }
         Ok(())
     }

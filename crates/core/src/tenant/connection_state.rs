@@ -39,7 +39,7 @@ pub struct ConnectionState {
     /// What it has counted.
     pub(super) usage: Usage,
     /// When its alerts are looked at next.
-    pub(super) looks: AlertSchedule,
+    pub(super) alert_schedule: AlertSchedule,
     /// When its jobs ask again, Unix ms, for want of an access token now.
     pub(super) jobs_again: Option<i64>,
     /// Permits of this life granted to jobs that are not on their way yet.
@@ -119,7 +119,7 @@ impl ConnectionState {
             access: TokenCache::load((tenant, name), connection, host)?,
             tenant: tenant.to_owned(),
             usage,
-            looks: AlertSchedule::default(),
+            alert_schedule: AlertSchedule::default(),
             jobs_again: None,
             unsent: Vec::new(),
             unstored: Vec::new(),
@@ -161,7 +161,7 @@ impl ConnectionState {
             None => TokenCache::of(connection),
         };
         self.policy = connection.clone();
-        (self.looks, self.jobs_again) = (AlertSchedule::default(), None);
+        (self.alert_schedule, self.jobs_again) = (AlertSchedule::default(), None);
         (self.route, self.counting) = (route(connection), counting(connection));
         self.targets = sizes(&connection.profile.uri_bytes);
         self.bodies = sizes(&connection.profile.bodies);

@@ -1,10 +1,11 @@
 //! The jobs of a tenant. Each is stored before its caller hears of it, stands in the limiter's queue with its app's calls,
 //! is stored as running before a Worker is told to make its call, and ends done or as a dead letter.
 
-mod end;
-mod keep;
+mod api;
+mod complete;
+
 mod load;
-mod see;
+mod submit;
 mod waits;
 
 use super::authorize;
@@ -112,7 +113,7 @@ impl TenantState {
     pub(super) fn heed_clock(&mut self, now: i64) {
         let back = self.jobs.heed_clock(now);
         if back > 0 {
-            self.hooks.set_back(back);
+            self.outbox.set_back(back);
         }
     }
 
@@ -166,7 +167,7 @@ impl TenantState {
             while self.jobs.may_ask(host.now) > 0
                 && let Some(connection) = self.jobs.held_up.pop_front()
             {
-                self.finish(&connection, host)?;
+                self.commit(&connection, host)?;
             }
             match pending {
                 Pending::Fetch(fetching) => return Ok(Some(Task::Fetch(fetching))),
@@ -269,7 +270,7 @@ impl TenantState {
                 let report =
                     crate::protocol::TokenReport { connection, whose: fetch.whose, began: fetch.began, result };
                 let connection = report.connection.clone();
-                self.at(&connection, host, |connection, host| connection.fetched(report, host))
+                self.with_connection(&connection, host, |connection, host| connection.fetched(report, host))
             }
             Task::Deliver(delivery) => {
                 self.delivery_refused(&delivery, host.now);
@@ -302,7 +303,7 @@ impl TenantState {
         if let Some(connection) = self.connections.get_mut(connection) {
             connection.hand_back(permit, host);
         }
-        self.finish(connection, host)
+        self.commit(connection, host)
     }
 
     /// Something may be due, or someone has waited long enough.
@@ -314,7 +315,7 @@ impl TenantState {
             let connection = lane.map(|lane| lane.connection.clone()).unwrap_or_default();
             match entry.stage {
                 Stage::Later => self.jobs.index.set(entry.id, Stage::Ready, entry.at),
-                Stage::Running => self.lost(entry.id, host)?,
+                Stage::Running => self.run_lost(entry.id, host)?,
                 _ => self.forget(entry.id, host)?,
             }
             if !connections.contains(&connection) {
@@ -331,7 +332,7 @@ impl TenantState {
             }
         }
         for connection in connections {
-            self.finish(&connection, host)?;
+            self.commit(&connection, host)?;
         }
         while let Some((ticket, id)) = self.jobs.waiting.next_late(host.now) {
             self.ready.push_back((ticket, Reply::Queued(id_text(id))));
@@ -415,7 +416,7 @@ impl TenantState {
         record.error = Some(error.to_owned());
         record.updated = host.now;
         // First the message, then the job: should storage refuse between, the job ends once more.
-        self.tell_outcome(id, &record, None, host)?;
+        self.queue_outcome(id, &record, None, host)?;
         self.store_job(id, &mut record, host)?;
         self.ended(id, &record, None, host)
     }

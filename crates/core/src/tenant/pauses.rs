@@ -142,7 +142,7 @@ impl TenantState {
             return Ok(Reply::Invalid(vec![("/app".to_owned(), "is not an app of the tenant's policy".to_owned())]));
         }
         let by = claims.id;
-        self.at(&name, host, |connection, host| {
+        self.with_connection(&name, host, |connection, host| {
             match order {
                 Order::Pause { seconds, reason } => {
                     let ms = seconds.map(|seconds| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX));

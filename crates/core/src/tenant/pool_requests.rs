@@ -53,7 +53,7 @@ impl TenantState {
             Some(Reply::LoanGrant(lent)) => Some(lent),
             _ => None,
         };
-        self.at(&errant.connection, host, |connection, host| {
+        self.with_connection(&errant.connection, host, |connection, host| {
             connection.limiter.lent(host.time(), errant.limit, errant.turn, lent);
             Ok(Vec::new())
         })

@@ -50,7 +50,7 @@ pub struct TenantState {
     pub(super) loans: VecDeque<PoolRequest>,
     pub(super) pool: Option<Pool>,
     pub(super) jobs: Jobs,
-    pub(super) hooks: Outbox,
+    pub(super) outbox: Outbox,
     pub(super) removed: BTreeMap<String, Retained>,
     /// Why the stored policy cannot be read: then nothing is done but to replace or to remove it.
     pub(super) locked: Option<String>,
@@ -90,7 +90,7 @@ impl TenantState {
             loans: VecDeque::new(),
             pool: None,
             jobs: Jobs::new(host.now),
-            hooks: Outbox::default(),
+            outbox: Outbox::default(),
             removed: BTreeMap::new(),
             locked,
             reseal: None,
@@ -110,7 +110,7 @@ impl TenantState {
             tenant.policy = Some(policy);
             tenant.load_removed(host)?;
             tenant.take_back_all(host)?;
-            tenant.load_hooks(host)?;
+            tenant.load_callbacks(host)?;
             tenant.load_jobs(host)?;
             tenant.begin_reseal(host)?;
         }
@@ -127,7 +127,7 @@ impl TenantState {
     ///
     /// # Errors
     /// If storage refuses.
-    pub fn ask(&mut self, ask: Ask, host: &mut Host<'_>) -> Result<Answer, StoreError> {
+    pub fn handle(&mut self, ask: Ask, host: &mut Host<'_>) -> Result<Answer, StoreError> {
         self.heed_clock(host.now);
         if let Some(why) = &self.locked
             && let Some(reply) = while_locked(why, &ask)
@@ -149,19 +149,19 @@ impl TenantState {
                 let connection = reports.first().map(|report| report.connection.as_str());
                 return Ok(self.once_stored(connection.unwrap_or_default()));
             }
-            Ask::SubmitJob(keep) => return self.keep(*keep, host),
-            Ask::RunReport(ran) => {
-                let settle = ran.settle.clone();
-                self.ran(*ran, host)?;
+            Ask::SubmitJob(submission) => return self.submit_job(*submission, host),
+            Ask::RunReport(report) => {
+                let settle = report.settle.clone();
+                self.run_reported(*report, host)?;
                 self.settle(std::slice::from_ref(&settle), host)?;
-                self.finish(&settle.connection, host)?;
+                self.commit(&settle.connection, host)?;
                 return Ok(self.once_stored(&settle.connection));
             }
             Ask::Jobs(ask) => {
-                let looks = ask.what.looks();
-                let reply = self.see_jobs(*ask, host)?;
-                if !looks {
-                    self.watch_all(host)?;
+                let read_only = ask.what.is_read_only();
+                let reply = self.handle_jobs(*ask, host)?;
+                if !read_only {
+                    self.check_all_alerts(host)?;
                 }
                 reply
             }
@@ -171,7 +171,7 @@ impl TenantState {
             }
             Ask::TokenReport(report) => {
                 let connection = report.connection.clone();
-                self.at(&connection, host, |connection, host| connection.fetched(report, host))?;
+                self.with_connection(&connection, host, |connection, host| connection.fetched(report, host))?;
                 Reply::Done
             }
             Ask::LoanRequest(ask) => self.lend(&ask, host)?,
@@ -183,7 +183,7 @@ impl TenantState {
             Ask::Figures(claims, figures) => stats::told(self, &claims, figures, host)?,
             Ask::Admin(admin) => {
                 let reply = admin::administer(self, admin, host)?;
-                self.watch_all(host)?;
+                self.check_all_alerts(host)?;
                 reply
             }
             Ask::Directory(directory) => list(directory, host)?,
@@ -198,7 +198,7 @@ impl TenantState {
             return Ok(Answer::Now(refused(refusal)));
         }
         self.next_ticket = self.next_ticket.wrapping_add(1);
-        self.put(admit, Ticket(self.next_ticket), 0, host)
+        self.admit_call(admit, Ticket(self.next_ticket), 0, host)
     }
 
     /// Takes reports on permits.
@@ -208,7 +208,7 @@ impl TenantState {
             let Some(name) = reports.first().map(|report| report.connection.as_str()) else { continue };
             if let Some(connection) = self.connections.get_mut(name) {
                 reports.iter().for_each(|report| connection.settle(report, host));
-                self.finish(name, host)?;
+                self.commit(name, host)?;
             }
         }
         Ok(())
@@ -235,7 +235,7 @@ impl TenantState {
     }
 
     /// Puts a call that has passed the gate to its connection.
-    pub(super) fn put(
+    pub(super) fn admit_call(
         &mut self,
         admit: Box<Admit>,
         ticket: Ticket,
@@ -252,7 +252,7 @@ impl TenantState {
         while let Some((displaced, reply)) = connection.next_displaced(host.now) {
             self.ready.push_back((Ticket(displaced), reply));
         }
-        self.finish(&name, host)?;
+        self.commit(&name, host)?;
         Ok(match asked {
             AdmitResult::Now(reply) => Answer::Now(reply),
             AdmitResult::Waiting => Answer::Wait(ticket),
@@ -274,7 +274,7 @@ impl TenantState {
             .values_mut()
             .find_map(|connection| connection.stops_waiting(ticket.0, host).then(|| connection.name.clone()));
         match stopped {
-            Some(connection) => self.finish(&connection, host),
+            Some(connection) => self.commit(&connection, host),
             None => Ok(()),
         }
     }
@@ -295,7 +295,7 @@ impl TenantState {
             .filter_map(|(name, connection)| due(connection).then(|| name.clone()))
             .collect();
         for connection in names {
-            self.at(&connection, host, |connection, host| {
+            self.with_connection(&connection, host, |connection, host| {
                 connection.limiter.wake(host.time());
                 connection.save_refusals(host.now);
                 Ok(connection.wake_for_token(host))
@@ -303,8 +303,8 @@ impl TenantState {
         }
         self.heed_clock(host.now);
         self.wake_jobs(host)?;
-        self.wake_hooks(host)?;
-        self.watch_due(host)?;
+        self.wake_callbacks(host)?;
+        self.check_due_alerts(host)?;
         if self.next_alarm.is_some_and(|at| at <= host.now) {
             self.sweep(host)?;
             self.wake_removed(host)?;
@@ -320,7 +320,7 @@ impl TenantState {
 
     /// Whether [`Self::next_task`] has something.
     pub fn has_tasks(&self) -> bool {
-        self.jobs.has_tasks() || self.hooks.next().is_some()
+        self.jobs.has_tasks() || self.outbox.next().is_some()
     }
 
     /// When to call [`Self::wake`], while the object is in memory: Unix milliseconds.
@@ -336,7 +336,7 @@ impl TenantState {
             .values_mut()
             .filter_map(ConnectionState::next_wakeup)
             .chain(self.jobs.next_wakeup())
-            .chain(self.hooks.next_due())
+            .chain(self.outbox.next_due())
             .min()
     }
 
@@ -346,16 +346,16 @@ impl TenantState {
         // Jobs that have nothing to wait for are on their way; should this life end now, the next takes them up soon.
         let live = if self.jobs.index.live() > 0 { self.next_event().or(Some(0)) } else { None };
         // The same of messages.
-        let hooks = if self.hooks.is_ready() { Some(0) } else { self.hooks.next_due() };
+        let callbacks = if self.outbox.is_ready() { Some(0) } else { self.outbox.next_due() };
         let burial = self.next_burial();
-        let alerts = self.connections.values().filter_map(|connection| connection.looks.at);
+        let alerts = self.connections.values().filter_map(|connection| connection.alert_schedule.alarm_at);
         // Should this life end before a pool has heard of an edit, the next one tells it.
         let declares = self.connections.values().filter_map(|connection| connection.limiter.next_declaration());
-        alerts.chain(declares).chain(self.next_alarm).chain(burial).chain(due).chain(live).chain(hooks).min()
+        alerts.chain(declares).chain(self.next_alarm).chain(burial).chain(due).chain(live).chain(callbacks).min()
     }
 
     /// An event on a connection, and what it says to some that waited.
-    pub(super) fn at(
+    pub(super) fn with_connection(
         &mut self,
         name: &str,
         host: &mut Host<'_>,
@@ -365,13 +365,13 @@ impl TenantState {
         for (tenant, reply) in event(connection, host)? {
             self.ready.push_back((Ticket(tenant), reply));
         }
-        self.finish(name, host)
+        self.commit(name, host)
     }
 
     /// What every event on a connection ends with: store first, then let the waiting ones know.
-    pub(super) fn finish(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub(super) fn commit(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.sync_jobs(name, host);
-        self.watch(name, host)?;
+        self.check_alerts(name, host)?;
         let Some(connection) = self.connections.get_mut(name) else { return Ok(()) };
         connection.store(host)?;
         if connection.limiter.is_stored() {
@@ -405,7 +405,7 @@ impl TenantState {
     }
 
     /// Which of these keys may see the status, and the status; empty if none may.
-    pub fn seen_by(&mut self, keys: &[Claims], host: &Host<'_>) -> (Vec<bool>, String) {
+    pub fn visible_to(&mut self, keys: &[Claims], host: &Host<'_>) -> (Vec<bool>, String) {
         let may: Vec<bool> = keys.iter().map(|claims| authorize::may_look(self, claims, host.now).is_ok()).collect();
         let document = if may.contains(&true) { status::document(self, host) } else { String::new() };
         (may, document)

@@ -287,7 +287,7 @@ fn metrics(tenant: &mut TenantState) -> String {
         }
     }
     to.family("sluice_callbacks", "gauge", "Callbacks that are to be delivered, and those that could not be.");
-    let (queued, dead) = tenant.hooks.counts();
+    let (queued, dead) = tenant.outbox.counts();
     for (state, number) in [("queued", queued), ("dead", dead)] {
         to.sample("", &[("state", state)], number as u64, 0);
     }

@@ -6,7 +6,7 @@ use super::connection_state::ConnectionState;
 use super::pauses::PauseDocument;
 use super::state::TenantState;
 use super::store::Host;
-use super::webhooks::HookCounts;
+use super::webhooks::CallbackCounts;
 use crate::document::{Decimal, text};
 use crate::jobs::Index;
 use crate::usage::{AlertDocument, LastHour};
@@ -35,7 +35,7 @@ pub(super) fn document(tenant: &mut TenantState, host: &Host<'_>) -> String {
         at: rfc3339(host.now),
         connections: connections.collect(),
         alerts: alerts.collect(),
-        callbacks: tenant.hook_counts(),
+        callbacks: tenant.callback_counts(),
     })
 }
 
@@ -45,7 +45,7 @@ struct StatusDocument<'a> {
     at: String,
     connections: BTreeMap<&'a str, ConnectionDocument<'a>>,
     alerts: Vec<AlertDocument<'a>>,
-    callbacks: HookCounts,
+    callbacks: CallbackCounts,
 }
 
 #[derive(Serialize)]

@@ -97,7 +97,7 @@ impl ConnectionState {
             .chain(for_token)
             .chain(self.jobs_again)
             .chain(self.usage.wants_saving_at())
-            .chain(self.looks.at_queue)
+            .chain(self.alert_schedule.timer_at)
             .min()
     }
 

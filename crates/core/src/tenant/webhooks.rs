@@ -3,9 +3,9 @@
 //!
 //! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again, under the same id.
 
-mod see;
+mod api;
 
-pub(super) use see::{HookCounts, live_hook};
+pub(super) use api::{CallbackCounts, live_callback};
 
 use super::state::TenantState;
 use super::store::{Host, StoreError, Table};
@@ -37,8 +37,8 @@ const PAGE: u32 = 500;
 
 impl TenantState {
     /// Reads what is stored of all messages.
-    pub(super) fn load_hooks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.hooks = Outbox::default();
+    pub(super) fn load_callbacks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.outbox = Outbox::default();
         let mut after = String::new();
         loop {
             let rows = host.store.some(Table::Webhook, &after, PAGE)?;
@@ -47,21 +47,21 @@ impl TenantState {
             for (id, row) in rows {
                 // Another release's are left alone.
                 if let (Some(id), Some(message)) = (parse_id(&id), from_row::<Message>(&row)) {
-                    self.place_hook(id, &message, host.now);
+                    self.place_callback(id, &message, host.now);
                 }
             }
         }
     }
 
     /// The tenant is removed.
-    pub(super) fn remove_hooks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.hooks = Outbox::default();
+    pub(super) fn remove_callbacks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.outbox = Outbox::default();
         host.store.clear(Table::WebhookBody)?;
         host.store.clear(Table::Webhook)
     }
 
     /// A job has ended: whoever is to be called back about it will be.
-    pub(super) fn tell_outcome(
+    pub(super) fn queue_outcome(
         &mut self,
         id: u128,
         record: &Record,
@@ -89,11 +89,11 @@ impl TenantState {
         let (run, since) = (record.run.to_be_bytes(), record.since.to_be_bytes());
         let end = digest(&[job.as_bytes(), &run, &since, record.state.as_str().as_bytes(), error.as_bytes()]);
         let at = record.attempts.last().map_or(record.since, |attempt| attempt.at);
-        self.queue_hook(job_id(at, end), message, Some(&url), &body, host)
+        self.queue_callback(job_id(at, end), message, Some(&url), &body, host)
     }
 
     /// An alert was raised or cleared: it is said where the policy says.
-    pub(super) fn tell_alert(
+    pub(super) fn queue_alert(
         &mut self,
         connection: &str,
         change: Change,
@@ -107,10 +107,10 @@ impl TenantState {
         let message = Message { connection: connection.to_owned(), ..message(kind.to_owned(), host.now) };
         let mut chance = [0; 16];
         (host.random)(&mut chance);
-        self.queue_hook(job_id(host.now, u128::from_be_bytes(chance)), message, None, &body, host)
+        self.queue_callback(job_id(host.now, u128::from_be_bytes(chance)), message, None, &body, host)
     }
 
-    fn queue_hook(
+    fn queue_callback(
         &mut self,
         id: u128,
         mut message: Message,
@@ -127,26 +127,26 @@ impl TenantState {
             message.to = to;
             message.receiver = receiver(url);
         }
-        if !self.hooks.has_room(app_number(&message.app)) {
+        if !self.outbox.has_room(app_number(&message.app)) {
             message.error = Some("queue-full".to_owned());
         }
         let Some(body) = seal_body(&self.sealer(host), &text, body) else { return Ok(()) };
         host.store.save(Table::WebhookBody, &text, &body)?;
-        self.store_hook(id, message, host)
+        self.store_callback(id, message, host)
     }
 
     /// Stores a message and takes note of where it is.
-    fn store_hook(&mut self, id: u128, mut message: Message, host: &mut Host<'_>) -> Result<(), StoreError> {
+    fn store_callback(&mut self, id: u128, mut message: Message, host: &mut Host<'_>) -> Result<(), StoreError> {
         message.updated = host.now;
         host.store.save(Table::Webhook, &id_text(id), &to_row(&message))?;
-        self.place_hook(id, &message, host.now);
-        for old in self.hooks.too_many_dead() {
-            self.forget_hook(old, host)?;
+        self.place_callback(id, &message, host.now);
+        for old in self.outbox.too_many_dead() {
+            self.forget_callback(old, host)?;
         }
         Ok(())
     }
 
-    fn place_hook(&mut self, id: u128, message: &Message, now: i64) {
+    fn place_callback(&mut self, id: u128, message: &Message, now: i64) {
         // As long from now as it was from then, if the clock has been set back since.
         let due = message.due.saturating_sub(message.updated.saturating_sub(now).max(0));
         let (stage, at) = match message.error {
@@ -155,45 +155,45 @@ impl TenantState {
             None => (Stage::Ready, due),
         };
         let (app, connection) = (app_number(&message.app), app_number(&message.connection));
-        self.hooks.put(Entry { id, app, connection, receiver: message.receiver, stage, at });
+        self.outbox.put(Entry { id, app, connection, receiver: message.receiver, stage, at });
     }
 
-    pub(super) fn forget_hook(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub(super) fn forget_callback(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let text = id_text(id);
         host.store.remove(Table::WebhookBody, &text)?;
         host.store.remove(Table::Webhook, &text)?;
-        self.hooks.remove(id);
+        self.outbox.remove(id);
         Ok(())
     }
 
     /// A message will not be sent again.
-    fn bury_hook(&mut self, id: u128, message: Message, why: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.store_hook(id, Message { error: Some(why.to_owned()), ..message }, host)
+    fn bury_callback(&mut self, id: u128, message: Message, why: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.store_callback(id, Message { error: Some(why.to_owned()), ..message }, host)
     }
 
     /// The next message for a Worker, signed as of now.
     pub(super) fn next_delivery(&mut self, host: &mut Host<'_>) -> Result<Option<Task>, StoreError> {
         // Those that must not go any more are buried here.
         for _ in 0..MOST_AT_A_TIME {
-            let Some(id) = self.hooks.next() else { break };
+            let Some(id) = self.outbox.next() else { break };
             let text = id_text(id);
             let body = host.store.load(Table::WebhookBody, &text)?;
             let (Some(message), Some(body)) = (load(host, id)?, body) else {
-                self.forget_hook(id, host)?;
+                self.forget_callback(id, host)?;
                 continue;
             };
             let body = open_body(&self.sealer(host), &text, &body).ok_or("request");
             let (url, body) = match self.where_to(&message, &text, host).and_then(|url| Ok((url, body?))) {
                 Ok(sent) => sent,
                 Err(why) => {
-                    self.bury_hook(id, message, why, host)?;
+                    self.bury_callback(id, message, why, host)?;
                     continue;
                 }
             };
             let seconds = host.now.div_euclid(1_000);
             let callbacks = self.policy.as_ref().and_then(|policy| policy.callbacks.as_ref());
             let signature = callbacks.and_then(|callbacks| sign(&callbacks.secret, &text, seconds, &body));
-            self.hooks.move_on(id, Stage::Sending, host.now.saturating_add(SENDING_MS));
+            self.outbox.move_on(id, Stage::Sending, host.now.saturating_add(SENDING_MS));
             let (tenant, attempt) = (self.name.clone(), message.tries.saturating_add(1));
             return Ok(Some(Task::Deliver(Box::new(Delivery {
                 tenant,
@@ -226,62 +226,62 @@ impl TenantState {
     /// A message was surely not taken by a Worker: it is no attempt.
     pub(super) fn delivery_refused(&mut self, delivery: &Delivery, now: i64) {
         if let Some(id) = parse_id(&delivery.id)
-            && self.hooks.get(id).is_some_and(|entry| entry.stage == Stage::Sending)
+            && self.outbox.get(id).is_some_and(|entry| entry.stage == Stage::Sending)
         {
-            self.hooks.move_on(id, Stage::Later, now.saturating_add(AGAIN_MS));
+            self.outbox.move_on(id, Stage::Later, now.saturating_add(AGAIN_MS));
         }
     }
 
     /// Takes a Worker's report. A repeated one, or one of an attempt that is over, changes nothing; but what is delivered is.
     pub(super) fn delivered(&mut self, report: DeliveryReport, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(id) = parse_id(&report.id) else { return Ok(()) };
-        let Some(entry) = self.hooks.get(id) else { return Ok(()) };
+        let Some(entry) = self.outbox.get(id) else { return Ok(()) };
         let Some(message) = load(host, id)? else { return Ok(()) };
         let own = entry.stage == Stage::Sending && report.attempt == message.tries.saturating_add(1);
         if own || next(report.status, 0, None, 0) == Next::DeliveryReport {
-            return self.conclude_hook(id, message, &report, host);
+            return self.conclude_callback(id, message, &report, host);
         }
         Ok(())
     }
 
-    fn conclude_hook(
+    fn conclude_callback(
         &mut self,
         id: u128,
         mut message: Message,
         report: &DeliveryReport,
         host: &mut Host<'_>,
     ) -> Result<(), StoreError> {
-        let sent = self.hooks.get(id).filter(|entry| entry.stage == Stage::Sending);
+        let sent = self.outbox.get(id).filter(|entry| entry.stage == Stage::Sending);
         let at = sent.map_or(host.now, |entry| entry.at.saturating_sub(SENDING_MS));
         let error = report.error.clone().or_else(|| Some(report.status.to_string()));
         message.tried(at, report.status, error);
         let mut random = [0; 8];
         (host.random)(&mut random);
         match next(report.status, message.tries, report.retry_after_ms, u64::from_be_bytes(random)) {
-            Next::DeliveryReport => self.forget_hook(id, host),
+            Next::DeliveryReport => self.forget_callback(id, host),
             Next::After(ms) => {
                 message.due = host.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX / 4));
-                self.store_hook(id, message, host)
+                self.store_callback(id, message, host)
             }
-            Next::Dead(why) => self.bury_hook(id, message, why, host),
+            Next::Dead(why) => self.bury_callback(id, message, why, host),
         }
     }
 
     /// Something may be due.
-    pub(super) fn wake_hooks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub(super) fn wake_callbacks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         for _ in 0..MOST_AT_A_TIME {
-            let Some(entry) = self.hooks.due(host.now) else { break };
+            let Some(entry) = self.outbox.due(host.now) else { break };
             match entry.stage {
-                Stage::Later | Stage::Ready => self.hooks.move_on(entry.id, Stage::Ready, entry.at),
-                Stage::Dead => self.forget_hook(entry.id, host)?,
+                Stage::Later | Stage::Ready => self.outbox.move_on(entry.id, Stage::Ready, entry.at),
+                Stage::Dead => self.forget_callback(entry.id, host)?,
                 Stage::Sending => match load(host, entry.id)? {
                     Some(message) => {
                         let error = Some("outcome-unknown".to_owned());
                         let report =
                             DeliveryReport { id: String::new(), attempt: 0, status: 0, error, retry_after_ms: None };
-                        self.conclude_hook(entry.id, message, &report, host)?;
+                        self.conclude_callback(entry.id, message, &report, host)?;
                     }
-                    None => self.forget_hook(entry.id, host)?,
+                    None => self.forget_callback(entry.id, host)?,
                 },
             }
         }

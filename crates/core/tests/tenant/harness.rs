@@ -140,7 +140,7 @@ impl Harness {
     }
 
     pub fn ask(&mut self, ask: Ask) -> Answer {
-        self.tenant.ask(ask, &mut host!(self)).unwrap()
+        self.tenant.handle(ask, &mut host!(self)).unwrap()
     }
 
     pub fn now(&mut self, ask: Ask) -> Reply {
@@ -157,7 +157,7 @@ impl Harness {
     }
 
     pub fn try_ask(&mut self, ask: Ask) -> Result<Answer, StoreError> {
-        self.tenant.ask(ask, &mut host!(self))
+        self.tenant.handle(ask, &mut host!(self))
     }
 
     pub fn cancel(&mut self, ticket: Ticket) {

@@ -91,7 +91,7 @@ impl World<'_> {
         // Asked for again until its caller knows.
         let again = self.dice.from(SECOND, 4 * SECOND);
         self.after(again, Event::KeepAt(job));
-        let done = self.event(place, To::Any, |tenant, _, host| tenant.ask(Ask::SubmitJob(Box::new(keep)), host));
+        let done = self.event(place, To::Any, |tenant, _, host| tenant.handle(Ask::SubmitJob(Box::new(keep)), host));
         let Some(done) = done else { return };
         if let Answer::Now(Reply::Queued(id)) = &done.value {
             self.jobs[job].id = Some(id.clone());
@@ -254,7 +254,7 @@ impl World<'_> {
         let bytes = ran.settle.response_bytes > 0;
         let conn = ran.settle.connection.clone();
         let done = self.event(place, To::Any, |tenant, waiting, host| {
-            let answer = tenant.ask(Ask::RunReport(Box::new(ran)), host)?;
+            let answer = tenant.handle(Ask::RunReport(Box::new(ran)), host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.insert(*ticket, Waiter::RunReport { run });
             }

@@ -161,7 +161,7 @@ impl World<'_> {
         let done = self.event(place, To::Any, |tenant, waiting, host| {
             let ask =
                 if account { Ask::SettleBatch(reports) } else { Ask::Settle(reports.into_iter().next().unwrap()) };
-            let answer = tenant.ask(ask, host)?;
+            let answer = tenant.handle(ask, host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.insert(*ticket, Waiter::Told { call, account, no });
             }

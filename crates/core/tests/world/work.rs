@@ -194,7 +194,7 @@ impl World<'_> {
             self.trace(|| format!("call {call} asks again"));
         }
         let Some(done) = self.event(place, To::Any, |tenant, waiting, host| {
-            let answer = tenant.ask(Ask::Admit(admit), host)?;
+            let answer = tenant.handle(Ask::Admit(admit), host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.retain(|_, other| !matches!(other, Waiter::Call { call: other, .. } if *other == call));
                 waiting.insert(*ticket, Waiter::Call { call, no });

@@ -26,7 +26,7 @@ impl TenantState {
         self.bury_some(host)?;
         let connections: Vec<String> = self.connections.keys().cloned().collect();
         for connection in connections {
-            self.finish(&connection, host)?;
+            self.commit(&connection, host)?;
         }
         Ok(())
     }

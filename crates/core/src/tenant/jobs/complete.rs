@@ -16,12 +16,14 @@ const UNKNOWN: &str = "outcome-unknown";
 
 impl TenantState {
     /// Takes a Worker's report of a run. A repeated one, or one of a run that is over, changes nothing.
-    pub(in crate::tenant) fn ran(&mut self, ran: RunReport, host: &mut Host<'_>) -> Result<(), StoreError> {
-        if ran.settle.outcome == Outcome::Unused {
-            return self.not_sent(&ran.job, ran.run, host);
+    pub(in crate::tenant) fn run_reported(&mut self, report: RunReport, host: &mut Host<'_>) -> Result<(), StoreError> {
+        if report.settle.outcome == Outcome::Unused {
+            return self.not_sent(&report.job, report.run, host);
         }
-        let Some(id) = parse_id(&ran.job) else { return Ok(()) };
-        let Some(entry) = self.jobs.index.get(id).copied().filter(|entry| entry.run == ran.run) else { return Ok(()) };
+        let Some(id) = parse_id(&report.job) else { return Ok(()) };
+        let Some(entry) = self.jobs.index.get(id).copied().filter(|entry| entry.run == report.run) else {
+            return Ok(());
+        };
         let Some(record) = load(host, id)? else { return Ok(()) };
         let given_up = match entry.stage {
             Stage::Running => false,
@@ -37,26 +39,26 @@ impl TenantState {
         let own = self
             .connections
             .get(&record.connection)
-            .is_some_and(|connection| connection.is_routes_own(&ran.settle, host.now));
+            .is_some_and(|connection| connection.is_routes_own(&report.settle, host.now));
         let verdict = Classification {
-            outcome: ran.settle.outcome,
-            error_code: ran.settle.error_code.clone(),
-            executed: match ran.executed {
+            outcome: report.settle.outcome,
+            error_code: report.settle.error_code.clone(),
+            executed: match report.executed {
                 Some(true) => Executed::Yes,
                 Some(false) => Executed::No,
                 None => Executed::Maybe,
             },
-            transient: ran.transient && !(own && record.tries > 0),
-            expired: ran.rejected_token != 0,
-            retry_after_ms: ran.retry_after_ms,
+            transient: report.transient && !(own && record.tries > 0),
+            expired: report.rejected_token != 0,
+            retry_after_ms: report.retry_after_ms,
         };
-        let (status, error) = (ran.settle.status, ran.settle.error_code);
+        let (status, error) = (report.settle.status, report.settle.error_code);
         let mut record = Record { error: None, ..record };
         if let Some(attempt) = record.attempts.last_mut() {
             (attempt.status, attempt.error) = (status, error);
         }
         let wants_token =
-            ran.rejected_token != 0 && !record.token_refused && self.renews(&record, ran.rejected_token, host);
+            report.rejected_token != 0 && !record.token_refused && self.renews(&record, report.rejected_token, host);
         if wants_token {
             record.token_refused = true;
             record.state = State::Queued;
@@ -64,7 +66,7 @@ impl TenantState {
             return self.store_job(id, &mut record, host);
         }
         record.tries = record.tries.saturating_add(u32::from(!given_up));
-        self.conclude(id, record, &verdict, ran.answer, host)
+        self.conclude(id, record, &verdict, report.answer, host)
     }
 
     /// Whether the vendor's refusal of a token is answered with another.
@@ -79,7 +81,7 @@ impl TenantState {
     }
 
     /// A run whose report never came. What had been cut off by the end of the object's life uses up no attempt.
-    pub(super) fn lost(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
+    pub(super) fn run_lost(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(mut record) = load(host, id)? else { return self.forget(id, host) };
         let began = self.jobs.began;
         if let Some(attempt) = record.attempts.last_mut() {
@@ -141,7 +143,7 @@ impl TenantState {
         let kept = self.keep_answer(id, &mut record, answer, host)?;
         record.updated = host.now;
         // First the message, then the job: should storage refuse between, the job ends once more.
-        self.tell_outcome(id, &record, kept.as_ref(), host)?;
+        self.queue_outcome(id, &record, kept.as_ref(), host)?;
         self.store_job(id, &mut record, host)?;
         self.ended(id, &record, waited_for.as_ref(), host)
     }

@@ -13,7 +13,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::tenant::authorize;
 use crate::tenant::state::refused;
 use crate::tenant::store::{Host, StoreError, Table};
-use crate::tenant::webhooks::live_hook;
+use crate::tenant::webhooks::live_callback;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -25,13 +25,13 @@ const MOST_LISTED: u32 = 1_000;
 
 impl TenantState {
     /// Answers an ask about jobs.
-    pub(in crate::tenant) fn see_jobs(&mut self, ask: JobsAsk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
+    pub(in crate::tenant) fn handle_jobs(&mut self, ask: JobsAsk, host: &mut Host<'_>) -> Result<Reply, StoreError> {
         if let Err(refusal) = authorize::may_see_jobs(self, &ask, host.now) {
             return Ok(refused(refusal));
         }
         let app = ask.claims.app;
         let role = ask.claims.role;
-        if !ask.what.looks() && role != Role::Operator {
+        if !ask.what.is_read_only() && role != Role::Operator {
             return Ok(no(Reason::Role, "only an operator's key replays and deletes jobs"));
         }
         let bodies = role != Role::Viewer;
@@ -42,8 +42,8 @@ impl TenantState {
             JobsWhat::ReplayAll(after) => return self.replay_all(after.as_deref(), host),
             JobsWhat::DeleteAll(of, after) => return self.delete_all(of, after.as_deref(), host),
         };
-        if let Some(hook) = crate::webhooks::parse_id(id) {
-            return self.see_hook(hook, app.as_deref(), bodies, &ask.what, host);
+        if let Some(callback) = crate::webhooks::parse_id(id) {
+            return self.handle_callback(callback, app.as_deref(), bodies, &ask.what, host);
         }
         let known = parse_id(id).filter(|id| self.jobs.index.get(*id).is_some());
         let record = known.map(|id| load(host, id)).transpose()?.flatten();
@@ -64,7 +64,7 @@ impl TenantState {
                     return Ok(refused(authorize::unknown(&connection)));
                 }
                 let record = self.replay(id, record, host)?;
-                self.finish(&connection, host)?;
+                self.commit(&connection, host)?;
                 Ok(document(202, self.shown(id, &record, None, much, host)))
             }
             JobsWhat::Delete(_, true) if record.state != State::Dead => Ok(live(&record)),
@@ -72,7 +72,7 @@ impl TenantState {
             JobsWhat::Delete(..) => {
                 self.forget(id, host)?;
                 self.jobs.index.compact();
-                self.finish(&record.connection, host)?;
+                self.commit(&record.connection, host)?;
                 Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
             }
             _ => {
@@ -83,7 +83,7 @@ impl TenantState {
     }
 
     /// The same of a callback, which has an id of another form.
-    fn see_hook(
+    fn handle_callback(
         &mut self,
         id: u128,
         app: Option<&str>,
@@ -91,21 +91,21 @@ impl TenantState {
         what: &JobsWhat,
         host: &mut Host<'_>,
     ) -> Result<Reply, StoreError> {
-        let Some(message) = self.hook_of(id, app, host)? else {
+        let Some(message) = self.callback_of(id, app, host)? else {
             return Ok(no(Reason::NotFound, "there is no callback with this id"));
         };
         match what {
-            JobsWhat::Show(_) => Ok(document(200, self.show_hook(id, &message, bodies, host)?)),
-            JobsWhat::Delete(..) => self.delete_hook(id, &message, host),
-            JobsWhat::Replay(_) if message.error.is_none() => Ok(live_hook()),
-            JobsWhat::Replay(_) if !self.hooks.has_room(app_number(&message.app)) => Ok(no(
+            JobsWhat::Show(_) => Ok(document(200, self.show_callback(id, &message, bodies, host)?)),
+            JobsWhat::Delete(..) => self.delete_callback(id, &message, host),
+            JobsWhat::Replay(_) if message.error.is_none() => Ok(live_callback()),
+            JobsWhat::Replay(_) if !self.outbox.has_room(app_number(&message.app)) => Ok(no(
                 Reason::QueueFull,
                 "as many callbacks of the app wait as may: replay this one when some are delivered",
             )),
             JobsWhat::Replay(_) => {
-                self.replay_hook(id, message, host)?;
-                let message = self.hook_of(id, app, host)?;
-                let shown = message.map(|message| self.show_hook(id, &message, bodies, host)).transpose()?;
+                self.replay_callback(id, message, host)?;
+                let message = self.callback_of(id, app, host)?;
+                let shown = message.map(|message| self.show_callback(id, &message, bodies, host)).transpose()?;
                 Ok(document(202, shown.unwrap_or_default()))
             }
             _ => Ok(no(Reason::NotFound, "a callback has no answer")),
@@ -138,12 +138,12 @@ impl TenantState {
         let wanted = move |entry: &&Entry| state(entry) && index.lanes.get(entry.lane).is_some_and(of_lane);
         let mut jobs = index.before(before).rev().filter(wanted).map(|entry| entry.id).peekable();
         let number = |name: &Option<String>| name.as_deref().map(app_number);
-        let callbacks = of.dead && of.state.is_none_or(|state| state == State::Dead);
-        let hooks = self.hooks.dead_of(number(&of.app), number(&of.connection), before);
-        let mut hooks = hooks.rev().filter(move |_| callbacks).peekable();
+        let with_callbacks = of.dead && of.state.is_none_or(|state| state == State::Dead);
+        let callbacks = self.outbox.dead_of(number(&of.app), number(&of.connection), before);
+        let mut callbacks = callbacks.rev().filter(move |_| with_callbacks).peekable();
         // The newer of the two.
-        std::iter::from_fn(move || match jobs.peek() < hooks.peek() {
-            true => hooks.next().map(Found::Hook),
+        std::iter::from_fn(move || match jobs.peek() < callbacks.peek() {
+            true => callbacks.next().map(Found::Callback),
             false => jobs.next().map(Found::Job),
         })
     }
@@ -170,8 +170,8 @@ impl TenantState {
         for one in found.by_ref().take(most) {
             let item = match one {
                 Found::Job(id) => load(host, id)?.map(|record| self.shown(id, &record, None, Much::NoBody, host)),
-                Found::Hook(id) => {
-                    let message = self.hook_of(id, of.app.as_deref(), host)?;
+                Found::Callback(id) => {
+                    let message = self.callback_of(id, of.app.as_deref(), host)?;
                     message.map(|message| json!(message.document(&one.text(), host.now)))
                 }
             };
@@ -206,11 +206,11 @@ impl TenantState {
                     connections.extend(self.connection_of(id));
                     self.forget(id, host)?;
                 }
-                Found::Hook(id) => self.forget_hook(id, host)?,
+                Found::Callback(id) => self.forget_callback(id, host)?,
             }
         }
         self.jobs.index.compact();
-        self.finish_all(connections, host)?;
+        self.commit_all(connections, host)?;
         Ok(document(200, Changed { deleted: Some(some.len()), replayed: None, next }))
     }
 
@@ -220,10 +220,10 @@ impl TenantState {
         lane.map(|lane| lane.connection.clone())
     }
 
-    fn finish_all(&mut self, mut connections: Vec<String>, host: &mut Host<'_>) -> Result<(), StoreError> {
+    fn commit_all(&mut self, mut connections: Vec<String>, host: &mut Host<'_>) -> Result<(), StoreError> {
         connections.sort_unstable();
         connections.dedup();
-        connections.iter().try_for_each(|connection| self.finish(connection, host))
+        connections.iter().try_for_each(|connection| self.commit(connection, host))
     }
 
     /// A dead letter is queued again, with all its attempts before it.
@@ -263,11 +263,11 @@ impl TenantState {
                     }
                     _ => false,
                 },
-                Found::Hook(id) => self.replay_hook_of_all(id, host)?,
+                Found::Callback(id) => self.replay_callback_of_all(id, host)?,
             };
             replayed = replayed.saturating_add(replays.into());
         }
-        self.finish_all(connections, host)?;
+        self.commit_all(connections, host)?;
         Ok(document(202, Changed { deleted: None, replayed: Some(replayed), next }))
     }
 
@@ -300,7 +300,7 @@ struct Changed {
 /// A job, or a callback that could not be delivered.
 enum Found {
     Job(u128),
-    Hook(u128),
+    Callback(u128),
 }
 
 impl Found {
@@ -308,7 +308,7 @@ impl Found {
     fn text(&self) -> String {
         match *self {
             Self::Job(id) => id_text(id),
-            Self::Hook(id) => crate::webhooks::id_text(id),
+            Self::Callback(id) => crate::webhooks::id_text(id),
         }
     }
 }

@@ -19,17 +19,21 @@ const FULL_SECONDS: u64 = 60;
 impl TenantState {
     /// Takes a job in: stored before its caller hears of it. Told is its id, or, if it ends in the time that the caller
     /// will wait, its answer.
-    pub(in crate::tenant) fn keep(&mut self, keep: SubmitJob, host: &mut Host<'_>) -> Result<Answer, StoreError> {
-        let wait_ms = keep.wait_ms;
-        let connection = keep.admit.connection.clone();
-        let id = match self.take_in(keep, host)? {
+    pub(in crate::tenant) fn submit_job(
+        &mut self,
+        submission: SubmitJob,
+        host: &mut Host<'_>,
+    ) -> Result<Answer, StoreError> {
+        let wait_ms = submission.wait_ms;
+        let connection = submission.admit.connection.clone();
+        let id = match self.accept_job(submission, host)? {
             Ok(id) => id,
             Err(refusal) => return Ok(Answer::Now(refused(refusal))),
         };
         self.next_ticket = self.next_ticket.wrapping_add(1);
         let ticket = Ticket(self.next_ticket);
         if wait_ms == 0 || self.jobs.waiting.len() >= MOST_WAITING {
-            self.finish(&connection, host)?;
+            self.commit(&connection, host)?;
             return Ok(Answer::Now(Reply::Queued(id_text(id))));
         }
         let until = host.now.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX / 4));
@@ -39,12 +43,12 @@ impl TenantState {
             let answer = self.answer_of(id, host)?;
             self.ended(id, &record, answer.as_ref(), host)?;
         }
-        self.finish(&connection, host)?;
+        self.commit(&connection, host)?;
         Ok(Answer::Wait(ticket))
     }
 
-    fn take_in(&mut self, keep: SubmitJob, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
-        let SubmitJob { admit, request, key, made, .. } = keep;
+    fn accept_job(&mut self, submission: SubmitJob, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
+        let SubmitJob { admit, request, key, made, .. } = submission;
         if let Err(refusal) = authorize::check(self, &admit, host.now).and_then(|connection| connection.fits(&admit)) {
             return Ok(Err(refusal));
         }
