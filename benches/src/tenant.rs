@@ -9,6 +9,7 @@ use sluice_core::protocol::{
 use sluice_core::tenant::state::{Answer, TenantState, Ticket};
 use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice_core::tenant::task::{Run, Task};
+use sluice_core::upstream::profile::Executed;
 use sluice_limiter::{Outcome, PermitId};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -238,7 +239,7 @@ impl Tenant {
         };
         let admit = Admit { urgency: 5, ..self.admit(self.asked) };
         let key = Some(format!("key {}", self.asked));
-        self.ask(Ask::SubmitJob(Box::new(SubmitJob { admit, request, made: self.now, key, wait_ms: 0 })));
+        self.ask(Ask::SubmitJob(Box::new(SubmitJob { admit, request, made: self.now, key, wait_ms: None })));
         self.after();
     }
 
@@ -250,10 +251,10 @@ impl Tenant {
             settle: settled(run.permit),
             job: run.job,
             run: run.run,
-            executed: Some(true),
+            executed: Executed::Yes,
             transient: false,
             retry_after_ms: None,
-            rejected_token: 0,
+            rejected_token: None,
             answer: None,
         };
         self.ask(Ask::RunReport(Box::new(ran)));
@@ -281,9 +282,9 @@ impl Tenant {
             wait_ms: None,
             urgency: 3,
             repeated: false,
-            known_route: 0,
-            known_token: 0,
-            rejected_token: 0,
+            known_route: None,
+            known_token: None,
+            rejected_token: None,
         }
     }
 
@@ -379,9 +380,9 @@ fn settled(permit: PermitId) -> Settle {
         permit,
         attempt: 1,
         outcome: Outcome::Answered,
-        since_headers_ms: 0,
+        since_headers_ms: Some(0),
         response_bytes: 0,
-        status: 200,
+        status: Some(200),
         counts: Vec::new(),
         error_code: None,
         sent: Some(Sent { app, method, path, nth: 1, ago_ms: 50 }),

@@ -9,6 +9,7 @@ use sluice_core::http::{Answer, Prefer, Target, VendorTarget, urgency};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admit, No};
 use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::upstream::Dialect;
 use std::rc::Rc;
 use web_sys::Request;
 
@@ -26,7 +27,7 @@ pub enum CallEnd {
 
 impl From<Refusal> for CallEnd {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(No { refusal, vendor: None, rate_limit: None }))
+        Self::Refused(Box::new(No { refusal, dialect: Dialect::Generic, rate_limit: None }))
     }
 }
 
@@ -68,9 +69,9 @@ impl Call {
             // RFC 9218, section 4.1.
             urgency: urgency(incoming.header("priority")).unwrap_or(3),
             repeated: false,
-            known_route: known.map_or(0, |route| route.version),
-            known_token: route_cache::bearer(&claims.tenant, vendor.connection).map_or(0, |bearer| bearer.mark),
-            rejected_token: 0,
+            known_route: known.map(|route| route.version),
+            known_token: route_cache::bearer(&claims.tenant, vendor.connection).map(|bearer| bearer.mark),
+            rejected_token: None,
             claims,
         }
     }

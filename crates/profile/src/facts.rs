@@ -1,6 +1,7 @@
 //! What is known of a vendor.
 
 use crate::document::Tree;
+use serde::{Deserialize, Serialize};
 
 /// A vendor, as data: a file of the core's, or a connection's inline `profile`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -270,7 +271,7 @@ pub enum Meaning {
 }
 
 /// Whether a call took effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Executed {
     /// It did.
     Yes,
@@ -281,7 +282,7 @@ pub enum Executed {
 }
 
 /// Whose shapes a refusal has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dialect {
     /// Problem documents.
     #[default]

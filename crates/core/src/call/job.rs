@@ -6,7 +6,7 @@ use super::permit::Permit;
 use super::repeat::Repeats;
 use super::settlement::PendingSettlement;
 use crate::jobs::Answer;
-use crate::protocol::{RunReport, Sent};
+use crate::protocol::{RunReport, Sent, TokenMark};
 use crate::tenant::task::{FRESH_MS, Run};
 use crate::upstream::outcome::Classification;
 use crate::upstream::profile::Executed;
@@ -45,7 +45,7 @@ pub struct JobReport {
     run: u32,
     settlement: PendingSettlement,
     verdict: Option<Classification>,
-    rejected_token: u64,
+    rejected_token: Option<TokenMark>,
     answer: Option<Answer>,
     repeats: Repeats,
 }
@@ -69,7 +69,7 @@ impl JobReport {
         });
         let rejected_token = match &verdict {
             Some(verdict) if verdict.expired => permit.token_mark(),
-            _ => 0,
+            _ => None,
         };
         let answer = answer.filter(|_| whole);
         Self { verdict, rejected_token, answer, ..Self::unsent(job, run, permit, end) }
@@ -86,7 +86,7 @@ impl JobReport {
             run,
             settlement: PendingSettlement::of_used(permit, end),
             verdict: None,
-            rejected_token: 0,
+            rejected_token: None,
             answer: None,
             repeats: Repeats::after(&PAUSES_MS),
         }
@@ -99,11 +99,7 @@ impl JobReport {
             settle: self.settlement.tell(now),
             job: self.job.clone(),
             run: self.run,
-            executed: match verdict.map(|verdict| verdict.executed) {
-                Some(Executed::Yes) => Some(true),
-                Some(Executed::No) => Some(false),
-                Some(Executed::Maybe) | None => None,
-            },
+            executed: verdict.map_or(Executed::Maybe, |verdict| verdict.executed),
             transient: verdict.is_some_and(|verdict| verdict.transient),
             retry_after_ms: verdict.and_then(|verdict| verdict.retry_after_ms),
             rejected_token: self.rejected_token,

@@ -1,6 +1,6 @@
 //! A permit as a call holds it.
 
-use crate::protocol::{Bearer, Route, Sent};
+use crate::protocol::{Bearer, Route, Sent, TokenMark};
 use sluice_limiter::PermitId;
 use std::rc::Rc;
 
@@ -28,8 +28,8 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// The mark of the access token; 0 where none is used.
-    pub fn token_mark(&self) -> u64 {
-        self.bearer.as_ref().map_or(0, |bearer| bearer.mark)
+    /// The mark of the access token, where one is used.
+    pub fn token_mark(&self) -> Option<TokenMark> {
+        self.bearer.as_ref().map(|bearer| bearer.mark)
     }
 }

@@ -7,10 +7,11 @@ use super::state::refused;
 use super::stats;
 use super::store::{Host, StoreError, Table};
 use super::token_cache::TokenCache;
+use crate::codec;
 use crate::http::{PolicyItem, RemainingItem, policy_field, remaining_field};
 use crate::lookup::Lookup;
 use crate::policy::{App, Connection, MAX_LISTS, Matcher, Policy, Routes};
-use crate::protocol::{Admit, Bearer, BodyLength, Granted, No, Reply, Route, Settle};
+use crate::protocol::{Admit, Bearer, BodyLength, Granted, No, Reply, Route, RouteVersion, Settle};
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::grant::is_fetched;
 use crate::upstream::methods;
@@ -318,7 +319,7 @@ impl ConnectionState {
             }
         } else if is_throttle(report.outcome) {
             self.blocked.refused(&sent, host.now, (before, self.limiter.factor_ppm()));
-        } else if report.outcome == Outcome::Answered && report.status < 500 {
+        } else if report.outcome == Outcome::Answered && report.status.is_none_or(|status| status < 500) {
             self.blocked.passed(&sent, host.now);
         }
     }
@@ -330,7 +331,7 @@ impl ConnectionState {
 
     fn settle_as(&mut self, report: &Settle, outcome: Outcome, host: &Host<'_>) -> Settled {
         let at_completion = self.policy.profile.counts_at_completion;
-        let since_headers_ms = if at_completion { 0 } else { report.since_headers_ms };
+        let since_headers_ms = if at_completion { 0 } else { report.since_headers_ms.unwrap_or(0) };
         let settlement = Settlement {
             permit: report.permit,
             attempt: report.attempt,
@@ -406,12 +407,12 @@ impl ConnectionState {
             waited_ms: grant.waited_ms,
             since_ask_ms: grant.since_ask_ms,
             slack_ms: u64::try_from(SLACK_MS).unwrap_or(0),
-            route: (admit.known_route != self.route.version).then(|| self.route()),
+            route: (admit.known_route != Some(self.route.version)).then(|| self.route()),
             route_version: self.route.version,
             bearer: held
-                .filter(|held| held.mark != admit.known_token)
+                .filter(|held| Some(held.mark) != admit.known_token)
                 .map(|held| Bearer { token: held.token.clone(), mark: held.mark }),
-            mark: held.map_or(0, |held| held.mark),
+            token_mark: held.map(|held| held.mark),
             rate_limit,
             would: grant.would.map(would),
         })
@@ -419,7 +420,7 @@ impl ConnectionState {
 
     /// A refusal in the vendor's words, of a call that has not come to its limits.
     pub(super) fn turned_away(&self, refusal: Refusal) -> Reply {
-        Reply::Refused(No { refusal, vendor: Some(self.policy.profile.dialect.as_str().to_owned()), rate_limit: None })
+        Reply::Refused(No { refusal, dialect: self.policy.profile.dialect, rate_limit: None })
     }
 
     fn left_for(&mut self, app: &str, mask: u32) -> String {
@@ -440,11 +441,7 @@ impl ConnectionState {
             violated: refused.violated,
         };
         let fields = (!left.is_empty()).then(|| (self.route.rate_limit_policy.clone(), left));
-        Reply::Refused(No {
-            refusal,
-            vendor: Some(self.policy.profile.dialect.as_str().to_owned()),
-            rate_limit: fields,
-        })
+        Reply::Refused(No { refusal, dialect: self.policy.profile.dialect, rate_limit: fields })
     }
 
     /// Where the vendor's own figures and the policy's differ, what a spent day is about.
@@ -562,7 +559,7 @@ fn route(connection: &Connection) -> Box<Route> {
         PolicyItem { name: &limit.name, quota, window_seconds, unit: (unit != "requests").then_some(unit) }
     });
     let mut route = Route {
-        version: 0,
+        version: RouteVersion(0),
         profile: connection.profile.clone(),
         base_url: connection.base_url.clone(),
         credential: Some(connection.credential.clone()).filter(|credential| !is_fetched(credential)),
@@ -575,8 +572,8 @@ fn route(connection: &Connection) -> Box<Route> {
         rate_limit_policy: policy_field(items),
     };
     // The version is the content's digest: the same content is known again, whichever life of the object sends it.
-    let digest = Sha256::digest(crate::protocol::to_wire(&route));
-    route.version = digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1);
+    let digest = Sha256::digest(codec::write(Vec::new(), &route));
+    route.version = RouteVersion(digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1));
     Box::new(route)
 }
 

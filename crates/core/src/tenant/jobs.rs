@@ -460,7 +460,7 @@ impl TenantState {
 impl Jobs {
     /// Whether jobs of a connection may ask to go, as far as an access token is concerned.
     fn has_token(&mut self, connection: &mut ConnectionState, now: i64) -> bool {
-        match connection.token_for_jobs(now, 0) {
+        match connection.token_for_jobs(now, None) {
             ForJobs::Ready => true,
             ForJobs::Wait | ForJobs::Stands => false,
             ForJobs::Fetch(fetch, meanwhile) => {

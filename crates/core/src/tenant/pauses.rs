@@ -8,7 +8,7 @@ use super::store::{Host, StoreError, Table};
 use crate::codec;
 use crate::document;
 use crate::policy::MAX_APPS;
-use crate::protocol::{Operate, OperateAsk, Order, Reply};
+use crate::protocol::{Operate, OperateAsk, Order, OrderKind, Reply};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_limiter::Mode;
@@ -84,11 +84,12 @@ struct OrderDocument<'a> {
 }
 
 impl Operate {
-    /// Reads the body of `POST /connections/{name}/pause`, or with `resumes` of `…/resume`. None at all is an empty object.
+    /// Reads the body of `POST /connections/{name}/pause`, or of `…/resume`. An empty text stands for an empty object.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(text: &str, resumes: bool) -> Result<Self, String> {
+    pub fn read(text: &str, kind: OrderKind) -> Result<Self, String> {
+        let resumes = kind == OrderKind::Resume;
         let text = if text.trim().is_empty() { "{}" } else { text };
         let body: Value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
         let known = if resumes { "app" } else { "seconds, reason and app" };

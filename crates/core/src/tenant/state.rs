@@ -16,6 +16,7 @@ use crate::keys::Claims;
 use crate::policy::Policy;
 use crate::protocol::{Admin, Admit, Ask, Directory, No, Reply, Settle};
 use crate::refusal::{Reason, Refusal};
+use crate::upstream::Dialect;
 use crate::webhooks::Outbox;
 use sluice_limiter::pool::Pool;
 use std::collections::BTreeMap;
@@ -414,7 +415,7 @@ impl TenantState {
 
 /// A refusal that is not in a vendor's words.
 pub(super) const fn refused(refusal: Refusal) -> Reply {
-    Reply::Refused(No { refusal, vendor: None, rate_limit: None })
+    Reply::Refused(No { refusal, dialect: Dialect::Generic, rate_limit: None })
 }
 
 /// Most tenants of one installation: as many names as the list can be read in one go.

@@ -7,7 +7,7 @@ use super::connection_state::ConnectionState;
 use super::state::{TenantState, refused};
 use super::store::{Host, StoreError};
 use crate::keys::Claims;
-use crate::protocol::{Figures, Reply, Settle};
+use crate::protocol::{Figures, Reply, ReportSpan, Settle};
 use crate::usage::{Called, Counter, Entry, Exposition, Flight, Kind, Open, Usage, document, entries};
 use sluice_limiter::calendar::DAY_MS;
 use sluice_limiter::{Outcome, PermitId, Settled, Settlement};
@@ -87,7 +87,7 @@ impl ConnectionState {
             throttled: matches!(outcome, Outcome::Throttled { .. }),
             nth: sent.nth,
             sent_at: host.now.saturating_sub(ago),
-            answered_in_ms: (report.status > 0).then(|| sent.ago_ms.saturating_sub(report.since_headers_ms)),
+            answered_in_ms: report.status.map(|_| sent.ago_ms.saturating_sub(report.since_headers_ms.unwrap_or(0))),
         };
         self.usage.call(&called, self.limiter.day_reset(), host.zones, host.now);
     }
@@ -188,11 +188,11 @@ pub(super) fn told(
         connection.limiter.tick(host.time());
         connection.count_unheard(host);
     }
-    let Figures::Days { errors, week, connection } = figures else {
+    let Figures::Days { kind, span, connection } = figures else {
         let body = metrics(tenant);
         return Ok(Reply::Document { status: 200, body, warnings: Vec::new() });
     };
-    let kind = if errors { Kind::Errors } else { Kind::Usage };
+    let week = span == ReportSpan::Week;
     let mut bytes = [0; 6];
     (host.random)(&mut bytes);
     let request = bytes.iter().fold(String::new(), |id, byte| id + &char::from(b'a' + byte % 26).to_string());

@@ -7,6 +7,7 @@
 //! held up by its renewal.
 
 use crate::policy::{Connection, Credential};
+use crate::protocol::TokenMark;
 use crate::upstream::grant::{self, EXCHANGE_MS, Exchange, Failure, Issued};
 use sha2::{Digest, Sha256};
 
@@ -79,7 +80,7 @@ pub struct TokenCache {
 pub(super) struct CachedToken {
     pub token: String,
     /// Which one it is: [`mark`].
-    pub mark: u64,
+    pub mark: TokenMark,
     pub since: i64,
     pub renew_at: i64,
     pub ends_at: i64,
@@ -108,8 +109,8 @@ pub enum TokenDecision {
 }
 
 /// Which token this is: enough to tell one from the next, and nothing to use it by.
-pub fn mark(token: &str) -> u64 {
-    digest(&[token.as_bytes()])
+pub fn mark(token: &str) -> TokenMark {
+    TokenMark(digest(&[token.as_bytes()]))
 }
 
 fn digest(parts: &[&[u8]]) -> u64 {
@@ -176,14 +177,14 @@ impl TokenCache {
         Some(Self { place: fresh.place, held, ..self })
     }
 
-    /// What a call needs that has just come and does not wait for an endpoint that rests. `rejected_token`: the mark of the token that the
-    /// vendor refused it; 0 for none.
-    pub(super) fn ask(&mut self, now: i64, rejected_token: u64) -> TokenDecision {
+    /// What a call needs that has just come and does not wait for an endpoint that rests. `rejected_token`: the token that the vendor
+    /// refused it, if it has.
+    pub(super) fn ask(&mut self, now: i64, rejected_token: Option<TokenMark>) -> TokenDecision {
         self.ask_within(now, rejected_token, 0)
     }
 
     /// The same for a call that may wait for `left_ms`: it waits through the short pause after the endpoint's first refusal.
-    pub(super) fn ask_within(&mut self, now: i64, rejected_token: u64, left_ms: u64) -> TokenDecision {
+    pub(super) fn ask_within(&mut self, now: i64, rejected_token: Option<TokenMark>, left_ms: u64) -> TokenDecision {
         self.expire_fetcher(now);
         if !self.heed(now, rejected_token) {
             return TokenDecision::Stands;
@@ -304,8 +305,8 @@ impl TokenCache {
 
     /// Whether it is worth asking for another token than the refused one, which is then forgotten. Of tokens refused when
     /// young the next is asked for later each time: the vendor may mean something else by its refusal.
-    fn heed(&mut self, now: i64, rejected_token: u64) -> bool {
-        let Some(held) = self.held.as_ref().filter(|held| held.mark == rejected_token) else { return true };
+    fn heed(&mut self, now: i64, rejected_token: Option<TokenMark>) -> bool {
+        let Some(held) = self.held.as_ref().filter(|held| Some(held.mark) == rejected_token) else { return true };
         // At the end of its life a refusal says nothing but that.
         if now >= held.renew_at {
             self.held = None;

@@ -4,7 +4,7 @@ use super::connection_state::{AdmitResult, ConnectionState};
 use super::state::refused;
 use super::store::{Host, StoreError};
 use super::token_cache::{TokenCache, TokenDecision, Waiter};
-use crate::protocol::{Admit, Fetch, Reply, TokenReport};
+use crate::protocol::{Admit, Fetch, Reply, TokenMark, TokenReport};
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::grant::{Failure, life_ms};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl ConnectionState {
 
     /// Whether jobs may ask to go: there is an access token, or none is needed. `rejected_token`: the mark of one that the vendor
     /// has refused. What has to be fetched is fetched on a task.
-    pub(super) fn token_for_jobs(&mut self, now: i64, rejected_token: u64) -> ForJobs {
+    pub(super) fn token_for_jobs(&mut self, now: i64, rejected_token: Option<TokenMark>) -> ForJobs {
         const SOON_MS: i64 = 5_000;
         let Some(access) = &mut self.access else { return ForJobs::Ready };
         let (fetch, again) = match access.ask(now, rejected_token) {
@@ -160,7 +160,7 @@ impl ConnectionState {
             Ok(exchange) => Reply::Fetch(Box::new(Fetch { exchange, whose, began })),
             Err(failure) => {
                 access.failed(now, whose, began, failure);
-                match access.ask(now, 0) {
+                match access.ask(now, None) {
                     TokenDecision::Fail(failure, seconds) => self.no_token(&failure, seconds),
                     _ => Reply::Retry,
                 }

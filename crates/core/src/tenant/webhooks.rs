@@ -13,7 +13,7 @@ use super::task::{Delivery, Task};
 use crate::backlog_share::app_number;
 use crate::jobs::record::{from_row, to_row};
 use crate::jobs::{Answer, Record, Request, digest, id_text as job_text, job_id};
-use crate::protocol::DeliveryReport;
+use crate::protocol::{DeliveryOutcome, DeliveryReport};
 use crate::sealed::NONCE_BYTES;
 use crate::usage::Change;
 use crate::webhooks::book::{DEAD_MS, Entry, Outbox, Stage};
@@ -238,7 +238,7 @@ impl TenantState {
         let Some(entry) = self.outbox.get(id) else { return Ok(()) };
         let Some(message) = load(host, id)? else { return Ok(()) };
         let own = entry.stage == Stage::Sending && report.attempt == message.tries.saturating_add(1);
-        if own || next(report.status, 0, None, 0) == Next::DeliveryReport {
+        if own || next(report.outcome.status().unwrap_or(0), 0, None, 0) == Next::Delivered {
             return self.conclude_callback(id, message, &report, host);
         }
         Ok(())
@@ -253,12 +253,12 @@ impl TenantState {
     ) -> Result<(), StoreError> {
         let sent = self.outbox.get(id).filter(|entry| entry.stage == Stage::Sending);
         let at = sent.map_or(host.now, |entry| entry.at.saturating_sub(SENDING_MS));
-        let error = report.error.clone().or_else(|| Some(report.status.to_string()));
-        message.tried(at, report.status, error);
+        let status = report.outcome.status().unwrap_or(0);
+        message.tried(at, status, Some(report.outcome.error()));
         let mut random = [0; 8];
         (host.random)(&mut random);
-        match next(report.status, message.tries, report.retry_after_ms, u64::from_be_bytes(random)) {
-            Next::DeliveryReport => self.forget_callback(id, host),
+        match next(status, message.tries, report.retry_after_ms, u64::from_be_bytes(random)) {
+            Next::Delivered => self.forget_callback(id, host),
             Next::After(ms) => {
                 message.due = host.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX / 4));
                 self.store_callback(id, message, host)
@@ -276,9 +276,12 @@ impl TenantState {
                 Stage::Dead => self.forget_callback(entry.id, host)?,
                 Stage::Sending => match load(host, entry.id)? {
                     Some(message) => {
-                        let error = Some("outcome-unknown".to_owned());
-                        let report =
-                            DeliveryReport { id: String::new(), attempt: 0, status: 0, error, retry_after_ms: None };
+                        let report = DeliveryReport {
+                            id: String::new(),
+                            attempt: 0,
+                            outcome: DeliveryOutcome::Unknown,
+                            retry_after_ms: None,
+                        };
                         self.conclude_callback(entry.id, message, &report, host)?;
                     }
                     None => self.forget_callback(entry.id, host)?,

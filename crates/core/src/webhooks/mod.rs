@@ -61,7 +61,7 @@ pub fn receiver(url: &str) -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// It is delivered.
-    DeliveryReport,
+    Delivered,
     /// Again, after so many milliseconds.
     After(u64),
     /// It is a dead letter, with this error.
@@ -71,7 +71,7 @@ pub enum Next {
 /// What follows on an answer with that status (0: none came) after so many `attempts`. `random`: over all of `u64`.
 pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64) -> Next {
     match status {
-        200..=299 => return Next::DeliveryReport,
+        200..=299 => return Next::Delivered,
         410 => return Next::Dead("gone"),
         _ => {}
     }

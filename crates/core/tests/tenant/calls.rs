@@ -20,11 +20,11 @@ fn a_permit_says_where_to_and_with_what_once_and_then_only_the_version() {
     let first = harness.go(&app, "free");
     let route = first.route.unwrap();
     assert_eq!((route.base_url.as_str(), route.version), ("https://free.example.com", first.route_version));
-    let again = Admit { known_route: first.route_version, ..harness.admit(&app, "free") };
+    let again = Admit { known_route: Some(first.route_version), ..harness.admit(&app, "free") };
     let Reply::Permit(second) = harness.now(Ask::Admit(again)) else { panic!() };
     assert!(second.route.is_none());
     harness.reopen();
-    let again = Admit { known_route: first.route_version, ..harness.admit(&app, "free") };
+    let again = Admit { known_route: Some(first.route_version), ..harness.admit(&app, "free") };
     let Reply::Permit(third) = harness.now(Ask::Admit(again)) else { panic!() };
     assert!(third.route.is_none(), "the version is the content's");
 }
@@ -293,9 +293,9 @@ fn a_vendor_that_counts_at_completion_has_its_windows_dated_from_there() {
             permit: go.permit,
             attempt: 1,
             outcome: Outcome::Answered,
-            since_headers_ms: 30_000,
+            since_headers_ms: Some(30_000),
             response_bytes: 0,
-            status: 200,
+            status: Some(200),
             error_code: None,
             sent: None,
             counts: Vec::new(),

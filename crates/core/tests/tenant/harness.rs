@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Request};
 use sluice_core::keys::{Claims, Master, open};
 use sluice_core::protocol::{
-    Admin, Admit, Ask, BodyLength, Figures, Granted, JobsAsk, JobsWhat, NewKey, No, Reply, Sent, Settle, SubmitJob,
+    Admin, Admit, Ask, BodyLength, Figures, Granted, JobsAsk, JobsWhat, NewKey, No, Reply, ReportSpan, Sent, Settle,
+    SubmitJob,
 };
 use sluice_core::tenant::state::{Answer, TenantState, Ticket};
 use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice_core::tenant::task::Task;
+use sluice_core::usage::Kind;
 use sluice_limiter::calendar::Zones;
 use sluice_limiter::{Outcome, PermitId};
 use std::cell::Cell;
@@ -242,7 +244,7 @@ impl Harness {
             body: Bytes::default(),
             callback: None,
         };
-        SubmitJob { admit, request, made: self.now, key: None, wait_ms: 0 }
+        SubmitJob { admit, request, made: self.now, key: None, wait_ms: None }
     }
 
     pub fn kept(&mut self, keep: SubmitJob) -> String {
@@ -297,9 +299,9 @@ impl Harness {
             wait_ms: None,
             urgency: 3,
             repeated: false,
-            known_route: 0,
-            known_token: 0,
-            rejected_token: 0,
+            known_route: None,
+            known_token: None,
+            rejected_token: None,
         }
     }
 
@@ -336,9 +338,9 @@ impl Harness {
             permit,
             attempt,
             outcome: how.0,
-            since_headers_ms: 0,
+            since_headers_ms: Some(0),
             response_bytes: 0,
-            status: 200,
+            status: Some(200),
             error_code: how.1.map(str::to_owned),
             counts: Vec::new(),
             sent: (how.0 != Outcome::Unused).then_some(sent),
@@ -351,9 +353,9 @@ impl Harness {
             permit,
             attempt: 1,
             outcome: Outcome::Answered,
-            since_headers_ms: 0,
+            since_headers_ms: Some(0),
             response_bytes: 0,
-            status: 200,
+            status: Some(200),
             error_code: None,
             sent: None,
             counts: Vec::new(),
@@ -362,7 +364,9 @@ impl Harness {
 
     /// A document of the statistics, with a key that may see it.
     pub fn figures(&mut self, claims: &Claims, errors: bool, week: bool, connection: Option<&str>) -> Value {
-        let figures = Figures::Days { errors, week, connection: connection.map(str::to_owned) };
+        let kind = if errors { Kind::Errors } else { Kind::Usage };
+        let span = if week { ReportSpan::Week } else { ReportSpan::Today };
+        let figures = Figures::Days { kind, span, connection: connection.map(str::to_owned) };
         match self.now(Ask::Figures(claims.clone(), figures)) {
             Reply::Document { status: 200, body, .. } => serde_json::from_str(&body).unwrap(),
             Reply::Refused(no) => json!(no.refusal.reason.as_str()),

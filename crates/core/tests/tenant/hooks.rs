@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
-use sluice_core::protocol::{Admin, Ask, DeliveryReport, Filter, JobsWhat, Reply};
+use sluice_core::protocol::{Admin, Ask, Deletable, DeliveryOutcome, DeliveryReport, Filter, JobsWhat, Reply};
 use sluice_core::tenant::store::Table;
 use sluice_core::tenant::task::{Delivery, Task};
 
@@ -51,9 +51,8 @@ fn delivery(harness: &mut Harness) -> Option<Delivery> {
 }
 
 fn answers(harness: &mut Harness, delivery: &Delivery, status: u16) {
-    let error = (status == 0).then(|| "timeout".to_owned());
-    let report =
-        DeliveryReport { id: delivery.id.clone(), attempt: delivery.attempt, status, error, retry_after_ms: None };
+    let outcome = if status == 0 { DeliveryOutcome::TimedOut } else { DeliveryOutcome::Answered(status) };
+    let report = DeliveryReport { id: delivery.id.clone(), attempt: delivery.attempt, outcome, retry_after_ms: None };
     assert!(matches!(harness.now(Ask::DeliveryReport(report)), Reply::Done));
 }
 
@@ -163,8 +162,7 @@ fn a_receiver_that_asks_for_time_is_given_it() {
     harness.now(Ask::DeliveryReport(DeliveryReport {
         id,
         attempt,
-        status: 503,
-        error: None,
+        outcome: DeliveryOutcome::Answered(503),
         retry_after_ms: Some(120_000),
     }));
     harness.go_to(NOON + 119_999);
@@ -183,8 +181,7 @@ fn a_clock_set_back_holds_no_message_back() {
         harness.now(Ask::DeliveryReport(DeliveryReport {
             id,
             attempt,
-            status: 503,
-            error: None,
+            outcome: DeliveryOutcome::Answered(503),
             retry_after_ms: Some(120_000),
         }));
         harness.now -= 1_800_000;
@@ -298,7 +295,7 @@ fn who_may_see_replay_and_delete_what_could_not_be_delivered() {
     ends(&mut harness, &app, 200);
     let sent = delivery(&mut harness).unwrap();
     assert_eq!(harness.jobs(&operator, JobsWhat::Replay(sent.id.clone())), (409, json!("live")));
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), true)), (409, json!("live")));
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), Deletable::DeadLetter)), (409, json!("live")));
     answers(&mut harness, &sent, 410);
     assert_eq!(
         (dead(&mut harness, &app).len(), dead(&mut harness, &viewer).len(), dead(&mut harness, &other).len()),
@@ -315,7 +312,7 @@ fn who_may_see_replay_and_delete_what_could_not_be_delivered() {
     assert_eq!(harness.jobs(&operator, JobsWhat::ReplayAll(None)), (202, json!({"replayed": 1})));
     let again = delivery(&mut harness).unwrap();
     answers(&mut harness, &again, 410);
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), true)).0, 204);
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), Deletable::DeadLetter)).0, 204);
     assert_eq!(harness.jobs(&operator, JobsWhat::Show(sent.id)).0, 404);
     assert_eq!(counts(&mut harness), (0, 0));
 }
@@ -364,7 +361,7 @@ fn alerts_go_to_the_policys_address_unsigned_without_a_secret_and_dead_letters_r
     answers(&mut harness, &sent, 200);
     harness.reopen();
     assert!(delivery(&mut harness).is_none(), "said once");
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(job, true)).0, 204);
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(job, Deletable::DeadLetter)).0, 204);
     let sent = delivery(&mut harness).unwrap();
     assert!(sent.body.contains("alert.cleared"));
     assert_eq!(harness.status()["alerts"], json!([]));

@@ -8,6 +8,7 @@ use sluice_core::protocol::{Ask, Filter, JobsWhat, Reply, RunReport, Sent, Settl
 use sluice_core::tenant::state::{Answer, Ticket};
 use sluice_core::tenant::store::Table;
 use sluice_core::tenant::task::{Run, Task};
+use sluice_core::upstream::profile::Executed;
 use sluice_limiter::{Outcome, ThrottledBy};
 
 pub const DAY: i64 = 86_400_000;
@@ -36,11 +37,11 @@ pub fn one_run(harness: &mut Harness) -> Run {
 /// What the Worker reports of a run that got this status.
 pub fn ran(run: &Run, status: u16) -> RunReport {
     let (outcome, executed, transient) = match status {
-        0 => (Outcome::Unknown, None, true),
-        429 => (Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None }, Some(false), true),
-        500..=599 => (Outcome::Answered, None, true),
-        400..=499 => (Outcome::Answered, Some(false), false),
-        _ => (Outcome::Answered, Some(true), false),
+        0 => (Outcome::Unknown, Executed::Maybe, true),
+        429 => (Outcome::Throttled { by: ThrottledBy::Rate, retry_after_ms: None }, Executed::No, true),
+        500..=599 => (Outcome::Answered, Executed::Maybe, true),
+        400..=499 => (Outcome::Answered, Executed::No, false),
+        _ => (Outcome::Answered, Executed::Yes, false),
     };
     let error_code = match status {
         0 => Some("timeout".to_owned()),
@@ -53,9 +54,9 @@ pub fn ran(run: &Run, status: u16) -> RunReport {
         permit: run.permit,
         attempt: 1,
         outcome,
-        since_headers_ms: 0,
+        since_headers_ms: (status > 0).then_some(0),
         response_bytes: 0,
-        status,
+        status: (status > 0).then_some(status),
         counts: Vec::new(),
         error_code,
         sent: Some(sent),
@@ -73,7 +74,7 @@ pub fn ran(run: &Run, status: u16) -> RunReport {
         executed,
         transient,
         retry_after_ms: None,
-        rejected_token: 0,
+        rejected_token: None,
         answer: (status > 0).then_some(answer),
     }
 }
@@ -393,7 +394,7 @@ fn waits(harness: &mut Harness, keep: SubmitJob) -> Ticket {
 #[test]
 fn who_waits_for_a_job_gets_its_answer_in_time_or_its_address() {
     let (mut harness, app) = setup();
-    let keep = SubmitJob { wait_ms: 5_000, ..harness.keep(&app, "free", "GET") };
+    let keep = SubmitJob { wait_ms: Some(5_000), ..harness.keep(&app, "free", "GET") };
     let ticket = waits(&mut harness, keep);
     let run = one_run(&mut harness);
     harness.now += 4_000;
@@ -401,7 +402,7 @@ fn who_waits_for_a_job_gets_its_answer_in_time_or_its_address() {
     let Some((told, Reply::Answer(answer))) = harness.tenant.next_ready() else { panic!() };
     assert_eq!((told, answer.status, answer.body.0.as_slice()), (ticket, 200, b"the answer".as_slice()));
 
-    let keep = SubmitJob { wait_ms: 5_000, ..harness.keep(&app, "free", "GET") };
+    let keep = SubmitJob { wait_ms: Some(5_000), ..harness.keep(&app, "free", "GET") };
     let ticket = waits(&mut harness, keep);
     let run = one_run(&mut harness);
     let late = harness.now + 5_000;
@@ -439,13 +440,13 @@ fn jobs_wait_for_an_access_token_that_is_fetched_on_a_task() {
     let run = one_run(&mut harness);
     let mark = run.bearer.as_ref().unwrap().mark;
     harness.now += 100_000;
-    report(&mut harness, RunReport { rejected_token: mark, ..ran(&run, 401) });
+    report(&mut harness, RunReport { rejected_token: Some(mark), ..ran(&run, 401) });
     assert_eq!(harness.job(&app, &id)["state"], "queued", "with another token");
     let Some(Task::Fetch(fetching)) = harness.next_task() else { panic!() };
     report_token(&mut harness, &fetching, "token-2");
     let run = one_run(&mut harness);
     assert_eq!(run.bearer.as_ref().unwrap().token, "token-2");
-    report(&mut harness, RunReport { rejected_token: run.bearer.as_ref().unwrap().mark, ..ran(&run, 401) });
+    report(&mut harness, RunReport { rejected_token: Some(run.bearer.as_ref().unwrap().mark), ..ran(&run, 401) });
     assert_eq!(harness.job(&app, &id)["error"], "refused", "once is enough");
 }
 

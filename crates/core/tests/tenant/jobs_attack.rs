@@ -119,7 +119,7 @@ impl World {
             };
             *self.executed.entry(run.job.clone()).or_default() += u32::from(executes);
             report = ran(run, status);
-            report.settle.since_headers_ms = 0;
+            report.settle.since_headers_ms = Some(0);
         }
         if self.one_in(15) {
             return;

@@ -305,7 +305,7 @@ fn a_job_is_wholly_there_or_not_at_all_wherever_storage_refuses_and_asking_again
             request: keep.request.clone(),
             made: keep.made,
             key: None,
-            wait_ms: 0,
+            wait_ms: None,
         };
         harness.memory.operations_left = Some(operations);
         let cut = harness.try_ask(Ask::SubmitJob(Box::new(keep))).is_err();

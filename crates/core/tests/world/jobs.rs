@@ -13,6 +13,7 @@ use sluice_core::jobs::{Bytes, Request};
 use sluice_core::protocol::{Ask, Reply, RunReport, SubmitJob};
 use sluice_core::tenant::state::Answer;
 use sluice_core::tenant::task::{FRESH_MS, Task};
+use sluice_core::upstream::profile::Executed;
 use sluice_limiter::Outcome;
 
 /// A call that was left to Sluice.
@@ -87,7 +88,7 @@ impl World<'_> {
             body: Bytes::default(),
             callback: None,
         };
-        let keep = SubmitJob { admit, request, made, key: None, wait_ms: 0 };
+        let keep = SubmitJob { admit, request, made, key: None, wait_ms: None };
         // Asked for again until its caller knows.
         let again = self.dice.from(SECOND, 4 * SECOND);
         self.after(again, Event::KeepAt(job));
@@ -170,7 +171,7 @@ impl World<'_> {
             sent_at: worker_ms,
         };
         let mut ends = 1_000;
-        let (mut executed, mut transient, mut retry_after_ms) = (None, false, None);
+        let (mut executed, mut transient, mut retry_after_ms) = (Executed::Maybe, false, None);
         if !stale {
             let course = course(&mut self.dice, &self.s.faults, self.quiet);
             let sent = self.log(Whose::Job(job), (place, &conn, &app, target), grant, &course);
@@ -183,11 +184,11 @@ impl World<'_> {
             report.sent = Some(sent);
             ends = course.ends;
             (executed, transient, retry_after_ms) = match course.outcome {
-                Outcome::Throttled { retry_after_ms, .. } => (Some(false), true, retry_after_ms),
-                Outcome::Answered => (Some(true), false, None),
-                _ => (None, true, None),
+                Outcome::Throttled { retry_after_ms, .. } => (Executed::No, true, retry_after_ms),
+                Outcome::Answered => (Executed::Yes, false, None),
+                _ => (Executed::Maybe, true, None),
             };
-            self.jobs[job].runs.push(executed == Some(false));
+            self.jobs[job].runs.push(executed == Executed::No);
         }
         let ran = RunReport {
             settle: settle(&conn, &app, target, run.run, &report, worker_ms),
@@ -196,7 +197,7 @@ impl World<'_> {
             executed,
             transient,
             retry_after_ms,
-            rejected_token: 0,
+            rejected_token: None,
             answer: None,
         };
         let generation = self.isolates[isolate];

@@ -237,9 +237,9 @@ pub fn settle(conn: &str, app: &str, target: usize, nth: u32, report: &Report, n
         permit: report.permit,
         attempt: report.told,
         outcome: end.outcome,
-        since_headers_ms: end.headers_at.map_or(0, since),
+        since_headers_ms: end.headers_at.map(since),
         response_bytes: end.bytes,
-        status: end.status,
+        status: (end.status > 0).then_some(end.status),
         counts: end.counts.clone(),
         error_code: error,
         sent: (end.outcome != Outcome::Unused).then(|| Told {

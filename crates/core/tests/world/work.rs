@@ -396,8 +396,8 @@ pub fn admit(
         wait_ms,
         urgency,
         repeated: again,
-        known_route: 0,
-        known_token: 0,
-        rejected_token: 0,
+        known_route: None,
+        known_token: None,
+        rejected_token: None,
     }
 }

@@ -8,7 +8,7 @@ use crate::jobs::lanes::Lane;
 use crate::jobs::show::{self, Much};
 use crate::jobs::{Answer, Record, State, id_text, parse_id};
 use crate::keys::Role;
-use crate::protocol::{Filter, JobsAsk, JobsWhat, Reply};
+use crate::protocol::{Deletable, Filter, JobsAsk, JobsWhat, Reply};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::authorize;
 use crate::tenant::state::refused;
@@ -67,7 +67,7 @@ impl TenantState {
                 self.commit(&connection, host)?;
                 Ok(document(202, self.shown(id, &record, None, much, host)))
             }
-            JobsWhat::Delete(_, true) if record.state != State::Dead => Ok(live(&record)),
+            JobsWhat::Delete(_, Deletable::DeadLetter) if record.state != State::Dead => Ok(live(&record)),
             JobsWhat::Delete(..) if record.state == State::Running => Ok(live(&record)),
             JobsWhat::Delete(..) => {
                 self.forget(id, host)?;

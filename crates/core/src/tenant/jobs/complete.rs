@@ -3,12 +3,11 @@
 use super::{TenantState, load};
 use crate::jobs::index::Stage;
 use crate::jobs::{Answer, Bytes, Record, State, id_text, parse_id};
-use crate::protocol::RunReport;
+use crate::protocol::{RunReport, TokenMark};
 use crate::retry::{self, Next, RetryContext, StopReason};
 use crate::tenant::store::{Host, StoreError, Table};
 use crate::tenant::token_gate::ForJobs;
 use crate::upstream::outcome::{Classification, Unanswered, unanswered};
-use crate::upstream::profile::Executed;
 use sluice_limiter::Outcome;
 
 /// A dead letter's error where it may have been executed, and must not be twice.
@@ -43,22 +42,18 @@ impl TenantState {
         let verdict = Classification {
             outcome: report.settle.outcome,
             error_code: report.settle.error_code.clone(),
-            executed: match report.executed {
-                Some(true) => Executed::Yes,
-                Some(false) => Executed::No,
-                None => Executed::Maybe,
-            },
+            executed: report.executed,
             transient: report.transient && !(own && record.tries > 0),
-            expired: report.rejected_token != 0,
+            expired: report.rejected_token.is_some(),
             retry_after_ms: report.retry_after_ms,
         };
         let (status, error) = (report.settle.status, report.settle.error_code);
         let mut record = Record { error: None, ..record };
         if let Some(attempt) = record.attempts.last_mut() {
-            (attempt.status, attempt.error) = (status, error);
+            (attempt.status, attempt.error) = (status.unwrap_or(0), error);
         }
-        let wants_token =
-            report.rejected_token != 0 && !record.token_refused && self.renews(&record, report.rejected_token, host);
+        let rejected = report.rejected_token.filter(|_| !record.token_refused);
+        let wants_token = rejected.is_some_and(|rejected| self.renews(&record, rejected, host));
         if wants_token {
             record.token_refused = true;
             record.state = State::Queued;
@@ -70,9 +65,9 @@ impl TenantState {
     }
 
     /// Whether the vendor's refusal of a token is answered with another.
-    fn renews(&mut self, record: &Record, rejected_token: u64, host: &Host<'_>) -> bool {
+    fn renews(&mut self, record: &Record, rejected_token: TokenMark, host: &Host<'_>) -> bool {
         let Some(connection) = self.connections.get_mut(&record.connection) else { return false };
-        match connection.token_for_jobs(host.now, rejected_token) {
+        match connection.token_for_jobs(host.now, Some(rejected_token)) {
             ForJobs::Stands => return false,
             ForJobs::Fetch(fetch, _) => self.jobs.fetch(connection, *fetch),
             ForJobs::Ready | ForJobs::Wait => {}

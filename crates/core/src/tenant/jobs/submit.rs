@@ -32,10 +32,10 @@ impl TenantState {
         };
         self.next_ticket = self.next_ticket.wrapping_add(1);
         let ticket = Ticket(self.next_ticket);
-        if wait_ms == 0 || self.jobs.waiting.len() >= MOST_WAITING {
+        let Some(wait_ms) = wait_ms.filter(|_| self.jobs.waiting.len() < MOST_WAITING) else {
             self.commit(&connection, host)?;
             return Ok(Answer::Now(Reply::Queued(id_text(id))));
-        }
+        };
         let until = host.now.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX / 4));
         self.jobs.waiting.add(ticket, id, until);
         // The same job again may have ended long ago.
