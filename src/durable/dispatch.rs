@@ -6,7 +6,7 @@ use crate::transport::{self, ObjectAddress};
 use js_sys::Uint8Array;
 use sluice_core::keys::stamp;
 use sluice_core::protocol::{from_wire, to_wire};
-use sluice_core::tenant::pool_requests::PoolRequest;
+use sluice_core::tenant::pools::PoolRequest;
 use sluice_core::tenant::task::STAMP;
 use std::rc::Rc;
 use worker::{Headers, Method, RequestInit, Result};

@@ -1,6 +1,7 @@
 //! The surroundings of a tenant's state: storage, clock, time zones, randomness and settings.
 
-use crate::keys::Master;
+use crate::jobs::sealed::Sealer;
+use crate::keys::{Master, SEAL_ID_BYTES};
 use sluice_limiter::Now;
 use sluice_limiter::calendar::Zones;
 
@@ -93,9 +94,23 @@ pub struct Host<'a> {
     pub settings: &'a Settings,
 }
 
-impl Host<'_> {
+impl<'a> Host<'a> {
     /// The time, for a limiter.
     pub(super) fn time(&self) -> Now<'_> {
         Now { wall: self.now, zones: self.zones }
+    }
+
+    /// What seals and opens what is stored of a tenant's jobs and callbacks.
+    pub(super) fn sealer<'s>(&self, tenant: &'s str) -> Sealer<'s>
+    where
+        'a: 's,
+    {
+        Sealer { master: &self.settings.master, tenant, random: self.random }
+    }
+
+    /// The id of the master key that seals, where older ones are listed too.
+    pub(super) fn rotated_key(&self) -> Option<[u8; SEAL_ID_BYTES]> {
+        let master = &self.settings.master;
+        if master.is_rotated() { master.sealing().map(|(id, _)| *id) } else { None }
     }
 }

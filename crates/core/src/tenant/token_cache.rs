@@ -6,6 +6,7 @@
 //! report by its deadline is taken for dead, and the next in line fetches. While the token still works, only one call is
 //! held up by its renewal.
 
+use super::replies::Ticket;
 use crate::policy::{Connection, Credential};
 use crate::protocol::TokenMark;
 use crate::upstream::grant::{self, EXCHANGE_MS, Exchange, Failure, Issued};
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 mod row;
 mod waiting;
 
+pub(super) use row::store_tokens;
 pub(super) use waiting::Waiter;
 use waiting::Waiting;
 
@@ -53,14 +55,14 @@ const BEFORE_END_MS: i64 = 1_000;
 #[derive(Clone)]
 pub struct TokenCache {
     /// Digest of what tokens are bought with, and where: one bought with something else is not taken.
-    pub(super) whose: u64,
+    whose: u64,
     /// Digest of where they go.
-    pub(super) place: u64,
-    pub(super) held: Option<CachedToken>,
+    place: u64,
+    held: Option<CachedToken>,
     /// The refresh token to use next, where one came in place of the policy's.
-    pub(super) refresh: Option<String>,
+    refresh: Option<String>,
     /// When the exchange began whose outcome is held, Unix ms. Of two reports the one begun later counts.
-    pub(super) taken: i64,
+    taken: i64,
     /// When the newest exchange began.
     began: i64,
     /// While an exchange runs: when its fetcher is taken for dead.
@@ -215,12 +217,12 @@ impl TokenCache {
         self.held.as_ref().filter(|held| now < held.ends_at)
     }
 
-    /// Whether a token or a refresh token is held that is stored, too.
-    pub(super) const fn holds_something(&self) -> bool {
-        self.held.is_some() || self.refresh.is_some()
+    /// The digest of the credential that tokens are bought with.
+    pub(super) const fn whose(&self) -> u64 {
+        self.whose
     }
 
-    /// The exchange that runs: when it began.
+    /// When the exchange began that runs, in Unix milliseconds.
     pub(super) const fn began(&self) -> i64 {
         self.began
     }
@@ -248,8 +250,8 @@ impl TokenCache {
     }
 
     /// Takes out the waiting call of that ticket.
-    pub(super) fn cancel(&mut self, tenant: u64) -> Option<Waiter> {
-        self.waiting.remove(tenant)
+    pub(super) fn cancel(&mut self, ticket: Ticket) -> Option<Waiter> {
+        self.waiting.remove(ticket.0)
     }
 
     /// All that wait, the first first.

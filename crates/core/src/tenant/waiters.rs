@@ -1,6 +1,6 @@
 //! Asks that are not answered yet: by the tenant's tickets, and by their calls' ids. An event looks at no more of them than it ends.
 
-use super::state::Ticket;
+use super::replies::Ticket;
 use crate::lookup::Lookup;
 
 /// Whom to tell, of each ask.

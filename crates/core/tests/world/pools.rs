@@ -4,7 +4,7 @@ use super::place::To;
 use super::scenario::SECOND;
 use super::world::{Event, Parcel, World};
 use sluice_core::protocol::{Ask, Reply};
-use sluice_core::tenant::pool_requests::PoolRequest;
+use sluice_core::tenant::pools::PoolRequest;
 use sluice_core::tenant::state::Answer;
 
 /// An ask of a pool on its way, with who asked.

@@ -1,12 +1,13 @@
-//! What comes of a run, and what follows on it.
+//! The ends of runs, and what follows on them.
 
-use super::{TenantState, load};
+use super::load;
 use crate::jobs::index::Stage;
 use crate::jobs::{Answer, Bytes, Record, State, id_text, parse_id};
 use crate::protocol::{RunReport, TokenMark};
 use crate::retry::{self, Next, RetryContext, StopReason};
+use crate::tenant::connection::TokenForJobs;
+use crate::tenant::state::TenantState;
 use crate::tenant::store::{Host, StoreError, Table};
-use crate::tenant::token_gate::ForJobs;
 use crate::upstream::outcome::{Classification, Unanswered, unanswered};
 use sluice_limiter::Outcome;
 
@@ -14,7 +15,7 @@ use sluice_limiter::Outcome;
 const UNKNOWN: &str = "outcome-unknown";
 
 impl TenantState {
-    /// Takes a Worker's report of a run. A repeated one, or one of a run that is over, changes nothing.
+    /// Takes a Worker's report of a run. A repeated report, or one of a run that is over, changes nothing.
     pub(in crate::tenant) fn run_reported(&mut self, report: RunReport, host: &mut Host<'_>) -> Result<(), StoreError> {
         if report.settle.outcome == Outcome::Unused {
             return self.not_sent(&report.job, report.run, host);
@@ -64,18 +65,18 @@ impl TenantState {
         self.conclude(id, record, &verdict, report.answer, host)
     }
 
-    /// Whether the vendor's refusal of a token is answered with another.
+    /// Has another token fetched in the place of the one that the vendor has refused; tells whether another is to be had.
     fn renews(&mut self, record: &Record, rejected_token: TokenMark, host: &Host<'_>) -> bool {
         let Some(connection) = self.connections.get_mut(&record.connection) else { return false };
         match connection.token_for_jobs(host.now, Some(rejected_token)) {
-            ForJobs::Stands => return false,
-            ForJobs::Fetch(fetch, _) => self.jobs.fetch(connection, *fetch),
-            ForJobs::Ready | ForJobs::Wait => {}
+            TokenForJobs::Stands => return false,
+            TokenForJobs::Fetch(fetch, _) => self.jobs.fetch(connection, *fetch),
+            TokenForJobs::Ready | TokenForJobs::Wait => {}
         }
         true
     }
 
-    /// A run whose report never came. What had been cut off by the end of the object's life uses up no attempt.
+    /// Gives up a run whose report never came. A run that the end of the object's life has cut off uses up no attempt.
     pub(super) fn run_lost(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(mut record) = load(host, id)? else { return self.forget(id, host) };
         let began = self.jobs.began;
@@ -86,7 +87,7 @@ impl TenantState {
         self.conclude(id, record, &unanswered(Unanswered::Timeout), None, host)
     }
 
-    /// Done, again later, or dead.
+    /// Decides what becomes of a job after a run: it is done, is tried again later, or is a dead letter.
     fn conclude(
         &mut self,
         id: u128,
@@ -101,17 +102,17 @@ impl TenantState {
             Some(connection) => {
                 let mut random = [0; 8];
                 (host.random)(&mut random);
-                let path = record.path.open(&self.sealer(host), &id_text(id));
+                let path = record.path.open(&host.sealer(&self.name), &id_text(id));
                 let tried = RetryContext {
-                    profile: &connection.policy.profile,
+                    profile: &connection.policy().profile,
                     method: &record.method,
                     path: &path,
                     idempotency_key: record.key != 0,
                     unattended: true,
                     made: record.tries,
-                    most: connection.policy.retry_attempts,
+                    most: connection.policy().retry_attempts,
                     left_ms: None,
-                    max_pause_ms: connection.policy.adaptive.max_pause_ms,
+                    max_pause_ms: connection.policy().adaptive.max_pause_ms,
                     random: u64::from_be_bytes(random),
                 };
                 retry::next(&tried, verdict)
@@ -138,12 +139,12 @@ impl TenantState {
         let kept = self.keep_answer(id, &mut record, answer, host)?;
         record.updated = host.now;
         // First the message, then the job: should storage refuse between, the job ends once more.
-        self.queue_outcome(id, &record, kept.as_ref(), host)?;
+        self.callbacks.queue_outcome(id, &record, kept.as_ref(), host)?;
         self.store_job(id, &mut record, host)?;
         self.ended(id, &record, waited_for.as_ref(), host)
     }
 
-    /// Stores what the vendor has answered, and gives what is kept of it.
+    /// Stores the vendor's answer, and gives what is kept of it.
     fn keep_answer(
         &self,
         id: u128,
@@ -153,11 +154,11 @@ impl TenantState {
     ) -> Result<Option<Answer>, StoreError> {
         let Some(mut kept) = answer.map(Answer::without_cookies) else { return Ok(None) };
         let text = id_text(id);
-        let Some(mut row) = kept.to_row(&self.sealer(host), &text) else { return Ok(None) };
+        let Some(mut row) = kept.to_row(&host.sealer(&self.name), &text) else { return Ok(None) };
         if !self.jobs.index.has_bytes(&record.app, row.len() as u64) {
             // There is no room for its body: what came of the job is kept all the same.
             kept = Answer { body: Bytes::default(), truncated: true, ..kept };
-            row = kept.to_row(&self.sealer(host), &text).unwrap_or_default();
+            row = kept.to_row(&host.sealer(&self.name), &text).unwrap_or_default();
         }
         record.bytes = record.bytes.saturating_add(u32::try_from(row.len()).unwrap_or(u32::MAX));
         record.answered = true;

@@ -1,7 +1,7 @@
 //! Callers that wait for their jobs' ends: found by ticket, by job and by time, so that an event looks at no more of them than it ends.
 
 use crate::lookup::Lookup;
-use crate::tenant::state::Ticket;
+use crate::tenant::replies::Ticket;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 

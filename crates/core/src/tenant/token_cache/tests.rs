@@ -3,6 +3,7 @@ use super::*;
 use crate::keys::{Claims, Role};
 use crate::policy::{Context, Policy};
 use crate::protocol::{Admit, BodyLength};
+use crate::tenant::replies::Ticket;
 
 /// 2026-06-15 12:00 UTC.
 const NOON: i64 = 1_781_524_800_000;
@@ -251,7 +252,7 @@ fn a_first_refusal_is_waited_through_by_calls_that_have_the_time_and_told_to_oth
         assert!(access.may_pass());
         assert_eq!(access.ask_within(NOON, None, 499), TokenDecision::Fail(failure.clone(), 1), "it waits for less");
         assert_eq!(access.ask_within(NOON, None, 500), TokenDecision::Wait);
-        assert!(access.wait(Waiter { tenant: 1, admit: Box::new(admit()), since: NOON, weight: 1 }));
+        assert!(access.wait(Waiter { ticket: Ticket(1), admit: Box::new(admit()), since: NOON, weight: 1 }));
         assert_eq!(access.next_wakeup(), Some(NOON + 500));
         assert_eq!(access.ask_within(NOON + 500, None, 0), TokenDecision::Fetch);
         access.gets(NOON + 600, HOUR, "t1");
@@ -391,11 +392,11 @@ fn waits(access: &mut TokenCache, app: &str, weight: u32, tenant: u64) -> bool {
     assert_eq!(access.ask(NOON, None), TokenDecision::Wait);
     let mut admit = admit();
     admit.claims.app = Some(app.to_owned());
-    access.wait(Waiter { tenant, admit: Box::new(admit), since: NOON, weight })
+    access.wait(Waiter { ticket: Ticket(tenant), admit: Box::new(admit), since: NOON, weight })
 }
 
 fn tickets(waiting: Vec<Waiter>) -> Vec<u64> {
-    waiting.iter().map(|waiter| waiter.tenant).collect()
+    waiting.iter().map(|waiter| waiter.ticket.0).collect()
 }
 
 #[test]
@@ -404,7 +405,9 @@ fn no_more_wait_than_there_is_room_for() {
     access.ask(NOON, None);
     assert!((0..most).all(|tenant| waits(&mut access, "a", 1, tenant)));
     assert!(!waits(&mut access, "a", 1, most));
-    assert!(access.cancel(7).is_some_and(|waiter| waiter.tenant == 7) && access.cancel(7).is_none());
+    assert!(
+        access.cancel(Ticket(7)).is_some_and(|waiter| waiter.ticket == Ticket(7)) && access.cancel(Ticket(7)).is_none()
+    );
     assert!(waits(&mut access, "a", 1, most + 1));
     assert_eq!(tickets(access.take_waiting()), (0..7).chain(8..most).chain([most + 1]).collect::<Vec<u64>>());
     assert!(access.next_displaced().is_none() && access.take_waiting().is_empty());
@@ -415,7 +418,7 @@ fn a_quiet_app_takes_its_part_of_the_places_from_the_last_calls_of_the_one_that_
     let (mut access, most) = (access(), u64::from(MOST_WAITING));
     access.ask(NOON, None);
     assert!((0..most).all(|tenant| waits(&mut access, "noisy", 1, tenant)));
-    access.cancel(most - 1);
+    access.cancel(Ticket(most - 1));
     assert!(waits(&mut access, "noisy", 1, most));
     let quiet: Vec<u64> = (most + 1..most + 1_000).filter(|tenant| waits(&mut access, "quiet", 4, *tenant)).collect();
     assert_eq!(quiet.len(), 800, "4 of 5 parts");
@@ -434,7 +437,7 @@ fn callers_that_come_and_go_leave_nothing_behind() {
     assert!(waits(&mut access, "a", 1, 0));
     for tenant in 1..10_000 {
         assert!(waits(&mut access, "a", 1, tenant));
-        access.cancel(tenant);
+        access.cancel(Ticket(tenant));
     }
     assert!(access.waiting.remembered() < 100);
     assert_eq!(tickets(access.take_waiting()), [0]);
