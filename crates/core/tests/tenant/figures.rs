@@ -1,7 +1,7 @@
 //! Statistics: what was sent is counted, each attempt once, whatever becomes of the object meanwhile.
 
 use crate::harness::{Harness, NOON};
-use crate::jobs::{one_run, ran};
+use crate::job_steps::{one_run, ran};
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admin, Admit, Ask, Reply, Sent, Settle};

@@ -1,7 +1,7 @@
 //! Callbacks: queued, delivered, tried again, given up.
 
 use crate::harness::{Harness, NOON, policy};
-use crate::jobs::{one_run, ran};
+use crate::job_steps::{one_run, ran};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};

@@ -5,7 +5,7 @@
 //! is overrun; nothing is left flying.
 
 use crate::harness::Harness;
-use crate::jobs::ran;
+use crate::job_steps::ran;
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Ask, Filter, JobsWhat, RunReport, Settle};

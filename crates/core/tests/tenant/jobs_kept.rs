@@ -1,7 +1,7 @@
 //! What is kept of jobs, how long, and what storage sees of it.
 
 use crate::harness::{Harness, NOON, policy};
-use crate::jobs::{kept, one_run, ran, report, runs, setup};
+use crate::job_steps::{kept, one_run, ran, report, runs, setup};
 use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Record, State};
 use sluice_core::keys::Claims;

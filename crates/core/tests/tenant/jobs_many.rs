@@ -1,7 +1,7 @@
 //! Jobs of very many apps.
 
 use crate::harness::Harness;
-use crate::jobs::{ran, runs};
+use crate::job_steps::{ran, runs};
 use serde_json::json;
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admit, Ask, Reply, RunReport, TokenReport};

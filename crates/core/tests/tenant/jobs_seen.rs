@@ -1,7 +1,7 @@
 //! Jobs and dead letters as keys see them: found again, listed, replayed, deleted, each by whom it concerns alone.
 
 use crate::harness::{Harness, NOON, policy};
-use crate::jobs::{DAY, kept, one_run, ran, report, runs, setup};
+use crate::job_steps::{DAY, kept, one_run, ran, report, runs, setup};
 use serde_json::json;
 use sluice_core::jobs::Bytes;
 use sluice_core::keys::Claims;

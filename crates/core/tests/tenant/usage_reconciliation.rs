@@ -6,7 +6,7 @@ mod ends;
 
 use crate::figures::{HOUR, policy};
 use crate::harness::{Harness, NOON};
-use crate::jobs::ran;
+use crate::job_steps::ran;
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admit, Ask, Reply, RunReport, Sent, Settle};
 use sluice_core::tenant::state::{Answer, Ticket};
