@@ -1,4 +1,5 @@
-//! The stored form of an access token: sealed, with what tells whether it is still the connection's.
+//! The stored form of an access token: sealed, with what tells whether it is still the
+//! connection's.
 
 use super::{CachedToken, TokenCache, mark};
 use crate::document::text;
@@ -32,8 +33,8 @@ struct Token {
 }
 
 impl TokenCache {
-    /// Loads the tokens that are stored of a tenant's connection. What does not open, or was bought with another credential, counts as
-    /// not there: another token is then fetched.
+    /// Loads the tokens that are stored of a tenant's connection. What does not open, or was bought
+    /// with another credential, counts as not there: another token is then fetched.
     pub(in crate::tenant) fn load(
         (tenant, name): (&str, &str),
         connection: &Connection,

@@ -1,7 +1,7 @@
 use super::waiting::MOST_WAITING;
 use super::*;
 use crate::keys::{Claims, Role};
-use crate::policy::{Context, Policy};
+use crate::policy::{Context, Credential, Policy};
 use crate::protocol::{Admit, BodyLength};
 use crate::tenant::replies::Ticket;
 
@@ -148,8 +148,8 @@ fn a_fetcher_taken_for_dead_still_brings_its_token() {
     );
 }
 
-/// An exchange took 10 s, in which nobody asked the object: it forgot that one was running, ignored the report of its failure,
-/// and had the endpoint asked again at once.
+/// An exchange took 10 s, in which nobody asked the object: it forgot that one was running, ignored
+/// the report of its failure, and had the endpoint asked again at once.
 #[test]
 fn a_failure_counts_also_when_the_object_has_forgotten_the_exchange() {
     let mut access = access();

@@ -1,4 +1,5 @@
-//! Calls that wait for the access token of their connection. Where the places are taken, apps share them by weight.
+//! Calls that wait for the access token of their connection. Where the places are taken, apps share
+//! them by weight.
 
 use crate::backlog_share::app_number;
 use crate::lookup::Lookup;
