@@ -1,4 +1,5 @@
-//! The calls of administrators: a tenant's policy is put, read and removed, its keys are issued and revoked.
+//! The calls of administrators: a tenant's policy is put, read and removed, its keys are issued and
+//! revoked.
 
 use super::connection::{ConnectionState, Displaced};
 use super::keys::Keys;
@@ -36,15 +37,16 @@ pub(super) fn administer(tenant: &mut TenantState, admin: Admin, host: &mut Host
     }
 }
 
-/// Answers with the policy as understood. Warnings of what is likely not meant are in the document, and beside it for those who look at
-/// fields alone.
+/// Answers with the policy as understood. Warnings of what is likely not meant are in the document,
+/// and beside it for those who look at fields alone.
 fn document(status: u16, policy: &Policy, warnings: &[Warning]) -> Reply {
     let body = policy.understood(warnings);
     let warnings = warnings.iter().map(ToString::to_string).collect();
     Reply::Document { status, body, warnings }
 }
 
-/// Puts a policy in the place of one that cannot be read. Then what else is stored of the tenant is loaded again.
+/// Puts a policy in the place of one that cannot be read. Then what else is stored of the tenant is
+/// loaded again.
 fn put_over(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     let reply = put(tenant, text, host)?;
     Ok(match reply {
@@ -56,8 +58,8 @@ fn put_over(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result
     })
 }
 
-/// Keeps what all connections have counted, as that of removed ones is kept. The policy that says how long it counts cannot be read, so
-/// it is kept for as long as any window may be.
+/// Keeps what all connections have counted, as that of removed ones is kept. The policy that says
+/// how long it counts cannot be read, so it is kept for as long as any window may be.
 fn keep_all_counts(host: &mut Host<'_>) -> Result<(), StoreError> {
     const LONGEST_MS: i64 = 32 * sluice_limiter::calendar::DAY_MS;
     for (name, row) in host.store.all(Table::Limiter)? {
@@ -68,7 +70,8 @@ fn keep_all_counts(host: &mut Host<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Puts a policy in force: for the next call, and for those that wait. An invalid one changes nothing.
+/// Puts a policy in force, for the next call and for those that wait. An invalid policy changes
+/// nothing.
 fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     let context =
         Context { zones: host.zones, allow_loopback: host.settings.allow_loopback, previous: tenant.policy.as_ref() };
@@ -82,46 +85,17 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
         Ok(stored) => stored,
         Err(fault) => return Ok(Reply::Invalid(vec![(String::new(), fault.to_string())])),
     };
-    // Storage may refuse at any of these steps: what is stored by then is the old policy or the new one, with no count less. So what is
-    // kept of connections that leave is stored before the policy that has them no more.
-    let connections = std::mem::take(&mut tenant.connections).into_iter();
-    let (staying, leaving): (Vec<_>, Vec<_>) = connections.partition(|(name, _)| policy.connections.contains_key(name));
-    for (name, mut connection) in leaving {
-        tenant.replies.acknowledge(connection.take_reports());
-        let (usage, who) = connection.leave(host)?;
-        tenant.replies.extend(who.into_iter().map(|ticket| (ticket, refused(authorize::unknown(&name)))));
-        tenant.removed.keep(name, usage, host)?;
-    }
+    // Storage may refuse at any of these steps: what is stored by then is the old policy or the new one, with no count less. So what
+    // is kept of connections that leave is stored before the policy that has them no more.
+    let staying = close_leaving(tenant, &policy, host)?;
     if host.store.load(Table::Policy, NAME)?.is_none() {
         host.store.save(Table::Policy, NAME, tenant.name.as_bytes())?;
     }
     host.store.save(Table::Policy, "", stored.as_bytes())?;
-    let mut waiting = Vec::new();
-    for (name, mut connection) in staying {
-        tenant.replies.acknowledge(connection.take_reports());
-        if let Some(rules) = policy.connections.get(&name) {
-            waiting.extend(connection.edit(rules, host)?);
-        }
-        tenant.connections.insert(name, connection);
-    }
     let status = if tenant.policy.is_some() { 200 } else { 201 };
     let reply = document(status, &policy, &warnings);
-    tenant.policy = Some(policy.clone());
-    for name in tenant.connections.keys().cloned().collect::<Vec<_>>() {
-        let check = |admit: &Admit| authorize::admissible(tenant, admit, host.now).map(drop);
-        let Some(stays) = tenant.connections.get(&name).map(|connection| connection.who_stays(check)) else { continue };
-        let Some(connection) = tenant.connections.get_mut(&name) else { continue };
-        tenant.replies.extend(connection.replan(&policy, stays, host)?);
-    }
-    for name in policy.connections.keys() {
-        if tenant.connections.contains_key(name) {
-            continue;
-        }
-        if let Some(connection) = ConnectionState::open((&tenant.name, name), &policy, host)? {
-            tenant.connections.insert(name.clone(), connection);
-            tenant.take_back(name, host)?;
-        }
-    }
+    let waiting = edit_staying(tenant, staying, &policy, host)?;
+    open_coming(tenant, &policy, host)?;
     tenant.sweep(host)?;
     tenant.replan_jobs(host)?;
     for Displaced { ticket, admit, waited_ms } in waiting {
@@ -140,8 +114,67 @@ fn put(tenant: &mut TenantState, text: &str, host: &mut Host<'_>) -> Result<Repl
     Ok(reply)
 }
 
-/// Removes the tenant: policy, keys and counts, save what its running windows and days still need. That is stored first, and the
-/// policy goes last: a removal that storage cuts short loses no count, and is finished by asking again.
+/// Closes the connections that a policy has no more, and keeps what they have counted. Gives the
+/// connections that stay.
+fn close_leaving(
+    tenant: &mut TenantState,
+    policy: &Policy,
+    host: &mut Host<'_>,
+) -> Result<Vec<(String, ConnectionState)>, StoreError> {
+    let connections = std::mem::take(&mut tenant.connections).into_iter();
+    let (staying, leaving): (Vec<_>, Vec<_>) = connections.partition(|(name, _)| policy.connections.contains_key(name));
+    for (name, mut connection) in leaving {
+        tenant.replies.acknowledge(connection.take_reports());
+        let (usage, who) = connection.leave(host)?;
+        tenant.replies.extend(who.into_iter().map(|ticket| (ticket, refused(authorize::unknown(&name)))));
+        tenant.removed.keep(name, usage, host)?;
+    }
+    Ok(staying)
+}
+
+/// Puts a policy in force for the connections that stay. Gives the calls that waited for an access
+/// token; they are to ask anew.
+fn edit_staying(
+    tenant: &mut TenantState,
+    staying: Vec<(String, ConnectionState)>,
+    policy: &Policy,
+    host: &mut Host<'_>,
+) -> Result<Vec<Displaced>, StoreError> {
+    let mut waiting = Vec::new();
+    for (name, mut connection) in staying {
+        tenant.replies.acknowledge(connection.take_reports());
+        if let Some(rules) = policy.connections.get(&name) {
+            waiting.extend(connection.edit(rules, host)?);
+        }
+        tenant.connections.insert(name, connection);
+    }
+    tenant.policy = Some(policy.clone());
+    for name in tenant.connections.keys().cloned().collect::<Vec<_>>() {
+        let check = |admit: &Admit| authorize::admissible(tenant, admit, host.now).map(drop);
+        let Some(stays) = tenant.connections.get(&name).map(|connection| connection.who_stays(check)) else { continue };
+        let Some(connection) = tenant.connections.get_mut(&name) else { continue };
+        tenant.replies.extend(connection.replan(policy, stays, host)?);
+    }
+    Ok(waiting)
+}
+
+/// Opens the connections that a policy has and the tenant had not.
+fn open_coming(tenant: &mut TenantState, policy: &Policy, host: &mut Host<'_>) -> Result<(), StoreError> {
+    for name in policy.connections.keys() {
+        if tenant.connections.contains_key(name) {
+            continue;
+        }
+        if let Some(connection) = ConnectionState::open((&tenant.name, name), policy, host)? {
+            tenant.connections.insert(name.clone(), connection);
+            tenant.take_back(name, host)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the tenant: its policy, keys and counts, except what its running windows and days still
+/// need. That is stored first, and the policy goes last: a removal that storage cuts short loses no
+/// count, and is finished by asking again.
 fn delete(tenant: &mut TenantState, host: &mut Host<'_>) -> Result<Reply, StoreError> {
     for (name, mut connection) in std::mem::take(&mut tenant.connections) {
         tenant.replies.acknowledge(connection.take_reports());
