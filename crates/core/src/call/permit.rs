@@ -19,7 +19,7 @@ pub struct Permit {
     pub bearer: Option<Rc<Bearer>>,
     /// The `RateLimit` field for the caller.
     pub rate_limit: String,
-    /// The `Sluice-ObservedDecision` field for the caller.
+    /// The `Sluice-Would` field for the caller.
     pub would: Option<String>,
     /// When the permit arrived, Unix ms.
     pub at: i64,

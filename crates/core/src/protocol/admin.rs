@@ -41,7 +41,8 @@ pub enum Directory {
     Remove(String),
     /// Lists all names.
     List,
-    /// Asks whether there is a tenant of that name. The object answers with [`super::Reply::Done`] if so.
+    /// Asks whether there is a tenant of that name. The object answers with [`super::Reply::Done`]
+    /// if so.
     Has(String),
 }
 
@@ -97,7 +98,8 @@ pub enum Figures {
         kind: usage::Kind,
         /// Over which days.
         span: ReportSpan,
-        /// The connection, whose own quota days are then counted; without one, all connections on UTC days.
+        /// The connection, whose own quota days are then counted; without one, all connections on
+        /// UTC days.
         connection: Option<String>,
     },
     /// Asks for everything, in Prometheus' text format.

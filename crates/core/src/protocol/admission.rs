@@ -3,12 +3,13 @@
 use crate::keys::Claims;
 use serde::{Deserialize, Serialize};
 
-/// The version of a [route](super::Route): a digest of its content, so that it differs whenever anything in the route does, over
-/// all lives of all tenants' objects.
+/// The version of a [route](super::Route): a digest of its content, so that it differs whenever
+/// anything in the route does, over all lives of all tenants' objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteVersion(pub u64);
 
-/// The mark of an access token: a digest that tells one token from the next and is of no use to anyone who reads it.
+/// The mark of an access token: a digest that tells one token from the next and is of no use to
+/// anyone who reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenMark(pub u64);
 
@@ -21,9 +22,11 @@ pub struct Admit {
     pub claims: Claims,
     /// The name of the connection that is called.
     pub connection: String,
-    /// The methods that the vendor may read, as [`crate::upstream::methods`] writes them: that of the request line first.
+    /// The methods that the vendor may read, as [`crate::upstream::methods`] writes them: that of
+    /// the request line first.
     pub method: String,
-    /// The vendor's path as it was sent, from its first `/`, without the query, and with a `*` in the place of a key.
+    /// The vendor's path as it was sent, from its first `/`, without the query, and with a `*` in
+    /// the place of a key.
     pub path: String,
     /// The length of path and query as the vendor will see them, in bytes.
     pub uri_bytes: u32,
@@ -35,7 +38,8 @@ pub struct Admit {
     pub origin: Option<String>,
     /// Whether the page is Sluice's own.
     pub own_origin: bool,
-    /// Whether the key came in the header `Sluice-Key`, rather than in the place of the vendor's credential.
+    /// Whether the key came in the header `Sluice-Key`, rather than in the place of the vendor's
+    /// credential.
     pub key_in_header: bool,
     /// How long the caller waits, in milliseconds, where `Prefer: wait` says so.
     pub wait_ms: Option<u64>,
@@ -47,7 +51,8 @@ pub struct Admit {
     pub known_route: Option<RouteVersion>,
     /// The access token that the Worker holds, if it holds one: the object does not send it again.
     pub known_token: Option<TokenMark>,
-    /// The access token with which the vendor has refused this call, if it has: the call then needs another.
+    /// The access token with which the vendor has refused this call, if it has: the call then needs
+    /// another.
     pub rejected_token: Option<TokenMark>,
 }
 

@@ -13,7 +13,8 @@ pub struct SubmitJob {
     pub admit: Admit,
     /// The request to be sent.
     pub request: Request,
-    /// When the call came, in Unix milliseconds. This and the call's id make the job's id, so that asking twice keeps one job.
+    /// When the call came, in Unix milliseconds. This and the call's id make the job's id, so that
+    /// asking twice keeps one job.
     pub made: i64,
     /// The call's `Idempotency-Key`, if it has one.
     pub key: Option<String>,
@@ -90,8 +91,9 @@ pub enum JobsWhat {
     Delete(String, Deletable),
     /// Makes a dead letter's call again.
     Replay(String),
-    /// Makes the calls of all dead letters again that were made before this one. Each request replays some of them, the newest
-    /// first; the reply says how many, and, if there may be more, before which one to go on.
+    /// Makes the calls of all dead letters again that were made before this one. Each request
+    /// replays some of them, the newest first; the reply says how many, and, if there may be more,
+    /// before which one to go on.
     ReplayAll(Option<String>),
     /// Deletes all jobs that are selected, except those that run, in the same way.
     DeleteAll(Filter, Option<String>),

@@ -40,9 +40,11 @@ pub enum Reply {
         /// Warnings of what is valid and likely not meant, one sentence each.
         warnings: Vec<String>,
     },
-    /// The document that was sent is not valid. This becomes a 400 with every fault by its JSON pointer.
+    /// The document that was sent is not valid. This becomes a 400 with every fault by its JSON
+    /// pointer.
     Invalid(Vec<(String, String)>),
-    /// The object has lost its memory or its storage meanwhile: the Worker asks again, with the same call id.
+    /// The object has lost its memory or its storage meanwhile: the Worker asks again, with the
+    /// same call id.
     Retry,
 }
 
@@ -64,8 +66,9 @@ pub struct Granted {
     pub permit: PermitId,
     /// How long the call waited in the object, in milliseconds.
     pub waited_ms: u64,
-    /// How long after this ask the permit was granted, in milliseconds. It is below 0 where an earlier ask of the call had been
-    /// granted it. The time since the ask, less this, is the permit's age.
+    /// How long after this ask the permit was granted, in milliseconds. It is below 0 where an
+    /// earlier ask of the call had been granted it. The time since the ask, less this, is the
+    /// permit's age.
     pub since_ask_ms: i64,
     /// The age over which the Worker hands the permit back unused, in milliseconds.
     pub slack_ms: u64,
@@ -75,11 +78,13 @@ pub struct Granted {
     pub route_version: RouteVersion,
     /// The access token, where one is needed and the Worker does not hold it.
     pub bearer: Option<Bearer>,
-    /// The mark of the access token to use. There is none where no token is needed, or none works any more.
+    /// The mark of the access token to use. There is none where no token is needed, or none works
+    /// any more.
     pub token_mark: Option<TokenMark>,
     /// The `RateLimit` field for the caller.
     pub rate_limit: String,
-    /// The `Sluice-Would` field for the caller: in observe mode, what would have become of a call that would not have gone at once.
+    /// The `Sluice-Would` field for the caller: in observe mode, what would have become of a call
+    /// that would not have gone at once.
     pub would: Option<String>,
 }
 
@@ -103,7 +108,8 @@ pub struct Route {
     pub profile: Profile,
     /// Scheme, host and base path, without a trailing slash.
     pub base_url: String,
-    /// The credential that is put in the key's place. There is none where an access token is used, which comes with the permit.
+    /// The credential that is put in the key's place. There is none where an access token is used,
+    /// which comes with the permit.
     pub credential: Option<Credential>,
     /// The time from sending to the last byte, in milliseconds.
     pub timeout_ms: u64,
@@ -113,7 +119,8 @@ pub struct Route {
     pub max_wait_ms: u64,
     /// The longest time that a vendor's Retry-After may stop the connection, in milliseconds.
     pub max_pause_ms: u64,
-    /// Whether the settlement of an answered call may come a little later: the limits count from the answer, and have no slot to free.
+    /// Whether the settlement of an answered call may come a little later: the limits count from
+    /// the answer, and have no slot to free.
     pub unhurried: bool,
     /// The `RateLimit-Policy` field.
     pub rate_limit_policy: String,

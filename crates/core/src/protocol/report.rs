@@ -1,4 +1,5 @@
-//! The reports of a Worker: what became of a permit, of an exchange for an access token, of a callback.
+//! The reports of a Worker: what became of a permit, of an exchange for an access token, of a
+//! callback.
 
 use crate::upstream::grant::{Exchange, Failure, Issued};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,8 @@ pub struct Settle {
     pub status: Option<u16>,
     /// The vendor's own counts, as far as its answer told them.
     pub counts: Vec<Counted>,
-    /// The code for the error statistics: that in the vendor's body, else the status, else `timeout` or `unreachable`. A good answer
-    /// has none.
+    /// The code for the error statistics: that in the vendor's body, else the status, else
+    /// `timeout` or `unreachable`. A good answer has none.
     pub error_code: Option<String>,
     /// The call for the statistics; a permit that was not used has none.
     pub sent: Option<Sent>,

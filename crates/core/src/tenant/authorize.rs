@@ -1,4 +1,5 @@
-//! The checks of who may ask what of a tenant. They are made in the object, so a change of the policy or of a key is in force at once.
+//! The checks of who may ask what of a tenant. They are made in the object, so a change of the
+//! policy or of a key is in force at once.
 
 use super::connection::ConnectionState;
 use super::keys::KeyState;
@@ -10,7 +11,8 @@ use crate::protocol::{Admit, JobsAsk};
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::methods;
 
-/// Checks whether a call may go to its connection, and whether the vendor takes its lengths. Nothing is counted before this has passed.
+/// Checks whether a call may go to its connection, and whether the vendor takes its lengths.
+/// Nothing is counted before this has passed.
 pub(super) fn admissible<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> Result<&'a ConnectionState, Refusal> {
     let (app, connection) = connected(tenant, admit, now)?;
     routed(app, admit)?;
@@ -18,8 +20,9 @@ pub(super) fn admissible<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -
     Ok(connection)
 }
 
-/// Checks whether a caller may know where a call would go. At the vendor's token endpoint that takes no route: Sluice itself answers what
-/// a client asks for there, and the vendor does not hear of it.
+/// Checks whether a caller may know where a call would go. At the vendor's token endpoint that
+/// takes no route: Sluice itself answers what a client asks for there, and the vendor does not hear
+/// of it.
 pub(super) fn describe<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> Result<&'a ConnectionState, Refusal> {
     let (app, connection) = connected(tenant, admit, now)?;
     if connection.policy().profile.about_token(methods::sent(&admit.method), &admit.path).is_none() {
@@ -28,7 +31,8 @@ pub(super) fn describe<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> 
     Ok(connection)
 }
 
-/// Finds the app that calls and the connection that it calls, if the app may use it from where it is.
+/// Finds the app that calls and the connection that it calls, if the app may use it from where it
+/// is.
 fn connected<'a>(tenant: &'a TenantState, admit: &Admit, now: i64) -> Result<(&'a App, &'a ConnectionState), Refusal> {
     listed(tenant, &admit.claims, now)?;
     if admit.claims.role != Role::App {
@@ -87,8 +91,8 @@ pub(super) fn may_see_jobs(tenant: &TenantState, ask: &JobsAsk, now: i64) -> Res
     Ok(())
 }
 
-/// Why a job may no longer be made when its turn has come, as the error of a dead letter: its app has gone or lost the connection, or the
-/// route.
+/// Why a job may no longer be made when its turn has come, as the error of a dead letter: its app
+/// has gone or lost the connection, or the route.
 pub(super) fn bars_job(tenant: &TenantState, record: &Record, path: &str) -> Option<&'static str> {
     let app = tenant.policy.as_ref().and_then(|policy| policy.apps.get(&record.app));
     match app.filter(|app| app.may_use(&record.connection)) {
@@ -131,7 +135,8 @@ fn app<'a>(tenant: &'a TenantState, claims: &Claims) -> Result<&'a App, Refusal>
     app.ok_or_else(|| Refusal::new(Reason::Key, "the key's app is no longer in the policy: ask for another key"))
 }
 
-/// Checks where a call comes from: the key of an app with origins works from those pages and nowhere else, any other from no page.
+/// Checks where a call comes from: the key of an app with origins works from those pages and
+/// nowhere else, any other from no page.
 fn allowed_from(app: &App, from_browser: bool, origin: Option<&String>) -> Result<(), Refusal> {
     if app.origins.is_empty() {
         return if from_browser {

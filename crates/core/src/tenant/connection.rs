@@ -1,7 +1,8 @@
-//! The state of one connection: its rules, its limiter, its access token, the calls that wait for it, and its counts.
+//! The state of one connection: its rules, its limiter, its access token, the calls that wait for
+//! it, and its counts.
 //!
-//! Each part owns its fields; what follows from several parts together is decided here. Below this module nothing knows of a
-//! tenant, above it nothing looks into a connection.
+//! Each part owns its fields; what follows from several parts together is decided here. Below this
+//! module nothing knows of a tenant, above it nothing looks into a connection.
 
 mod admission;
 mod alerts;
@@ -53,7 +54,8 @@ pub struct ConnectionState {
     blocked: Blocked,
 }
 
-/// What becomes of each call that waits in the limiter's queue, by the number of its place, when the policy changes.
+/// What becomes of each call that waits in the limiter's queue, by the number of its place, when
+/// the policy changes.
 pub(super) type WhoStays = BTreeMap<u64, Result<Stays, Refusal>>;
 
 /// A call that waited for an access token when the policy changed.
@@ -137,7 +139,8 @@ impl ConnectionState {
         &self.usage
     }
 
-    /// Closes a connection that is no longer in the policy. Gives what it has counted, and the tickets of those who wait.
+    /// Closes a connection that is no longer in the policy. Gives what it has counted, and the
+    /// tickets of those who wait.
     pub(super) fn leave(mut self, host: &mut Host<'_>) -> Result<(Usage, Vec<Ticket>), StoreError> {
         self.limiter.tick(host.time());
         self.end_life(host);
@@ -145,8 +148,8 @@ impl ConnectionState {
         Ok((usage, self.close(host)?))
     }
 
-    /// Closes a connection that is removed with its tenant. What must outlive it is stored, and nothing is removed yet. Gives the
-    /// tickets of those who wait.
+    /// Closes a connection that is removed with its tenant. What must outlive it is stored, and
+    /// nothing is removed yet. Gives the tickets of those who wait.
     pub(super) fn close(self, host: &mut Host<'_>) -> Result<Vec<Ticket>, StoreError> {
         tombstone::bury(&self.name, self.limiter, host)?;
         let for_a_token = self.tokens.map(|mut tokens| tokens.take_waiting()).unwrap_or_default();
@@ -154,8 +157,9 @@ impl ConnectionState {
         Ok(self.waiting.into_tickets().chain(for_a_token).collect())
     }
 
-    /// Puts another policy's connection in force, except for its limits: those follow with [`Self::replan`], once it is known who
-    /// may still wait. Gives those who waited for an access token, in the order in which they came; they are to ask anew.
+    /// Puts another policy's connection in force, except for its limits: those follow with
+    /// [`Self::replan`], once it is known who may still wait. Gives those who waited for an access
+    /// token, in the order in which they came; they are to ask anew.
     pub(super) fn edit(&mut self, connection: &Connection, host: &mut Host<'_>) -> Result<Vec<Displaced>, StoreError> {
         self.limiter.tick(host.time());
         self.count_unheard(host);
@@ -177,7 +181,8 @@ impl ConnectionState {
         Ok(waiting)
     }
 
-    /// Tells what becomes of each call that waits in the limiter's queue; `check` says whether it may still be made.
+    /// Tells what becomes of each call that waits in the limiter's queue; `check` says whether it
+    /// may still be made.
     pub(super) fn who_stays(&self, check: impl Fn(&Admit) -> Result<(), Refusal>) -> WhoStays {
         let stays = |admit: &Admit| {
             check(admit)?;
@@ -186,7 +191,8 @@ impl ConnectionState {
         self.waiting.calls().map(|call| (call.place.number(), stays(&call.admit))).collect()
     }
 
-    /// Puts another policy's limits in force. Those who wait keep their places; those who may wait no longer are refused.
+    /// Puts another policy's limits in force. Those who wait keep their places; those who may wait
+    /// no longer are refused.
     pub(super) fn replan(
         &mut self,
         policy: &Policy,
@@ -229,8 +235,8 @@ impl ConnectionState {
         }
     }
 
-    /// Makes a ticket wait until all that has happened on the connection is stored; gives false if it is stored already. The row
-    /// follows within a second, or with the connection's next call.
+    /// Makes a ticket wait until all that has happened on the connection is stored; gives false if
+    /// it is stored already. The row follows within a second, or with the connection's next call.
     pub(super) fn awaits_storage(&mut self, ticket: impl FnOnce() -> Ticket) -> Option<Ticket> {
         if self.limiter.is_stored() {
             return None;
@@ -256,7 +262,8 @@ impl ConnectionState {
         self.limiter.tick(host.time());
     }
 
-    /// Does what is due at the time of [`Self::next_wakeup`], and gives the replies to those who waited for the access token.
+    /// Does what is due at the time of [`Self::next_wakeup`], and gives the replies to those who
+    /// waited for the access token.
     pub(super) fn wake(&mut self, host: &Host<'_>) -> Vec<(Ticket, Reply)> {
         self.limiter.wake(host.time());
         self.save_refusals(host.now);
@@ -276,8 +283,9 @@ impl ConnectionState {
             .min()
     }
 
-    /// When the connection wants to be woken even if the object has left memory, in Unix milliseconds: to check alerts that are
-    /// raised, and, should this life end before a pool has heard of an edit, to tell it.
+    /// When the connection wants to be woken even if the object has left memory, in Unix
+    /// milliseconds: to check alerts that are raised, and, should this life end before a pool has
+    /// heard of an edit, to tell it.
     pub(super) fn next_alarm(&self) -> Option<i64> {
         self.alert_schedule.alarm_at().into_iter().chain(self.limiter.next_declaration()).min()
     }
@@ -292,12 +300,14 @@ impl ConnectionState {
         self.pauses.resume(app, &mut self.limiter, host)
     }
 
-    /// Shows the pauses that stand: that of the connection, or else an app's; and all of them, where there are several.
+    /// Shows the pauses that stand: that of the connection, or else an app's; and all of them,
+    /// where there are several.
     pub(super) fn shown_pauses(&self, now: i64) -> (Option<PauseDocument<'_>>, Vec<PauseDocument<'_>>) {
         self.pauses.shown(now)
     }
 
-    /// The next loan that the connection asks of a pool: the pool's name, the limit's number, and the request.
+    /// The next loan that the connection asks of a pool: the pool's name, the limit's number, and
+    /// the request.
     pub(super) fn next_borrow(&mut self, host: &Host<'_>) -> Option<(String, u32, LoanRequest)> {
         self.limiter.next_borrow(host.time())
     }

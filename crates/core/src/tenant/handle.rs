@@ -18,8 +18,8 @@ use crate::refusal::{Reason, Refusal};
 use std::collections::BTreeMap;
 
 impl TenantState {
-    /// Opens the state from what is stored. An object that its alarm has woken does not know its name: with an empty one the state has
-    /// the name that its tenant was made under.
+    /// Opens the state from what is stored. An object that its alarm has woken does not know its
+    /// name: with an empty one the state has the name that its tenant was made under.
     ///
     /// # Errors
     /// Fails if storage refuses, or holds what this build cannot read: then nothing is admitted.
@@ -220,8 +220,8 @@ impl TenantState {
     }
 }
 
-/// The reply to an ask while the stored policy cannot be read; none to what an administrator may do all the same. Reports are to come again:
-/// a later life may take them.
+/// The reply to an ask while the stored policy cannot be read; none to what an administrator may do
+/// all the same. Reports are to come again: a later life may take them.
 fn while_locked(why: &str, ask: &Ask) -> Option<Reply> {
     match ask {
         Ask::Admin(Admin::PutPolicy(_) | Admin::Delete) | Ask::Directory(_) | Ask::LoanRequest(_) | Ask::Gone(_) => {

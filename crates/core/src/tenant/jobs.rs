@@ -1,5 +1,6 @@
-//! The jobs of a tenant. Each is stored before its caller hears of it, stands in the limiter's queue with its app's calls,
-//! is stored as running before a Worker is told to make its call, and ends done or as a dead letter.
+//! The jobs of a tenant. Each is stored before its caller hears of it, stands in the limiter's
+//! queue with its app's calls, is stored as running before a Worker is told to make its call, and
+//! ends done or as a dead letter.
 
 mod api;
 mod bulk;
@@ -30,7 +31,8 @@ const SET_BACK_MS: i64 = 1_000;
 /// The jobs of a tenant.
 pub(super) struct Jobs {
     index: Index,
-    /// What is to be handed to Workers. It is small, since what a job sends is read only as it goes.
+    /// What is to be handed to Workers. It is small, since what a job sends is read only as it
+    /// goes.
     pending: VecDeque<Pending>,
     /// Connections on which jobs have not asked for a permit, since too many tasks have not left.
     held_up: VecDeque<String>,
@@ -83,7 +85,8 @@ impl Jobs {
         !self.pending.is_empty()
     }
 
-    /// When something is next to happen here while the object is in memory, in Unix milliseconds, except that urgencies rise.
+    /// When something is next to happen here while the object is in memory, in Unix milliseconds,
+    /// except that urgencies rise.
     pub(super) fn next_wakeup(&mut self) -> Option<i64> {
         self.index.next_due().into_iter().chain(self.waiting.next_end()).min()
     }
@@ -93,7 +96,8 @@ impl Jobs {
         self.index.lanes.next_rise()
     }
 
-    /// When something is next to happen to a job even if the object has left memory, in Unix milliseconds.
+    /// When something is next to happen to a job even if the object has left memory, in Unix
+    /// milliseconds.
     pub(super) fn next_due(&mut self) -> Option<i64> {
         self.index.next_due()
     }
@@ -188,7 +192,8 @@ fn stage(record: &Record, now: i64) -> (Stage, i64) {
     }
 }
 
-/// Moves a stored time, if the clock has been set back since: it is then as long from now as it was from when it was stored.
+/// Moves a stored time, if the clock has been set back since: it is then as long from now as it was
+/// from when it was stored.
 fn back(at: i64, record: &Record, now: i64) -> i64 {
     at.saturating_sub(record.updated.saturating_sub(now).max(0))
 }

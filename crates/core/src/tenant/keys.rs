@@ -1,4 +1,5 @@
-//! The keys of a tenant. Stored is never the key itself, only what it may do. A key works while its id is listed.
+//! The keys of a tenant. Stored is never the key itself, only what it may do. A key works while its
+//! id is listed.
 
 use super::replies::refused;
 use super::store::{Host, StoreError, Table};
@@ -79,7 +80,8 @@ impl NewKey {
 }
 
 impl Keys {
-    /// Loads all stored keys. A key that does not parse is of a later version, and counts as revoked here.
+    /// Loads all stored keys. A key that does not parse is of a later version, and counts as
+    /// revoked here.
     pub(super) fn load(host: &Host<'_>) -> Result<Self, StoreError> {
         let mut keys = BTreeMap::new();
         for (id, row) in host.store.all(Table::Key)? {

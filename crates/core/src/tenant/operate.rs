@@ -12,7 +12,8 @@ use serde_json::Value;
 use sluice_limiter::Mode;
 use sluice_limiter::calendar::rfc3339;
 
-/// The most seconds of a pause: a year. What is to rest for longer is paused without an end, or taken out of the policy.
+/// The most seconds of a pause: a year. What is to rest for longer is paused without an end, or
+/// taken out of the policy.
 const MOST_SECONDS: u64 = 31_536_000;
 
 /// The most bytes of a reason.
@@ -31,7 +32,8 @@ struct OrderDocument<'a> {
 }
 
 impl Operate {
-    /// Reads the body of `POST /connections/{name}/pause`, or of `…/resume`. An empty text stands for an empty object.
+    /// Reads the body of `POST /connections/{name}/pause`, or of `…/resume`. An empty text stands
+    /// for an empty object.
     ///
     /// # Errors
     /// Fails with a sentence that says what is wrong with it.

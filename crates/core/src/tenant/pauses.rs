@@ -1,5 +1,5 @@
-//! What an operator has paused: a connection, or apps on it. The pauses of a connection are kept in a row of their own, so that no change of
-//! the policy ends a pause, and no restart.
+//! What an operator has paused: a connection, or apps on it. The pauses of a connection are kept in
+//! a row of their own, so that no change of the policy ends a pause, and no restart.
 
 use super::store::{Host, StoreError, Table};
 use crate::codec;
@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use sluice_limiter::Limiter;
 use sluice_limiter::calendar::rfc3339;
 
-/// The version of the stored form, its first byte.
+/// The version of the stored form, which is its first byte.
 const VERSION: u8 = 1;
 
-/// What these rows' ids begin with, among the policy's. No connection's name has a slash in it.
+/// The ids of these rows, among the policy's, begin with this. No connection's name has a slash.
 const ROW: &str = "pause/";
 
-/// Pauses of one connection: of itself, and of each app that the policy may have.
+/// The most pauses of one connection: of itself, and of each app that the policy may have.
 const MOST: usize = MAX_APPS + 1;
 
-/// One pause. Times are Unix ms.
+/// A pause. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Pause {
     /// The app that is paused; without one, the whole connection is.
@@ -82,7 +82,8 @@ impl Pauses {
         Ok(Self { connection: connection.to_owned(), pauses })
     }
 
-    /// Adds a pause, in the place of an earlier one of the same app or of the connection, and stops the limiter by it.
+    /// Adds a pause, in the place of an earlier one of the same app or of the connection, and stops
+    /// the limiter by it.
     pub(super) fn pause(&mut self, pause: Pause, limiter: &mut Limiter, host: &mut Host<'_>) -> Result<(), StoreError> {
         limiter.stop(host.time(), pause.app.as_deref(), pause.until);
         self.pauses.retain(|known| known.app != pause.app && known.stands(host.now));
@@ -120,7 +121,8 @@ impl Pauses {
         host.store.save(Table::Policy, &id, &codec::write(vec![VERSION], &self.pauses))
     }
 
-    /// Shows the pauses that stand: that of the connection, or else an app's; and all of them, where there are several.
+    /// Shows the pauses that stand: that of the connection, or else an app's; and all of them,
+    /// where there are several.
     pub(super) fn shown(&self, now: i64) -> (Option<PauseDocument<'_>>, Vec<PauseDocument<'_>>) {
         let stand: Vec<&Pause> = self.pauses.iter().filter(|pause| pause.stands(now)).collect();
         let first = stand.iter().find(|pause| pause.app.is_none()).or_else(|| stand.first());

@@ -1,4 +1,5 @@
-//! Pools, between objects: a tenant's object borrows for its connections, and the object named after a pool lends.
+//! Pools, between objects: a tenant's object borrows for its connections, and the object named
+//! after a pool lends.
 
 use super::replies::refused;
 use super::state::TenantState;
@@ -8,7 +9,8 @@ use crate::refusal::{Reason, Refusal};
 use sluice_limiter::pool::{LoanRequest, Pool};
 use std::collections::VecDeque;
 
-/// The names of the pools' objects begin with this. No tenant has such a name, since it has no colon.
+/// The names of the pools' objects begin with this. No tenant has such a name, since it has no
+/// colon.
 pub const POOL: &str = "pool:";
 
 /// A request to a pool's object. The answer goes to [`TenantState::lent`].

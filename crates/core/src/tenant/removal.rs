@@ -1,12 +1,14 @@
-//! Connections that leave the policy and come back: what is kept of them is taken back, and what nobody needs is removed.
+//! Connections that leave the policy and come back: what is kept of them is taken back, and what
+//! nobody needs is removed.
 
 use super::state::TenantState;
 use super::store::{Host, StoreError, Table};
 use super::tombstone::kept_until;
 
 impl TenantState {
-    /// Takes back what was kept of a connection that is in the policy, and may have been out of it: the counts live on in its own row
-    /// from here. Where there is such a row already, a removal or a change of the policy was cut short, and the row holds.
+    /// Takes back what was kept of a connection that is in the policy, and may have been out of it:
+    /// the counts live on in its own row from here. Where there is such a row already, a removal or
+    /// a change of the policy was cut short, and the row holds.
     pub(super) fn take_back(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(connection) = self.connections.get_mut(name) else { return Ok(()) };
         if host.store.load(Table::Limiter, name)?.is_none() {
@@ -26,7 +28,8 @@ impl TenantState {
         Ok(())
     }
 
-    /// Removes what is left of connections that are out of the policy, and their tombstones whose time is over.
+    /// Removes what is left of connections that are out of the policy, and their tombstones whose
+    /// time is over.
     pub(super) fn sweep(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         for (name, stone) in host.store.all(Table::Tombstone)? {
             if !self.connections.contains_key(&name) {

@@ -1,6 +1,7 @@
-//! The sealing anew of what an older master key has sealed, once `MASTER_KEY` lists a newer one before it. The policy's secrets and the
-//! access tokens are sealed anew as the tenant is loaded, and what jobs and callbacks have stored in small steps after that. The end is
-//! noted, so that the next life does not look again.
+//! The sealing anew of what an older master key has sealed, once `MASTER_KEY` lists a newer one
+//! before it. The policy's secrets and the access tokens are sealed anew as the tenant is loaded,
+//! and what jobs and callbacks have stored in small steps after that. The end is noted, so that the
+//! next life does not look again.
 
 use super::store::{Host, StoreError, Table};
 use crate::jobs::record::{Answer, Record, Request, from_row, to_row};
@@ -19,7 +20,8 @@ const AT_A_TIME: u32 = 8;
 /// The time between two steps, in milliseconds.
 const PAUSE_MS: i64 = 20;
 
-/// The row, among the policy's, that names the key that all of the tenant's secrets are sealed under.
+/// The row, among the policy's, that names the key that all of the tenant's secrets are sealed
+/// under.
 const SEALED_BY: &str = "sealed-by";
 
 /// How far the sealing anew of a tenant's rows has come.
@@ -47,7 +49,8 @@ impl Reseal {
         self.at
     }
 
-    /// Looks at the next few rows of a tenant, if that is due. Gives what is left to do; none once all is done.
+    /// Looks at the next few rows of a tenant, if that is due. Gives what is left to do; none once
+    /// all is done.
     pub(super) fn go_on(mut self, tenant: &str, host: &mut Host<'_>) -> Result<Option<Self>, StoreError> {
         if self.at > host.now {
             return Ok(Some(self));

@@ -1,14 +1,17 @@
-//! The statistics of connections that the policy no longer has: their calls belong to the tenant's report as long as that looks back.
+//! The statistics of connections that the policy no longer has: their calls belong to the tenant's
+//! report as long as that looks back.
 
 use super::store::{Host, StoreError, Table};
 use crate::usage::{Entry, Kind, Usage};
 use sluice_limiter::calendar::DAY_MS;
 use std::collections::BTreeMap;
 
-/// How long the statistics are kept, in milliseconds: a report tells of today and the six days before.
+/// How long the statistics are kept, in milliseconds: a report tells of today and the six days
+/// before.
 const KEPT_MS: i64 = 7 * DAY_MS;
 
-/// The most removed connections that are kept: as many as a policy may have. Beyond, the one removed first is forgotten.
+/// The most removed connections that are kept: as many as a policy may have. Beyond, the one
+/// removed first is forgotten.
 const MOST: usize = crate::policy::MAX_CONNECTIONS;
 
 /// The connections that are out of the policy, by name.
@@ -50,7 +53,8 @@ impl RemovedConnections {
         Ok(())
     }
 
-    /// Takes the counts of a connection out. Its row stays until the connection is [forgotten](Self::forget).
+    /// Takes the counts of a connection out. Its row stays until the connection is
+    /// [forgotten](Self::forget).
     pub(super) fn take_usage(&mut self, name: &str) -> Usage {
         self.0.get_mut(name).map(|removed| std::mem::take(&mut removed.usage)).unwrap_or_default()
     }
@@ -83,8 +87,8 @@ impl RemovedConnections {
         self.0.values().map(|removed| removed.until).min()
     }
 
-    /// Adds what the connections have counted on a day to an entry of a report. Nobody reports any more what was in flight when a
-    /// connection was removed, so that counts as sent.
+    /// Adds what the connections have counted on a day to an entry of a report. Nobody reports any
+    /// more what was in flight when a connection was removed, so that counts as sent.
     pub(super) fn report(&mut self, kind: Kind, entry: &mut Entry) {
         for removed in self.0.values_mut() {
             removed.usage.report(kind, false, entry);

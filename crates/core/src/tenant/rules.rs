@@ -26,7 +26,8 @@ pub(super) struct Rules {
     targets: Sizes,
     /// The longest bodies that the vendor takes.
     bodies: Sizes,
-    /// The vendor's own counts that go to a limit of another name: the vendor's name, and the limit's.
+    /// The vendor's own counts that go to a limit of another name: the vendor's name, and the
+    /// limit's.
     renamed: Vec<(String, String)>,
 }
 
@@ -61,19 +62,21 @@ impl Rules {
         plan(&self.policy, apps)
     }
 
-    /// Tells which limits count a call: bit i stands for limit i. A limit counts the call if it counts it under any of its methods.
+    /// Tells which limits count a call: bit i stands for limit i. A limit counts the call if it
+    /// counts it under any of its methods.
     pub(super) fn mask(&self, methods: &str, path: &str) -> u32 {
         mask(&self.counting, methods, path)
     }
 
-    /// Tells which limits count a call whose path is costly to come by. Most connections have no limit with routes: the path is then
-    /// not asked for.
+    /// Tells which limits count a call whose path is costly to come by. Most connections have no
+    /// limit with routes: the path is then not asked for.
     pub(super) fn mask_with(&self, methods: &str, path: impl FnOnce() -> String) -> u32 {
         let path = if self.counting.is_routed() { path() } else { String::new() };
         self.mask(methods, &path)
     }
 
-    /// Checks the lengths of target and body against those that the vendor takes, before any quota is spent.
+    /// Checks the lengths of target and body against those that the vendor takes, before any quota
+    /// is spent.
     pub(super) fn check_sizes(&self, admit: &Admit) -> Result<(), Refusal> {
         if let Some(most) = most(&self.targets, admit).filter(|most| u64::from(admit.uri_bytes) > *most) {
             let bytes = admit.uri_bytes;

@@ -1,9 +1,10 @@
 //! The state of a tenant: its parts, and the end that every event on a connection has.
 //!
-//! The state makes every decision of the Durable Object, free of I/O. Each event is handled whole, with nothing awaited: that is the
-//! correctness argument of admission. After each event the shell hands out [`TenantState::next_ready`] until it is empty and sets its
-//! timer to [`TenantState::next_wakeup`] and its alarm to [`TenantState::next_alarm`]. After a [`StoreError`] it drops the state: what is
-//! in memory may then not be what is stored.
+//! The state makes every decision of the Durable Object, free of I/O. Each event is handled whole,
+//! with nothing awaited: that is the correctness argument of admission. After each event the shell
+//! hands out [`TenantState::next_ready`] until it is empty and sets its timer to
+//! [`TenantState::next_wakeup`] and its alarm to [`TenantState::next_alarm`]. After a
+//! [`StoreError`] it drops the state: what is in memory may then not be what is stored.
 
 pub use super::replies::{Answer, Ticket};
 
@@ -32,7 +33,8 @@ const LOCKED_MS: i64 = 600_000;
 pub struct TenantState {
     pub(super) name: String,
     pub(super) policy: Option<Policy>,
-    /// Why the stored policy cannot be read, if it cannot: then nothing is done but to replace or to remove it.
+    /// Why the stored policy cannot be read, if it cannot: then nothing is done but to replace or
+    /// to remove it.
     pub(super) locked: Option<String>,
     pub(super) keys: Keys,
     pub(super) connections: BTreeMap<String, ConnectionState>,
@@ -42,7 +44,8 @@ pub struct TenantState {
     pub(super) callbacks: Callbacks,
     pub(super) removed: RemovedConnections,
     pub(super) reseal: Option<Reseal>,
-    /// When what is kept of removed connections next ends, or, while the policy cannot be read, when to look at it again.
+    /// When what is kept of removed connections next ends, or, while the policy cannot be read,
+    /// when to look at it again.
     pub(super) next_end: Option<i64>,
 }
 
@@ -91,8 +94,9 @@ impl TenantState {
         Ok(())
     }
 
-    /// Answers once all that has happened on a connection is stored. That takes a second at most: then the connection's row follows,
-    /// or with its next call. Should this life end before, those who wait report to the next one.
+    /// Answers once all that has happened on a connection is stored. That takes a second at most:
+    /// then the connection's row follows, or with its next call. Should this life end before, those
+    /// who wait report to the next one.
     pub(super) fn once_stored(&mut self, name: &str) -> Answer {
         let replies = &mut self.replies;
         let waits =
@@ -140,7 +144,8 @@ impl TenantState {
         self.next_event().into_iter().chain(self.jobs.next_rise()).chain(burial).chain(sealing).min()
     }
 
-    /// When something is next to happen, in Unix milliseconds, except that the urgency of jobs rises.
+    /// When something is next to happen, in Unix milliseconds, except that the urgency of jobs
+    /// rises.
     fn next_event(&mut self) -> Option<i64> {
         self.connections
             .values_mut()
@@ -166,7 +171,8 @@ impl TenantState {
             .min()
     }
 
-    /// Lets an event happen on a connection, which gives replies to some that waited, and commits it.
+    /// Lets an event happen on a connection, which gives replies to some that waited, and commits
+    /// it.
     pub(super) fn with_connection(
         &mut self,
         name: &str,
@@ -178,7 +184,8 @@ impl TenantState {
         self.commit(name, host)
     }
 
-    /// Commits an event on a connection: first what has changed is stored, then those that waited are answered.
+    /// Commits an event on a connection: first what has changed is stored, then those that waited
+    /// are answered.
     pub(super) fn commit(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.sync_jobs(name, host);
         self.check_alerts(name, host)?;
@@ -192,8 +199,8 @@ impl TenantState {
         Ok(())
     }
 
-    /// Plans when to look again at a policy that cannot be read: it may be readable then. A tenant without jobs and callbacks has nothing
-    /// to go on with, and is not woken.
+    /// Plans when to look again at a policy that cannot be read: it may be readable then. A tenant
+    /// without jobs and callbacks has nothing to go on with, and is not woken.
     pub(super) fn plan_unlock(&mut self, host: &Host<'_>) -> Result<(), StoreError> {
         let has_work = |table| Ok(!host.store.some(table, "", 1)?.is_empty());
         let has_work = has_work(Table::Job)? || has_work(Table::Webhook)?;

@@ -1,4 +1,5 @@
-//! The calls of a connection that wait in its limiter's queue, and the reports that wait to be stored.
+//! The calls of a connection that wait in its limiter's queue, and the reports that wait to be
+//! stored.
 
 use super::replies::Ticket;
 use crate::lookup::Lookup;

@@ -1,7 +1,9 @@
-//! The callbacks of a tenant. Each message is stored in the event that it tells of, goes to a Worker as a task, and is
-//! forgotten when it is delivered. One that cannot be delivered is a dead letter.
+//! The callbacks of a tenant. Each message is stored in the event that it tells of, goes to a
+//! Worker as a task, and is forgotten when it is delivered. One that cannot be delivered is a dead
+//! letter.
 //!
-//! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again, under the same id.
+//! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again,
+//! under the same id.
 
 mod api;
 mod deliver;
@@ -59,7 +61,8 @@ impl Callbacks {
         Ok(Self::of(tenant))
     }
 
-    /// Lets messages wait as long as they would have: the clock was set back by so many milliseconds.
+    /// Lets messages wait as long as they would have: the clock was set back by so many
+    /// milliseconds.
     pub(super) fn set_back(&mut self, ms: i64) {
         self.outbox.set_back(ms);
     }
@@ -74,7 +77,8 @@ impl Callbacks {
         self.outbox.next_due()
     }
 
-    /// When something is next due even if the object has left memory, in Unix milliseconds: at once, if a message is ready.
+    /// When something is next due even if the object has left memory, in Unix milliseconds: at
+    /// once, if a message is ready.
     pub(super) fn next_alarm(&self) -> Option<i64> {
         if self.outbox.is_ready() { Some(0) } else { self.outbox.next_due() }
     }
@@ -130,7 +134,8 @@ impl Callbacks {
         self.queue(job_id(host.now, u128::from_be_bytes(chance)), message, None, &body, host)
     }
 
-    /// Stores a message with its payload, sealed. Without `url` it goes where the policy sends alerts.
+    /// Stores a message with its payload, sealed. Without `url` it goes where the policy sends
+    /// alerts.
     fn queue(
         &mut self,
         id: u128,

@@ -1,4 +1,5 @@
-//! A call's way through its connection: past the access token, where one is needed, and into the limiter.
+//! A call's way through its connection: past the access token, where one is needed, and into the
+//! limiter.
 
 use super::ConnectionState;
 use crate::http::{RemainingItem, remaining_field};
@@ -87,7 +88,8 @@ impl ConnectionState {
         }
     }
 
-    /// Ends the wait of a call whose caller has gone; tells whether it waited in the limiter's queue.
+    /// Ends the wait of a call whose caller has gone; tells whether it waited in the limiter's
+    /// queue.
     pub(in crate::tenant) fn cancel(&mut self, ticket: Ticket, host: &Host<'_>) -> bool {
         let Some(place) = self.waiting.cancel(ticket) else { return false };
         self.limiter.cancel(host.time(), place);

@@ -5,10 +5,12 @@ use crate::policy::Alerts;
 use crate::tenant::store::Host;
 use crate::usage::{Change, LATELY_MINUTES, Seen, watch};
 
-/// How often a raised alert is checked that time alone may clear, in milliseconds: throttles leave the count by the minute.
+/// How often a raised alert is checked that time alone may clear, in milliseconds: throttles leave
+/// the count by the minute.
 const AGAIN_MS: i64 = 60_000;
 
-/// When a connection's alerts are checked though nothing happens there. Times are Unix milliseconds.
+/// When a connection's alerts are checked though nothing happens there. Times are Unix
+/// milliseconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::tenant) struct AlertSchedule {
     alarm_at: Option<i64>,
@@ -21,14 +23,16 @@ impl AlertSchedule {
         self.alarm_at
     }
 
-    /// When the timer checks the alerts: the first in the queue will have waited too long. The object is awake as long as calls wait.
+    /// When the timer checks the alerts: the first in the queue will have waited too long. The
+    /// object is awake as long as calls wait.
     pub(super) const fn timer_at(&self) -> Option<i64> {
         self.timer_at
     }
 }
 
 impl ConnectionState {
-    /// Raises and clears the connection's alerts, and gives what has changed: it is stored with the event.
+    /// Raises and clears the connection's alerts, and gives what has changed: it is stored with the
+    /// event.
     pub(in crate::tenant) fn check_alerts(
         &mut self,
         rules: &Alerts,

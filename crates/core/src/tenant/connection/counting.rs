@@ -7,11 +7,12 @@ use crate::usage::{Called, Entry, Flight, Kind, Open, Usage};
 use sluice_limiter::calendar::DAY_MS;
 use sluice_limiter::{Outcome, PermitId, Settled};
 
-/// The first byte of a row that holds a limiter's row and, after it, a connection's counts. A limiter's row alone begins with its version,
-/// which is 1 or more.
+/// The first byte of a row that holds a limiter's row and, after it, a connection's counts. A
+/// limiter's row alone begins with its version, which is 1 or more.
 const WITH_USAGE: u8 = 0;
 
-/// Splits a stored row into the limiter's row and the counts. Counts that this build cannot read begin anew.
+/// Splits a stored row into the limiter's row and the counts. Counts that this build cannot read
+/// begin anew.
 pub(in crate::tenant) fn split_row(stored: &[u8]) -> (&[u8], Usage) {
     let parts = || {
         let (length, rest) = stored.strip_prefix(&[WITH_USAGE])?.split_first_chunk()?;
@@ -135,7 +136,8 @@ impl ConnectionState {
         }
     }
 
-    /// Adds what the connection has counted on a day to an entry of a report, calls in flight included.
+    /// Adds what the connection has counted on a day to an entry of a report, calls in flight
+    /// included.
     pub(in crate::tenant) fn report(&mut self, kind: Kind, days: ReportDays, entry: &mut Entry, host: &Host<'_>) {
         let own = days == ReportDays::Quota;
         self.usage.report(kind, own, entry);

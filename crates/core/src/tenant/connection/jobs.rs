@@ -29,7 +29,8 @@ pub(in crate::tenant) enum Meanwhile {
 /// The permits of jobs, and when jobs ask for more.
 #[derive(Default)]
 pub(in crate::tenant) struct JobPermits {
-    /// The permits of this life that were granted to jobs and are not on their way yet, the first first.
+    /// The permits of this life that were granted to jobs and are not on their way yet, the first
+    /// first.
     unsent: Vec<PermitId>,
     /// When jobs ask again that lack an access token now, in Unix milliseconds.
     asks_again_at: Option<i64>,
@@ -58,7 +59,8 @@ impl JobPermits {
         unsent
     }
 
-    /// Removes a permit that is on its way, or was handed back. Permits leave in the order in which they came.
+    /// Removes a permit that is on its way, or was handed back. Permits leave in the order in which
+    /// they came.
     pub(super) fn remove(&mut self, permit: PermitId) {
         if let Some(at) = self.unsent.iter().position(|unsent| *unsent == permit) {
             self.unsent.remove(at);
@@ -82,7 +84,8 @@ impl ConnectionState {
         self.limiter.next_job()
     }
 
-    /// Tells the limiter how many jobs of an app, counted by these limits, want to go. Gives the limiter's lane for them.
+    /// Tells the limiter how many jobs of an app, counted by these limits, want to go. Gives the
+    /// limiter's lane for them.
     pub(in crate::tenant) fn want(
         &mut self,
         (app, mask): (&str, u32),

@@ -9,7 +9,8 @@ use crate::upstream::grant::Failure;
 use sluice_limiter::{Denial, Refused};
 
 impl ConnectionState {
-    /// The limiter's refusal, in the vendor's dialect. `rate_limit` is the `RateLimit` field, or empty.
+    /// The limiter's refusal, in the vendor's dialect. `rate_limit` is the `RateLimit` field, or
+    /// empty.
     pub(super) fn refusal(&mut self, refused: Refused, rate_limit: String) -> Reply {
         let refusal = Refusal {
             reason: refused.reason.into(),
@@ -21,7 +22,8 @@ impl ConnectionState {
         Reply::Refused(No { refusal, dialect: self.policy().profile.dialect, rate_limit: fields })
     }
 
-    /// The refusal of a call for which there is no place among those that wait for the access token.
+    /// The refusal of a call for which there is no place among those that wait for the access
+    /// token.
     pub(super) fn no_place_for_token(&mut self, now: i64) -> Reply {
         let detail = format!("too many calls wait for the access token of connection {}", self.name);
         let refusal = Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::QueueFull, detail) };
@@ -29,7 +31,8 @@ impl ConnectionState {
         Reply::Refused(No { refusal, dialect: self.policy().profile.dialect, rate_limit: None })
     }
 
-    /// The refusal of a call for which there is no access token. It is always a problem document: it is not the limiter that refuses.
+    /// The refusal of a call for which there is no access token. It is always a problem document:
+    /// it is not the limiter that refuses.
     pub(super) fn no_token(&self, failure: &Failure, seconds: u64) -> Reply {
         let may_pass = self.tokens.as_ref().is_some_and(TokenCache::may_pass);
         let detail = if may_pass { failure.detail_once(&self.name) } else { failure.detail(&self.name) };

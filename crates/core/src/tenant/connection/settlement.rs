@@ -7,8 +7,8 @@ use crate::tenant::store::Host;
 use sluice_limiter::{Outcome, PermitId, Settled, Settlement, ThrottledBy};
 
 impl ConnectionState {
-    /// Takes the report on a permit. A vendor that counts a call when it ends has just counted it, however long ago it began to
-    /// answer.
+    /// Takes the report on a permit. A vendor that counts a call when it ends has just counted it,
+    /// however long ago it began to answer.
     pub(in crate::tenant) fn settle(&mut self, report: &Settle, host: &Host<'_>) {
         let own = self.is_routes_own(report, host.now);
         let before = self.limiter.factor_ppm();
@@ -28,7 +28,8 @@ impl ConnectionState {
         }
     }
 
-    /// Whether the vendor's answer is a refusal of the route alone, which comes back however often the call is made.
+    /// Whether the vendor's answer is a refusal of the route alone, which comes back however often
+    /// the call is made.
     pub(in crate::tenant) fn is_routes_own(&self, report: &Settle, now: i64) -> bool {
         is_throttle(report.outcome) && sent(report, now).is_some_and(|sent| self.blocked.is_own(&sent))
     }
@@ -52,8 +53,8 @@ impl ConnectionState {
         settled
     }
 
-    /// Takes back a permit that nothing was sent with. A permit of an earlier life may have been counted as sent; it is not any
-    /// longer.
+    /// Takes back a permit that nothing was sent with. A permit of an earlier life may have been
+    /// counted as sent; it is not any longer.
     pub(in crate::tenant) fn hand_back(&mut self, permit: PermitId, host: &Host<'_>) {
         let outcome = Outcome::Unused;
         self.job_permits.remove(permit);
@@ -65,8 +66,8 @@ impl ConnectionState {
     }
 }
 
-/// Whether an outcome refuses a call as one too many, for now. An outcome that asks for a pause, and one that names the day, are about
-/// the whole connection, whatever other calls are answered.
+/// Whether an outcome refuses a call as one too many, for now. An outcome that asks for a pause,
+/// and one that names the day, are about the whole connection, whatever other calls are answered.
 const fn is_throttle(outcome: Outcome) -> bool {
     matches!(
         outcome,

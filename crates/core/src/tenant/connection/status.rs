@@ -62,7 +62,8 @@ struct JobsDocument {
     dead: u32,
 }
 
-/// The day of the first daily limit, and when it will be spent if calls go on as they have that day.
+/// The day of the first daily limit, and when it will be spent if calls go on as they have that
+/// day.
 #[derive(Serialize)]
 struct DailyDocument {
     used: u64,

@@ -1,4 +1,5 @@
-//! The access token of a connection: calls and jobs that wait for it, the reports of those who fetch it, and its row.
+//! The access token of a connection: calls and jobs that wait for it, the reports of those who
+//! fetch it, and its row.
 
 use super::ConnectionState;
 use super::admission::{AdmitResult, AskingCall};
@@ -10,19 +11,21 @@ use crate::tenant::token_cache::{TokenCache, TokenDecision, Waiter, store_tokens
 use crate::upstream::grant::life_ms;
 use std::collections::BTreeMap;
 
-/// While an access token is fetched, jobs ask for it again after this time, in milliseconds. Its fetcher's report wakes them before; this
-/// is for a fetcher that has died.
+/// While an access token is fetched, jobs ask for it again after this time, in milliseconds. Its
+/// fetcher's report wakes them before; this is for a fetcher that has died.
 const JOBS_ASK_AGAIN_MS: i64 = 5_000;
 
 impl ConnectionState {
-    /// The next call that has waited for the token until another call took its place, and its reply.
+    /// The next call that has waited for the token until another call took its place, and its
+    /// reply.
     pub(in crate::tenant) fn next_displaced(&mut self, now: i64) -> Option<(Ticket, Reply)> {
         let Waiter { ticket, .. } = self.tokens.as_mut()?.next_displaced()?;
         Some((ticket, self.no_place_for_token(now)))
     }
 
-    /// Takes the report of a fetcher. What is to be held is stored before anyone hears of it: a refresh token that has been exchanged
-    /// works no more, and the next one must outlive this object. Then those that waited ask anew; this gives their replies.
+    /// Takes the report of a fetcher. What is to be held is stored before anyone hears of it: a
+    /// refresh token that has been exchanged works no more, and the next one must outlive this
+    /// object. Then those that waited ask anew; this gives their replies.
     pub(in crate::tenant) fn token_reported(
         &mut self,
         report: TokenReport,
@@ -75,8 +78,8 @@ impl ConnectionState {
         replies
     }
 
-    /// Tells what jobs need for an access token. `rejected` is a token that the vendor has refused, if it has. What has to be fetched
-    /// is fetched by a task.
+    /// Tells what jobs need for an access token. `rejected` is a token that the vendor has refused,
+    /// if it has. What has to be fetched is fetched by a task.
     pub(in crate::tenant) fn token_for_jobs(&mut self, now: i64, rejected: Option<TokenMark>) -> TokenForJobs {
         let Some(tokens) = &mut self.tokens else { return TokenForJobs::Ready };
         let (fetch, again) = match tokens.ask(now, rejected) {

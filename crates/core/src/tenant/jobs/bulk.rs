@@ -20,7 +20,8 @@ const MOST_CHANGED: usize = 200;
 const MOST_LISTED: u32 = 1_000;
 
 impl TenantState {
-    /// The jobs that a filter selects and that were made before one, the newest first; callbacks among dead letters.
+    /// The jobs that a filter selects and that were made before one, the newest first; callbacks
+    /// among dead letters.
     fn matching<'s>(&'s self, of: &'s Filter, before: Option<u128>) -> impl Iterator<Item = Found> + 's {
         let state = |entry: &Entry| {
             let state = entry.stage.state();
@@ -75,7 +76,8 @@ impl TenantState {
         Ok(document(200, List { items, next: last.filter(|_| more) }))
     }
 
-    /// As many of the jobs that are selected as one event may change, and where to go on if there are more.
+    /// As many of the jobs that are selected as one event may change, and where to go on if there
+    /// are more.
     fn slice(&self, of: &Filter, before: Option<u128>, may: impl Fn(&Found) -> bool) -> (Vec<Found>, Option<String>) {
         let mut found = self.matching(of, before).filter(may);
         let some: Vec<Found> = found.by_ref().take(MOST_CHANGED).collect();
@@ -125,7 +127,8 @@ impl TenantState {
         connections.iter().try_for_each(|connection| self.commit(connection, host))
     }
 
-    /// Replays all dead letters of connections and apps that the policy has: they go as the limits let them.
+    /// Replays all dead letters of connections and apps that the policy has: they go as the limits
+    /// let them.
     pub(super) fn replay_all(&mut self, after: Option<&str>, host: &mut Host<'_>) -> Result<Reply, StoreError> {
         let before = match cursor(after) {
             Ok(before) => before,

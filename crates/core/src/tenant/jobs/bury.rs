@@ -1,4 +1,5 @@
-//! What happens to jobs by time alone: they fall due, runs are given up, and jobs that may no longer be made are buried.
+//! What happens to jobs by time alone: they fall due, runs are given up, and jobs that may no
+//! longer be made are buried.
 
 use super::load;
 use crate::jobs::index::Stage;
@@ -48,8 +49,8 @@ impl TenantState {
         Ok(())
     }
 
-    /// When jobs are next to be buried that wait for nothing else, in Unix milliseconds: at once, where there are more than one event
-    /// buries.
+    /// When jobs are next to be buried that wait for nothing else, in Unix milliseconds: at once,
+    /// where there are more than one event buries.
     pub(in crate::tenant) fn next_burial(&mut self) -> Option<i64> {
         if !self.jobs.doomed.is_empty() {
             return Some(0);
@@ -59,8 +60,8 @@ impl TenantState {
         Some(since.saturating_add(i64::try_from(expire_ms).unwrap_or(i64::MAX)))
     }
 
-    /// Buries jobs whose connection or app has gone, and those that have waited too long to begin; as many as one event may. Gives the
-    /// connections that they were for.
+    /// Buries jobs whose connection or app has gone, and those that have waited too long to begin;
+    /// as many as one event may. Gives the connections that they were for.
     pub(super) fn bury_some(&mut self, host: &mut Host<'_>) -> Result<Vec<String>, StoreError> {
         let mut connections = Vec::new();
         for _ in 0..MOST_BURIED {

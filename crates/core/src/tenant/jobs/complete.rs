@@ -15,7 +15,8 @@ use sluice_limiter::Outcome;
 const UNKNOWN: &str = "outcome-unknown";
 
 impl TenantState {
-    /// Takes a Worker's report of a run. A repeated report, or one of a run that is over, changes nothing.
+    /// Takes a Worker's report of a run. A repeated report, or one of a run that is over, changes
+    /// nothing.
     pub(in crate::tenant) fn run_reported(&mut self, report: RunReport, host: &mut Host<'_>) -> Result<(), StoreError> {
         if report.settle.outcome == Outcome::Unused {
             return self.not_sent(&report.job, report.run, host);
@@ -65,7 +66,8 @@ impl TenantState {
         self.conclude(id, record, &verdict, report.answer, host)
     }
 
-    /// Has another token fetched in the place of the one that the vendor has refused; tells whether another is to be had.
+    /// Has another token fetched in the place of the one that the vendor has refused; tells whether
+    /// another is to be had.
     fn renews(&mut self, record: &Record, rejected_token: TokenMark, host: &Host<'_>) -> bool {
         let Some(connection) = self.connections.get_mut(&record.connection) else { return false };
         match connection.token_for_jobs(host.now, Some(rejected_token)) {
@@ -76,7 +78,8 @@ impl TenantState {
         true
     }
 
-    /// Gives up a run whose report never came. A run that the end of the object's life has cut off uses up no attempt.
+    /// Gives up a run whose report never came. A run that the end of the object's life has cut off
+    /// uses up no attempt.
     pub(super) fn run_lost(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(mut record) = load(host, id)? else { return self.forget(id, host) };
         let began = self.jobs.began;
@@ -87,7 +90,8 @@ impl TenantState {
         self.conclude(id, record, &unanswered(Unanswered::Timeout), None, host)
     }
 
-    /// Decides what becomes of a job after a run: it is done, is tried again later, or is a dead letter.
+    /// Decides what becomes of a job after a run: it is done, is tried again later, or is a dead
+    /// letter.
     fn conclude(
         &mut self,
         id: u128,

@@ -1,4 +1,5 @@
-//! The tasks of jobs: each run is stored before it is handed to a Worker, and taken back if no Worker takes it.
+//! The tasks of jobs: each run is stored before it is handed to a Worker, and taken back if no
+//! Worker takes it.
 
 use super::{Pending, load};
 use crate::jobs::index::Stage;
@@ -12,10 +13,12 @@ use crate::tenant::task::{Fetching, LEAVES_MS, Run, Task};
 use crate::upstream::grant::Failure;
 use sluice_limiter::PermitId;
 
-/// The job of a task that was not taken waits so long before it asks for a permit again, in milliseconds.
+/// The job of a task that was not taken waits so long before it asks for a permit again, in
+/// milliseconds.
 const AGAIN_MS: i64 = 100;
 
-/// A job that is running is given up so long after its permit's lease has ended, in milliseconds: its Worker reports three times.
+/// A job that is running is given up so long after its permit's lease has ended, in milliseconds:
+/// its Worker reports three times.
 const REPORT_MS: i64 = 5_000;
 
 impl TenantState {
@@ -49,7 +52,8 @@ impl TenantState {
         self.callbacks.next_delivery(self.policy.as_ref(), host)
     }
 
-    /// Begins the run of a job with its permit, unless the job is gone, the permit has grown old, or nothing could be sent.
+    /// Begins the run of a job with its permit, unless the job is gone, the permit has grown old,
+    /// or nothing could be sent.
     fn start(
         &mut self,
         id: u128,

@@ -10,7 +10,8 @@ use crate::tenant::store::{Host, StoreError, Table};
 const PAGE: u32 = 500;
 
 impl TenantState {
-    /// Loads what is stored of all jobs, and buries those whose connection or app is no longer in the policy.
+    /// Loads what is stored of all jobs, and buries those whose connection or app is no longer in
+    /// the policy.
     pub(in crate::tenant) fn load_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.jobs.index = Default::default();
         self.jobs.doomed.clear();
@@ -47,7 +48,8 @@ impl TenantState {
         self.jobs.doomed.extend(gone.map(|gone| (id, gone)));
     }
 
-    /// Tells which limits count a job. For a job that does not wait for them nobody needs to know, and its path is left sealed.
+    /// Tells which limits count a job. For a job that does not wait for them nobody needs to know,
+    /// and its path is left sealed.
     pub(super) fn mask_of(&self, id: u128, record: &Record, host: &Host<'_>) -> u32 {
         let live = matches!(record.state, State::Queued | State::Running);
         let connection = self.connections.get(&record.connection).filter(|_| live);
@@ -56,7 +58,8 @@ impl TenantState {
         })
     }
 
-    /// Puts all jobs anew into their lanes: the policy has changed, so limits count other calls, connections and apps come and go.
+    /// Puts all jobs anew into their lanes: the policy has changed, so limits count other calls,
+    /// connections and apps come and go.
     pub(in crate::tenant) fn replan_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         if self.jobs.index.is_empty() {
             return Ok(());

@@ -10,8 +10,8 @@ use crate::tenant::task::{Fetching, MOST_ASKED, MOST_UNSENT, SLOW_MS};
 use sluice_limiter::Grant;
 
 impl TenantState {
-    /// Gives the limiter's permits to the jobs of a connection, and tells the limiter how many want to go on the lanes where that has
-    /// changed.
+    /// Gives the limiter's permits to the jobs of a connection, and tells the limiter how many want
+    /// to go on the lanes where that has changed.
     pub(in crate::tenant) fn sync_jobs(&mut self, name: &str, host: &mut Host<'_>) {
         let jobs = &mut self.jobs;
         let Some(connection) = self.connections.get_mut(name) else {
@@ -53,7 +53,8 @@ impl TenantState {
 }
 
 impl Jobs {
-    /// How many jobs of a lane may ask for a permit: none while too many tasks have not left, or leave too slowly.
+    /// How many jobs of a lane may ask for a permit: none while too many tasks have not left, or
+    /// leave too slowly.
     pub(super) fn may_ask(&self, now: i64) -> u32 {
         let unsent = self.pending.len();
         let oldest = self.pending.iter().find_map(|pending| match pending {

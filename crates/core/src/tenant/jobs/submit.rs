@@ -11,15 +11,17 @@ use crate::tenant::replies::{Answer, refused};
 use crate::tenant::state::TenantState;
 use crate::tenant::store::{Host, StoreError, Table};
 
-/// The most callers that wait for their jobs at once. Each is a future in the object; any more are told the job's address at once.
+/// The most callers that wait for their jobs at once. Each is a future in the object; any more are
+/// told the job's address at once.
 const MOST_WAITING: usize = 1_000;
 
-/// The seconds until a caller may ask again for whose job there is no room: nobody knows when there will be.
+/// The seconds until a caller may ask again for whose job there is no room: nobody knows when there
+/// will be.
 const FULL_SECONDS: u64 = 60;
 
 impl TenantState {
-    /// Takes a job, which is stored before its caller hears of it. The reply is the job's id, or, if the job ends within the time that the
-    /// caller waits, its answer.
+    /// Takes a job, which is stored before its caller hears of it. The reply is the job's id, or,
+    /// if the job ends within the time that the caller waits, its answer.
     pub(in crate::tenant) fn submit_job(
         &mut self,
         submission: SubmitJob,
@@ -47,7 +49,8 @@ impl TenantState {
         Ok(Answer::Wait(ticket))
     }
 
-    /// Checks and stores a job, and gives its id; a job that was submitted before is known by its id or its `Idempotency-Key`.
+    /// Checks and stores a job, and gives its id; a job that was submitted before is known by its
+    /// id or its `Idempotency-Key`.
     fn accept_job(&mut self, submission: SubmitJob, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
         let SubmitJob { admit, request, key, made, .. } = submission;
         if let Err(refusal) = authorize::admissible(self, &admit, host.now) {

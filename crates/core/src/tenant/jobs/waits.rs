@@ -1,4 +1,5 @@
-//! Callers that wait for their jobs' ends: found by ticket, by job and by time, so that an event looks at no more of them than it ends.
+//! Callers that wait for their jobs' ends: found by ticket, by job and by time, so that an event
+//! looks at no more of them than it ends.
 
 use crate::lookup::Lookup;
 use crate::tenant::replies::Ticket;

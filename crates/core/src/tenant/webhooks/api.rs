@@ -86,7 +86,8 @@ impl Callbacks {
         self.outbox.has_room(app_number(app))
     }
 
-    /// The dead letters of an app and for a connection, or of all, that were made before one, the oldest first.
+    /// The dead letters of an app and for a connection, or of all, that were made before one, the
+    /// oldest first.
     pub(in crate::tenant) fn dead_letters(
         &self,
         app: Option<&str>,

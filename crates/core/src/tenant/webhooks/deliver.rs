@@ -12,7 +12,8 @@ use crate::webhooks::{Message, Next, TIMEOUT_MS, id_text, next, parse_id, sign};
 /// A message that no Worker has taken is handed out again after this time, in milliseconds.
 const AGAIN_MS: i64 = 100;
 
-/// A delivery without a report is given up so long after its time-out, in milliseconds: its Worker reports several times.
+/// A delivery without a report is given up so long after its time-out, in milliseconds: its Worker
+/// reports several times.
 const REPORT_MS: i64 = 10_000;
 
 /// How long a Worker has a message, in milliseconds.
@@ -93,8 +94,8 @@ impl Callbacks {
         }
     }
 
-    /// Takes a Worker's report. A repeated report, or one of an attempt that is over, changes nothing, unless it says that the message was
-    /// delivered.
+    /// Takes a Worker's report. A repeated report, or one of an attempt that is over, changes
+    /// nothing, unless it says that the message was delivered.
     pub(in crate::tenant) fn delivered(
         &mut self,
         report: DeliveryReport,
