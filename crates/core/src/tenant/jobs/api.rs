@@ -26,8 +26,7 @@ impl TenantState {
         if !ask.what.is_read_only() && role != Role::Operator {
             return Ok(no(Reason::Role, "only an operator's key replays and deletes jobs"));
         }
-        let bodies = role != Role::Viewer;
-        let much = if bodies { Much::Whole } else { Much::Viewed };
+        let much = if role == Role::Viewer { Much::Viewed } else { Much::Whole };
         let id = match &ask.what {
             JobsWhat::Show(id) | JobsWhat::Answer(id) | JobsWhat::Replay(id) | JobsWhat::Delete(id, _) => id,
             JobsWhat::List { of, limit, after } => return self.list_jobs(app, of, *limit, after.as_deref(), host),
@@ -35,7 +34,7 @@ impl TenantState {
             JobsWhat::DeleteAll(of, after) => return self.delete_all(of, after.as_deref(), host),
         };
         if let Some(callback) = crate::webhooks::parse_id(id) {
-            return self.handle_callback(callback, app.as_deref(), bodies, &ask.what, host);
+            return self.handle_callback(callback, app.as_deref(), much, &ask.what, host);
         }
         let known = parse_id(id).filter(|id| self.jobs.index.get(*id).is_some());
         let record = known.map(|id| load(host, id)).transpose()?.flatten();
@@ -44,7 +43,7 @@ impl TenantState {
             return Ok(no(Reason::NotFound, "there is no job with this id"));
         };
         match ask.what {
-            JobsWhat::Answer(_) if !bodies => Ok(no(Reason::Role, "a viewer's key does not see bodies")),
+            JobsWhat::Answer(_) if much != Much::Whole => Ok(no(Reason::Role, "a viewer's key does not see bodies")),
             JobsWhat::Answer(_) => Ok(match self.answer_of(id, host)? {
                 Some(answer) => Reply::Answer(Box::new(answer)),
                 None => no(Reason::NotFound, "the job has no answer, or none yet: see its state"),
@@ -79,7 +78,7 @@ impl TenantState {
         &mut self,
         id: u128,
         app: Option<&str>,
-        bodies: bool,
+        much: Much,
         what: &JobsWhat,
         host: &mut Host<'_>,
     ) -> Result<Reply, StoreError> {
@@ -87,7 +86,7 @@ impl TenantState {
             return Ok(no(Reason::NotFound, "there is no callback with this id"));
         };
         match what {
-            JobsWhat::Show(_) => Ok(document(200, self.callbacks.show(id, &message, bodies, host)?)),
+            JobsWhat::Show(_) => Ok(document(200, self.callbacks.show(id, &message, much, host)?)),
             JobsWhat::Delete(..) => self.callbacks.delete(id, &message, host),
             JobsWhat::Replay(_) if message.error.is_none() => Ok(live_callback()),
             JobsWhat::Replay(_) if !self.callbacks.has_room(&message.app) => Ok(no(
@@ -97,7 +96,7 @@ impl TenantState {
             JobsWhat::Replay(_) => {
                 self.callbacks.replay(id, message, host)?;
                 let message = self.callbacks.get(id, app, host)?;
-                let shown = message.map(|message| self.callbacks.show(id, &message, bodies, host)).transpose()?;
+                let shown = message.map(|message| self.callbacks.show(id, &message, much, host)).transpose()?;
                 Ok(document(202, shown.unwrap_or_default()))
             }
             _ => Ok(no(Reason::NotFound, "a callback has no answer")),

@@ -2,6 +2,7 @@
 
 use super::{Callbacks, load};
 use crate::backlog_share::app_number;
+use crate::jobs::show::Much;
 use crate::protocol::Reply;
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::replies::refused;
@@ -28,12 +29,12 @@ impl Callbacks {
         &self,
         id: u128,
         message: &Message,
-        bodies: bool,
+        much: Much,
         host: &Host<'_>,
     ) -> Result<Value, StoreError> {
         let text = id_text(id);
         let mut shown = message.document(&text, host.now);
-        let body = if bodies { host.store.load(Table::WebhookBody, &text)? } else { None };
+        let body = if much == Much::Whole { host.store.load(Table::WebhookBody, &text)? } else { None };
         shown.body = body.and_then(|body| open_body(&host.sealer(&self.tenant), &text, &body));
         Ok(json!(shown))
     }
