@@ -76,7 +76,7 @@ pub enum Order {
         /// The reason, which the status shows.
         reason: Option<String>,
     },
-    /// Lets calls go again, whoever has stopped them.
+    /// Lets calls go again, also where another operator has stopped them.
     Resume,
 }
 

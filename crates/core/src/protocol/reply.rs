@@ -88,12 +88,12 @@ pub struct Granted {
     pub would: Option<String>,
 }
 
-/// A refusal, with what is needed to say it in the vendor's dialect.
+/// A refusal, with what is needed to write it in the vendor's dialect.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct No {
     /// The refusal.
     pub refusal: Refusal,
-    /// The dialect that the refusal is said in.
+    /// The dialect that the caller gets the refusal in.
     pub dialect: Dialect,
     /// The fields `RateLimit-Policy` and `RateLimit`, where there is a connection.
     pub rate_limit: Option<(String, String)>,

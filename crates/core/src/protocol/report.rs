@@ -22,7 +22,7 @@ pub struct Settle {
     pub response_bytes: u64,
     /// The vendor's status, where an answer came.
     pub status: Option<u16>,
-    /// The vendor's own counts, as far as its answer told them.
+    /// The vendor's own counts, as far as its answer has them.
     pub counts: Vec<Counted>,
     /// The code for the error statistics: that in the vendor's body, else the status, else
     /// `timeout` or `unreachable`. A good answer has none.
@@ -46,7 +46,7 @@ pub struct Sent {
     pub ago_ms: u64,
 }
 
-/// An access token to fetch. Only the Worker that is told so fetches it.
+/// An access token to fetch. The Worker that gets this message fetches it, and no other does.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fetch {
     /// The request to send.

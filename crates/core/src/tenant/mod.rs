@@ -1,11 +1,12 @@
 //! The state of one tenant, which its Durable Object holds: it alone decides on the tenant's calls.
 //!
-//! The files depend one way. The leaves know nothing of each other: [`store`] (the surroundings),
-//! `replies` (who waits for an answer), `rules` (what follows from the policy), `token_cache`,
-//! `waiting_calls`, `pauses`, `blocked`, `tombstone`, `retained`, `keys`. A `connection` is put
-//! together from leaves. [`state`] is put together from connections, `jobs`, `webhooks` and
-//! [`pools`]; `handle` is where its events begin, and `admin`, `operate`, `stats` and `status`
-//! answer those that are not calls.
+//! The files depend one way. The leaves know nothing of a connection or a tenant: [`store`] (the
+//! surroundings), `replies` (who waits for an answer), `rules` (what follows from the policy),
+//! `token_cache`, `waiting_calls`, `pauses`, `blocked`, `tombstone`, `retained`, `keys`, `reseal`.
+//! A `connection` is put together from leaves. [`state`] is put together from connections and the
+//! parts of a tenant; `jobs`, `webhooks`, [`pools`], `alerts` and `removal` have one part each, with
+//! the methods of the state that need it. `handle` is where the state's events begin, and `admin`,
+//! `operate`, `stats`, `metrics`, `status` and `directory` answer those that are not calls.
 
 mod admin;
 mod alerts;

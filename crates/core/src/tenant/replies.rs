@@ -53,7 +53,7 @@ impl Replies {
     }
 }
 
-/// A refusal that is said as a problem document, and not in a vendor's words.
+/// A refusal that its caller gets as a problem document, and not in a vendor's dialect.
 pub(super) const fn refused(refusal: Refusal) -> Reply {
     Reply::Refused(crate::protocol::No { refusal, dialect: Dialect::Generic, rate_limit: None })
 }
