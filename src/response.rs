@@ -61,7 +61,7 @@ pub fn refused(refusal: &Refusal) -> Answer {
 /// A call's refusal, in the words of the vendor's clients.
 pub fn refused_call(no: &No, call: &str, accept: Option<&str>) -> Answer {
     let saying = Saying {
-        dialect: no.vendor.as_deref().map_or(Dialect::Generic, Dialect::named),
+        dialect: no.dialect,
         problem: http::accepts_problem(accept),
         call,
         rate_limit: no.rate_limit.as_ref().map(|(policy, left)| (policy.as_str(), left.as_str())),

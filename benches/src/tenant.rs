@@ -10,6 +10,7 @@ use sluice_core::protocol::{
 use sluice_core::tenant::state::{Answer, TenantState, Ticket};
 use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice_core::tenant::task::{Run, Task};
+use sluice_core::upstream::profile::Executed;
 use sluice_limiter::{Outcome, PermitId};
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -202,7 +203,7 @@ impl Tenant {
     }
 
     fn ask_for(&mut self, call: u128, again: bool) {
-        let admit = Admit { again, ..self.admit(call) };
+        let admit = Admit { repeated: again, ..self.admit(call) };
         match self.ask(Ask::Admit(admit)) {
             Answer::Wait(ticket) => self.waiting.push_back(ticket),
             Answer::Now(Reply::Permit(go)) => self.in_flight.push_back(go.permit),
@@ -244,7 +245,7 @@ impl Tenant {
         };
         let admit = Admit { urgency: 5, ..self.admit(self.asked) };
         let key = Some(format!("key {}", self.asked));
-        self.ask(Ask::SubmitJob(Box::new(SubmitJob { admit, request, made: self.now, key, wait_ms: 0 })));
+        self.ask(Ask::SubmitJob(Box::new(SubmitJob { admit, request, made: self.now, key, wait_ms: None })));
         self.after();
     }
 
@@ -256,10 +257,10 @@ impl Tenant {
             settle: settled(run.permit),
             job: run.job,
             run: run.run,
-            executed: Some(true),
+            executed: Executed::Yes,
             transient: false,
             retry_after_ms: None,
-            rejected: 0,
+            rejected_token: None,
             answer: None,
         };
         self.ask(Ask::RunReport(Box::new(ran)));
@@ -280,16 +281,16 @@ impl Tenant {
             path: "/things".to_owned(),
             uri_bytes: 7,
             body: BodyLength::Bytes(0),
-            page: false,
+            from_browser: false,
             origin: None,
             own_origin: false,
-            key_apart: true,
+            key_in_header: true,
             wait_ms: None,
             urgency: 3,
-            again: false,
-            knows: 0,
-            holds: 0,
-            rejected: 0,
+            repeated: false,
+            known_route: None,
+            known_token: None,
+            rejected_token: None,
         }
     }
 
@@ -298,7 +299,7 @@ impl Tenant {
         loop {
             let (ready, run) = self.host_and_state(|state, host| {
                 let ready = state.next_ready();
-                (ready, state.next_errand(host).ok().flatten())
+                (ready, state.next_task(host).ok().flatten())
             });
             if let Some(Task::Run(run)) = run {
                 self.running.push_back(*run);
@@ -323,7 +324,7 @@ impl Tenant {
 
     fn ask(&mut self, ask: Ask) -> Answer {
         self.now += STEP_MS;
-        self.host_and_state(|state, host| state.ask(ask, host)).unwrap_or_else(|fault| unreachable(&fault.0))
+        self.host_and_state(|state, host| state.handle(ask, host)).unwrap_or_else(|fault| unreachable(&fault.0))
     }
 
     fn host<T>(&mut self, act: impl FnOnce(&mut Host<'_>) -> T) -> T {
@@ -385,9 +386,9 @@ fn settled(permit: PermitId) -> Settle {
         permit,
         attempt: 1,
         outcome: Outcome::Answered,
-        since_headers_ms: 0,
+        since_headers_ms: Some(0),
         response_bytes: 0,
-        status: 200,
+        status: Some(200),
         counts: Vec::new(),
         error_code: None,
         sent: Some(Sent { app, method, path, nth: 1, ago_ms: 50 }),

@@ -1,8 +1,9 @@
 //! Fuzzes stored rows. Nobody outside writes them, but a row that is torn or of another version
 //! must not end the object that loads it.
 
+use sluice_core::codec;
 use sluice_core::jobs::record::{Answer, Record, from_row, to_row};
-use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
+use sluice_core::protocol::{Ask, Reply, to_wire};
 use sluice_core::usage::{Flight, Usage};
 use sluice_core::webhooks::Message;
 use sluice_limiter::calendar::{Reset, Zone};
@@ -73,9 +74,10 @@ pub fn row(data: &[u8]) {
         4 => drop(Record::from_row(row).map(|read| assert_eq!(Record::from_row(&read.to_row()), Some(read)))),
         5 => drop(from_row::<Answer>(row).map(|read| assert_eq!(from_row::<Answer>(&to_row(&read)), Some(read)))),
         6 => drop(from_row::<Message>(row).map(|read| assert_eq!(from_row::<Message>(&to_row(&read)), Some(read)))),
-        _ => {
-            drop((from_wire::<Ask>(row).map(|ask| to_wire(&ask)), from_wire::<Reply>(row).map(|reply| to_wire(&reply))))
-        }
+        _ => drop((
+            codec::read::<Ask>(row).map(|ask| to_wire(&ask)),
+            codec::read::<Reply>(row).map(|reply| to_wire(&reply)),
+        )),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sluice_core::http::{Address, Answer, Target};
 use sluice_core::jobs::State;
 use sluice_core::keys::is_name;
-use sluice_core::protocol::{self, Ask, Filter, JobsAsk, JobsWhat};
+use sluice_core::protocol::{self, Ask, Deletable, Filter, JobsAsk, JobsWhat};
 use sluice_core::refusal::{Reason, Refusal};
 
 /// Jobs of a list that does not say how many.
@@ -36,7 +36,7 @@ pub async fn serve(config: &Config, keys: &Keys, incoming: &Incoming, target: &T
     let tenant = claims.tenant.clone();
     let ask = JobsAsk {
         claims,
-        page: incoming.is_page(),
+        from_browser: incoming.is_page(),
         origin: incoming.origin().map(str::to_owned),
         own_origin: incoming.is_own_page(target),
         what,
@@ -85,8 +85,8 @@ fn what(incoming: &Incoming, target: &Target) -> Result<JobsWhat, Refusal> {
     let deletes = incoming.method == "DELETE";
     let dead = matches!(target.address, Address::DeadLetters);
     Ok(match target.address {
-        Address::Job(id) if deletes => JobsWhat::Delete(id.to_owned(), false),
-        Address::DeadLetter(id) if deletes => JobsWhat::Delete(id.to_owned(), true),
+        Address::Job(id) if deletes => JobsWhat::Delete(id.to_owned(), Deletable::Job),
+        Address::DeadLetter(id) if deletes => JobsWhat::Delete(id.to_owned(), Deletable::DeadLetter),
         Address::Job(id) | Address::DeadLetter(id) => JobsWhat::Show(id.to_owned()),
         Address::JobResponse(id) => JobsWhat::Answer(id.to_owned()),
         Address::Replay(id) => JobsWhat::Replay(id.to_owned()),

@@ -9,7 +9,7 @@ use crate::request::Incoming;
 use crate::tenant_client;
 use sluice_core::http::{Address, Target};
 use sluice_core::keys::{Claims, Role};
-use sluice_core::protocol::{Ask, Operate, OperateAsk, Order};
+use sluice_core::protocol::{Ask, Operate, OperateAsk, Order, OrderKind};
 use sluice_core::refusal::{Reason, Refusal};
 use web_sys::Request;
 
@@ -18,16 +18,16 @@ pub async fn serve(config: &Config, keys: &Keys, request: &Request, incoming: &I
     if let Err(reply) = response::allows(incoming, &["POST"]) {
         return reply;
     }
-    let (connection, resumes) = match target.address {
-        Address::Pause(name) => (name, false),
-        Address::Resume(name) => (name, true),
+    let (connection, kind) = match target.address {
+        Address::Pause(name) => (name, OrderKind::Pause),
+        Address::Resume(name) => (name, OrderKind::Resume),
         _ => return Refusal::new(Reason::NotFound, "nothing is at this address").into(),
     };
     let claims = match incoming.own_key().and_then(|key| keys.open(key, incoming.at)) {
         Ok(claims) => claims,
         Err(refusal) => return lost_keys::explain(config, keys, incoming, refusal).await.into(),
     };
-    match order(config, request, incoming, claims, (connection, resumes)).await {
+    match order(config, request, incoming, claims, (connection, kind)).await {
         Ok(reply) => reply,
         Err(refusal) => refusal.into(),
     }
@@ -38,7 +38,7 @@ async fn order(
     request: &Request,
     incoming: &Incoming,
     claims: Claims,
-    (connection, resumes): (&str, bool),
+    (connection, kind): (&str, OrderKind),
 ) -> Result<Reply, Refusal> {
     // Whoever may not order anything hears that first: the object refuses a resume by the role.
     if claims.role != Role::Operator {
@@ -47,7 +47,7 @@ async fn order(
     }
     let text = if incoming.has_body() { admin::body(request, incoming).await? } else { String::new() };
     let fault = |fault| Refusal::new(Reason::Request, format!("the body does not fit: {fault}"));
-    let what = Operate::read(&text, resumes).map_err(fault)?;
+    let what = Operate::read(&text, kind).map_err(fault)?;
     ask(config, claims, connection, what).await
 }
 

@@ -11,8 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sluice_core::http::{Address, Answer, Target};
 use sluice_core::keys::{self, Claims, Role};
-use sluice_core::protocol::{self, Ask, Figures, from_wire, to_wire};
+use sluice_core::protocol::{self, Ask, Figures, ReportSpan, from_wire, to_wire};
 use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::usage::Kind;
 
 /// `GET /status.json` and the statistics.
 pub async fn document(config: &Config, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
@@ -48,9 +49,9 @@ pub async fn document(config: &Config, keys: &Keys, incoming: &Incoming, target:
 
 /// Which statistics are asked for; none for the status.
 fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
-    let (errors, week) = match target.address {
-        Address::Usage { week } => (false, week),
-        Address::Errors { week } => (true, week),
+    let (kind, week) = match target.address {
+        Address::Usage { week } => (Kind::Usage, week),
+        Address::Errors { week } => (Kind::Errors, week),
         Address::Metrics => return Ok(Some(Figures::Metrics)),
         _ => return Ok(None),
     };
@@ -63,7 +64,8 @@ fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
             }
         }
     }
-    Ok(Some(Figures::Days { errors, week, connection }))
+    let span = if week { ReportSpan::Week } else { ReportSpan::Today };
+    Ok(Some(Figures::Days { kind, span, connection }))
 }
 
 /// `GET /status/live`, as a WebSocket.

@@ -19,6 +19,7 @@ use sluice_core::call::{
 };
 use sluice_core::protocol::{self, Admit, Ask, No, Route};
 use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::upstream::Dialect;
 
 /// A call whose caller can be answered.
 pub struct CallInProgress {
@@ -208,7 +209,7 @@ fn discard(held: Option<Box<VendorAnswer>>) {
 }
 
 fn no(refusal: Refusal) -> Box<No> {
-    Box::new(No { refusal, vendor: None, rate_limit: None })
+    Box::new(No { refusal, dialect: Dialect::Generic, rate_limit: None })
 }
 
 fn fault() -> Refusal {

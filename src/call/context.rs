@@ -9,6 +9,7 @@ use sluice_core::http::{Answer, Prefer, Target, VendorTarget, urgency};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admit, No};
 use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::upstream::Dialect;
 use std::rc::Rc;
 use web_sys::Request;
 
@@ -26,7 +27,7 @@ pub enum CallEnd {
 
 impl From<Refusal> for CallEnd {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(Box::new(No { refusal, vendor: None, rate_limit: None }))
+        Self::Refused(Box::new(No { refusal, dialect: Dialect::Generic, rate_limit: None }))
     }
 }
 
@@ -48,7 +49,7 @@ pub struct Call {
 
 impl Call {
     /// Makes the request for admission that the tenant's object is sent.
-    pub fn admit(&self, claims: Claims, key_apart: bool, target: &Target, vendor: &VendorTarget) -> Admit {
+    pub fn admit(&self, claims: Claims, key_in_header: bool, target: &Target, vendor: &VendorTarget) -> Admit {
         let incoming = &self.incoming;
         let uri = vendor.path.len().saturating_add(vendor.query.map_or(0, |query| query.len().saturating_add(1)));
         let connection = connection(vendor);
@@ -60,17 +61,17 @@ impl Call {
             path: vendor.route_path().to_owned(),
             uri_bytes: u32::try_from(uri).unwrap_or(u32::MAX),
             body: incoming.body_length(),
-            page: incoming.is_page(),
+            from_browser: incoming.is_page(),
             origin: incoming.origin().map(str::to_owned),
             own_origin: incoming.is_own_page(target),
-            key_apart,
+            key_in_header,
             wait_ms: self.prefer.wait_ms,
             // RFC 9218, section 4.1.
             urgency: urgency(incoming.header("priority")).unwrap_or(3),
-            again: false,
-            knows: known.map_or(0, |route| route.version),
-            holds: route_cache::bearer(&claims.tenant, vendor.connection).map_or(0, |bearer| bearer.mark),
-            rejected: 0,
+            repeated: false,
+            known_route: known.map(|route| route.version),
+            known_token: route_cache::bearer(&claims.tenant, vendor.connection).map(|bearer| bearer.mark),
+            rejected_token: None,
             claims,
         }
     }

@@ -51,7 +51,7 @@ pub async fn keep(
     // RFC 9218 leaves the default to us: a job is in no hurry.
     admit.urgency = urgency(incoming.header("priority")).unwrap_or(5);
     let route = body::describe(call, &admit).await?;
-    let wait_ms = call.prefer.wait_ms.unwrap_or(0).min(LONGEST_WAIT_MS);
+    let wait_ms = call.prefer.wait_ms.filter(|ms| *ms > 0).map(|ms| ms.min(LONGEST_WAIT_MS));
     let request = Request {
         method: incoming.method.clone(),
         url: url(&incoming.url, vendor, &search.taken),

@@ -161,10 +161,10 @@ impl Call {
         if token_path {
             Box::pin(token::exchange(&about, &target, &shown, &seen)).await?;
         }
-        let (claims, key_apart) = self.claims(keys, &search, &seen)?;
+        let (claims, key_in_header) = self.claims(keys, &search, &seen)?;
         record.of(&claims, &shown);
         // On the heap, since a call that waits would hold room for it.
-        let mut admit = Box::new(self.admit(claims, key_apart, &target, &shown));
+        let mut admit = Box::new(self.admit(claims, key_in_header, &target, &shown));
         about.note_methods(&mut admit, &seen).await?;
         if !search.elsewhere.is_empty() {
             about.swap(&admit, &seen).await?;

@@ -6,7 +6,7 @@ use crate::transport::{self, ObjectAddress};
 use js_sys::Uint8Array;
 use sluice_core::keys::stamp;
 use sluice_core::protocol::{from_wire, to_wire};
-use sluice_core::tenant::pool_requests::PoolRequest;
+use sluice_core::tenant::pools::PoolRequest;
 use sluice_core::tenant::task::STAMP;
 use std::rc::Rc;
 use worker::{Headers, Method, RequestInit, Result};
@@ -27,7 +27,7 @@ impl TenantObject {
 
     /// Hands errands over, one after another, until there are none. Several of these run at once.
     pub async fn hand_over(self: Rc<Self>) {
-        while let Some(errand) = self.event(|tenant, _, host| tenant.next_errand(host)).flatten() {
+        while let Some(errand) = self.event(|tenant, _, host| tenant.next_task(host)).flatten() {
             let (body, now) = (to_wire(&errand), platform::now());
             let stamp = self.settings.as_ref().map(|settings| stamp(&settings.master, now, &body)).unwrap_or_default();
             match self.post(&stamp, &body).await.unwrap_or(0) {
@@ -35,7 +35,7 @@ impl TenantObject {
                 // one.
                 0 | 202 => {}
                 _ => {
-                    self.event(|tenant, _, host| tenant.errand_refused(errand, host));
+                    self.event(|tenant, _, host| tenant.task_refused(errand, host));
                 }
             }
         }

@@ -97,7 +97,9 @@ impl DurableObject for Tenant {
         let weak = Rc::downgrade(&object);
         object.live.calls_back(move || {
             if let Some(object) = weak.upgrade() {
-                object.live.push(&object.state, |keys| object.event(|tenant, _, host| Ok(tenant.seen_by(keys, host))));
+                object
+                    .live
+                    .push(&object.state, |keys| object.event(|tenant, _, host| Ok(tenant.visible_to(keys, host))));
             }
         });
         Self { object: AssertUnwindSafe(object) }
@@ -218,7 +220,7 @@ impl TenantObject {
             if let Ask::Admit(admit) = &ask {
                 panic_if_asked(&admit.path, "/panic-trigger-object");
             }
-            Ok(match tenant.ask(ask, host)? {
+            Ok(match tenant.handle(ask, host)? {
                 Answer::Now(reply) => Handled::Now(reply),
                 Answer::Wait(ticket) => {
                     let (tell, told) = oneshot::channel();
@@ -285,7 +287,7 @@ impl TenantObject {
         memory.busy = false;
         memory.set_timer();
         memory.set_alarm(&self.state);
-        let errands = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_errands());
+        let errands = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_tasks());
         if errands && memory.handing < MOST_AT_ONCE {
             memory.handing = memory.handing.saturating_add(1);
             platform::spawn(Rc::clone(self).hand_over());

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::platform;
 use crate::tasks::fetch_token::{post, report};
 use serde_json::json;
-use sluice_core::protocol::{Ask, DeliveryReport};
+use sluice_core::protocol::{Ask, DeliveryOutcome, DeliveryReport};
 use sluice_core::tenant::task::Delivery;
 use sluice_core::webhooks::TIMEOUT_MS;
 
@@ -22,18 +22,19 @@ pub async fn deliver(config: &Config, delivery: Delivery) {
     headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
     let posted = post(&url, &headers, &body, 0, TIMEOUT_MS.into()).await;
     let status = posted.status;
-    let (error, retry_after_ms) = match status {
-        0 if posted.about.is_empty() => (Some("unreachable".to_owned()), None),
-        0 => (Some(posted.about), None),
-        _ => (None, posted.retry_after_ms()),
+    let (outcome, retry_after_ms) = match status {
+        0 if posted.about == "timeout" => (DeliveryOutcome::TimedOut, None),
+        0 => (DeliveryOutcome::Unreachable, None),
+        _ => (DeliveryOutcome::Answered(status), posted.retry_after_ms()),
     };
+    let error = if status == 0 { Some(outcome.error()) } else { None };
     if !matches!(status, 200..=299) {
         // Not where to: a secret may be in it.
         let line = json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
             "status": status, "error": error});
         platform::log(&line);
     }
-    let ask = Ask::DeliveryReport(DeliveryReport { id, attempt, status, error, retry_after_ms });
+    let ask = Ask::DeliveryReport(DeliveryReport { id, attempt, outcome, retry_after_ms });
     if !report(config, &tenant, &ask).await {
         let line = serde_json::json!({"level": "error", "tenant": tenant,
             "fault": "a callback was sent, and the tenant's object could not be told what came of it; it is sent again"});

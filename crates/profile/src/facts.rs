@@ -1,6 +1,7 @@
 //! The facts of a vendor's profile.
 
 use crate::document::Tree;
+use serde::{Deserialize, Serialize};
 
 /// A vendor as data: a file of the core, or a connection's inline `profile`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -283,7 +284,7 @@ pub enum Meaning {
 }
 
 /// Whether the vendor executed a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Executed {
     /// It executed the call.
     Yes,
@@ -294,7 +295,7 @@ pub enum Executed {
 }
 
 /// The vendor in whose form a refusal is worded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dialect {
     /// None: refusals are problem documents.
     #[default]

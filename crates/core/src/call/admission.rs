@@ -4,7 +4,7 @@
 use super::isolate::Isolate;
 use super::permit::Permit;
 use super::{Caller, ms_between};
-use crate::protocol::{Admit, Bearer, Fetch, Granted, No, Reply, Route, Sent};
+use crate::protocol::{Admit, Bearer, Fetch, Granted, No, Reply, Route, RouteVersion, Sent, TokenMark};
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::methods;
 use crate::usage::fold;
@@ -139,8 +139,8 @@ impl Admission {
             return Some(self.end(Admitted::Gone));
         }
         // Whatever is remembered of the route or the token did not do.
-        admit.knows = 0;
-        admit.holds = 0;
+        admit.known_route = None;
+        admit.known_token = None;
         Some(self.ask_again(admit, now))
     }
 
@@ -161,7 +161,7 @@ impl Admission {
     }
 
     fn ask_again(&mut self, admit: &mut Admit, now: i64) -> Step {
-        admit.again = true;
+        admit.repeated = true;
         if self.asked >= self.pace.tries {
             return self.end(Admitted::Unavailable);
         }
@@ -208,7 +208,7 @@ impl Admission {
     fn permit(&self, admit: &Admit, go: Granted, now: i64, isolate: &mut Isolate) -> Option<Permit> {
         let (tenant, connection) = (admit.claims.tenant.as_str(), admit.connection.as_str());
         let route = route((tenant, connection), go.route, go.route_version, isolate);
-        let bearer = bearer((tenant, connection), go.bearer, go.mark, isolate);
+        let bearer = bearer((tenant, connection), go.bearer, go.token_mark, isolate);
         let route = route.filter(|route| route.credential.is_some() || bearer.is_some())?;
         Some(Permit {
             tenant: tenant.to_owned(),
@@ -234,7 +234,7 @@ impl Admission {
 fn route(
     (tenant, connection): (&str, &str),
     sent: Option<Box<Route>>,
-    version: u64,
+    version: RouteVersion,
     isolate: &mut Isolate,
 ) -> Option<Rc<Route>> {
     match sent {
@@ -251,7 +251,7 @@ fn route(
 fn bearer(
     (tenant, connection): (&str, &str),
     sent: Option<Bearer>,
-    mark: u64,
+    mark: Option<TokenMark>,
     isolate: &mut Isolate,
 ) -> Option<Rc<Bearer>> {
     match sent {
@@ -260,7 +260,7 @@ fn bearer(
             isolate.remember_token(tenant, connection, Rc::clone(&bearer));
             Some(bearer)
         }
-        None => isolate.token(tenant, connection).filter(|bearer| bearer.mark == mark),
+        None => isolate.token(tenant, connection).filter(|bearer| Some(bearer.mark) == mark),
     }
 }
 

@@ -16,8 +16,8 @@ pub struct AttemptEnd {
     /// More bytes may have come: a long body of unknown length that no limit counts is passed on
     /// uncounted.
     pub more_bytes: bool,
-    /// The vendor's status, or 0.
-    pub status: u16,
+    /// The vendor's status, where an answer came.
+    pub status: Option<u16>,
     /// What the answer told of the vendor's own counts.
     pub counts: Vec<Counted>,
     /// The code for the error statistics.
@@ -32,7 +32,7 @@ impl AttemptEnd {
             headers_at: None,
             response_bytes: 0,
             more_bytes: false,
-            status: 0,
+            status: None,
             counts: Vec::new(),
             error_code: None,
         }
@@ -120,7 +120,7 @@ impl Attempt {
             headers_at: Some(at),
             response_bytes: 0,
             more_bytes: false,
-            status,
+            status: Some(status),
             counts,
             error_code: verdict.error_code.clone(),
         };

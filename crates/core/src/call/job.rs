@@ -1,4 +1,4 @@
-//! The run of a job: one attempt with the permit that came with its errand, and the report of it,
+//! The run of a job: one attempt with the permit that came with its task, and the report of it,
 //! repeated until it is acknowledged.
 
 use super::attempt::{Attempt, AttemptEnd};
@@ -6,7 +6,7 @@ use super::permit::Permit;
 use super::repeat::Repeats;
 use super::settlement::PendingSettlement;
 use crate::jobs::Answer;
-use crate::protocol::{RunReport, Sent};
+use crate::protocol::{RunReport, Sent, TokenMark};
 use crate::tenant::task::{FRESH_MS, Run};
 use crate::upstream::outcome::Classification;
 use crate::upstream::profile::Executed;
@@ -22,7 +22,7 @@ pub const fn is_fresh(granted_at: i64, now: i64) -> bool {
     now.saturating_sub(granted_at) <= FRESH_MS
 }
 
-/// The permit that came with an errand at `now`, Unix ms; `path`: the vendor's, without the query.
+/// The permit that came with a task at `now`, Unix ms; `path`: the vendor's, without the query.
 pub fn permit_of(run: &Run, path: &str, now: i64) -> Permit {
     let (app, method) = (run.app.clone(), run.request.method.clone());
     Permit {
@@ -45,7 +45,7 @@ pub struct JobReport {
     run: u32,
     settlement: PendingSettlement,
     verdict: Option<Classification>,
-    rejected: u64,
+    rejected_token: Option<TokenMark>,
     answer: Option<Answer>,
     repeats: Repeats,
 }
@@ -67,12 +67,12 @@ impl JobReport {
             true => verdict.clone(),
             false => Classification { executed: Executed::Maybe, transient: true, ..verdict.clone() },
         });
-        let rejected = match &verdict {
+        let rejected_token = match &verdict {
             Some(verdict) if verdict.expired => permit.token_mark(),
-            _ => 0,
+            _ => None,
         };
         let answer = answer.filter(|_| whole);
-        Self { verdict, rejected, answer, ..Self::unsent(job, run, permit, end) }
+        Self { verdict, rejected_token, answer, ..Self::unsent(job, run, permit, end) }
     }
 
     /// A run that was not sent: its permit came too late, or it cannot be made here.
@@ -86,7 +86,7 @@ impl JobReport {
             run,
             settlement: PendingSettlement::of_used(permit, end),
             verdict: None,
-            rejected: 0,
+            rejected_token: None,
             answer: None,
             repeats: Repeats::after(&PAUSES_MS),
         }
@@ -99,14 +99,10 @@ impl JobReport {
             settle: self.settlement.tell(now),
             job: self.job.clone(),
             run: self.run,
-            executed: match verdict.map(|verdict| verdict.executed) {
-                Some(Executed::Yes) => Some(true),
-                Some(Executed::No) => Some(false),
-                Some(Executed::Maybe) | None => None,
-            },
+            executed: verdict.map_or(Executed::Maybe, |verdict| verdict.executed),
             transient: verdict.is_some_and(|verdict| verdict.transient),
             retry_after_ms: verdict.and_then(|verdict| verdict.retry_after_ms),
-            rejected: self.rejected,
+            rejected_token: self.rejected_token,
             answer: self.answer.clone(),
         }
     }

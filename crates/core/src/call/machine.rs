@@ -15,6 +15,7 @@ use super::permit::Permit;
 use super::settlement::{PendingSettlement, PendingSettlements};
 use crate::protocol::{Admit, No, Reply};
 use crate::refusal::{Reason, Refusal};
+use crate::upstream::Dialect;
 
 /// How often a settlement is told at once. The batch at the call's end tells it again.
 const TRIES_AT_ONCE: u32 = 3;
@@ -208,5 +209,5 @@ impl CallMachine {
 
 /// A refusal that is not said in a vendor's words.
 fn no(refusal: Refusal) -> Box<No> {
-    Box::new(No { refusal, vendor: None, rate_limit: None })
+    Box::new(No { refusal, dialect: Dialect::Generic, rate_limit: None })
 }

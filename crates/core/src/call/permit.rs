@@ -1,6 +1,6 @@
 //! A permit as a call holds it.
 
-use crate::protocol::{Bearer, Route, Sent};
+use crate::protocol::{Bearer, Route, Sent, TokenMark};
 use sluice_limiter::PermitId;
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ pub struct Permit {
     pub bearer: Option<Rc<Bearer>>,
     /// The `RateLimit` field for the caller.
     pub rate_limit: String,
-    /// The `Sluice-ObservedDecision` field for the caller.
+    /// The `Sluice-Would` field for the caller.
     pub would: Option<String>,
     /// When the permit arrived, Unix ms.
     pub at: i64,
@@ -28,8 +28,8 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// The mark of the access token; 0 where none is used.
-    pub fn token_mark(&self) -> u64 {
-        self.bearer.as_ref().map_or(0, |bearer| bearer.mark)
+    /// The mark of the access token, where one is used.
+    pub fn token_mark(&self) -> Option<TokenMark> {
+        self.bearer.as_ref().map(|bearer| bearer.mark)
     }
 }

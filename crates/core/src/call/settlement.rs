@@ -69,7 +69,7 @@ impl PendingSettlement {
             permit: self.permit,
             attempt: self.told,
             outcome: end.outcome,
-            since_headers_ms: end.headers_at.map_or(0, |at| ms_between(at, now)),
+            since_headers_ms: end.headers_at.map(|at| ms_between(at, now)),
             // A limit that a later policy brings counts today's bytes too: a number that is not
             // known counts as the most that any limit holds.
             response_bytes: if end.more_bytes { MAX_BYTES } else { end.response_bytes },

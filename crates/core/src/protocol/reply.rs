@@ -1,118 +1,126 @@
-//! What the object answers, and what a Worker needs to make a call.
+//! The replies of a tenant's object, and what a Worker needs to make a call.
 
-use super::Fetch;
+use super::{Fetch, RouteVersion, TokenMark};
 use crate::jobs;
 use crate::policy::Credential;
 use crate::refusal::Refusal;
 use crate::upstream::Profile;
+use crate::upstream::profile::Dialect;
 use serde::{Deserialize, Serialize};
 use sluice_limiter::PermitId;
 use sluice_limiter::pool::LoanGrant;
 
-/// What the object answers.
+/// A message from a tenant's object to a Worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// The call may go, once, within the permit's slack.
     Permit(Granted),
-    /// It may not.
+    /// The call may not go.
     Refused(No),
-    /// An access token is wanted first: fetch it, report it, ask again.
+    /// The call needs an access token first: the Worker fetches it, reports it and asks again.
     Fetch(Box<Fetch>),
-    /// No better token than the refused one is to be had now: the vendor's answer stands.
+    /// No better token than the refused one is to be had now, so the vendor's answer stands.
     TokenStands,
-    /// [`super::Ask::Describe`].
+    /// The route answers [`super::Ask::Describe`].
     Route(Box<Route>),
-    /// [`super::Ask::LoanRequest`].
+    /// The loan answers [`super::Ask::LoanRequest`].
     LoanGrant(LoanGrant),
-    /// The id of a job that is kept.
+    /// The job with this id is kept.
     Queued(String),
-    /// A job's answer.
+    /// The job has ended with this answer.
     Answer(Box<jobs::Answer>),
-    /// Done.
+    /// What was asked for is done.
     Done,
-    /// An administrator's answer, or the status: an HTTP status and a JSON document.
+    /// The answer to an administrator's call, or the status: an HTTP status and a JSON document.
     Document {
-        /// HTTP status.
+        /// The HTTP status.
         status: u16,
-        /// JSON; empty with 204.
+        /// The JSON document; it is empty with 204.
         body: String,
-        /// What holds but may not be meant, one sentence each.
+        /// Warnings of what is valid and likely not meant, one sentence each.
         warnings: Vec<String>,
     },
-    /// A document that is not valid: 400, with every fault by its JSON pointer.
+    /// The document that was sent is not valid. This becomes a 400 with every fault by its JSON
+    /// pointer.
     Invalid(Vec<(String, String)>),
-    /// The object lost its memory or its storage between: ask again, with the same call id.
+    /// The object has lost its memory or its storage meanwhile: the Worker asks again, with the
+    /// same call id.
     Retry,
 }
 
 impl Reply {
-    /// Whether anybody may see it: no credential, token or content of a call is in it.
+    /// Whether the reply holds no secret: no credential, token or content of a call.
     pub const fn is_plain(&self) -> bool {
         match self {
-            Self::Permit(go) => go.route.is_none() && go.bearer.is_none(),
+            Self::Permit(granted) => granted.route.is_none() && granted.bearer.is_none(),
             Self::Refused(_) | Self::TokenStands | Self::Done | Self::Retry => true,
             _ => false,
         }
     }
 }
 
-/// Leave to send once.
+/// A permit to send a call once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Granted {
-    /// What to settle with.
+    /// The id under which the permit is settled.
     pub permit: PermitId,
-    /// How long the call waited in the object, milliseconds.
+    /// How long the call waited in the object, in milliseconds.
     pub waited_ms: u64,
-    /// How long after this ask the permit was granted, milliseconds: below 0 where an earlier ask of the call had been granted it. What has
-    /// passed since the ask, less this, is the permit's age.
+    /// How long after this ask the permit was granted, in milliseconds. It is below 0 where an
+    /// earlier ask of the call had been granted it. The time since the ask, less this, is the
+    /// permit's age.
     pub since_ask_ms: i64,
-    /// The age over which the Worker hands it back unused, milliseconds.
+    /// The age over which the Worker hands the permit back unused, in milliseconds.
     pub slack_ms: u64,
-    /// Where to, unless the Worker knows.
+    /// The route, unless the Worker knows it.
     pub route: Option<Box<Route>>,
-    /// Its version.
-    pub route_version: u64,
+    /// The version of the route.
+    pub route_version: RouteVersion,
     /// The access token, where one is needed and the Worker does not hold it.
     pub bearer: Option<Bearer>,
-    /// The mark of the token to use; 0 where none is needed, or none works any more.
-    pub mark: u64,
-    /// The `RateLimit` field.
+    /// The mark of the access token to use. There is none where no token is needed, or none works
+    /// any more.
+    pub token_mark: Option<TokenMark>,
+    /// The `RateLimit` field for the caller.
     pub rate_limit: String,
-    /// `Sluice-ObservedDecision`, in observe mode, where the call would not have gone at once.
+    /// The `Sluice-Would` field for the caller: in observe mode, what would have become of a call
+    /// that would not have gone at once.
     pub would: Option<String>,
 }
 
-/// A refusal, with what is needed to say it in the vendor's dialect.
+/// A refusal, with what is needed to write it in the vendor's dialect.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct No {
     /// The refusal.
     pub refusal: Refusal,
-    /// The profile whose dialect it is said in; none: a problem document.
-    pub vendor: Option<String>,
+    /// The dialect that the caller gets the refusal in.
+    pub dialect: Dialect,
     /// The fields `RateLimit-Policy` and `RateLimit`, where there is a connection.
     pub rate_limit: Option<(String, String)>,
 }
 
-/// Where a connection's calls go, and how. The same for every call of one version.
+/// Where and how the calls of a connection go. The route is the same for every call of one version.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Route {
-    /// Differs whenever anything in it does, over all lives of all tenants.
-    pub version: u64,
-    /// The profile.
+    /// The version of the route.
+    pub version: RouteVersion,
+    /// The vendor's profile.
     pub profile: Profile,
     /// Scheme, host and base path, without a trailing slash.
     pub base_url: String,
-    /// What is put in the key's place; none where an access token is, which comes with the permit.
+    /// The credential that is put in the key's place. There is none where an access token is used,
+    /// which comes with the permit.
     pub credential: Option<Credential>,
-    /// From send to last byte, milliseconds.
+    /// The time from sending to the last byte, in milliseconds.
     pub timeout_ms: u64,
-    /// Vendor calls that may be made for one call, the first included.
+    /// How many vendor calls may be made for one call, the first included.
     pub attempts: u32,
-    /// The most that a call may wait for its permits, milliseconds.
+    /// The longest time that a call may wait for its permits, in milliseconds.
     pub max_wait_ms: u64,
-    /// The longest that a vendor's Retry-After may stop the connection, milliseconds.
+    /// The longest time that a vendor's Retry-After may stop the connection, in milliseconds.
     pub max_pause_ms: u64,
-    /// A settlement of an answered call may come a little later: the limits count from the answer, and have no slot to free.
+    /// Whether the settlement of an answered call may come a little later: the limits count from
+    /// the answer, and have no slot to free.
     pub unhurried: bool,
     /// The `RateLimit-Policy` field.
     pub rate_limit_policy: String,
@@ -127,13 +135,13 @@ impl std::fmt::Debug for Route {
     }
 }
 
-/// An access token. Its `Debug` shows only which one it is.
+/// An access token. Its `Debug` shows only its mark.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bearer {
     /// The token.
     pub token: String,
-    /// Its mark.
-    pub mark: u64,
+    /// The token's mark.
+    pub mark: TokenMark,
 }
 
 impl std::fmt::Debug for Bearer {

@@ -2,12 +2,12 @@ use super::*;
 use crate::document::Tree;
 use crate::policy::Credential;
 use crate::upstream::Profile;
-use crate::upstream::grant::Signing;
+use crate::upstream::grant::{Exchange, Failure, Issued, Signing};
 use serde_json::json;
 
 fn route(profile: Profile, credential: Option<Credential>) -> Route {
     Route {
-        version: u64::MAX,
+        version: RouteVersion(u64::MAX),
         profile,
         base_url: "https://a.example".to_owned(),
         credential,
@@ -64,4 +64,8 @@ fn a_fetch_and_what_came_of_it_cross_the_wire() {
 fn words_of_another_release_do_not_parse() {
     assert!(from_wire::<Ask>(b"{\"Admit\":{}}").is_none());
     assert!(from_wire::<Ask>(&[]).is_none());
+    let message = to_wire(&Ask::Readable);
+    assert!(matches!(from_wire(&message), Some(Ask::Readable)));
+    assert!(from_wire::<Ask>(&message[1..]).is_none(), "a message without a version is another release's");
+    assert!(codec::read::<Ask>(&message).is_none(), "a release without versions takes none for its own");
 }

@@ -1,81 +1,39 @@
-//! Alerts at the desk: looked at after each event of a connection, and where time alone changes a figure, when that has passed.
+//! The alerts of a tenant are checked after each event of a connection and, where time alone
+//! changes a figure, when that time has come.
 
+use super::connection::ConnectionState;
 use super::state::TenantState;
 use super::store::{Host, StoreError};
-use crate::usage::{LATELY_MINUTES, Seen, watch};
-
-/// How often a raised alert is looked at for which time passes, milliseconds: throttles leave the count by the minute.
-const AGAIN_MS: i64 = 60_000;
-
-/// When a connection's alerts are looked at though nothing happens there, Unix milliseconds.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct AlertSchedule {
-    /// By the alarm, to clear what is raised: the object may sleep until then.
-    pub(super) at: Option<i64>,
-    /// By the timer, when the first in the queue will have waited too long: the object is awake as long as calls wait.
-    pub(super) at_queue: Option<i64>,
-}
 
 impl TenantState {
-    /// Raises and clears a connection's alerts. What has changed is stored with the event.
-    pub(super) fn watch(&mut self, connection: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let (Some(policy), Some(line)) = (&self.policy, self.lines.get_mut(connection)) else { return Ok(()) };
-        let (rules, now) = (&policy.alerts, host.now);
-        let (queue, day) = (line.limiter.queue(), line.limiter.daily_used());
-        let seen = Seen {
-            lately: line.usage.lately(LATELY_MINUTES, now),
-            day: day.map(|(used, of, _)| (used, of)),
-            oldest_wait_ms: queue.oldest_wait_ms,
-            dead_letters: self.jobs.index.lanes.counts(connection).dead.into(),
-        };
-        let changes = watch(&mut line.usage.alerts, rules, &seen, now);
-        if !changes.is_empty() {
-            line.limiter.require_snapshot();
-        }
-        let waits = queue.depth > 0 && queue.oldest_wait_ms < rules.queue_wait_ms;
-        let in_ms = i64::try_from(rules.queue_wait_ms.saturating_sub(queue.oldest_wait_ms)).unwrap_or(i64::MAX / 4);
-        // Where none may wait so long, none will.
-        let reaches = line.connection.queue.max_wait_ms >= rules.queue_wait_ms;
-        line.looks.at_queue = (waits && reaches).then(|| now.saturating_add(in_ms));
-        let kinds = || line.usage.alerts.iter().map(|alert| alert.kind());
-        let wanted = if kinds().any(|kind| matches!(kind, "throttled_ratio" | "queue_wait_seconds")) {
-            Some(now.saturating_add(AGAIN_MS))
-        } else if kinds().any(|kind| kind == "daily_used") {
-            day.map(|(_, _, over)| over)
-        } else {
-            None
-        };
-        // A time once set stays, so that the alarm is not set at every event.
-        let kept = line.looks.at.filter(|at| *at > now);
-        line.looks.at = wanted.map(|wanted| kept.map_or(wanted, |kept| kept.min(wanted)));
-        for change in changes {
-            self.tell_alert(connection, change, host)?;
+    /// Raises and clears a connection's alerts, and queues the callbacks that tell of it.
+    pub(super) fn check_alerts(&mut self, name: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        let (Some(policy), Some(connection)) = (&self.policy, self.connections.get_mut(name)) else { return Ok(()) };
+        let dead_letters = self.jobs.counts(name).dead.into();
+        for change in connection.check_alerts(&policy.alerts, dead_letters, host) {
+            self.callbacks.queue_alert(self.policy.as_ref(), name, change, host)?;
         }
         Ok(())
     }
 
-    /// Looks at the alerts whose time has come, and at those that an earlier life has left.
-    pub(super) fn watch_due(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.finish_each(host, |line, now| !line.usage.alerts.is_empty() && line.looks.at.is_none_or(|at| at <= now))
+    /// Checks the alerts whose time has come, and those that an earlier life has left.
+    pub(super) fn check_due_alerts(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.commit_each(host, ConnectionState::has_due_alert)
     }
 
-    /// Looks at all alerts: the policy has changed.
-    pub(super) fn watch_all(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.finish_each(host, |_, _| true)
+    /// Checks all alerts: the policy has changed.
+    pub(super) fn check_all_alerts(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.commit_each(host, |_, _| true)
     }
 
-    fn finish_each(
-        &mut self,
-        host: &mut Host<'_>,
-        which: fn(&super::connection_state::ConnectionState, i64) -> bool,
-    ) -> Result<(), StoreError> {
-        let lines = self.lines.iter().filter(|(_, line)| which(line, host.now));
-        let names: Vec<String> = lines.map(|(name, _)| name.clone()).collect();
+    fn commit_each(&mut self, host: &mut Host<'_>, which: fn(&ConnectionState, i64) -> bool) -> Result<(), StoreError> {
+        let connections = self.connections.iter().filter(|(_, connection)| which(connection, host.now));
+        let names: Vec<String> = connections.map(|(name, _)| name.clone()).collect();
         for name in names {
-            if let Some(line) = self.lines.get_mut(&name) {
-                line.limiter.tick(host.time());
+            if let Some(connection) = self.connections.get_mut(&name) {
+                connection.tick(host);
             }
-            self.finish(&name, host)?;
+            self.commit(&name, host)?;
         }
         Ok(())
     }

@@ -1,22 +1,25 @@
-//! Refusals that are one route's own. An edge in front of a vendor may refuse an address or a body each time it comes, in the words that
-//! it has for too many calls (Mailchimp's: 403 without a JSON body). Such a refusal says nothing of the rate, which other calls keep to.
+//! Some refusals concern one route alone. An edge in front of a vendor may refuse an address or a
+//! body each time it comes, with the answer that it gives for too many calls (Mailchimp's: 403
+//! without a JSON body). Such a refusal tells nothing of the rate, which other calls keep to.
 //!
-//! A refusal is a route's own if it has come back: the call was sent after the route had been refused before, with no good answer between;
-//! and meanwhile calls of other routes, sent since, were answered well. The first refusal cannot be told from any other, so it cuts the
-//! rate; the second undoes that. A burst is refused on calls that were sent before the first refusal came.
+//! A refusal is the route's own if it has come back: the call was sent after the route had been
+//! refused before, with no good answer between, and calls of other routes that were sent meanwhile
+//! were answered well. The first refusal cannot be told from any other, so it cuts the rate; the
+//! second undoes that. A burst is refused on calls that were sent before the first refusal came.
 
 use std::collections::BTreeMap;
 
-/// Most routes that are remembered.
+/// The most routes that are remembered.
 const MOST_ROUTES: usize = 64;
 
-/// What is known of the routes of a connection. Times are Unix ms.
+/// What is known of the routes of a connection. Times are Unix milliseconds.
 #[derive(Default)]
 pub(super) struct Blocked {
     routes: BTreeMap<String, Row>,
-    /// When the two calls were sent that were answered well and sent last: the earlier, the later.
+    /// When the last two calls that were answered well were sent, the earlier first.
     passed: (i64, i64),
-    /// The route whose refusal cut the rate last, and the rate factor before, parts per million.
+    /// The route whose refusal cut the rate last, and the rate factor before that, in parts per
+    /// million.
     cut: Option<(String, u32)>,
 }
 
@@ -31,9 +34,9 @@ struct Row {
 pub(super) struct Sent<'a> {
     /// The method that the call was sent with.
     pub method: &'a str,
-    /// Its path, with ids folded as statistics fold them.
+    /// The call's path, with ids folded as statistics fold them.
     pub path: &'a str,
-    /// When it was sent, Unix ms.
+    /// When the call was sent, in Unix milliseconds.
     pub at: i64,
 }
 
@@ -44,14 +47,15 @@ impl Blocked {
         since.is_some_and(|since| sent.at >= since && self.passed.0 > 0 && self.passed.0 >= since)
     }
 
-    /// A refusal that is a route's own. Gives the rate factor that its first one has cut.
+    /// Notes a refusal that is the route's own. Gives the rate factor that the route's first
+    /// refusal has cut.
     pub(super) fn refused_again(&mut self, sent: &Sent<'_>, now: i64) -> Option<u32> {
         let route = route(sent);
         self.note(&route, now, |_| {});
         self.cut.take_if(|(cut, _)| *cut == route).map(|(_, before)| before)
     }
 
-    /// A refusal that is not, and the rate factor before and after it.
+    /// Notes any other refusal, with the rate factor before and after it.
     pub(super) fn refused(&mut self, sent: &Sent<'_>, now: i64, (before, after): (u32, u32)) {
         let route = route(sent);
         self.note(&route, now, |row| row.since = row.since.or(Some(now)));
@@ -62,7 +66,7 @@ impl Blocked {
         }
     }
 
-    /// A good answer.
+    /// Notes a good answer.
     pub(super) fn passed(&mut self, sent: &Sent<'_>, now: i64) {
         let (earlier, later) = self.passed;
         self.passed = if sent.at >= later { (later, sent.at) } else { (earlier.max(sent.at), later) };
@@ -71,7 +75,8 @@ impl Blocked {
         }
     }
 
-    /// Changes the route's row. Where there are many, the one that was answered longest ago makes room.
+    /// Changes a route's entry. Where there are many, the route that was answered longest ago makes
+    /// room.
     fn note(&mut self, route: &str, now: i64, change: impl FnOnce(&mut Row)) {
         if !self.routes.contains_key(route) {
             if self.routes.len() >= MOST_ROUTES {
@@ -87,7 +92,8 @@ impl Blocked {
     }
 }
 
-/// Method and path, without what looks like an id: a segment with a digit in it that is no version, with an `@`, or a long one.
+/// The route of a call: its method and path, without what looks like an id. A segment does if it
+/// has a digit and is no version, has an `@`, or is long.
 fn route(sent: &Sent<'_>) -> String {
     let mut route = sent.method.to_owned();
     for segment in sent.path.split('/').skip(1) {

@@ -1,23 +1,25 @@
-//! What objects have loaded into the memory of their isolate. The platform says nothing when an object leaves memory, and what it held
-//! stays until JavaScript collects garbage, which it puts off: to JavaScript an object is a few bytes. So whoever loads looks whether
-//! others may give up theirs.
+//! What objects have loaded into the memory of their isolate. The platform does not tell when an
+//! object leaves memory, and what it held stays until JavaScript collects garbage, which JavaScript
+//! puts off: to it an object is a few bytes. So an object that loads looks whether others may give
+//! up what they hold.
 
 use std::collections::VecDeque;
 
-/// How many are looked at by one that loads: more than it adds, so that what may go goes.
+/// How many others an object looks at that loads: more than it adds, so that what may go goes.
 const LOOKS: usize = 2;
 
-/// Those who have loaded, the one that was looked at longest ago first.
+/// The objects that have loaded, the one that was looked at longest ago first.
 #[derive(Debug)]
 pub struct Loaded<T>(VecDeque<T>);
 
 impl<T> Loaded<T> {
-    /// Nobody yet.
+    /// A list of no objects.
     pub const fn empty() -> Self {
         Self(VecDeque::new())
     }
 
-    /// One more has loaded. Of two others it is asked whether they stay; one that does not is asked after no more.
+    /// Adds an object that has loaded. Of two others this asks whether they stay; one that does not
+    /// is forgotten.
     pub fn add(&mut self, one: T, mut stays: impl FnMut(&T) -> bool) {
         for _ in 0..LOOKS {
             let Some(other) = self.0.pop_front() else { break };
@@ -33,7 +35,8 @@ impl<T> Loaded<T> {
 mod tests {
     use super::Loaded;
 
-    /// A thousand load one after another, and each stays as long as `stays` more load. How many are held at most.
+    /// Loads a thousand, one after another, of which each stays as long as `stays` more load. Gives
+    /// how many are held at most.
     fn most(stays: usize) -> usize {
         let mut loaded = Loaded::empty();
         let mut most = 0;

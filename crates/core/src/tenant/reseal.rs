@@ -1,88 +1,82 @@
-//! Sealing anew what an older master key has sealed, once `MASTER_KEY` lists a newer one before it: the policy's secrets and the access
-//! tokens as the tenant is loaded, and what jobs and callbacks have stored in small steps after that. Once it is done it is noted, so that
-//! the next life does not look again.
+//! The sealing anew of what an older master key has sealed, once `MASTER_KEY` lists a newer one
+//! before it. The policy's secrets and the access tokens are sealed anew as the tenant is loaded,
+//! and what jobs and callbacks have stored in small steps after that. The end is noted, so that the
+//! next life does not look again.
 
-use super::connection_state::ConnectionState;
-use super::state::TenantState;
 use super::store::{Host, StoreError, Table};
 use crate::jobs::record::{Answer, Record, Request, from_row, to_row};
-use crate::jobs::sealed::{Path, Sealer};
-use crate::keys::SEAL_ID_BYTES;
+use crate::jobs::sealed::Path;
 use crate::policy::Policy;
 use crate::sealed::{self, NONCE_BYTES};
 use crate::webhooks::Message;
 use crate::webhooks::record::{open_body, open_to, seal_body, seal_to};
 
-/// Tables of rows that are looked at one by one.
+/// The tables whose rows are looked at one by one.
 const TABLES: [Table; 5] = [Table::Job, Table::JobRequest, Table::JobAnswer, Table::Webhook, Table::WebhookBody];
 
-/// Rows looked at in one step: a request may have 1 MB.
+/// How many rows one step looks at: a request may have 1 MB.
 const AT_A_TIME: u32 = 8;
 
-/// Between two steps, milliseconds.
+/// The time between two steps, in milliseconds.
 const PAUSE_MS: i64 = 20;
 
-/// The row, among the policy's, that names the key that all of the tenant's secrets are sealed under.
+/// The row, among the policy's, that names the key that all of the tenant's secrets are sealed
+/// under.
 const SEALED_BY: &str = "sealed-by";
 
-/// Where the sealing anew has come to.
+/// How far the sealing anew of a tenant's rows has come.
 pub(super) struct Reseal {
     /// The place in [`TABLES`].
     table: usize,
     /// The id of the last row that was looked at.
     after: String,
-    /// When it goes on, Unix ms.
-    pub(super) at: i64,
+    /// When the sealing goes on, in Unix milliseconds.
+    at: i64,
 }
 
-impl TenantState {
-    /// Begins, where there is something to be sealed anew: the policy at once.
-    pub(super) fn begin_reseal(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let Some(current) = rotated(host) else { return Ok(()) };
+impl Reseal {
+    /// Begins, if there is something to be sealed anew.
+    pub(super) fn begin(host: &Host<'_>) -> Result<Option<Self>, StoreError> {
+        let Some(current) = host.rotated_key() else { return Ok(None) };
         if host.store.load(Table::Policy, SEALED_BY)?.is_some_and(|by| by == current) {
-            return Ok(());
+            return Ok(None);
         }
-        self.reseal = Some(Reseal { table: 0, after: String::new(), at: host.now });
-        self.go_on_sealing(host)
+        Ok(Some(Self { table: 0, after: String::new(), at: host.now }))
     }
 
-    /// Looks at the next few rows, if that is due.
-    pub(super) fn go_on_sealing(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let Some(reseal) = self.reseal.as_mut().filter(|reseal| reseal.at <= host.now) else { return Ok(()) };
-        let Some(table) = TABLES.get(reseal.table).copied() else {
-            self.reseal = None;
-            let Some(current) = rotated(host) else { return Ok(()) };
-            return host.store.save(Table::Policy, SEALED_BY, &current);
+    /// When the sealing goes on, in Unix milliseconds.
+    pub(super) const fn next_wakeup(&self) -> i64 {
+        self.at
+    }
+
+    /// Looks at the next few rows of a tenant, if that is due. Gives what is left to do; none once
+    /// all is done.
+    pub(super) fn go_on(mut self, tenant: &str, host: &mut Host<'_>) -> Result<Option<Self>, StoreError> {
+        if self.at > host.now {
+            return Ok(Some(self));
+        }
+        let Some(table) = TABLES.get(self.table).copied() else {
+            if let Some(current) = host.rotated_key() {
+                host.store.save(Table::Policy, SEALED_BY, &current)?;
+            }
+            return Ok(None);
         };
-        let rows = host.store.some(table, &reseal.after, AT_A_TIME)?;
+        let rows = host.store.some(table, &self.after, AT_A_TIME)?;
         match rows.last() {
             Some((last, _)) => {
-                reseal.after.clone_from(last);
-                reseal.at = host.now.saturating_add(PAUSE_MS);
+                self.after.clone_from(last);
+                self.at = host.now.saturating_add(PAUSE_MS);
             }
-            None => (reseal.table, reseal.after) = (reseal.table.saturating_add(1), String::new()),
+            None => (self.table, self.after) = (self.table.saturating_add(1), String::new()),
         }
         for (id, row) in rows {
             if sealed::is_stale(&host.settings.master, &row)
-                && let Some(row) = anew(table, &id, &row, &self.name, host)
+                && let Some(row) = anew(table, &id, &row, tenant, host)
             {
                 host.store.save(table, &id, &row)?;
             }
         }
-        Ok(())
-    }
-}
-
-impl ConnectionState {
-    /// Seals the access token anew, if it is still there to be sealed.
-    pub(super) fn reseal_access(&self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        if rotated(host).is_none() || !self.access.as_ref().is_some_and(|access| access.holds_something()) {
-            return Ok(());
-        }
-        match host.store.load(Table::TokenCache, &self.name)? {
-            Some(row) if sealed::is_stale(&host.settings.master, &row) => self.store_access(host),
-            _ => Ok(()),
-        }
+        Ok(Some(self))
     }
 }
 
@@ -93,7 +87,7 @@ pub(super) fn reseal_policy(
     tenant: &str,
     host: &mut Host<'_>,
 ) -> Result<(), StoreError> {
-    if rotated(host).is_none() || !sealed::is_stale(&host.settings.master, stored.as_bytes()) {
+    if host.rotated_key().is_none() || !sealed::is_stale(&host.settings.master, stored.as_bytes()) {
         return Ok(());
     }
     let stored = policy.to_stored(tenant, &host.settings.master, host.random);
@@ -101,15 +95,9 @@ pub(super) fn reseal_policy(
     host.store.save(Table::Policy, "", stored.as_bytes())
 }
 
-/// The id of the key that seals, where older ones are listed too.
-fn rotated(host: &Host<'_>) -> Option<[u8; SEAL_ID_BYTES]> {
-    let master = &host.settings.master;
-    if master.is_rotated() { master.sealing().map(|(id, _)| *id) } else { None }
-}
-
 /// A row with its secrets sealed under the key in force; none for what does not open.
 fn anew(table: Table, id: &str, row: &[u8], tenant: &str, host: &Host<'_>) -> Option<Vec<u8>> {
-    let sealer = Sealer { master: &host.settings.master, tenant, random: host.random };
+    let sealer = host.sealer(tenant);
     match table {
         Table::Job => {
             let mut record = Record::from_row(row)?;

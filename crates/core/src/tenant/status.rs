@@ -1,38 +1,32 @@
 //! The `/status.json` document.
 
-#![expect(clippy::arithmetic_side_effects, reason = "a product of two 64-bit counts in 128 bits")]
-
-use super::connection_state::ConnectionState;
-use super::pauses::PauseDocument;
+use super::connection::ConnectionDocument;
 use super::state::TenantState;
 use super::store::Host;
-use super::webhooks::HookCounts;
-use crate::document::{Decimal, text};
-use crate::jobs::Index;
-use crate::usage::{AlertDocument, LastHour};
+use super::webhooks::CallbackCounts;
+use crate::document::text;
+use crate::usage::AlertDocument;
 use serde::Serialize;
-use sluice_limiter::LimitReport;
 use sluice_limiter::calendar::rfc3339;
 use std::collections::BTreeMap;
 
-/// The document, as of now.
+/// Writes the status document, as of now.
 pub(super) fn document(tenant: &mut TenantState, host: &Host<'_>) -> String {
     let mut limits = Vec::new();
-    for line in tenant.lines.values_mut() {
-        line.limiter.tick(host.time());
-        limits.push(line.limiter.limits());
+    for connection in tenant.connections.values_mut() {
+        connection.tick(host);
+        limits.push(connection.limits());
     }
-    let lines = tenant.lines.iter().zip(limits);
-    let connections =
-        lines.map(|((name, line), limits)| (name.as_str(), connection(line, limits, &tenant.jobs.index, host.now)));
-    let alerts =
-        tenant.lines.iter().flat_map(|(name, line)| line.usage.alerts.iter().map(|alert| alert.document(name)));
+    let connections = tenant.connections.iter().zip(limits).map(|((name, connection), limits)| {
+        (name.as_str(), connection.document(limits, tenant.jobs.counts(name), host.now))
+    });
+    let alerts = tenant.connections.values().flat_map(|connection| connection.alert_documents());
     text(&StatusDocument {
         tenant: &tenant.name,
         at: rfc3339(host.now),
         connections: connections.collect(),
         alerts: alerts.collect(),
-        callbacks: tenant.hook_counts(),
+        callbacks: tenant.callbacks.document(),
     })
 }
 
@@ -42,117 +36,5 @@ struct StatusDocument<'a> {
     at: String,
     connections: BTreeMap<&'a str, ConnectionDocument<'a>>,
     alerts: Vec<AlertDocument<'a>>,
-    callbacks: HookCounts,
-}
-
-#[derive(Serialize)]
-struct ConnectionDocument<'a> {
-    vendor: &'a str,
-    mode: &'static str,
-    limits: Vec<LimitDocument>,
-    in_flight: u64,
-    queue: QueueDocument,
-    rate_factor: Decimal,
-    jobs: JobsDocument,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paused_until: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<PauseDocument<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pauses: Vec<PauseDocument<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    daily: Option<DailyDocument>,
-    last_hour: LastHour<'a>,
-}
-
-#[derive(Serialize)]
-struct LimitDocument {
-    name: String,
-    kind: &'static str,
-    limit: u64,
-    of: u64,
-    used: u64,
-    remaining: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reset_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vendor_used: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vendor_limit: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct QueueDocument {
-    depth: usize,
-    size: u32,
-    oldest_wait_ms: u64,
-}
-
-#[derive(Serialize)]
-struct JobsDocument {
-    queued: u32,
-    running: u32,
-    dead: u32,
-}
-
-/// The day of the first daily limit, and when it will be spent if calls go on as they have that day.
-#[derive(Serialize)]
-struct DailyDocument {
-    used: u64,
-    limit: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    projected_exhaustion_at: Option<String>,
-}
-
-fn connection<'a>(
-    line: &'a ConnectionState,
-    limits: Vec<LimitReport>,
-    jobs: &Index,
-    now: i64,
-) -> ConnectionDocument<'a> {
-    let jobs = jobs.lanes.counts(&line.name);
-    let limiter = &line.limiter;
-    let queue = limiter.queue();
-    let (paused, pauses) = line.shown_pauses(now);
-    ConnectionDocument {
-        vendor: &line.connection.vendor,
-        mode: line.connection.mode.as_str(),
-        in_flight: limiter.in_flight(),
-        queue: QueueDocument { depth: queue.depth, size: queue.size, oldest_wait_ms: queue.oldest_wait_ms },
-        rate_factor: Decimal(limiter.factor_ppm().into(), 6),
-        jobs: JobsDocument { queued: jobs.queued, running: jobs.running, dead: jobs.dead },
-        paused_until: limiter.paused_until().map(rfc3339),
-        paused,
-        pauses,
-        daily: daily(line, &limits, now),
-        last_hour: line.usage.last_hour(now),
-        limits: limits.into_iter().map(limit).collect(),
-    }
-}
-
-fn limit(limit: LimitReport) -> LimitDocument {
-    LimitDocument {
-        name: limit.name,
-        kind: limit.kind,
-        limit: limit.limit,
-        of: limit.of,
-        used: limit.used,
-        remaining: limit.remaining,
-        reset_at: limit.reset_at.map(rfc3339),
-        vendor_used: limit.vendor_used,
-        vendor_limit: limit.vendor_limit,
-    }
-}
-
-fn daily(line: &ConnectionState, limits: &[LimitReport], now: i64) -> Option<DailyDocument> {
-    let limit = limits.iter().find(|limit| limit.kind == "daily")?;
-    let day = line.limiter.day()?;
-    let passed = now.saturating_sub(day.from);
-    let mut shown = DailyDocument { used: limit.used, limit: limit.limit, projected_exhaustion_at: None };
-    if limit.used > 0 && passed > 0 {
-        let left = i128::from(limit.remaining) * i128::from(passed) / i128::from(limit.used);
-        let at = now.saturating_add(i64::try_from(left).unwrap_or(i64::MAX));
-        shown.projected_exhaustion_at = (at < day.to).then(|| rfc3339(at));
-    }
-    Some(shown)
+    callbacks: CallbackCounts,
 }

@@ -1,9 +1,10 @@
-//! Asks that are not answered yet: by the desk's tickets, and by their calls' ids. An event looks at no more of them than it ends.
+//! The asks that are not answered yet, by their tickets and by their calls' ids. An event looks at
+//! no more of them than it ends.
 
-use super::state::Ticket;
+use super::replies::Ticket;
 use crate::lookup::Lookup;
 
-/// Whom to tell, of each ask.
+/// Whom to answer, for each ask that waits.
 pub struct Waiters<T> {
     held: Lookup<u64, (Option<u128>, T)>,
     tickets: Lookup<u128, u64>,
@@ -16,7 +17,8 @@ impl<T> Default for Waiters<T> {
 }
 
 impl<T> Waiters<T> {
-    /// An ask waits. An earlier one of the same call, where it is for one, is no longer listened to: it is dropped untold.
+    /// Adds an ask, which may be for a call. Nobody listens any longer to an earlier ask for the
+    /// same call: it is dropped without an answer.
     pub fn add(&mut self, ticket: Ticket, call: Option<u128>, tell: T) {
         self.held.insert(ticket.0, (call, tell));
         if let Some(earlier) = call.and_then(|call| self.tickets.insert(call, ticket.0)) {
@@ -24,7 +26,7 @@ impl<T> Waiters<T> {
         }
     }
 
-    /// Whom to tell of a ticket, which waits no more.
+    /// Takes out whom to answer for a ticket.
     pub fn remove(&mut self, ticket: Ticket) -> Option<T> {
         let (call, tell) = self.held.remove(&ticket.0)?;
         if let Some(call) = call {
@@ -38,12 +40,12 @@ impl<T> Waiters<T> {
         self.tickets.get(&call).map(|ticket| Ticket(*ticket))
     }
 
-    /// Nobody waits.
+    /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// Whom to tell that nothing is known any more.
+    /// All who wait: nothing is known of their asks any more.
     pub fn into_all(self) -> impl Iterator<Item = T> {
         self.held.into_values().map(|(_, tell)| tell)
     }

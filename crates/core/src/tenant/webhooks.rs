@@ -1,67 +1,90 @@
-//! Callbacks at the desk: each message is stored in the event that it tells of, goes to a Worker as an errand, and is
-//! forgotten when it is delivered. One that cannot be is a dead letter.
+//! The callbacks of a tenant. Each message is stored in the event that it tells of, goes to a
+//! Worker as a task, and is forgotten when it is delivered. One that cannot be delivered is a dead
+//! letter.
 //!
-//! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again, under the same id.
+//! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again,
+//! under the same id.
 
-mod see;
+mod api;
+mod deliver;
 
-pub(super) use see::{HookCounts, live_hook};
+pub(super) use api::{CallbackCounts, live_callback};
 
-use super::state::TenantState;
 use super::store::{Host, StoreError, Table};
-use super::task::{Delivery, Task};
 use crate::backlog_share::app_number;
 use crate::jobs::record::{from_row, to_row};
 use crate::jobs::{Answer, Record, Request, digest, id_text as job_text, job_id};
-use crate::protocol::DeliveryReport;
+use crate::policy::Policy;
 use crate::sealed::NONCE_BYTES;
 use crate::usage::Change;
 use crate::webhooks::book::{DEAD_MS, Entry, Outbox, Stage};
-use crate::webhooks::record::{open_body, open_to, seal_body, seal_to};
-use crate::webhooks::{Message, Next, TIMEOUT_MS, id_text, next, outcome, parse_id, receiver, sign};
+use crate::webhooks::record::{seal_body, seal_to};
+use crate::webhooks::{Message, id_text, outcome, parse_id, receiver};
 
-/// A message that was not taken by a Worker is handed out again after this, milliseconds.
-const AGAIN_MS: i64 = 100;
-
-/// A delivery of which nothing was heard is given up so long after its time-out, milliseconds: its Worker reports several times.
-const REPORT_MS: i64 = 10_000;
-
-/// How long a Worker has it, milliseconds.
-const SENDING_MS: i64 = TIMEOUT_MS as i64 + REPORT_MS;
-
-/// Messages that one event moves on, when many are due at once.
-const MOST_AT_A_TIME: usize = 500;
-
-/// Rows read at once.
+/// How many rows are read at once.
 const PAGE: u32 = 500;
 
-impl TenantState {
-    /// Reads what is stored of all messages.
-    pub(super) fn load_hooks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.hooks = Outbox::default();
+/// The callbacks of a tenant.
+pub(super) struct Callbacks {
+    /// The tenant's name.
+    tenant: String,
+    outbox: Outbox,
+}
+
+impl Callbacks {
+    /// A tenant's callbacks, of which there are none yet.
+    pub(super) fn of(tenant: &str) -> Self {
+        Self { tenant: tenant.to_owned(), outbox: Outbox::default() }
+    }
+
+    /// Loads what is stored of all messages of a tenant.
+    pub(super) fn load(tenant: &str, host: &mut Host<'_>) -> Result<Self, StoreError> {
+        let mut callbacks = Self::of(tenant);
         let mut after = String::new();
         loop {
             let rows = host.store.some(Table::Webhook, &after, PAGE)?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
+            let Some((last, _)) = rows.last() else { return Ok(callbacks) };
             after.clone_from(last);
             for (id, row) in rows {
                 // Another release's are left alone.
                 if let (Some(id), Some(message)) = (parse_id(&id), from_row::<Message>(&row)) {
-                    self.place_hook(id, &message, host.now);
+                    callbacks.place(id, &message, host.now);
                 }
             }
         }
     }
 
-    /// The tenant is removed.
-    pub(super) fn remove_hooks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.hooks = Outbox::default();
+    /// Removes all messages: the tenant is removed.
+    pub(super) fn remove_all(tenant: &str, host: &mut Host<'_>) -> Result<Self, StoreError> {
         host.store.clear(Table::WebhookBody)?;
-        host.store.clear(Table::Webhook)
+        host.store.clear(Table::Webhook)?;
+        Ok(Self::of(tenant))
     }
 
-    /// A job has ended: whoever is to be called back about it will be.
-    pub(super) fn tell_outcome(
+    /// Lets messages wait as long as they would have: the clock was set back by so many
+    /// milliseconds.
+    pub(super) fn set_back(&mut self, ms: i64) {
+        self.outbox.set_back(ms);
+    }
+
+    /// Whether a message may leave.
+    pub(super) fn has_next(&self) -> bool {
+        self.outbox.next().is_some()
+    }
+
+    /// When something is next due while the object is in memory, in Unix milliseconds.
+    pub(super) fn next_wakeup(&self) -> Option<i64> {
+        self.outbox.next_due()
+    }
+
+    /// When something is next due even if the object has left memory, in Unix milliseconds: at
+    /// once, if a message is ready.
+    pub(super) fn next_alarm(&self) -> Option<i64> {
+        if self.outbox.is_ready() { Some(0) } else { self.outbox.next_due() }
+    }
+
+    /// Queues the message that tells of a job's end, if the job has a callback.
+    pub(super) fn queue_outcome(
         &mut self,
         id: u128,
         record: &Record,
@@ -73,11 +96,11 @@ impl TenantState {
         }
         let job = job_text(id);
         let request = host.store.load(Table::JobRequest, &job)?;
-        let sealer = self.sealer(host);
+        let sealer = host.sealer(&self.tenant);
         // Sealed under a master key that is listed no more: nobody knows where to.
         let Some(url) = request.and_then(|row| Request::callback_of(&row, &sealer, &job)) else { return Ok(()) };
         let path = record.path.open(&sealer, &job);
-        let (kind, body) = outcome(&self.name, &job, record, &path, answer, host.now);
+        let (kind, body) = outcome(&self.tenant, &job, record, &path, answer, host.now);
         let message = Message {
             job: Some(job.clone()),
             app: record.app.clone(),
@@ -89,28 +112,31 @@ impl TenantState {
         let (run, since) = (record.run.to_be_bytes(), record.since.to_be_bytes());
         let end = digest(&[job.as_bytes(), &run, &since, record.state.as_str().as_bytes(), error.as_bytes()]);
         let at = record.attempts.last().map_or(record.since, |attempt| attempt.at);
-        self.queue_hook(job_id(at, end), message, Some(&url), &body, host)
+        self.queue(job_id(at, end), message, Some(&url), &body, host)
     }
 
-    /// An alert was raised or cleared: it is said where the policy says.
-    pub(super) fn tell_alert(
+    /// Queues the message that tells of an alert, if the policy says where to.
+    pub(super) fn queue_alert(
         &mut self,
+        policy: Option<&Policy>,
         connection: &str,
         change: Change,
         host: &mut Host<'_>,
     ) -> Result<(), StoreError> {
-        if self.policy.as_ref().is_none_or(|policy| policy.alerts.callback.is_none()) {
+        if policy.is_none_or(|policy| policy.alerts.callback.is_none()) {
             return Ok(());
         }
-        let body = change.body(&self.name, connection, host.now);
+        let body = change.body(&self.tenant, connection, host.now);
         let kind = if change.raised { "alert.raised" } else { "alert.cleared" };
         let message = Message { connection: connection.to_owned(), ..message(kind.to_owned(), host.now) };
         let mut chance = [0; 16];
         (host.random)(&mut chance);
-        self.queue_hook(job_id(host.now, u128::from_be_bytes(chance)), message, None, &body, host)
+        self.queue(job_id(host.now, u128::from_be_bytes(chance)), message, None, &body, host)
     }
 
-    fn queue_hook(
+    /// Stores a message with its payload, sealed. Without `url` it goes where the policy sends
+    /// alerts.
+    fn queue(
         &mut self,
         id: u128,
         mut message: Message,
@@ -123,30 +149,31 @@ impl TenantState {
         let text = id_text(id);
         if let Some(url) = url {
             // An address that was admitted is short enough.
-            let Some(to) = seal_to(&host.settings.master, nonce, &self.name, &text, url) else { return Ok(()) };
+            let Some(to) = seal_to(&host.settings.master, nonce, &self.tenant, &text, url) else { return Ok(()) };
             message.to = to;
             message.receiver = receiver(url);
         }
-        if !self.hooks.has_room(app_number(&message.app)) {
+        if !self.outbox.has_room(app_number(&message.app)) {
             message.error = Some("queue-full".to_owned());
         }
-        let Some(body) = seal_body(&self.sealer(host), &text, body) else { return Ok(()) };
+        let Some(body) = seal_body(&host.sealer(&self.tenant), &text, body) else { return Ok(()) };
         host.store.save(Table::WebhookBody, &text, &body)?;
-        self.store_hook(id, message, host)
+        self.store(id, message, host)
     }
 
-    /// Stores a message and takes note of where it is.
-    fn store_hook(&mut self, id: u128, mut message: Message, host: &mut Host<'_>) -> Result<(), StoreError> {
+    /// Stores a message and notes where it is.
+    fn store(&mut self, id: u128, mut message: Message, host: &mut Host<'_>) -> Result<(), StoreError> {
         message.updated = host.now;
         host.store.save(Table::Webhook, &id_text(id), &to_row(&message))?;
-        self.place_hook(id, &message, host.now);
-        for old in self.hooks.too_many_dead() {
-            self.forget_hook(old, host)?;
+        self.place(id, &message, host.now);
+        for old in self.outbox.too_many_dead() {
+            self.forget(old, host)?;
         }
         Ok(())
     }
 
-    fn place_hook(&mut self, id: u128, message: &Message, now: i64) {
+    /// Notes where a message is.
+    fn place(&mut self, id: u128, message: &Message, now: i64) {
         // As long from now as it was from then, if the clock has been set back since.
         let due = message.due.saturating_sub(message.updated.saturating_sub(now).max(0));
         let (stage, at) = match message.error {
@@ -155,140 +182,25 @@ impl TenantState {
             None => (Stage::Ready, due),
         };
         let (app, connection) = (app_number(&message.app), app_number(&message.connection));
-        self.hooks.put(Entry { id, app, connection, receiver: message.receiver, stage, at });
+        self.outbox.put(Entry { id, app, connection, receiver: message.receiver, stage, at });
     }
 
-    pub(super) fn forget_hook(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
+    /// Removes a message with all that is stored of it.
+    pub(in crate::tenant) fn forget(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let text = id_text(id);
         host.store.remove(Table::WebhookBody, &text)?;
         host.store.remove(Table::Webhook, &text)?;
-        self.hooks.remove(id);
+        self.outbox.remove(id);
         Ok(())
     }
 
-    /// A message will not be sent again.
-    fn bury_hook(&mut self, id: u128, message: Message, why: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
-        self.store_hook(id, Message { error: Some(why.to_owned()), ..message }, host)
-    }
-
-    /// The next message for a Worker, signed as of now.
-    pub(super) fn next_delivery(&mut self, host: &mut Host<'_>) -> Result<Option<Task>, StoreError> {
-        // Those that must not go any more are buried here.
-        for _ in 0..MOST_AT_A_TIME {
-            let Some(id) = self.hooks.next() else { break };
-            let text = id_text(id);
-            let body = host.store.load(Table::WebhookBody, &text)?;
-            let (Some(message), Some(body)) = (load(host, id)?, body) else {
-                self.forget_hook(id, host)?;
-                continue;
-            };
-            let body = open_body(&self.sealer(host), &text, &body).ok_or("request");
-            let (url, body) = match self.where_to(&message, &text, host).and_then(|url| Ok((url, body?))) {
-                Ok(sent) => sent,
-                Err(why) => {
-                    self.bury_hook(id, message, why, host)?;
-                    continue;
-                }
-            };
-            let seconds = host.now.div_euclid(1_000);
-            let callbacks = self.policy.as_ref().and_then(|policy| policy.callbacks.as_ref());
-            let signature = callbacks.and_then(|callbacks| sign(&callbacks.secret, &text, seconds, &body));
-            self.hooks.move_on(id, Stage::Sending, host.now.saturating_add(SENDING_MS));
-            let (tenant, attempt) = (self.name.clone(), message.tries.saturating_add(1));
-            return Ok(Some(Task::Deliver(Box::new(Delivery {
-                tenant,
-                id: text,
-                attempt,
-                url,
-                seconds,
-                signature,
-                body,
-            }))));
-        }
-        Ok(None)
-    }
-
-    /// Where a message goes, if the policy still lets it.
-    fn where_to(&self, message: &Message, id: &str, host: &Host<'_>) -> Result<String, &'static str> {
-        let policy = self.policy.as_ref().ok_or("not-allowed")?;
-        if message.to.is_empty() {
-            return policy.alerts.callback.clone().ok_or("not-allowed");
-        }
-        let settings = host.settings;
-        let url = open_to(&settings.master, &self.name, id, &message.to).ok_or("request")?;
-        let callbacks = policy.callbacks.as_ref();
-        match callbacks.is_some_and(|callbacks| callbacks.admit(&url, settings.allow_loopback)) {
-            true => Ok(url),
-            false => Err("not-allowed"),
-        }
-    }
-
-    /// A message was surely not taken by a Worker: it is no attempt.
-    pub(super) fn delivery_refused(&mut self, delivery: &Delivery, now: i64) {
-        if let Some(id) = parse_id(&delivery.id)
-            && self.hooks.get(id).is_some_and(|entry| entry.stage == Stage::Sending)
-        {
-            self.hooks.move_on(id, Stage::Later, now.saturating_add(AGAIN_MS));
-        }
-    }
-
-    /// Takes a Worker's report. A repeated one, or one of an attempt that is over, changes nothing; but what is delivered is.
-    pub(super) fn delivered(&mut self, report: DeliveryReport, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let Some(id) = parse_id(&report.id) else { return Ok(()) };
-        let Some(entry) = self.hooks.get(id) else { return Ok(()) };
-        let Some(message) = load(host, id)? else { return Ok(()) };
-        let own = entry.stage == Stage::Sending && report.attempt == message.tries.saturating_add(1);
-        if own || next(report.status, 0, None, 0) == Next::DeliveryReport {
-            return self.conclude_hook(id, message, &report, host);
-        }
-        Ok(())
-    }
-
-    fn conclude_hook(
-        &mut self,
-        id: u128,
-        mut message: Message,
-        report: &DeliveryReport,
-        host: &mut Host<'_>,
-    ) -> Result<(), StoreError> {
-        let sent = self.hooks.get(id).filter(|entry| entry.stage == Stage::Sending);
-        let at = sent.map_or(host.now, |entry| entry.at.saturating_sub(SENDING_MS));
-        let error = report.error.clone().or_else(|| Some(report.status.to_string()));
-        message.tried(at, report.status, error);
-        let mut random = [0; 8];
-        (host.random)(&mut random);
-        match next(report.status, message.tries, report.retry_after_ms, u64::from_be_bytes(random)) {
-            Next::DeliveryReport => self.forget_hook(id, host),
-            Next::After(ms) => {
-                message.due = host.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX / 4));
-                self.store_hook(id, message, host)
-            }
-            Next::Dead(why) => self.bury_hook(id, message, why, host),
-        }
-    }
-
-    /// Something may be due.
-    pub(super) fn wake_hooks(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        for _ in 0..MOST_AT_A_TIME {
-            let Some(entry) = self.hooks.due(host.now) else { break };
-            match entry.stage {
-                Stage::Later | Stage::Ready => self.hooks.move_on(entry.id, Stage::Ready, entry.at),
-                Stage::Dead => self.forget_hook(entry.id, host)?,
-                Stage::Sending => match load(host, entry.id)? {
-                    Some(message) => {
-                        let error = Some("outcome-unknown".to_owned());
-                        let report =
-                            DeliveryReport { id: String::new(), attempt: 0, status: 0, error, retry_after_ms: None };
-                        self.conclude_hook(entry.id, message, &report, host)?;
-                    }
-                    None => self.forget_hook(entry.id, host)?,
-                },
-            }
-        }
-        Ok(())
+    /// Makes a message a dead letter.
+    fn bury(&mut self, id: u128, message: Message, why: &str, host: &mut Host<'_>) -> Result<(), StoreError> {
+        self.store(id, Message { error: Some(why.to_owned()), ..message }, host)
     }
 }
 
+/// A message of a kind, about nothing yet.
 fn message(kind: String, now: i64) -> Message {
     Message {
         kind,
@@ -306,7 +218,7 @@ fn message(kind: String, now: i64) -> Message {
     }
 }
 
-/// What is stored of a message.
+/// Loads a message.
 fn load(host: &Host<'_>, id: u128) -> Result<Option<Message>, StoreError> {
     Ok(host.store.load(Table::Webhook, &id_text(id))?.and_then(|row| from_row(&row)))
 }

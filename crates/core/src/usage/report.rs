@@ -8,12 +8,12 @@
 use super::counter_table::{OTHER, Tally};
 use super::{Count, DAYS, HOUR, MINUTE_MS, Usage, day};
 use crate::document::{Decimal, text};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sluice_limiter::calendar::{DAY_MS, utc_date};
 
 /// The kind of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The calls by app.
     Usage,

@@ -64,7 +64,7 @@ pub fn receiver(url: &str) -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// The message is delivered.
-    DeliveryReport,
+    Delivered,
     /// The next attempt comes after this many milliseconds.
     After(u64),
     /// The message becomes a dead letter with this error.
@@ -75,7 +75,7 @@ pub enum Next {
 /// `random` covers all of `u64`.
 pub fn next(status: u16, attempts: u32, retry_after_ms: Option<u64>, random: u64) -> Next {
     match status {
-        200..=299 => return Next::DeliveryReport,
+        200..=299 => return Next::Delivered,
         410 => return Next::Dead("gone"),
         _ => {}
     }

@@ -33,7 +33,7 @@ fn an_id_has_no_dot_and_reads_back() {
 #[test]
 fn only_2xx_is_a_success_and_410_is_the_end() {
     for status in [200, 202, 204, 299] {
-        assert_eq!(next(status, 10, None, 0), Next::DeliveryReport);
+        assert_eq!(next(status, 10, None, 0), Next::Delivered);
     }
     assert_eq!(next(410, 1, Some(1), 0), Next::Dead("gone"));
     for status in [0, 199, 301, 302, 304, 307, 400, 404, 429, 500, 502, 504] {

@@ -2,7 +2,7 @@
 
 use crate::play::{CAME, Play, SLACK_MS, admit, call, fetch, go, id, refused, route, route_with_token};
 use sluice_core::call::{Action, CallSpec, Caller, Event, Isolate, Pace};
-use sluice_core::protocol::{Admit, Bearer, Granted, Reply};
+use sluice_core::protocol::{Admit, Bearer, Granted, Reply, RouteVersion, TokenMark};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_limiter::Outcome;
 use std::rc::Rc;
@@ -17,14 +17,14 @@ fn a_call_asks_once_reads_its_methods_and_is_sent() {
     assert!(matches!(play.action, Action::Send));
     let permit = play.machine.permit().unwrap();
     assert_eq!((permit.id, permit.at, permit.sent.path.as_str()), (id(1), CAME + 5, "/things/{id}"));
-    assert_eq!(play.isolate.route("acme", "crm").unwrap().version, 7, "the next call need not be told");
+    assert_eq!(play.isolate.route("acme", "crm").unwrap().version, RouteVersion(7), "the next call need not be told");
 }
 
 #[test]
 fn an_object_that_does_not_reply_is_asked_four_times_and_then_the_call_is_refused() {
     let mut play = Play::waiting(10_000);
     for n in 0..4 {
-        assert_eq!(play.asks().again, n > 0);
+        assert_eq!(play.asks().repeated, n > 0);
         assert_eq!(play.asks().call, admit().call, "asking twice with one id takes one permit");
         assert_eq!(play.asks().wait_ms, Some(10_000 - 100 * n));
         play.now += 100;
@@ -83,7 +83,7 @@ fn a_permit_over_its_slack_is_handed_back_and_another_is_asked_for() {
         assert!(settle.sent.is_none());
         play.is_heard();
         let again = play.asks();
-        assert_eq!((again.again, again.knows, again.holds), (true, 0, 0));
+        assert_eq!((again.repeated, again.known_route, again.known_token), (true, None, None));
         assert_eq!(again.wait_ms, Some(100_000 - elapsed));
         play.is_sent(2);
         play.answers(200, &[]);
@@ -105,11 +105,11 @@ fn permits_that_are_always_stale_end_in_a_refusal_with_all_of_them_handed_back()
 #[test]
 fn a_permit_whose_route_is_not_known_is_handed_back_and_the_route_is_asked_for() {
     // The isolate has forgotten the route that it said it knows.
-    let mut play = Play::of(call(), Admit { knows: 7, ..admit() });
+    let mut play = Play::of(call(), Admit { known_route: Some(RouteVersion(7)), ..admit() });
     play.replies(5, Reply::Permit(go(1, None)));
     assert_eq!(play.settles().outcome, Outcome::Unused);
     play.is_heard();
-    assert_eq!(play.asks().knows, 0);
+    assert_eq!(play.asks().known_route, None);
     play.is_sent(2);
 }
 
@@ -118,8 +118,8 @@ fn a_route_is_remembered_under_its_version_alone() {
     for (version, goes) in [(7, true), (8, false)] {
         let mut isolate = Isolate::new();
         isolate.remember_route("acme", "crm", Rc::new(route()));
-        let mut play = Play::within(isolate, call(), Admit { knows: 7, ..admit() });
-        play.replies(5, Reply::Permit(Granted { route_version: version, ..go(1, None) }));
+        let mut play = Play::within(isolate, call(), Admit { known_route: Some(RouteVersion(7)), ..admit() });
+        play.replies(5, Reply::Permit(Granted { route_version: RouteVersion(version), ..go(1, None) }));
         assert_eq!(matches!(play.action, Action::ReadMethods), goes, "{version}");
     }
 }
@@ -131,20 +131,20 @@ fn a_call_that_is_to_fetch_the_token_fetches_it_and_asks_again() {
     assert!(matches!(play.action, Action::FetchToken { .. }));
     play.now += 300;
     play.event(Event::TokenFetched);
-    assert!(play.asks().again);
-    let bearer = Some(Bearer { token: "token-1".to_owned(), mark: 3 });
-    play.is_sent_with(Granted { bearer, mark: 3, ..go(1, Some(route_with_token())) });
+    assert!(play.asks().repeated);
+    let bearer = Some(Bearer { token: "token-1".to_owned(), mark: TokenMark(3) });
+    play.is_sent_with(Granted { bearer, token_mark: Some(TokenMark(3)), ..go(1, Some(route_with_token())) });
     assert_eq!(play.machine.permit().unwrap().bearer.as_ref().unwrap().token, "token-1");
-    assert_eq!(play.isolate.token("acme", "crm").unwrap().mark, 3);
+    assert_eq!(play.isolate.token("acme", "crm").unwrap().mark, TokenMark(3));
 }
 
 #[test]
 fn a_permit_without_the_token_that_it_is_for_is_handed_back() {
-    let mut play = Play::of(call(), Admit { holds: 3, ..admit() });
-    play.replies(5, Reply::Permit(Granted { mark: 3, ..go(1, Some(route_with_token())) }));
+    let mut play = Play::of(call(), Admit { known_token: Some(TokenMark(3)), ..admit() });
+    play.replies(5, Reply::Permit(Granted { token_mark: Some(TokenMark(3)), ..go(1, Some(route_with_token())) }));
     assert_eq!(play.settles().outcome, Outcome::Unused);
     play.is_heard();
-    assert_eq!(play.asks().holds, 0);
+    assert_eq!(play.asks().known_token, None);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_vendor_that_reads_another_method_by_a_new_policy_is_asked_for_under_that_on
     assert_eq!((play.settles().permit, play.settles().outcome), (id(1), Outcome::Unused));
     play.is_heard();
     let other = play.asks();
-    assert_eq!((other.method.as_str(), other.again), ("POST =DELETE", false));
+    assert_eq!((other.method.as_str(), other.repeated), ("POST =DELETE", false));
     assert_ne!(other.call, admit().call, "it is another permit that is asked for");
     play.is_sent(2);
     play.answers(200, &[]);

@@ -4,7 +4,7 @@ use crate::play::{CAME, Play, admit, call, go, id, refused, route, route_with_to
 use sluice_core::call::{
     Action, BodyCompletion, BodyEnd, CallOutcome, CallSpec, Caller, Event, HeldBack, Log, SendFailure, Timings,
 };
-use sluice_core::protocol::{Bearer, Granted, Reply, Route};
+use sluice_core::protocol::{Bearer, Granted, Reply, Route, TokenMark};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_limiter::{Outcome, ThrottledBy};
 
@@ -29,9 +29,9 @@ fn a_good_answer_is_passed_on_and_settled_when_its_body_has_ended() {
     let [settle] = play.settles_all() else { panic!("{:?}", play.action) };
     assert_eq!(
         (settle.permit, settle.outcome, settle.status, settle.response_bytes),
-        (id(1), Outcome::Answered, 200, 17)
+        (id(1), Outcome::Answered, Some(200), 17)
     );
-    assert_eq!((settle.since_headers_ms, settle.sent.as_ref().unwrap().ago_ms), (50, 150));
+    assert_eq!((settle.since_headers_ms, settle.sent.as_ref().unwrap().ago_ms), (Some(50), 150));
     let facts = play.machine.facts();
     assert_eq!((facts.status, facts.response_bytes, facts.timings), (Some(200), 17, Some(timings)));
     assert_eq!(facts.outcome, Some(CallOutcome::Settled(Outcome::Answered)));
@@ -221,8 +221,8 @@ fn a_caller_that_does_not_wait_gets_the_throttle_at_once() {
 }
 
 fn with_token(mark: u64) -> Granted {
-    let bearer = Some(Bearer { token: format!("token-{mark}"), mark });
-    Granted { bearer, mark, ..go(mark, Some(route_with_token())) }
+    let bearer = Some(Bearer { token: format!("token-{mark}"), mark: TokenMark(mark) });
+    Granted { bearer, token_mark: Some(TokenMark(mark)), ..go(mark, Some(route_with_token())) }
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn an_expired_token_is_replaced_once_at_once_and_counts_as_no_attempt() {
     play.is_held_back();
     play.is_heard();
     let ask = play.asks();
-    assert_eq!((ask.rejected, ask.holds, ask.again), (1, 1, false));
+    assert_eq!((ask.rejected_token, ask.known_token, ask.repeated), (Some(TokenMark(1)), Some(TokenMark(1)), false));
     play.is_sent_with(with_token(2));
     play.answers(401, &[]);
     assert_eq!(passes_on(&play).0.attempts, 2, "a second time the answer stands");
@@ -252,7 +252,7 @@ fn an_expired_token_is_replaced_once_at_once_and_counts_as_no_attempt() {
             play.is_held_back();
             play.is_heard();
             play.has_rested();
-            assert_eq!(play.asks().rejected, 0);
+            assert_eq!(play.asks().rejected_token, None);
         }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use sluice_core::call::{
     Action, Attempt, BodyCompletion, BodyEnd, CallSpec, Caller, Event, HeldBack, ObjectReply, Pace, SendFailure,
 };
-use sluice_core::protocol::{Admit, Bearer, Granted, Reply, Route};
+use sluice_core::protocol::{Admit, Bearer, Granted, Reply, Route, TokenMark};
 use sluice_core::refusal::{Reason, Refusal};
 
 /// Numbers that stand for choices. When they are used up, everything goes well.
@@ -49,7 +49,7 @@ impl Chance<'_> {
             7 if !self.witness.sent.contains(&id(self.permits)) => Reply::Permit(go(self.permits, None)),
             n => {
                 self.permits += 1;
-                let bearer = Some(Bearer { token: "t".to_owned(), mark: self.permits });
+                let bearer = Some(Bearer { token: "t".to_owned(), mark: TokenMark(self.permits) });
                 let since_ask_ms = [0, i64::try_from(elapsed).unwrap(), -3_000][self.dice.below(3) as usize];
                 let unhurried = self.dice.below(2) == 1;
                 match n {
@@ -58,7 +58,7 @@ impl Chance<'_> {
                     9 => Reply::Permit(go(self.permits, Some(route_with_token()))),
                     10..=12 => Reply::Permit(Granted {
                         bearer,
-                        mark: self.permits,
+                        token_mark: Some(TokenMark(self.permits)),
                         since_ask_ms,
                         ..go(self.permits, Some(Route { unhurried, ..route_with_token() }))
                     }),

@@ -4,7 +4,8 @@ use crate::play::{answered, id, plain, route_with_token};
 use sluice_core::call::job::{JobReport, is_fresh};
 use sluice_core::call::{Attempt, AttemptEnd, BodyCompletion, BodyEnd, Permit, SendFailure};
 use sluice_core::jobs::{Answer, Bytes};
-use sluice_core::protocol::{Bearer, Sent};
+use sluice_core::protocol::{Bearer, Sent, TokenMark};
+use sluice_core::upstream::profile::Executed;
 use sluice_limiter::Outcome;
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ fn permit() -> Permit {
         connection: "crm".to_owned(),
         id: id(1),
         route: Rc::new(route_with_token()),
-        bearer: Some(Rc::new(Bearer { token: "t".to_owned(), mark: 5 })),
+        bearer: Some(Rc::new(Bearer { token: "t".to_owned(), mark: TokenMark(5) })),
         rate_limit: String::new(),
         would: None,
         at: 1_000,
@@ -42,8 +43,8 @@ fn a_run_is_reported_seven_times_with_rising_numbers() {
     for told in 1.. {
         let ran = report.tell(1_300);
         assert_eq!((ran.settle.attempt, ran.settle.outcome, ran.run), (told, Outcome::Answered, 2));
-        assert_eq!((ran.settle.since_headers_ms, ran.settle.sent.unwrap().ago_ms), (200, 300));
-        assert_eq!((ran.executed, ran.transient, ran.rejected), (Some(true), false, 0));
+        assert_eq!((ran.settle.since_headers_ms, ran.settle.sent.unwrap().ago_ms), (Some(200), 300));
+        assert_eq!((ran.executed, ran.transient, ran.rejected_token), (Executed::Yes, false, None));
         assert!(ran.answer.is_some());
         let Some(pause) = report.next_pause_ms() else { break };
         pauses.push(pause);
@@ -56,7 +57,11 @@ fn an_answer_that_was_cut_off_is_none_and_nobody_knows_whether_it_took_effect() 
     for end in [BodyEnd::CutOff, BodyEnd::TimedOut, BodyEnd::CallerGone] {
         let attempt = answered(&plain(), 200, &[], 1_100);
         let ran = report(&attempt, attempt.end.clone().with_body(&body(end))).tell(1_300);
-        assert_eq!((ran.settle.outcome, ran.executed, ran.transient), (Outcome::Unknown, None, true), "{end:?}");
+        assert_eq!(
+            (ran.settle.outcome, ran.executed, ran.transient),
+            (Outcome::Unknown, Executed::Maybe, true),
+            "{end:?}"
+        );
         assert!(ran.answer.is_none());
     }
 }
@@ -71,7 +76,7 @@ fn a_run_without_an_answer_says_what_is_known_of_it() {
     for (failure, outcome, transient) in cases {
         let attempt = Attempt::failed(failure, 1_100);
         let ran = report(&attempt, attempt.end.clone()).tell(1_300);
-        assert_eq!((ran.settle.outcome, ran.executed, ran.transient), (outcome, None, transient));
+        assert_eq!((ran.settle.outcome, ran.executed, ran.transient), (outcome, Executed::Maybe, transient));
         assert!(ran.answer.is_none());
     }
 }
@@ -80,7 +85,7 @@ fn a_run_without_an_answer_says_what_is_known_of_it() {
 fn a_refused_token_is_named() {
     let attempt = answered(&plain(), 401, &[], 1_100);
     let ran = report(&attempt, attempt.end.clone().with_body(&body(BodyEnd::Whole))).tell(1_300);
-    assert_eq!((ran.rejected, ran.executed), (5, Some(false)));
+    assert_eq!((ran.rejected_token, ran.executed), (Some(TokenMark(5)), Executed::No));
 }
 
 #[test]
@@ -89,5 +94,5 @@ fn a_permit_that_came_too_late_is_not_used_and_that_is_reported() {
         assert_eq!(is_fresh(1_000, now), fresh, "{now}");
     }
     let ran = JobReport::not_sent("job", 2, &permit()).tell(1_300);
-    assert_eq!((ran.settle.outcome, ran.executed, ran.transient), (Outcome::Unused, None, false));
+    assert_eq!((ran.settle.outcome, ran.executed, ran.transient), (Outcome::Unused, Executed::Maybe, false));
 }

@@ -6,11 +6,11 @@ use sluice_core::call::{
 };
 use sluice_core::keys::{Claims, Role};
 use sluice_core::policy::Credential;
-use sluice_core::protocol::{Admit, BodyLength, Fetch, Granted, No, Reply, Route, Settle};
+use sluice_core::protocol::{Admit, BodyLength, Fetch, Granted, No, Reply, Route, RouteVersion, Settle};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::upstream::Profile;
 use sluice_core::upstream::grant::Exchange;
 use sluice_core::upstream::outcome::{Answered, classify};
+use sluice_core::upstream::{Dialect, Profile};
 use sluice_limiter::PermitId;
 use std::cell::Cell;
 
@@ -38,7 +38,7 @@ pub fn plain() -> Profile {
 /// A route with a credential of its own, three attempts and a minute to wait.
 pub fn route() -> Route {
     Route {
-        version: 7,
+        version: RouteVersion(7),
         profile: plain(),
         base_url: "https://crm.example.com".to_owned(),
         credential: Some(Credential::Bearer { token: "crm-secret".to_owned() }),
@@ -63,17 +63,17 @@ pub fn go(seq: u64, route: Option<Route>) -> Granted {
         waited_ms: 0,
         since_ask_ms: 0,
         slack_ms: SLACK_MS,
-        route_version: route.as_ref().map_or(7, |route| route.version),
+        route_version: route.as_ref().map_or(RouteVersion(7), |route| route.version),
         route: route.map(Box::new),
         bearer: None,
-        mark: 0,
+        token_mark: None,
         rate_limit: String::new(),
         would: None,
     }
 }
 
 pub fn refused(reason: Reason) -> Reply {
-    Reply::Refused(No { refusal: Refusal::new(reason, "no"), vendor: None, rate_limit: None })
+    Reply::Refused(No { refusal: Refusal::new(reason, "no"), dialect: Dialect::Generic, rate_limit: None })
 }
 
 pub fn fetch() -> Reply {
@@ -102,16 +102,16 @@ pub fn admit() -> Admit {
         path: "/things/17".to_owned(),
         uri_bytes: 10,
         body: BodyLength::Bytes(0),
-        page: false,
+        from_browser: false,
         origin: None,
         own_origin: false,
-        key_apart: true,
+        key_in_header: true,
         wait_ms: None,
         urgency: 3,
-        again: false,
-        knows: 0,
-        holds: 0,
-        rejected: 0,
+        repeated: false,
+        known_route: None,
+        known_token: None,
+        rejected_token: None,
     }
 }
 
@@ -219,7 +219,7 @@ impl Play {
 
     /// It is granted a permit, reads its methods, and is sent.
     pub fn is_sent(&mut self, seq: u64) {
-        let known = self.asks().knows != 0;
+        let known = self.asks().known_route.is_some();
         self.is_sent_with(go(seq, if known { None } else { Some(route()) }));
     }
 

@@ -102,7 +102,7 @@ impl Witness {
                 let asks = self.asks.entry(admit.call.clone()).or_default();
                 *asks += 1;
                 assert!(*asks <= self.tries, "the object is asked {asks} times for one permit");
-                assert_eq!(admit.again, *asks > 1, "{admit:?}");
+                assert_eq!(admit.repeated, *asks > 1, "{admit:?}");
                 if let Some(at) = self.asked_at.filter(|_| *asks > 1) {
                     assert!(ms_between(at, now) >= self.spacing_ms, "two asks within {} ms", now - at);
                 }

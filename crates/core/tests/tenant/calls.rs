@@ -20,11 +20,11 @@ fn a_permit_says_where_to_and_with_what_once_and_then_only_the_version() {
     let first = harness.go(&app, "free");
     let route = first.route.unwrap();
     assert_eq!((route.base_url.as_str(), route.version), ("https://free.example.com", first.route_version));
-    let again = Admit { knows: first.route_version, ..harness.admit(&app, "free") };
+    let again = Admit { known_route: Some(first.route_version), ..harness.admit(&app, "free") };
     let Reply::Permit(second) = harness.now(Ask::Admit(again)) else { panic!() };
     assert!(second.route.is_none());
     harness.reopen();
-    let again = Admit { knows: first.route_version, ..harness.admit(&app, "free") };
+    let again = Admit { known_route: Some(first.route_version), ..harness.admit(&app, "free") };
     let Reply::Permit(third) = harness.now(Ask::Admit(again)) else { panic!() };
     assert!(third.route.is_none(), "the version is the content's");
 }
@@ -36,7 +36,7 @@ fn each_thing_that_a_key_may_not_do_is_refused_for_its_own_reason_and_counts_not
     let viewer = harness.key(json!({"role": "viewer"}));
     let origin = Some("https://www.example.com".to_owned());
     let ask = harness.admit(&form, "crm");
-    let from_page = Admit { method: "POST".to_owned(), path: "/leads".to_owned(), page: true, origin, ..ask };
+    let from_page = Admit { method: "POST".to_owned(), path: "/leads".to_owned(), from_browser: true, origin, ..ask };
     let mut revoked = harness.app("sync");
     harness.admin(Admin::RevokeKey(revoked.id.clone()));
     let cases = [
@@ -44,11 +44,11 @@ fn each_thing_that_a_key_may_not_do_is_refused_for_its_own_reason_and_counts_not
         ("role", harness.admit(&viewer, "crm")),
         ("connection", harness.admit(&sync, "none")),
         ("connection", Admit { connection: "free".to_owned(), ..from_page.clone() }),
-        ("origin", Admit { page: false, origin: None, ..from_page.clone() }),
+        ("origin", Admit { from_browser: false, origin: None, ..from_page.clone() }),
         ("origin", Admit { origin: Some("https://evil.example".to_owned()), ..from_page.clone() }),
-        ("origin", Admit { page: true, origin: Some("null".to_owned()), ..harness.admit(&sync, "crm") }),
+        ("origin", Admit { from_browser: true, origin: Some("null".to_owned()), ..harness.admit(&sync, "crm") }),
         ("route", Admit { method: "GET".to_owned(), ..from_page.clone() }),
-        ("key", Admit { key_apart: false, ..harness.admit(&sync, "free") }),
+        ("key", Admit { key_in_header: false, ..harness.admit(&sync, "free") }),
     ];
     for (reason, admit) in cases {
         assert_eq!(harness.reason(admit.clone()), reason, "{admit:?}");
@@ -266,7 +266,7 @@ fn a_call_that_asks_again_takes_one_place_under_the_next_policy_too() {
     let permit = harness.go(&app, "crm").permit;
     let admit = harness.admit(&app, "crm");
     waits(&mut harness, admit.clone());
-    let again = waits(&mut harness, Admit { again: true, ..admit });
+    let again = waits(&mut harness, Admit { repeated: true, ..admit });
     harness.put(&narrow());
     assert_eq!(harness.status()["connections"]["crm"]["queue"]["depth"], 1);
     harness.answered("crm", permit);
@@ -293,9 +293,9 @@ fn a_vendor_that_counts_at_completion_has_its_windows_dated_from_there() {
             permit: go.permit,
             attempt: 1,
             outcome: Outcome::Answered,
-            since_headers_ms: 30_000,
+            since_headers_ms: Some(30_000),
             response_bytes: 0,
-            status: 200,
+            status: Some(200),
             error_code: None,
             sent: None,
             counts: Vec::new(),

@@ -3,7 +3,7 @@
 //! the change.
 
 use crate::harness::Harness;
-use crate::jobs::{one_run, ran};
+use crate::job_steps::{one_run, ran};
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admin, Admit, Ask, Filter, JobsWhat, Reply, TokenReport};

@@ -2,7 +2,7 @@
 //! happens to the object meanwhile.
 
 use crate::harness::{Harness, NOON};
-use crate::jobs::{one_run, ran};
+use crate::job_steps::{one_run, ran};
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admin, Admit, Ask, Reply, Sent, Settle};
@@ -130,7 +130,7 @@ fn counts_outlive_policies_objects_and_rows_of_earlier_releases() {
 
 #[test]
 fn statistics_cost_no_row_of_their_own() {
-    // A call every `every` milliseconds, each answered after 200 ms: at most this many rows for a thousand calls.
+    // Every so many milliseconds, with 200 ms until the answer: the contract's figures, for a run of ten minutes.
     for (every, most_per_thousand) in [(10, 50), (200, 500), (60_000, 4_000)] {
         let (mut harness, app, _) = harness(100_000, 1_000);
         let mut flying = std::collections::VecDeque::new();
@@ -164,9 +164,9 @@ fn settled(permit: PermitId, at: i64, now: i64, attempt: u32) -> Settle {
         permit,
         attempt,
         outcome: Outcome::Answered,
-        since_headers_ms: 0,
+        since_headers_ms: Some(0),
         response_bytes: 0,
-        status: 500,
+        status: Some(500),
         counts: Vec::new(),
         error_code: Some("500".to_owned()),
         sent: Some(sent),

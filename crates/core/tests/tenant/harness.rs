@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Request};
 use sluice_core::keys::{Claims, Master, open};
 use sluice_core::protocol::{
-    Admin, Admit, Ask, BodyLength, Figures, Granted, JobsAsk, JobsWhat, NewKey, No, Reply, Sent, Settle, SubmitJob,
+    Admin, Admit, Ask, BodyLength, Figures, Granted, JobsAsk, JobsWhat, NewKey, No, Reply, ReportSpan, Sent, Settle,
+    SubmitJob,
 };
 use sluice_core::tenant::state::{Answer, TenantState, Ticket};
 use sluice_core::tenant::store::{Host, Settings, Store, StoreError, Table};
 use sluice_core::tenant::task::Task;
+use sluice_core::usage::Kind;
 use sluice_limiter::calendar::Zones;
 use sluice_limiter::{Outcome, PermitId};
 use std::cell::Cell;
@@ -27,7 +29,7 @@ pub struct Memory {
     pub writes: u32,
     /// Rows read one by one.
     pub loads: Cell<u32>,
-    /// Rows of throttles among them.
+    /// Rows of limiters among them.
     pub throttle_rows: u32,
 }
 
@@ -140,7 +142,7 @@ impl Harness {
     }
 
     pub fn ask(&mut self, ask: Ask) -> Answer {
-        self.tenant.ask(ask, &mut host!(self)).unwrap()
+        self.tenant.handle(ask, &mut host!(self)).unwrap()
     }
 
     pub fn now(&mut self, ask: Ask) -> Reply {
@@ -157,7 +159,7 @@ impl Harness {
     }
 
     pub fn try_ask(&mut self, ask: Ask) -> Result<Answer, StoreError> {
-        self.tenant.ask(ask, &mut host!(self))
+        self.tenant.handle(ask, &mut host!(self))
     }
 
     pub fn cancel(&mut self, ticket: Ticket) {
@@ -196,12 +198,12 @@ impl Harness {
         }
     }
 
-    pub fn next_errand(&mut self) -> Option<Task> {
-        self.tenant.next_errand(&mut host!(self)).unwrap()
+    pub fn next_task(&mut self) -> Option<Task> {
+        self.tenant.next_task(&mut host!(self)).unwrap()
     }
 
-    pub fn errand_refused(&mut self, errand: Task) {
-        self.tenant.errand_refused(errand, &mut host!(self)).unwrap();
+    pub fn task_refused(&mut self, task: Task) {
+        self.tenant.task_refused(task, &mut host!(self)).unwrap();
     }
 
     pub fn try_wake(&mut self) -> Result<(), StoreError> {
@@ -220,7 +222,7 @@ impl Harness {
     /// The same from a page of that origin.
     pub fn jobs_from(&mut self, claims: &Claims, origin: Option<&str>, what: JobsWhat) -> (u16, Value) {
         let origin = origin.map(str::to_owned);
-        let ask = JobsAsk { claims: claims.clone(), page: origin.is_some(), origin, own_origin: false, what };
+        let ask = JobsAsk { claims: claims.clone(), from_browser: origin.is_some(), origin, own_origin: false, what };
         match self.now(Ask::Jobs(Box::new(ask))) {
             Reply::Document { status, body, .. } => (status, serde_json::from_str(&body).unwrap_or(Value::Null)),
             Reply::Refused(no) => (no.refusal.reason.status(), json!(no.refusal.reason.as_str())),
@@ -242,7 +244,7 @@ impl Harness {
             body: Bytes::default(),
             callback: None,
         };
-        SubmitJob { admit, request, made: self.now, key: None, wait_ms: 0 }
+        SubmitJob { admit, request, made: self.now, key: None, wait_ms: None }
     }
 
     pub fn kept(&mut self, keep: SubmitJob) -> String {
@@ -290,16 +292,16 @@ impl Harness {
             path: "/things".to_owned(),
             uri_bytes: 7,
             body: BodyLength::Bytes(0),
-            page: false,
+            from_browser: false,
             origin: None,
             own_origin: false,
-            key_apart: true,
+            key_in_header: true,
             wait_ms: None,
             urgency: 3,
-            again: false,
-            knows: 0,
-            holds: 0,
-            rejected: 0,
+            repeated: false,
+            known_route: None,
+            known_token: None,
+            rejected_token: None,
         }
     }
 
@@ -336,9 +338,9 @@ impl Harness {
             permit,
             attempt,
             outcome: how.0,
-            since_headers_ms: 0,
+            since_headers_ms: Some(0),
             response_bytes: 0,
-            status: 200,
+            status: Some(200),
             error_code: how.1.map(str::to_owned),
             counts: Vec::new(),
             sent: (how.0 != Outcome::Unused).then_some(sent),
@@ -351,9 +353,9 @@ impl Harness {
             permit,
             attempt: 1,
             outcome: Outcome::Answered,
-            since_headers_ms: 0,
+            since_headers_ms: Some(0),
             response_bytes: 0,
-            status: 200,
+            status: Some(200),
             error_code: None,
             sent: None,
             counts: Vec::new(),
@@ -362,7 +364,9 @@ impl Harness {
 
     /// A document of the statistics, with a key that may see it.
     pub fn figures(&mut self, claims: &Claims, errors: bool, week: bool, connection: Option<&str>) -> Value {
-        let figures = Figures::Days { errors, week, connection: connection.map(str::to_owned) };
+        let kind = if errors { Kind::Errors } else { Kind::Usage };
+        let span = if week { ReportSpan::Week } else { ReportSpan::Today };
+        let figures = Figures::Days { kind, span, connection: connection.map(str::to_owned) };
         match self.now(Ask::Figures(claims.clone(), figures)) {
             Reply::Document { status: 200, body, .. } => serde_json::from_str(&body).unwrap(),
             Reply::Refused(no) => json!(no.refusal.reason.as_str()),

@@ -1,13 +1,13 @@
 //! Callbacks of the tenant state.
 
 use crate::harness::{Harness, NOON, policy};
-use crate::jobs::{one_run, ran};
+use crate::job_steps::{one_run, ran};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
-use sluice_core::protocol::{Admin, Ask, DeliveryReport, Filter, JobsWhat, Reply};
+use sluice_core::protocol::{Admin, Ask, Deletable, DeliveryOutcome, DeliveryReport, Filter, JobsWhat, Reply};
 use sluice_core::tenant::store::Table;
 use sluice_core::tenant::task::{Delivery, Task};
 
@@ -44,16 +44,15 @@ fn ends(harness: &mut Harness, app: &Claims, status: u16) -> String {
 }
 
 fn delivery(harness: &mut Harness) -> Option<Delivery> {
-    harness.next_errand().map(|errand| match errand {
+    harness.next_task().map(|task| match task {
         Task::Deliver(delivery) => *delivery,
         other => panic!("{other:?}"),
     })
 }
 
 fn answers(harness: &mut Harness, delivery: &Delivery, status: u16) {
-    let error = (status == 0).then(|| "timeout".to_owned());
-    let report =
-        DeliveryReport { id: delivery.id.clone(), attempt: delivery.attempt, status, error, retry_after_ms: None };
+    let outcome = if status == 0 { DeliveryOutcome::TimedOut } else { DeliveryOutcome::Answered(status) };
+    let report = DeliveryReport { id: delivery.id.clone(), attempt: delivery.attempt, outcome, retry_after_ms: None };
     assert!(matches!(harness.now(Ask::DeliveryReport(report)), Reply::Done));
 }
 
@@ -163,8 +162,7 @@ fn a_receiver_that_asks_for_time_is_given_it() {
     harness.now(Ask::DeliveryReport(DeliveryReport {
         id,
         attempt,
-        status: 503,
-        error: None,
+        outcome: DeliveryOutcome::Answered(503),
         retry_after_ms: Some(120_000),
     }));
     harness.go_to(NOON + 119_999);
@@ -183,8 +181,7 @@ fn a_clock_set_back_holds_no_message_back() {
         harness.now(Ask::DeliveryReport(DeliveryReport {
             id,
             attempt,
-            status: 503,
-            error: None,
+            outcome: DeliveryOutcome::Answered(503),
             retry_after_ms: Some(120_000),
         }));
         harness.now -= 1_800_000;
@@ -242,11 +239,11 @@ fn what_is_never_heard_of_is_an_attempt_and_sent_again() {
 }
 
 #[test]
-fn an_errand_that_no_worker_takes_comes_back() {
+fn a_task_that_no_worker_takes_comes_back() {
     let (mut harness, app, _) = setup(&json!({}));
     ends(&mut harness, &app, 200);
     let sent = delivery(&mut harness).unwrap();
-    harness.errand_refused(Task::Deliver(Box::new(sent)));
+    harness.task_refused(Task::Deliver(Box::new(sent)));
     assert!(delivery(&mut harness).is_none());
     harness.go_to(NOON + 100);
     assert_eq!(delivery(&mut harness).unwrap().attempt, 1);
@@ -277,7 +274,7 @@ fn many_messages_go_a_few_at_a_time_and_too_many_are_dead_letters_at_once() {
     for _ in 0..4_759 {
         harness.jobs(&operator, JobsWhat::Replay(run.job.clone()));
         let again = loop {
-            match harness.next_errand() {
+            match harness.next_task() {
                 Some(Task::Run(run)) => break *run,
                 Some(Task::Deliver(_)) => {}
                 other => panic!("{other:?}"),
@@ -298,7 +295,7 @@ fn who_may_see_replay_and_delete_what_could_not_be_delivered() {
     ends(&mut harness, &app, 200);
     let sent = delivery(&mut harness).unwrap();
     assert_eq!(harness.jobs(&operator, JobsWhat::Replay(sent.id.clone())), (409, json!("live")));
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), true)), (409, json!("live")));
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), Deletable::DeadLetter)), (409, json!("live")));
     answers(&mut harness, &sent, 410);
     assert_eq!(
         (dead(&mut harness, &app).len(), dead(&mut harness, &viewer).len(), dead(&mut harness, &other).len()),
@@ -315,7 +312,7 @@ fn who_may_see_replay_and_delete_what_could_not_be_delivered() {
     assert_eq!(harness.jobs(&operator, JobsWhat::ReplayAll(None)), (202, json!({"replayed": 1})));
     let again = delivery(&mut harness).unwrap();
     answers(&mut harness, &again, 410);
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), true)).0, 204);
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(sent.id.clone(), Deletable::DeadLetter)).0, 204);
     assert_eq!(harness.jobs(&operator, JobsWhat::Show(sent.id)).0, 404);
     assert_eq!(counts(&mut harness), (0, 0));
 }
@@ -364,7 +361,7 @@ fn alerts_go_to_the_policys_address_unsigned_without_a_secret_and_dead_letters_r
     answers(&mut harness, &sent, 200);
     harness.reopen();
     assert!(delivery(&mut harness).is_none(), "said once");
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(job, true)).0, 204);
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(job, Deletable::DeadLetter)).0, 204);
     let sent = delivery(&mut harness).unwrap();
     assert!(sent.body.contains("alert.cleared"));
     assert_eq!(harness.status()["alerts"], json!([]));
@@ -420,7 +417,7 @@ fn whatever_is_lost_repeated_or_killed_each_outcome_arrives_or_is_a_dead_letter(
                             answers(&mut harness, &one, status);
                             answers(&mut harness, &one, status);
                         }
-                        2 if status != 200 => harness.errand_refused(Task::Deliver(Box::new(one))),
+                        2 if status != 200 => harness.task_refused(Task::Deliver(Box::new(one))),
                         _ => answers(&mut harness, &one, status),
                     }
                 }
@@ -459,7 +456,7 @@ fn ends_amid(harness: &mut Harness, app: &Claims, sent: &mut Vec<Delivery>) -> S
     keep.request.callback = Some(URL.to_owned());
     let id = harness.kept(keep);
     loop {
-        match harness.next_errand() {
+        match harness.next_task() {
             Some(Task::Run(run)) => {
                 harness.told(Ask::RunReport(Box::new(ran(&run, 200))));
                 return id;

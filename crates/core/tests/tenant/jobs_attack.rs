@@ -6,7 +6,7 @@
 //! twice is not; no window is exceeded; nothing stays in flight.
 
 use crate::harness::Harness;
-use crate::jobs::ran;
+use crate::job_steps::ran;
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Ask, Filter, JobsWhat, RunReport, Settle};
@@ -18,7 +18,7 @@ const WINDOW_MS: i64 = 2_000;
 const CALLS: usize = 8;
 
 enum Event {
-    /// A Worker has taken an errand.
+    /// A Worker has taken a task.
     Taken(Box<Run>),
     /// A Worker's report arrives.
     Report(Box<RunReport>),
@@ -68,15 +68,15 @@ impl World {
         self.harness.now + self.chance.i64(0..=most)
     }
 
-    /// Hands over what the desk has for Workers.
+    /// Hands over the tasks that the tenant has for Workers.
     fn hand_over(&mut self) {
-        while let Some(errand) = self.harness.next_errand() {
+        while let Some(task) = self.harness.next_task() {
             match self.chance.u32(0..40) {
-                0 => self.harness.errand_refused(errand),
+                0 => self.harness.task_refused(task),
                 // Nobody knows, and it was not taken.
                 1 => {}
                 _ => {
-                    let Task::Run(run) = errand else { panic!("{errand:?}") };
+                    let Task::Run(run) = task else { panic!("{task:?}") };
                     let at = self.later(1_200);
                     self.events.push((at, Event::Taken(run)));
                 }
@@ -120,7 +120,7 @@ impl World {
             };
             *self.executed.entry(run.job.clone()).or_default() += u32::from(executes);
             report = ran(run, status);
-            report.settle.since_headers_ms = 0;
+            report.settle.since_headers_ms = Some(0);
         }
         if self.one_in(15) {
             return;
@@ -214,8 +214,8 @@ fn attack(seed: u64) -> (u32, usize) {
     let (_, replayed) = world.harness.jobs(&operator, JobsWhat::ReplayAll(None));
     assert_eq!(replayed["replayed"], dead, "seed {seed}");
     while world.is_live() {
-        while let Some(errand) = world.harness.next_errand() {
-            let Task::Run(run) = errand else { panic!() };
+        while let Some(task) = world.harness.next_task() {
+            let Task::Run(run) = task else { panic!() };
             world.harness.told(Ask::RunReport(Box::new(ran(&run, 200))));
         }
         let next = world.harness.tenant.next_wakeup();

@@ -1,7 +1,7 @@
 //! What is kept of jobs, for how long, and in which form it is stored.
 
 use crate::harness::{Harness, NOON, policy};
-use crate::jobs::{kept, one_run, ran, report, runs, setup};
+use crate::job_steps::{kept, one_run, ran, report, runs, setup};
 use serde_json::{Value, json};
 use sluice_core::jobs::{Bytes, Record, State};
 use sluice_core::keys::Claims;
@@ -237,7 +237,7 @@ fn dead_letters_are_deleted_with_the_callbacks_among_them() {
     let mut gone = policy();
     gone["callbacks"] = json!({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "hosts": []});
     harness.put(&gone);
-    assert!(harness.next_errand().is_none());
+    assert!(harness.next_task().is_none());
     let of = |connection: &str| Filter { dead: true, connection: Some(connection.to_owned()), ..Filter::default() };
     assert_eq!(deletes(&mut harness, &operator, &of("crm")), 0);
     assert_eq!(deletes(&mut harness, &operator, &of("free")), 2);
@@ -305,7 +305,7 @@ fn a_job_is_wholly_there_or_not_at_all_wherever_storage_refuses_and_asking_again
             request: keep.request.clone(),
             made: keep.made,
             key: None,
-            wait_ms: 0,
+            wait_ms: None,
         };
         harness.memory.operations_left = Some(operations);
         let cut = harness.try_ask(Ask::SubmitJob(Box::new(keep))).is_err();
@@ -372,7 +372,7 @@ fn deleting_and_expiring_that_storage_cuts_short_are_finished_by_going_on() {
         let of = Filter { dead: true, ..Filter::default() };
         let ask = sluice_core::protocol::JobsAsk {
             claims: operator.clone(),
-            page: false,
+            from_browser: false,
             origin: None,
             own_origin: false,
             what: JobsWhat::DeleteAll(of.clone(), None),

@@ -1,7 +1,7 @@
 //! Jobs of very many apps.
 
 use crate::harness::Harness;
-use crate::jobs::{ran, runs};
+use crate::job_steps::{ran, runs};
 use serde_json::json;
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admit, Ask, Reply, RunReport, TokenReport};
@@ -99,7 +99,7 @@ fn a_job_that_has_waited_goes_before_a_call_that_is_as_urgent_as_it_has_become()
 
 #[test]
 fn jobs_that_the_vendor_takes_faster_than_they_leave_are_sent_all_the_same() {
-    // Eight apps, for each of which a hundred jobs may be at the vendor at once; and six errands on their way, for 24 ms each.
+    // Eight apps, for each of which a hundred jobs may be at the vendor at once; and six tasks on their way, for 24 ms each.
     let mut harness = Harness::empty();
     let names: Vec<String> = (0..8).map(|app| format!("app-{app}")).collect();
     harness.put(&json!({
@@ -122,7 +122,7 @@ fn jobs_that_the_vendor_takes_faster_than_they_leave_are_sent_all_the_same() {
         }
         let now = harness.now;
         for free in free.iter_mut().filter(|free| **free <= now) {
-            let Some(Task::Run(run)) = harness.next_errand() else { break };
+            let Some(Task::Run(run)) = harness.next_task() else { break };
             *free = harness.now + 24;
             let there = harness.now + 12;
             let mut report = ran(&run, 200);

@@ -2,11 +2,11 @@
 //! keys that may.
 
 use crate::harness::{Harness, NOON, policy};
-use crate::jobs::{DAY, kept, one_run, ran, report, runs, setup};
+use crate::job_steps::{DAY, kept, one_run, ran, report, runs, setup};
 use serde_json::json;
 use sluice_core::jobs::Bytes;
 use sluice_core::keys::Claims;
-use sluice_core::protocol::{Ask, Filter, JobsWhat, Reply};
+use sluice_core::protocol::{Ask, Deletable, Filter, JobsWhat, Reply};
 use sluice_core::tenant::store::Table;
 
 #[test]
@@ -64,12 +64,14 @@ fn a_viewer_sees_no_bodies_and_only_an_operator_replays_and_deletes() {
     assert!(harness.job(&viewer, &id)["response"].get("body").is_none());
     assert_eq!(harness.job(&operator, &id)["response"]["body_encoding"], "utf-8");
     assert_eq!(harness.jobs(&viewer, JobsWhat::Answer(id.clone())).0, 403);
-    for what in [|id| JobsWhat::Replay(id), |id| JobsWhat::Delete(id, true), |_| JobsWhat::ReplayAll(None)] {
+    for what in
+        [|id| JobsWhat::Replay(id), |id| JobsWhat::Delete(id, Deletable::DeadLetter), |_| JobsWhat::ReplayAll(None)]
+    {
         for key in [&viewer, &app] {
             assert_eq!(harness.jobs(key, what(id.clone())), (403, json!("role")));
         }
     }
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(id.clone(), true)).0, 204);
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(id.clone(), Deletable::DeadLetter)).0, 204);
     assert_eq!(harness.jobs(&operator, JobsWhat::Show(id)).0, 404);
     let tables = [Table::Job as u8, Table::JobRequest as u8, Table::JobAnswer as u8];
     assert!(harness.memory.rows.keys().all(|(table, _)| !tables.contains(table)), "nothing is left of it");
@@ -82,7 +84,7 @@ fn a_dead_letter_is_replayed_with_attempts_anew_and_a_live_job_is_not() {
     let id = kept(&mut harness, &app, "free", "POST");
     assert_eq!(harness.jobs(&operator, JobsWhat::Replay(id.clone())), (409, json!("live")));
     let run = one_run(&mut harness);
-    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(id.clone(), false)), (409, json!("live")), "it runs");
+    assert_eq!(harness.jobs(&operator, JobsWhat::Delete(id.clone(), Deletable::Job)), (409, json!("live")), "it runs");
     report(&mut harness, ran(&run, 400));
     let (status, shown) = harness.jobs(&operator, JobsWhat::Replay(id.clone()));
     assert_eq!((status, shown["state"].as_str(), shown.get("error")), (202, Some("queued"), None));
@@ -153,7 +155,8 @@ fn the_key_of_a_page_reads_a_job_by_its_id_and_lists_none() {
     let (mut harness, _) = setup();
     let page = harness.app("form");
     let mut keep = harness.keep(&page, "crm", "POST");
-    (keep.admit.path, keep.admit.page, keep.admit.origin) = ("/leads".to_owned(), true, PAGE.map(str::to_owned));
+    (keep.admit.path, keep.admit.from_browser, keep.admit.origin) =
+        ("/leads".to_owned(), true, PAGE.map(str::to_owned));
     let id = harness.kept(keep);
     let run = one_run(&mut harness);
     report(&mut harness, ran(&run, 400));

@@ -52,8 +52,8 @@ fn what_an_older_key_sealed_is_sealed_anew_as_it_is_loaded_so_that_the_older_may
     assert_eq!(format!("{:?}", route.credential), "Some(Credential(***))");
     harness.go_to(NOON + 400_000);
     let mut sent = 0;
-    while let Some(errand) = harness.next_errand() {
-        if matches!(errand, Task::Run(_)) {
+    while let Some(task) = harness.next_task() {
+        if matches!(task, Task::Run(_)) {
             sent += 1;
         }
         harness.go_to(harness.now + 11_000);

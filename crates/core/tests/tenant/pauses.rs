@@ -4,7 +4,7 @@
 use crate::harness::{Harness, NOON, policy};
 use serde_json::{Value, json};
 use sluice_core::keys::Claims;
-use sluice_core::protocol::{Admin, Admit, Ask, Operate, OperateAsk, Reply};
+use sluice_core::protocol::{Admin, Admit, Ask, Operate, OperateAsk, OrderKind, Reply};
 use sluice_core::tenant::state::{Answer, Ticket};
 use sluice_core::tenant::store::Table;
 
@@ -20,11 +20,11 @@ impl Harness {
     }
 
     fn pause(&mut self, claims: &Claims, connection: &str, body: Value) -> (u16, Value) {
-        self.order(claims, connection, Operate::read(&body.to_string(), false).unwrap())
+        self.order(claims, connection, Operate::read(&body.to_string(), OrderKind::Pause).unwrap())
     }
 
     fn resume(&mut self, claims: &Claims, connection: &str, body: &str) -> (u16, Value) {
-        self.order(claims, connection, Operate::read(body, true).unwrap())
+        self.order(claims, connection, Operate::read(body, OrderKind::Resume).unwrap())
     }
 
     fn waits(&mut self, admit: Admit) -> Ticket {
@@ -142,19 +142,22 @@ fn jobs_of_a_paused_app_rest_and_go_when_it_is_resumed() {
     harness.pause(&operator, "free", json!({"app": "sync"}));
     let keep = harness.keep(&app, "free", "POST");
     let id = harness.kept(keep);
-    assert!(harness.next_errand().is_none());
+    assert!(harness.next_task().is_none());
     harness.reopen();
     harness.go_to(NOON + 60_000);
-    assert!(harness.next_errand().is_none());
+    assert!(harness.next_task().is_none());
     assert_eq!(harness.job(&app, &id)["state"], "queued");
     harness.resume(&operator, "free", "");
-    assert!(harness.next_errand().is_some());
+    assert!(harness.next_task().is_some());
 }
 
 #[test]
 fn an_order_with_anything_unknown_or_out_of_bounds_is_none() {
     for body in ["[]", "1", "{", r#"{"second":1}"#, r#"{"app":1}"#] {
-        assert!(Operate::read(body, false).is_err() && Operate::read(body, true).is_err(), "{body}");
+        assert!(
+            Operate::read(body, OrderKind::Pause).is_err() && Operate::read(body, OrderKind::Resume).is_err(),
+            "{body}"
+        );
     }
     let (long, odd) = (format!(r#"{{"reason":"{}"}}"#, "x".repeat(201)), r#"{"reason":"a\nb"}"#);
     for body in [
@@ -167,10 +170,13 @@ fn an_order_with_anything_unknown_or_out_of_bounds_is_none() {
         &long,
         odd,
     ] {
-        assert!(Operate::read(body, false).is_err(), "{body}");
+        assert!(Operate::read(body, OrderKind::Pause).is_err(), "{body}");
     }
-    assert!(Operate::read(r#"{"seconds":60}"#, true).is_err(), "a resume knows no time");
+    assert!(Operate::read(r#"{"seconds":60}"#, OrderKind::Resume).is_err(), "a resume knows no time");
     for body in ["", " ", "{}", r#"{"app":null}"#, r#"{"app":"a"}"#] {
-        assert!(Operate::read(body, false).is_ok() && Operate::read(body, true).is_ok(), "{body}");
+        assert!(
+            Operate::read(body, OrderKind::Pause).is_ok() && Operate::read(body, OrderKind::Resume).is_ok(),
+            "{body}"
+        );
     }
 }

@@ -114,7 +114,7 @@ fn the_directory_lists_tenants_once() {
 }
 
 #[test]
-fn a_desk_that_its_alarm_opens_knows_whose_it_is() {
+fn a_tenant_that_its_alarm_opens_knows_its_name() {
     let mut harness = Harness::new();
     let sync = harness.app("sync");
     harness.reopen_unnamed();

@@ -7,6 +7,7 @@ use sluice_core::keys::Claims;
 use sluice_core::protocol::{Ask, Fetch, Granted, Reply, TokenReport};
 use sluice_core::tenant::state::{Answer, Ticket};
 use sluice_core::tenant::store::Table;
+use sluice_core::upstream::Dialect;
 use sluice_core::upstream::grant::{Failure, Issued};
 use sluice_limiter::Outcome;
 
@@ -125,12 +126,12 @@ fn a_worker_that_holds_the_token_is_not_sent_it_again() {
     let (mut harness, app) = harness(client_credentials("hush"));
     with_token(&mut harness, &app, "token-1");
     let go = goes(ask(&mut harness, &app));
-    let mark = go.mark;
-    assert_eq!(go.bearer.unwrap().mark, mark);
+    let mark = go.token_mark;
+    assert_eq!(Some(go.bearer.unwrap().mark), mark);
     let mut admit = harness.admit(&app, "crm");
-    admit.holds = mark;
+    admit.known_token = mark;
     let go = goes(harness.ask(Ask::Admit(admit)));
-    assert_eq!((go.bearer, go.mark), (None, mark));
+    assert_eq!((go.bearer, go.token_mark), (None, mark));
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn a_refused_credential_is_said_once_to_all_and_not_tried_again_at_once() {
     for reply in [harness.now(Ask::Admit(admit)), said.into_iter().next().unwrap().1] {
         let Reply::Refused(no) = reply else { panic!("{reply:?}") };
         assert_eq!((no.refusal.reason.status(), no.refusal.reason.as_str()), (502, "vendor-unreachable"));
-        assert_eq!((no.refusal.retry_after_seconds, no.vendor), (Some(5), None));
+        assert_eq!((no.refusal.retry_after_seconds, no.dialect), (Some(5), Dialect::Generic));
         assert!(no.refusal.detail.contains("connection crm") && no.refusal.detail.contains("invalid_client"));
     }
     assert_eq!(used(&mut harness), 0);
@@ -276,7 +277,7 @@ fn many_calls_refused_with_one_token_cause_one_renewal_and_each_goes_once_more()
     harness.go_to(NOON + 10_001);
     let again = |harness: &mut Harness| {
         let mut admit = harness.admit(&app, "crm");
-        (admit.rejected, admit.holds) = (gone[0].mark, gone[0].mark);
+        (admit.rejected_token, admit.known_token) = (gone[0].token_mark, gone[0].token_mark);
         harness.ask(Ask::Admit(admit))
     };
     let fetch = told_to_fetch(again(&mut harness));
@@ -307,7 +308,7 @@ fn a_call_that_asks_again_while_it_waits_goes_once() {
     let admit = harness.admit(&app, "crm");
     let first = waits(harness.ask(Ask::Admit(admit.clone())));
     let mut again = admit;
-    again.again = true;
+    again.repeated = true;
     let second = waits(harness.ask(Ask::Admit(again)));
     report(&mut harness, &fetch, issued("token-1"));
     let said = ready(&mut harness);
@@ -337,15 +338,19 @@ fn a_token_that_ends_while_calls_wait_for_the_window_is_not_sent_with_them() {
     harness.go_to(NOON + 11_000);
     let said = ready(&mut harness);
     let [(ready, Reply::Permit(go))] = &said[..] else { panic!("{said:?}") };
-    assert_eq!((*ready, go.mark, &go.bearer), (ticket, 0, &None), "the Worker hands the permit back and asks anew");
+    assert_eq!(
+        (*ready, go.token_mark, &go.bearer),
+        (ticket, None, &None),
+        "the Worker hands the permit back and asks anew"
+    );
     harness.now(Ask::Settle(sluice_core::protocol::Settle {
         connection: "crm".to_owned(),
         permit: go.permit,
         attempt: 1,
         outcome: Outcome::Unused,
-        since_headers_ms: 0,
+        since_headers_ms: None,
         response_bytes: 0,
-        status: 0,
+        status: None,
         counts: Vec::new(),
         error_code: None,
         sent: None,

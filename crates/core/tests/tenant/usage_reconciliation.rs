@@ -7,7 +7,7 @@ mod ends;
 
 use crate::figures::{HOUR, policy};
 use crate::harness::{Harness, NOON};
-use crate::jobs::ran;
+use crate::job_steps::ran;
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Admit, Ask, Reply, RunReport, Sent, Settle};
 use sluice_core::tenant::state::{Answer, Ticket};
@@ -28,7 +28,7 @@ struct Report {
     outcome: Outcome,
     code: Option<&'static str>,
     told: u32,
-    /// The throttle's row from which on the permit is stored.
+    /// The limiter's row from which on the permit is stored.
     known_from: u32,
 }
 
@@ -158,7 +158,7 @@ impl World {
         self.last
     }
 
-    /// Whoever has waited for what has just happened goes on; and some errands go out.
+    /// Whoever has waited for what has just happened goes on; and some tasks go out.
     fn go_on(&mut self, rows_before: u32) {
         self.go_on_known_from(self.known_from(rows_before));
     }
@@ -183,16 +183,16 @@ impl World {
         while !self.one_in(4) && self.hand_over() {}
     }
 
-    /// Hands an errand to a Worker.
+    /// Hands a task to a Worker.
     fn hand_over(&mut self) -> bool {
         let rows = self.rows();
-        let Some(errand) = self.harness.next_errand() else { return false };
+        let Some(task) = self.harness.next_task() else { return false };
         if self.one_in(20) {
-            self.harness.errand_refused(errand);
+            self.harness.task_refused(task);
             self.go_on(rows);
             return true;
         }
-        let Task::Run(run) = errand else { panic!("{errand:?}") };
+        let Task::Run(run) = task else { panic!("{task:?}") };
         let status = [200, 200, 200, 200, 429, 500, 400, 0][self.rng.usize(..8)];
         let mut ran = ran(&run, status);
         ran.settle.attempt = 0;
@@ -233,7 +233,7 @@ impl World {
 
     fn go_to(&mut self, at: i64) {
         loop {
-            // Errands go out at once, but for those of a life that ends with them.
+            // Tasks go out at once, but for those of a life that ends with them.
             while self.overdue(at) && self.hand_over() {}
             let next = self.events.iter().map(|(due, _)| *due).min();
             let wakes = self.harness.tenant.next_wakeup();

@@ -13,6 +13,7 @@ use sluice_core::jobs::{Bytes, Request};
 use sluice_core::protocol::{Ask, Reply, RunReport, SubmitJob};
 use sluice_core::tenant::state::Answer;
 use sluice_core::tenant::task::{FRESH_MS, Task};
+use sluice_core::upstream::profile::Executed;
 use sluice_limiter::Outcome;
 
 /// A call that was left to Sluice.
@@ -87,11 +88,11 @@ impl World<'_> {
             body: Bytes::default(),
             callback: None,
         };
-        let keep = SubmitJob { admit, request, made, key: None, wait_ms: 0 };
+        let keep = SubmitJob { admit, request, made, key: None, wait_ms: None };
         // Asked for again until its caller knows.
         let again = self.dice.from(SECOND, 4 * SECOND);
         self.after(again, Event::KeepAt(job));
-        let done = self.event(place, To::Any, |tenant, _, host| tenant.ask(Ask::SubmitJob(Box::new(keep)), host));
+        let done = self.event(place, To::Any, |tenant, _, host| tenant.handle(Ask::SubmitJob(Box::new(keep)), host));
         let Some(done) = done else { return };
         if let Answer::Now(Reply::Queued(id)) = &done.value {
             self.jobs[job].id = Some(id.clone());
@@ -112,22 +113,22 @@ impl World<'_> {
         self.jobs.iter_mut().filter(|job| job.tenant == tenant).for_each(|job| job.void = true);
     }
 
-    /// The object hands errands over one after another, several of these at once; this one's last was taken, or comes back.
+    /// The object hands tasks over one after another, several of these at once; this one's last was taken, or comes back.
     pub fn taken(&mut self, place: usize, instance: u64, back: Option<Box<Task>>) {
         let done = self.event(place, To::Instance(instance), |tenant, _, host| {
-            if let Some(errand) = back {
-                tenant.errand_refused(*errand, host)?;
+            if let Some(task) = back {
+                tenant.task_refused(*task, host)?;
             }
-            tenant.next_errand(host)
+            tenant.next_task(host)
         });
         let Some(done) = done else { return };
         match done.value {
-            Some(errand) => {
-                let grant = match &errand {
+            Some(task) => {
+                let grant = match &task {
                     Task::Run(run) => Some(self.job_grant(place, instance, run.granted)),
                     _ => None,
                 };
-                self.say(place, instance, Parcel::Task(Box::new(errand), grant));
+                self.say(place, instance, Parcel::Task(Box::new(task), grant));
             }
             None => {
                 if let Some(held) = self.places[place].instances.iter_mut().find(|held| held.id == instance) {
@@ -138,14 +139,14 @@ impl World<'_> {
         self.hand_out(place, done.instance, done.ready);
     }
 
-    pub fn errand_at(&mut self, place: usize, instance: u64, errand: Task, grant: Option<Grant>) {
+    pub fn task_at(&mut self, place: usize, instance: u64, task: Task, grant: Option<Grant>) {
         let trip = self.trip();
         let unheard = !self.quiet && self.dice.in_thousand(self.s.faults.lost_words);
         if unheard && self.dice.half() {
-            return self.after(trip, Event::Taken(place, instance, Some(Box::new(errand))));
+            return self.after(trip, Event::Taken(place, instance, Some(Box::new(task))));
         }
         self.after(trip, Event::Taken(place, instance, None));
-        match errand {
+        match task {
             Task::Run(run) if !unheard => self.begin_run(place, *run, grant.unwrap()),
             _ => {}
         }
@@ -170,7 +171,7 @@ impl World<'_> {
             sent_at: worker_ms,
         };
         let mut ends = 1_000;
-        let (mut executed, mut transient, mut retry_after_ms) = (None, false, None);
+        let (mut executed, mut transient, mut retry_after_ms) = (Executed::Maybe, false, None);
         if !stale {
             let course = course(&mut self.dice, &self.s.faults, self.quiet);
             let sent = self.log(Whose::Job(job), (place, &conn, &app, target), grant, &course);
@@ -183,11 +184,11 @@ impl World<'_> {
             report.sent = Some(sent);
             ends = course.ends;
             (executed, transient, retry_after_ms) = match course.outcome {
-                Outcome::Throttled { retry_after_ms, .. } => (Some(false), true, retry_after_ms),
-                Outcome::Answered => (Some(true), false, None),
-                _ => (None, true, None),
+                Outcome::Throttled { retry_after_ms, .. } => (Executed::No, true, retry_after_ms),
+                Outcome::Answered => (Executed::Yes, false, None),
+                _ => (Executed::Maybe, true, None),
             };
-            self.jobs[job].runs.push(executed == Some(false));
+            self.jobs[job].runs.push(executed == Executed::No);
         }
         let ran = RunReport {
             settle: settle(&conn, &app, target, run.run, &report, worker_ms),
@@ -196,7 +197,7 @@ impl World<'_> {
             executed,
             transient,
             retry_after_ms,
-            rejected: 0,
+            rejected_token: None,
             answer: None,
         };
         let generation = self.isolates[isolate];
@@ -254,7 +255,7 @@ impl World<'_> {
         let bytes = ran.settle.response_bytes > 0;
         let conn = ran.settle.connection.clone();
         let done = self.event(place, To::Any, |tenant, waiting, host| {
-            let answer = tenant.ask(Ask::RunReport(Box::new(ran)), host)?;
+            let answer = tenant.handle(Ask::RunReport(Box::new(ran)), host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.insert(*ticket, Waiter::RunReport { run });
             }

@@ -21,7 +21,7 @@
 //! | days near their resets, and near changes of daylight saving | `generate`, `days` |
 //! | a vendor that counts at any instant, streams, is slow, works on past the time-out, throttles, tells its own counts, sends bytes | `vendor` |
 //! | Workers: words and replies lost, asked again, late, repeated; permits held up; reports gathered; isolates that die | `work`, `tell` |
-//! | callers who say how long they wait, how urgent they are, and who leave; jobs, as errands and their reports | `work`, `jobs` |
+//! | callers who say how long they wait, how urgent they are, and who leave; jobs, as tasks and their reports | `work`, `jobs` |
 //! | storage that commits late and in order, is torn at a crash, refuses; objects reset, superseded, asleep; everything killed | `storage`, `place`, `wrong` |
 //! | clocks of hosts that differ by up to a second and are set back, now and then by a quarter of an hour | `place`, `wrong` |
 //! | words between tenants and a pool, lost | `pools` |

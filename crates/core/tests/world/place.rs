@@ -103,9 +103,8 @@ impl World<'_> {
         (self.now - self.back + offset).div_euclid(1_000)
     }
 
-    /// Runs one event at an object, which is opened for it if needed, and then sends the answers to
-    /// waiting calls, tasks and loans, and sets timer and alarm. Returns `None` if there is no such
-    /// instance, or if its storage refused.
+    /// One event at an object: opened for it if need be; then the answers to those that waited, tasks, loans, timer and alarm. None if
+    /// there is no such instance, or if its storage refused.
     pub fn event<T>(
         &mut self,
         place: usize,
@@ -148,8 +147,8 @@ impl World<'_> {
         let instance = held.id;
         match done {
             Ok(value) => {
-                let errands = held.tenant.has_errands() && held.handing < MOST_AT_ONCE;
-                if errands {
+                let tasks = held.tenant.has_tasks() && held.handing < MOST_AT_ONCE;
+                if tasks {
                     held.handing += 1;
                 }
                 self.set_timers(place, &mut held);
@@ -161,7 +160,7 @@ impl World<'_> {
                 for errant in loans {
                     self.borrow(place, instance, errant);
                 }
-                if errands {
+                if tasks {
                     self.after(0, Event::Taken(place, instance, None));
                 }
                 Some(Done { instance, value, ready })

@@ -4,7 +4,7 @@ use super::place::To;
 use super::scenario::SECOND;
 use super::world::{Event, Parcel, World};
 use sluice_core::protocol::{Ask, Reply};
-use sluice_core::tenant::pool_requests::PoolRequest;
+use sluice_core::tenant::pools::PoolRequest;
 use sluice_core::tenant::state::Answer;
 
 /// An ask of a pool on its way, with who asked.
@@ -35,7 +35,7 @@ impl World<'_> {
         let words = words.clone();
         let text = format!("{} (turn {}) wants {} of the pool", words.who, words.turn, words.want);
         self.trace(|| text);
-        let done = self.event(pool, To::Any, |tenant, _, host| tenant.ask(Ask::LoanRequest(words), host));
+        let done = self.event(pool, To::Any, |tenant, _, host| tenant.handle(Ask::LoanRequest(words), host));
         match done {
             Some(done) => {
                 let Answer::Now(reply) = done.value else { panic!("a pool answers at once") };

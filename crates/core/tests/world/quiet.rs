@@ -228,7 +228,8 @@ impl World<'_> {
         let master = self.settings.master.clone();
         let done = self.event(tenant, To::Current, |tenant, _, host| {
             let new = NewKey { role: Role::Operator, app: None, expires_in_seconds: None };
-            let Answer::Now(Reply::Document { body, .. }) = tenant.ask(Ask::Admin(Admin::CreateKey(new)), host)? else {
+            let Answer::Now(Reply::Document { body, .. }) = tenant.handle(Ask::Admin(Admin::CreateKey(new)), host)?
+            else {
                 return Ok(Vec::new());
             };
             let body: Value = serde_json::from_str(&body).unwrap();
@@ -236,9 +237,10 @@ impl World<'_> {
             let mut missing = Vec::new();
             for id in ids {
                 let what = JobsWhat::Show(id.clone());
-                let ask = JobsAsk { claims: claims.clone(), page: false, origin: None, own_origin: false, what };
+                let ask =
+                    JobsAsk { claims: claims.clone(), from_browser: false, origin: None, own_origin: false, what };
                 if !matches!(
-                    tenant.ask(Ask::Jobs(Box::new(ask)), host)?,
+                    tenant.handle(Ask::Jobs(Box::new(ask)), host)?,
                     Answer::Now(Reply::Document { status: 200, .. })
                 ) {
                     missing.push(id);

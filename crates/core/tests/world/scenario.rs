@@ -15,12 +15,12 @@ pub struct Scenario {
     pub seconds: i64,
     pub tenants: Vec<Tenant>,
     pub faults: Faults,
-    /// What the desk is told otherwise than the oracle: with it the oracle has something to find.
+    /// What the tenant's state is told otherwise than the oracle: with it the oracle has something to find.
     pub lie: Option<fn(&mut Spec)>,
 }
 
 impl Scenario {
-    /// A policy as the desk is told it.
+    /// A policy as the tenant's state is told it.
     pub fn written(&self, spec: &Spec) -> Spec {
         let mut spec = spec.clone();
         if let Some(lie) = self.lie {

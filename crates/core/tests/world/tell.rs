@@ -162,7 +162,7 @@ impl World<'_> {
         let done = self.event(place, To::Any, |tenant, waiting, host| {
             let ask =
                 if account { Ask::SettleBatch(reports) } else { Ask::Settle(reports.into_iter().next().unwrap()) };
-            let answer = tenant.ask(ask, host)?;
+            let answer = tenant.handle(ask, host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.insert(*ticket, Waiter::Told { call, account, no });
             }
@@ -238,9 +238,9 @@ pub fn settle(conn: &str, app: &str, target: usize, nth: u32, report: &Report, n
         permit: report.permit,
         attempt: report.told,
         outcome: end.outcome,
-        since_headers_ms: end.headers_at.map_or(0, since),
+        since_headers_ms: end.headers_at.map(since),
         response_bytes: end.bytes,
-        status: end.status,
+        status: (end.status > 0).then_some(end.status),
         counts: end.counts.clone(),
         error_code: error,
         sent: (end.outcome != Outcome::Unused).then(|| Told {

@@ -190,11 +190,11 @@ impl World<'_> {
         let Some(admit) = self.admit(call, wait_ms) else {
             return self.reach_worker(call, no, Heard::No);
         };
-        if admit.again {
+        if admit.repeated {
             self.trace(|| format!("call {call} asks again"));
         }
         let Some(done) = self.event(place, To::Any, |tenant, waiting, host| {
-            let answer = tenant.ask(Ask::Admit(admit), host)?;
+            let answer = tenant.handle(Ask::Admit(admit), host)?;
             if let Answer::Wait(ticket) = &answer {
                 waiting.retain(|_, other| !matches!(other, Waiter::Call { call: other, .. } if *other == call));
                 waiting.insert(*ticket, Waiter::Call { call, no });
@@ -389,15 +389,15 @@ pub fn admit(
         path: path.to_owned(),
         uri_bytes: 10,
         body: BodyLength::Bytes(0),
-        page: false,
+        from_browser: false,
         origin: None,
         own_origin: false,
-        key_apart: true,
+        key_in_header: true,
         wait_ms,
         urgency,
-        again,
-        knows: 0,
-        holds: 0,
-        rejected: 0,
+        repeated: again,
+        known_route: None,
+        known_token: None,
+        rejected_token: None,
     }
 }

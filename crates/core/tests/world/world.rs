@@ -51,7 +51,7 @@ pub enum Event {
     Step,
     Edit(usize, usize),
     KeepAt(usize),
-    ErrandAt(usize, u64, Box<Task>, Option<Grant>),
+    TaskAt(usize, u64, Box<Task>, Option<Grant>),
     Taken(usize, u64, Option<Box<Task>>),
     RunEnded(usize),
     RanAt(usize, Box<RunReport>),
@@ -237,8 +237,8 @@ impl<'s> World<'s> {
                 self.put(tenant, policy);
             }
             Event::KeepAt(job) => self.keep_at(job),
-            Event::ErrandAt(place, instance, errand, grant) => self.errand_at(place, instance, *errand, grant),
-            Event::Taken(place, instance, errand) => self.taken(place, instance, errand),
+            Event::TaskAt(place, instance, task, grant) => self.task_at(place, instance, *task, grant),
+            Event::Taken(place, instance, task) => self.taken(place, instance, task),
             Event::RunEnded(run) => self.run_ended(run),
             Event::RanAt(run, ran) => self.ran_at(run, *ran),
             Event::RanHeard(run, done) => self.ran_heard(run, done),
@@ -273,7 +273,7 @@ impl<'s> World<'s> {
                 self.after(trip, Event::Told(call, account, no, !lost));
             }
             Parcel::Kept(job) if alive => self.kept(job),
-            Parcel::Task(errand, grant) if alive => self.after(trip, Event::ErrandAt(place, instance, errand, grant)),
+            Parcel::Task(task, grant) if alive => self.after(trip, Event::TaskAt(place, instance, task, grant)),
             Parcel::RanHeard(run) => {
                 let lost = !alive || !self.quiet && self.dice.in_thousand(self.s.faults.repeated);
                 if alive {

@@ -118,8 +118,8 @@ impl World<'_> {
         let done = self.event(tenant, To::Current, |tenant, _, host| {
             let mut made = Vec::new();
             match &text {
-                None => drop(tenant.ask(Ask::Admin(Admin::Delete), host)?),
-                Some(text) => match tenant.ask(Ask::Admin(Admin::PutPolicy(text.clone())), host)? {
+                None => drop(tenant.handle(Ask::Admin(Admin::Delete), host)?),
+                Some(text) => match tenant.handle(Ask::Admin(Admin::PutPolicy(text.clone())), host)? {
                     Answer::Now(Reply::Document { .. }) => {}
                     other => panic!("a policy of the generator's is refused: {other:?}\n{text}"),
                 },
@@ -127,7 +127,7 @@ impl World<'_> {
             for app in lacking {
                 let new = NewKey { role: Role::App, app: Some(app.clone()), expires_in_seconds: None };
                 if let Answer::Now(Reply::Document { status: 201, body, .. }) =
-                    tenant.ask(Ask::Admin(Admin::CreateKey(new)), host)?
+                    tenant.handle(Ask::Admin(Admin::CreateKey(new)), host)?
                 {
                     made.push((app, body));
                 }

@@ -26,17 +26,17 @@ impl CallMachine {
     /// slot, and a call that rests holds nothing.
     pub(super) fn ask_for_retry(&mut self, reason: RetryReason, context: &mut Context<'_>) -> Action {
         let now = context.now;
-        let token = self.permit.as_ref().map_or(0, |permit| permit.token_mark());
+        let token = self.permit.as_ref().and_then(|permit| permit.token_mark());
         let (deadline, rejected) = match reason {
             RetryReason::TokenExpired => {
                 self.renewed = true;
                 (self.callers_deadline(), token)
             }
-            RetryReason::Transient(_) => (Some(self.retry_deadline()), 0),
+            RetryReason::Transient(_) => (Some(self.retry_deadline()), None),
         };
-        self.admit.rejected = rejected;
-        self.admit.holds = token;
-        self.admit.knows = self.permit.as_ref().map_or(0, |permit| permit.route.version);
+        self.admit.rejected_token = rejected;
+        self.admit.known_token = token;
+        self.admit.known_route = self.permit.as_ref().map(|permit| permit.route.version);
         self.ask_under_another_id(deadline, context);
         let nth = self.timings.attempts.saturating_add(1);
         self.ask((nth, deadline), Purpose::Again(reason, now), context)
@@ -45,7 +45,7 @@ impl CallMachine {
     /// A permit of its own needs an id of its own: asking twice with one id takes one permit.
     pub(super) fn ask_under_another_id(&mut self, deadline: Option<i64>, context: &Context<'_>) {
         self.admit.call = (context.random_id)();
-        self.admit.again = false;
+        self.admit.repeated = false;
         self.admit.wait_ms = deadline.map(|deadline| ms_between(context.now, deadline));
     }
 

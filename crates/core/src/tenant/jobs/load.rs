@@ -1,14 +1,17 @@
-//! Jobs over the object's lives and the policy's changes.
+//! The jobs over the object's lives and the policy's changes.
 
-use super::{Jobs, Pending, TenantState};
+use super::{Jobs, Pending};
 use crate::jobs::{Record, State, id_text, parse_id};
+use crate::protocol::Reply;
+use crate::tenant::state::TenantState;
 use crate::tenant::store::{Host, StoreError, Table};
 
-/// Rows read at once: a path may be some kilobytes long.
+/// How many rows are read at once: a path may be some kilobytes long.
 const PAGE: u32 = 500;
 
 impl TenantState {
-    /// Reads what is stored of all jobs, and puts those to rest whose connection or app is no longer in the policy.
+    /// Loads what is stored of all jobs, and buries those whose connection or app is no longer in
+    /// the policy.
     pub(in crate::tenant) fn load_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.jobs.index = Default::default();
         self.jobs.doomed.clear();
@@ -24,18 +27,18 @@ impl TenantState {
             }
         }
         self.bury_some(host)?;
-        let connections: Vec<String> = self.lines.keys().cloned().collect();
+        let connections: Vec<String> = self.connections.keys().cloned().collect();
         for connection in connections {
-            self.finish(&connection, host)?;
+            self.commit(&connection, host)?;
         }
         Ok(())
     }
 
     fn load_job(&mut self, id: u128, record: &Record, host: &Host<'_>) {
-        let line = self.lines.get(&record.connection);
+        let connection = self.connections.get(&record.connection);
         let mask = self.mask_of(id, record, host);
         let known = self.policy.as_ref().is_some_and(|policy| policy.apps.contains_key(&record.app));
-        let gone = match (line.is_some(), known) {
+        let gone = match (connection.is_some(), known) {
             (false, _) => Some("connection"),
             (true, false) => Some("app"),
             (true, true) => None,
@@ -45,14 +48,18 @@ impl TenantState {
         self.jobs.doomed.extend(gone.map(|gone| (id, gone)));
     }
 
-    /// Which limits count a job. Of one that does not wait for them nobody asks, and its path is left sealed.
+    /// Tells which limits count a job. For a job that does not wait for them nobody needs to know,
+    /// and its path is left sealed.
     pub(super) fn mask_of(&self, id: u128, record: &Record, host: &Host<'_>) -> u32 {
         let live = matches!(record.state, State::Queued | State::Running);
-        let line = self.lines.get(&record.connection).filter(|_| live);
-        line.map_or(0, |line| line.mask_of(&record.method, || record.path.open(&self.sealer(host), &id_text(id))))
+        let connection = self.connections.get(&record.connection).filter(|_| live);
+        connection.map_or(0, |connection| {
+            connection.rules().mask_with(&record.method, || record.path.open(&host.sealer(&self.name), &id_text(id)))
+        })
     }
 
-    /// The policy has changed: limits count other calls, connections and apps come and go.
+    /// Puts all jobs anew into their lanes: the policy has changed, so limits count other calls,
+    /// connections and apps come and go.
     pub(in crate::tenant) fn replan_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         if self.jobs.index.is_empty() {
             return Ok(());
@@ -68,10 +75,10 @@ impl TenantState {
         self.load_jobs(host)
     }
 
-    /// The tenant is removed.
+    /// Removes all jobs: the tenant is removed.
     pub(in crate::tenant) fn remove_jobs(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         for ticket in std::mem::take(&mut self.jobs.waiting).into_tickets() {
-            self.ready.push_back((ticket, crate::protocol::Reply::Retry));
+            self.replies.push(ticket, Reply::Retry);
         }
         for table in [Table::JobRequest, Table::JobAnswer, Table::Job] {
             host.store.clear(table)?;

@@ -1,14 +1,15 @@
-//! Callers that wait for their jobs' ends: found by ticket, by job and by time, so that an event looks at no more of them than it ends.
+//! The callers that wait for the ends of their jobs. They are found by ticket, by job and by time,
+//! so that an event looks at no more of them than it ends.
 
 use crate::lookup::Lookup;
-use crate::tenant::state::Ticket;
+use crate::tenant::replies::Ticket;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Callers that wait.
+/// The callers that wait.
 #[derive(Default)]
 pub(super) struct Waits {
-    /// The job that a ticket waits for, and until when, Unix ms.
+    /// The job that a ticket waits for, and until when, in Unix milliseconds.
     tickets: Lookup<u64, (u128, i64)>,
     /// The tickets that wait for a job.
     jobs: Lookup<u128, Vec<Ticket>>,
@@ -17,7 +18,7 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// How many wait.
+    /// How many callers wait.
     pub(super) fn len(&self) -> usize {
         self.tickets.len()
     }
@@ -27,7 +28,7 @@ impl Waits {
         self.jobs.contains_key(&id)
     }
 
-    /// A caller waits for a job until then, Unix ms.
+    /// Adds a caller who waits for a job until a time, in Unix milliseconds.
     pub(super) fn add(&mut self, ticket: Ticket, id: u128, until: i64) {
         self.tickets.insert(ticket.0, (id, until));
         let mut tickets = self.jobs.remove(&id).unwrap_or_default();
@@ -39,7 +40,7 @@ impl Waits {
         self.ends.push(Reverse((until, ticket.0)));
     }
 
-    /// A caller waits no more; whether it did.
+    /// Removes a caller; tells whether it waited.
     pub(super) fn remove(&mut self, ticket: Ticket) -> bool {
         let Some((id, _)) = self.tickets.remove(&ticket.0) else { return false };
         let mut tickets = self.jobs.remove(&id).unwrap_or_default();
@@ -59,7 +60,7 @@ impl Waits {
         tickets
     }
 
-    /// When the next has waited long enough, Unix ms.
+    /// When the next caller has waited long enough, in Unix milliseconds.
     pub(super) fn next_end(&mut self) -> Option<i64> {
         while let Some(&Reverse((until, ticket))) = self.ends.peek() {
             if self.tickets.get(&ticket).is_some_and(|(_, own)| *own == until) {
@@ -79,7 +80,7 @@ impl Waits {
         Some((Ticket(ticket), id))
     }
 
-    /// The clock was set back by so many milliseconds: all wait as long as they would have.
+    /// Lets all wait as long as they would have: the clock was set back by so many milliseconds.
     pub(super) fn set_back(&mut self, ms: i64) {
         let ends = std::mem::take(&mut self.ends).into_iter();
         self.ends = ends.map(|Reverse((until, ticket))| Reverse((until.saturating_sub(ms), ticket))).collect();

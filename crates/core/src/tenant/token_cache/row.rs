@@ -1,17 +1,17 @@
-//! An access token as it is stored: sealed, with what tells whether it is still the connection's.
+//! The stored form of an access token: sealed, with what tells whether it is still the
+//! connection's.
 
 use super::{CachedToken, TokenCache, mark};
 use crate::document::text;
 use crate::policy::Connection;
 use crate::sealed::{self, NONCE_BYTES, Place};
-use crate::tenant::connection_state::ConnectionState;
 use crate::tenant::store::{Host, StoreError, Table};
 use serde::{Deserialize, Serialize};
 
 /// The version of the stored form.
 const VERSION: u8 = 1;
 
-/// A row, as it is stored: JSON. Times are Unix ms.
+/// A row, as it is stored in JSON. Times are Unix milliseconds.
 #[derive(Serialize, Deserialize)]
 struct Row {
     version: u8,
@@ -33,63 +33,76 @@ struct Token {
 }
 
 impl TokenCache {
-    /// The connection's, with what is stored of it. What does not open, or was bought with another credential, is as
-    /// good as not there: another token is then fetched.
+    /// Loads the tokens that are stored of a tenant's connection. What does not open, or was bought
+    /// with another credential, counts as not there: another token is then fetched.
     pub(in crate::tenant) fn load(
         (tenant, name): (&str, &str),
         connection: &Connection,
         host: &Host<'_>,
     ) -> Result<Option<Self>, StoreError> {
-        let Some(mut access) = Self::of(connection) else { return Ok(None) };
-        let Some(row) = host.store.load(Table::TokenCache, name)? else { return Ok(Some(access)) };
+        let Some(mut tokens) = Self::of(connection) else { return Ok(None) };
+        let Some(row) = host.store.load(Table::TokenCache, name)? else { return Ok(Some(tokens)) };
         let row = serde_json::from_slice::<Row>(&row).ok();
-        let Some(row) = row.filter(|row| row.version == VERSION && row.whose == access.whose) else {
-            return Ok(Some(access));
+        let Some(row) = row.filter(|row| row.version == VERSION && row.whose == tokens.whose) else {
+            return Ok(Some(tokens));
         };
         let open = |field: &str, sealed: &str| {
             sealed::open(&host.settings.master, &Place { tenant, field: &pointer(name, field) }, sealed).ok()
         };
-        access.taken = row.taken;
-        access.refresh = row.refresh.and_then(|sealed| open(REFRESH, &sealed));
-        access.held = row.token.filter(|_| row.place == access.place).and_then(|stored| {
+        tokens.taken = row.taken;
+        tokens.refresh = row.refresh.and_then(|sealed| open(REFRESH, &sealed));
+        tokens.held = row.token.filter(|_| row.place == tokens.place).and_then(|stored| {
             let token = open(TOKEN, &stored.sealed)?;
             let Token { since, renew_at, ends_at, .. } = stored;
             Some(CachedToken { mark: mark(&token), token, since, renew_at, ends_at })
         });
-        Ok(Some(access))
+        Ok(Some(tokens))
+    }
+
+    /// Seals the stored tokens anew, if there are any and an older master key has sealed them.
+    pub(in crate::tenant) fn reseal(&self, of: (&str, &str), host: &mut Host<'_>) -> Result<(), StoreError> {
+        if host.rotated_key().is_none() || (self.held.is_none() && self.refresh.is_none()) {
+            return Ok(());
+        }
+        match host.store.load(Table::TokenCache, of.1)? {
+            Some(row) if sealed::is_stale(&host.settings.master, &row) => store_tokens(Some(self), of, host),
+            _ => Ok(()),
+        }
     }
 }
 
-impl ConnectionState {
-    /// Stores what is held, or that nothing is.
-    pub(in crate::tenant) fn store_access(&self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        let Some(access) = self.access.as_ref().filter(|access| access.taken > 0) else {
-            return match host.store.load(Table::TokenCache, &self.name)? {
-                Some(_) => host.store.remove(Table::TokenCache, &self.name),
-                None => Ok(()),
-            };
+/// Stores the tokens of a tenant's connection, or that it holds none.
+pub(in crate::tenant) fn store_tokens(
+    tokens: Option<&TokenCache>,
+    (tenant, name): (&str, &str),
+    host: &mut Host<'_>,
+) -> Result<(), StoreError> {
+    let Some(tokens) = tokens.filter(|tokens| tokens.taken > 0) else {
+        return match host.store.load(Table::TokenCache, name)? {
+            Some(_) => host.store.remove(Table::TokenCache, name),
+            None => Ok(()),
         };
-        let sealed = |field: &str, secret: &str| {
-            let mut nonce = [0; NONCE_BYTES];
-            (host.random)(&mut nonce);
-            let place = Place { tenant: &self.tenant, field: &pointer(&self.name, field) };
-            sealed::seal(&host.settings.master, nonce, &place, secret).map_err(|fault| StoreError(fault.to_string()))
-        };
-        let token = access.held.as_ref().map(|held| {
-            let CachedToken { since, renew_at, ends_at, .. } = *held;
-            Ok(Token { sealed: sealed(TOKEN, &held.token)?, since, renew_at, ends_at })
-        });
-        let (token, refresh) = (token.transpose()?, access.refresh.as_deref().map(|token| sealed(REFRESH, token)));
-        let TokenCache { whose, place, taken, .. } = *access;
-        let row = Row { version: VERSION, whose, place, taken, token, refresh: refresh.transpose()? };
-        host.store.save(Table::TokenCache, &self.name, text(&row).as_bytes())
-    }
+    };
+    let sealed = |field: &str, secret: &str| {
+        let mut nonce = [0; NONCE_BYTES];
+        (host.random)(&mut nonce);
+        let place = Place { tenant, field: &pointer(name, field) };
+        sealed::seal(&host.settings.master, nonce, &place, secret).map_err(|fault| StoreError(fault.to_string()))
+    };
+    let token = tokens.held.as_ref().map(|held| {
+        let CachedToken { since, renew_at, ends_at, .. } = *held;
+        Ok(Token { sealed: sealed(TOKEN, &held.token)?, since, renew_at, ends_at })
+    });
+    let (token, refresh) = (token.transpose()?, tokens.refresh.as_deref().map(|token| sealed(REFRESH, token)));
+    let TokenCache { whose, place, taken, .. } = *tokens;
+    let row = Row { version: VERSION, whose, place, taken, token, refresh: refresh.transpose()? };
+    host.store.save(Table::TokenCache, name, text(&row).as_bytes())
 }
 
 const TOKEN: &str = "token";
 const REFRESH: &str = "refresh_token";
 
-/// Where it is sealed for: a place that no policy has.
+/// The place that a secret is sealed for; no policy has such a place.
 fn pointer(connection: &str, field: &str) -> String {
     format!("/connections/{connection}/access/{field}")
 }

@@ -1,8 +1,10 @@
-//! Calls that wait for the access token of their connection. Where the places are taken, apps share them by weight.
+//! Calls that wait for the access token of their connection. Where the places are taken, apps share
+//! them by weight.
 
 use crate::backlog_share::app_number;
 use crate::lookup::Lookup;
 use crate::protocol;
+use crate::tenant::replies::Ticket;
 use sluice_limiter::places::{Admit, Places};
 use std::collections::BTreeMap;
 
@@ -12,11 +14,11 @@ pub(super) const MOST_WAITING: u32 = 1_000;
 /// A call that waits for a token.
 #[derive(Clone)]
 pub(in crate::tenant) struct Waiter {
-    /// The desk's ticket.
-    pub tenant: u64,
-    /// What it asked.
+    /// The ticket under which the caller is answered.
+    pub ticket: Ticket,
+    /// The call, as it asked to go.
     pub admit: Box<protocol::Admit>,
-    /// Since when it waits, Unix ms.
+    /// Since when the call waits, in Unix milliseconds.
     pub since: i64,
     /// The weight of the app that waits, by which places are shared.
     pub weight: u32,
@@ -28,11 +30,11 @@ impl Waiter {
     }
 }
 
-/// All that wait.
+/// All calls that wait.
 #[derive(Clone)]
 pub(super) struct Waiting {
     places: Places<u64>,
-    /// By the desk's tickets.
+    /// The calls, by their tickets.
     waiters: Lookup<u64, Waiter>,
     /// The tickets of each app in the order in which they came, and some that wait no more.
     apps: BTreeMap<u64, Vec<u64>>,
@@ -45,15 +47,15 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    /// Nobody waits.
+    /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// A call waits. Gives the one that waits no more in its place, if there is one.
+    /// Adds a call. Gives the call that waits no more in its place, if there is one.
     ///
     /// # Errors
-    /// If no place is left for it.
+    /// Fails if no place is left for the call.
     pub(super) fn add(&mut self, waiter: Waiter) -> Result<Option<Waiter>, Waiter> {
         let app = waiter.app();
         let instead = match self.places.admit(&app, waiter.weight) {
@@ -63,16 +65,16 @@ impl Waiting {
         };
         self.places.take(app, waiter.weight);
         match self.apps.get_mut(&app) {
-            Some(tickets) => tickets.push(waiter.tenant),
-            None => drop(self.apps.insert(app, vec![waiter.tenant])),
+            Some(tickets) => tickets.push(waiter.ticket.0),
+            None => drop(self.apps.insert(app, vec![waiter.ticket.0])),
         }
-        self.waiters.insert(waiter.tenant, waiter);
+        self.waiters.insert(waiter.ticket.0, waiter);
         Ok(instead)
     }
 
-    /// A call waits no more.
-    pub(super) fn remove(&mut self, tenant: u64) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&tenant)?;
+    /// Takes out the call that waits under a ticket.
+    pub(super) fn remove(&mut self, ticket: u64) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&ticket)?;
         let app = waiter.app();
         self.places.leave(&app);
         match self.places.held(&app) as usize {
@@ -102,10 +104,10 @@ impl Waiting {
         self.apps.values().map(Vec::len).sum()
     }
 
-    /// Takes out all that wait, the first first: the desk's tickets count up.
+    /// Takes out all that wait, the first first: tickets count up.
     pub(super) fn take(&mut self) -> Vec<Waiter> {
         let mut all: Vec<Waiter> = std::mem::take(self).waiters.into_values().collect();
-        all.sort_unstable_by_key(|waiter| waiter.tenant);
+        all.sort_unstable_by_key(|waiter| waiter.ticket.0);
         all
     }
 }

@@ -268,16 +268,16 @@ impl World {
         let live = &mut self.calls[call];
         let isolate = &mut self.isolates[live.isolate];
         let id = fresh(&self.ids);
-        let known = isolate.route("acme", live.connection).map_or(0, |route| route.version);
-        let holds = isolate.token("acme", live.connection).map_or(0, |token| token.mark);
+        let known = isolate.route("acme", live.connection).map(|route| route.version);
+        let holds = isolate.token("acme", live.connection).map(|token| token.mark);
         let admit = Admit {
             call: id.clone(),
             claims: key,
             connection: live.connection.to_owned(),
             method: live.method.clone(),
             wait_ms,
-            knows: known,
-            holds,
+            known_route: known,
+            known_token: holds,
             ..admit()
         };
         let of = CallSpec {
@@ -422,7 +422,7 @@ impl World {
         assert!(self.now - granted <= 2_000, "a permit of {} ms ago", self.now - granted);
         self.sums.sent += 1;
         self.sums.again += u64::from(permit.sent.nth > 1);
-        let (connection, mark) = (live.connection, permit.token_mark());
+        let (connection, mark) = (live.connection, permit.token_mark().map_or(0, |mark| mark.0));
         if connection == "token" && self.one_in(12) {
             self.vendor.token_from = self.vendor.token_from.max(mark + 1);
         }

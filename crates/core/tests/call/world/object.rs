@@ -102,7 +102,7 @@ impl<T> Object<T> {
     }
 
     fn now(&mut self, ask: Ask, now: i64) -> Reply {
-        match self.tenant.ask(ask, &mut host!(self, now)).unwrap() {
+        match self.tenant.handle(ask, &mut host!(self, now)).unwrap() {
             Answer::Now(reply) => reply,
             Answer::Wait(_) => panic!("it waits"),
         }
@@ -146,7 +146,7 @@ impl<T> Object<T> {
     /// An ask comes. Who can be answered now, and how.
     pub fn ask(&mut self, ask: Ask, call: Option<u128>, whose: T, now: i64) -> Vec<(T, Reply)> {
         let mut said = Vec::new();
-        match self.tenant.ask(ask, &mut host!(self, now)).unwrap() {
+        match self.tenant.handle(ask, &mut host!(self, now)).unwrap() {
             Answer::Now(reply) => said.push((whose, reply)),
             Answer::Wait(ticket) => {
                 // An earlier ask of the same call is no longer listened to.

@@ -58,12 +58,12 @@ impl World {
             if known_from <= self.harness.memory.throttle_rows {
                 count(&mut self.too_many, APPS[call.app], own_day(now));
             }
-            call.admit.again = true;
+            call.admit.repeated = true;
             self.later(0, 200, Event::Ask(id));
             return self.kill();
         }
         if unused {
-            call.admit.again = true;
+            call.admit.repeated = true;
             call.reports.push(Report { permit, sent: None, outcome: Outcome::Unused, code: None, told: 0, known_from });
             self.tell(id);
             return self.later(1, 50, Event::Ask(id));
@@ -112,9 +112,9 @@ impl World {
                 permit: report.permit,
                 attempt: report.told,
                 outcome: report.outcome,
-                since_headers_ms: 0,
+                since_headers_ms: Some(0),
                 response_bytes: 0,
-                status: 200,
+                status: Some(200),
                 counts: Vec::new(),
                 error_code: report.code.map(str::to_owned),
                 sent,

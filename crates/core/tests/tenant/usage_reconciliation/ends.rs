@@ -25,7 +25,7 @@ impl World {
                 self.later(0, 200, again);
             }
             for id in asking.into_values() {
-                self.calls.get_mut(&id).unwrap().admit.again = true;
+                self.calls.get_mut(&id).unwrap().admit.repeated = true;
                 self.later(0, 200, Event::Ask(id));
             }
             // What no row knows of, the next life learns of as it is told.

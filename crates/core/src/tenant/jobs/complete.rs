@@ -1,27 +1,30 @@
-//! What comes of a run, and what follows on it.
+//! The ends of runs, and what follows on them.
 
-use super::{TenantState, load};
+use super::load;
 use crate::jobs::index::Stage;
 use crate::jobs::{Answer, Bytes, Record, State, id_text, parse_id};
-use crate::protocol::RunReport;
+use crate::protocol::{RunReport, TokenMark};
 use crate::retry::{self, Next, RetryContext, StopReason};
+use crate::tenant::connection::TokenForJobs;
+use crate::tenant::state::TenantState;
 use crate::tenant::store::{Host, StoreError, Table};
-use crate::tenant::token_gate::ForJobs;
 use crate::upstream::outcome::{Classification, Unanswered, unanswered};
-use crate::upstream::profile::Executed;
 use sluice_limiter::Outcome;
 
 /// A dead letter's error where it may have been executed, and must not be twice.
 const UNKNOWN: &str = "outcome-unknown";
 
 impl TenantState {
-    /// Takes a Worker's report of a run. A repeated one, or one of a run that is over, changes nothing.
-    pub(in crate::tenant) fn ran(&mut self, ran: RunReport, host: &mut Host<'_>) -> Result<(), StoreError> {
-        if ran.settle.outcome == Outcome::Unused {
-            return self.not_sent(&ran.job, ran.run, host);
+    /// Takes a Worker's report of a run. A repeated report, or one of a run that is over, changes
+    /// nothing.
+    pub(in crate::tenant) fn run_reported(&mut self, report: RunReport, host: &mut Host<'_>) -> Result<(), StoreError> {
+        if report.settle.outcome == Outcome::Unused {
+            return self.not_sent(&report.job, report.run, host);
         }
-        let Some(id) = parse_id(&ran.job) else { return Ok(()) };
-        let Some(entry) = self.jobs.index.get(id).copied().filter(|entry| entry.run == ran.run) else { return Ok(()) };
+        let Some(id) = parse_id(&report.job) else { return Ok(()) };
+        let Some(entry) = self.jobs.index.get(id).copied().filter(|entry| entry.run == report.run) else {
+            return Ok(());
+        };
         let Some(record) = load(host, id)? else { return Ok(()) };
         let given_up = match entry.stage {
             Stage::Running => false,
@@ -34,25 +37,25 @@ impl TenantState {
             return Ok(());
         }
         // A route that is refused each time is not asked a third time.
-        let own = self.lines.get(&record.connection).is_some_and(|line| line.is_routes_own(&ran.settle, host.now));
+        let own = self
+            .connections
+            .get(&record.connection)
+            .is_some_and(|connection| connection.is_routes_own(&report.settle, host.now));
         let verdict = Classification {
-            outcome: ran.settle.outcome,
-            error_code: ran.settle.error_code.clone(),
-            executed: match ran.executed {
-                Some(true) => Executed::Yes,
-                Some(false) => Executed::No,
-                None => Executed::Maybe,
-            },
-            transient: ran.transient && !(own && record.tries > 0),
-            expired: ran.rejected != 0,
-            retry_after_ms: ran.retry_after_ms,
+            outcome: report.settle.outcome,
+            error_code: report.settle.error_code.clone(),
+            executed: report.executed,
+            transient: report.transient && !(own && record.tries > 0),
+            expired: report.rejected_token.is_some(),
+            retry_after_ms: report.retry_after_ms,
         };
-        let (status, error) = (ran.settle.status, ran.settle.error_code);
+        let (status, error) = (report.settle.status, report.settle.error_code);
         let mut record = Record { error: None, ..record };
         if let Some(attempt) = record.attempts.last_mut() {
-            (attempt.status, attempt.error) = (status, error);
+            (attempt.status, attempt.error) = (status.unwrap_or(0), error);
         }
-        let wants_token = ran.rejected != 0 && !record.token_refused && self.renews(&record, ran.rejected, host);
+        let rejected = report.rejected_token.filter(|_| !record.token_refused);
+        let wants_token = rejected.is_some_and(|rejected| self.renews(&record, rejected, host));
         if wants_token {
             record.token_refused = true;
             record.state = State::Queued;
@@ -60,22 +63,24 @@ impl TenantState {
             return self.store_job(id, &mut record, host);
         }
         record.tries = record.tries.saturating_add(u32::from(!given_up));
-        self.conclude(id, record, &verdict, ran.answer, host)
+        self.conclude(id, record, &verdict, report.answer, host)
     }
 
-    /// Whether the vendor's refusal of a token is answered with another.
-    fn renews(&mut self, record: &Record, rejected: u64, host: &Host<'_>) -> bool {
-        let Some(line) = self.lines.get_mut(&record.connection) else { return false };
-        match line.token_for_jobs(host.now, rejected) {
-            ForJobs::Stands => return false,
-            ForJobs::Fetch(fetch, _) => self.jobs.fetch(line, *fetch),
-            ForJobs::Ready | ForJobs::Wait => {}
+    /// Has another token fetched in the place of the one that the vendor has refused; tells whether
+    /// another is to be had.
+    fn renews(&mut self, record: &Record, rejected_token: TokenMark, host: &Host<'_>) -> bool {
+        let Some(connection) = self.connections.get_mut(&record.connection) else { return false };
+        match connection.token_for_jobs(host.now, Some(rejected_token)) {
+            TokenForJobs::Stands => return false,
+            TokenForJobs::Fetch(fetch, _) => self.jobs.fetch(connection, *fetch),
+            TokenForJobs::Ready | TokenForJobs::Wait => {}
         }
         true
     }
 
-    /// A run whose report never came. What had been cut off by the end of the object's life uses up no attempt.
-    pub(super) fn lost(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
+    /// Gives up a run whose report never came. A run that the end of the object's life has cut off
+    /// uses up no attempt.
+    pub(super) fn run_lost(&mut self, id: u128, host: &mut Host<'_>) -> Result<(), StoreError> {
         let Some(mut record) = load(host, id)? else { return self.forget(id, host) };
         let began = self.jobs.began;
         if let Some(attempt) = record.attempts.last_mut() {
@@ -85,7 +90,8 @@ impl TenantState {
         self.conclude(id, record, &unanswered(Unanswered::Timeout), None, host)
     }
 
-    /// Done, again later, or dead.
+    /// Decides what becomes of a job after a run: it is done, is tried again later, or is a dead
+    /// letter.
     fn conclude(
         &mut self,
         id: u128,
@@ -95,22 +101,22 @@ impl TenantState {
         host: &mut Host<'_>,
     ) -> Result<(), StoreError> {
         record.token_refused = false;
-        let next = match self.lines.get(&record.connection) {
+        let next = match self.connections.get(&record.connection) {
             _ if verdict.error_code.is_none() => Next::Stop(StopReason::Final),
-            Some(line) => {
+            Some(connection) => {
                 let mut random = [0; 8];
                 (host.random)(&mut random);
-                let path = record.path.open(&self.sealer(host), &id_text(id));
+                let path = record.path.open(&host.sealer(&self.name), &id_text(id));
                 let tried = RetryContext {
-                    profile: &line.connection.profile,
+                    profile: &connection.policy().profile,
                     method: &record.method,
                     path: &path,
                     idempotency_key: record.key != 0,
                     unattended: true,
                     made: record.tries,
-                    most: line.connection.retry_attempts,
+                    most: connection.policy().retry_attempts,
                     left_ms: None,
-                    max_pause_ms: line.connection.adaptive.max_pause_ms,
+                    max_pause_ms: connection.policy().adaptive.max_pause_ms,
                     random: u64::from_be_bytes(random),
                 };
                 retry::next(&tried, verdict)
@@ -137,12 +143,12 @@ impl TenantState {
         let kept = self.keep_answer(id, &mut record, answer, host)?;
         record.updated = host.now;
         // First the message, then the job: should storage refuse between, the job ends once more.
-        self.tell_outcome(id, &record, kept.as_ref(), host)?;
+        self.callbacks.queue_outcome(id, &record, kept.as_ref(), host)?;
         self.store_job(id, &mut record, host)?;
         self.ended(id, &record, waited_for.as_ref(), host)
     }
 
-    /// Stores what the vendor has answered, and gives what is kept of it.
+    /// Stores the vendor's answer, and gives what is kept of it.
     fn keep_answer(
         &self,
         id: u128,
@@ -152,11 +158,11 @@ impl TenantState {
     ) -> Result<Option<Answer>, StoreError> {
         let Some(mut kept) = answer.map(Answer::without_cookies) else { return Ok(None) };
         let text = id_text(id);
-        let Some(mut row) = kept.to_row(&self.sealer(host), &text) else { return Ok(None) };
+        let Some(mut row) = kept.to_row(&host.sealer(&self.name), &text) else { return Ok(None) };
         if !self.jobs.index.has_bytes(&record.app, row.len() as u64) {
             // There is no room for its body: what came of the job is kept all the same.
             kept = Answer { body: Bytes::default(), truncated: true, ..kept };
-            row = kept.to_row(&self.sealer(host), &text).unwrap_or_default();
+            row = kept.to_row(&host.sealer(&self.name), &text).unwrap_or_default();
         }
         record.bytes = record.bytes.saturating_add(u32::try_from(row.len()).unwrap_or(u32::MAX));
         record.answered = true;

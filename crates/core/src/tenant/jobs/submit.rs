@@ -1,4 +1,4 @@
-//! Taking a job in.
+//! The submission of jobs.
 
 use super::{back, load, stage};
 use crate::jobs::index::{DONE_MS, Entry, Stage};
@@ -7,31 +7,37 @@ use crate::jobs::{Record, State, digest, id_text, job_id};
 use crate::protocol::{Reply, SubmitJob};
 use crate::refusal::{Reason, Refusal};
 use crate::tenant::authorize;
-use crate::tenant::state::{Answer, TenantState, Ticket, refused};
+use crate::tenant::replies::{Answer, refused};
+use crate::tenant::state::TenantState;
 use crate::tenant::store::{Host, StoreError, Table};
 
-/// Callers that wait for their jobs at once. Each is a future in the object; beyond, the job's address is told at once.
+/// The most callers that wait for their jobs at once. Each is a future in the object; any more are
+/// told the job's address at once.
 const MOST_WAITING: usize = 1_000;
 
-/// Until asked again, a tenant that has no room for a job: nobody knows when there will be.
+/// The seconds until a caller may ask again for whose job there is no room: nobody knows when there
+/// will be.
 const FULL_SECONDS: u64 = 60;
 
 impl TenantState {
-    /// Takes a job in: stored before its caller hears of it. Told is its id, or, if it ends in the time that the caller
-    /// will wait, its answer.
-    pub(in crate::tenant) fn keep(&mut self, keep: SubmitJob, host: &mut Host<'_>) -> Result<Answer, StoreError> {
-        let wait_ms = keep.wait_ms;
-        let connection = keep.admit.connection.clone();
-        let id = match self.take_in(keep, host)? {
+    /// Takes a job, which is stored before its caller hears of it. The reply is the job's id, or,
+    /// if the job ends within the time that the caller waits, its answer.
+    pub(in crate::tenant) fn submit_job(
+        &mut self,
+        submission: SubmitJob,
+        host: &mut Host<'_>,
+    ) -> Result<Answer, StoreError> {
+        let wait_ms = submission.wait_ms;
+        let connection = submission.admit.connection.clone();
+        let id = match self.accept_job(submission, host)? {
             Ok(id) => id,
             Err(refusal) => return Ok(Answer::Now(refused(refusal))),
         };
-        self.next_ticket = self.next_ticket.wrapping_add(1);
-        let ticket = Ticket(self.next_ticket);
-        if wait_ms == 0 || self.jobs.waiting.len() >= MOST_WAITING {
-            self.finish(&connection, host)?;
+        let ticket = self.replies.new_ticket();
+        let Some(wait_ms) = wait_ms.filter(|_| self.jobs.waiting.len() < MOST_WAITING) else {
+            self.commit(&connection, host)?;
             return Ok(Answer::Now(Reply::Queued(id_text(id))));
-        }
+        };
         let until = host.now.saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX / 4));
         self.jobs.waiting.add(ticket, id, until);
         // The same job again may have ended long ago.
@@ -39,13 +45,15 @@ impl TenantState {
             let answer = self.answer_of(id, host)?;
             self.ended(id, &record, answer.as_ref(), host)?;
         }
-        self.finish(&connection, host)?;
+        self.commit(&connection, host)?;
         Ok(Answer::Wait(ticket))
     }
 
-    fn take_in(&mut self, keep: SubmitJob, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
-        let SubmitJob { admit, request, key, made, .. } = keep;
-        if let Err(refusal) = authorize::check(self, &admit, host.now).and_then(|line| line.fits(&admit)) {
+    /// Checks and stores a job, and gives its id; a job that was submitted before is known by its
+    /// id or its `Idempotency-Key`.
+    fn accept_job(&mut self, submission: SubmitJob, host: &mut Host<'_>) -> Result<Result<u128, Refusal>, StoreError> {
+        let SubmitJob { admit, request, key, made, .. } = submission;
+        if let Err(refusal) = authorize::admissible(self, &admit, host.now) {
             return Ok(Err(refusal));
         }
         let id = job_id(made, u128::from_str_radix(&admit.call, 16).unwrap_or_default());
@@ -77,7 +85,11 @@ impl TenantState {
             return Ok(Err(Refusal::new(Reason::KeyReused, detail)));
         }
         let text = id_text(id);
-        let sealed = request.to_row(&self.sealer(host), &text).zip(Path::seal(&admit.path, &self.sealer(host), &text));
+        let sealed = request.to_row(&host.sealer(&self.name), &text).zip(Path::seal(
+            &admit.path,
+            &host.sealer(&self.name),
+            &text,
+        ));
         let Some((row, path)) = sealed else {
             let detail = "the request's url and headers are longer than the 131,072 bytes that are kept of a job";
             return Ok(Err(Refusal::new(Reason::Request, detail)));
@@ -88,7 +100,11 @@ impl TenantState {
             let refusal = Refusal::new(Reason::QueueFull, detail);
             return Ok(Err(Refusal { retry_after_seconds: Some(FULL_SECONDS), ..refusal }));
         }
-        let Some(mask) = self.lines.get(&admit.connection).map(|line| line.mask(&admit.method, &admit.path)) else {
+        let Some(mask) = self
+            .connections
+            .get(&admit.connection)
+            .map(|connection| connection.rules().mask(&admit.method, &admit.path))
+        else {
             return Ok(Err(authorize::unknown(&admit.connection)));
         };
         let record = Record {
