@@ -7,6 +7,7 @@ use crate::tasks::fetch_token::{post, report};
 use serde_json::json;
 use sluice_core::protocol::{Ask, DeliveryReport};
 use sluice_core::tenant::task::Delivery;
+use sluice_core::upstream::posted::Delivered;
 use sluice_core::webhooks::TIMEOUT_MS;
 
 /// Posts a message and reports what came of it. A redirect is not followed, and no body is read.
@@ -21,18 +22,15 @@ pub async fn deliver(config: &Config, delivery: Delivery) {
     ];
     headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
     let posted = post(&url, &headers, &body, 0, TIMEOUT_MS.into()).await;
-    let status = posted.status;
-    let (error, retry_after_ms) = match status {
-        0 if posted.about.is_empty() => (Some("unreachable".to_owned()), None),
-        0 => (Some(posted.about), None),
-        _ => (None, posted.retry_after_ms()),
-    };
-    if !matches!(status, 200..=299) {
+    let delivered = posted.delivered(platform::now());
+    let Delivered { status, error, retry_after_ms } = delivered;
+    if !delivered.is_taken() {
         // Not where to: a secret may be in it.
         let line = json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
             "status": status, "error": error});
         platform::log(&line);
     }
+    let error = error.map(str::to_owned);
     let ask = Ask::DeliveryReport(DeliveryReport { id, attempt, status, error, retry_after_ms });
     if !report(config, &tenant, &ask).await {
         let line = serde_json::json!({"level": "error", "tenant": tenant,

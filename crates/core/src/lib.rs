@@ -15,6 +15,7 @@
 //! - [`batcher`]: settlements that end at nearly the same time, sent in one request.
 //! - [`jobs`]: calls that nobody waits for: kept, run, shown.
 //! - [`webhooks`]: messages to the tenant's own systems, and how often each is tried.
+//! - [`api`]: what is asked at Sluice's own addresses.
 //! - [`usage`]: who called how often, and how the calls ended.
 //! - [`backlog_share`]: how much of what is kept for long one app may take.
 //! - [`document`], [`codec`]: the textual form of policies and profiles, the binary form of data.
@@ -36,6 +37,7 @@
     )
 )]
 
+pub mod api;
 pub mod backlog_share;
 pub mod batcher;
 pub mod call;

@@ -7,6 +7,7 @@ mod claims;
 mod errand;
 mod find;
 mod guesses;
+mod lost;
 mod master;
 mod seek;
 
@@ -15,6 +16,7 @@ pub use claims::{KeyFault, MAX_ID_BYTES, MAX_KEY_BYTES, PREFIX, claimed_tenant, 
 pub use errand::{is_stamp, is_stamped, stamp};
 pub use find::{Found, Place, Search, Taken, in_protocols, is_usual, search, without_parameters};
 pub use guesses::{Guesses, Source};
+pub use lost::{LostKeys, Suspicion, lost_tenant};
 pub use master::{MAX_MASTERS, Master, MasterFault};
 pub(crate) use master::{SEAL_ID_BYTES, hmac};
 pub use seek::{Stands, seek, without};
