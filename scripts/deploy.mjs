@@ -6,10 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { wranglerPath } from './lib/npm.mjs';
 import { inRoot, readText } from './lib/places.mjs';
 import { endTogether } from './lib/processes.mjs';
 import { fail, say, step } from './lib/say.mjs';
+import { nodeForWrangler, wranglerPath } from './lib/wrangler.mjs';
 import { setUp } from './setup.mjs';
 
 const NO_SUCH_WORKER = /\b10007\b|does not exist/;
@@ -20,10 +20,13 @@ const SECRETS = {
 };
 
 /** The tests put a stand-in here: there is no account to deploy to. */
-const WRANGLER = process.env.SLUICE_WRANGLER ?? wranglerPath();
+const STAND_IN = process.env.SLUICE_WRANGLER;
+
+/** The Node that wrangler runs under. */
+let node = process.execPath;
 
 function wrangler(args, { input, capture = false, env = {} } = {}) {
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, [WRANGLER, ...args], {
+  const { status, stdout, stderr, error } = spawnSync(node, [STAND_IN ?? wranglerPath, ...args], {
     cwd: inRoot(),
     input,
     encoding: 'utf8',
@@ -44,7 +47,7 @@ function login() {
   if (process.env.CLOUDFLARE_API_TOKEN) return;
   const { all } = wrangler(['whoami'], { capture: true });
   if (!/not authenticated/i.test(all)) return;
-  if (!process.stdin.isTTY) throw new Error('nobody is logged in to Cloudflare: run npx wrangler login, or set CLOUDFLARE_API_TOKEN');
+  if (!process.stdin.isTTY) throw new Error('nobody is logged in to Cloudflare: run npm run wrangler login, or set CLOUDFLARE_API_TOKEN');
   mustWrangler(['login']);
 }
 
@@ -92,6 +95,7 @@ Next:
 async function main() {
   endTogether();
   if (!process.env.SLUICE_BUILD) await setUp();
+  if (!STAND_IN) node = (await nodeForWrangler()).path;
   login();
   setMissing();
   let url;

@@ -2,11 +2,11 @@
 import { pathToFileURL } from 'node:url';
 import { installPackages } from './lib/npm.mjs';
 import { endTogether } from './lib/processes.mjs';
-import { findRust } from './lib/rust.mjs';
+import { findRust, installNightly } from './lib/rust.mjs';
 import { fail } from './lib/say.mjs';
 import { installTools } from './lib/tools.mjs';
 import { copyThirdParty } from './lib/third-party.mjs';
-import { buildWasm, SHIPPED } from './lib/wasm.mjs';
+import { buildWasm, SHIPPED, wantsUnwinding } from './lib/wasm.mjs';
 
 /** Installs what is missing and builds the Worker. Returns the Rust to build more with. */
 export async function setUp(variants = [SHIPPED]) {
@@ -16,9 +16,10 @@ export async function setUp(variants = [SHIPPED]) {
   return rust;
 }
 
+/** rustup fetches nightly while the tools are compiled. */
 async function toolchain() {
   const rust = await findRust();
-  await installTools(rust);
+  await Promise.all([installTools(rust), wantsUnwinding() && installNightly(rust)]);
   return rust;
 }
 

@@ -46,7 +46,7 @@ thread_local! {
 }
 
 impl Config {
-    /// The installation. Settings do not change within the life of an isolate.
+    /// Returns the installation, read once: settings do not change within the life of an isolate.
     pub fn of(env: &Env) -> Rc<Self> {
         HERE.with_borrow_mut(|config| Rc::clone(config.get_or_insert_with(|| Rc::new(Self::read(env)))))
     }
@@ -64,7 +64,7 @@ impl Config {
     }
 }
 
-/// Both secrets, or everything that is wrong with them.
+/// Reads both secrets, or says everything that is wrong with them.
 fn keys(admin: &str, master: &str) -> Result<Keys, String> {
     match (AdminTokens::parse(admin), Master::parse(master)) {
         (Ok(admin), Ok(master)) => Ok(Keys { admin, master }),

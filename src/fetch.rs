@@ -67,7 +67,7 @@ pub fn encode_manually(init: &web_sys::ResponseInit) {
     MANUAL.with(|manual| init.unchecked_ref::<PlatformInit>().set_encode_body(manual));
 }
 
-/// What every fetch has in its init.
+/// Makes what every fetch has in its init.
 pub fn init(headers: &Headers, deadline: &Deadline) -> RequestInit {
     let init = RequestInit::new();
     init.set_headers(headers);
@@ -109,7 +109,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// The time begins.
+    /// Begins to count the time.
     ///
     /// # Errors
     /// If the platform has no timers here.
@@ -122,7 +122,7 @@ impl Deadline {
         Ok(Self { control, timeout: Cell::new(Some(timeout)) })
     }
 
-    /// Whether the time is over.
+    /// Returns whether the time is over.
     pub fn has_passed(&self) -> bool {
         self.control.signal().reason().as_string().as_deref() == Some(TIMEOUT)
     }

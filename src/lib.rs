@@ -53,7 +53,7 @@ fn start() {
     panics::log_panics();
 }
 
-/// The Worker's one entry point. It takes and gives the platform's own types: making a
+/// Answers every request: the Worker's one entry point. It takes and gives the platform's own types: making a
 /// `worker::Request` reads `cf`, which the platform takes apart for it.
 ///
 /// # Errors

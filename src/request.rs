@@ -2,6 +2,7 @@
 
 use crate::platform;
 use js_sys::Reflect;
+use sluice_core::call::arrival::Manner;
 use sluice_core::http::{Target, encoded, is_navigation, value};
 use sluice_core::jobs;
 use sluice_core::keys::PREFIX;
@@ -15,8 +16,8 @@ use worker_sys::ext::RequestExt;
 /// other call of the isolate waits; clients send dozens. One more is read, if there is one.
 const MOST_HEADERS: usize = 1_000;
 
-/// Whether the platform may have put this in the place of a caller's `Accept-Encoding`: "br, gzip"
-/// is what it puts
+/// Returns whether the platform may have put this in the place of a caller's `Accept-Encoding`:
+/// "br, gzip" is what it puts
 /// (https://developers.cloudflare.com/fundamentals/reference/http-request-headers/#accept-encoding).
 /// The caller's own is then among what it tells of the connection, all of which it takes apart when
 /// any of it is asked for.
@@ -24,7 +25,7 @@ fn is_replaced(encodings: &str) -> bool {
     encodings.split(|of: char| !of.is_ascii_alphanumeric() && of != '_').any(|word| word == "br")
 }
 
-/// A text that the platform tells of the connection that a request came by.
+/// Returns a text that the platform tells of the connection that a request came by.
 pub fn connection(request: &Request, name: &str) -> Option<String> {
     let of = request.cf()?;
     Reflect::get(&of, &JsValue::from(name)).ok()?.as_string()
@@ -87,7 +88,7 @@ impl Incoming {
         self.header("content-length").and_then(|length| length.parse().ok())
     }
 
-    /// Whether it has more headers than a request may have: then not all of them are here.
+    /// Checks that it has no more headers than a request may have: then all of them are here.
     pub fn check_headers(&self) -> Result<(), Refusal> {
         if self.headers.len() <= MOST_HEADERS {
             return Ok(());
@@ -96,32 +97,38 @@ impl Incoming {
         Err(Refusal::new(Reason::Request, detail))
     }
 
-    /// The headers that the platform's own request has.
+    /// Returns the headers that the platform's own request has.
     pub fn at_the_platform(&self) -> &[(String, String)] {
         if self.kept { &[] } else { &self.headers }
     }
 
-    /// A header by its name in lower case.
+    /// Returns a header by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         value(&self.headers, name)
     }
 
-    /// The page's origin, where one is sent.
+    /// Returns the page's origin, where one is sent.
     pub fn origin(&self) -> Option<&str> {
         self.header("origin")
     }
 
-    /// Whether a page in a browser asks.
+    /// Returns whether a page in a browser asks.
     pub fn is_page(&self) -> bool {
         self.origin().is_some() || self.header("sec-fetch-site").is_some()
     }
 
-    /// Whether a browser would show the answer at this address.
-    pub fn is_navigation(&self) -> bool {
-        is_navigation(&self.method, &self.headers)
+    /// Returns how the request came, if it is a call.
+    pub fn manner(&self) -> Manner {
+        if is_navigation(&self.method, &self.headers) {
+            Manner::Navigation
+        } else if self.is_upgrade() {
+            Manner::Upgrade
+        } else {
+            Manner::Plain
+        }
     }
 
-    /// Whether the page that asks, if a page asks, is Sluice's own.
+    /// Returns whether the page that asks, if a page asks, is Sluice's own.
     pub fn is_own_page(&self, target: &Target<'_>) -> bool {
         match self.origin() {
             Some(origin) => origin == target.sluice_origin(),
@@ -129,7 +136,7 @@ impl Incoming {
         }
     }
 
-    /// The key in `Sluice-Key` or as Bearer; never in a query, which ends up in logs.
+    /// Returns the key in `Sluice-Key` or as Bearer; never in a query, which ends up in logs.
     pub fn own_key(&self) -> Result<&str, Refusal> {
         let bearer = || {
             let (scheme, key) = self.header("authorization")?.split_once(' ')?;
@@ -140,17 +147,18 @@ impl Incoming {
         })
     }
 
-    /// The encodings the caller can read.
+    /// Returns the encodings the caller can read.
     pub fn accept_encoding(&self) -> Option<&str> {
         self.accept_encoding.as_deref().or_else(|| self.header("accept-encoding"))
     }
 
-    /// Whether there is a body. One of unknown length may turn out to be empty, and is none then.
+    /// Returns whether there is a body. One of unknown length may turn out to be empty, and is none
+    /// then.
     pub fn has_body(&self) -> bool {
         self.has_body
     }
 
-    /// How long the body is.
+    /// Returns how long the body is.
     pub fn body_length(&self) -> BodyLength {
         match self.content_length() {
             Some(length) => BodyLength::Bytes(length),
@@ -159,7 +167,7 @@ impl Incoming {
         }
     }
 
-    /// Whether it asks for a WebSocket.
+    /// Returns whether it asks for a WebSocket.
     pub fn is_upgrade(&self) -> bool {
         self.header("upgrade").is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
     }

@@ -4,6 +4,7 @@ use crate::request::Incoming;
 use crate::tenant_client;
 use crate::{fetch, platform};
 use js_sys::Uint8Array;
+use sluice_core::api::check_method;
 use sluice_core::http::{self, Answer};
 use sluice_core::jobs;
 use sluice_core::protocol::{self, No};
@@ -33,7 +34,7 @@ impl From<Refusal> for Reply {
 }
 
 impl Reply {
-    /// The platform's response; the page that asked may read it.
+    /// Makes the platform's response, which the page that asked may read.
     pub fn into_response(self, asked: &Incoming) -> Result<Response, JsValue> {
         let answer = match self {
             Self::Own(mut answer) => {
@@ -53,12 +54,12 @@ impl Reply {
     }
 }
 
-/// A refusal as a problem document.
+/// Makes the problem document of a refusal.
 pub fn refused(refusal: &Refusal) -> Answer {
     dialect::answer(refusal, &Saying { dialect: Dialect::Generic, problem: true, call: "", rate_limit: None })
 }
 
-/// A call's refusal, in the words of the vendor's clients.
+/// Makes the answer of a call's refusal, in the words of the vendor's clients.
 pub fn refused_call(no: &No, call: &str, accept: Option<&str>) -> Answer {
     let saying = Saying {
         dialect: no.dialect,
@@ -69,18 +70,13 @@ pub fn refused_call(no: &No, call: &str, accept: Option<&str>) -> Answer {
     dialect::answer(&no.refusal, &saying)
 }
 
-/// Whether a request has one of the methods an address knows; `HEAD` comes with `GET`.
+/// Checks that a request has one of the methods that an address knows; `HEAD` comes with `GET`.
 pub fn allows(incoming: &Incoming, methods: &[&str]) -> Result<(), Reply> {
-    let known = methods.contains(&incoming.method.as_str()) || (incoming.method == "HEAD" && methods.contains(&"GET"));
-    if known {
-        return Ok(());
-    }
-    let allowed = methods.join(", ");
-    let refusal = Refusal::new(Reason::Method, format!("this address knows {allowed} alone"));
-    Err(Reply::Own(refused(&refusal).with("Allow", allowed)))
+    check_method(&incoming.method, methods)
+        .map_err(|(refusal, allowed)| Reply::Own(refused(&refusal).with("Allow", allowed)))
 }
 
-/// What the object answers to one who asks for a document.
+/// Makes the answer of what the object replies to one who asks for a document.
 pub fn said(reply: protocol::Reply) -> Reply {
     match reply {
         protocol::Reply::Document { status: 204, .. } => Reply::Own(Answer::empty(204)),
@@ -98,7 +94,7 @@ pub fn said(reply: protocol::Reply) -> Reply {
     }
 }
 
-/// The answer of a job, as its vendor gave it.
+/// Makes the answer of a job, as its vendor gave it.
 pub fn stored(answer: &jobs::Answer, asked: &Incoming) -> Reply {
     let mut headers = answer.headers.clone();
     headers.retain(|(name, _)| !http::is_order(&name.to_ascii_lowercase(), asked.is_page()));
@@ -112,7 +108,7 @@ pub fn stored(answer: &jobs::Answer, asked: &Incoming) -> Reply {
     }
 }
 
-/// The platform's response of a stored answer, byte for byte.
+/// Makes the platform's response of a stored answer, byte for byte.
 fn whole(answer: &jobs::Answer, headers: &http::Headers) -> Result<Response, JsValue> {
     let init = ResponseInit::new();
     init.set_status(answer.status);

@@ -2,7 +2,7 @@
 //! that wait for others.
 
 use sluice_core::call::Isolate;
-use sluice_core::protocol::{Bearer, Route};
+use sluice_core::protocol::Route;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub fn with_isolate<T>(act: impl FnOnce(&mut Isolate) -> T) -> T {
     ISOLATE.with_borrow_mut(act)
 }
 
-/// The route of a tenant's connection, if it is known.
+/// Returns the route of a tenant's connection, if it is known.
 pub fn route(tenant: &str, connection: &str) -> Option<Rc<Route>> {
     with_isolate(|isolate| isolate.route(tenant, connection))
 }
@@ -24,9 +24,4 @@ pub fn route(tenant: &str, connection: &str) -> Option<Rc<Route>> {
 /// Remembers a route.
 pub fn remember(tenant: &str, connection: &str, route: Rc<Route>) {
     with_isolate(|isolate| isolate.remember_route(tenant, connection, route));
-}
-
-/// The access token of a tenant's connection, if one is known.
-pub fn bearer(tenant: &str, connection: &str) -> Option<Rc<Bearer>> {
-    with_isolate(|isolate| isolate.token(tenant, connection))
 }

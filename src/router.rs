@@ -6,7 +6,7 @@ use crate::config::{Config, Keys};
 use crate::request::Incoming;
 use crate::response::Reply;
 use crate::{call, request, tasks};
-use sluice_core::http::{Address, Answer, Crossing, crossing, is_preflight, parse_target, preflight};
+use sluice_core::http::{self, Address, Answer, PlainHead, is_preflight, parse_target, preflight};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::tenant::task::STAMP;
 use std::future::ready;
@@ -39,8 +39,10 @@ fn begin<'a>(request: Request, env: &Env, context: &'a Context) -> Result<Respon
         return Ok(at_once(refusal.into()));
     }
     let config = Config::of(env);
-    if let Some(reply) = in_clear(&request, &config, &incoming) {
-        return Ok(at_once(reply));
+    match in_clear(&request, &config, &incoming) {
+        Ok(None) => {}
+        Ok(Some(moved)) => return Ok(at_once(Reply::Own(moved))),
+        Err(refusal) => return Ok(at_once(refusal.into())),
     }
     if let Some(keys) = throttled(&config, &incoming) {
         return Ok(Box::pin(call::throttled(config, keys, request, context, incoming)));
@@ -48,29 +50,16 @@ fn begin<'a>(request: Request, env: &Env, context: &'a Context) -> Result<Respon
     Ok(Box::pin(async move { route(config, request, context, &incoming).await.into_response(&incoming) }))
 }
 
-/// The answer to a request that has crossed the network over plain HTTP, where it is not to be
-/// heard. The platform tells of every request that has come to its edge how it came; nobody tells a
-/// local run.
-fn in_clear(request: &Request, config: &Config, incoming: &Incoming) -> Option<Reply> {
-    if !incoming.url.starts_with("http://")
-        || incoming.header(STAMP).is_some()
-        || is_preflight(&incoming.method, &incoming.headers)
-    {
-        return None;
+/// Answers a request that has crossed the network over plain HTTP, where it is not to be heard. The
+/// platform tells of every request that has come to its edge how it came; nobody tells a local run.
+fn in_clear(request: &Request, config: &Config, incoming: &Incoming) -> Result<Option<Answer>, Refusal> {
+    if incoming.header(STAMP).is_some() {
+        return Ok(None);
     }
+    let head = PlainHead { method: &incoming.method, url: &incoming.url, headers: &incoming.headers };
     // Without an edge there is no data centre, though there may be an object.
-    request::connection(request, "colo")?;
-    let target = parse_target(&incoming.url, config.host_suffix.as_deref()).ok()?;
-    let has_credential = ["authorization", "sluice-key", "sec-websocket-protocol"];
-    let has_credential = has_credential.iter().any(|name| incoming.header(name).is_some());
-    match crossing(&incoming.method, &target, has_credential) {
-        Crossing::Passes => None,
-        Crossing::Moves(to) => Some(Reply::Own(Answer::empty(308).with("Location", to))),
-        Crossing::Refused => {
-            let detail = "this came over plain http, where anybody on the way can read a key: use https, and replace any key that was sent";
-            Some(Refusal::new(Reason::Https, detail).into())
-        }
-    }
+    let has_crossed = || request::connection(request, "colo").is_some();
+    http::in_clear(&head, config.host_suffix.as_deref(), has_crossed)
 }
 
 /// Returns the installation's keys if the request is a call to a vendor.

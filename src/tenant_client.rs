@@ -5,6 +5,7 @@ use crate::platform;
 use crate::transport::{self, ObjectAddress};
 use js_sys::Promise;
 pub use sluice_core::call::unavailable;
+use sluice_core::call::{Asks, Heard};
 use sluice_core::protocol::{Ask, Reply, from_wire, to_wire};
 use sluice_core::refusal::Refusal;
 use std::cell::RefCell;
@@ -12,10 +13,6 @@ use std::collections::BTreeMap;
 use wasm_bindgen::prelude::*;
 use web_sys::{AbortSignal, Headers, Request, RequestInit, Response};
 use worker_sys::DurableObject;
-
-/// How often one thing is asked, all told: an object that a deploy has just replaced answers the
-/// next ask.
-const TRIES: u32 = 3;
 
 /// Name of the object that lists the tenants. No tenant has it: it is no name.
 pub const DIRECTORY: &str = "*";
@@ -118,14 +115,16 @@ impl Drop for Caller {
 }
 
 /// Asks until the object has an answer. For what may be asked twice.
-pub async fn ask(config: &Config, tenant: &str, ask: &Ask) -> Result<Asked, Refusal> {
-    for _ in 0..TRIES {
-        match ask_once(config, tenant, ask, None).await {
-            Some(Asked { reply: Reply::Retry, .. }) | None => {}
-            Some(asked) => return Ok(asked),
+pub async fn ask(config: &Config, tenant: &str, ask: &Ask) -> Result<Reply, Refusal> {
+    let mut asks = Asks::of_a_question();
+    loop {
+        let asked = ask_once(config, tenant, ask, None).await;
+        match asks.heard(asked.map(|asked| asked.reply)) {
+            Heard::Reply(reply) => return Ok(reply),
+            Heard::AskAgain => {}
+            Heard::Unavailable => return Err(unavailable()),
         }
     }
-    Err(unavailable())
 }
 
 /// Opens the live status of a tenant; the response has the WebSocket, or the object's reply that

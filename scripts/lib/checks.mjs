@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { installDebian } from './debian.mjs';
 import { startInstance } from './instance.mjs';
 import { checkNames, noGit } from './names.mjs';
-import { workerdPath, wranglerPath } from './npm.mjs';
+import { workerdPath } from './npm.mjs';
 import { inRoot, target } from './places.mjs';
 import { ask, run } from './processes.mjs';
 import { say } from './say.mjs';
@@ -16,6 +16,7 @@ import { audit } from './audit.mjs';
 import { buildFuzzer, fuzz, targets } from './fuzz.mjs';
 import { torture } from './torture.mjs';
 import { buildVendors } from './mock-upstreams.mjs';
+import { nodeForWrangler, wranglerPath } from './wrangler.mjs';
 import { buildWasm, gzipBytes, PANICKING, SHIPPED, unwinds } from './wasm.mjs';
 
 const WASM_LIMIT_BYTES = 1_000_000;
@@ -35,7 +36,7 @@ export const checks = [
   { name: 'js', about: 'the JavaScript of the Worker', work: () => nodeTests('tests/js') },
   { name: 'wasm', about: 'the Wasm build', work: wasm },
   { name: 'size', about: 'how large the Wasm is', after: 'wasm', work: size },
-  { name: 'deployable', about: 'wrangler accepts wrangler.toml', after: 'wasm', work: () => deployable() },
+  { name: 'deployable', about: 'wrangler accepts wrangler.toml', after: 'wasm', work: deployable },
   { name: 'scripts', about: 'start and deploy do what they say', after: 'wasm', work: () => nodeTests('tests/scripts') },
   { name: 'e2e', about: 'end to end, in workerd', after: 'wasm', work: endToEnd },
   { name: 'torture', about: 'faults at random upon a running instance', after: 'wasm', work: ({ rust }) => torture(rust, TORTURE) },
@@ -81,7 +82,11 @@ function size() {
   return `${Math.ceil(bytes / 1000)} kB of ${WASM_LIMIT_BYTES / 1000} kB (gzip)`;
 }
 
-const deployable = () => program(process.execPath, [wranglerPath(), 'deploy', '--dry-run'], { env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } });
+async function deployable() {
+  const node = await nodeForWrangler();
+  await program(node.path, [wranglerPath, 'deploy', '--dry-run'], { env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } });
+  return node.about;
+}
 
 /** With a build named, scripts/start.mjs builds nothing: many instances of it are started. */
 const BUILD = { SLUICE_BUILD: inRoot(SHIPPED.folder) };

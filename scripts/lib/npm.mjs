@@ -1,7 +1,8 @@
 // The npm packages, and where their binaries are. None of them needs its install script.
-import { existsSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { inRoot } from './places.mjs';
+import { join } from 'node:path';
+import { cache, inRoot } from './places.mjs';
 import { ask, must } from './processes.mjs';
 import { step } from './say.mjs';
 import { hashOf, isFresh, keepStamp } from './stamp.mjs';
@@ -26,8 +27,6 @@ export function esbuildPath() {
   return existsSync(binary) ? binary : inRoot('node_modules/.bin/esbuild');
 }
 
-export const wranglerPath = () => inRoot('node_modules/wrangler/bin/wrangler.js');
-
 /** Installs the packages if they are missing or are not those of package-lock.json. */
 export async function installPackages() {
   const stamp = inRoot('node_modules/.sluice-stamp');
@@ -40,4 +39,24 @@ export async function installPackages() {
     keepStamp(stamp, hash);
     return version;
   }, 'about 10 s');
+}
+
+/**
+ * Installs the packages that the lock file of a `folder` of the checkout names, once, into the cache folder. What else they depend on is in
+ * `more`. Resolves to where they are.
+ */
+export async function installApart(folder, { name, says, note, more }) {
+  const files = ['package.json', 'package-lock.json', '.npmrc'];
+  const hash = hashOf(files.map((file) => `${folder}/${file}`), ...more);
+  const home = join(cache, `${name}-${hash.slice(0, 16)}`);
+  const stamp = join(home, '.stamp');
+  if (!isFresh(stamp, hash)) {
+    await step(says, async () => {
+      mkdirSync(home, { recursive: true });
+      for (const file of files) copyFileSync(inRoot(folder, file), join(home, file));
+      await must('npm', ['ci', '--no-audit', '--no-fund'], { cwd: home });
+      keepStamp(stamp, hash);
+    }, note);
+  }
+  return join(home, 'node_modules');
 }

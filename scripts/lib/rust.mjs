@@ -91,8 +91,12 @@ export async function nightlyAtHand(rust) {
   return complete ? about : undefined;
 }
 
-/** Installs of nightly what is missing. Nothing where it cannot be had, and says why. */
-export async function installNightly(rust) {
+let nightly;
+
+/** Installs of nightly what is missing, once. Nothing where it cannot be had, and says why. */
+export const installNightly = (rust) => (nightly ??= completeNightly(rust));
+
+async function completeNightly(rust) {
   const found = await nightlyAtHand(rust);
   if (found) return found;
   if (!rust.fromRustup) {

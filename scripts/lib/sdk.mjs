@@ -1,11 +1,12 @@
 // Vendors' own client libraries, from npm and PyPI: installed once into the cache, pinned, and a Sluice for them to call.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { administration } from './admin.mjs';
 import { hasApt, installDebian } from './debian.mjs';
 import { startInstance } from './instance.mjs';
+import { installApart } from './npm.mjs';
 import { cache, inRoot } from './places.mjs';
 import { ask, kill, must, run } from './processes.mjs';
 import { step } from './say.mjs';
@@ -18,20 +19,10 @@ export const HOSTS = '.sluice.test';
 
 /** The libraries from npm: `tests/sdk/node_modules` leads to them. */
 export async function installNodeSdks() {
-  const files = ['package.json', 'package-lock.json', '.npmrc'];
-  const hash = hashOf(files.map((name) => `${TESTS}/${name}`), process.version);
-  const folder = join(cache, `sdk-npm-${hash.slice(0, 16)}`);
-  if (!isFresh(join(folder, '.stamp'), hash)) {
-    await step("vendors' libraries from npm", async () => {
-      mkdirSync(folder, { recursive: true });
-      for (const name of files) copyFileSync(inRoot(TESTS, name), join(folder, name));
-      await must('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder });
-      keepStamp(join(folder, '.stamp'), hash);
-    }, 'about 1 min');
-  }
+  const found = await installApart(TESTS, { name: 'sdk-npm', says: "vendors' libraries from npm", note: 'about 1 min', more: [process.version] });
   const link = inRoot(TESTS, 'node_modules');
   rmSync(link, { force: true, recursive: true });
-  symlinkSync(join(folder, 'node_modules'), link, 'dir');
+  symlinkSync(found, link, 'dir');
 }
 
 /** The libraries from PyPI. Resolves to `{python}`, that which finds them, or `{missing}`, why there is none. */

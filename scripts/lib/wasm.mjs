@@ -28,12 +28,15 @@ export function workerModules(folder) {
   return { [entry]: entry, [named.main]: made.main, [named.wasm]: made.wasm };
 }
 
+/** Whether a panic is to end its own call alone, where there is a nightly Rust for it. */
+export const wantsUnwinding = () => process.env.SLUICE_PANIC !== 'abort';
+
 /** Makes sure that the build is there and new. `rust` is what `findRust` gave. */
 export async function buildWasm(rust, { folder, features } = SHIPPED) {
-  const wanted = process.env.SLUICE_PANIC === 'abort' ? undefined : await nightlyAtHand(rust);
+  const wanted = wantsUnwinding() ? await nightlyAtHand(rust) : undefined;
   if (isFresh(folder, hash(rust, wanted, features))) return;
   const tools = await installTools(rust);
-  const nightly = process.env.SLUICE_PANIC === 'abort' ? undefined : await installNightly(rust);
+  const nightly = wantsUnwinding() ? await installNightly(rust) : undefined;
   const began = nightly ? 'panic=unwind' : 'panic=abort';
   await step(`Wasm build into ${folder}/, ${began}`, async () => {
     await workerBuild(rust, tools, { folder, features, nightly });

@@ -1,11 +1,10 @@
 //! Operating: an operator's key pauses and resumes connections.
 
-use crate::response::{self, Reply};
-
 use crate::api::admin;
 use crate::config::{Config, Keys};
 use crate::lost_keys;
 use crate::request::Incoming;
+use crate::response::{self, Reply};
 use crate::tenant_client;
 use sluice_core::http::{Address, Target};
 use sluice_core::keys::{Claims, Role};
@@ -54,5 +53,5 @@ async fn order(
 async fn ask(config: &Config, claims: Claims, connection: &str, what: Operate) -> Result<Reply, Refusal> {
     let tenant = claims.tenant.clone();
     let ask = Ask::Operate(Box::new(OperateAsk { claims, connection: connection.to_owned(), what }));
-    Ok(response::said(tenant_client::ask(config, &tenant, &ask).await?.reply))
+    Ok(response::said(tenant_client::ask(config, &tenant, &ask).await?))
 }

@@ -1,19 +1,18 @@
 //! Statistics for those who may see them: `/status.json`, `/status/live`, `/stats/…`, `/metrics`.
 
-use crate::response::{self, Reply};
-
 use crate::config::{Config, Keys};
 use crate::lost_keys;
 use crate::request::Incoming;
+use crate::response::{self, Reply};
 use crate::tenant_client;
 use crate::transport;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sluice_core::http::{Address, Answer, Target};
-use sluice_core::keys::{self, Claims, Role};
-use sluice_core::protocol::{self, Ask, Figures, ReportSpan, from_wire, to_wire};
+use sluice_core::api::figures;
+use sluice_core::http::{Answer, Target};
+use sluice_core::keys;
+use sluice_core::protocol::{self, Ask, Figures, from_wire, to_wire};
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::usage::Kind;
 
 /// `GET /status.json` and the statistics.
 pub async fn document(config: &Config, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
@@ -25,47 +24,24 @@ pub async fn document(config: &Config, keys: &Keys, incoming: &Incoming, target:
         Err(refusal) => return lost_keys::explain(config, keys, incoming, refusal).await.into(),
     };
     let tenant = claims.tenant.clone();
-    let figures = match figures(target) {
-        Ok(figures) => figures,
+    let asked = match figures::asked(target) {
+        Ok(asked) => asked,
         Err(refusal) => return refusal.into(),
     };
-    let foreign = is_foreign_page(&claims, incoming, target);
-    let metrics = figures == Some(Figures::Metrics);
-    let ask = match figures {
-        Some(figures) => Ask::Figures(claims, figures),
+    let foreign = figures::is_foreign_page(&claims, incoming.is_page(), incoming.is_own_page(target));
+    let metrics = asked == Some(Figures::Metrics);
+    let ask = match asked {
+        Some(asked) => Ask::Figures(claims, asked),
         None => Ask::Status(claims),
     };
     match tenant_client::ask(config, &tenant, &ask).await {
-        Ok(asked) => match asked.reply {
-            protocol::Reply::Document { .. } if foreign => foreign_page(),
-            protocol::Reply::Document { status: 200, body, .. } if metrics => {
-                Reply::Own(Answer::typed(200, "text/plain; version=0.0.4; charset=utf-8", body))
-            }
-            reply => response::said(reply),
-        },
+        Ok(protocol::Reply::Document { .. }) if foreign => figures::foreign_page().into(),
+        Ok(protocol::Reply::Document { status: 200, body, .. }) if metrics => {
+            Reply::Own(Answer::typed(200, "text/plain; version=0.0.4; charset=utf-8", body))
+        }
+        Ok(reply) => response::said(reply),
         Err(refusal) => refusal.into(),
     }
-}
-
-/// Which statistics are asked for; none for the status.
-fn figures(target: &Target<'_>) -> Result<Option<Figures>, Refusal> {
-    let (kind, week) = match target.address {
-        Address::Usage { week } => (Kind::Usage, week),
-        Address::Errors { week } => (Kind::Errors, week),
-        Address::Metrics => return Ok(Some(Figures::Metrics)),
-        _ => return Ok(None),
-    };
-    let mut connection = None;
-    for pair in target.query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        match pair.strip_prefix("connection=") {
-            Some(name) => connection = Some(name.to_owned()),
-            None => {
-                return Err(Refusal::new(Reason::Request, "the query may say connection=NAME, and nothing else"));
-            }
-        }
-    }
-    let span = if week { ReportSpan::Week } else { ReportSpan::Today };
-    Ok(Some(Figures::Days { kind, span, connection }))
 }
 
 /// `GET /status/live`, as a WebSocket.
@@ -85,12 +61,13 @@ pub async fn live(config: &Config, keys: &Keys, incoming: &Incoming, target: &Ta
         Ok(claims) => claims,
         Err(refusal) => return lost_keys::explain(config, keys, incoming, refusal).await.into(),
     };
-    if is_foreign_page(&claims, incoming, target) {
-        return foreign_page();
+    if figures::is_foreign_page(&claims, incoming.is_page(), incoming.is_own_page(target)) {
+        return figures::foreign_page().into();
     }
-    let offers = offered.is_some_and(|offered| offered.split(',').any(|protocol| protocol.trim() == "sluice.v1"));
+    let offers = offered.is_some_and(figures::offers_live_protocol);
     let note = URL_SAFE_NO_PAD.encode(to_wire(&claims));
-    let Ok(response) = tenant_client::open_live(config, &claims.tenant, &note, offers.then_some("sluice.v1")).await
+    let Ok(response) =
+        tenant_client::open_live(config, &claims.tenant, &note, offers.then_some(figures::LIVE_PROTOCOL)).await
     else {
         return unavailable();
     };
@@ -101,16 +78,6 @@ pub async fn live(config: &Config, keys: &Keys, incoming: &Incoming, target: &Ta
         Some(reply) => response::said(reply),
         None => unavailable(),
     }
-}
-
-/// Whether this is a page that an app's key does not work from: any but Sluice's own. The object
-/// has had its say before, and lets no app with origins see the figures at all.
-fn is_foreign_page(claims: &Claims, incoming: &Incoming, target: &Target) -> bool {
-    claims.role == Role::App && incoming.is_page() && !incoming.is_own_page(target)
-}
-
-fn foreign_page() -> Reply {
-    Refusal::new(Reason::Origin, "an app's key does not work from a page: use a viewer's key").into()
 }
 
 fn unavailable() -> Reply {

@@ -5,8 +5,8 @@
 use crate::call::context::CallEnd;
 use crate::call::inspect::{About, Seen};
 use crate::tenant_client;
+use sluice_core::call::arrival::check_role;
 use sluice_core::http::{Answer, Target, VendorTarget};
-use sluice_core::keys::Role;
 use sluice_core::protocol::{Ask, Reply};
 use sluice_core::refusal::{Reason, Refusal};
 use sluice_core::upstream::Dialect;
@@ -38,7 +38,7 @@ pub async fn exchange(
     }
 }
 
-/// The answer; none if the connection's vendor has no token endpoint there.
+/// Returns the answer; none if the connection's vendor has no token endpoint there.
 async fn answer(
     about: &About<'_>,
     target: &Target<'_>,
@@ -48,12 +48,10 @@ async fn answer(
 ) -> Result<Option<Answer>, CallEnd> {
     let (call, keys) = (about.call, about.keys);
     let claims = keys.open(key, call.incoming.at)?;
-    if claims.role != Role::App {
-        return Err(Refusal::new(Reason::Role, "this key sees figures alone: make calls with an app's key").into());
-    }
+    check_role(&claims)?;
     // Asked even where the route is known: the object knows whether the key is still listed.
     let admit = call.admit(claims.clone(), true, target, shown);
-    let route = match tenant_client::ask(&call.config, &claims.tenant, &Ask::Describe(admit)).await?.reply {
+    let route = match tenant_client::ask(&call.config, &claims.tenant, &Ask::Describe(admit)).await? {
         Reply::Route(route) => route,
         Reply::Refused(no) => return Err(CallEnd::Refused(Box::new(no))),
         _ => return Err(tenant_client::unavailable().into()),
@@ -87,8 +85,8 @@ async fn answer(
     }))
 }
 
-/// Whether the token that it is about is a key; or it is about none, as jsforce's is not where the
-/// key is in the head.
+/// Returns whether the token that it is about is a key; or it is about none, as jsforce's is not
+/// where the key is in the head.
 fn is_own(request: &TokenRequest, about: &About<'_>, keys: &crate::config::Keys, now: i64) -> bool {
     match &request.token {
         Some(token) => keys.open(token, now).is_ok(),

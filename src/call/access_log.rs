@@ -1,6 +1,5 @@
 //! A call in the log: one line of JSON, with no secret in it.
 
-use crate::call::context::connection;
 use crate::platform;
 use crate::request::Incoming;
 use sluice_core::call::{AccessLog, CallFacts, CallOutcome, without_keys};
@@ -12,7 +11,7 @@ use sluice_core::refusal::{Reason, Refusal};
 pub struct AccessRecord(AccessLog);
 
 impl AccessRecord {
-    /// The record of a call that has just come.
+    /// Begins the record of a call that has just come.
     pub fn new(call: &str, incoming: &Incoming) -> Self {
         Self(AccessLog { call: call.to_owned(), method: incoming.method.clone(), ..AccessLog::default() })
     }
@@ -21,7 +20,7 @@ impl AccessRecord {
     pub fn of(&mut self, claims: &Claims, vendor: &VendorTarget) {
         self.0.tenant = Some(claims.tenant.clone());
         self.0.app.clone_from(&claims.app);
-        self.0.connection = Some(connection(vendor));
+        self.0.connection = Some(vendor.connection_name().into_owned());
         self.0.path = Some(without_keys(vendor.path));
     }
 

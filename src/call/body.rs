@@ -6,7 +6,7 @@ use crate::js::{self, First};
 use crate::request::Incoming;
 use crate::route_cache;
 use crate::tenant_client;
-use sluice_core::call::body::{BodyHead, BodyPlan, KEPT_BYTES};
+use sluice_core::call::body::{self, BodyHead, BodyPlan, Drain, KEPT_BYTES, broken_off, needs_its_length};
 use sluice_core::call::{body_too_long, unexpected_reply};
 use sluice_core::http::VendorTarget;
 use sluice_core::protocol::{Admit, Ask, BodyLength, Reply, Route};
@@ -15,24 +15,16 @@ use sluice_core::upstream::batch::too_many;
 use std::rc::Rc;
 use web_sys::Request;
 
-/// What is read of a refused upload, bytes and ms: enough that ordinary clients come to read the
-/// answer, and little enough that refusing stays cheap. Larger ones may see their connection reset.
-const DRAIN_BYTES: u32 = 2_097_152;
-const DRAIN_MS: u32 = 1_000;
-
-/// A body that fits into the socket's buffers need not be drained, bytes.
-const SMALL: u64 = 65_536;
-
-/// The body as it is sent, unless it was read already. One that may have to be sent twice is read
-/// whole, which also spares a permit the time that a slow upload takes. One of unknown length is
-/// read as far as it can be held, and so is known to be whole before it is admitted, or over the
-/// vendor's limit, if it is either.
+/// Returns the body as it is sent, unless it was read already. One that may have to be sent twice
+/// is read whole, which also spares a permit the time that a slow upload takes. One of unknown
+/// length is read as far as it can be held, and so is known to be whole before it is admitted, or
+/// over the vendor's limit, if it is either.
 pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Result<Body, CallEnd> {
     if let Some(read) = read {
         return Ok(noted(admit, read));
     }
     let known = route_cache::route(&admit.claims.tenant, &admit.connection);
-    match (BodyHead { length: admit.body, ..head(call) }).plan(known.as_deref()) {
+    match (BodyHead { length: admit.body, ..head(&call.incoming) }).plan(known.as_deref()) {
         BodyPlan::None => return Ok(Body::None),
         BodyPlan::Stream => return Ok(Body::Caller),
         BodyPlan::ReadWhole => return whole(call, KEPT_BYTES).await,
@@ -48,7 +40,7 @@ pub async fn prepare(call: &Call, admit: &mut Admit, read: Option<Body>) -> Resu
     }
 }
 
-/// A body whose beginning was read; none if it is longer than it may be.
+/// Returns a body whose beginning was read; none if it is longer than it may be.
 fn first(first: First) -> Option<Body> {
     match first {
         First::Whole(bytes) => Some(Body::Bytes(bytes)),
@@ -64,13 +56,11 @@ fn noted(admit: &mut Admit, body: Body) -> Body {
     Body::of(bytes)
 }
 
-/// The body of unknown length of a call whose bodies cannot be kept: awaited, so that one which
-/// breaks off is not sent, and is left where it is. It may be no body after all.
+/// Returns the body of unknown length of a call whose bodies cannot be kept: awaited, so that one
+/// which breaks off is not sent, and is left where it is. It may be no body after all.
 async fn measured(call: &Call, admit: &mut Admit) -> Result<Body, CallEnd> {
     let Some(length) = js::measure(&call.request, KEPT_BYTES).await.map_err(|_| broken_off())? else {
-        let detail =
-            format!("a get request's body of more than {KEPT_BYTES} bytes needs its Content-Length: send it with one");
-        return Err(Refusal::new(Reason::Payload, detail).into());
+        return Err(needs_its_length().into());
     };
     admit.body = BodyLength::Bytes(length);
     Ok(if length > 0 { Body::Caller } else { Body::None })
@@ -85,12 +75,11 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     }
     let route = describe(call, admit).await?;
     let Some(batch) = route.profile.batch_limit(&admit.method, &admit.path) else { return Ok(body) };
-    let most = route.profile.body_limit(&admit.method, &admit.path).unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
-    let head = head(call);
-    let body = if matches!(body, Body::Caller) && head.is_read_for_records(admit.body, most) {
-        whole(call, most).await?
-    } else {
-        body
+    let head = head(&call.incoming);
+    let limit = route.profile.body_limit(&admit.method, &admit.path);
+    let body = match head.read_for_records(admit.body, limit) {
+        Some(most) if matches!(body, Body::Caller) => whole(call, most).await?,
+        _ => body,
     };
     let bytes = match &body {
         Body::Bytes(bytes) if head.is_plain() => Some(bytes.to_vec()),
@@ -102,18 +91,17 @@ pub async fn in_batches(call: &Call, admit: &Admit, vendor: &VendorTarget<'_>, b
     }
 }
 
-/// Whether a body can be sent once more: it was kept, or there is none.
+/// Returns whether a body can be sent once more: it was kept, or there is none.
 pub fn can_be_repeated(body: &Body) -> bool {
     match body {
         Body::None => true,
-        Body::Bytes(bytes) => u64::from(bytes.length()) <= KEPT_BYTES,
+        Body::Bytes(bytes) => body::can_be_repeated(bytes.length().into()),
         Body::Caller | Body::Upload(_) => false,
     }
 }
 
-/// What the head of the request tells of its body.
-fn head(call: &Call) -> BodyHead<'_> {
-    let incoming = &call.incoming;
+/// Returns what the head of the request tells of its body.
+fn head(incoming: &Incoming) -> BodyHead<'_> {
     BodyHead {
         method: &incoming.method,
         present: incoming.has_body(),
@@ -125,7 +113,7 @@ fn head(call: &Call) -> BodyHead<'_> {
 /// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is
 /// too long to be looked into.
 pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
-    match head(call).plan_early() {
+    match head(&call.incoming).plan_early() {
         None => return Ok(None),
         Some(BodyPlan::Stream) => return Ok(Some(Body::Caller)),
         Some(_) => {}
@@ -133,8 +121,8 @@ pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
     Ok(first(js::read_first(&call.request, KEPT_BYTES, None).await.map_err(|_| broken_off())?))
 }
 
-/// The bytes of a body, in the form that [`prepare`] gives it; none where it is longer than what is
-/// looked into.
+/// Returns the bytes of a body, in the form that [`prepare`] gives it; none where it is longer than
+/// what is looked into.
 pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd> {
     match body {
         Body::None => return Ok(Some(Vec::new())),
@@ -142,24 +130,20 @@ pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd>
         Body::Upload(_) => return Ok(None),
         Body::Caller => {}
     }
-    if !head(call).is_short() {
+    if !head(&call.incoming).is_short() {
         return Ok(None);
     }
     let copy = Box::pin(js::read_copy(&call.request, KEPT_BYTES)).await.map_err(|_| broken_off())?;
     Ok(copy.map(|bytes| bytes.to_vec()))
 }
 
-/// The body; none if it is longer than `most` bytes, which its length has told before.
+/// Returns the body; none if it is longer than `most` bytes, which its length has told before.
 async fn whole(call: &Call, most: u64) -> Result<Body, CallEnd> {
     let whole = js::read_whole(&call.request, most).await.map_err(|_| broken_off())?;
     Ok(whole.map_or(Body::None, Body::Bytes))
 }
 
-fn broken_off() -> Refusal {
-    Refusal::new(Reason::Request, "the request's body broke off before its end")
-}
-
-/// Where the call would go.
+/// Returns where the call would go, and asks the object where it is not remembered.
 pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> {
     if let Some(route) = route_cache::route(&admit.claims.tenant, &admit.connection) {
         return Ok(route);
@@ -169,8 +153,7 @@ pub async fn describe(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> 
 }
 
 async fn ask_route(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> {
-    let asked = tenant_client::ask(&call.config, &admit.claims.tenant, &Ask::Describe(admit.clone())).await?;
-    match asked.reply {
+    match tenant_client::ask(&call.config, &admit.claims.tenant, &Ask::Describe(admit.clone())).await? {
         Reply::Route(route) => {
             let route = Rc::from(route);
             route_cache::remember(&admit.claims.tenant, &admit.connection, Rc::clone(&route));
@@ -183,8 +166,7 @@ async fn ask_route(call: &Call, admit: &Admit) -> Result<Rc<Route>, CallEnd> {
 
 /// Reads off some of a refused upload.
 pub async fn drain(request: &Request, incoming: &Incoming) {
-    let small = matches!(incoming.body_length(), BodyLength::Bytes(length) if length <= SMALL);
-    if incoming.has_body() && !small {
-        js::drain(request, DRAIN_BYTES, DRAIN_MS).await;
+    if let Some(Drain { bytes, ms }) = head(incoming).drain() {
+        js::drain(request, bytes, ms).await;
     }
 }

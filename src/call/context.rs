@@ -51,15 +51,15 @@ impl Call {
     /// Makes the request for admission that the tenant's object is sent.
     pub fn admit(&self, claims: Claims, key_in_header: bool, target: &Target, vendor: &VendorTarget) -> Admit {
         let incoming = &self.incoming;
-        let uri = vendor.path.len().saturating_add(vendor.query.map_or(0, |query| query.len().saturating_add(1)));
-        let connection = connection(vendor);
-        let known = route_cache::route(&claims.tenant, &connection);
+        let connection = vendor.connection_name().into_owned();
+        let (known_route, known_token) =
+            route_cache::with_isolate(|isolate| isolate.remembered(&claims.tenant, &connection));
         Admit {
             call: self.id.clone(),
             connection,
             method: incoming.method.clone(),
             path: vendor.route_path().to_owned(),
-            uri_bytes: u32::try_from(uri).unwrap_or(u32::MAX),
+            uri_bytes: vendor.uri_bytes(),
             body: incoming.body_length(),
             from_browser: incoming.is_page(),
             origin: incoming.origin().map(str::to_owned),
@@ -69,15 +69,10 @@ impl Call {
             // RFC 9218, section 4.1.
             urgency: urgency(incoming.header("priority")).unwrap_or(3),
             repeated: false,
-            known_route: known.map(|route| route.version),
-            known_token: route_cache::bearer(&claims.tenant, vendor.connection).map(|bearer| bearer.mark),
+            known_route,
+            known_token,
             rejected_token: None,
             claims,
         }
     }
-}
-
-/// Returns the connection's name. Host names know no case; clients write them as they like.
-pub fn connection(vendor: &VendorTarget) -> String {
-    if vendor.by_host { vendor.connection.to_ascii_lowercase() } else { vendor.connection.to_owned() }
 }

@@ -5,18 +5,17 @@ use crate::call::context::Call;
 use crate::call::stream::{self, Body, Head, NoAnswer, Outgoing, Sent};
 use crate::platform;
 use js_sys::Uint8Array;
-use sluice_core::call::{Attempt, HeldBack, Permit, SendFailure, Timings};
+use sluice_core::call::{Attempt, HeldBack, OutgoingCredential, Permit, SendFailure, Timings};
 use sluice_core::http::{
     Mask, Placed, Returning, Sending, Target, VendorTarget, changes, outgoing, outgoing_query, returned, value,
 };
 use sluice_core::keys::{Place, Taken};
-use sluice_core::policy::Credential;
-use sluice_core::refusal::{Reason, Refusal};
+use sluice_core::refusal::Refusal;
+use sluice_core::upstream::Profile;
 use sluice_core::upstream::body::{BodyFacts, BodySniffer, HEAD_BYTES};
 use sluice_core::upstream::credential::also_placed;
 use sluice_core::upstream::outcome::{Answered, accept_encoding, classify, vendor_counts};
 use sluice_core::upstream::places::{Swap, Swapped, misplaced};
-use sluice_core::upstream::{Profile, credential};
 use std::rc::Rc;
 use web_sys::Response;
 
@@ -58,22 +57,8 @@ impl Forward<'_> {
     }
 
     async fn answer(&self, permit: &Permit) -> Result<(Attempt, VendorAnswer), SendFailure> {
-        let route = &permit.route;
-        let placed = match (&route.credential, &permit.bearer) {
-            (Some(credential), _) => credential::placed(credential, &route.profile),
-            (None, Some(bearer)) => Some(credential::placed_token(&bearer.token, &route.profile)),
-            (None, None) => None,
-        };
-        let Some(placed) = placed else {
-            let refusal = Refusal::new(Reason::Internal, "the permit came without a credential: try again");
-            return Err(SendFailure::NotSent(refusal));
-        };
-        let token = match (&route.credential, &permit.bearer) {
-            (Some(Credential::Bearer { token }), _) => Some(token.as_str()),
-            (None, Some(bearer)) => Some(bearer.token.as_str()),
-            _ => None,
-        };
-        let mask = credential::mask(route.credential.as_ref(), token, &placed);
+        let OutgoingCredential { placed, token, mask } = permit.outgoing_credential().map_err(SendFailure::NotSent)?;
+        let token = token.as_deref();
         let mut sent = match self.put_out(permit, &placed, token).await.map_err(SendFailure::NotSent)? {
             Ok(sent) => sent,
             Err(why) => return Err(self.no_answer(permit, why).await),
@@ -86,7 +71,7 @@ impl Forward<'_> {
         }
         match sent.head() {
             Some(head @ Head { status: 200..=599, .. }) => {
-                let own = passes_through(permit).then(|| Mask::of_callers_own(&self.call.incoming.headers));
+                let own = permit.passes_through().then(|| Mask::of_callers_own(&self.call.incoming.headers));
                 Ok(judged(sent, head, permit, mask, own).await)
             }
             // A status that no answer can have; among them 1xx, behind which the answer proper is
@@ -98,7 +83,7 @@ impl Forward<'_> {
         }
     }
 
-    /// Why no headers came.
+    /// Returns why no headers came.
     async fn no_answer(&self, permit: &Permit, why: NoAnswer) -> SendFailure {
         match why {
             NoAnswer::Timeout => SendFailure::TimedOut(permit.route.timeout_ms),
@@ -132,7 +117,7 @@ impl Forward<'_> {
         let methods_and_path = (call.incoming.method.as_str(), self.vendor.route_path());
         let also = token.map(|token| also_placed(token, &route.profile, methods_and_path, self.taken));
         let sending = Sending {
-            passthrough: passes_through(permit),
+            passthrough: permit.passes_through(),
             placed,
             also: also.as_deref().unwrap_or_default(),
             taken: self.taken,
@@ -160,7 +145,7 @@ impl Forward<'_> {
         Ok(stream::send(&call.request, &outgoing).await)
     }
 
-    /// The request with the token in the key's place, where that goes anywhere but where a
+    /// Returns the request with the token in the key's place, where that goes anywhere but where a
     /// credential always goes.
     fn swapped(&self, token: Option<&str>) -> Result<Option<Swapped>, Refusal> {
         let Some(swap) = self.swap else { return Ok(None) };
@@ -184,7 +169,7 @@ impl Forward<'_> {
         let VendorAnswer { mut sent, head: Head { status, reason, headers, .. }, mask } = answer;
         let returning = Returning {
             status,
-            passthrough: passes_through(permit),
+            passthrough: permit.passes_through(),
             base_url: &route.base_url,
             connection_url: &self.target.connection_url().unwrap_or_default(),
             path: self.vendor.path,
@@ -202,12 +187,7 @@ impl Forward<'_> {
         };
         let reason = mask.text(&reason).unwrap_or(reason);
         let changes = changes(&headers, &returned(&headers, &returning));
-        // A limit on bytes says so in its field (`policy_item`), and whether it is about this call
-        // in the other; nothing else has to know how long an answer was.
-        let about_this = |item: &str| permit.rate_limit.contains(item.split(';').next().unwrap_or_default().trim());
-        let mut limits = route.rate_limit_policy.split(',');
-        let counted = limits.any(|item| item.contains("content-bytes") && about_this(item));
-        match sent.deliver(&call.request, (status, &reason), &changes, counted) {
+        match sent.deliver(&call.request, (status, &reason), &changes, permit.counts_content_bytes()) {
             Ok(response) => Some((response, sent)),
             Err(_) => {
                 sent.discard();
@@ -236,8 +216,8 @@ impl VendorAnswer {
     }
 }
 
-/// What the answer means.
-/// `own`: what the caller sends of its own, of which no log and no statistics are to tell either.
+/// Reads what the answer means. `own`: what the caller sends of its own, of which no log and no
+/// statistics are to tell either.
 async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option<Mask>) -> (Attempt, VendorAnswer) {
     let profile = &permit.route.profile;
     let said = read(&sent, profile, &head).await;
@@ -253,12 +233,8 @@ async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option
     (Attempt::answered(status, at, verdict, counts), VendorAnswer { sent, head, mask: Rc::new(mask) })
 }
 
-fn passes_through(permit: &Permit) -> bool {
-    matches!(permit.route.credential, Some(Credential::Passthrough))
-}
-
-/// What the body says, for vendors that say something there: read from its head, before it is
-/// passed on.
+/// Returns what the body says, for vendors that say something there: read from its head, before it
+/// is passed on.
 async fn read(sent: &Sent, profile: &Profile, Head { status, headers, .. }: &Head) -> Option<BodyFacts> {
     let mut peek = BodySniffer::new(&profile.reading, *status, value(headers, "content-encoding"))?;
     while let Some(chunk) = sent.peek().await {

@@ -62,8 +62,8 @@ impl About<'_> {
         Seen { read: true, bytes, longer: false, plain, keys }
     }
 
-    /// The methods of the call, as far as it is read; by the rules of any vendor where its profile
-    /// is not known.
+    /// Returns the methods of the call, as far as it is read; by the rules of any vendor where its
+    /// profile is not known.
     pub fn methods(&self, route: Option<&Route>, seen: &Seen) -> Result<String, Refusal> {
         let unknown = Profile::default();
         let incoming = &self.call.incoming;
@@ -96,8 +96,8 @@ impl About<'_> {
         Ok(())
     }
 
-    /// Where the real token goes in a key's place, if anywhere; or the refusal of a call with a
-    /// misplaced key. Nothing of it has been counted or sent.
+    /// Returns where the real token goes in a key's place, if anywhere; or the refusal of a call
+    /// with a misplaced key. Nothing of it has been counted or sent.
     pub async fn swap(&self, admit: &Admit, seen: &Seen) -> Result<Option<Swap>, CallEnd> {
         if self.search.elsewhere.is_empty() && seen.keys.is_empty() {
             return Ok(None);

@@ -22,12 +22,11 @@ use crate::response::{self, Reply};
 use crate::route_cache;
 use futures_channel::oneshot;
 use sluice_core::call::Isolate;
-use sluice_core::http::{Address, Prefer, VendorTarget, parse_target};
-use sluice_core::keys::{self, Claims, PREFIX, Place, Role, Search};
+use sluice_core::call::arrival::{self, BodyTiming};
+use sluice_core::http::{Prefer, VendorTarget, parse_target};
+use sluice_core::keys::{self, Claims, Search};
 use sluice_core::protocol::No;
 use sluice_core::refusal::{Reason, Refusal};
-use sluice_core::upstream::places;
-use sluice_core::upstream::token::may_be_token_path;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use web_sys::{Request, Response};
@@ -94,7 +93,7 @@ impl Call {
         Box::pin(self.end(came, responder, record)).await;
     }
 
-    /// The refusal of a key, with its cause where that is the installation's.
+    /// Returns the refusal of a key, with its cause where that is the installation's.
     async fn explained(&self, keys: &Keys, no: No) -> CallEnd {
         let refusal = lost_keys::explain(&self.config, keys, &self.incoming, no.refusal).await;
         CallEnd::Refused(Box::new(No { refusal, ..no }))
@@ -132,18 +131,7 @@ impl Call {
     /// Everything up to the caller's answer.
     async fn run(&self, keys: &Keys, record: &mut AccessRecord) -> Result<CallInProgress, CallEnd> {
         let target = parse_target(&self.incoming.url, self.config.host_suffix.as_deref())?;
-        let Address::Vendor(vendor) = target.address else {
-            return Err(Refusal::new(Reason::NotFound, "no connection is at this address").into());
-        };
-        if self.incoming.is_navigation() {
-            let detail = "a browser does not open a vendor's address, nor post a form to it: call it from a script";
-            return Err(Refusal::new(Reason::Origin, detail).into());
-        }
-        if self.incoming.is_upgrade() {
-            return Err(
-                Refusal::new(Reason::Upgrade, "websockets to a vendor are not forwarded: use plain http").into()
-            );
-        }
+        let vendor = arrival::vendor_target(&target, self.incoming.manner())?;
         #[cfg(feature = "memory-figure")]
         if vendor.path == "/wasm-memory" {
             let bytes = core::arch::wasm32::memory_size::<0>() * 65_536;
@@ -155,16 +143,16 @@ impl Call {
         let path = keys::without(vendor.path, &search.path);
         let shown = VendorTarget { path: &path, ..vendor };
         let about = inspect::About { call: self, keys, vendor: &vendor, search: &search };
-        let token_path = may_be_token_path(vendor.path);
-        let body = if token_path || search.caller.is_none() { body::early(self).await? } else { None };
+        let BodyTiming { is_token_path, is_early } = arrival::body_timing(vendor.path, &search);
+        let body = if is_early { body::early(self).await? } else { None };
         let mut seen = about.look(body.as_ref()).await?;
-        if token_path {
+        if is_token_path {
             Box::pin(token::exchange(&about, &target, &shown, &seen)).await?;
         }
-        let (claims, key_in_header) = self.claims(keys, &search, &seen)?;
+        let claims = self.claims(keys, &search, &seen)?;
         record.of(&claims, &shown);
         // On the heap, since a call that waits would hold room for it.
-        let mut admit = Box::new(self.admit(claims, key_in_header, &target, &shown));
+        let mut admit = Box::new(self.admit(claims, arrival::is_key_apart(&search), &target, &shown));
         about.note_methods(&mut admit, &seen).await?;
         if !search.elsewhere.is_empty() {
             about.swap(&admit, &seen).await?;
@@ -184,22 +172,12 @@ impl Call {
         Ok(attempts::send_with_retries(&sending, admit, |route| about.methods(Some(route), &seen)).await)
     }
 
-    /// Who calls, and whether the key came in `Sluice-Key`.
-    fn claims(&self, keys: &Keys, search: &Search<'_>, seen: &inspect::Seen) -> Result<(Claims, bool), Refusal> {
+    /// Tells who calls.
+    fn claims(&self, keys: &Keys, search: &Search<'_>, seen: &inspect::Seen) -> Result<Claims, Refusal> {
         let in_body = seen.keys.first().map(|stands| stands.key.as_str());
-        let key = match (&search.caller, in_body) {
-            (Some(found), _) => &found.key,
-            (None, Some(_)) if places::is_soap(&self.incoming.headers) => return Err(places::soap()),
-            (None, Some(key)) => key,
-            (None, None) => {
-                let places = "in Sluice-Key, or where the vendor's own credential would go";
-                return Err(Refusal::new(Reason::Key, format!("no key: send one ({PREFIX}…) {places}")));
-            }
-        };
+        let key = arrival::callers_key(search, in_body, &self.incoming.headers)?;
         let claims = keys.open(key, self.incoming.at)?;
-        if claims.role != Role::App {
-            return Err(Refusal::new(Reason::Role, "this key sees figures alone: make calls with an app's key"));
-        }
-        Ok((claims, search.caller.as_ref().is_some_and(|found| found.place == Place::Apart)))
+        arrival::check_role(&claims)?;
+        Ok(claims)
     }
 }

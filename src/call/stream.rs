@@ -25,7 +25,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The body of these bytes: none if there are none.
+    /// Returns the body of these bytes: none if there are none.
     pub fn of(bytes: Uint8Array) -> Self {
         if bytes.length() == 0 { Self::None } else { Self::Bytes(bytes) }
     }
@@ -110,7 +110,7 @@ pub async fn send(caller: &Request, outgoing: &Outgoing<'_>) -> Result<Sent, NoA
     }
 }
 
-/// Why an upload has ended its call.
+/// Returns why an upload has ended its call.
 fn fault(body: &Body) -> Option<NoAnswer> {
     let Body::Upload(upload) = body else { return None };
     Some(if upload.fault()? == "payload" { NoAnswer::TooLong } else { NoAnswer::BrokenOff })
@@ -145,7 +145,7 @@ fn put_out(caller: &Request, outgoing: &Outgoing<'_>, deadline: &Deadline) -> Re
 }
 
 impl Sent {
-    /// The head of the answer; none if it cannot be read.
+    /// Returns the head of the answer; none if it cannot be read.
     pub fn head(&self) -> Option<Head> {
         let response = &self.response;
         let headers = platform::read_headers(&response.headers(), usize::MAX).ok()?;
@@ -153,7 +153,8 @@ impl Sent {
         Some(Head { at, status: response.status(), reason: response.status_text(), headers })
     }
 
-    /// One more chunk from the beginning of the body; none at its end. The caller still gets it.
+    /// Reads one more chunk from the beginning of the body; none at its end. The caller still gets
+    /// it.
     pub async fn peek(&self) -> Option<Uint8Array> {
         let chunk = self.answer.peek().await.ok();
         self.note_end();
@@ -253,8 +254,8 @@ impl Sent {
         self.deadline.abort();
     }
 
-    /// Where all of the body is here, what happens to it from now on is no matter of the vendor's
-    /// time.
+    /// Stops the vendor's time once all of the body is here: what happens to it from then on is no
+    /// matter of the vendor's.
     fn note_end(&self) {
         if self.answer.closed() {
             self.deadline.stop();
@@ -262,8 +263,8 @@ impl Sent {
     }
 }
 
-/// Whether the platform takes a vendor's reason, which may be in any language. An answer without
-/// its reason is better than none.
+/// Returns whether the platform takes a vendor's reason, which may be in any language. An answer
+/// without its reason is better than none.
 fn can_be_reason(status: u16, reason: &str) -> bool {
     if reason.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
         return true;

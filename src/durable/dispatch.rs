@@ -1,4 +1,4 @@
-//! What an object asks of others: errands of a Worker, and loans of a pool's object.
+//! Asks others for what an object needs: a Worker to carry out tasks, a pool's object to lend.
 
 use super::tenant::TenantObject;
 use crate::platform;
@@ -13,29 +13,29 @@ use worker::{Headers, Method, RequestInit, Result};
 
 impl TenantObject {
     /// Asks a pool's object.
-    pub async fn borrow(self: Rc<Self>, errant: PoolRequest) {
+    pub async fn borrow(self: Rc<Self>, request: PoolRequest) {
         let sent = self.objects.as_ref().and_then(|objects| {
-            let address = ObjectAddress::find(objects, &errant.object).ok()?;
-            address.send(&address.stub(objects).ok()?, &to_wire(&errant.ask), false).ok()
+            let address = ObjectAddress::find(objects, &request.object).ok()?;
+            address.send(&address.stub(objects).ok()?, &to_wire(&request.ask), false).ok()
         });
         let reply = match sent {
             Some(sent) => transport::reply(sent).await.ok().and_then(|reply| from_wire(&reply)),
             None => None,
         };
-        self.event(|tenant, _, host| tenant.lent(&errant, reply, host));
+        self.event(|tenant, _, host| tenant.lent(&request, reply, host));
     }
 
-    /// Hands errands over, one after another, until there are none. Several of these run at once.
+    /// Hands tasks over, one after another, until there are none. Several of these run at once.
     pub async fn hand_over(self: Rc<Self>) {
-        while let Some(errand) = self.event(|tenant, _, host| tenant.next_task(host)).flatten() {
-            let (body, now) = (to_wire(&errand), platform::now());
+        while let Some(task) = self.event(|tenant, _, host| tenant.next_task(host)).flatten() {
+            let (body, now) = (to_wire(&task), platform::now());
             let stamp = self.settings.as_ref().map(|settings| stamp(&settings.master, now, &body)).unwrap_or_default();
             match self.post(&stamp, &body).await.unwrap_or(0) {
-                // Taken; or nobody can say, and then the errand's own report will, or the want of
+                // Taken; or nobody can say, and then the task's own report will, or the want of
                 // one.
                 0 | 202 => {}
                 _ => {
-                    self.event(|tenant, _, host| tenant.task_refused(errand, host));
+                    self.event(|tenant, _, host| tenant.task_refused(task, host));
                 }
             }
         }
@@ -43,8 +43,8 @@ impl TenantObject {
         memory.handing = memory.handing.saturating_sub(1);
     }
 
-    /// Posts an errand to this same Worker; the status it is taken with. The answer's body ends
-    /// with the errand, and is held until then: the platform lets a Worker run while somebody waits
+    /// Posts a task to this same Worker, and returns the status with which it is taken. The answer's
+    /// body ends with the task, and is held until then: the platform lets a Worker run while somebody waits
     /// for its answer, and 30 s more.
     async fn post(&self, stamp: &str, body: &[u8]) -> Result<u16> {
         let this_worker = self.this_worker.as_ref().ok_or("the Worker has no binding to itself")?;

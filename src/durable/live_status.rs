@@ -8,20 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sluice_core::backlog_share::{app_number, may_watch};
 use sluice_core::keys::Claims;
 use sluice_core::protocol::{Reply, from_wire, to_wire};
-use std::cell::{Cell, RefCell};
+use sluice_core::tenant::live_feed::{LiveFeed, PushStep};
+use std::cell::RefCell;
 use wasm_bindgen::prelude::*;
 use worker::{Request, Response, ResponseBuilder, Result, State, WebSocket, WebSocketPair};
-
-/// Least time between two documents on one socket, ms: twice a second.
-const APART_MS: i64 = 500;
-
-/// How often the document is looked at without a call, ms: windows empty and pauses end by
-/// themselves.
-const LOOK_MS: i64 = 1_000;
-
-/// How long without a change until nobody looks any more and the object may sleep, ms: longer than
-/// a minute's window.
-const LOOK_FOR_MS: i64 = 120_000;
 
 /// Sockets of one tenant at once: an organisation's screens, and some. The document is made once
 /// for all of them, and what is left for each, twice a second, is to be sent it.
@@ -30,45 +20,29 @@ const MOST_SOCKETS: u64 = 250;
 /// WebSocket close code for a key that no longer holds (RFC 6455, section 7.4.1: policy violation).
 const REFUSED: u16 = 1008;
 
-/// The live feed of one object.
+/// The live status of one object.
 pub struct LiveStatus {
-    /// There may be sockets.
-    open: Cell<bool>,
-    pushed_at: Cell<i64>,
-    changed_at: Cell<i64>,
-    /// A push is under way: asking for the status is an event too, and must not ask for the next
-    /// push.
-    pushing: Cell<bool>,
-    /// What the timer is set to, Unix ms.
-    look_at: Cell<i64>,
+    /// When it is pushed. No borrow lives while the status is asked for, which is an event of its own.
+    feed: RefCell<LiveFeed>,
     timer: RefCell<Option<Timer>>,
-    last: RefCell<String>,
 }
 
 impl LiveStatus {
-    /// A feed for the sockets that the object still has.
+    /// Makes the feed for the sockets that the object still has.
     pub fn new(state: &State) -> Self {
-        Self {
-            open: Cell::new(!state.get_websockets().is_empty()),
-            pushed_at: Cell::new(0),
-            changed_at: Cell::new(0),
-            pushing: Cell::new(false),
-            look_at: Cell::new(i64::MAX),
-            timer: RefCell::new(None),
-            last: RefCell::default(),
-        }
+        let feed = LiveFeed::new(!state.get_websockets().is_empty());
+        Self { feed: RefCell::new(feed), timer: RefCell::new(None) }
     }
 
-    /// What is called when it is time to push.
+    /// Sets what is called when it is time to push.
     pub fn calls_back(&self, push: impl FnMut() + 'static) {
         *self.timer.borrow_mut() = Some(Timer::new(push));
     }
 
-    /// The document may have changed.
+    /// Notes that the document may have changed.
     pub fn changed(&self) {
-        if self.open.get() && !self.pushing.get() {
-            self.look_by(self.may_push_at());
-        }
+        let at = self.feed.borrow_mut().changed();
+        self.look_at(at);
     }
 
     /// Takes a socket in, unless the key may not see the status: then the object's reply says why.
@@ -86,18 +60,10 @@ impl LiveStatus {
             return transport::response(to_wire(&Reply::Retry), false);
         }
         let now = platform::now();
-        // Its first document counts as a push, so that none follows too soon; or it comes with the
-        // one that is due.
-        let at_once = now >= self.may_push_at();
-        if at_once {
-            self.pushed_at.set(now);
-        } else {
-            self.last.borrow_mut().clear();
-        }
+        let at_once = self.feed.borrow_mut().is_first_sent_at_once(now);
         let response = accepted(state, request, &note, at_once.then_some(document.as_str()))?;
-        self.open.set(true);
-        self.changed_at.set(now);
-        self.look_by(if at_once { now.saturating_add(LOOK_MS) } else { self.may_push_at() });
+        let at = self.feed.borrow_mut().took_in(at_once, now);
+        self.look_at(at);
         Ok(response)
     }
 
@@ -105,18 +71,13 @@ impl LiveStatus {
     /// for all who may see it, so it is made once; `seen` says for each key whether it may, and
     /// what.
     pub fn push(&self, state: &State, seen: impl Fn(&[Claims]) -> Option<(Vec<bool>, String)>) {
-        self.look_at.set(i64::MAX);
-        let sockets = state.get_websockets();
-        if sockets.is_empty() {
-            self.open.set(false);
-            return;
+        let (sockets, now) = (state.get_websockets(), platform::now());
+        let step = self.feed.borrow_mut().begin_push(!sockets.is_empty(), now);
+        match step {
+            PushStep::Nothing => return,
+            PushStep::Later(at) => return self.look_at(Some(at)),
+            PushStep::Push => {}
         }
-        let now = platform::now();
-        // Asked for before a socket came that has just had its first document.
-        if now < self.may_push_at() {
-            return self.look_by(self.may_push_at());
-        }
-        self.pushing.set(true);
         let (mut notes, mut keys) = (Vec::new(), Vec::new());
         let mut whose = Vec::new();
         for socket in sockets {
@@ -139,47 +100,25 @@ impl LiveStatus {
                     let _ = socket.close(Some(REFUSED), Some("the key no longer holds"));
                 }
             }
-            if self.differs(&document) {
+            let is_news = self.feed.borrow_mut().is_news(&document, now);
+            if is_news {
                 tell_all(&told, &document);
-                self.pushed_at.set(platform::now());
-                self.changed_at.set(now);
+                self.feed.borrow_mut().pushed(platform::now());
             }
         }
-        self.pushing.set(false);
-        if now.saturating_sub(self.changed_at.get()) < LOOK_FOR_MS {
-            self.look_by(now.saturating_add(LOOK_MS));
-        }
+        let at = self.feed.borrow_mut().end_push(now);
+        self.look_at(at);
     }
 
-    /// Whether this is news, but for the time it was written at; and remembers it.
-    fn differs(&self, document: &str) -> bool {
-        let document = without_time(document);
-        let mut last = self.last.borrow_mut();
-        let differs = *last != document;
-        if differs {
-            *last = document;
-        }
-        differs
-    }
-
-    /// From when on there may be a push, Unix ms.
-    fn may_push_at(&self) -> i64 {
-        self.pushed_at.get().saturating_add(APART_MS)
-    }
-
-    /// Sees to it that a push is tried by then, Unix ms.
-    fn look_by(&self, at: i64) {
-        if at >= self.look_at.get() {
-            return;
-        }
-        if let Some(timer) = &*self.timer.borrow() {
-            self.look_at.set(at);
+    /// Sets the timer, if a push is to be tried at another moment than before, Unix ms.
+    fn look_at(&self, at: Option<i64>) {
+        if let (Some(at), Some(timer)) = (at, &*self.timer.borrow()) {
             timer.set(at.saturating_sub(platform::now()));
         }
     }
 }
 
-/// Whether there is a place for a socket of these claims, beside those that are open.
+/// Returns whether there is a place for a socket of these claims, beside those that are open.
 fn has_place(state: &State, note: &str) -> bool {
     let app = |note: &str| claims(note).and_then(|claims| claims.app).map(|app| app_number(&app));
     let sockets = state.get_websockets();
@@ -223,19 +162,12 @@ fn tell_all(sockets: &[WebSocket], message: &str) {
     }
 }
 
-/// What a socket was taken in with.
+/// Reads what a socket was taken in with.
 fn note_of(socket: &WebSocket) -> Option<String> {
     socket.deserialize_attachment().ok().flatten()
 }
 
-/// The claims a socket was opened with.
+/// Reads the claims that a socket was opened with.
 fn claims(note: &str) -> Option<Claims> {
     from_wire(&URL_SAFE_NO_PAD.decode(note).ok()?)
-}
-
-/// The document without the value of its first `at`.
-fn without_time(document: &str) -> String {
-    let Some((before, after)) = document.split_once("\"at\":\"") else { return document.to_owned() };
-    let (_, after) = after.split_once('"').unwrap_or(("", after));
-    format!("{before}{after}")
 }

@@ -1,5 +1,5 @@
-//! What an object holds in memory between two events: the desk, those that wait for it, and when it
-//! is next to be woken.
+//! Holds what an object has in memory between two events: the tenant's state, the asks that wait for
+//! it, and when it is next to be woken.
 
 use super::sqlite::Sqlite;
 use crate::platform::{self, IntlZones, Timer};
@@ -9,16 +9,9 @@ use sluice_core::protocol::Reply;
 use sluice_core::tenant::state::TenantState;
 use sluice_core::tenant::store::{Host, Settings, StoreError};
 use sluice_core::tenant::waiters::Waiters;
+use sluice_core::tenant::wakeups::{TimerStep, Wakeups};
 use wasm_bindgen::JsValue;
 use worker::State;
-
-/// The alarm is set no sooner than this, milliseconds: setting it costs a row, and for less there
-/// are timers, unless the object loses its memory meanwhile.
-const ALARM_MS: i64 = 10_000;
-
-/// What is farther off than this, milliseconds, has no timer unless somebody waits for it: what
-/// else the desk wants to be woken for comes within a minute.
-const FAR_MS: i64 = 70_000;
 
 /// The memory of one object.
 #[derive(Default)]
@@ -27,29 +20,25 @@ pub struct Memory {
     /// The name has come with an ask.
     pub called: bool,
     pub tenant: Option<(TenantState, Sqlite)>,
-    /// An event has begun and not ended: found set, it ended in a panic, and left the desk who
-    /// knows how.
+    /// An event has begun and not ended. Found set at the beginning of an event, the last one has
+    /// panicked, and the state in memory cannot be trusted.
     pub busy: bool,
     pub waiting: Waiting,
     pub wake: Option<Timer>,
-    /// What the timer is set to, Unix ms, so that it is not set again to the same moment.
-    pub wake_at: Option<i64>,
-    /// The same of the alarm, which wakes the object even when it has left memory.
-    pub alarm_at: Option<i64>,
-    /// How many hand errands over.
+    /// What the timer and the alarm are set to.
+    pub wakeups: Wakeups,
+    /// How many hand tasks over.
     pub handing: u32,
-    /// When its last event was, Unix ms.
-    pub heard_at: i64,
     /// It is among those who have loaded.
     pub listed: bool,
 }
 
-/// Asks that are not answered yet.
+/// The asks that are not answered yet.
 pub type Waiting = Waiters<oneshot::Sender<Reply>>;
 
 impl Memory {
-    /// One event at the desk, which is opened for it if need be, and the answers that it has ready
-    /// for those that wait.
+    /// Handles one event of the tenant's state, which is loaded for it if need be, and hands out the
+    /// answers that it has ready for those that wait.
     pub fn event<T>(
         &mut self,
         state: &State,
@@ -68,7 +57,7 @@ impl Memory {
             self.tenant = Some((tenant, store));
         }
         let Some((tenant, store)) = &mut self.tenant else {
-            return Err(StoreError("the desk did not open".to_owned()));
+            return Err(StoreError("the tenant's state was not loaded".to_owned()));
         };
         let done = act(tenant, &mut self.waiting, &mut Host { now, store, zones: &IntlZones, random, settings })?;
         while let Some((ticket, reply)) = tenant.next_ready() {
@@ -81,9 +70,9 @@ impl Memory {
         Ok(done)
     }
 
-    /// An ask at this address has come: an object does not know under which name it was found, and
-    /// is found under one alone. A desk that an alarm has opened without knowing this name is
-    /// opened anew.
+    /// Notes the name at whose address an ask has come: an object does not know under which name it was
+    /// found, and is found under one alone. A state that an alarm has loaded without knowing this name
+    /// is loaded anew.
     pub fn is_called(&mut self, name: &str) {
         if !std::mem::replace(&mut self.called, true) && self.name != name {
             name.clone_into(&mut self.name);
@@ -91,7 +80,7 @@ impl Memory {
         }
     }
 
-    /// Forgets the desk, and has those that wait ask again: what it holds may not be what is
+    /// Forgets the tenant's state, and has those that wait ask again: what it holds may not be what is
     /// stored.
     pub fn forget(&mut self, fault: &str) {
         platform::log(&serde_json::json!({"level": "error", "object": self.name, "fault": fault}));
@@ -101,34 +90,21 @@ impl Memory {
         }
     }
 
-    /// Wakes the desk when it next wants to be woken. For what is far off, and nobody waits for,
-    /// the alarm serves: a timer would keep the object in memory until then.
+    /// Sets the timer for when the tenant's state next wants to be woken.
     pub fn set_timer(&mut self) {
         let now = platform::now();
-        let waited_for = !self.waiting.is_empty();
-        let at = self.tenant.as_mut().and_then(|(tenant, _)| tenant.next_wakeup());
-        let at = at.filter(|at| waited_for || *at < now.saturating_add(FAR_MS));
-        // A timer that rings too soon is set on when it has rung: to set it on at each call takes
-        // longer than all of the desk's part.
-        let soon_enough = self.wake_at.zip(at).is_some_and(|(set, at)| set <= at);
-        if soon_enough || at == self.wake_at {
-            return;
-        }
-        self.wake_at = at;
-        match (at, &self.wake) {
-            (Some(at), Some(wake)) => wake.set(at.saturating_sub(platform::now())),
-            (None, Some(wake)) => wake.stop(),
-            (_, None) => {}
+        let wanted = self.tenant.as_mut().and_then(|(tenant, _)| tenant.next_wakeup());
+        match (self.wakeups.timer(wanted, !self.waiting.is_empty(), now), &self.wake) {
+            (TimerStep::Set(at), Some(wake)) => wake.set(at.saturating_sub(now)),
+            (TimerStep::Stop, Some(wake)) => wake.stop(),
+            (TimerStep::Keep, _) | (_, None) => {}
         }
     }
 
-    /// Sets the alarm, where one is wanted. One that is wanted no more is left to ring for nothing:
-    /// to take it back would cost a row written.
+    /// Sets the alarm, where one is wanted.
     pub fn set_alarm(&mut self, state: &State) {
-        let soonest = platform::now().saturating_add(ALARM_MS);
-        let at = self.tenant.as_mut().and_then(|(tenant, _)| tenant.next_alarm()).map(|at| at.max(soonest));
-        if let Some(at) = at.filter(|at| self.alarm_at.is_none_or(|set| *at < set)) {
-            self.alarm_at = Some(at);
+        let wanted = self.tenant.as_mut().and_then(|(tenant, _)| tenant.next_alarm());
+        if let Some(at) = self.wakeups.alarm(wanted, platform::now()) {
             // The raw handle sets it at once, as part of this event's commit; that of `worker`
             // would when its future is first driven.
             let date = Date::new(&JsValue::from(at as f64));

@@ -34,7 +34,7 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Over `ctx.storage.sql`.
+    /// Opens the tables in `ctx.storage.sql`.
     ///
     /// # Errors
     /// If the storage cannot be read, or was written by a later release.
@@ -53,7 +53,7 @@ impl Sqlite {
         Ok(store)
     }
 
-    /// 0 for storage that was never written to.
+    /// Reads the version of the schema: 0 for storage that was never written to.
     fn version(&self) -> Result<usize, StoreError> {
         let meta = "SELECT name, x'' FROM sqlite_schema WHERE type = 'table' AND name = 'meta'";
         if self.rows(meta, Vec::new())?.is_empty() {
@@ -64,7 +64,7 @@ impl Sqlite {
         version.parse().map_err(|_| StoreError("the schema's version in the storage is not a number".to_owned()))
     }
 
-    /// All steps from `version` on, and the new version, in one commit: this event's.
+    /// Takes all steps from `version` on, and writes the new version, in one commit: this event's.
     fn migrate(&mut self, version: usize) -> Result<(), StoreError> {
         for step in MIGRATIONS.iter().skip(version) {
             self.run(step, Vec::new())?;

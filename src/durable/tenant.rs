@@ -1,6 +1,6 @@
-//! The Durable Object: hands each ask to the desk, keeps those that wait, and wakes the desk when
-//! it wants to be woken. It decides nothing. The desk's methods never await, so each event is
-//! handled whole before the next one begins: that is what makes admission all or nothing.
+//! The Durable Object: hands each ask to the tenant's state, keeps those that wait, and wakes the
+//! state when it wants to be woken. It decides nothing. The state's methods never await, so each
+//! event is handled whole before the next one begins: that is what makes admission all or nothing.
 
 use super::live_status::LiveStatus;
 use super::memory::{Memory, Waiting};
@@ -27,12 +27,8 @@ use worker::{
 };
 use worker_sys::DurableObjectNamespace;
 
-/// An object that has heard nothing for so long has left memory, or may as well, milliseconds: the
-/// platform waits ten seconds.
-const RESTS_MS: i64 = 15_000;
-
 thread_local! {
-    /// The objects of this isolate whose desks are open.
+    /// The objects of this isolate whose tenant's state is loaded.
     static LOADED: RefCell<Loaded<Weak<TenantObject>>> = const { RefCell::new(Loaded::empty()) };
 }
 
@@ -42,7 +38,7 @@ pub struct Tenant {
     object: AssertUnwindSafe<Rc<TenantObject>>,
 }
 
-/// What the object's events share.
+/// The object, as its events share it.
 pub struct TenantObject {
     state: State,
     pub settings: Option<Settings>,
@@ -113,10 +109,10 @@ impl DurableObject for Tenant {
         }
     }
 
-    /// Wakes the desk. If the storage refuses, the platform rings again: jobs may wait for nothing
-    /// else.
+    /// Wakes the tenant's state. If the storage refuses, the platform rings again: jobs may wait for
+    /// nothing else.
     async fn alarm(&self) -> Result<Response> {
-        self.object.memory.borrow_mut().alarm_at = None;
+        self.object.memory.borrow_mut().wakeups.alarm_rang();
         if self.object.woken() { Response::empty() } else { Err("the tenant's storage refuses".into()) }
     }
 
@@ -179,7 +175,7 @@ impl TenantObject {
         }
     }
 
-    /// The answer to an ask that waits. `signal`: it is aborted when the ask's caller goes.
+    /// Answers an ask that waits. `signal` is aborted when the ask's caller goes.
     async fn wait(self: Rc<Self>, signal: AbortSignal, pending: Pending) -> Result<Response> {
         let Pending { ticket, told, can_go } = pending;
         if can_go && signal.aborted() {
@@ -198,12 +194,12 @@ impl TenantObject {
         answer(&told.await.unwrap_or(Reply::Retry))
     }
 
-    /// Puts to the desk what came over the wire; none if that is no ask.
+    /// Puts what came over the wire to the tenant's state. Returns `None` if that is no ask.
     fn handle_encoded(self: &Rc<Self>, words: &[u8]) -> Option<Handled> {
         from_wire(words).map(|ask| self.handle(ask))
     }
 
-    /// Puts an ask to the desk.
+    /// Puts an ask to the tenant's state.
     fn handle(self: &Rc<Self>, ask: Ask) -> Handled {
         let call = match &ask {
             Ask::Gone(call) => {
@@ -232,8 +228,8 @@ impl TenantObject {
         handled.unwrap_or(Handled::Now(Reply::Retry))
     }
 
-    /// The caller of a call has gone. If the call no longer waits, its permit is on its way, and
-    /// comes back unused.
+    /// Takes a call whose caller has gone out of those that wait. If it no longer waits, its permit is
+    /// on its way, and comes back unused.
     fn gone(self: &Rc<Self>, call: &str) {
         let ticket = self.memory.borrow().waiting.of_call(number(call));
         if let Some(ticket) = ticket {
@@ -241,7 +237,7 @@ impl TenantObject {
         }
     }
 
-    /// A waiting call gives up its place.
+    /// Has a waiting call give up its place.
     fn give_up(self: &Rc<Self>, ticket: Ticket) {
         self.event(|tenant, waiting, host| match waiting.remove(ticket) {
             Some(tell) => {
@@ -252,13 +248,13 @@ impl TenantObject {
         });
     }
 
-    /// The timer has fired. Whether the desk could be woken.
+    /// Wakes the tenant's state, as its timer or alarm has rung. Returns whether it could be woken.
     fn woken(self: &Rc<Self>) -> bool {
-        self.memory.borrow_mut().wake_at = None;
+        self.memory.borrow_mut().wakeups.timer_rang();
         self.event(|tenant, _, host| tenant.wake(host)).is_some()
     }
 
-    /// The status document for this key, or why not.
+    /// Returns the status document for this key, or the refusal of it.
     fn status(self: &Rc<Self>, claims: Claims) -> Reply {
         match self.handle(Ask::Status(claims)) {
             Handled::Now(reply) => reply,
@@ -266,9 +262,9 @@ impl TenantObject {
         }
     }
 
-    /// One event at the desk, which is opened for it if need be, and all that follows from it:
-    /// answers to those that waited, and the next time to wake. None if the storage refused: then
-    /// the desk is forgotten, since what it holds in memory may not be what is stored, and whoever
+    /// Handles one event of the tenant's state, which is loaded for it if need be, and all that follows:
+    /// answers to those that waited, and the next time to wake. Returns `None` if the storage refused:
+    /// then the state is forgotten, since what it holds in memory may not be what is stored, and whoever
     /// waits is to ask again.
     pub fn event<T>(
         self: &Rc<Self>,
@@ -278,7 +274,7 @@ impl TenantObject {
         if std::mem::replace(&mut memory.busy, true) {
             memory.forget("an event ended in a panic");
         }
-        memory.heard_at = platform::now();
+        memory.wakeups.heard(platform::now());
         let done = match self.settings.as_ref() {
             Some(settings) => memory.event(&self.state, settings, act),
             None => Err(StoreError("MASTER_KEY is missing or malformed".to_owned())),
@@ -287,13 +283,13 @@ impl TenantObject {
         memory.busy = false;
         memory.set_timer();
         memory.set_alarm(&self.state);
-        let errands = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_tasks());
-        if errands && memory.handing < MOST_AT_ONCE {
+        let has_tasks = memory.tenant.as_ref().is_some_and(|(tenant, _)| tenant.has_tasks());
+        if has_tasks && memory.handing < MOST_AT_ONCE {
             memory.handing = memory.handing.saturating_add(1);
             platform::spawn(Rc::clone(self).hand_over());
         }
-        while let Some(errant) = memory.tenant.as_mut().and_then(|(tenant, _)| tenant.next_loan()) {
-            platform::spawn(Rc::clone(self).borrow(errant));
+        while let Some(request) = memory.tenant.as_mut().and_then(|(tenant, _)| tenant.next_loan()) {
+            platform::spawn(Rc::clone(self).borrow(request));
         }
         if memory.tenant.is_some() && !std::mem::replace(&mut memory.listed, true) {
             let stays = |other: &Weak<Self>| other.upgrade().is_some_and(|other| other.stays());
@@ -303,17 +299,13 @@ impl TenantObject {
         done
     }
 
-    /// Whether its desk stays open. One that the platform may have taken out of memory, since it
-    /// heard nothing for long and waits for nothing, is closed: an object that is still there opens
-    /// its own again.
+    /// Returns whether its tenant's state stays loaded. That of an object which the platform may have
+    /// taken out of memory, since it heard nothing for long and waits for nothing, is dropped: an object
+    /// that is still there loads its own again.
     fn stays(self: Rc<Self>) -> bool {
         // Whatever is under way for it holds it too. What is borrowed is the object that loads.
         let Ok(mut memory) = self.memory.try_borrow_mut() else { return true };
-        let before = platform::now().saturating_sub(RESTS_MS);
-        let rests = Rc::strong_count(&self) <= 2
-            && memory.waiting.is_empty()
-            && memory.heard_at < before
-            && memory.wake_at.is_none_or(|at| at < before);
+        let rests = Rc::strong_count(&self) <= 2 && memory.waiting.is_empty() && memory.wakeups.rests(platform::now());
         if rests {
             (memory.tenant, memory.listed) = (None, false);
         }
@@ -321,18 +313,18 @@ impl TenantObject {
     }
 }
 
-/// An answer, as the platform hands it over.
+/// Makes the platform's response of a reply.
 fn answer(reply: &Reply) -> Result<Response> {
     transport::response(to_wire(reply), reply.is_plain())
 }
 
-/// The answer to what is no ask.
+/// Answers what is no ask.
 fn not_an_ask() -> Response {
     let detail = "not an ask: the Worker and the object are of different releases";
     ResponseBuilder::new().with_status(400).fixed(detail.as_bytes().to_vec())
 }
 
-/// The desk's settings; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup`
+/// Reads the settings of the tenant's state; none where `MASTER_KEY` does not serve. The Worker answers 503 `setup`
 /// before it comes to that.
 fn settings(env: &Env) -> Option<Settings> {
     let text = |name: &str| env.var(name).map(|var| var.to_string()).unwrap_or_default();
@@ -340,7 +332,7 @@ fn settings(env: &Env) -> Option<Settings> {
     Some(Settings { allow_loopback: text("ALLOW_LOOPBACK_VENDORS") == "true", master })
 }
 
-/// A call's id as a number.
+/// Reads a call's id as a number.
 fn number(call: &str) -> u128 {
     u128::from_str_radix(call, 16).unwrap_or_default()
 }

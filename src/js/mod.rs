@@ -31,18 +31,19 @@ extern "C" {
     #[derive(Clone)]
     pub type Upload;
 
-    /// The whole of it, once; it ends the call of `control` if it is over its limit, or breaks off.
+    /// Returns the whole of it, once; it ends the call of `control` if it is over its limit, or
+    /// breaks off.
     #[wasm_bindgen(method)]
     pub fn stream(this: &Upload, control: &AbortController) -> ReadableStream;
 
-    /// Why it ended its call: "payload", or "gone".
+    /// Returns why it ended its call: "payload", or "gone".
     #[wasm_bindgen(method, getter)]
     pub fn fault(this: &Upload) -> Option<String>;
 
     /// A vendor's answer. Its body stays in JavaScript.
     pub type Answer;
 
-    /// The platform's response.
+    /// Returns the platform's response.
     #[wasm_bindgen(method, getter)]
     pub fn response(this: &Answer) -> Response;
 
@@ -55,8 +56,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub async fn peek(this: &Answer) -> Result<JsValue, JsValue>;
 
-    /// All of the body, which is still there to be passed on; null if it is longer than `most`
-    /// bytes, or breaks off.
+    /// Returns all of the body, which is still there to be passed on; null if it is longer than
+    /// `most` bytes, or breaks off.
     #[wasm_bindgen(method, catch, js_name = readAll)]
     pub async fn read_all(this: &Answer, most: f64) -> Result<JsValue, JsValue>;
 
@@ -68,12 +69,12 @@ extern "C" {
     #[wasm_bindgen(method, getter, js_name = peekedBytes)]
     pub fn peeked_bytes(this: &Answer) -> f64;
 
-    /// The end of the body was seen.
+    /// Returns whether the end of the body was seen.
     #[wasm_bindgen(method, getter)]
     pub fn closed(this: &Answer) -> bool;
 
-    /// The body that goes to the caller: its bytes, a stream that is fed from now on, or null if
-    /// the caller has gone.
+    /// Returns the body that goes to the caller: its bytes, a stream that is fed from now on, or
+    /// null if the caller has gone.
     #[wasm_bindgen(method, catch)]
     pub fn pass(this: &Answer, caller: &AbortSignal, counted: bool) -> Result<JsValue, JsValue>;
 

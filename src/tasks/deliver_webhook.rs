@@ -5,8 +5,9 @@ use crate::config::Config;
 use crate::platform;
 use crate::tasks::fetch_token::{post, report};
 use serde_json::json;
-use sluice_core::protocol::{Ask, DeliveryOutcome, DeliveryReport};
+use sluice_core::protocol::{Ask, DeliveryReport};
 use sluice_core::tenant::task::Delivery;
+use sluice_core::upstream::posted::Delivered;
 use sluice_core::webhooks::TIMEOUT_MS;
 
 /// Posts a message and reports what came of it. A redirect is not followed, and no body is read.
@@ -21,17 +22,12 @@ pub async fn deliver(config: &Config, delivery: Delivery) {
     ];
     headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
     let posted = post(&url, &headers, &body, 0, TIMEOUT_MS.into()).await;
-    let status = posted.status;
-    let (outcome, retry_after_ms) = match status {
-        0 if posted.about == "timeout" => (DeliveryOutcome::TimedOut, None),
-        0 => (DeliveryOutcome::Unreachable, None),
-        _ => (DeliveryOutcome::Answered(status), posted.retry_after_ms()),
-    };
-    let error = if status == 0 { Some(outcome.error()) } else { None };
-    if !matches!(status, 200..=299) {
+    let delivered = posted.delivered(platform::now());
+    let Delivered { outcome, retry_after_ms } = delivered;
+    if !delivered.is_taken() {
         // Not where to: a secret may be in it.
         let line = json!({"level": "warn", "tenant": tenant, "callback": id, "attempt": attempt,
-            "status": status, "error": error});
+            "status": outcome.status().unwrap_or(0), "error": outcome.status().is_none().then(|| outcome.error())});
         platform::log(&line);
     }
     let ask = Ask::DeliveryReport(DeliveryReport { id, attempt, outcome, retry_after_ms });

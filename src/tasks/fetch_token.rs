@@ -8,16 +8,12 @@ use crate::{js, platform};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use js_sys::{Array, Object, Reflect, Uint8Array};
-use sluice_core::http::retry_after_ms;
+use sluice_core::call::Repeats;
 use sluice_core::protocol::{Ask, Fetch, TokenReport};
-use sluice_core::upstream::grant::{Exchange, Failure, Issued, LONGEST_ANSWER, read};
+use sluice_core::upstream::grant::{Exchange, Failure, Issued, LONGEST_ANSWER};
+use sluice_core::upstream::posted::{Posted, PostedAnswer};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CryptoKey, Response, WorkerGlobalScope};
-
-/// Pauses between reports that are not heard, ms; each report is itself sent three times. A refresh
-/// token that is lost on this way is lost for good, so this goes on nearly until the object gives
-/// up waiting.
-const PAUSES_MS: [u64; 4] = [200, 400, 800, 1_600];
 
 /// Fetches a token and reports it. The report is durable in the object before this returns, or has
 /// failed and is logged.
@@ -38,36 +34,15 @@ pub async fn fetch(config: &Config, tenant: &str, connection: &str, fetch: Fetch
     platform::log(&line);
 }
 
-/// Reports to the tenant's object until it has heard. Whether it has.
+/// Reports to the tenant's object until it has heard. Returns whether it has.
 pub async fn report(config: &Config, tenant: &str, ask: &Ask) -> bool {
-    for pause in PAUSES_MS {
+    let mut repeats = Repeats::of_a_report();
+    loop {
         if tenant_client::ask(config, tenant, ask).await.is_ok() {
             return true;
         }
+        let Some(pause) = repeats.next_pause_ms() else { return false };
         platform::sleep(pause).await;
-    }
-    false
-}
-
-/// What came of something that was posted.
-#[derive(Default)]
-pub struct Posted {
-    /// The status of the answer, or 0 where none came.
-    pub status: u16,
-    /// The answer's `Retry-After`, or why there is no answer.
-    pub about: String,
-    /// The answer's `Date`.
-    date: String,
-    /// The answer's body; empty if it is longer than was to be read.
-    pub body: String,
-    /// The answer's `Location`.
-    location: String,
-}
-
-impl Posted {
-    /// How long the receiver wants to be left alone, milliseconds.
-    pub fn retry_after_ms(&self) -> Option<u64> {
-        retry_after_ms(&self.about, Some(&self.date), platform::now())
     }
 }
 
@@ -75,16 +50,12 @@ impl Posted {
 /// not followed: the text goes where it was meant to, and nowhere else. `most`: bytes that are read
 /// of the answer's body, which is not waited for if those are none.
 pub async fn post(url: &str, headers: &[(&str, &str)], text: &str, most: u64, timeout_ms: u64) -> Posted {
-    let Ok(deadline) = Deadline::new(timeout_ms) else { return no_answer("unreachable") };
+    let Ok(deadline) = Deadline::new(timeout_ms) else { return Posted::Unreachable };
     match posted(url, headers, text, most, &deadline).await {
-        Ok(posted) => posted,
-        Err(_) if deadline.has_passed() => no_answer("timeout"),
-        Err(_) => no_answer("unreachable"),
+        Ok(answer) => Posted::Answered(answer),
+        Err(_) if deadline.has_passed() => Posted::TimedOut,
+        Err(_) => Posted::Unreachable,
     }
-}
-
-fn no_answer(why: &str) -> Posted {
-    Posted { about: why.to_owned(), ..Posted::default() }
 }
 
 async fn posted(
@@ -93,7 +64,7 @@ async fn posted(
     text: &str,
     most: u64,
     deadline: &Deadline,
-) -> Result<Posted, JsValue> {
+) -> Result<PostedAnswer, JsValue> {
     let init = fetch::init(&platform::new_headers(headers)?, deadline);
     init.set_method("POST");
     init.set_body(&JsValue::from(text));
@@ -113,12 +84,12 @@ async fn posted(
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let head = response.headers();
     let said = |name: &str| Ok::<_, JsValue>(head.get(name)?.unwrap_or_default());
-    Ok(Posted {
+    Ok(PostedAnswer {
         status: response.status(),
-        about: said("retry-after")?,
+        retry_after: said("retry-after")?,
         date: said("date")?,
-        body: String::from_utf8_lossy(bytes).into_owned(),
         location: said("location")?,
+        body: String::from_utf8_lossy(bytes).into_owned(),
     })
 }
 
@@ -148,10 +119,5 @@ async fn exchange(request: &Exchange) -> Result<Issued, Failure> {
     let basic = request.basic.as_ref().map(|pair| format!("Basic {pair}"));
     headers.extend(basic.as_deref().map(|basic| ("Authorization", basic)));
     let posted = post(&request.url, &headers, &form, LONGEST_ANSWER as u64, request.timeout_ms).await;
-    match (posted.status, posted.about.as_str()) {
-        (0, "timeout") => Err(Failure::Silent),
-        (0, _) => Err(Failure::Unreachable),
-        (300..=399, _) => Err(request.redirected(&posted.location)),
-        (status, _) => read(status, posted.retry_after_ms(), &posted.body),
-    }
+    posted.issued(request, platform::now())
 }

@@ -1,4 +1,4 @@
-//! An errand of a tenant's object, done in an invocation of its own.
+//! Carries out a task of a tenant's object in an invocation of its own.
 
 pub mod deliver_webhook;
 pub mod fetch_token;
@@ -18,17 +18,17 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ReadableStream, Request, Response, ResponseInit, WritableStream};
 use worker::Context;
 
-/// Takes an errand, if it is stamped as one of this installation's, and does it after it has been
+/// Takes a task, if it is stamped as one of this installation's, and carries it out after it has been
 /// answered.
 pub async fn take(config: Rc<Config>, request: &Request, context: &Context, incoming: &Incoming, stamp: &str) -> Reply {
-    let Some(errand) = read(&config, request, incoming, stamp).await else {
+    let Some(task) = read(&config, request, incoming, stamp).await else {
         return Refusal::new(Reason::NotFound, "nothing is at this address: docs/api.md lists those there are").into();
     };
     let Ok((response, taken)) = accepted() else { return tenant_client::unavailable().into() };
     context.wait_until(Box::pin(async move {
-        match errand {
+        match task {
             Task::Run(run) => run_job::run(config, *run).await,
-            Task::Fetch(errand) => fetch_token::fetch(&config, &errand.tenant, &errand.connection, errand.fetch).await,
+            Task::Fetch(task) => fetch_token::fetch(&config, &task.tenant, &task.connection, task.fetch).await,
             Task::Deliver(delivery) => deliver_webhook::deliver(&config, *delivery).await,
         }
         let _ = taken.close().await;

@@ -1,4 +1,4 @@
-//! A job's call, made with the permit that came with its errand by the code that makes a direct
+//! A job's call, made with the permit that came with its task by the code that makes a direct
 //! one; and the report of it.
 
 use crate::call::access_log::AccessRecord;
@@ -114,7 +114,7 @@ async fn make(
     JobReport::of(&call.id, number, permit, &attempt, end, answer)
 }
 
-/// The answer that was to go to a caller, read to its end; none if it breaks off.
+/// Returns the answer that was to go to a caller, read to its end; none if it breaks off.
 async fn kept(response: &Response) -> Option<Answer> {
     let (body, truncated) = match response.body() {
         Some(body) => js::read_up_to(&body, MOST_BYTES).await.ok()?,

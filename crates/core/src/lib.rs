@@ -18,6 +18,7 @@
 //! - [`batcher`] joins settlements that end at nearly the same time into one request.
 //! - [`jobs`] keeps, runs and shows the calls that nobody waits for.
 //! - [`webhooks`] delivers messages to the tenant's own systems and bounds how often each is tried.
+//! - [`api`] reads what is requested at the addresses of Sluice itself.
 //! - [`usage`] counts who called how often, and how the calls ended.
 //! - [`backlog_share`] bounds how much of the long-lived storage one app may take.
 //! - [`document`] is the JSON form of policies and profiles; [`codec`] is the binary form of data.
@@ -37,6 +38,7 @@
     )
 )]
 
+pub mod api;
 pub mod backlog_share;
 pub mod batcher;
 pub mod call;

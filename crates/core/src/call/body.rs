@@ -5,9 +5,26 @@
 //! whole before it is admitted, or over the vendor's limit, if it is either.
 
 use crate::protocol::{BodyLength, Route};
+use crate::refusal::{Reason, Refusal};
 
 /// The longest body that is kept, so that its call can be sent again: 1 MB.
 pub const KEPT_BYTES: u64 = 1_048_576;
+
+/// What is read of a refused upload: enough that ordinary clients come to read the answer, and little enough that refusing
+/// stays cheap. Larger ones may see their connection reset.
+const DRAIN: Drain = Drain { bytes: 2_097_152, ms: 1_000 };
+
+/// A body that fits into the socket's buffers need not be read off, bytes.
+const SMALL_BYTES: u64 = 65_536;
+
+/// How much of a refused upload is read off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// The most bytes.
+    pub bytes: u32,
+    /// The longest time, milliseconds.
+    pub ms: u32,
+}
 
 /// The facts of a request's body that its head tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +84,19 @@ impl BodyHead<'_> {
         !matches!(self.length, BodyLength::Bytes(length) if length > KEPT_BYTES)
     }
 
-    /// Whether a streamed body of that length is read to count its records, of which the vendor takes
-    /// only so many; `most`: bytes that the vendor takes.
-    pub fn is_read_for_records(&self, length: BodyLength, most: u64) -> bool {
-        let fits = matches!(length, BodyLength::Bytes(length) if length <= most.min(KEPT_BYTES));
-        fits && self.is_plain() && self.can_be_kept()
+    /// How many bytes are read of a streamed body of that length to count its records, of which the vendor takes only so
+    /// many; none where it is sent on unread: one that is encoded is the vendor's to refuse, and so is one that is longer
+    /// than the vendor takes. `limit`: the bytes that the vendor takes, where that is known.
+    pub fn read_for_records(&self, length: BodyLength, limit: Option<u64>) -> Option<u64> {
+        let most = limit.unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
+        let fits = matches!(length, BodyLength::Bytes(length) if length <= most);
+        (fits && self.is_plain() && self.can_be_kept()).then_some(most)
+    }
+
+    /// How much of the body is read off when its call is refused; none where nothing has to be.
+    pub fn drain(&self) -> Option<Drain> {
+        let is_small = matches!(self.length, BodyLength::Bytes(length) if length <= SMALL_BYTES);
+        (self.present && !is_small).then_some(DRAIN)
     }
 
     /// Whether its bytes are what they seem: one that is encoded is the vendor's to judge.
@@ -89,4 +114,21 @@ impl BodyHead<'_> {
     fn may_be_repeated(&self, route: Option<&Route>) -> bool {
         self.can_be_kept() && route.is_none_or(|route| route.attempts > 1 || route.credential.is_none())
     }
+}
+
+/// Whether a body of which so many bytes are held can be sent once more.
+pub const fn can_be_repeated(held_bytes: u64) -> bool {
+    held_bytes <= KEPT_BYTES
+}
+
+/// The refusal of a body that ends before its end.
+pub fn broken_off() -> Refusal {
+    Refusal::new(Reason::Request, "the request's body broke off before its end")
+}
+
+/// The refusal of a body that cannot be kept, and is too long to be awaited without its length.
+pub fn needs_its_length() -> Refusal {
+    let detail =
+        format!("a get request's body of more than {KEPT_BYTES} bytes needs its Content-Length: send it with one");
+    Refusal::new(Reason::Payload, detail)
 }

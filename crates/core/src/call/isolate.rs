@@ -6,7 +6,7 @@
 
 use super::settlement::PendingSettlement;
 use crate::batcher::Batcher;
-use crate::protocol::{Bearer, Route};
+use crate::protocol::{Bearer, Route, RouteVersion, TokenMark};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -60,6 +60,13 @@ impl Isolate {
         self.tokens.get(&(tenant.to_owned(), connection.to_owned())).cloned()
     }
 
+    /// What a call tells the tenant's object that this isolate remembers of its connection: the version of the route and the
+    /// mark of the access token, where they are remembered.
+    pub fn remembered(&self, tenant: &str, connection: &str) -> (Option<RouteVersion>, Option<TokenMark>) {
+        let route = self.route(tenant, connection).map(|route| route.version);
+        (route, self.token(tenant, connection).map(|token| token.mark))
+    }
+
     /// Remembers an access token.
     pub fn remember_token(&mut self, tenant: &str, connection: &str, token: Rc<Bearer>) {
         remember(&mut self.tokens, tenant, connection, token);
@@ -71,4 +78,29 @@ fn remember<T>(table: &mut BTreeMap<ConnectionName, T>, tenant: &str, connection
         table.clear();
     }
     table.insert((tenant.to_owned(), connection.to_owned()), value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Address, parse_target};
+
+    #[test]
+    fn a_connection_named_by_its_host_is_remembered_however_the_host_is_written() {
+        let mut isolate = Isolate::new();
+        isolate.remember_token("acme", "crm", Rc::new(Bearer { token: "t".to_owned(), mark: TokenMark(7) }));
+        for (url, mark) in [
+            ("https://crm.api.example.com/x", Some(TokenMark(7))),
+            ("https://CRM.api.example.com/x", Some(TokenMark(7))),
+            ("https://s.example/v/crm/x", Some(TokenMark(7))),
+            // A path knows case: there is no connection of this name.
+            ("https://s.example/v/CRM/x", None),
+            ("https://erp.api.example.com/x", None),
+        ] {
+            let target = parse_target(url, Some(".api.example.com")).unwrap();
+            let Address::Vendor(vendor) = target.address else { panic!("{url} is no vendor's") };
+            assert_eq!(isolate.remembered("acme", &vendor.connection_name()), (None, mark), "{url}");
+            assert_eq!(isolate.remembered("other", &vendor.connection_name()), (None, None), "{url}");
+        }
+    }
 }

@@ -7,10 +7,12 @@
 //!
 //! | the machine decides | in |
 //! |---|---|
-//! | how often the tenant's object is asked, and when a permit is too old to be used | [`admission`](Admission) |
+//! | what is checked before anything is asked: where a call goes, who makes it | [`arrival`] |
+//! | how often the tenant's object is asked, and when a permit is too old to be used | [`admission`](Admission), [`asks`](Asks) |
 //! | what an attempt without an answer, or with half of one, means | [`attempt`](Attempt) |
 //! | whether and when a call is sent again, and what its caller gets in the end | [`machine`](CallMachine) |
 //! | how a request's body is taken before its call asks for a permit | [`body`] |
+//! | what is kept of a call that nobody waits for | [`submission`] |
 //! | how the run of a job is reported | [`job`] |
 //! | what is said of a permit, under which attempt number, and what may wait for others | [`settlement`](PendingSettlement), [`batch`](Batch) |
 //! | how long the call took, and where | [`Timings`] |
@@ -27,6 +29,8 @@
 //! delays.
 
 mod admission;
+pub mod arrival;
+mod asks;
 mod attempt;
 mod batch;
 pub mod body;
@@ -38,15 +42,17 @@ mod machine;
 mod permit;
 mod repeat;
 mod settlement;
+pub mod submission;
 
 pub use admission::{Admission, Admitted, ObjectReply, Pace, Step, unavailable, unexpected_reply};
+pub use asks::{Asks, Heard};
 pub use attempt::{Attempt, AttemptEnd, BodyCompletion, BodyEnd, SendFailure, body_too_long};
 pub use batch::{Batch, BatchStep};
 pub use event::{Action, CallSpec, Context, Event, HeldBack, Timings};
 pub use isolate::Isolate;
 pub use log::{AccessLog, CallFacts, CallOutcome, Log, without_keys};
 pub use machine::CallMachine;
-pub use permit::Permit;
+pub use permit::{OutgoingCredential, Permit};
 pub use repeat::Repeats;
 pub use settlement::{PendingSettlement, PendingSettlements};
 

@@ -25,7 +25,7 @@ pub use cors::{allow, guard, is_navigation, is_order, is_preflight, preflight};
 pub use header_diff::changes;
 pub use headers::{Placed, Returning, Sending, outgoing, outgoing_query, returned};
 pub use mask::Mask;
-pub use plain::{Crossing, STRICT_TRANSPORT, crossing};
+pub use plain::{PlainHead, STRICT_TRANSPORT, in_clear};
 pub use prefer::Prefer;
 pub use priority::urgency;
 pub use problem::{problem, problem_with_errors};

@@ -102,7 +102,21 @@ pub struct VendorTarget<'a> {
 }
 
 impl<'a> VendorTarget<'a> {
-    /// Returns the path that routes are compared with, which is never empty.
+    /// The connection's name. Host names know no case, and clients write them as they like.
+    pub fn connection_name(&self) -> Cow<'a, str> {
+        match self.by_host && self.connection.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(self.connection.to_ascii_lowercase()),
+            false => Cow::Borrowed(self.connection),
+        }
+    }
+
+    /// How long the vendor's path and query are together, bytes.
+    pub fn uri_bytes(&self) -> u32 {
+        let bytes = self.path.len() + self.query.map_or(0, |query| query.len() + 1);
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// The path that routes are matched with: never empty.
     pub fn route_path(&self) -> &'a str {
         if self.path.is_empty() { "/" } else { self.path }
     }

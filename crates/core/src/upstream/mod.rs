@@ -10,6 +10,7 @@ pub mod methods;
 pub mod outcome;
 mod pem;
 pub mod places;
+pub mod posted;
 pub mod profile;
 pub mod token;
 

@@ -168,3 +168,22 @@ fn what_is_not_ascii_goes_out_percent_encoded() {
     let broken = encoded("https://h/v/c/a\u{fffd}");
     assert_eq!(parse_target(&broken, None).map(|_| ()).map_err(|refusal| refusal.reason), Err(Reason::Path));
 }
+
+#[test]
+fn a_connection_named_by_its_host_has_its_name_in_lower_case_and_one_in_a_path_as_sent() {
+    for (url, name) in [
+        ("https://hub.api.example.com/x", "hub"),
+        ("https://Hub.API.example.com/x", "hub"),
+        ("https://s.example/v/hub/x", "hub"),
+        ("https://s.example/v/Hub/x", "Hub"),
+    ] {
+        assert_eq!(vendor(url, SUFFIX).connection_name(), name, "{url}");
+    }
+}
+
+#[test]
+fn the_length_of_a_uri_is_that_of_the_vendors_path_and_query() {
+    for (rest, bytes) in [("", 0), ("/", 1), ("/a?", 3), ("/a?x=1", 6), ("?q", 2)] {
+        assert_eq!(vendor(&format!("https://s.example/v/hub{rest}"), None).uri_bytes(), bytes, "{rest}");
+    }
+}
