@@ -15,6 +15,7 @@ use crate::index::{LaneId, Table};
 use crate::limiter::{Limiter, Now};
 use crate::queue::{Ticket, Waiting};
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 
 /// A place that waits so long gains a level, milliseconds.
 const LEVEL_MS: i64 = 60_000;
@@ -59,25 +60,27 @@ impl Limiter {
     pub fn want(&mut self, now: Now<'_>, app: &str, mask: u32, jobs: u32, urgency: u8) -> Option<u32> {
         let time = self.begin(now);
         let (app, lane) = self.lane_of(app, mask)?;
+        let jobs = NonZeroU32::new(jobs);
         if let Some(place) = self.jobs.place(lane) {
-            if jobs > 0 && place.urgency == urgency {
+            if let Some(jobs) = jobs
+                && place.urgency == urgency
+            {
                 self.queue.stand_for(place.ticket, jobs);
                 return Some(lane.0);
             }
             self.leave_queue(place.ticket);
             self.jobs.set_place(lane, None);
         }
-        if jobs == 0 {
-            return Some(lane.0);
-        }
-        let place = Waiting { app, lane, urgency, arrived: time, asked: time, deadline: i64::MAX, call: 0, jobs };
+        let Some(jobs) = jobs else { return Some(lane.0) };
+        let (arrived, asked, deadline) = (time, time, i64::MAX);
+        let place = Waiting { app, lane, urgency, arrived, asked, deadline, call: 0, jobs: Some(jobs) };
         match self.plan.mode {
             Mode::Enforce => {
                 self.stand(place, urgency);
                 self.grant_ready(time);
             }
             Mode::Observe => {
-                for _ in 0..jobs {
+                for _ in 0..jobs.get() {
                     self.queue.charge(app);
                     let Some(grant) = self.take(&place, time) else { break };
                     self.jobs.ready.push_back((lane, grant));
@@ -108,8 +111,9 @@ impl Limiter {
         // The table of leases is full: how many jobs want to go is set again at the connection's next event.
         let Some(grant) = self.take(&place, time) else { return };
         self.jobs.ready.push_back((place.lane, grant));
-        if place.jobs > 1 {
-            self.stand(Waiting { jobs: place.jobs - 1, urgency, arrived: time, asked: time, ..place }, urgency);
+        let left = place.jobs.and_then(|jobs| NonZeroU32::new(jobs.get() - 1));
+        if left.is_some() {
+            self.stand(Waiting { jobs: left, urgency, arrived: time, asked: time, ..place }, urgency);
         }
     }
 

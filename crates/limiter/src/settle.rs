@@ -128,8 +128,8 @@ impl Limiter {
             None => return Settled::Repeat,
         };
         let mut settled = Vec::new();
-        let first = report.attempt == 1;
-        let ended = self.prior.settle(epoch, lane, seq, first, &self.leases, |counter, n| settled.push((counter, n)));
+        let attempt = report.attempt;
+        let ended = self.prior.settle(epoch, lane, seq, attempt, &self.leases, |counter, n| settled.push((counter, n)));
         let Some(Ended { lane, since, ran, late }) = ended else { return Settled::Repeat };
         if late {
             return self.answered_late(report, lane, time);

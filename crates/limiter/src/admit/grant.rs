@@ -25,7 +25,7 @@ impl Limiter {
             }
             let Some(call) = self.queue.serve(ticket) else { return };
             self.leases.lanes_mut().note_left(call.lane);
-            if call.jobs > 0 {
+            if call.jobs.is_some() {
                 // Its jobs stand in the queue again, if there are more.
                 self.let_job_go(call, time);
             } else {

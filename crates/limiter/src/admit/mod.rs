@@ -35,7 +35,7 @@ impl Limiter {
             asked: arrived,
             deadline: self.deadline(arrived, call.wait_ms).max(time),
             call: call.id,
-            jobs: 0,
+            jobs: None,
         };
         if let Some(ticket) = self.waits_already(call, &mut waiting) {
             return Admission::Waiting(ticket);

@@ -57,7 +57,7 @@ impl Limiter {
     /// Checks a waiting call: it is refused if its deadline has come, or surely will before its turn.
     fn recheck(&mut self, ticket: Ticket, time: i64) {
         let Some(&call) = self.queue.get(ticket) else { return };
-        if call.jobs > 0 {
+        if call.jobs.is_some() {
             return self.recheck_place(ticket, call, time);
         }
         let bound = if call.deadline <= time { i64::MAX } else { self.least_wait(call.lane, time) };

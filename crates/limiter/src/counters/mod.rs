@@ -173,7 +173,7 @@ impl Counters {
             CounterKey::Budget => rules.budget(app),
             CounterKey::Limit(limit) => {
                 let begun = app.and_then(|app| self.begun(limit, app));
-                begun.unwrap_or_else(|| rules.fresh(limit, app.is_some()))
+                begun.unwrap_or_else(|| rules.fresh(limit))
             }
         }
     }

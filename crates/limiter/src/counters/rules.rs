@@ -32,16 +32,17 @@ impl<'a> Rules<'a> {
         LimitId::all(self.plan.limits.len()).zip(&self.plan.limits)
     }
 
-    /// The gauge of an app's budget of which nothing is spent, or of its calls where it has none.
+    /// The state of a counter of an app's own day which has counted nothing, with the app's budget where it has one.
     pub fn budget(&self, app: Option<AppId>) -> CounterState {
         let budget = app.and_then(|app| self.apps.get(app)).and_then(|app| app.daily_calls);
         let amount = budget.unwrap_or(u64::MAX);
         CounterState::Daily { calendar: CalendarId::OWN, count: Daily::default(), amount, unit: Unit::Calls }
     }
 
-    /// The gauge of a limit that has counted nothing, for one app or for all.
-    pub fn fresh(&self, limit: LimitId, of_app: bool) -> CounterState {
-        let most = if of_app { self.own_entries() } else { MOST_ENTRIES };
+    /// The state of a counter of that limit which has counted nothing.
+    pub fn fresh(&self, limit: LimitId) -> CounterState {
+        let by_app = self.plan.limit(limit).is_some_and(|limit| limit.per_app);
+        let most = if by_app { self.own_entries() } else { MOST_ENTRIES };
         let none = Kind::Concurrency { calls: u64::MAX, after_ms: 0 };
         match self.plan.limit(limit).map_or(&none, |limit| &limit.kind) {
             Kind::TokenBucket { rate_micro, burst } => CounterState::Bucket(Bucket::new(*rate_micro, *burst)),

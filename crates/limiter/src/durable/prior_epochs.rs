@@ -208,7 +208,7 @@ impl PriorEpochs {
         epoch: u32,
         old_lane: LaneId,
         seq: u64,
-        first_attempt: bool,
+        attempt: u32,
         leases: &Leases,
         mut settled: impl FnMut(CounterId, u32),
     ) -> Option<Ended> {
@@ -221,7 +221,7 @@ impl PriorEpochs {
         }
         let lane = lane.lane;
         let (in_flight, reserved) = (held.group.in_flight, held.group.reserved);
-        if first_attempt || mutant::is(Mutant::AnyAttempt) {
+        if attempt == 1 || mutant::is(Mutant::AnyAttempt) {
             held.group.in_flight = in_flight.saturating_sub(1);
         }
         if !was_lease {

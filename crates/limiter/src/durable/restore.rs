@@ -95,7 +95,7 @@ impl Restore<'_> {
 
     fn counts(&mut self) {
         for (at, state) in &self.stored.before {
-            let mut fresh = self.next.rules().fresh(*at, true);
+            let mut fresh = self.next.rules().fresh(*at);
             self.resume(&mut fresh, state);
             self.next.counters.set_before(*at, fresh);
         }
@@ -118,7 +118,7 @@ impl Restore<'_> {
             let at = self.next.counter(key, app);
             let Some(counter) = self.next.counters.get(at) else { continue };
             let mut state = match key {
-                CounterKey::Limit(limit) => self.next.rules().fresh(limit, app.is_some()),
+                CounterKey::Limit(limit) => self.next.rules().fresh(limit),
                 CounterKey::Budget => counter.state.clone(),
             };
             self.resume(&mut state, &old.state);

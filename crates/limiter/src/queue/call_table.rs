@@ -48,7 +48,7 @@ impl CallTable {
         if let Some(last) = self.entries.get_mut(last.position()) {
             last.behind = slot;
         }
-        if call.jobs == 0 {
+        if call.jobs.is_none() {
             self.link_by_arrival(slot, call.arrived);
             let entries = &self.entries;
             self.ids.insert(slot.0, call.call, |slot| Some(entries.get(slot as usize)?.call.call));
@@ -84,7 +84,7 @@ impl CallTable {
         if let Some(last) = self.entries.get_mut(before.position()) {
             last.behind = behind;
         }
-        if call.jobs == 0 {
+        if call.jobs.is_none() {
             match self.entries.get_mut(newer.position()) {
                 Some(next) => next.older = older,
                 None => self.newest = older,
@@ -156,7 +156,7 @@ impl CallTable {
     /// The last call in a lane whose caller waits, from an entry on towards the front. A lane's jobs have one place.
     pub fn last_caller(&self, from: SlotId) -> Option<Ticket> {
         let entry = self.entries.get(from.position())?;
-        if entry.call.jobs == 0 { self.ticket(from) } else { self.last_caller(entry.before) }
+        if entry.call.jobs.is_none() { self.ticket(from) } else { self.last_caller(entry.before) }
     }
 
     /// Links a call by its arrival. Calls arrive nearly in order; only one that has waited before, under another policy, comes before others.

@@ -28,6 +28,7 @@ use crate::queue::order::Order;
 use crate::queue::rechecks::Rechecks;
 use crate::share::Share;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 /// The urgencies of RFC 9218: 0, the first to go, to 7.
 pub const LEVELS: usize = 8;
@@ -65,14 +66,14 @@ pub struct Waiting {
     pub deadline: i64,
     /// The call's id.
     pub call: u128,
-    /// For a place of jobs, how many of them want to go; 0 for a caller's call.
-    pub jobs: u32,
+    /// For a place of jobs, how many of them want to go; none for a caller's call.
+    pub jobs: Option<NonZeroU32>,
 }
 
 impl Waiting {
     /// How many calls this stands for.
     fn calls(&self) -> u32 {
-        self.jobs.max(1)
+        self.jobs.map_or(1, NonZeroU32::get)
     }
 }
 
@@ -159,7 +160,7 @@ impl Queue {
         let (tail, weight) = self.apps.get(call.app).map(|app| (app.tail(call.lane, call.urgency), app.weight))?;
         let ticket = self.entries.insert(call, tail)?;
         self.enqueue(ticket.slot, &call, class);
-        if call.jobs == 0 {
+        if call.jobs.is_none() {
             self.callers.take(call.app, weight);
         }
         self.len += 1;
@@ -201,11 +202,12 @@ impl Queue {
     }
 
     /// Makes a place of jobs stand for another number of them.
-    pub fn stand_for(&mut self, ticket: Ticket, jobs: u32) {
-        let Some(call) = self.entries.get_mut(ticket).filter(|call| call.jobs > 0 && jobs > 0) else { return };
-        let before = std::mem::replace(&mut call.jobs, jobs);
+    pub fn stand_for(&mut self, ticket: Ticket, jobs: NonZeroU32) {
+        let Some(call) = self.entries.get_mut(ticket) else { return };
+        let Some(before) = call.jobs else { return };
+        call.jobs = Some(jobs);
         if let Some(app) = self.apps.get_mut(call.app) {
-            app.waiting = app.waiting.saturating_sub(before).saturating_add(jobs);
+            app.waiting = app.waiting.saturating_sub(before.get()).saturating_add(jobs.get());
         }
     }
 
@@ -265,7 +267,7 @@ impl Queue {
         }
         self.order(class).count(-1, parked);
         self.len -= 1;
-        if call.jobs == 0 {
+        if call.jobs.is_none() {
             self.callers.leave(&call.app);
         }
         Some((call, at))

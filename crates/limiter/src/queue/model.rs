@@ -41,7 +41,7 @@ proptest! {
                 Step::Come(line, late, jobs) => {
                     next += 1;
                     let arrived = time - late;
-                    let jobs = u32::from(jobs) * 3;
+                    let jobs = NonZeroU32::new(u32::from(jobs) * 3);
                     let call = Waiting {
                         app: AppId(0), lane: LaneId(u32::from(line)), urgency: 3, arrived, asked: arrived, deadline: 0, call: next, jobs,
                     };
@@ -78,13 +78,13 @@ proptest! {
                 prop_assert_eq!(table.get(*ticket), Some(call));
                 prop_assert_eq!(table.get_mut(*ticket).copied(), Some(*call));
                 prop_assert_eq!(table.ticket(ticket.slot), Some(*ticket));
-                prop_assert_eq!(table.find(call.call), (call.jobs == 0).then_some(*ticket));
+                prop_assert_eq!(table.find(call.call), (call.jobs.is_none()).then_some(*ticket));
             }
             for (_, call) in &gone {
                 prop_assert_eq!(table.find(call.call), None);
             }
             prop_assert_eq!(table.all(), held.iter().map(|(ticket, call, _)| (*ticket, *call)).collect::<Vec<_>>());
-            let mut callers: Vec<Held> = held.iter().filter(|(_, call, _)| call.jobs == 0).copied().collect();
+            let mut callers: Vec<Held> = held.iter().filter(|(_, call, _)| call.jobs.is_none()).copied().collect();
             callers.sort_by_key(|(_, call, _)| call.arrived);
             prop_assert_eq!(table.callers().collect::<Vec<_>>(), callers.iter().map(|(ticket, ..)| *ticket).collect::<Vec<_>>());
             prop_assert_eq!(table.oldest(), callers.first().map(|(_, call, _)| call.arrived));
@@ -127,7 +127,7 @@ proptest! {
         // By urgency and number; what stands behind a number came later.
         let mut model: Vec<(u8, u128)> = Vec::new();
         for (id, (urgency, what)) in (1_u128..).zip(steps) {
-            let call = Waiting { app: AppId(0), lane: LaneId(4), urgency, arrived: 0, asked: 0, deadline: 9, call: id, jobs: 0 };
+            let call = Waiting { app: AppId(0), lane: LaneId(4), urgency, arrived: 0, asked: 0, deadline: 9, call: id, jobs: None };
             queue.push(call, ClassId(0), 5).unwrap();
             model.push((urgency.min(7), id));
             model.sort_unstable();
@@ -173,22 +173,34 @@ impl Room for Open {
 fn a_place_of_jobs_stands_for_as_many_as_were_said_last_and_a_callers_for_itself() {
     let mut queue = Queue::new(10, [1].into_iter());
     let call =
-        Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs: 0 };
+        Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs: None };
     let caller = queue.push(call, ClassId(0), 0).unwrap();
-    let jobs = queue.push(Waiting { jobs: 5, ..call }, ClassId(0), 0).unwrap();
-    for n in [1, 9, 0] {
+    let jobs = queue.push(Waiting { jobs: NonZeroU32::new(5), ..call }, ClassId(0), 0).unwrap();
+    for n in [1, 9, 0].into_iter().filter_map(NonZeroU32::new) {
         queue.stand_for(jobs, n);
         queue.stand_for(caller, n);
     }
-    assert_eq!((queue.get(jobs).unwrap().jobs, queue.get(caller).unwrap().jobs), (9, 0), "none is no number of jobs");
+    assert_eq!(
+        (queue.get(jobs).unwrap().jobs, queue.get(caller).unwrap().jobs),
+        (NonZeroU32::new(9), None),
+        "none is no number of jobs"
+    );
     assert_eq!((queue.callers(), queue.apps.get(AppId(0)).unwrap().waiting), (1, 10));
 }
 
 #[test]
 fn the_latest_caller_of_a_line_is_found_past_places_of_jobs() {
     let mut table = CallTable::default();
-    let call =
-        |jobs| Waiting { app: AppId(0), lane: LaneId(0), urgency: 3, arrived: 0, asked: 0, deadline: 9, call: 1, jobs };
+    let call = |jobs| Waiting {
+        app: AppId(0),
+        lane: LaneId(0),
+        urgency: 3,
+        arrived: 0,
+        asked: 0,
+        deadline: 9,
+        call: 1,
+        jobs: NonZeroU32::new(jobs),
+    };
     let first = table.insert(call(0), SlotId::NONE).unwrap();
     let jobs = table.insert(call(2), first.slot).unwrap();
     assert_eq!((table.last_caller(jobs.slot), table.last_caller(first.slot)), (Some(first), Some(first)));
@@ -222,7 +234,7 @@ fn apps_in_different_classes_share_what_both_wait_for_and_of_those_that_overtake
         asked: 0,
         deadline: 9,
         call: 0,
-        jobs: 0,
+        jobs: None,
     };
     for _ in 0..40 {
         queue.push(call(0, 5), ClassId(0), 0).unwrap();

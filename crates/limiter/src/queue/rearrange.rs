@@ -38,7 +38,7 @@ impl Queue {
             let tail = self.apps.get(after.app).map_or(SlotId::NONE, |app| app.tail(after.lane, after.urgency));
             self.entries.move_to(ticket, after, tail);
             self.enqueue(ticket.slot, &after, class);
-            if after.jobs == 0 {
+            if after.jobs.is_none() {
                 let weight = self.apps.get(after.app).map_or(1, |app| app.weight);
                 self.callers.take(after.app, weight);
             }

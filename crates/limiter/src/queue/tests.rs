@@ -2,7 +2,7 @@ use super::*;
 use crate::index::Index;
 
 fn call(app: u32, urgency: u8) -> Waiting {
-    Waiting { app: AppId(app), lane: LaneId(app), urgency, arrived: 0, asked: 0, deadline: 10_000, call: 0, jobs: 0 }
+    Waiting { app: AppId(app), lane: LaneId(app), urgency, arrived: 0, asked: 0, deadline: 10_000, call: 0, jobs: None }
 }
 
 /// The shared limits have room; when each lane's own have.
@@ -112,7 +112,7 @@ fn checks_of_calls_that_left_do_not_pile_up() {
 fn the_last_caller_of_an_app_is_the_least_urgent_and_of_these_the_latest() {
     let mut queue = Queue::new(10, [1].into_iter());
     for (urgency, id, jobs) in [(3, 1, 0), (5, 2, 0), (5, 3, 0), (5, 0, 9), (0, 5, 0)] {
-        queue.push(Waiting { call: id, jobs, ..call(0, urgency) }, ClassId(0), 0).unwrap();
+        queue.push(Waiting { call: id, jobs: NonZeroU32::new(jobs), ..call(0, urgency) }, ClassId(0), 0).unwrap();
     }
     let last = queue.last_of(AppId(0)).unwrap();
     assert_eq!(queue.get(last).unwrap().call, 3, "a place of jobs is no caller's");

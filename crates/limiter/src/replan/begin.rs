@@ -52,7 +52,7 @@ impl Limiter {
             same.and_then(|place| old.counters_of(place).find(|(app, _)| app.is_none())).map(|(_, counter)| counter);
         let as_before = was.is_some_and(|was| !was.per_app && reset_of(was) == reset_of(&limit));
         let known = same.and_then(|place| self.sum(at, place, old));
-        let sent = self.sent(at, false, now);
+        let sent = self.sent(at, now);
         // The vendor's own count may have raised what is known beyond what was sent from here.
         let mut state = match known {
             Some(known) if as_before => known,
@@ -91,7 +91,7 @@ impl Limiter {
     fn begin_by_app(&mut self, at: LimitId, same: Option<LimitId>, old: &Old, moved: &Moves, now: Now<'_>) {
         let Some(limit) = self.plan.limit(at).cloned() else { return };
         let was = same.and_then(|place| old.limit(place));
-        let sent = self.sent(at, true, now);
+        let sent = self.sent(at, now);
         let Some((place, was)) = same.zip(was.filter(|was| was.per_app)) else {
             // The whole in each: what all have counted, or sent.
             let known = same.and_then(|place| self.sum(at, place, old));

@@ -26,8 +26,8 @@ impl Limiter {
         gauges: &[&CounterState],
         old: &Old,
     ) -> Option<CounterState> {
-        let (limit, was) = (self.plan.limit(at)?, old.limit(place)?);
-        let mut state = self.rules().fresh(at, limit.per_app);
+        let was = old.limit(place)?;
+        let mut state = self.rules().fresh(at);
         let refill = self.rate.refilled(self.epoch.time());
         let watched = old.mode == Mode::Observe;
         for before in gauges {
@@ -72,8 +72,8 @@ impl Limiter {
     }
 
     /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
-    pub(super) fn sent(&self, at: LimitId, of_app: bool, now: Now<'_>) -> Option<CounterState> {
-        let mut state = self.rules().fresh(at, of_app);
+    pub(super) fn sent(&self, at: LimitId, now: Now<'_>) -> Option<CounterState> {
+        let mut state = self.rules().fresh(at);
         let time = self.epoch.time();
         match &mut state {
             CounterState::Window { window, .. } => {
@@ -105,8 +105,8 @@ impl Limiter {
 
     /// The state of the new limit `at` if not all of its past is known: full until its window or day is over, also under a later policy that
     /// raises it.
-    fn full(&self, at: LimitId, of_app: bool) -> CounterState {
-        let mut state = self.rules().fresh(at, of_app);
+    fn full(&self, at: LimitId) -> CounterState {
+        let mut state = self.rules().fresh(at);
         match &mut state {
             CounterState::Window { window, .. } => {
                 window.push(self.history.known_from().unwrap_or(self.epoch.time()), rolling_window::UNKNOWN);
@@ -147,10 +147,9 @@ impl Limiter {
 
     /// The lesser of two counts of the new limit `at`, neither of which is too small; full where there is none.
     pub(super) fn lesser(&self, at: LimitId, known: Option<CounterState>, sent: Option<CounterState>) -> CounterState {
-        let of_app = self.plan.limit(at).is_some_and(|limit| limit.per_app);
         let (known, sent) = match (known, sent) {
             (Some(known), Some(sent)) => (known, sent),
-            (one, other) => return one.or(other).unwrap_or_else(|| self.full(at, of_app)),
+            (one, other) => return one.or(other).unwrap_or_else(|| self.full(at)),
         };
         let refill = self.rate.refilled(self.epoch.time());
         match (&known, &sent) {

@@ -80,7 +80,7 @@ impl Limiter {
         let mut to: BTreeMap<u64, (Waiting, ClassId)> = BTreeMap::new();
         for (ticket, call) in self.queue.all() {
             let name = old.apps.name(call.app);
-            let Some(stays) = stays(ticket, name).filter(|_| call.jobs == 0) else { continue };
+            let Some(stays) = stays(ticket, name).filter(|_| call.jobs.is_none()) else { continue };
             let Some(app) = moved.get(call.app).copied().flatten() else { continue };
             let Some(lane) = self.lane(app, stays.mask) else { continue };
             let class = self.class_of(lane);
@@ -93,7 +93,7 @@ impl Limiter {
         let mut jobs = BTreeSet::new();
         let gone = self.queue.rearrange(self.plan.queue.size, apps, |ticket, call| {
             let place = to.remove(&ticket.number());
-            if call.jobs > 0 {
+            if call.jobs.is_some() {
                 jobs.insert(ticket);
             }
             place
