@@ -27,9 +27,15 @@ impl Share {
         Self { tag: 0, cost: COST / u64::from(weight.max(1)) }
     }
 
-    /// The same standing under another weight.
-    pub fn weighed(self, weight: u32) -> Self {
-        Self { tag: self.tag, ..Self::new(weight) }
+    /// Returns the same standing under another weight: the app is ahead of the others by as many calls
+    /// of its own as before. Were the lead kept in virtual time, a call that was granted at a low
+    /// weight would hold an app back by several calls after its weight was raised.
+    pub fn weighed(self, weight: u32, virtual_time: u64) -> Self {
+        let to = Self::new(weight);
+        let lead = u128::from(self.tag.saturating_sub(virtual_time));
+        let scaled = lead.saturating_mul(to.cost.into()) / u128::from(self.cost.max(1));
+        let ahead = virtual_time.saturating_add(u64::try_from(scaled).unwrap_or(u64::MAX));
+        Self { tag: if lead > 0 { ahead } else { self.tag }, ..to }
     }
 
     /// What one call costs it, virtual time.
@@ -74,6 +80,16 @@ mod tests {
         let mut share = Share::new(1);
         share.charge(1_000 * COST);
         assert_eq!(share.start(0), 1_001 * COST);
+    }
+
+    #[test]
+    fn a_lead_is_as_many_calls_under_another_weight() {
+        let mut share = Share::new(1);
+        share.charge(7 * COST);
+        for (weight, ahead) in [(1, COST), (2, COST / 2), (1_000, COST / 1_000)] {
+            assert_eq!(share.weighed(weight, 7 * COST).start(0), 7 * COST + ahead);
+        }
+        assert_eq!(share.weighed(5, 9 * COST), Share { tag: 8 * COST, cost: COST / 5 }, "it is behind, and stays so");
     }
 
     #[test]

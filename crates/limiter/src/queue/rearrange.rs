@@ -18,9 +18,10 @@ impl Queue {
         mut call: impl FnMut(Ticket, &Waiting) -> Option<(Waiting, ClassId)>,
     ) -> Vec<Ticket> {
         let old = std::mem::take(&mut self.apps);
+        let virtual_time = self.virtual_time;
         let share = |weight: u32, before: Option<AppId>| {
             let known = before.and_then(|at| old.get(at)).map(|app| app.share);
-            known.map_or_else(|| Share::new(weight), |share| share.weighed(weight))
+            known.map_or_else(|| Share::new(weight), |share| share.weighed(weight, virtual_time))
         };
         let fresh = |(weight, before)| App::new(share(weight, before), weight);
         self.apps = apps.map(fresh).collect();

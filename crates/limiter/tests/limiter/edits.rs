@@ -248,3 +248,30 @@ fn a_count_by_app_begins_with_no_less_than_was_sent_although_the_apps_budget_has
     harness.call("b").unwrap();
     assert!(harness.try_now("b").is_err(), "four of the five were sent on this day of Auckland's");
 }
+
+/// A world's seed 3288 led here: an app whose weight was raised from 1 to 2 waited for seven calls of another of weight 10.
+#[test]
+fn an_app_whose_weight_is_raised_does_not_make_good_for_what_it_had_before() {
+    let here = |a: u32| Plan {
+        apps: [("a", a), ("b", 10)]
+            .map(|(name, weight)| AppRule { name: name.to_owned(), weight, daily_calls: None })
+            .into(),
+        ..plan(vec![slots(1)])
+    };
+    for (weight, most) in [(1, 10), (2, 6), (10, 1), (100, 1)] {
+        let mut harness = Harness::new(here(1));
+        let mut permit = harness.try_now("b").unwrap().permit;
+        let of_a: Vec<_> = (0..20).map(|_| harness.wait("a")).collect();
+        (0..40).for_each(|_| drop(harness.wait("b")));
+        let mut next = |harness: &mut Harness| {
+            harness.settle(permit, Outcome::Answered);
+            let (ticket, granted) = harness.limiter.next_ready().unwrap();
+            permit = granted.unwrap().permit;
+            of_a.contains(&ticket)
+        };
+        while !next(&mut harness) {}
+        harness.edit(here(weight));
+        let others = (0..40).take_while(|_| !next(&mut harness)).count();
+        assert!(others <= most, "of weight {weight} against 10 it goes after {others} of the other's");
+    }
+}
