@@ -163,7 +163,6 @@ fn within<T>(act: impl FnOnce(&mut Context<'_>) -> T) -> T {
 }
 
 /// Asks the object for a permit. What is awaited holds nothing of the ask, as thousands may wait.
-#[expect(clippy::boxed_local, reason = "the action has it boxed")]
 fn ask(call: &Call, admit: Box<Admit>) -> impl Future<Output = Event> + use<> {
     let (tenant, id) = (admit.claims.tenant.clone(), admit.call.clone());
     let asked = tenant_client::ask_once(&call.config, &tenant, &Ask::Admit(*admit), Some((&call.request, &id)));

@@ -160,8 +160,8 @@ mod tests {
         for (method, address, wanted) in [
             ("GET", Address::Job("j"), r#"Show("j")"#),
             ("HEAD", Address::DeadLetter("j"), r#"Show("j")"#),
-            ("DELETE", Address::Job("j"), r#"Delete("j", false)"#),
-            ("DELETE", Address::DeadLetter("j"), r#"Delete("j", true)"#),
+            ("DELETE", Address::Job("j"), r#"Delete("j", Job)"#),
+            ("DELETE", Address::DeadLetter("j"), r#"Delete("j", DeadLetter)"#),
             ("GET", Address::JobResponse("j"), r#"Answer("j")"#),
             ("POST", Address::Replay("j"), r#"Replay("j")"#),
             ("POST", Address::ReplayAll, "ReplayAll(None)"),

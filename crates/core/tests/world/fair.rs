@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 /// wait, with `W` calls granted and weights `w` (Goyal, Vin and Cheng 1996, theorem 1, with calls
 /// of one size). While both wait the first goes only if its start is not after the second's, and
 /// each grant delays its own start by `1/w`; so the difference of the starts stays between `-1/w2`
-/// and `1/w1`. The measure here is `(W1 w2 - W2 w1) / (w1 + w2)`, which is that times `w1 w2 / (w1
-/// + w2)`: the bound then is one call, whatever the weights. The limiter rounds a call's cost down
-/// by less than a millionth.
+/// and `1/w1`. The measure here is `(W1 w2 - W2 w1) / (w1 + w2)`, which is that times
+/// `w1 w2 / (w1 + w2)`: the bound then is one call, whatever the weights. The limiter rounds a
+/// call's cost down by less than a millionth.
 const OFF: f64 = 1.0 + 1e-3;
 
 /// The same bound where urgencies differ. Before the period an app may have overtaken others by

@@ -262,7 +262,9 @@ fn an_app_whose_weight_is_raised_does_not_make_good_for_what_it_had_before() {
         let mut harness = Harness::new(here(1));
         let mut permit = harness.try_now("b").unwrap().permit;
         let of_a: Vec<_> = (0..20).map(|_| harness.wait("a")).collect();
-        (0..40).for_each(|_| drop(harness.wait("b")));
+        for _ in 0..40 {
+            harness.wait("b");
+        }
         let mut next = |harness: &mut Harness| {
             harness.settle(permit, Outcome::Answered);
             let (ticket, granted) = harness.limiter.next_ready().unwrap();
