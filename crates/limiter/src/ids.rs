@@ -23,6 +23,12 @@ impl Ids {
         slots.max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, slot)| slot)
     }
 
+    /// How many slots hold an id.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Notes that a slot holds an id. `id_of` returns the ids of the other slots that hold one.
     pub fn insert(&mut self, slot: u32, id: u128, id_of: impl Fn(u32) -> Option<u128>) {
         self.slots.insert_unique(hash(id), slot, |slot| id_of(*slot).map_or(0, hash));
@@ -37,7 +43,7 @@ impl Ids {
 }
 
 /// Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4), of the id's two halves together. The table takes its place from the
-/// low bits and its mark from the highest, so the high half is folded into the low one.
+/// low bits and its mark from higher ones, so the high half is folded into the low one.
 const fn hash(id: u128) -> u64 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let folded = ((id as u64) ^ ((id >> 64) as u64)).wrapping_mul(GOLDEN);

@@ -12,6 +12,7 @@
 use crate::admit::call::Grant;
 use crate::config::Mode;
 use crate::index::{LaneId, Table};
+use crate::leases::JOB;
 use crate::limiter::{Limiter, Now};
 use crate::queue::{Ticket, Waiting};
 use std::collections::VecDeque;
@@ -73,7 +74,7 @@ impl Limiter {
         }
         let Some(jobs) = jobs else { return Some(lane.0) };
         let (arrived, asked, deadline) = (time, time, i64::MAX);
-        let place = Waiting { app, lane, urgency, arrived, asked, deadline, call: 0, jobs: Some(jobs) };
+        let place = Waiting { app, lane, urgency, arrived, asked, deadline, call: JOB, jobs: Some(jobs) };
         match self.plan.mode {
             Mode::Enforce => {
                 self.stand(place, urgency);

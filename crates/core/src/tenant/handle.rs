@@ -201,7 +201,8 @@ impl TenantState {
 
     /// Seals a few more rows anew, if that is due.
     fn go_on_sealing(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
-        if let Some(reseal) = self.reseal.take() {
+        // It stays as it was where storage refuses.
+        if let Some(reseal) = self.reseal.clone() {
             self.reseal = reseal.go_on(&self.name, host)?;
         }
         Ok(())

@@ -63,7 +63,7 @@ impl NewKey {
                     expires_in_seconds = value.as_u64();
                     expires_in_seconds.is_some() || value.is_null()
                 }
-                _ => return Err(format!("unknown field {name}; known are role, app and expires_in_seconds")),
+                _ => return Err(format!("unknown field {name}; the fields here are role, app and expires_in_seconds")),
             };
             if !fits {
                 let expected = match name.as_str() {

@@ -66,7 +66,7 @@ impl Operate {
                         return Err("app must be the name of an app, or left out".to_owned());
                     }
                 }
-                _ => return Err(format!("unknown field {name}; known here is {known}")),
+                _ => return Err(format!("unknown field {name}; the body may have {known}")),
             }
         }
         Ok(if resumes {

@@ -25,6 +25,7 @@ const PAUSE_MS: i64 = 20;
 const SEALED_BY: &str = "sealed-by";
 
 /// How far the sealing anew of a tenant's rows has come.
+#[derive(Clone)]
 pub(super) struct Reseal {
     /// The place in [`TABLES`].
     table: usize,

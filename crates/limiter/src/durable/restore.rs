@@ -155,7 +155,7 @@ impl Restore<'_> {
                 }
             }
             (CounterState::Bucket(bucket), StoredCounterState::Bucket(high, low)) => {
-                // The clock by which tokens come back begins with the stored.
+                // The clock by which tokens come back begins anew with what is stored.
                 bucket.resume((*high, *low), 0);
             }
             (CounterState::Daily { count, .. }, StoredCounterState::Daily(used, before)) => {

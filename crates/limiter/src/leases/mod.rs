@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// The most leases in flight in one connection; a call beyond it is refused as `concurrency`. At some 130 bytes each, 3 MB.
 pub const MOST_LEASES: usize = 20_000;
+/// In the place of a call's id: the lease is a job's, which never asks again and is not looked for.
+pub const JOB: u128 = 0;
 
 /// A permit in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,7 +213,9 @@ impl Leases {
             ageing.next = slot;
         }
         let slots = &self.slots;
-        self.ids.insert(slot.0, call, |slot| Some(slots.get(slot as usize)?.lease.call));
+        if call != JOB {
+            self.ids.insert(slot.0, call, |slot| Some(slots.get(slot as usize)?.lease.call));
+        }
         Some(PermitId { epoch, lane: lane.0, seq, slot: slot.0 })
     }
 
@@ -240,7 +244,9 @@ impl Leases {
             Some(after) => after.older = older,
             None => self.newest = older,
         }
-        self.ids.remove(id.slot, lease.call);
+        if lease.call != JOB {
+            self.ids.remove(id.slot, lease.call);
+        }
         self.count(lease.lane, Change::Less);
         self.grow_no_older(SlotId(id.slot), newer, &lease);
         self.lanes.unpin(lease.lane);
