@@ -47,12 +47,12 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn response(this: &Answer) -> Response;
 
-    /// When its headers came, Unix ms.
+    /// Returns when the answer's headers came, Unix ms.
     #[wasm_bindgen(method, getter)]
     pub fn at(this: &Answer) -> f64;
 
-    /// One more chunk from the beginning of the body, which is still there to be passed on; null
-    /// where it ends.
+    /// Returns one more chunk from the beginning of the body, which is still there to be passed on;
+    /// null where it ends.
     #[wasm_bindgen(method, catch)]
     pub async fn peek(this: &Answer) -> Result<JsValue, JsValue>;
 
@@ -78,7 +78,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub fn pass(this: &Answer, caller: &AbortSignal, counted: bool) -> Result<JsValue, JsValue>;
 
-    /// How a body that was passed on as a stream ended: "whole", "timeout", "cut" or "gone".
+    /// Returns how a body that was passed on as a stream ended: "whole", "timeout", "cut" or
+    /// "gone".
     #[wasm_bindgen(method, catch)]
     pub async fn ended(this: &Answer) -> Result<JsValue, JsValue>;
 
@@ -86,7 +87,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn bytes(this: &Answer) -> f64;
 
-    /// More of the body may have come.
+    /// Returns whether more of the body may have come.
     #[wasm_bindgen(method, getter)]
     pub fn more(this: &Answer) -> bool;
 }

@@ -24,7 +24,7 @@ impl Clock {
         clock
     }
 
-    /// Limiter time at this wall time.
+    /// Returns limiter time at this wall time.
     pub fn read(&mut self, wall: i64) -> i64 {
         let time = wall.saturating_add(self.offset);
         let back = self.last.saturating_sub(time);

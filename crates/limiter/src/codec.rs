@@ -12,7 +12,7 @@ pub fn write(head: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
     postcard::to_extend(value, head).expect("derived types can be written")
 }
 
-/// The value that was written; none for bytes of another form. Bytes after it are left alone.
+/// Returns the value that was written; none for bytes of another form. Bytes after it are ignored.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     postcard::from_bytes(bytes).ok()
 }

@@ -154,7 +154,8 @@ impl Limiter {
         Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() }
     }
 
-    /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone.
+    /// Returns the counters of an app's calls that the limits in `mask` count: all, and those that
+    /// count only this app.
     pub(crate) fn counters_under(&mut self, app: AppId, mask: u32) -> (Vec<CounterId>, Vec<CounterId>) {
         let rules = Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() };
         let counters = self.counters.under(app, mask, &rules);
@@ -189,8 +190,8 @@ impl Limiter {
         self.split().1
     }
 
-    /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
-    /// day. Returns the limiter time, milliseconds.
+    /// Does what every event begins with. Days turn before leases lapse, so that what was in flight
+    /// at the reset is counted in the new day. Returns the limiter time, milliseconds.
     pub(crate) fn begin(&mut self, now: Now<'_>) -> i64 {
         let time = self.epoch.begin_event(now.wall);
         if self.days.next_opening() <= now.wall {
@@ -230,14 +231,14 @@ impl Limiter {
         self.reservation.touch();
     }
 
-    /// `n` calls under a counter were settled at `at`.
+    /// Counts `n` calls under a counter as settled at `at`.
     pub(crate) fn record_on(&mut self, counter: CounterId, at: i64, n: u32) {
         if let Some((entry, view)) = self.here().get(counter) {
             entry.record_settled(at, n, view);
         }
     }
 
-    /// A call on a lane was settled at `at`.
+    /// Counts a call on a lane as settled at `at`.
     pub(crate) fn record_settled(&mut self, lane: LaneId, at: i64) {
         if !mutant::is(Mutant::CountBySend) {
             self.record_on_each(lane, at);
@@ -246,19 +247,20 @@ impl Limiter {
         self.unpark_app_of(lane);
     }
 
-    /// Limits of the lane's app may have room again.
+    /// Unparks the lanes of a lane's app, whose limits may have room again.
     pub(crate) fn unpark_app_of(&mut self, lane: LaneId) {
         if let Some(lane) = self.leases.lanes().get(lane) {
             self.queue.unpark(lane.app);
         }
     }
 
-    /// All counters of a lane count a call as settled at `at`.
+    /// Counts a call as settled at `at` under all counters of a lane.
     pub(crate) fn record_on_each(&mut self, lane: LaneId, at: i64) {
         self.here().each_of(lane, |_, entry, view| entry.record_settled(at, 1, view));
     }
 
-    /// Something was counted on a lane: its app may be the one that has used most of a day by app.
+    /// Notes that something was counted on a lane: its app may be the one that has used most of a
+    /// day by app.
     pub(crate) fn note_fullest(&mut self, lane: LaneId) {
         if let Some(lane) = self.leases.lanes().get(lane) {
             self.counters.note_fullest(&lane.own);

@@ -17,7 +17,7 @@ const NONE: i64 = i64::MIN;
 /// Calls that wait for the end of a stop that has none are checked so often, milliseconds: nothing but an event ends it.
 const AGAIN_MS: i64 = 3_600_000;
 
-/// After so long a caller refused by a stop without an end is told to come again, milliseconds.
+/// How long a caller that was refused by a stop without an end is asked to stay away, milliseconds.
 const LATER_MS: i64 = 60_000;
 
 /// The stops of one connection. Limiter milliseconds.
@@ -81,7 +81,7 @@ pub const fn has_no_end(until: i64) -> bool {
     until == NEVER
 }
 
-/// An end, where one is known.
+/// Returns an end, if it is known.
 fn known(until: Option<i64>) -> Option<i64> {
     until.filter(|until| !has_no_end(*until))
 }
@@ -142,7 +142,8 @@ impl Limiter {
         self.rate.paused(time).max(stopped)
     }
 
-    /// When a call that is refused by a pause until `until` is told to come again: then, or a while on if the pause has no end.
+    /// Returns when a call that is refused by a pause until `until` may come again: then, or a
+    /// while on if the pause has no end.
     pub(crate) fn come_again(until: i64, time: i64) -> i64 {
         if has_no_end(until) { time.saturating_add(LATER_MS) } else { until }
     }

@@ -71,17 +71,18 @@ impl Rate {
         let _ = self.change(time, |adaptive| *adaptive = adaptive.resume(rule, 0));
     }
 
-    /// A call granted at `granted` was answered well.
+    /// Notes that a call granted at `granted` was answered well.
     pub fn succeed(&mut self, rule: &AdaptiveRule, granted: i64, time: i64) -> FactorChange {
         self.change(time, |adaptive| adaptive.succeed(rule, granted)).1
     }
 
-    /// A cut says nothing of the rate after all: see [`Adaptive::restore`].
+    /// Undoes a cut that says nothing of the rate after all: see [`Adaptive::restore`].
     pub fn restore(&mut self, rule: &AdaptiveRule, factor_ppm: u32, time: i64) -> FactorChange {
         self.change(time, |adaptive| adaptive.restore(rule, factor_ppm)).1
     }
 
-    /// The vendor throttled a call granted at `granted`: see [`Adaptive::throttle`]. Returns also whether a pause began or grew.
+    /// Notes that the vendor throttled a call granted at `granted`: see [`Adaptive::throttle`].
+    /// Returns also whether a pause began or grew.
     pub fn throttle(
         &mut self,
         rule: &AdaptiveRule,
@@ -112,12 +113,12 @@ impl Rate {
         self.pacer.ahead(time)
     }
 
-    /// One that waited has gone; the next may go `pace` milliseconds later.
+    /// Notes that a waiting call has gone; the next may go `pace` milliseconds later.
     pub fn take_turn(&mut self, time: i64, pace: i64) {
         self.pacer.take(time, pace);
     }
 
-    /// Nobody waits by turns any more.
+    /// Ends the waiting by turns.
     pub fn end_turns(&mut self) {
         self.pacer = Pacer::default();
     }

@@ -182,7 +182,7 @@ impl Limiter {
         }
     }
 
-    /// After how many seconds a counter that has counted something counts less.
+    /// Returns after how many seconds a counter that has counted something counts less.
     fn more_in(&mut self, counter: CounterId, time: i64) -> Option<u64> {
         let at = match self.counters.state(counter)? {
             CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),

@@ -24,8 +24,9 @@ impl Limiter {
         &self.plan.day
     }
 
-    /// Of the first daily limit: what is used, the limit, and when the day is surely over, Unix milliseconds. Of a limit by app it is the
-    /// app that has used most. Where not all is known of its count, all of it is used.
+    /// Returns of the first daily limit what is used, the limit, and when the day is surely over,
+    /// Unix milliseconds. Of a limit by app it is the app that has used most. Where not all is
+    /// known of its count, all of it is used.
     pub fn daily_used(&mut self) -> Option<(u64, u64, i64)> {
         let (at, limit) = self.rules().limits().find(|(_, limit)| matches!(limit.kind, Kind::Daily { .. }))?;
         let counter = if limit.per_app { self.counters.fullest(at) } else { self.counters.shared(at) }?;

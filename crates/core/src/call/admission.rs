@@ -14,8 +14,8 @@ use std::rc::Rc;
 /// How often the object is asked for one permit, and how closely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Asks for one permit, all told: an object that a deploy has just replaced answers the next
-    /// ask, and a permit that came late is handed back for another.
+    /// How often the object is asked for one permit in all: an object that a deploy has just
+    /// replaced answers the next ask, and a permit that came late is handed back for another.
     pub tries: u32,
     /// The least time from one ask to the next, milliseconds.
     pub spacing_ms: u64,
@@ -57,7 +57,7 @@ pub enum Step {
 pub enum Admitted {
     /// The call may be sent, once, now.
     Permit(Box<Permit>),
-    /// No better access token than the refused one is to be had: the vendor's answer stands.
+    /// There is no better access token than the refused one: the vendor's answer stands.
     TokenStands,
     /// The object refuses the call.
     Refused(Box<No>),
@@ -102,7 +102,7 @@ impl Admission {
         self.stage == Stage::Asking
     }
 
-    /// A reply has come. None if nothing was asked.
+    /// Takes the object's reply. Returns none if nothing was asked.
     pub fn replied(&mut self, admit: &mut Admit, asked: ObjectReply, now: i64, isolate: &mut Isolate) -> Option<Step> {
         if self.stage != Stage::Asking {
             return None;
@@ -122,17 +122,19 @@ impl Admission {
         })
     }
 
-    /// No reply can be had; the ask may have been heard all the same. None if nothing was asked.
+    /// Notes that no reply came, though the object may have received the ask. Returns none if
+    /// nothing was asked.
     pub fn not_replied(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
         (self.stage == Stage::Asking).then(|| self.ask_again(admit, now))
     }
 
-    /// The fetch that was asked for has ended, and its end was reported. None if none was.
+    /// Notes that the fetch that was asked for has ended and that its end was reported. Returns
+    /// none if no fetch was asked for.
     pub fn fetched(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
         (self.stage == Stage::Fetching).then(|| self.ask_again(admit, now))
     }
 
-    /// The object was told of the unused permit. None if there was none.
+    /// Notes that the object knows of the unused permit. Returns none if there was no such permit.
     pub fn handed_back(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
         let Stage::HandingBack(caller) = self.stage else { return None };
         if caller == Caller::Gone {
@@ -144,7 +146,7 @@ impl Admission {
         Some(self.ask_again(admit, now))
     }
 
-    /// The wait that was asked for is over. None if none was.
+    /// Notes that the wait that was asked for is over. Returns none if no wait was asked for.
     pub fn waited(&mut self, admit: &mut Admit, caller: Caller, now: i64) -> Option<Step> {
         if self.stage != Stage::Waiting {
             return None;

@@ -4,7 +4,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::upstream::outcome::{Classification, Unanswered, unanswered};
 use sluice_limiter::{Counted, Outcome};
 
-/// How an attempt ended, as the tenant's object is told.
+/// How an attempt ended, as it is reported to the tenant's object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptEnd {
     /// The end, for the limiter.
@@ -18,7 +18,7 @@ pub struct AttemptEnd {
     pub more_bytes: bool,
     /// The vendor's status, where an answer came.
     pub status: Option<u16>,
-    /// What the answer told of the vendor's own counts.
+    /// The vendor's own counts, as its answer states them.
     pub counts: Vec<Counted>,
     /// The code for the error statistics.
     pub error_code: Option<String>,
@@ -49,7 +49,8 @@ impl AttemptEnd {
             BodyEnd::Whole => end,
             BodyEnd::TimedOut => broken(end, Unanswered::Timeout),
             BodyEnd::CutOff => broken(end, Unanswered::Unreachable),
-            // The caller gave it up, not the vendor, which may still be at work: no error of its own.
+            // The caller gave it up, not the vendor, which may still be at work: this is no error
+            // of the vendor's.
             BodyEnd::CallerGone => Self { outcome: Outcome::Unknown, ..end },
         }
     }
@@ -155,14 +156,14 @@ impl Attempt {
         Self { came: Err(refusal), end: AttemptEnd::unsent(), verdict: None, at }
     }
 
-    /// The vendor has counted the call, or will not; it has nothing to do with it any more, and
-    /// nobody says which.
+    /// Returns an attempt whose request body was cut off: the vendor is done with it, and nobody
+    /// knows whether it has counted it.
     fn cut_off(refusal: Refusal, at: i64) -> Self {
         let end = AttemptEnd { outcome: Outcome::Unknown, ..AttemptEnd::unsent() };
         Self { end, ..Self::unsent(refusal, at) }
     }
 
-    /// The vendor may be at work on it.
+    /// Returns an attempt that may still be in progress at the vendor.
     fn lost(why: Unanswered, detail: &str, at: i64) -> Self {
         let reason = match why {
             Unanswered::Timeout => Reason::VendorTimeout,

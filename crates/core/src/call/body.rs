@@ -26,7 +26,7 @@ pub struct Drain {
     pub ms: u32,
 }
 
-/// The facts of a request's body that its head tells.
+/// The facts of a request's body that its head states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyHead<'a> {
     /// The method of the request line.
@@ -69,8 +69,8 @@ impl BodyHead<'_> {
         }
     }
 
-    /// How a body is taken that is wanted before it is known who calls; none where there is none, or
-    /// it is too long to be looked into.
+    /// Returns how a body is taken that is wanted before it is known who calls; none where there is
+    /// no body, or where it is too long to be looked into.
     pub fn plan_early(&self) -> Option<BodyPlan> {
         let long = matches!(self.length, BodyLength::Bytes(length) if length > KEPT_BYTES);
         if !self.present || long {
@@ -104,8 +104,8 @@ impl BodyHead<'_> {
         self.encoding.is_none_or(|coding| coding.eq_ignore_ascii_case("identity"))
     }
 
-    /// Whether the platform sends a body that was kept: with these methods it sends the caller's own
-    /// alone.
+    /// Whether the platform sends a body that was kept: with these methods it sends only the
+    /// caller's own body.
     fn can_be_kept(&self) -> bool {
         !matches!(self.method, "GET" | "HEAD")
     }

@@ -60,8 +60,9 @@ impl Isolate {
         self.tokens.get(&(tenant.to_owned(), connection.to_owned())).cloned()
     }
 
-    /// What a call tells the tenant's object that this isolate remembers of its connection: the version of the route and the
-    /// mark of the access token, where they are remembered.
+    /// Returns what this isolate remembers of a connection, as its calls state it to the tenant's
+    /// object: the version of the route and the mark of the access token, where they are
+    /// remembered.
     pub fn remembered(&self, tenant: &str, connection: &str) -> (Option<RouteVersion>, Option<TokenMark>) {
         let route = self.route(tenant, connection).map(|route| route.version);
         (route, self.token(tenant, connection).map(|token| token.mark))

@@ -19,7 +19,7 @@ pub struct Permit {
     pub id: PermitId,
     /// Where the call goes.
     pub route: Rc<Route>,
-    /// The access token to use, where the route has no credential of its own.
+    /// The access token to use, where the route has no credential.
     pub bearer: Option<Rc<Bearer>>,
     /// The `RateLimit` field for the caller.
     pub rate_limit: String,

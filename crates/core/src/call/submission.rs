@@ -1,4 +1,5 @@
-//! A call that its caller does not wait for: what of it is kept as a job, and what its caller is told.
+//! Decides what of a call that its caller does not wait for is kept as a job, and what its caller
+//! is answered.
 
 use super::{Caller, unexpected_reply};
 use crate::http::{Answer, Headers, Prefer, Sending, VendorTarget, outgoing};
@@ -139,8 +140,8 @@ pub fn about_a_token() -> Refusal {
     Refusal::new(Reason::KeyMisplaced, detail)
 }
 
-/// The answer that says under which address a job is kept. `origin`: where Sluice's own addresses are, if not where the
-/// call came; `call`: the call's id.
+/// Returns the answer that says under which address a job is kept. `origin` is where Sluice's own
+/// addresses are, if not where the call came; `call` is the call's id.
 pub fn accepted(job: &str, origin: &str, call: &str) -> Answer {
     Answer::json(202, serde_json::json!({ "id": job }).to_string())
         .with("Location", format!("{origin}/jobs/{job}"))

@@ -67,7 +67,8 @@ impl Limiter {
         }
     }
 
-    /// Puts a call into the queue, to be checked again when it cannot go before its deadline any more.
+    /// Puts a call into the queue, to be checked again at the moment from which it cannot go before
+    /// its deadline.
     fn queue_up(&mut self, waiting: Waiting, bound: i64, time: i64) -> Admission {
         let check = self.next_check(waiting.deadline, bound, time);
         let class = self.class_of(waiting.lane);
@@ -119,7 +120,8 @@ impl Limiter {
         u64::try_from(since).unwrap_or(0)
     }
 
-    /// The next call that has waited and is granted or refused now. To be called until there is none.
+    /// Returns the next call that has waited and is granted or refused now. It is to be called
+    /// until there is none.
     pub fn next_ready(&mut self) -> Option<(Ticket, Result<Grant, Refused>)> {
         self.ready.pop_front()
     }

@@ -57,7 +57,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// The number of its date: days since 1970-01-01.
+    /// Returns the number of the day's date: days since 1970-01-01.
     pub fn number(&self) -> i64 {
         date::parse_date(&self.date).unwrap_or_else(|| self.opens.0.div_euclid(DAY_MS))
     }

@@ -14,8 +14,8 @@ const MAX_NAME: usize = 64;
 const FARTHEST_MS: i64 = 16 * 3_600_000;
 
 impl Zone {
-    /// Reads `±HH:MM` or an IANA name. The name's form alone is checked here; whether there is such a zone only the
-    /// platform knows.
+    /// Reads `±HH:MM` or an IANA name. Only the form of the name is checked here; whether there is
+    /// such a zone only the platform knows.
     ///
     /// # Errors
     /// One sentence that says what a zone looks like.

@@ -53,7 +53,7 @@ impl Counter {
         Self { key, app, state, vendor_count: None, vendor_total: None, loan, refused: Together::default() }
     }
 
-    /// A new day has opened under a calendar, with so many calls in flight that this counter counts.
+    /// Opens a new day under a calendar, with so many calls in flight that this counter counts.
     pub fn open_day(&mut self, calendar: CalendarId, turn: Turn, in_flight: impl FnOnce() -> u64) {
         let CounterState::Daily { calendar: kept, count, unit, .. } = &mut self.state else { return };
         if *kept != calendar {

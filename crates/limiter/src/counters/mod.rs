@@ -127,7 +127,8 @@ impl Counters {
         self.all_shared().filter(|(limit, _)| limit.is_in(mask)).map(|(_, counter)| counter).collect()
     }
 
-    /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone. They are made if need be.
+    /// Returns the counters of an app's calls that the limits in `mask` count: all, and those that
+    /// count only this app. They are made if need be.
     pub fn under(&mut self, app: AppId, mask: u32, rules: &Rules<'_>) -> (Vec<CounterId>, Vec<CounterId>) {
         let budget = self.find_or_add(CounterKey::Budget, Some(app), rules);
         let (mut counters, mut own) = (vec![budget], vec![budget]);
@@ -215,12 +216,13 @@ impl Counters {
         self.counts_bytes
     }
 
-    /// For a day by app, the counter of the app that has used most.
+    /// Returns, for a day by app, the counter of the app that has used most.
     pub fn fullest(&self, limit: LimitId) -> Option<CounterId> {
         self.limits.get(limit)?.fullest.known()
     }
 
-    /// Something was counted by these counters of one app, which may be the one that has used most of a day by app.
+    /// Notes that these counters of one app have counted something: it may be the app that has used
+    /// most of a day by app.
     pub fn note_fullest(&mut self, own: &[CounterId]) {
         if !self.days_by_app {
             return;
@@ -232,7 +234,7 @@ impl Counters {
         }
     }
 
-    /// A counter of a limit by app has risen: it may be the fullest of that day.
+    /// Notes that a counter of a limit by app has risen: it may be the fullest of that day.
     pub fn raise_fullest(&mut self, limit: LimitId, counter: CounterId) {
         let used = |counter: CounterId| match self.state(counter) {
             Some(CounterState::Daily { count, .. }) => Some(count.used),
@@ -246,7 +248,8 @@ impl Counters {
         }
     }
 
-    /// A new day has opened under a calendar; `in_flight` tells how many calls in flight a counter counts.
+    /// Opens a new day under a calendar; `in_flight` returns how many calls in flight a counter
+    /// counts.
     pub fn open_day(&mut self, calendar: CalendarId, turn: Turn, in_flight: impl Fn(CounterId) -> u64) {
         for (at, counter) in self.counters.iter_mut() {
             counter.open_day(calendar, turn, || in_flight(at));
@@ -265,7 +268,8 @@ impl Counters {
         self.refused.count(time)
     }
 
-    /// A call is refused: by this counter, or, if there is none, though its limits had room.
+    /// Notes a refused call: it is refused by this counter, or, if there is none, though its limits
+    /// had room.
     pub fn refuse(&mut self, by: Option<CounterId>, time: i64) {
         match by.and_then(|counter| self.counters.get_mut(counter)) {
             Some(counter) => counter.refused.add(time),

@@ -80,7 +80,8 @@ impl Counter {
         }
     }
 
-    /// When time alone next frees room in a full counter, limiter milliseconds; none if only a settlement can.
+    /// Returns when room next comes free in a full counter if nothing is settled, limiter
+    /// milliseconds; none if only a settlement can free it.
     pub fn next_change(&mut self, at: CounterId, view: &View<'_>) -> Option<i64> {
         let later = view.time().saturating_add(1);
         if self.is_lent() {

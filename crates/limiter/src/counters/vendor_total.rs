@@ -14,7 +14,7 @@ pub struct VendorTotal {
 }
 
 impl VendorTotal {
-    /// That total under a limit, which has a share of what there is.
+    /// Returns that total under a limit, which has a share of what there is.
     pub fn of(total: u64, limit: &Limit) -> Self {
         let amount = match &limit.kind {
             Kind::Daily { amount, .. } => *amount,

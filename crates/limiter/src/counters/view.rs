@@ -72,7 +72,7 @@ pub struct CountersNow<'a> {
 }
 
 impl<'a> CountersNow<'a> {
-    /// One counter, and what it depends on.
+    /// Returns one counter, and what it depends on.
     pub fn get(&mut self, counter: CounterId) -> Option<(&mut Counter, &View<'a>)> {
         Some((self.counters.get_mut(counter)?, &self.view))
     }

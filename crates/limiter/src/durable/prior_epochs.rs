@@ -190,7 +190,7 @@ impl PriorEpochs {
         self.groups.iter().map(Held::len).sum()
     }
 
-    /// When something is next known by time alone, limiter milliseconds.
+    /// Returns when something is next known without a settlement, limiter milliseconds.
     pub fn next_known(&self) -> Option<i64> {
         let known = self.groups().filter(|group| !group.over);
         known.map(|group| if group.ran { group.in_flight_until } else { group.reserved_until }).min()

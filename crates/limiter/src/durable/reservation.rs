@@ -50,7 +50,7 @@ pub struct Reservation {
     opening: bool,
     /// Whether the snapshot that is due reserves no permits.
     closing: bool,
-    /// Whether the stored snapshot tells all that has happened.
+    /// Whether the stored snapshot has all that has happened.
     exact: bool,
     /// Whether a caller waits until all that has happened is stored.
     awaited: bool,
@@ -60,7 +60,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// No reservation: the first grant needs a snapshot.
+    /// Returns a state without a reservation: the first grant needs a snapshot.
     pub const fn new() -> Self {
         Self {
             until: LONG_AGO,
@@ -91,7 +91,7 @@ impl Reservation {
         self.due = true;
     }
 
-    /// Ends the reservation: no permit may be granted under the stored snapshot any more.
+    /// Ends the reservation: from now on no permit may be granted under the stored snapshot.
     pub const fn end(&mut self, time: i64) {
         if self.until >= time {
             self.until = time.saturating_sub(1);
@@ -269,7 +269,7 @@ impl Limiter {
         self.reservation.awaited = true;
     }
 
-    /// Whether the stored snapshot tells all that has happened.
+    /// Whether the stored snapshot has all that has happened.
     pub const fn is_stored(&self) -> bool {
         self.reservation.exact
     }

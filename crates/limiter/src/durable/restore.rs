@@ -134,7 +134,8 @@ impl Restore<'_> {
         }
     }
 
-    /// Restores the loans. Where nothing is stored of one, its pool has been told the number in an earlier epoch.
+    /// Restores the loans. Where nothing is stored of one, its pool has learnt the number in an
+    /// earlier epoch.
     fn loans(&mut self) {
         let shared: Vec<(LimitId, CounterId)> = self.next.counters.all_shared().collect();
         for (limit, counter) in shared {

@@ -263,7 +263,7 @@ impl Leases {
         self.slots.get(self.oldest.position()).map(|slot| &slot.lease)
     }
 
-    /// A call has been settled so many milliseconds after its grant.
+    /// Notes that a call has been settled so many milliseconds after its grant.
     pub const fn note_flight(&mut self, flight_ms: i64) {
         let flight = flight_ms.saturating_mul(16);
         self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);

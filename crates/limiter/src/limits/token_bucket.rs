@@ -38,7 +38,7 @@ impl Refill {
         self.at(time, factor) - i128::from(before) * MICROS * i128::from(least.max(1))
     }
 
-    /// The factor changes at `time`; `factor` is the one before.
+    /// Changes the factor at `time`; `factor` is the one before.
     pub fn change(&mut self, time: i64, factor: u32) {
         self.read = self.at(time, factor);
         self.changed = self.changed.max(time);

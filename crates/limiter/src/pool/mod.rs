@@ -24,8 +24,9 @@ const MOST_BORROWERS: usize = 4_096;
 /// A connection that has asked for nothing for so long is taken for one that no longer names the pool, milliseconds: until then the number
 /// that it declared holds. A connection that calls on workdays only comes back within it.
 const SILENT_MS: i64 = 7 * 86_400_000;
-/// A request of an earlier turn is taken for a late one for so long, milliseconds: its answer is not awaited any more. After that it may be
-/// that of a connection made anew, whose turns begin again; if it is not, no more than a loan is lost.
+/// How long a request of an earlier turn is taken for a late one, milliseconds: nobody awaits its
+/// answer. After that it may be that of a connection made anew, whose turns begin again; if it is
+/// not, no more than a loan is lost.
 const LATE_MS: i64 = 10_000;
 /// A call lent so long ago has been counted by its vendor, or never will be, milliseconds: the longest time-out and ceiling.
 const LONGEST_MS: i64 = 3_700_000;

@@ -37,7 +37,8 @@ impl Queue {
         self.orders.get(&class).map_or(0, |order| order.start(rank.tag)).max(self.virtual_time)
     }
 
-    /// The first lane in the order of a class that no limit of its own app blocks. Lanes before it, which one blocks, are parked.
+    /// Returns the first lane in the order of a class that no limit of its app blocks. Lanes before
+    /// it, which one blocks, are parked.
     pub(super) fn first_of(&mut self, class: ClassId, room: &mut impl Room) -> Option<Rank> {
         loop {
             let first = self.orders.get(&class)?.first()?;

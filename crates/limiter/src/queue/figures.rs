@@ -28,13 +28,15 @@ impl Queue {
         self.orders.get(&class).map_or(0, |order| order.waiting())
     }
 
-    /// How many calls wait in a class that no limit of their own app blocks. Only the first lane is checked: it is parked if one does.
+    /// Returns how many calls wait in a class that no limit of its app blocks. Only the first lane
+    /// is checked: it is parked if one does.
     pub fn ready_in(&mut self, class: ClassId, room: &mut impl Room) -> u64 {
         let first = self.first_of(class, room);
         self.orders.get(&class).filter(|_| first.is_some()).map_or(0, |order| order.ready())
     }
 
-    /// The classes in which a call waits that no limit of its own app blocks, as far as is known.
+    /// Returns the classes in which a call waits that no limit of its app blocks, as far as is
+    /// known.
     pub fn ready_classes(&self) -> impl Iterator<Item = ClassId> + '_ {
         self.ready.iter().copied()
     }

@@ -29,7 +29,8 @@ pub struct LaneQueue {
     pub filled: u8,
     /// The calls by urgency, 0 first.
     pub levels: [Level; LEVELS],
-    /// While a limit of its own app blocks the lane: until when at least, limiter milliseconds.
+    /// Until when at least the lane is blocked, limiter milliseconds, while a limit of its app
+    /// blocks it.
     pub parked: Option<i64>,
     /// When its next call starts, as its class counts virtual time.
     pub tag: u64,

@@ -29,7 +29,7 @@ pub struct Lane {
     pub class: ClassId,
     /// The counters that count them: the app's budget, then those of the limits, in the plan's order.
     pub counters: Vec<CounterId>,
-    /// Of these, those that count this app alone.
+    /// Of these, those that count only this app.
     pub own: Vec<CounterId>,
     /// The number that the next permit of this lane gets.
     pub seq: u64,
@@ -132,28 +132,29 @@ impl Lanes {
         self.classes.get(class).map_or(&[], |class| &class.shared)
     }
 
-    /// A lane keeps its place for one reason more: a lease in flight, one that has lapsed, or an earlier epoch's permit.
+    /// Gives a lane one reason more to keep its place: a lease in flight, one that has lapsed, or
+    /// an earlier epoch's permit.
     pub fn pin(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.leases = lane.leases.saturating_add(1);
         }
     }
 
-    /// A lane keeps its place for one reason less.
+    /// Gives a lane one reason less to keep its place.
     pub fn unpin(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.leases = lane.leases.saturating_sub(1);
         }
     }
 
-    /// One call more waits in a lane.
+    /// Counts one call more that waits in a lane.
     pub fn note_waiting(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.waiting = lane.waiting.saturating_add(1);
         }
     }
 
-    /// One call less waits in a lane.
+    /// Counts one call less that waits in a lane.
     pub fn note_left(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.waiting = lane.waiting.saturating_sub(1);

@@ -81,7 +81,8 @@ impl Waiting {
 pub trait Room {
     /// Whether what all calls of a class share has room for one more.
     fn is_open(&mut self, class: ClassId) -> bool;
-    /// If a limit of its own app blocks a lane, when that may change by time alone, limiter milliseconds; `i64::MAX` if only an event of
+    /// Returns when a lane that a limit of its app blocks may be free again by the passing of time,
+    /// limiter milliseconds; none if no such limit blocks it, and `i64::MAX` if only an event of
     /// the app can change it.
     fn blocked_until(&mut self, lane: LaneId) -> Option<i64>;
 }
@@ -135,7 +136,7 @@ impl Queue {
         self.len == 0
     }
 
-    /// Whether a call waits that no limit of its own app blocks, as far as is known.
+    /// Whether a call waits that no limit of its app blocks, as far as is known.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -273,7 +274,7 @@ impl Queue {
         Some((call, at))
     }
 
-    /// A lane has one call less: moves it in the order of its class, or drops it if it is empty.
+    /// Moves a lane that has one call less in the order of its class, or drops it if it is empty.
     fn shorten(&mut self, app: AppId, at: usize) {
         let lane = self.apps.get(app).and_then(|app| app.lanes.get(at));
         if lane.is_some_and(|lane| lane.len == 0) {

@@ -52,7 +52,8 @@ impl Order {
         start.saturating_sub(self.moved)
     }
 
-    /// Virtual time has moved on: none of the class starts before it, and the lanes stay as far apart as they are.
+    /// Moves the lanes on with virtual time: none of the class starts before it, and the lanes stay
+    /// as far apart as they are.
     pub fn move_on(&mut self, virtual_time: u64) {
         let Some(first) = self.by_share.first() else { return };
         let behind = virtual_time.saturating_sub(self.start(first.tag));

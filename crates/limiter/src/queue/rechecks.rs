@@ -11,7 +11,8 @@ use std::collections::BinaryHeap;
 pub struct Rechecks(BinaryHeap<Reverse<(i64, Ticket)>>);
 
 impl Rechecks {
-    /// Has a ticket checked at `at`. `waits` tells whether a ticket is still held, `len` how many are.
+    /// Has a ticket checked at `at`. `waits` returns whether a ticket is still held; `len` is how
+    /// many are.
     pub fn add(&mut self, ticket: Ticket, at: i64, len: usize, waits: impl Fn(Ticket) -> bool) {
         // Tickets that have gone leave their checks behind: at most as many as wait, and a few.
         if self.0.len() > 2 * len + 64 {

@@ -42,7 +42,8 @@ impl CallMachine {
         self.ask((nth, deadline), Purpose::Again(reason, now), context)
     }
 
-    /// A permit of its own needs an id of its own: asking twice with one id takes one permit.
+    /// Changes the call's id before it asks for another permit: asking twice with one id takes one
+    /// permit.
     pub(super) fn ask_under_another_id(&mut self, deadline: Option<i64>, context: &Context<'_>) {
         self.admit.call = (context.random_id)();
         self.admit.repeated = false;
@@ -134,8 +135,8 @@ impl CallMachine {
             }
             (_, Admitted::Gone) => self.leave(),
             (Purpose::Again(RetryReason::TokenExpired, _), Admitted::TokenStands)
-            // What came of the last attempt tells the caller more than that another one cannot be
-            // made.
+            // The answer of the last attempt says more to the caller than that another one cannot
+            // be made.
             | (Purpose::Again(RetryReason::Transient(_), _), _) => self.pass_on(PermitSettled::Yes, context),
             (_, Admitted::Refused(no)) => self.refuse(no),
             (_, Admitted::Unavailable | Admitted::TokenStands) => self.refuse(no(unavailable())),

@@ -180,7 +180,8 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
     assert_eq!(limiter.quiet_at(), Some(time + QUIET_MS));
     limiter.wake(at(NOON + 1_300));
     limiter.snapshot_due().unwrap();
-    // All is told; yet spare permits that nobody will use are taken back once nothing is in flight.
+    // All is stored; yet reserved permits that nobody will use are taken back once nothing is in
+    // flight.
     limiter.reservation.size = 3;
     assert_eq!(limiter.quiet_at(), None);
     settle(&mut limiter, NOON + 1_400, permit);
