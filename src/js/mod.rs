@@ -181,7 +181,7 @@ pub async fn answered(fetched: &Promise, control: &AbortController) -> Result<An
     Ok(answered_to(fetched, control).await?.unchecked_into())
 }
 
-/// A count of JavaScript's as a whole number; none if it is none, or below 0.
+/// Returns a count of JavaScript's as a whole number; none if it is none, or below 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, at least 0 and far below 2^53")]
 pub fn whole_number(count: Option<f64>) -> Option<u64> {
     count.filter(|count| *count >= 0.0).map(|count| count as u64)

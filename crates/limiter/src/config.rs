@@ -26,7 +26,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The limit at a place in the plan.
+    /// Returns the limit at a place in the plan.
     pub(crate) fn limit(&self, limit: LimitId) -> Option<&Limit> {
         self.limits.get(limit.0 as usize)
     }

@@ -12,7 +12,7 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// A slot for which `is` holds, among those that may hold this id.
+    /// Returns a slot for which `is` holds, among those that may hold this id.
     pub fn find(&self, id: u128, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         self.slots.find(hash(id), |slot| is(*slot)).copied()
     }

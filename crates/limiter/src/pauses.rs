@@ -46,17 +46,18 @@ impl Pauses {
         self.apps = Table::default();
     }
 
-    /// Until when the connection is stopped, if that lies ahead.
+    /// Returns until when the connection is stopped, if that lies ahead.
     pub fn of_all(&self, time: i64) -> Option<i64> {
         (self.all > time).then_some(self.all)
     }
 
-    /// Until when an app by itself is stopped, if that lies ahead.
+    /// Returns until when an app by itself is stopped, if that lies ahead.
     pub fn of_app(&self, app: AppId, time: i64) -> Option<i64> {
         self.apps.get(app).copied().filter(|until| *until > time)
     }
 
-    /// When the calls of an app that is stopped by itself are to be checked again, limiter milliseconds.
+    /// Returns when the calls of an app that is stopped by itself are to be checked again, limiter
+    /// milliseconds.
     pub fn recheck_at(&self, app: AppId, time: i64) -> Option<i64> {
         self.of_app(app, time).map(|until| until.min(time.saturating_add(AGAIN_MS)))
     }
@@ -126,17 +127,19 @@ impl Limiter {
         self.grant_ready(time);
     }
 
-    /// Until when no call goes, if that lies ahead: the vendor or an operator has stopped the connection.
+    /// Returns until when no call goes, if that lies ahead: the vendor or an operator has stopped
+    /// the connection.
     pub(crate) fn paused(&self, time: i64) -> Option<i64> {
         self.rate.paused(time).max(self.pauses.of_all(time))
     }
 
-    /// Until when no call of an app goes, if that lies ahead.
+    /// Returns until when no call of an app goes, if that lies ahead.
     pub(crate) fn paused_for(&self, app: AppId, time: i64) -> Option<i64> {
         self.paused(time).max(self.pauses.of_app(app, time))
     }
 
-    /// Until when no call of an app goes, whatever happens. A stop without an end may end now.
+    /// Returns until when no call of an app goes, whatever happens. A stop without an end may end
+    /// now.
     pub(crate) fn surely_paused_for(&self, app: AppId, time: i64) -> Option<i64> {
         let stopped = known(self.pauses.of_all(time)).max(known(self.pauses.of_app(app, time)));
         self.rate.paused(time).max(stopped)
@@ -148,7 +151,7 @@ impl Limiter {
         if has_no_end(until) { time.saturating_add(LATER_MS) } else { until }
     }
 
-    /// When a call is to be checked that is held until `until`.
+    /// Returns when a call is to be checked that is held until `until`.
     pub(crate) fn recheck_held(until: i64, time: i64) -> i64 {
         if has_no_end(until) { time.saturating_add(AGAIN_MS) } else { until }
     }

@@ -25,7 +25,7 @@ pub enum FactorChange {
 }
 
 impl Rate {
-    /// The rate of a connection that has not been throttled.
+    /// Returns the rate of a connection that has not been throttled.
     pub fn new(rule: &AdaptiveRule, time: i64) -> Self {
         Self { adaptive: Adaptive::new(rule), refill: Refill::new(time), pacer: Pacer::default() }
     }
@@ -36,27 +36,28 @@ impl Rate {
         self.refill = Refill::new(row_time.saturating_add(skew));
     }
 
-    /// What is stored of it.
+    /// Returns what is stored of it.
     pub const fn stored(&self) -> Adaptive {
         self.adaptive
     }
 
-    /// The share of the limits that is in use, parts per million.
+    /// Returns the share of the limits that is in use, parts per million.
     pub const fn factor(&self) -> u32 {
         self.adaptive.factor()
     }
 
-    /// The reading, now or earlier, of the time in which tokens come back.
+    /// Returns the reading, now or earlier, of the time in which tokens come back.
     pub fn refilled(&self, at: i64) -> i128 {
         self.refill.at(at, self.factor())
     }
 
-    /// The latest that the reading can have been at `at`, where the factor was never below `least_ppm`.
+    /// Returns the latest that the reading can have been at `at`, where the factor was never below
+    /// `least_ppm`.
     pub fn refilled_at_most(&self, at: i64, least_ppm: u32) -> i128 {
         self.refill.at_most(at, self.factor(), least_ppm)
     }
 
-    /// Until when the vendor has asked for a pause, if that lies ahead.
+    /// Returns until when the vendor has asked for a pause, if that lies ahead.
     pub fn paused(&self, time: i64) -> Option<i64> {
         self.adaptive.paused(time)
     }
@@ -108,7 +109,7 @@ impl Rate {
         (result, FactorChange::Changed)
     }
 
-    /// When the next of those that wait may go, if that lies ahead.
+    /// Returns when the next of those that wait may go, if that lies ahead.
     pub fn turn(&self, time: i64) -> Option<i64> {
         self.pacer.ahead(time)
     }

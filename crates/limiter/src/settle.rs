@@ -285,7 +285,7 @@ impl Limiter {
     }
 }
 
-/// When at the latest the vendor had counted a call: by the time its headers came.
+/// Returns when at the latest the vendor had counted a call: by the time its headers came.
 fn answered_at(report: &Settlement, granted: Option<i64>, time: i64) -> i64 {
     let since = i64::try_from(report.since_headers_ms).unwrap_or(i64::MAX / 4);
     time.saturating_sub(since).max(granted.unwrap_or(time)).min(time)

@@ -206,7 +206,7 @@ impl Admission {
         }
     }
 
-    /// The permit, if its route and what it needs of a credential are known.
+    /// Returns the permit, if its route and what it needs of a credential are known.
     fn permit(&self, admit: &Admit, go: Granted, now: i64, isolate: &mut Isolate) -> Option<Permit> {
         let (tenant, connection) = (admit.claims.tenant.as_str(), admit.connection.as_str());
         let route = route((tenant, connection), go.route, go.route_version, isolate);
@@ -232,7 +232,7 @@ impl Admission {
     }
 }
 
-/// The route that a permit is for: sent along, or remembered under its version.
+/// Returns the route that a permit is for: sent along, or remembered under its version.
 fn route(
     (tenant, connection): (&str, &str),
     sent: Option<Box<Route>>,
@@ -249,7 +249,7 @@ fn route(
     }
 }
 
-/// The access token that a permit is for: sent along, or remembered under its mark.
+/// Returns the access token that a permit is for: sent along, or remembered under its mark.
 fn bearer(
     (tenant, connection): (&str, &str),
     sent: Option<Bearer>,
@@ -266,14 +266,15 @@ fn bearer(
     }
 }
 
-/// The refusal of a call whose tenant's object cannot be asked: nothing is forwarded that could not
-/// be counted.
+/// Returns the refusal of a call whose tenant's object cannot be asked: nothing is forwarded that
+/// could not be counted.
 pub fn unavailable() -> Refusal {
     let detail = "the tenant's object cannot be asked, so nothing was forwarded: try again in a moment";
     Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::Unavailable, detail) }
 }
 
-/// The refusal after a reply that no ask of its kind has: Worker and object are of different releases.
+/// Returns the refusal after a reply that no ask of its kind has: Worker and object are of
+/// different releases.
 pub fn unexpected_reply() -> Refusal {
     Refusal::new(Reason::Unavailable, "the tenant's object gave an answer of another release: try again in a moment")
 }

@@ -17,7 +17,7 @@ pub enum Manner {
     Upgrade,
 }
 
-/// The vendor's part of a call's target.
+/// Returns the vendor's part of a call's target.
 ///
 /// # Errors
 /// If the address is no vendor's, or a call does not come in this manner.

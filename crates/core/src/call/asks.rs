@@ -29,12 +29,12 @@ pub enum Heard {
 }
 
 impl Asks {
-    /// The asks of a question, such as where a call would go.
+    /// Returns the asks of a question, such as where a call would go.
     pub const fn of_a_question() -> Self {
         Self { left: TRIES }
     }
 
-    /// The asks that hand a job over.
+    /// Returns the asks that hand a job over.
     pub const fn of_a_job() -> Self {
         Self { left: TRIES_OF_A_JOB }
     }

@@ -25,7 +25,7 @@ pub struct AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// The end of a permit that was not used.
+    /// Returns the end of a permit that was not used.
     pub const fn unsent() -> Self {
         Self {
             outcome: Outcome::Unused,
@@ -38,7 +38,7 @@ impl AttemptEnd {
         }
     }
 
-    /// The end of an attempt whose headers came, once its body has ended too.
+    /// Returns the end of an attempt whose headers came, once its body has ended too.
     pub fn with_body(self, body: &BodyCompletion) -> Self {
         let end = Self { response_bytes: body.bytes, more_bytes: body.more, ..self };
         let broken = |end: Self, why| {
@@ -114,7 +114,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt whose headers came at `at`, Unix ms.
+    /// Returns an attempt whose headers came at `at`, Unix ms.
     pub fn answered(status: u16, at: i64, verdict: Classification, counts: Vec<Counted>) -> Self {
         let end = AttemptEnd {
             outcome: verdict.outcome,
@@ -128,7 +128,7 @@ impl Attempt {
         Self { came: Ok(status), end, verdict: Some(verdict), at }
     }
 
-    /// An attempt without an answer, given up at `at`, Unix ms.
+    /// Returns an attempt without an answer, given up at `at`, Unix ms.
     pub fn failed(failure: SendFailure, at: i64) -> Self {
         match failure {
             SendFailure::TimedOut(timeout_ms) => {
@@ -176,7 +176,7 @@ impl Attempt {
     }
 }
 
-/// The refusal of a body over the vendor's limit, in bytes.
+/// Returns the refusal of a body over the vendor's limit, in bytes.
 pub fn body_too_long(limit: u64) -> Refusal {
     let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
     Refusal::new(Reason::Payload, detail)

@@ -29,7 +29,7 @@ pub struct Isolate {
 }
 
 impl Isolate {
-    /// An isolate that knows nothing yet.
+    /// Returns an isolate that knows nothing yet.
     pub const fn new() -> Self {
         Self { routes: BTreeMap::new(), tokens: BTreeMap::new(), waiting: Batcher::new(), begun: 0 }
     }
@@ -45,7 +45,7 @@ impl Isolate {
         self.begun == call
     }
 
-    /// The route of a tenant's connection, if it is remembered.
+    /// Returns the route of a tenant's connection, if it is remembered.
     pub fn route(&self, tenant: &str, connection: &str) -> Option<Rc<Route>> {
         self.routes.get(&(tenant.to_owned(), connection.to_owned())).cloned()
     }
@@ -55,7 +55,7 @@ impl Isolate {
         remember(&mut self.routes, tenant, connection, route);
     }
 
-    /// The access token of a tenant's connection, if one is remembered.
+    /// Returns the access token of a tenant's connection, if one is remembered.
     pub fn token(&self, tenant: &str, connection: &str) -> Option<Rc<Bearer>> {
         self.tokens.get(&(tenant.to_owned(), connection.to_owned())).cloned()
     }

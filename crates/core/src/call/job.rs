@@ -22,7 +22,8 @@ pub const fn is_fresh(granted_at: i64, now: i64) -> bool {
     now.saturating_sub(granted_at) <= FRESH_MS
 }
 
-/// The permit that came with a task at `now`, Unix ms; `path`: the vendor's, without the query.
+/// Returns the permit that came with a task at `now`, Unix ms; `path`: the vendor's, without the
+/// query.
 pub fn permit_of(run: &Run, path: &str, now: i64) -> Permit {
     let (app, method) = (run.app.clone(), run.request.method.clone());
     Permit {
@@ -92,7 +93,8 @@ impl JobReport {
         }
     }
 
-    /// The report, with an attempt number one higher than the last. Times count back from `now`.
+    /// Returns the report, with an attempt number one higher than the last. Times count back from
+    /// `now`.
     pub fn tell(&mut self, now: i64) -> RunReport {
         let verdict = self.verdict.as_ref();
         RunReport {

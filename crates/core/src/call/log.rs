@@ -9,7 +9,7 @@ use crate::refusal::Reason;
 use serde_json::{Value, json};
 use sluice_limiter::Outcome;
 
-/// A path as the log has it: a key that was put into it by mistake stays out.
+/// Returns a path as the log has it: a key that was put into it by mistake stays out.
 pub fn without_keys(path: &str) -> String {
     let mut logged = String::with_capacity(path.len());
     for (place, part) in path.split('/').enumerate() {
@@ -67,7 +67,7 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// The line, as one JSON object; a field of which nothing is known is left out.
+    /// Returns the line, as one JSON object; a field of which nothing is known is left out.
     pub fn line(&self) -> Value {
         let facts = &self.facts;
         let outcome = facts.outcome.map(|outcome| match outcome {

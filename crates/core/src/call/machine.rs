@@ -127,18 +127,18 @@ impl CallMachine {
         (machine, action)
     }
 
-    /// The number of the action that is to be done.
+    /// Returns the number of the action that is to be done.
     pub const fn step(&self) -> u32 {
         self.step
     }
 
-    /// The permit to send with, or with which the call was sent last.
+    /// Returns the permit to send with, or with which the call was sent last.
     pub fn permit(&self) -> Option<&Permit> {
         self.permit.as_deref()
     }
 
-    /// What became of the call so far, for its line in the log; complete when [`Self::is_settling`]
-    /// has become true.
+    /// Returns what became of the call so far, for its line in the log; complete when
+    /// [`Self::is_settling`] has become true.
     pub const fn facts(&self) -> &CallFacts {
         &self.facts
     }

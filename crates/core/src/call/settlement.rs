@@ -22,7 +22,7 @@ pub struct PendingSettlement {
 }
 
 impl PendingSettlement {
-    /// The settlement of a permit that was used.
+    /// Returns the settlement of a permit that was used.
     pub fn of_used(permit: &Permit, end: AttemptEnd) -> Self {
         let deferrable = permit.route.unhurried && end.outcome == Outcome::Answered;
         Self {
@@ -36,7 +36,7 @@ impl PendingSettlement {
         }
     }
 
-    /// The hand-back of a permit that was not used.
+    /// Returns the hand-back of a permit that was not used.
     pub fn of_unused(tenant: &str, connection: &str, permit: PermitId) -> Self {
         Self {
             tenant: tenant.to_owned(),
@@ -49,7 +49,7 @@ impl PendingSettlement {
         }
     }
 
-    /// The tenant's name and the connection's.
+    /// Returns the tenant's name and the connection's.
     pub fn whose(&self) -> ConnectionName {
         (self.tenant.clone(), self.connection.clone())
     }
@@ -59,8 +59,8 @@ impl PendingSettlement {
         self.deferrable
     }
 
-    /// The message to the object, with an attempt number one higher than the last. Times in it count
-    /// back from `now`, Unix ms.
+    /// Returns the message to the object, with an attempt number one higher than the last. Times in
+    /// it count back from `now`, Unix ms.
     pub fn tell(&mut self, now: i64) -> Settle {
         self.told = self.told.saturating_add(1);
         let end = &self.end;

@@ -35,13 +35,13 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// `YYYY-MM-DD` of a day since 1970-01-01.
+/// Returns `YYYY-MM-DD` of a day since 1970-01-01.
 pub(super) fn format_date(days: i64) -> String {
     let (year, month, day) = civil_from_days(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The day since 1970-01-01 that `YYYY-MM-DD` names; none for anything else.
+/// Returns the day since 1970-01-01 that `YYYY-MM-DD` names; none for anything else.
 pub(super) fn parse_date(date: &str) -> Option<i64> {
     let mut parts = date.split('-');
     let mut number = |digits: usize| {
@@ -56,20 +56,20 @@ pub(super) fn parse_date(date: &str) -> Option<i64> {
     (civil_from_days(days) == (year, month, day)).then_some(days)
 }
 
-/// The UTC date, `YYYY-MM-DD`, of a moment in Unix milliseconds.
+/// Returns the UTC date, `YYYY-MM-DD`, of a moment in Unix milliseconds.
 pub fn utc_date(at: i64) -> String {
     format_date(at.div_euclid(DAY_MS))
 }
 
-/// The date `days` after `date` (`YYYY-MM-DD`; before, if negative); none if `date` is not a date or the result is
-/// outside the years 0000 to 9999.
+/// Returns the date `days` after `date` (`YYYY-MM-DD`; before, if negative); none if `date` is not
+/// a date or the result is outside the years 0000 to 9999.
 pub fn add_days(date: &str, days: i32) -> Option<String> {
     let day = parse_date(date)? + i64::from(days);
     (FIRST_DAY..=LAST_DAY).contains(&day).then(|| format_date(day))
 }
 
-/// A date of HTTP in any of its three forms (RFC 9110, 5.6.7), Unix milliseconds; none for anything else. The name of the day of the
-/// week is not looked at.
+/// Returns a date of HTTP in any of its three forms (RFC 9110, 5.6.7), Unix milliseconds; none for
+/// anything else. The name of the day of the week is not looked at.
 pub fn http_date(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<&str> = text.split([' ', ',', '-', ':']).filter(|part| !part.is_empty()).take(9).collect();

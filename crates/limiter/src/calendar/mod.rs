@@ -35,7 +35,8 @@ pub enum Zone {
 
 /// What the calendar asks of the platform, which knows the time zones. A function of a zone's name and a Unix time in milliseconds is one.
 pub trait Zones {
-    /// The offset in seconds east of UTC of that zone at that moment (Unix time, milliseconds); none for a name it does not know.
+    /// Returns the offset in seconds east of UTC of that zone at that moment (Unix time,
+    /// milliseconds); none for a name it does not know.
     fn offset_seconds(&self, zone: &str, at: i64) -> Option<i32>;
 }
 

@@ -13,7 +13,7 @@ impl Together {
     /// For how long refused calls are counted together, milliseconds.
     const MS: i64 = 1_000;
 
-    /// How many calls have been refused together by `time`.
+    /// Returns how many calls have been refused together by `time`.
     pub fn count(&self, time: i64) -> u64 {
         if time.saturating_sub(self.since) < Self::MS { u64::from(self.n) } else { 0 }
     }

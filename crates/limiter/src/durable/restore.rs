@@ -19,8 +19,9 @@ use crate::limits::daily_quota::Daily;
 use std::collections::BTreeMap;
 
 impl Limiter {
-    /// The next epoch, from the last snapshot of the one before. What comes from disk is held `skew` milliseconds longer. If the plan has
-    /// other limits than that epoch had, that is taken as an edit.
+    /// Returns the next epoch, from the last snapshot of the one before. What comes from disk is
+    /// held `skew` milliseconds longer. If the plan has other limits than that epoch had, that is
+    /// taken as an edit.
     ///
     /// # Errors
     /// If the snapshot is not one that this version writes or can read.
@@ -193,7 +194,7 @@ impl Restore<'_> {
         }
     }
 
-    /// The lane, in the next epoch, of a stored lane.
+    /// Returns the lane, in the next epoch, of a stored lane.
     fn lane(&mut self, old: &StoredLane) -> Option<LaneId> {
         let app = self.app(old.app)?;
         self.next.lane(app, old.mask)

@@ -105,13 +105,13 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that has lent nothing.
+    /// Returns a pool that has lent nothing.
     pub fn new(reset: &Reset, now: Now<'_>) -> Self {
         let days = Calendar::new(reset, now.zones, now.wall);
         Self { days, count: Daily::default(), recent: Vec::new(), borrowers: Vec::new() }
     }
 
-    /// The pool as it was stored.
+    /// Returns the pool as it was stored.
     ///
     /// # Errors
     /// If the row is not one that this version writes.
@@ -122,7 +122,7 @@ impl Pool {
         Ok(Self { days: Calendar::resume(row.reset, row.day), count, recent: row.recent, borrowers: row.borrowers })
     }
 
-    /// The row to be stored before an answer leaves.
+    /// Returns the row to be stored before an answer leaves.
     pub fn row(&self) -> Vec<u8> {
         let row = Row {
             reset: self.days.reset().clone(),

@@ -68,7 +68,7 @@ pub struct Class {
 }
 
 impl Class {
-    /// A class of which nothing has been checked.
+    /// Returns a class of which nothing has been checked.
     pub fn new(mask: u32, shared: Vec<CounterId>) -> Self {
         let tight = Cell::new(shared.first().copied().unwrap_or(CounterId::NONE));
         Self { mask, shared, tight, full_in: Cell::new(0) }
@@ -101,7 +101,7 @@ impl Default for Lanes {
 }
 
 impl Lanes {
-    /// The lane of the last call and its app, if those limits count its calls.
+    /// Returns the lane of the last call and its app, if those limits count its calls.
     pub fn recent(&self, mask: u32) -> Option<(LaneId, AppId)> {
         let lane = self.lanes.get(self.recent).filter(|lane| lane.mask == mask)?;
         Some((self.recent, lane.app))
@@ -112,22 +112,22 @@ impl Lanes {
         self.recent = lane;
     }
 
-    /// The lane of a number.
+    /// Returns the lane of a number.
     pub fn get(&self, lane: LaneId) -> Option<&Lane> {
         self.lanes.get(lane)
     }
 
-    /// The lane of a number, to be changed.
+    /// Returns the lane of a number, to be changed.
     pub fn get_mut(&mut self, lane: LaneId) -> Option<&mut Lane> {
         self.lanes.get_mut(lane)
     }
 
-    /// The class of a number.
+    /// Returns the class of a number.
     pub fn class(&self, class: ClassId) -> Option<&Class> {
         self.classes.get(class)
     }
 
-    /// The counters that all lanes of a class share.
+    /// Returns the counters that all lanes of a class share.
     pub fn shared(&self, class: ClassId) -> &[CounterId] {
         self.classes.get(class).map_or(&[], |class| &class.shared)
     }
@@ -161,12 +161,12 @@ impl Lanes {
         }
     }
 
-    /// All classes.
+    /// Returns all classes.
     pub fn classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
         self.classes.iter()
     }
 
-    /// The class of a set of limits, where there is one.
+    /// Returns the class of a set of limits, where there is one.
     pub fn find_class(&self, mask: u32) -> Option<ClassId> {
         self.class_of.get(&mask).copied()
     }
@@ -178,7 +178,7 @@ impl Lanes {
         class
     }
 
-    /// The lane of an app's calls under `mask`, where there is one.
+    /// Returns the lane of an app's calls under `mask`, where there is one.
     pub fn find(&self, app: AppId, mask: u32) -> Option<LaneId> {
         self.by_key.get(&(app, mask)).copied()
     }
@@ -247,12 +247,12 @@ impl Lanes {
         self.drop_idle(time.saturating_sub(IDLE_MS));
     }
 
-    /// All lanes in use, in the order of their numbers.
+    /// Returns all lanes in use, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
         self.lanes.iter().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
-    /// All lanes in use, to be changed.
+    /// Returns all lanes in use, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (LaneId, &mut Lane)> {
         self.lanes.iter_mut().filter(|(_, lane)| lane.app != AppId::NONE)
     }

@@ -21,7 +21,7 @@ impl Rechecks {
         self.0.push(Reverse((at, ticket)));
     }
 
-    /// The next ticket to check, if its time has come.
+    /// Returns the next ticket to check, if its time has come.
     pub fn due(&mut self, now: i64, waits: impl Fn(Ticket) -> bool) -> Option<Ticket> {
         loop {
             let at = self.next(&waits)?;
@@ -35,7 +35,7 @@ impl Rechecks {
         }
     }
 
-    /// When the next ticket is to be checked.
+    /// Returns when the next ticket is to be checked.
     pub fn next(&mut self, waits: impl Fn(Ticket) -> bool) -> Option<i64> {
         while let Some(&Reverse((at, ticket))) = self.0.peek() {
             if waits(ticket) {
@@ -46,7 +46,7 @@ impl Rechecks {
         None
     }
 
-    /// How many checks are kept, those of calls that have gone included.
+    /// Returns how many checks are kept, those of calls that have gone included.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()

@@ -50,14 +50,14 @@ impl CallMachine {
         self.admit.wait_ms = deadline.map(|deadline| ms_between(context.now, deadline));
     }
 
-    /// Until when the caller waits, Unix ms, where it says so.
+    /// Returns until when the caller waits, Unix ms, where it says so.
     pub(super) fn callers_deadline(&self) -> Option<i64> {
         let wait = i64::try_from(self.call.wait_ms?).unwrap_or(i64::MAX);
         Some(self.call.came_at.saturating_add(wait))
     }
 
-    /// Until when a further attempt may be admitted, Unix ms: as long as the caller would wait for
-    /// its first permit.
+    /// Returns until when a further attempt may be admitted, Unix ms: as long as the caller would
+    /// wait for its first permit.
     pub(super) fn retry_deadline(&self) -> i64 {
         let most = self.permit.as_ref().map_or(0, |permit| permit.route.max_wait_ms);
         let wait = self.call.wait_ms.unwrap_or(u64::MAX).min(most);
