@@ -7,7 +7,7 @@ use super::settlement::PendingSettlement;
 use crate::batcher::{BatchAction, ConnectionName, GATHER_MS};
 use crate::protocol::Settle;
 
-/// Pauses after a batch that is not acknowledged, milliseconds: a life of the object that ends is
+/// Pauses after a batch that is not acknowledged, milliseconds: an epoch of the object that ends is
 /// followed by the next. A settlement that never arrives is replaced by the end of its lease.
 const PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
 

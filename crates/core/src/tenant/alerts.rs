@@ -16,7 +16,7 @@ impl TenantState {
         Ok(())
     }
 
-    /// Checks the alerts whose time has come, and those that an earlier life has left.
+    /// Checks the alerts whose time has come, and those that an earlier epoch has left.
     pub(super) fn check_due_alerts(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.commit_each(host, ConnectionState::has_due_alert)
     }

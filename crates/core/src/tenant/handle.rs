@@ -221,7 +221,7 @@ impl TenantState {
 }
 
 /// The reply to an ask while the stored policy cannot be read; none to what an administrator may do
-/// all the same. Reports are to come again: a later life may take them.
+/// all the same. Reports are to come again: a later epoch may take them.
 fn while_locked(why: &str, ask: &Ask) -> Option<Reply> {
     match ask {
         Ask::Admin(Admin::PutPolicy(_) | Admin::Delete) | Ask::Directory(_) | Ask::LoanRequest(_) | Ask::Gone(_) => {

@@ -40,7 +40,7 @@ pub(super) struct Jobs {
     doomed: VecDeque<(u128, &'static str)>,
     /// The callers who wait for the end of a job.
     waiting: Waits,
-    /// When this life began, in Unix milliseconds.
+    /// When this epoch began, in Unix milliseconds.
     began: i64,
     /// The clock at the last event, in Unix milliseconds.
     seen: i64,
@@ -55,7 +55,7 @@ enum Pending {
 }
 
 impl Jobs {
-    /// A tenant without jobs, whose life begins now.
+    /// A tenant without jobs, whose epoch begins now.
     pub(super) fn new(now: i64) -> Self {
         Self {
             index: Index::default(),

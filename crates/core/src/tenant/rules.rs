@@ -144,7 +144,8 @@ fn route(connection: &Connection) -> Box<Route> {
         unhurried: connection.limits.iter().all(|(limit, _)| limit.kind.counts_from_answers()),
         rate_limit_policy: policy_field(items),
     };
-    // The version is the content's digest: the same content is known again, whichever life of the object sends it.
+    // The version is the content's digest: the same content is known again, whichever epoch of the
+    // object sends it.
     let digest = Sha256::digest(codec::write(Vec::new(), &route));
     route.version = RouteVersion(digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1));
     Box::new(route)

@@ -2,8 +2,8 @@
 //! Worker as a task, and is forgotten when it is delivered. One that cannot be delivered is a dead
 //! letter.
 //!
-//! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again,
-//! under the same id.
+//! Nothing is stored when a message leaves: an epoch that ends before it hears of it sends it
+//! again, under the same id.
 
 mod api;
 mod deliver;

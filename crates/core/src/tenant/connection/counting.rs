@@ -44,7 +44,7 @@ impl ConnectionState {
         stored
     }
 
-    /// The calls in flight, as the row tells them to the next life.
+    /// The calls in flight, as the row tells them to the next epoch.
     fn in_flight(&self) -> Flight {
         const MINUTE_MS: i64 = 60_000;
         let (mut open, epoch) = (Vec::<Open>::new(), self.limiter.epoch());
@@ -120,7 +120,8 @@ impl ConnectionState {
         }
     }
 
-    /// Hands the counts down to the limiter's next life, with which the permits of this one settle.
+    /// Hands the counts down to the limiter's next epoch, with which the permits of this one
+    /// settle.
     pub(super) fn end_life(&mut self, host: &Host<'_>) {
         self.count_unheard(host);
         let flight = self.in_flight();

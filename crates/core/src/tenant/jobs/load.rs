@@ -1,4 +1,4 @@
-//! The jobs over the object's lives and the policy's changes.
+//! The jobs over epochs and the policy's changes.
 
 use super::{Jobs, Pending};
 use crate::jobs::{Record, State, id_text, parse_id};
