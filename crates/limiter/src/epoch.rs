@@ -1,5 +1,4 @@
-//! One epoch: an epoch of a connection's limiter in memory, from a snapshot to a crash or an
-//! orderly end.
+//! One epoch: a connection's limiter in memory, from a snapshot to a crash or an orderly end.
 
 #![expect(clippy::arithmetic_side_effects, reason = "a number of 64 bits each event")]
 

@@ -198,7 +198,7 @@ impl Admission {
         let id = go.permit;
         match self.permit(admit, go, now, isolate) {
             Some(permit) if !stale && caller == Caller::Present => self.end(Admitted::Permit(Box::new(permit))),
-            // The limiter's sums no longer hold for it, or it is of no use.
+            // The limiter no longer accounts for it, or it is of no use.
             _ => {
                 self.stage = Stage::HandingBack(caller);
                 Step::HandBack(id)

@@ -1,5 +1,5 @@
-//! The alerts of a tenant are checked after each event of a connection and, where time alone
-//! changes a figure, when that time has come.
+//! The alerts of a tenant are checked after each event of a connection and, where a figure changes
+//! with time, when that time has come.
 
 use super::connection::ConnectionState;
 use super::state::TenantState;

@@ -181,7 +181,7 @@ impl ConnectionState {
         Ok(waiting)
     }
 
-    /// Tells what becomes of each call that waits in the limiter's queue; `check` says whether it
+    /// Returns what becomes of each call that waits in the limiter's queue; `check` says whether it
     /// may still be made.
     pub(super) fn who_stays(&self, check: impl Fn(&Admit) -> Result<(), Refusal>) -> WhoStays {
         let stays = |admit: &Admit| {

@@ -212,7 +212,7 @@ impl TenantState {
         status::document(self, host)
     }
 
-    /// Tells which of these keys may see the status, and the status; it is empty if none may.
+    /// Returns which of these keys may see the status, and the status; it is empty if none may.
     pub fn visible_to(&mut self, keys: &[Claims], host: &Host<'_>) -> (Vec<bool>, String) {
         let may: Vec<bool> = keys.iter().map(|claims| authorize::may_look(self, claims, host.now).is_ok()).collect();
         let document = if may.contains(&true) { status::document(self, host) } else { String::new() };

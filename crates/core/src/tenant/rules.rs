@@ -62,13 +62,13 @@ impl Rules {
         plan(&self.policy, apps)
     }
 
-    /// Tells which limits count a call: bit i stands for limit i. A limit counts the call if it
+    /// Returns which limits count a call: bit i stands for limit i. A limit counts the call if it
     /// counts it under any of its methods.
     pub(super) fn mask(&self, methods: &str, path: &str) -> u32 {
         mask(&self.counting, methods, path)
     }
 
-    /// Tells which limits count a call whose path is costly to come by. Most connections have no
+    /// Returns which limits count a call whose path is costly to come by. Most connections have no
     /// limit with routes: the path is then not asked for.
     pub(super) fn mask_with(&self, methods: &str, path: impl FnOnce() -> String) -> u32 {
         let path = if self.counting.is_routed() { path() } else { String::new() };

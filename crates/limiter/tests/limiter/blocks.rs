@@ -6,7 +6,7 @@ use sluice_limiter::{Admission, Call, Kind, Limiter, Outcome, PermitId, SKEW_MS,
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Calls that come and are answered, their accounts waiting for the row, as a tenant's desk has them.
+/// Calls that come and are answered, whose settlements wait for the row, as in a tenant's state.
 struct Traffic {
     harness: Harness,
     rng: fastrand::Rng,

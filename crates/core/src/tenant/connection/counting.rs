@@ -44,7 +44,7 @@ impl ConnectionState {
         stored
     }
 
-    /// The calls in flight, as the row tells them to the next epoch.
+    /// Returns the calls in flight, as the row hands them down to the next epoch.
     fn in_flight(&self) -> Flight {
         const MINUTE_MS: i64 = 60_000;
         let (mut open, epoch) = (Vec::<Open>::new(), self.limiter.epoch());
@@ -97,7 +97,7 @@ impl ConnectionState {
         self.usage.call(&called, self.limiter.day_reset(), host.zones, host.now);
     }
 
-    /// Counts the calls whose end nobody will report any more: they were sent, as far as is known.
+    /// Counts the calls whose end nobody will report: they were sent, as far as is known.
     pub(in crate::tenant) fn count_unheard(&mut self, host: &Host<'_>) {
         let unheard = |sent_at| Called {
             app: "",

@@ -13,7 +13,7 @@ pub(in crate::tenant) enum TokenForJobs {
     Wait,
     /// A task is to fetch the token.
     Fetch(Box<Fetch>, Meanwhile),
-    /// No other token is to be had, so the vendor's refusal stands.
+    /// There is no other token, so the vendor's refusal stands.
     Stands,
 }
 
