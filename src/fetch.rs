@@ -127,7 +127,7 @@ impl Deadline {
         self.control.signal().reason().as_string().as_deref() == Some(TIMEOUT)
     }
 
-    /// No longer counts the time: all has come.
+    /// Stops the time-out: all has come.
     pub fn stop(&self) {
         self.timeout.set(None);
     }

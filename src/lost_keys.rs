@@ -1,5 +1,5 @@
-//! Tells callers whose tenant's secrets are lost that they are, rather than that their key is forged:
-//! what is asked, and how often, `sluice_core::keys::LostKeys` decides.
+//! Explains to callers whose tenant's secrets are lost that they are, rather than that their key is
+//! forged: `sluice_core::keys::LostKeys` decides what is asked, and how often.
 
 use crate::config::{Config, Keys};
 use crate::request::Incoming;

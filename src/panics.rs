@@ -1,9 +1,9 @@
-//! What happens when the Wasm panics: the log tells of it, and the call it happened in fails alone
-//! (the build unwinds). A build for tests can be told to panic.
+//! What happens when the Wasm panics: it is logged, and only the call it happened in fails (the
+//! build unwinds). A build for tests can be made to panic.
 
-/// Logs every panic with its stack, and then hands it to the hook that was there before: that of
+/// Logs every panic with its stack, and then calls the hook that was there before: that of
 /// `worker`, where it has run its own start already. If `worker` starts later it calls this hook in
-/// turn, so that both are heard in either order.
+/// turn, so that both run in either order.
 pub fn log_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -25,7 +25,7 @@ fn is_replaced(encodings: &str) -> bool {
     encodings.split(|of: char| !of.is_ascii_alphanumeric() && of != '_').any(|word| word == "br")
 }
 
-/// Returns a text that the platform tells of the connection that a request came by.
+/// Returns a text that the platform states of the connection that a request came by.
 pub fn connection(request: &Request, name: &str) -> Option<String> {
     let of = request.cf()?;
     Reflect::get(&of, &JsValue::from(name)).ok()?.as_string()

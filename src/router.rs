@@ -50,8 +50,9 @@ fn begin<'a>(request: Request, env: &Env, context: &'a Context) -> Result<Respon
     Ok(Box::pin(async move { route(config, request, context, &incoming).await.into_response(&incoming) }))
 }
 
-/// Answers a request that has crossed the network over plain HTTP, where it is not to be heard. The
-/// platform tells of every request that has come to its edge how it came; nobody tells a local run.
+/// Answers a request that has crossed the network over plain HTTP, from which nothing may be read.
+/// The platform states of every request that has come to its edge how it came; a local run has no
+/// such statement.
 fn in_clear(request: &Request, config: &Config, incoming: &Incoming) -> Result<Option<Answer>, Refusal> {
     if incoming.header(STAMP).is_some() {
         return Ok(None);

@@ -26,7 +26,7 @@ thread_local! {
 
 /// An object's answer.
 pub struct Asked {
-    /// What it said.
+    /// The object's reply.
     pub reply: Reply,
     /// How long it took, ms.
     pub elapsed_ms: u64,
@@ -86,15 +86,16 @@ fn send(
     })
 }
 
-/// A caller that waits for an object's answer. If it goes, the object is told at once, in a request
-/// of its own: to abort the ask instead would lose a permit that is on its way back.
+/// A caller that waits for an object's answer. If it goes, the object learns so at once, in a
+/// separate request: to abort the ask instead would lose a permit that is on its way back.
 struct Caller {
     signal: AbortSignal,
     _leaves: Closure<dyn FnMut()>,
 }
 
 impl Caller {
-    /// Watches the signal until this is dropped. `gone`: the URL that tells the object.
+    /// Watches the signal until this is dropped. `gone` is the URL that reports the caller's
+    /// leaving to the object.
     fn watched(signal: AbortSignal, stub: DurableObject, gone: String) -> Self {
         let leaves = Closure::own_assert_unwind_safe(move || {
             if let Ok(heard) = stub.fetch_with_str(&gone) {

@@ -8,7 +8,7 @@ use sluice_core::http::{self, Answer, Headers, Target};
 use sluice_core::refusal::{Reason, Refusal};
 use worker::{RequestInit, Response, ResponseBuilder, Result};
 
-/// `GET /healthz`.
+/// Answers `GET /healthz`.
 pub fn health(incoming: &Incoming) -> Reply {
     match response::allows(incoming, &["GET"]) {
         Ok(()) => Reply::Own(Answer::typed(200, "text/plain; charset=utf-8", "ok\n")),
@@ -40,7 +40,7 @@ async fn fetched(config: &Config, incoming: &Incoming, path: &str, headers: Head
     if let Some(tag) = incoming.header("if-none-match") {
         init.headers.set("If-None-Match", tag)?;
     }
-    // The files are found by the path alone.
+    // A file is found only by its path.
     let file = assets.fetch(format!("http://assets{path}"), Some(init)).await?;
     let status = file.status_code();
     if !matches!(status, 200 | 304) {

@@ -12,7 +12,7 @@ use sluice_core::protocol::{Ask, Operate, OperateAsk, Order, OrderKind};
 use sluice_core::refusal::{Reason, Refusal};
 use web_sys::Request;
 
-/// `POST /connections/{name}/pause` and `…/resume`.
+/// Answers `POST /connections/{name}/pause` and `…/resume`.
 pub async fn serve(config: &Config, keys: &Keys, request: &Request, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = response::allows(incoming, &["POST"]) {
         return reply;
@@ -39,7 +39,7 @@ async fn order(
     claims: Claims,
     (connection, kind): (&str, OrderKind),
 ) -> Result<Reply, Refusal> {
-    // Whoever may not order anything hears that first: the object refuses a resume by the role.
+    // A caller that may order nothing learns that first: the object refuses a resume by the role.
     if claims.role != Role::Operator {
         let what = Operate { app: None, order: Order::Resume };
         return ask(config, claims, connection, what).await;

@@ -14,7 +14,7 @@ use sluice_core::keys;
 use sluice_core::protocol::{self, Ask, Figures, from_wire, to_wire};
 use sluice_core::refusal::{Reason, Refusal};
 
-/// `GET /status.json` and the statistics.
+/// Answers `GET /status.json` and the statistics.
 pub async fn document(config: &Config, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;
@@ -44,7 +44,7 @@ pub async fn document(config: &Config, keys: &Keys, incoming: &Incoming, target:
     }
 }
 
-/// `GET /status/live`, as a WebSocket.
+/// Answers `GET /status/live`, as a WebSocket.
 pub async fn live(config: &Config, keys: &Keys, incoming: &Incoming, target: &Target<'_>) -> Reply {
     if let Err(reply) = response::allows(incoming, &["GET"]) {
         return reply;

@@ -1,6 +1,6 @@
-//! A vendor's token endpoint, answered here: the key comes as `client_secret` and goes back as the
-//! token, so that a client which insists on the exchange works unchanged. What is asked about such
-//! a token, or done to it, is answered too. Nothing is counted, and the vendor hears nothing.
+//! Answers a vendor's token endpoint: the key comes as `client_secret` and goes back as the token,
+//! so that a client which insists on the exchange works unchanged. Requests about such a token are
+//! answered too. Nothing is counted, and nothing is sent to the vendor.
 
 use crate::call::context::CallEnd;
 use crate::call::inspect::{About, Seen};

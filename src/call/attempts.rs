@@ -177,7 +177,7 @@ fn ask(call: &Call, admit: Box<Admit>) -> impl Future<Output = Event> + use<> {
     }
 }
 
-/// Tells the object what became of permits.
+/// Reports ends of permits to the tenant's object.
 async fn tell(call: &Call, tenant: &str, ask: Ask) -> Event {
     match tenant_client::ask_once(&call.config, tenant, &ask, None).await {
         Some(Asked { reply: protocol::Reply::Done, .. }) => Event::Acknowledged,

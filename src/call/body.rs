@@ -100,7 +100,7 @@ pub fn can_be_repeated(body: &Body) -> bool {
     }
 }
 
-/// Returns what the head of the request tells of its body.
+/// Returns what the head of the request states of its body.
 fn head(incoming: &Incoming) -> BodyHead<'_> {
     BodyHead {
         method: &incoming.method,
@@ -110,8 +110,8 @@ fn head(incoming: &Incoming) -> BodyHead<'_> {
     }
 }
 
-/// A body that is wanted before it is known who calls, as [`prepare`] gives it. None where it is
-/// too long to be looked into.
+/// Returns a body that is wanted before it is known who calls, as [`prepare`] gives it; none where
+/// it is too long to be looked into.
 pub async fn early(call: &Call) -> Result<Option<Body>, CallEnd> {
     match head(&call.incoming).plan_early() {
         None => return Ok(None),
@@ -137,7 +137,7 @@ pub async fn bytes(call: &Call, body: &Body) -> Result<Option<Vec<u8>>, CallEnd>
     Ok(copy.map(|bytes| bytes.to_vec()))
 }
 
-/// Returns the body; none if it is longer than `most` bytes, which its length has told before.
+/// Returns the body; none if it is longer than `most` bytes, as its length has stated.
 async fn whole(call: &Call, most: u64) -> Result<Body, CallEnd> {
     let whole = js::read_whole(&call.request, most).await.map_err(|_| broken_off())?;
     Ok(whole.map_or(Body::None, Body::Bytes))

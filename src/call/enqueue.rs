@@ -15,7 +15,8 @@ use sluice_core::http::{Target, urgency};
 use sluice_core::protocol::{Admit, Ask, BodyLength, SubmitJob};
 use sluice_core::refusal::Refusal;
 
-/// Has the call kept; what its caller is told. `read`: its body, where that was read before.
+/// Has the call kept, and returns what its caller is answered. `read` is its body, where that was
+/// read before.
 pub async fn keep(
     about: &About<'_>,
     target: &Target<'_>,

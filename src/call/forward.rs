@@ -1,4 +1,5 @@
-//! The vendor's part of a call: sent once, its answer read as far as need be, passed on.
+//! Makes the vendor's part of a call: sends it once, reads of its answer what is needed, and passes
+//! that on.
 
 use crate::call::body;
 use crate::call::context::Call;
@@ -43,8 +44,7 @@ pub struct VendorAnswer {
     pub mask: Rc<Mask>,
 }
 
-/// Longest answer that is kept back while the call is repeated, bytes: errors are said in a few
-/// words.
+/// The longest answer that is kept back while the call is repeated, bytes: errors are short.
 const LONGEST_KEPT_BACK: u32 = 65_536;
 
 impl Forward<'_> {
@@ -216,8 +216,8 @@ impl VendorAnswer {
     }
 }
 
-/// Reads what the answer means. `own`: what the caller sends of its own, of which no log and no
-/// statistics are to tell either.
+/// Reads what the answer means. `own` masks what the caller itself sends, which belongs in no log
+/// and no statistics either.
 async fn judged(sent: Sent, head: Head, permit: &Permit, mask: Mask, own: Option<Mask>) -> (Attempt, VendorAnswer) {
     let profile = &permit.route.profile;
     let said = read(&sent, profile, &head).await;

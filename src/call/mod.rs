@@ -59,7 +59,7 @@ struct Responder(Option<(Answers, Rc<Incoming>)>);
 type Answers = oneshot::Sender<Result<Response, JsValue>>;
 
 impl Responder {
-    /// If the caller has gone, nobody takes it.
+    /// Answers the caller; if it has gone, nobody takes the answer.
     fn respond(mut self, reply: Reply) {
         self.respond_once(reply);
     }
@@ -128,7 +128,7 @@ impl Call {
         record.write();
     }
 
-    /// Everything up to the caller's answer.
+    /// Does everything up to the caller's answer.
     async fn run(&self, keys: &Keys, record: &mut AccessRecord) -> Result<CallInProgress, CallEnd> {
         let target = parse_target(&self.incoming.url, self.config.host_suffix.as_deref())?;
         let vendor = arrival::vendor_target(&target, self.incoming.manner())?;
@@ -172,7 +172,7 @@ impl Call {
         Ok(attempts::send_with_retries(&sending, admit, |route| about.methods(Some(route), &seen)).await)
     }
 
-    /// Tells who calls.
+    /// Returns the claims of the key that the call is made with.
     fn claims(&self, keys: &Keys, search: &Search<'_>, seen: &inspect::Seen) -> Result<Claims, Refusal> {
         let in_body = seen.keys.first().map(|stands| stands.key.as_str());
         let key = arrival::callers_key(search, in_body, &self.incoming.headers)?;

@@ -37,7 +37,7 @@ pub struct Outgoing<'a> {
     pub method: &'a str,
     /// Where to.
     pub url: &'a str,
-    /// What changes of the headers of the platform's request, as `changes` tells it.
+    /// The changes to the headers of the platform's request, as `changes` writes them.
     pub changes: &'a str,
     /// The body.
     pub body: &'a Body,
@@ -192,10 +192,10 @@ impl Sent {
         length.is_ok()
     }
 
-    /// Makes the answer to the caller, and begins to pass the body on. Byte for byte: encodings are
-    /// left alone, and a length stays. `changes`: what changes of the vendor's headers, as
-    /// `changes` tells it. `counted`: a limit counts the body's bytes, so that they are to be known
-    /// whatever becomes of it.
+    /// Makes the answer to the caller, and begins to pass the body on byte for byte: encodings stay
+    /// as they are, and so does a length. `changes` are the changes to the vendor's headers, as
+    /// `changes` writes them. `counted` says that a limit counts the body's bytes, so that they are
+    /// to be known whatever becomes of it.
     ///
     /// # Errors
     /// If the platform takes no such answer.

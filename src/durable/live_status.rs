@@ -22,7 +22,7 @@ const REFUSED: u16 = 1008;
 
 /// The live status of one object.
 pub struct LiveStatus {
-    /// When it is pushed. No borrow lives while the status is asked for, which is an event of its own.
+    /// When it is pushed. No borrow lives while the status is asked for, which is another event.
     feed: RefCell<LiveFeed>,
     timer: RefCell<Option<Timer>>,
 }
@@ -90,7 +90,7 @@ impl LiveStatus {
             });
             whose.push((socket, place));
         }
-        // If the storage refuses, the next life tells.
+        // If the storage refuses, the object's next epoch pushes it.
         if let Some((may_see, document)) = seen(&keys) {
             let mut told = Vec::new();
             for (socket, place) in whose {

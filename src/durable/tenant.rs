@@ -189,8 +189,8 @@ impl TenantObject {
                 }
             })
         });
-        // Dropped untold only when the same call has asked again, and then nobody hears this
-        // answer.
+        // It is dropped without a reply only when the same call has asked again, and then nobody
+        // takes this answer.
         answer(&told.await.unwrap_or(Reply::Retry))
     }
 
@@ -262,10 +262,10 @@ impl TenantObject {
         }
     }
 
-    /// Handles one event of the tenant's state, which is loaded for it if need be, and all that follows:
-    /// answers to those that waited, and the next time to wake. Returns `None` if the storage refused:
-    /// then the state is forgotten, since what it holds in memory may not be what is stored, and whoever
-    /// waits is to ask again.
+    /// Handles one event of the tenant's state, which is loaded for it if need be, and all that
+    /// follows: answers to those that waited, and the next time to wake. Returns `None` if the
+    /// storage refused: then the state is forgotten, since what it holds in memory may not be what
+    /// is stored, and all that wait are to ask again.
     pub fn event<T>(
         self: &Rc<Self>,
         act: impl FnOnce(&mut TenantState, &mut Waiting, &mut Host) -> Result<T, StoreError>,

@@ -47,12 +47,12 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn response(this: &Answer) -> Response;
 
-    /// When its headers came, Unix ms.
+    /// Returns when the answer's headers came, Unix ms.
     #[wasm_bindgen(method, getter)]
     pub fn at(this: &Answer) -> f64;
 
-    /// One more chunk from the beginning of the body, which is still there to be passed on; null
-    /// where it ends.
+    /// Returns one more chunk from the beginning of the body, which is still there to be passed on;
+    /// null where it ends.
     #[wasm_bindgen(method, catch)]
     pub async fn peek(this: &Answer) -> Result<JsValue, JsValue>;
 
@@ -78,7 +78,8 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub fn pass(this: &Answer, caller: &AbortSignal, counted: bool) -> Result<JsValue, JsValue>;
 
-    /// How a body that was passed on as a stream ended: "whole", "timeout", "cut" or "gone".
+    /// Returns how a body that was passed on as a stream ended: "whole", "timeout", "cut" or
+    /// "gone".
     #[wasm_bindgen(method, catch)]
     pub async fn ended(this: &Answer) -> Result<JsValue, JsValue>;
 
@@ -86,7 +87,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn bytes(this: &Answer) -> f64;
 
-    /// More of the body may have come.
+    /// Returns whether more of the body may have come.
     #[wasm_bindgen(method, getter)]
     pub fn more(this: &Answer) -> bool;
 }
@@ -180,7 +181,7 @@ pub async fn answered(fetched: &Promise, control: &AbortController) -> Result<An
     Ok(answered_to(fetched, control).await?.unchecked_into())
 }
 
-/// A count of JavaScript's as a whole number; none if it is none, or below 0.
+/// Returns a count of JavaScript's as a whole number; none if it is none, or below 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole, at least 0 and far below 2^53")]
 pub fn whole_number(count: Option<f64>) -> Option<u64> {
     count.filter(|count| *count >= 0.0).map(|count| count as u64)

@@ -37,8 +37,8 @@ pub fn new_headers(pairs: &[(impl AsRef<str>, impl AsRef<str>)]) -> Result<Heade
 }
 
 /// Changes headers in place, so that what stays has the very bytes that came: as text they would
-/// have lost those that are no UTF-8. `changes`: as `sluice_core::http::header_diff` tells them. One
-/// that the platform does not take is left out, alone.
+/// have lost those that are no UTF-8. `changes` is what `sluice_core::http::header_diff` writes. A
+/// single change that the platform does not take is left out.
 pub fn change_headers(headers: &Headers, changes: &str) {
     let mut lines = changes.split('\n');
     // Where nothing changes, there is one line, with nothing in it.

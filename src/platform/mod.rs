@@ -40,7 +40,7 @@ pub fn spawn(future: impl Future<Output = ()> + 'static) {
     }));
 }
 
-/// Random bytes of the platform's generator.
+/// Fills `bytes` from the platform's random generator.
 pub fn random(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         // The platform's generator cannot fail once the Worker runs; if it did, nothing may go on
@@ -54,7 +54,7 @@ thread_local! {
     static AHEAD: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
 }
 
-/// 128 random bits, hexadecimal.
+/// Returns 128 random bits, hexadecimal.
 pub fn random_id() -> String {
     let bytes = AHEAD.with_borrow_mut(|ahead| {
         ahead.pop().unwrap_or_else(|| {

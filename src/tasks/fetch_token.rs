@@ -34,7 +34,7 @@ pub async fn fetch(config: &Config, tenant: &str, connection: &str, fetch: Fetch
     platform::log(&line);
 }
 
-/// Reports to the tenant's object until it has heard. Returns whether it has.
+/// Reports to the tenant's object until it has acknowledged. Returns whether it has.
 pub async fn report(config: &Config, tenant: &str, ask: &Ask) -> bool {
     let mut repeats = Repeats::of_a_report();
     loop {

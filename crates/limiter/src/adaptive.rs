@@ -27,12 +27,12 @@ impl Adaptive {
         Self { factor_ppm: rule.max_ppm.max(1), cut_at: i64::MIN, good: 0, paused_until: i64::MIN }
     }
 
-    /// The share of the limits that is in use, parts per million.
+    /// Returns the share of the limits that is in use, parts per million.
     pub const fn factor(&self) -> u32 {
         self.factor_ppm
     }
 
-    /// Until when no call goes, if that lies ahead.
+    /// Returns until when no call goes, if that lies ahead.
     pub fn paused(&self, now: i64) -> Option<i64> {
         (self.paused_until > now).then_some(self.paused_until)
     }
@@ -98,7 +98,8 @@ impl Adaptive {
     }
 }
 
-/// The longest that a pause for this Retry-After lasts, with its jitter, where a pause may last `max_pause_ms`; milliseconds.
+/// Returns the longest that a pause for this Retry-After lasts, with its jitter, where a pause may
+/// last `max_pause_ms`; milliseconds.
 pub fn longest_pause_ms(retry_after_ms: u64, max_pause_ms: u64) -> u64 {
     retry_after_ms.saturating_add((retry_after_ms / 10).min(JITTER_MS)).min(max_pause_ms)
 }

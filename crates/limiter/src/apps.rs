@@ -14,7 +14,7 @@ pub struct AppRule {
 }
 
 impl AppRule {
-    /// The rule of an app that the plan no longer has.
+    /// Returns the rule of an app that the plan no longer has.
     pub const fn former(name: String) -> Self {
         Self { name, weight: 1, daily_calls: None }
     }
@@ -39,7 +39,7 @@ impl Apps {
         app
     }
 
-    /// The number of the app of this name.
+    /// Returns the number of the app of this name.
     pub fn find(&self, name: &str) -> Option<AppId> {
         self.by_name.get(self.place_of(name).ok()?).copied()
     }
@@ -48,27 +48,27 @@ impl Apps {
         self.by_name.binary_search_by(|&app| self.name(app).cmp(name))
     }
 
-    /// The rule of an app.
+    /// Returns the rule of an app.
     pub fn get(&self, app: AppId) -> Option<&AppRule> {
         self.rules.get(app)
     }
 
-    /// The name of an app; empty for a number that is not in the table.
+    /// Returns the name of an app; empty for a number that is not in the table.
     pub fn name(&self, app: AppId) -> &str {
         self.rules.get(app).map_or("", |app| app.name.as_str())
     }
 
-    /// How many apps there are.
+    /// Returns how many apps there are.
     pub fn len(&self) -> usize {
         self.rules.len()
     }
 
-    /// All apps with their numbers, in order.
+    /// Returns all apps with their numbers, in order.
     pub fn iter(&self) -> impl Iterator<Item = (AppId, &AppRule)> {
         self.rules.iter()
     }
 
-    /// The numbers of all apps, in order.
+    /// Returns the numbers of all apps, in order.
     pub fn ids(&self) -> impl Iterator<Item = AppId> + use<> {
         self.rules.ids()
     }

@@ -12,7 +12,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts with the wall's.
+    /// Returns a clock that starts with the wall's.
     pub const fn new(wall: i64) -> Self {
         Self { offset: 0, last: wall }
     }
@@ -24,7 +24,7 @@ impl Clock {
         clock
     }
 
-    /// Limiter time at this wall time.
+    /// Returns limiter time at this wall time.
     pub fn read(&mut self, wall: i64) -> i64 {
         let time = wall.saturating_add(self.offset);
         let back = self.last.saturating_sub(time);
@@ -35,12 +35,12 @@ impl Clock {
         self.last
     }
 
-    /// The last reading.
+    /// Returns the last reading.
     pub const fn last(&self) -> i64 {
         self.last
     }
 
-    /// What limiter time has over wall time.
+    /// Returns what limiter time has over wall time.
     pub const fn offset(&self) -> i64 {
         self.offset
     }

@@ -6,13 +6,13 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The binary form of `value`, after `head`, which is mostly a version byte.
+/// Returns the binary form of `value`, after `head`, which is mostly a version byte.
 pub fn write(head: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
     #[expect(clippy::expect_used, reason = "a vector takes any length, and derived types have no error of their own")]
     postcard::to_extend(value, head).expect("derived types can be written")
 }
 
-/// The value that was written; none for bytes of another form. Bytes after it are left alone.
+/// Returns the value that was written; none for bytes of another form. Bytes after it are ignored.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     postcard::from_bytes(bytes).ok()
 }

@@ -26,7 +26,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The limit at a place in the plan.
+    /// Returns the limit at a place in the plan.
     pub(crate) fn limit(&self, limit: LimitId) -> Option<&Limit> {
         self.limits.get(limit.0 as usize)
     }
@@ -41,7 +41,7 @@ pub struct Limit {
     pub kind: Kind,
     /// The figure before `share`, in the kind's unit (calls; for a token bucket its burst).
     pub of: u64,
-    /// Whether each app has a counter of its own.
+    /// Whether each app is counted by itself.
     pub per_app: bool,
     /// The name of a quota shared with other connections, of any tenant.
     pub pool: Option<String>,
@@ -92,7 +92,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether a late settlement does as well as a prompt one, as long as it tells when the answer came.
+    /// Whether a late settlement does as well as a prompt one, as long as it states when the answer
+    /// came.
     pub const fn counts_from_answers(&self) -> bool {
         match self {
             Self::RollingWindow { .. } | Self::RollingDay { .. } | Self::Daily { unit: Unit::Calls, .. } => true,
@@ -170,7 +171,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As a policy writes it.
+    /// Returns the mode as a policy writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",

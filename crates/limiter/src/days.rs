@@ -15,7 +15,7 @@ pub struct Days {
 }
 
 impl Days {
-    /// The days of a plan at this time.
+    /// Returns the days of a plan at this time.
     pub fn new(plan: &Plan, now: Now<'_>) -> Self {
         let mut days = Self::default();
         days.calendars.push(Calendar::new(&plan.day, now.zones, now.wall));
@@ -45,37 +45,37 @@ impl Days {
         }
     }
 
-    /// The calendar of a number.
+    /// Returns the calendar of a number.
     pub fn get(&self, calendar: CalendarId) -> Option<&Calendar> {
         self.calendars.get(calendar)
     }
 
-    /// The calendar of the connection's own day.
+    /// Returns the calendar of the connection's own day.
     pub fn own(&self) -> Option<&Calendar> {
         self.calendars.get(CalendarId::OWN)
     }
 
-    /// The number of the calendar of a reset.
+    /// Returns the number of the calendar of a reset.
     pub fn find(&self, reset: &Reset) -> Option<CalendarId> {
         self.calendars.iter().find(|(_, calendar)| calendar.reset() == reset).map(|(at, _)| at)
     }
 
-    /// The calendar of a reset.
+    /// Returns the calendar of a reset.
     pub fn of_reset(&self, reset: &Reset) -> Option<&Calendar> {
         self.calendars.values().find(|calendar| calendar.reset() == reset)
     }
 
-    /// All calendars, the connection's own day first.
+    /// Returns all calendars, the connection's own day first.
     pub fn iter(&self) -> impl Iterator<Item = &Calendar> {
         self.calendars.values()
     }
 
-    /// The numbers of all calendars.
+    /// Returns the numbers of all calendars.
     pub fn ids(&self) -> impl Iterator<Item = CalendarId> + use<> {
         self.calendars.ids()
     }
 
-    /// When the next day opens under any calendar, Unix milliseconds.
+    /// Returns when the next day opens under any calendar, Unix milliseconds.
     pub fn next_opening(&self) -> i64 {
         self.iter().map(Calendar::opens_next).min().unwrap_or(i64::MAX)
     }

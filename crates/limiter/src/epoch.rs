@@ -1,4 +1,4 @@
-//! One epoch: a life of a connection's limiter in memory, from a snapshot to a crash or an orderly end.
+//! One epoch: a connection's limiter in memory, from a snapshot to a crash or an orderly end.
 
 #![expect(clippy::arithmetic_side_effects, reason = "a number of 64 bits each event")]
 
@@ -28,37 +28,37 @@ impl Epoch {
         self.clock.read(wall)
     }
 
-    /// The epoch's number, which its permits carry.
+    /// Returns the epoch's number, which its permits carry.
     pub const fn number(&self) -> u32 {
         self.number
     }
 
-    /// The limiter time of the last event, milliseconds.
+    /// Returns the limiter time of the last event, milliseconds.
     pub const fn time(&self) -> i64 {
         self.clock.last()
     }
 
-    /// The wall time of the last event, Unix milliseconds.
+    /// Returns the wall time of the last event, Unix milliseconds.
     pub const fn wall(&self) -> i64 {
         self.wall
     }
 
-    /// What limiter time has over wall time, milliseconds.
+    /// Returns what limiter time has over wall time, milliseconds.
     pub const fn offset(&self) -> i64 {
         self.clock.offset()
     }
 
-    /// Which event of the epoch the last one is, from 1.
+    /// Returns which event of the epoch the last one is, from 1.
     pub const fn event(&self) -> u64 {
         self.events
     }
 
-    /// The limiter time of a moment on the wall clock.
+    /// Returns the limiter time of a moment on the wall clock.
     pub const fn limiter_time(&self, wall: i64) -> i64 {
         self.time().saturating_add(wall.saturating_sub(self.wall))
     }
 
-    /// The moment on the wall clock of a limiter time, Unix milliseconds.
+    /// Returns the moment on the wall clock of a limiter time, Unix milliseconds.
     pub const fn wall_time(&self, time: i64) -> i64 {
         self.wall.saturating_sub(self.time().saturating_sub(time))
     }

@@ -14,17 +14,17 @@ use crate::limiter::Limiter;
 const SLOWEST_PACE_MS: i64 = 1_000;
 
 impl Limiter {
-    /// How much a counter counts now, calls or bytes.
+    /// Returns how much a counter counts now, calls or bytes.
     pub(crate) fn used(&mut self, counter: CounterId) -> u64 {
         self.here().get(counter).map_or(0, |(entry, view)| entry.used(counter, view))
     }
 
-    /// A counter's figure in force, the rate factor applied.
+    /// Returns a counter's figure in force, the rate factor applied.
     pub(crate) fn capacity(&self, counter: CounterId) -> u64 {
         self.counters.get(counter).map_or(0, |entry| entry.capacity(self.rate.factor()))
     }
 
-    /// A counter's name, as refusals and reports have it.
+    /// Returns a counter's name, as refusals and reports have it.
     pub(crate) fn name(&self, counter: CounterId) -> String {
         match self.counters.get(counter).map(|counter| counter.key) {
             Some(CounterKey::Limit(at)) => self.plan.limit(at).map(|limit| limit.name.clone()).unwrap_or_default(),
@@ -32,12 +32,14 @@ impl Limiter {
         }
     }
 
-    /// The highest that the rate factor may be when a call's turn comes, with which a lower bound must reckon.
+    /// Returns the highest that the rate factor may be when a call's turn comes, with which a lower
+    /// bound must reckon.
     pub(crate) fn best_factor(&self) -> u32 {
         self.rate.factor().max(self.plan.adaptive.max_ppm)
     }
 
-    /// The least time at which a new call of that app, lane and urgency is admitted, counting those that surely go before it.
+    /// Returns the least time at which a new call of that app, lane and urgency is admitted,
+    /// counting those that surely go before it.
     pub(crate) fn estimate(&mut self, app: AppId, lane: LaneId, urgency: u8, time: i64) -> i64 {
         let held = self.surely_paused_for(app, time).max(self.turn(time));
         let mut bound = held.filter(|_| self.plan.mode == Mode::Enforce).unwrap_or(time);
@@ -52,8 +54,9 @@ impl Limiter {
         bound
     }
 
-    /// When a refused call would be admitted if no others went first but those that wait for the same limits, and those that these limits
-    /// have refused within the last second; and the counters that have no room.
+    /// Returns when a refused call would be admitted if no others went first but those that wait
+    /// for the same limits, and those that these limits have refused within the last second; and
+    /// the counters that have no room.
     pub(crate) fn retry_at(&mut self, lane: LaneId, time: i64) -> (i64, Vec<CounterId>) {
         let pace = self.lane_pace(lane);
         let spread = |together: u64| i64::try_from(together).unwrap_or(i64::MAX).saturating_mul(pace);
@@ -94,7 +97,7 @@ impl Limiter {
         (at, full)
     }
 
-    /// How many waiting calls a counter counts.
+    /// Returns how many waiting calls a counter counts.
     fn waiting_on(&self, counter: CounterId, lane: LaneId) -> u64 {
         let Some(entry) = self.counters.get(counter) else { return 0 };
         match (entry.key, entry.app) {
@@ -109,8 +112,9 @@ impl Limiter {
         }
     }
 
-    /// The pace at which calls on a lane are spread where nothing else spreads them, milliseconds a call: that of the limit whose calls come
-    /// back soonest; 0 where it has no rate. A window of an hour says nothing of how soon after each other calls may go.
+    /// Returns the pace at which calls on a lane are spread where nothing else spreads them,
+    /// milliseconds a call: that of the limit whose calls come back soonest; 0 where it has no
+    /// rate. A window of an hour says nothing of how soon after each other calls may go.
     pub(crate) fn lane_pace(&self, lane: LaneId) -> i64 {
         let factor = self.rate.factor();
         let counters = self.leases.counters(lane).iter().filter_map(|counter| self.counters.get(*counter));

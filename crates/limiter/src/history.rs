@@ -92,7 +92,7 @@ impl History {
         self.stretches = kept;
     }
 
-    /// The stretches, oldest first, some of whose calls may have ended at `from` or later.
+    /// Returns the stretches, oldest first, some of whose calls may have ended at `from` or later.
     pub fn since(&self, from: i64) -> impl Iterator<Item = &Stretch> {
         self.stretches.iter().filter(move |one| one.last >= from)
     }
@@ -114,17 +114,18 @@ impl History {
         Some(self.since(from).map(|one| one.bytes).fold(0, u64::saturating_add))
     }
 
-    /// When the last call ended that is known of, or may have ended that is not; none if there never was one.
+    /// Returns when the last call ended that is known of, or may have ended that is not; none if
+    /// there never was one.
     pub fn last(&self) -> Option<i64> {
         self.stretches.back().map(|one| one.last).max(self.known_from).max(self.bytes_known_from)
     }
 
-    /// Before which moment nothing is known, if there is one.
+    /// Returns before which moment nothing is known, if there is one.
     pub const fn known_from(&self) -> Option<i64> {
         self.known_from
     }
 
-    /// Before which moment no bytes are known, if there is one: a crash loses them.
+    /// Returns before which moment no bytes are known, if there is one: a crash loses them.
     pub const fn bytes_known_from(&self) -> Option<i64> {
         self.bytes_known_from
     }
@@ -134,7 +135,7 @@ impl History {
         self.bytes_known_from = self.bytes_known_from.max(Some(at));
     }
 
-    /// What is to be stored.
+    /// Returns what is to be stored.
     pub fn stored(&mut self, now: i64) -> Vec<Stretch> {
         self.tidy(now);
         self.stretches.iter().copied().collect()

@@ -1,5 +1,5 @@
-//! Finds by its id what is kept in a numbered slot. The ids are in the slots alone: here are only the slots' numbers, in a
-//! [`HashTable`] that asks the slots for the ids.
+//! Finds by its id what is kept in a numbered slot. Only the slots have the ids: here are the
+//! slots' numbers, in a [`HashTable`] that asks the slots for the ids.
 
 #![expect(clippy::cast_possible_truncation, reason = "an id's halves are meant")]
 
@@ -12,12 +12,13 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// A slot for which `is` holds, among those that may hold this id.
+    /// Returns a slot for which `is` holds, among those that may hold this id.
     pub fn find(&self, id: u128, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         self.slots.find(hash(id), |slot| is(*slot)).copied()
     }
 
-    /// Of the slots that may hold this id, the one for which `order` is greatest; those for which it is none do not hold it.
+    /// Returns, of the slots that may hold this id, the one for which `order` is greatest; those
+    /// for which it is none do not hold it.
     pub fn last<T: Ord>(&self, id: u128, order: impl Fn(u32) -> Option<T>) -> Option<u32> {
         let slots = self.slots.iter_hash(hash(id)).filter_map(|slot| Some((order(*slot)?, *slot)));
         slots.max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, slot)| slot)
@@ -42,8 +43,14 @@ impl Ids {
     }
 }
 
+<<<<<<< HEAD
 /// Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4), of the id's two halves together. The table takes its place from the
 /// low bits and its mark from higher ones, so the high half is folded into the low one.
+=======
+/// Hashes by Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4), both halves of the id
+/// together. The table takes its place from the low bits and its mark from the highest, so the high
+/// half is folded into the low one.
+>>>>>>> w/f5
 const fn hash(id: u128) -> u64 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let folded = ((id as u64) ^ ((id >> 64) as u64)).wrapping_mul(GOLDEN);

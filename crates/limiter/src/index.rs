@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 
 /// The number of an entry in a [`Table`].
 pub trait Index: Copy {
-    /// The index of an entry by its position in the table. Positions beyond 32 bits, which no table has, become `NONE`.
+    /// Returns the index of an entry by its position in the table. Positions beyond 32 bits, which
+    /// no table has, become `NONE`.
     fn at(position: usize) -> Self;
-    /// The position in the table.
+    /// Returns the position in the table.
     fn position(self) -> usize;
 }
 
@@ -23,7 +24,7 @@ macro_rules! index {
             #[allow(dead_code, reason = "not every table needs it")]
             pub const NONE: Self = Self(u32::MAX);
 
-            /// The number as an `Option`.
+            /// Returns the number as an `Option`.
             #[allow(dead_code, reason = "not every table needs it")]
             pub fn known(self) -> Option<Self> {
                 (self != Self::NONE).then_some(self)
@@ -77,14 +78,14 @@ impl CalendarId {
 }
 
 impl ClassId {
-    /// The number after this one.
+    /// Returns the number after this one.
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
 impl LimitId {
-    /// The limit's bit in a mask of limits; 0 for one beyond the 32 that a mask holds.
+    /// Returns the limit's bit in a mask of limits; 0 for one beyond the 32 that a mask holds.
     pub fn bit(self) -> u32 {
         1_u32.checked_shl(self.0).unwrap_or(0)
     }
@@ -94,7 +95,7 @@ impl LimitId {
         mask & self.bit() != 0
     }
 
-    /// The limits of a plan, in its order; at most the 32 that a mask holds.
+    /// Returns the limits of a plan, in its order; at most the 32 that a mask holds.
     pub fn all(limits: usize) -> impl Iterator<Item = Self> {
         (0..u32::try_from(limits).unwrap_or(0).min(32)).map(Self)
     }
@@ -114,12 +115,12 @@ impl<I, T> Default for Table<I, T> {
 }
 
 impl<I: Index, T> Table<I, T> {
-    /// The entry of a number.
+    /// Returns the entry of a number.
     pub fn get(&self, at: I) -> Option<&T> {
         self.entries.get(at.position())
     }
 
-    /// The entry of a number, to be changed.
+    /// Returns the entry of a number, to be changed.
     pub fn get_mut(&mut self, at: I) -> Option<&mut T> {
         self.entries.get_mut(at.position())
     }
@@ -130,27 +131,27 @@ impl<I: Index, T> Table<I, T> {
         I::at(self.entries.len().saturating_sub(1))
     }
 
-    /// How many entries there are.
+    /// Returns how many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The numbers of all entries, in order.
+    /// Returns the numbers of all entries, in order.
     pub fn ids(&self) -> impl Iterator<Item = I> + use<I, T> {
         (0..self.entries.len()).map(I::at)
     }
 
-    /// All entries with their numbers, in order.
+    /// Returns all entries with their numbers, in order.
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.entries.iter().enumerate().map(|(at, entry)| (I::at(at), entry))
     }
 
-    /// All entries with their numbers, in order, to be changed.
+    /// Returns all entries with their numbers, in order, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
         self.entries.iter_mut().enumerate().map(|(at, entry)| (I::at(at), entry))
     }
 
-    /// All entries, in the order of their numbers.
+    /// Returns all entries, in the order of their numbers.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.entries.iter()
     }

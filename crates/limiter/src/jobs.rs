@@ -37,7 +37,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// No job stands in the queue any more.
+    /// Takes all jobs out of the queue.
     pub fn clear_places(&mut self) {
         self.places = Table::default();
     }
@@ -91,7 +91,8 @@ impl Limiter {
         Some(lane.0)
     }
 
-    /// The next permit for a job: the lane, and the grant. To be called until there is none.
+    /// Returns the next permit for a job: the lane, and the grant. It is to be called until there
+    /// is none.
     pub fn next_job(&mut self) -> Option<(u32, Grant)> {
         self.jobs.ready.pop_front().map(|(lane, grant)| (lane.0, grant))
     }

@@ -61,7 +61,7 @@ pub struct Limiter {
 }
 
 impl Limiter {
-    /// A limiter without history.
+    /// Returns a limiter without history.
     pub fn new(plan: Plan, now: Now<'_>) -> Self {
         let mut limiter = Self::bare(plan, Epoch::new(1, Clock::new(now.wall), now.wall), now);
         limiter.add_planned_apps();
@@ -69,7 +69,7 @@ impl Limiter {
         limiter
     }
 
-    /// A limiter with calendars, and with neither apps nor counters.
+    /// Returns a limiter with calendars, and with neither apps nor counters.
     pub(crate) fn bare(plan: Plan, epoch: Epoch, now: Now<'_>) -> Self {
         let mut leases = Leases::default();
         leases.watch_ages(ages(&plan.limits));
@@ -114,8 +114,8 @@ impl Limiter {
         self.apps.add(app)
     }
 
-    /// An app's number, by its name, and the lane of its calls that the limits in `mask` count. None for an app that is not in the table,
-    /// or when the table of lanes is full.
+    /// Returns an app's number, by its name, and the lane of its calls that the limits in `mask`
+    /// count; none for an app that is not in the table, or when the table of lanes is full.
     pub(crate) fn lane_of(&mut self, name: &str, mask: u32) -> Option<(AppId, LaneId)> {
         if let Some((lane, app)) = self.leases.lanes().recent(mask)
             && self.apps.name(app) == name
@@ -128,7 +128,8 @@ impl Limiter {
         Some((app, lane))
     }
 
-    /// The lane of an app's calls that the limits in `mask` count; it is made at the first call. None when the table is full.
+    /// Returns the lane of an app's calls that the limits in `mask` count, which is made at the
+    /// first call; none when the table is full.
     pub(crate) fn lane(&mut self, app: AppId, mask: u32) -> Option<LaneId> {
         if let Some(lane) = self.leases.lanes().find(app, mask) {
             return Some(lane);
@@ -149,12 +150,13 @@ impl Limiter {
         self.leases.lanes_mut().add_class(mask, shared)
     }
 
-    /// What counters are made from now.
+    /// Returns what counters are made from now.
     pub(crate) fn rules(&self) -> Rules<'_> {
         Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() }
     }
 
-    /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone.
+    /// Returns the counters of an app's calls that the limits in `mask` count: all, and those that
+    /// count only this app.
     pub(crate) fn counters_under(&mut self, app: AppId, mask: u32) -> (Vec<CounterId>, Vec<CounterId>) {
         let rules = Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() };
         let counters = self.counters.under(app, mask, &rules);
@@ -162,7 +164,8 @@ impl Limiter {
         counters
     }
 
-    /// The counter of a limit, or of one app under it, which is made when it is first needed.
+    /// Returns the counter of a limit, or of one app under it, which is made when it is first
+    /// needed.
     pub(crate) fn counter(&mut self, key: CounterKey, app: Option<AppId>) -> CounterId {
         let rules = Rules { plan: &self.plan, apps: &self.apps, days: &self.days, time: self.epoch.time() };
         let counter = self.counters.find_or_add(key, app, &rules);
@@ -170,7 +173,7 @@ impl Limiter {
         counter
     }
 
-    /// The queue, and apart from it the counters with what they depend on.
+    /// Returns the queue, and apart from it the counters with what they depend on.
     pub(crate) fn split(&mut self) -> (&mut Queue, CountersNow<'_>) {
         let view = View {
             epoch: &self.epoch,
@@ -184,13 +187,13 @@ impl Limiter {
         (&mut self.queue, CountersNow { counters: &mut self.counters, view })
     }
 
-    /// The counters, and what they depend on.
+    /// Returns the counters, and what they depend on.
     pub(crate) fn here(&mut self) -> CountersNow<'_> {
         self.split().1
     }
 
-    /// What every event does first. Days turn before leases lapse, so that what was in flight at the reset is counted in the new
-    /// day. Returns the limiter time, milliseconds.
+    /// Does what every event begins with. Days turn before leases lapse, so that what was in flight
+    /// at the reset is counted in the new day. Returns the limiter time, milliseconds.
     pub(crate) fn begin(&mut self, now: Now<'_>) -> i64 {
         let time = self.epoch.begin_event(now.wall);
         if self.days.next_opening() <= now.wall {
@@ -230,14 +233,14 @@ impl Limiter {
         self.reservation.touch();
     }
 
-    /// `n` calls under a counter were settled at `at`.
+    /// Counts `n` calls under a counter as settled at `at`.
     pub(crate) fn record_on(&mut self, counter: CounterId, at: i64, n: u32) {
         if let Some((entry, view)) = self.here().get(counter) {
             entry.record_settled(at, n, view);
         }
     }
 
-    /// A call on a lane was settled at `at`.
+    /// Counts a call on a lane as settled at `at`.
     pub(crate) fn record_settled(&mut self, lane: LaneId, at: i64) {
         if !mutant::is(Mutant::CountBySend) {
             self.record_on_each(lane, at);
@@ -246,19 +249,20 @@ impl Limiter {
         self.unpark_app_of(lane);
     }
 
-    /// Limits of the lane's app may have room again.
+    /// Unparks the lanes of a lane's app, whose limits may have room again.
     pub(crate) fn unpark_app_of(&mut self, lane: LaneId) {
         if let Some(lane) = self.leases.lanes().get(lane) {
             self.queue.unpark(lane.app);
         }
     }
 
-    /// All counters of a lane count a call as settled at `at`.
+    /// Counts a call as settled at `at` under all counters of a lane.
     pub(crate) fn record_on_each(&mut self, lane: LaneId, at: i64) {
         self.here().each_of(lane, |_, entry, view| entry.record_settled(at, 1, view));
     }
 
-    /// Something was counted on a lane: its app may be the one that has used most of a day by app.
+    /// Notes that something was counted on a lane: its app may be the one that has used most of a
+    /// day by app.
     pub(crate) fn note_fullest(&mut self, lane: LaneId) {
         if let Some(lane) = self.leases.lanes().get(lane) {
             self.counters.note_fullest(&lane.own);
@@ -270,12 +274,13 @@ impl Limiter {
         self.days.before_is_open(calendar, self.epoch.wall())
     }
 
-    /// How long a permit's lease lasts, milliseconds: after that the vendor can no longer be at work on its call.
+    /// Returns how long a permit's lease lasts, milliseconds: after that the vendor can no longer
+    /// be at work on its call.
     pub fn lease_ms(&self) -> i64 {
         SLACK_MS.saturating_add(i64::try_from(self.plan.ceiling_ms).unwrap_or(i64::MAX / 4))
     }
 
-    /// How many calls are in flight in all, as far as is known.
+    /// Returns how many calls are in flight in all, as far as is known.
     pub fn in_flight(&self) -> u64 {
         self.leases.len() as u64 + self.prior.len()
     }

@@ -1,4 +1,4 @@
-//! Rules left out on purpose, in tests alone: the simulation must catch each, or it proves nothing.
+//! Rules that tests leave out on purpose: the simulation must catch each, or it proves nothing.
 
 /// A rule to leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn is(mutant: Mutant) -> bool {
     LEFT_OUT.get() == Some(mutant)
 }
 
-/// Outside tests no rule is.
+/// Returns false: outside tests no rule is left out.
 #[cfg(not(test))]
 pub const fn is(_: Mutant) -> bool {
     false

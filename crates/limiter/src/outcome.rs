@@ -52,6 +52,6 @@ pub struct Counted {
     pub n: u64,
     /// Whether the figure is what is left of the limit, rather than what is used.
     pub left: bool,
-    /// The vendor's own total under that limit, where it tells it; never 0.
+    /// The vendor's own total under that limit, where its answer states it; never 0.
     pub total: Option<u64>,
 }

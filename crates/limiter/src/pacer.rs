@@ -24,19 +24,20 @@ impl Pacer {
         self.next = self.next.map(|next| next.max(time.saturating_sub(CATCH_UP_MS)).saturating_add(pace));
     }
 
-    /// When the next waiting call may go, if that lies ahead.
+    /// Returns when the next waiting call may go, if that lies ahead.
     pub fn ahead(&self, time: i64) -> Option<i64> {
         self.next.filter(|next| *next > time)
     }
 }
 
 impl Limiter {
-    /// Until when no waiting call goes, if that lies ahead: the end of the vendor's pause or an operator's, or the turn of the first.
+    /// Returns until when no waiting call goes, if that lies ahead: the end of the vendor's pause
+    /// or an operator's, or the turn of the first.
     pub(crate) fn held(&self, time: i64) -> Option<i64> {
         self.paused(time).max(self.turn(time))
     }
 
-    /// The turn of the first waiting call, if that lies ahead.
+    /// Returns the turn of the first waiting call, if that lies ahead.
     pub(crate) fn turn(&self, time: i64) -> Option<i64> {
         self.rate.turn(time).filter(|_| self.queue.has_ready())
     }

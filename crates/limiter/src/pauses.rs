@@ -17,7 +17,7 @@ const NONE: i64 = i64::MIN;
 /// Calls that wait for the end of a stop that has none are checked so often, milliseconds: nothing but an event ends it.
 const AGAIN_MS: i64 = 3_600_000;
 
-/// After so long a caller refused by a stop without an end is told to come again, milliseconds.
+/// How long a caller that was refused by a stop without an end is asked to stay away, milliseconds.
 const LATER_MS: i64 = 60_000;
 
 /// The stops of one connection. Limiter milliseconds.
@@ -46,17 +46,18 @@ impl Pauses {
         self.apps = Table::default();
     }
 
-    /// Until when the connection is stopped, if that lies ahead.
+    /// Returns until when the connection is stopped, if that lies ahead.
     pub fn of_all(&self, time: i64) -> Option<i64> {
         (self.all > time).then_some(self.all)
     }
 
-    /// Until when an app by itself is stopped, if that lies ahead.
+    /// Returns until when an app by itself is stopped, if that lies ahead.
     pub fn of_app(&self, app: AppId, time: i64) -> Option<i64> {
         self.apps.get(app).copied().filter(|until| *until > time)
     }
 
-    /// When the calls of an app that is stopped by itself are to be checked again, limiter milliseconds.
+    /// Returns when the calls of an app that is stopped by itself are to be checked again, limiter
+    /// milliseconds.
     pub fn recheck_at(&self, app: AppId, time: i64) -> Option<i64> {
         self.of_app(app, time).map(|until| until.min(time.saturating_add(AGAIN_MS)))
     }
@@ -81,7 +82,7 @@ pub const fn has_no_end(until: i64) -> bool {
     until == NEVER
 }
 
-/// An end, where one is known.
+/// Returns an end, if it is known.
 fn known(until: Option<i64>) -> Option<i64> {
     until.filter(|until| !has_no_end(*until))
 }
@@ -126,28 +127,31 @@ impl Limiter {
         self.grant_ready(time);
     }
 
-    /// Until when no call goes, if that lies ahead: the vendor or an operator has stopped the connection.
+    /// Returns until when no call goes, if that lies ahead: the vendor or an operator has stopped
+    /// the connection.
     pub(crate) fn paused(&self, time: i64) -> Option<i64> {
         self.rate.paused(time).max(self.pauses.of_all(time))
     }
 
-    /// Until when no call of an app goes, if that lies ahead.
+    /// Returns until when no call of an app goes, if that lies ahead.
     pub(crate) fn paused_for(&self, app: AppId, time: i64) -> Option<i64> {
         self.paused(time).max(self.pauses.of_app(app, time))
     }
 
-    /// Until when no call of an app goes, whatever happens. A stop without an end may end now.
+    /// Returns until when no call of an app goes, whatever happens. A stop without an end may end
+    /// now.
     pub(crate) fn surely_paused_for(&self, app: AppId, time: i64) -> Option<i64> {
         let stopped = known(self.pauses.of_all(time)).max(known(self.pauses.of_app(app, time)));
         self.rate.paused(time).max(stopped)
     }
 
-    /// When a call that is refused by a pause until `until` is told to come again: then, or a while on if the pause has no end.
+    /// Returns when a call that is refused by a pause until `until` may come again: then, or a
+    /// while on if the pause has no end.
     pub(crate) fn come_again(until: i64, time: i64) -> i64 {
         if has_no_end(until) { time.saturating_add(LATER_MS) } else { until }
     }
 
-    /// When a call is to be checked that is held until `until`.
+    /// Returns when a call is to be checked that is held until `until`.
     pub(crate) fn recheck_held(until: i64, time: i64) -> i64 {
         if has_no_end(until) { time.saturating_add(AGAIN_MS) } else { until }
     }

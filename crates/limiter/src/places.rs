@@ -91,7 +91,7 @@ pub struct Places<K> {
 }
 
 impl<K: Ord + Clone> Places<K> {
-    /// A queue of so many places, all free.
+    /// Returns a queue of so many places, all free.
     pub const fn new(size: u32) -> Self {
         Self { size, len: 0, weights: 0, takes: 0, apps: BTreeMap::new(), order: BTreeSet::new() }
     }
@@ -101,7 +101,7 @@ impl<K: Ord + Clone> Places<K> {
         self.size = size;
     }
 
-    /// How many places are held.
+    /// Returns how many places are held.
     pub const fn len(&self) -> u32 {
         self.len
     }
@@ -111,7 +111,7 @@ impl<K: Ord + Clone> Places<K> {
         self.len == 0
     }
 
-    /// How many places an app holds.
+    /// Returns how many places an app holds.
     pub fn held(&self, key: &K) -> u32 {
         self.apps.get(key).map_or(0, |app| app.held)
     }

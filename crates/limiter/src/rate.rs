@@ -25,7 +25,7 @@ pub enum FactorChange {
 }
 
 impl Rate {
-    /// The rate of a connection that has not been throttled.
+    /// Returns the rate of a connection that has not been throttled.
     pub fn new(rule: &AdaptiveRule, time: i64) -> Self {
         Self { adaptive: Adaptive::new(rule), refill: Refill::new(time), pacer: Pacer::default() }
     }
@@ -36,27 +36,28 @@ impl Rate {
         self.refill = Refill::new(row_time.saturating_add(skew));
     }
 
-    /// What is stored of it.
+    /// Returns what is stored of it.
     pub const fn stored(&self) -> Adaptive {
         self.adaptive
     }
 
-    /// The share of the limits that is in use, parts per million.
+    /// Returns the share of the limits that is in use, parts per million.
     pub const fn factor(&self) -> u32 {
         self.adaptive.factor()
     }
 
-    /// The reading, now or earlier, of the time in which tokens come back.
+    /// Returns the reading, now or earlier, of the time in which tokens come back.
     pub fn refilled(&self, at: i64) -> i128 {
         self.refill.at(at, self.factor())
     }
 
-    /// The latest that the reading can have been at `at`, where the factor was never below `least_ppm`.
+    /// Returns the latest that the reading can have been at `at`, where the factor was never below
+    /// `least_ppm`.
     pub fn refilled_at_most(&self, at: i64, least_ppm: u32) -> i128 {
         self.refill.at_most(at, self.factor(), least_ppm)
     }
 
-    /// Until when the vendor has asked for a pause, if that lies ahead.
+    /// Returns until when the vendor has asked for a pause, if that lies ahead.
     pub fn paused(&self, time: i64) -> Option<i64> {
         self.adaptive.paused(time)
     }
@@ -71,17 +72,18 @@ impl Rate {
         let _ = self.change(time, |adaptive| *adaptive = adaptive.resume(rule, 0));
     }
 
-    /// A call granted at `granted` was answered well.
+    /// Notes that a call granted at `granted` was answered well.
     pub fn succeed(&mut self, rule: &AdaptiveRule, granted: i64, time: i64) -> FactorChange {
         self.change(time, |adaptive| adaptive.succeed(rule, granted)).1
     }
 
-    /// A cut says nothing of the rate after all: see [`Adaptive::restore`].
+    /// Undoes a cut that says nothing of the rate after all: see [`Adaptive::restore`].
     pub fn restore(&mut self, rule: &AdaptiveRule, factor_ppm: u32, time: i64) -> FactorChange {
         self.change(time, |adaptive| adaptive.restore(rule, factor_ppm)).1
     }
 
-    /// The vendor throttled a call granted at `granted`: see [`Adaptive::throttle`]. Returns also whether a pause began or grew.
+    /// Notes that the vendor throttled a call granted at `granted`: see [`Adaptive::throttle`].
+    /// Returns also whether a pause began or grew.
     pub fn throttle(
         &mut self,
         rule: &AdaptiveRule,
@@ -107,17 +109,17 @@ impl Rate {
         (result, FactorChange::Changed)
     }
 
-    /// When the next of those that wait may go, if that lies ahead.
+    /// Returns when the next of those that wait may go, if that lies ahead.
     pub fn turn(&self, time: i64) -> Option<i64> {
         self.pacer.ahead(time)
     }
 
-    /// One that waited has gone; the next may go `pace` milliseconds later.
+    /// Notes that a waiting call has gone; the next may go `pace` milliseconds later.
     pub fn take_turn(&mut self, time: i64, pace: i64) {
         self.pacer.take(time, pace);
     }
 
-    /// Nobody waits by turns any more.
+    /// Ends the waiting by turns.
     pub fn end_turns(&mut self) {
         self.pacer = Pacer::default();
     }

@@ -103,7 +103,8 @@ impl Limiter {
         reports
     }
 
-    /// What every app begins with on a day by app, where that is no less than what it may have sent.
+    /// Returns what every app begins with on a day by app, where that is no less than what it may
+    /// have sent.
     fn begins_with(&self, limit: LimitId) -> u64 {
         match self.counters.before(limit) {
             Some(CounterState::Daily { calendar, count, .. }) if *calendar != CalendarId::OWN => {
@@ -130,12 +131,12 @@ impl Limiter {
         }
     }
 
-    /// The rate factor, parts per million.
+    /// Returns the rate factor, parts per million.
     pub const fn factor_ppm(&self) -> u32 {
         self.rate.factor()
     }
 
-    /// Until when the connection is paused, Unix milliseconds.
+    /// Returns until when the connection is paused, Unix milliseconds.
     pub fn paused_until(&self) -> Option<i64> {
         let time = self.epoch.time();
         self.rate.paused(time).map(|until| self.epoch.wall_time(until))
@@ -182,7 +183,7 @@ impl Limiter {
         }
     }
 
-    /// After how many seconds a counter that has counted something counts less.
+    /// Returns after how many seconds a counter that has counted something counts less.
     fn more_in(&mut self, counter: CounterId, time: i64) -> Option<u64> {
         let at = match self.counters.state(counter)? {
             CounterState::Window { window, .. } => window.release(1).unwrap_or(time.saturating_add(window.span())),
@@ -194,7 +195,7 @@ impl Limiter {
     }
 }
 
-/// A kind's name, as a policy writes it.
+/// Returns a kind's name, as a policy writes it.
 pub const fn kind_name(kind: &Kind) -> &'static str {
     match kind {
         Kind::TokenBucket { .. } => "token_bucket",
@@ -205,7 +206,8 @@ pub const fn kind_name(kind: &Kind) -> &'static str {
     }
 }
 
-/// The count that is shown. Where not all is known of it, the limit shows as full, or as more if more is known.
+/// Returns the count that is shown. Where not all is known of it, the limit shows as full, or as
+/// more if more is known.
 fn shown(kind: &Kind, used: u64, capacity: u64) -> u64 {
     match kind {
         Kind::Daily { .. } if is_unknown(used) => known(used).max(capacity),
@@ -222,7 +224,8 @@ const fn full(kind: &Kind) -> u64 {
     }
 }
 
-/// The figures of a limit in the `RateLimit-Policy` field: quota, unit, and window in seconds.
+/// Returns the figures of a limit in the `RateLimit-Policy` field: quota, unit, and window in
+/// seconds.
 pub fn policy_item(kind: &Kind) -> (u64, &'static str, Option<u64>) {
     match kind {
         Kind::TokenBucket { rate_micro, burst } => {

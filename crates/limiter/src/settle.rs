@@ -1,4 +1,5 @@
-//! Settlements: reports of what became of a permit. A repeated report changes nothing, and only an answer tells from when a call counts.
+//! Settles permits by reports of their ends. A repeated report changes nothing, and only an answer
+//! says from when a call counts.
 
 use crate::PermitId;
 use crate::config::{Mode, Unit};
@@ -80,7 +81,8 @@ impl Limiter {
     }
 
     fn settle_own(&mut self, report: &Settlement, time: i64) -> Settled {
-        // The vendor may still be at work: the lease stays in flight until it lapses, or a later report tells its end.
+        // The vendor may still be at work: the lease stays in flight until it lapses, or a later
+        // report states its end.
         if report.outcome == Outcome::Unknown {
             let Some((lease, bytes)) = self.leases.mark(report.permit, report.response_bytes) else {
                 return Settled::Repeat;
@@ -283,7 +285,7 @@ impl Limiter {
     }
 }
 
-/// When at the latest the vendor had counted a call: by the time its headers came.
+/// Returns when at the latest the vendor had counted a call: by the time its headers came.
 fn answered_at(report: &Settlement, granted: Option<i64>, time: i64) -> i64 {
     let since = i64::try_from(report.since_headers_ms).unwrap_or(i64::MAX / 4);
     time.saturating_sub(since).max(granted.unwrap_or(time)).min(time)

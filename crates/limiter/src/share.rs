@@ -22,7 +22,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// A newcomer of that weight.
+    /// Returns a newcomer of that weight.
     pub fn new(weight: u32) -> Self {
         Self { tag: 0, cost: COST / u64::from(weight.max(1)) }
     }
@@ -38,7 +38,7 @@ impl Share {
         Self { tag: if lead > 0 { ahead } else { self.tag }, ..to }
     }
 
-    /// What one call costs it, virtual time.
+    /// Returns what one call costs it, virtual time.
     pub const fn cost(&self) -> u64 {
         self.cost
     }
@@ -53,7 +53,7 @@ impl Share {
         self.tag = self.start(virtual_time);
     }
 
-    /// The virtual time at which its next call starts.
+    /// Returns the virtual time at which its next call starts.
     pub fn start(&self, virtual_time: u64) -> u64 {
         self.tag.max(virtual_time)
     }

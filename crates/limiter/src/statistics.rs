@@ -9,7 +9,7 @@ use crate::limiter::Limiter;
 use crate::limits::daily_quota::{is_unknown, known};
 
 impl Limiter {
-    /// The epoch's number, which the permits it grants carry.
+    /// Returns the epoch's number, which the permits it grants carry.
     pub const fn epoch(&self) -> u32 {
         self.epoch.number()
     }
@@ -19,13 +19,14 @@ impl Limiter {
         self.prior.groups().any(|group| group.epoch == epoch && !group.over)
     }
 
-    /// The reset of the connection's own day.
+    /// Returns the reset of the connection's own day.
     pub const fn day_reset(&self) -> &Reset {
         &self.plan.day
     }
 
-    /// Of the first daily limit: what is used, the limit, and when the day is surely over, Unix milliseconds. Of a limit by app it is the
-    /// app that has used most. Where not all is known of its count, all of it is used.
+    /// Returns of the first daily limit what is used, the limit, and when the day is surely over,
+    /// Unix milliseconds. Of a limit by app it is the app that has used most. Where not all is
+    /// known of its count, all of it is used.
     pub fn daily_used(&mut self) -> Option<(u64, u64, i64)> {
         let (at, limit) = self.rules().limits().find(|(_, limit)| matches!(limit.kind, Kind::Daily { .. }))?;
         let counter = if limit.per_app { self.counters.fullest(at) } else { self.counters.shared(at) }?;
@@ -45,13 +46,14 @@ impl Limiter {
         }
     }
 
-    /// The permits of this epoch in flight that were reported as of unknown outcome.
+    /// Returns the permits of this epoch in flight that were reported as of unknown outcome.
     pub fn cut_off(&self) -> impl Iterator<Item = PermitId> + '_ {
         let cut = self.leases.leases().filter(|(_, lease)| lease.cut);
         cut.map(|(slot, lease)| PermitId { epoch: self.epoch.number(), lane: lease.lane.0, seq: lease.seq, slot })
     }
 
-    /// The next permit of this epoch that lapsed unreported: its app and when it was granted, Unix milliseconds.
+    /// Returns the next permit of this epoch that lapsed unreported: its app and when it was
+    /// granted, Unix milliseconds.
     pub fn next_lapsed(&mut self) -> Option<(String, i64)> {
         let (lane, granted) = self.leases.next_unreported()?;
         Some((self.app_of(lane).to_owned(), self.epoch.wall_time(granted)))

@@ -1,4 +1,5 @@
-//! The vendor's own count, where its answers tell it: so are calls seen that were made elsewhere.
+//! Takes the vendor's own count, where its answers state it: so calls are seen that were made
+//! elsewhere.
 //!
 //! An answer's count has in it every call that the vendor had counted by then: those answered before, the call itself, and of the
 //! others in flight some. A day counts each call from its grant, so all of these are in it already, and it rises to the vendor's
@@ -65,7 +66,8 @@ impl Limiter {
         let Some(entry) = self.counters.get_mut(counter) else { return };
         let lent = entry.is_lent();
         let risen = match &mut entry.state {
-            // What is counted here is what this connection has spent; the pool is told the vendor's count.
+            // What is counted here is what this connection has spent; the vendor's count is
+            // reported to the pool.
             CounterState::Daily { .. } if lent => {
                 if today {
                     entry.vendor_count = entry.vendor_count.max(Some(vendor));

@@ -14,8 +14,8 @@ use std::rc::Rc;
 /// How often the object is asked for one permit, and how closely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Asks for one permit, all told: an object that a deploy has just replaced answers the next
-    /// ask, and a permit that came late is handed back for another.
+    /// How often the object is asked for one permit in all: an object that a deploy has just
+    /// replaced answers the next ask, and a permit that came late is handed back for another.
     pub tries: u32,
     /// The least time from one ask to the next, milliseconds.
     pub spacing_ms: u64,
@@ -57,7 +57,7 @@ pub enum Step {
 pub enum Admitted {
     /// The call may be sent, once, now.
     Permit(Box<Permit>),
-    /// No better access token than the refused one is to be had: the vendor's answer stands.
+    /// There is no better access token than the refused one: the vendor's answer stands.
     TokenStands,
     /// The object refuses the call.
     Refused(Box<No>),
@@ -102,7 +102,7 @@ impl Admission {
         self.stage == Stage::Asking
     }
 
-    /// A reply has come. None if nothing was asked.
+    /// Takes the object's reply. Returns none if nothing was asked.
     pub fn replied(&mut self, admit: &mut Admit, asked: ObjectReply, now: i64, isolate: &mut Isolate) -> Option<Step> {
         if self.stage != Stage::Asking {
             return None;
@@ -122,17 +122,19 @@ impl Admission {
         })
     }
 
-    /// No reply can be had; the ask may have been heard all the same. None if nothing was asked.
+    /// Notes that no reply came, though the object may have received the ask. Returns none if
+    /// nothing was asked.
     pub fn not_replied(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
         (self.stage == Stage::Asking).then(|| self.ask_again(admit, now))
     }
 
-    /// The fetch that was asked for has ended, and its end was reported. None if none was.
+    /// Notes that the fetch that was asked for has ended and that its end was reported. Returns
+    /// none if no fetch was asked for.
     pub fn fetched(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
         (self.stage == Stage::Fetching).then(|| self.ask_again(admit, now))
     }
 
-    /// The object was told of the unused permit. None if there was none.
+    /// Notes that the object knows of the unused permit. Returns none if there was no such permit.
     pub fn handed_back(&mut self, admit: &mut Admit, now: i64) -> Option<Step> {
         let Stage::HandingBack(caller) = self.stage else { return None };
         if caller == Caller::Gone {
@@ -144,7 +146,7 @@ impl Admission {
         Some(self.ask_again(admit, now))
     }
 
-    /// The wait that was asked for is over. None if none was.
+    /// Notes that the wait that was asked for is over. Returns none if no wait was asked for.
     pub fn waited(&mut self, admit: &mut Admit, caller: Caller, now: i64) -> Option<Step> {
         if self.stage != Stage::Waiting {
             return None;
@@ -196,7 +198,7 @@ impl Admission {
         let id = go.permit;
         match self.permit(admit, go, now, isolate) {
             Some(permit) if !stale && caller == Caller::Present => self.end(Admitted::Permit(Box::new(permit))),
-            // The limiter's sums no longer hold for it, or it is of no use.
+            // The limiter no longer accounts for it, or it is of no use.
             _ => {
                 self.stage = Stage::HandingBack(caller);
                 Step::HandBack(id)
@@ -204,7 +206,7 @@ impl Admission {
         }
     }
 
-    /// The permit, if its route and what it needs of a credential are known.
+    /// Returns the permit, if its route and what it needs of a credential are known.
     fn permit(&self, admit: &Admit, go: Granted, now: i64, isolate: &mut Isolate) -> Option<Permit> {
         let (tenant, connection) = (admit.claims.tenant.as_str(), admit.connection.as_str());
         let route = route((tenant, connection), go.route, go.route_version, isolate);
@@ -230,7 +232,7 @@ impl Admission {
     }
 }
 
-/// The route that a permit is for: sent along, or remembered under its version.
+/// Returns the route that a permit is for: sent along, or remembered under its version.
 fn route(
     (tenant, connection): (&str, &str),
     sent: Option<Box<Route>>,
@@ -247,7 +249,7 @@ fn route(
     }
 }
 
-/// The access token that a permit is for: sent along, or remembered under its mark.
+/// Returns the access token that a permit is for: sent along, or remembered under its mark.
 fn bearer(
     (tenant, connection): (&str, &str),
     sent: Option<Bearer>,
@@ -264,14 +266,15 @@ fn bearer(
     }
 }
 
-/// The refusal of a call whose tenant's object cannot be asked: nothing is forwarded that could not
-/// be counted.
+/// Returns the refusal of a call whose tenant's object cannot be asked: nothing is forwarded that
+/// could not be counted.
 pub fn unavailable() -> Refusal {
     let detail = "the tenant's object cannot be asked, so nothing was forwarded: try again in a moment";
     Refusal { retry_after_seconds: Some(1), ..Refusal::new(Reason::Unavailable, detail) }
 }
 
-/// The refusal after a reply that no ask of its kind has: Worker and object are of different releases.
+/// Returns the refusal after a reply that no ask of its kind has: Worker and object are of
+/// different releases.
 pub fn unexpected_reply() -> Refusal {
     Refusal::new(Reason::Unavailable, "the tenant's object gave an answer of another release: try again in a moment")
 }

@@ -17,7 +17,7 @@ pub enum Manner {
     Upgrade,
 }
 
-/// The vendor's part of a call's target.
+/// Returns the vendor's part of a call's target.
 ///
 /// # Errors
 /// If the address is no vendor's, or a call does not come in this manner.
@@ -47,14 +47,15 @@ pub struct BodyTiming {
     pub is_early: bool,
 }
 
-/// When the body is read of a call at this path of its vendor, whose head has these keys: where the key may stand in the
-/// body, before anything else.
+/// Returns when the body of a call at this path of its vendor is read, with these keys in its head:
+/// before anything else where the key may stand in the body.
 pub fn body_timing(path: &str, search: &Search<'_>) -> BodyTiming {
     let is_token_path = may_be_token_path(path);
     BodyTiming { is_token_path, is_early: is_token_path || search.caller.is_none() }
 }
 
-/// The key that a call is made with: that of its head, or else the first in its body. Not yet checked.
+/// Returns the key that a call is made with: that of its head, or else the first in its body. The
+/// key is not checked yet.
 ///
 /// # Errors
 /// If there is none, or it is in a SOAP envelope.

@@ -1,11 +1,14 @@
-//! How often the tenant's object is asked one thing that may be asked twice, and what follows on each reply.
+//! Limits how often the tenant's object is asked one thing that may be asked twice, and says what
+//! follows on each reply.
 
 use crate::protocol::Reply;
 
-/// How often a question is asked, all told: an object that a deploy has just replaced answers the next ask.
+/// How often a question is asked at most: an object that a deploy has just replaced answers the
+/// next ask.
 const TRIES: u32 = 3;
 
-/// How often a job is handed over, all told: its id is its call's, so that asking twice keeps one job.
+/// How often a job is handed over at most: its id is its call's, so that asking twice keeps one
+/// job.
 const TRIES_OF_A_JOB: u32 = 4;
 
 /// The asks that are left for one question.
@@ -26,17 +29,18 @@ pub enum Heard {
 }
 
 impl Asks {
-    /// The asks of a question, such as where a call would go.
+    /// Returns the asks of a question, such as where a call would go.
     pub const fn of_a_question() -> Self {
         Self { left: TRIES }
     }
 
-    /// The asks that hand a job over.
+    /// Returns the asks that hand a job over.
     pub const fn of_a_job() -> Self {
         Self { left: TRIES_OF_A_JOB }
     }
 
-    /// Takes the reply to an ask; `None` where none came, though the ask may have been heard.
+    /// Takes the reply to an ask; `None` where none came, though the object may have received the
+    /// ask.
     pub fn heard(&mut self, reply: Option<Reply>) -> Heard {
         self.left = self.left.saturating_sub(1);
         match reply {
@@ -52,7 +56,7 @@ impl Asks {
 mod tests {
     use super::*;
 
-    /// Plays what the object answers, and tells how it ends and after how many asks.
+    /// Plays the object's replies, and returns how the asking ends and after how many asks.
     fn played(mut asks: Asks, replies: impl IntoIterator<Item = Option<Reply>>) -> (Heard, u32) {
         let mut asked = 0;
         for reply in replies {

@@ -4,7 +4,7 @@ use crate::refusal::{Reason, Refusal};
 use crate::upstream::outcome::{Classification, Unanswered, unanswered};
 use sluice_limiter::{Counted, Outcome};
 
-/// How an attempt ended, as the tenant's object is told.
+/// How an attempt ended, as it is reported to the tenant's object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptEnd {
     /// The end, for the limiter.
@@ -18,14 +18,14 @@ pub struct AttemptEnd {
     pub more_bytes: bool,
     /// The vendor's status, where an answer came.
     pub status: Option<u16>,
-    /// What the answer told of the vendor's own counts.
+    /// The vendor's own counts, as its answer states them.
     pub counts: Vec<Counted>,
     /// The code for the error statistics.
     pub error_code: Option<String>,
 }
 
 impl AttemptEnd {
-    /// The end of a permit that was not used.
+    /// Returns the end of a permit that was not used.
     pub const fn unsent() -> Self {
         Self {
             outcome: Outcome::Unused,
@@ -38,7 +38,7 @@ impl AttemptEnd {
         }
     }
 
-    /// The end of an attempt whose headers came, once its body has ended too.
+    /// Returns the end of an attempt whose headers came, once its body has ended too.
     pub fn with_body(self, body: &BodyCompletion) -> Self {
         let end = Self { response_bytes: body.bytes, more_bytes: body.more, ..self };
         let broken = |end: Self, why| {
@@ -49,7 +49,8 @@ impl AttemptEnd {
             BodyEnd::Whole => end,
             BodyEnd::TimedOut => broken(end, Unanswered::Timeout),
             BodyEnd::CutOff => broken(end, Unanswered::Unreachable),
-            // The caller gave it up, not the vendor, which may still be at work: no error of its own.
+            // The caller gave it up, not the vendor, which may still be at work: this is no error
+            // of the vendor's.
             BodyEnd::CallerGone => Self { outcome: Outcome::Unknown, ..end },
         }
     }
@@ -113,7 +114,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt whose headers came at `at`, Unix ms.
+    /// Returns an attempt whose headers came at `at`, Unix ms.
     pub fn answered(status: u16, at: i64, verdict: Classification, counts: Vec<Counted>) -> Self {
         let end = AttemptEnd {
             outcome: verdict.outcome,
@@ -127,7 +128,7 @@ impl Attempt {
         Self { came: Ok(status), end, verdict: Some(verdict), at }
     }
 
-    /// An attempt without an answer, given up at `at`, Unix ms.
+    /// Returns an attempt without an answer, given up at `at`, Unix ms.
     pub fn failed(failure: SendFailure, at: i64) -> Self {
         match failure {
             SendFailure::TimedOut(timeout_ms) => {
@@ -155,14 +156,14 @@ impl Attempt {
         Self { came: Err(refusal), end: AttemptEnd::unsent(), verdict: None, at }
     }
 
-    /// The vendor has counted the call, or will not; it has nothing to do with it any more, and
-    /// nobody says which.
+    /// Returns an attempt whose request body was cut off: the vendor is done with it, and nobody
+    /// knows whether it has counted it.
     fn cut_off(refusal: Refusal, at: i64) -> Self {
         let end = AttemptEnd { outcome: Outcome::Unknown, ..AttemptEnd::unsent() };
         Self { end, ..Self::unsent(refusal, at) }
     }
 
-    /// The vendor may be at work on it.
+    /// Returns an attempt that may still be in progress at the vendor.
     fn lost(why: Unanswered, detail: &str, at: i64) -> Self {
         let reason = match why {
             Unanswered::Timeout => Reason::VendorTimeout,
@@ -175,7 +176,7 @@ impl Attempt {
     }
 }
 
-/// The refusal of a body over the vendor's limit, in bytes.
+/// Returns the refusal of a body over the vendor's limit, in bytes.
 pub fn body_too_long(limit: u64) -> Refusal {
     let detail = format!("the body is longer than the {limit} bytes the vendor takes here: send it in parts");
     Refusal::new(Reason::Payload, detail)

@@ -1,5 +1,5 @@
-//! The settlements of a call that has ended, told to the tenant's object until it has stored them.
-//! Those of one isolate that end at nearly the same time are told in one request.
+//! Reports the settlements of a call that has ended to the tenant's object, until it has stored
+//! them. Those of one isolate that end at nearly the same time go in one request.
 
 use super::isolate::Isolate;
 use super::repeat::Repeats;
@@ -7,7 +7,7 @@ use super::settlement::PendingSettlement;
 use crate::batcher::{BatchAction, ConnectionName, GATHER_MS};
 use crate::protocol::Settle;
 
-/// Pauses after a batch that is not acknowledged, milliseconds: a life of the object that ends is
+/// Pauses after a batch that is not acknowledged, milliseconds: an epoch of the object that ends is
 /// followed by the next. A settlement that never arrives is replaced by the end of its lease.
 const PAUSES_MS: [u64; 5] = [50, 100, 200, 400, 800];
 
@@ -23,13 +23,14 @@ pub enum BatchStep {
         /// The settlements, all of one connection.
         settlements: Vec<Settle>,
     },
-    /// Nothing: all is acknowledged, or another call tells it.
+    /// Nothing is left to do: all is acknowledged, or another call reports it.
     Done,
-    /// Nothing: the object did not hear it, and the leases of the permits end by themselves.
+    /// Nothing is left to do: the object has acknowledged nothing, and the leases of the permits
+    /// end by themselves.
     GivenUp {
         /// The tenant's name, and the connection's.
         whose: ConnectionName,
-        /// How many settlements were not heard.
+        /// How many settlements were not acknowledged.
         settlements: usize,
     },
 }
@@ -47,9 +48,9 @@ pub struct Batch {
 enum Stage {
     /// It waits for settlements of other calls.
     Gathering,
-    /// The object has been told.
+    /// The settlements are sent, and the acknowledgement has not come.
     Told,
-    /// It waits before it tells the object again.
+    /// It waits before it reports to the object again.
     Pausing,
     /// It has ended.
     Over,
@@ -80,7 +81,7 @@ impl Batch {
         (batch, step)
     }
 
-    /// The wait that was asked for is over.
+    /// Notes that the wait that was asked for is over.
     pub fn waited(&mut self, now: i64, isolate: &mut Isolate) -> Option<BatchStep> {
         match self.stage {
             Stage::Gathering => {
@@ -92,7 +93,7 @@ impl Batch {
         }
     }
 
-    /// The object has stored what it was told.
+    /// Notes that the object has stored what was reported.
     pub fn acknowledged(&mut self) -> Option<BatchStep> {
         if self.stage != Stage::Told {
             return None;
@@ -101,7 +102,7 @@ impl Batch {
         Some(BatchStep::Done)
     }
 
-    /// No acknowledgement came.
+    /// Notes that no acknowledgement came.
     pub fn not_acknowledged(&mut self) -> Option<BatchStep> {
         if self.stage != Stage::Told {
             return None;
@@ -119,7 +120,7 @@ impl Batch {
     }
 
     fn tell(&mut self, now: i64) -> BatchStep {
-        // Another call has told them meanwhile.
+        // Another call has reported them meanwhile.
         if self.settlements.is_empty() {
             self.stage = Stage::Over;
             return BatchStep::Done;

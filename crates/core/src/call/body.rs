@@ -26,7 +26,7 @@ pub struct Drain {
     pub ms: u32,
 }
 
-/// The facts of a request's body that its head tells.
+/// The facts of a request's body that its head states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyHead<'a> {
     /// The method of the request line.
@@ -56,7 +56,7 @@ pub enum BodyPlan {
 }
 
 impl BodyHead<'_> {
-    /// How the body is taken of a call whose route is known, or is not.
+    /// Returns how the body is taken of a call whose route is known, or is not.
     pub fn plan(&self, route: Option<&Route>) -> BodyPlan {
         if !self.present {
             return BodyPlan::None;
@@ -69,8 +69,8 @@ impl BodyHead<'_> {
         }
     }
 
-    /// How a body is taken that is wanted before it is known who calls; none where there is none, or
-    /// it is too long to be looked into.
+    /// Returns how a body is taken that is wanted before it is known who calls; none where there is
+    /// no body, or where it is too long to be looked into.
     pub fn plan_early(&self) -> Option<BodyPlan> {
         let long = matches!(self.length, BodyLength::Bytes(length) if length > KEPT_BYTES);
         if !self.present || long {
@@ -84,16 +84,18 @@ impl BodyHead<'_> {
         !matches!(self.length, BodyLength::Bytes(length) if length > KEPT_BYTES)
     }
 
-    /// How many bytes are read of a streamed body of that length to count its records, of which the vendor takes only so
-    /// many; none where it is sent on unread: one that is encoded is the vendor's to refuse, and so is one that is longer
-    /// than the vendor takes. `limit`: the bytes that the vendor takes, where that is known.
+    /// Returns how many bytes are read of a streamed body of that length to count its records, of
+    /// which the vendor takes only so many; none where it is sent on unread: one that is encoded is
+    /// the vendor's to refuse, and so is one that is longer than the vendor takes. `limit`: the
+    /// bytes that the vendor takes, where that is known.
     pub fn read_for_records(&self, length: BodyLength, limit: Option<u64>) -> Option<u64> {
         let most = limit.unwrap_or(KEPT_BYTES).min(KEPT_BYTES);
         let fits = matches!(length, BodyLength::Bytes(length) if length <= most);
         (fits && self.is_plain() && self.can_be_kept()).then_some(most)
     }
 
-    /// How much of the body is read off when its call is refused; none where nothing has to be.
+    /// Returns how much of the body is read off when its call is refused; none where nothing has to
+    /// be.
     pub fn drain(&self) -> Option<Drain> {
         let is_small = matches!(self.length, BodyLength::Bytes(length) if length <= SMALL_BYTES);
         (self.present && !is_small).then_some(DRAIN)
@@ -104,8 +106,8 @@ impl BodyHead<'_> {
         self.encoding.is_none_or(|coding| coding.eq_ignore_ascii_case("identity"))
     }
 
-    /// Whether the platform sends a body that was kept: with these methods it sends the caller's own
-    /// alone.
+    /// Whether the platform sends a body that was kept: with these methods it sends only the
+    /// caller's own body.
     fn can_be_kept(&self) -> bool {
         !matches!(self.method, "GET" | "HEAD")
     }
@@ -121,12 +123,13 @@ pub const fn can_be_repeated(held_bytes: u64) -> bool {
     held_bytes <= KEPT_BYTES
 }
 
-/// The refusal of a body that ends before its end.
+/// Returns the refusal of a body that ends before its end.
 pub fn broken_off() -> Refusal {
     Refusal::new(Reason::Request, "the request's body broke off before its end")
 }
 
-/// The refusal of a body that cannot be kept, and is too long to be awaited without its length.
+/// Returns the refusal of a body that cannot be kept, and is too long to be awaited without its
+/// length.
 pub fn needs_its_length() -> Refusal {
     let detail =
         format!("a get request's body of more than {KEPT_BYTES} bytes needs its Content-Length: send it with one");

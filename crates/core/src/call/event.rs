@@ -1,4 +1,4 @@
-//! What a call's machine is told, and what it wants to be done.
+//! The events that a call's machine takes, and the actions that it asks for.
 
 use super::Caller;
 use super::admission::{ObjectReply, Pace};

@@ -29,7 +29,7 @@ pub struct Isolate {
 }
 
 impl Isolate {
-    /// An isolate that knows nothing yet.
+    /// Returns an isolate that knows nothing yet.
     pub const fn new() -> Self {
         Self { routes: BTreeMap::new(), tokens: BTreeMap::new(), waiting: Batcher::new(), begun: 0 }
     }
@@ -45,7 +45,7 @@ impl Isolate {
         self.begun == call
     }
 
-    /// The route of a tenant's connection, if it is remembered.
+    /// Returns the route of a tenant's connection, if it is remembered.
     pub fn route(&self, tenant: &str, connection: &str) -> Option<Rc<Route>> {
         self.routes.get(&(tenant.to_owned(), connection.to_owned())).cloned()
     }
@@ -55,13 +55,14 @@ impl Isolate {
         remember(&mut self.routes, tenant, connection, route);
     }
 
-    /// The access token of a tenant's connection, if one is remembered.
+    /// Returns the access token of a tenant's connection, if one is remembered.
     pub fn token(&self, tenant: &str, connection: &str) -> Option<Rc<Bearer>> {
         self.tokens.get(&(tenant.to_owned(), connection.to_owned())).cloned()
     }
 
-    /// What a call tells the tenant's object that this isolate remembers of its connection: the version of the route and the
-    /// mark of the access token, where they are remembered.
+    /// Returns what this isolate remembers of a connection, as its calls state it to the tenant's
+    /// object: the version of the route and the mark of the access token, where they are
+    /// remembered.
     pub fn remembered(&self, tenant: &str, connection: &str) -> (Option<RouteVersion>, Option<TokenMark>) {
         let route = self.route(tenant, connection).map(|route| route.version);
         (route, self.token(tenant, connection).map(|token| token.mark))

@@ -22,7 +22,8 @@ pub const fn is_fresh(granted_at: i64, now: i64) -> bool {
     now.saturating_sub(granted_at) <= FRESH_MS
 }
 
-/// The permit that came with a task at `now`, Unix ms; `path`: the vendor's, without the query.
+/// Returns the permit that came with a task at `now`, Unix ms; `path`: the vendor's, without the
+/// query.
 pub fn permit_of(run: &Run, path: &str, now: i64) -> Permit {
     let (app, method) = (run.app.clone(), run.request.method.clone());
     Permit {
@@ -51,8 +52,8 @@ pub struct JobReport {
 }
 
 impl JobReport {
-    /// The run with that number of a job, sent once; `answer`: what the vendor answered. An answer
-    /// that was cut off in its middle is none.
+    /// Returns the run of that number of a job, which was sent once. `answer` is the vendor's
+    /// answer; one that was cut off in its middle counts as none.
     pub fn of(
         job: &str,
         run: u32,
@@ -75,7 +76,7 @@ impl JobReport {
         Self { verdict, rejected_token, answer, ..Self::unsent(job, run, permit, end) }
     }
 
-    /// A run that was not sent: its permit came too late, or it cannot be made here.
+    /// Returns a run that was not sent: its permit came too late, or the call cannot be made here.
     pub fn not_sent(job: &str, run: u32, permit: &Permit) -> Self {
         Self::unsent(job, run, permit, AttemptEnd::unsent())
     }
@@ -92,7 +93,8 @@ impl JobReport {
         }
     }
 
-    /// The report, with an attempt number one higher than the last. Times count back from `now`.
+    /// Returns the report, with an attempt number one higher than the last. Times count back from
+    /// `now`.
     pub fn tell(&mut self, now: i64) -> RunReport {
         let verdict = self.verdict.as_ref();
         RunReport {
@@ -107,7 +109,7 @@ impl JobReport {
         }
     }
 
-    /// The pause before the report is told again, milliseconds; none when it is given up.
+    /// Returns the pause before the report is sent again, milliseconds; none when it is given up.
     pub fn next_pause_ms(&mut self) -> Option<u64> {
         self.repeats.next_pause_ms()
     }

@@ -1,4 +1,4 @@
-//! What the log tells of a call: lines of JSON with no secret in them. Queries are left out, since
+//! Makes the lines of the log on a call: JSON with no secret in it. Queries are left out, since
 //! some vendors' clients put their credential there.
 
 use super::attempt::AttemptEnd;
@@ -9,7 +9,7 @@ use crate::refusal::Reason;
 use serde_json::{Value, json};
 use sluice_limiter::Outcome;
 
-/// A path as the log has it: a key that was put into it by mistake stays out.
+/// Returns a path as the log has it: a key that was put into it by mistake stays out.
 pub fn without_keys(path: &str) -> String {
     let mut logged = String::with_capacity(path.len());
     for (place, part) in path.split('/').enumerate() {
@@ -54,7 +54,7 @@ pub struct AccessLog {
     pub call: String,
     /// The method of the request line.
     pub method: String,
-    /// The tenant's name, once the key has told it.
+    /// The tenant's name, once the key is known.
     pub tenant: Option<String>,
     /// The app's name.
     pub app: Option<String>,
@@ -67,7 +67,7 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// The line, as one JSON object; a field of which nothing is known is left out.
+    /// Returns the line, as one JSON object; a field of which nothing is known is left out.
     pub fn line(&self) -> Value {
         let facts = &self.facts;
         let outcome = facts.outcome.map(|outcome| match outcome {
@@ -132,8 +132,8 @@ pub enum Log {
 }
 
 impl Log {
-    /// The line on an attempt that the vendor has throttled; none for any other. `path`: the vendor's,
-    /// [without keys](without_keys).
+    /// Returns the line on an attempt that the vendor has throttled; none for any other. `path` is
+    /// the vendor's, [without keys](without_keys).
     pub fn of_throttle(call: &str, path: &str, permit: &Permit, end: &AttemptEnd) -> Option<Self> {
         matches!(end.outcome, Outcome::Throttled { .. }).then(|| Self::Throttled {
             call: call.to_owned(),
@@ -147,7 +147,7 @@ impl Log {
         })
     }
 
-    /// The line.
+    /// Returns the line as one JSON object.
     pub fn line(&self) -> Value {
         match self {
             Self::Throttled { call, tenant, connection, app, method, path, nth, error_code } => {

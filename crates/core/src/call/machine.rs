@@ -17,7 +17,7 @@ use crate::protocol::{Admit, No, Reply};
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::Dialect;
 
-/// How often a settlement is told at once. The batch at the call's end tells it again.
+/// How often a settlement is sent at once. The batch at the call's end sends it again.
 const TRIES_AT_ONCE: u32 = 3;
 
 /// Permits that are handed back because the vendor reads another method by their route than was
@@ -41,7 +41,7 @@ enum Purpose {
     Again(RetryReason, i64),
 }
 
-/// What follows when the object has been told of a permit.
+/// What follows when a permit's end has been reported to the object.
 #[derive(Debug)]
 enum AfterTelling {
     /// The admission that the unused permit came from goes on.
@@ -127,23 +127,23 @@ impl CallMachine {
         (machine, action)
     }
 
-    /// The number of the action that is to be done.
+    /// Returns the number of the action that is to be done.
     pub const fn step(&self) -> u32 {
         self.step
     }
 
-    /// The permit to send with, or with which the call was sent last.
+    /// Returns the permit to send with, or with which the call was sent last.
     pub fn permit(&self) -> Option<&Permit> {
         self.permit.as_deref()
     }
 
-    /// What became of the call so far, for its line in the log; complete when [`Self::is_settling`]
-    /// has become true.
+    /// Returns what became of the call so far, for its line in the log; complete when
+    /// [`Self::is_settling`] has become true.
     pub const fn facts(&self) -> &CallFacts {
         &self.facts
     }
 
-    /// Whether the call itself has ended, and only its settlements are still to be told.
+    /// Whether the call itself has ended, and only its settlements are still to be reported.
     pub const fn is_settling(&self) -> bool {
         matches!(self.state, State::Batching(_) | State::Over)
     }
@@ -174,7 +174,7 @@ impl CallMachine {
             (State::Resting(reason), Event::Waited(Caller::Present)) => Some(self.ask_for_retry(reason, context)),
             (State::Answering(Rest::Body, settled), Event::NotDeliverable) => {
                 // The vendor has answered, and is done with the call: that is what is settled,
-                // whatever the caller can be told.
+                // whatever answer the caller can be given.
                 let detail = "the vendor has answered with what cannot be passed on";
                 Some(self.answer_instead(Refusal::new(Reason::VendorUnreachable, detail), settled))
             }
@@ -196,7 +196,7 @@ impl CallMachine {
         }
     }
 
-    /// A permit that nobody waits for is handed back with the call's settlements.
+    /// Hands a permit that nobody waits for back with the call's settlements.
     fn not_waited_for(&mut self, event: &Event) {
         let Event::Replied(ObjectReply { reply: Reply::Permit(go), .. }) = event else { return };
         let is_held = self.permit.as_ref().is_some_and(|permit| permit.id == go.permit);
@@ -207,7 +207,7 @@ impl CallMachine {
     }
 }
 
-/// A refusal that is not said in a vendor's words.
+/// Returns a refusal that is not worded as a vendor's.
 fn no(refusal: Refusal) -> Box<No> {
     Box::new(No { refusal, dialect: Dialect::Generic, rate_limit: None })
 }

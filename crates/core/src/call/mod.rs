@@ -61,7 +61,7 @@ pub use settlement::{PendingSettlement, PendingSettlements};
 pub enum Caller {
     /// The caller waits for an answer.
     Present,
-    /// The caller has closed the connection: nobody takes an answer any more.
+    /// The caller has closed the connection: nobody takes an answer.
     Gone,
 }
 

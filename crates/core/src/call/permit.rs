@@ -19,7 +19,7 @@ pub struct Permit {
     pub id: PermitId,
     /// Where the call goes.
     pub route: Rc<Route>,
-    /// The access token to use, where the route has no credential of its own.
+    /// The access token to use, where the route has no credential.
     pub bearer: Option<Rc<Bearer>>,
     /// The `RateLimit` field for the caller.
     pub rate_limit: String,
@@ -32,7 +32,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// The mark of the access token, where one is used.
+    /// Returns the mark of the access token, where one is used.
     pub fn token_mark(&self) -> Option<TokenMark> {
         self.bearer.as_ref().map(|bearer| bearer.mark)
     }
@@ -42,7 +42,8 @@ impl Permit {
         matches!(self.route.credential, Some(Credential::Passthrough))
     }
 
-    /// The credential that the call goes out with: that of the route, or else the access token that came with the permit.
+    /// Returns the credential that the call goes out with: that of the route, or else the access
+    /// token that came with the permit.
     ///
     /// # Errors
     /// If there is neither.

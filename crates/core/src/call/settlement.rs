@@ -1,4 +1,4 @@
-//! What the tenant's object is told of a permit.
+//! The settlements of permits, as they are reported to the tenant's object.
 
 use super::attempt::AttemptEnd;
 use super::ms_between;
@@ -8,7 +8,7 @@ use crate::policy::MAX_BYTES;
 use crate::protocol::{Sent, Settle};
 use sluice_limiter::{Outcome, PermitId};
 
-/// The end of one permit, and how often the object was told of it.
+/// The end of one permit, and how often it was reported to the object.
 #[derive(Debug, Clone)]
 pub struct PendingSettlement {
     tenant: String,
@@ -22,7 +22,7 @@ pub struct PendingSettlement {
 }
 
 impl PendingSettlement {
-    /// The settlement of a permit that was used.
+    /// Returns the settlement of a permit that was used.
     pub fn of_used(permit: &Permit, end: AttemptEnd) -> Self {
         let deferrable = permit.route.unhurried && end.outcome == Outcome::Answered;
         Self {
@@ -36,7 +36,7 @@ impl PendingSettlement {
         }
     }
 
-    /// The hand-back of a permit that was not used.
+    /// Returns the hand-back of a permit that was not used.
     pub fn of_unused(tenant: &str, connection: &str, permit: PermitId) -> Self {
         Self {
             tenant: tenant.to_owned(),
@@ -49,18 +49,18 @@ impl PendingSettlement {
         }
     }
 
-    /// The tenant's name and the connection's.
+    /// Returns the tenant's name and the connection's.
     pub fn whose(&self) -> ConnectionName {
         (self.tenant.clone(), self.connection.clone())
     }
 
-    /// Whether no limit waits for this settlement, so that it may be told together with others.
+    /// Whether no limit waits for this settlement, so that it may be reported together with others.
     pub const fn is_deferrable(&self) -> bool {
         self.deferrable
     }
 
-    /// The message to the object, with an attempt number one higher than the last. Times in it count
-    /// back from `now`, Unix ms.
+    /// Returns the message to the object, with an attempt number one higher than the last. Times in
+    /// it count back from `now`, Unix ms.
     pub fn tell(&mut self, now: i64) -> Settle {
         self.told = self.told.saturating_add(1);
         let end = &self.end;
@@ -81,8 +81,9 @@ impl PendingSettlement {
     }
 }
 
-/// The settlements of one call. The object keeps what it hears in memory for up to a second before it
-/// stores it, so all of it is told again at the call's end, and only then is it certain.
+/// The settlements of one call. The object keeps what is reported in memory for up to a second
+/// before it stores it, so all of it is reported again at the call's end, and only then is it
+/// certain.
 #[derive(Debug, Default)]
 pub struct PendingSettlements(Vec<PendingSettlement>);
 
@@ -95,7 +96,7 @@ impl PendingSettlements {
         self.0.push(PendingSettlement { told, ..settlement });
     }
 
-    /// Notes a permit that nobody waited for, to be told together with the others.
+    /// Notes a permit that nobody waited for, to be reported together with the others.
     pub fn note_late(&mut self, settlement: PendingSettlement) {
         self.0.insert(0, settlement);
     }
@@ -105,13 +106,14 @@ impl PendingSettlements {
         self.0.iter().any(|noted| noted.permit == permit)
     }
 
-    /// The message on what was noted last, one attempt more, and the tenant whose object is told.
+    /// Returns the message on what was noted last, with an attempt number one higher, and the
+    /// tenant whose object it is for.
     pub fn tell_last(&mut self, now: i64) -> Option<(String, Settle)> {
         let last = self.0.last_mut()?;
         Some((last.tenant.clone(), last.tell(now)))
     }
 
-    /// Takes all settlements out, so that one message tells them together.
+    /// Takes all settlements out, so that one message reports them together.
     pub fn take(&mut self) -> Vec<PendingSettlement> {
         std::mem::take(&mut self.0)
     }

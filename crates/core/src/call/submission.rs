@@ -1,4 +1,5 @@
-//! A call that its caller does not wait for: what of it is kept as a job, and what its caller is told.
+//! Decides what of a call that its caller does not wait for is kept as a job, and what its caller
+//! is answered.
 
 use super::{Caller, unexpected_reply};
 use crate::http::{Answer, Headers, Prefer, Sending, VendorTarget, outgoing};
@@ -62,12 +63,13 @@ impl Submission<'_> {
         Ok(())
     }
 
-    /// How long the caller waits for the job's end, milliseconds, if it does.
+    /// Returns how long the caller waits for the job's end, milliseconds, if it does.
     pub fn wait_ms(&self) -> Option<u64> {
         self.prefer.wait_ms.filter(|ms| *ms > 0).map(|ms| ms.min(LONGEST_WAIT_MS))
     }
 
-    /// The request as it is kept: without keys, and without the credential, which is put in when it goes.
+    /// Returns the request as it is kept: without keys, and without the credential, which is put in
+    /// when it goes.
     pub fn request(&self, route: &Route, callback: Option<&str>, body: Vec<u8>) -> jobs::Request {
         jobs::Request {
             method: self.method.to_owned(),
@@ -113,7 +115,7 @@ impl Submission<'_> {
 }
 
 impl Submitted {
-    /// What the object's reply means for a caller that is there, or has gone.
+    /// Returns what the object's reply means for a caller that is there, or has gone.
     pub fn of(reply: Reply, caller: Caller) -> Self {
         match reply {
             Reply::Queued(id) => Self::Queued(id),
@@ -127,20 +129,20 @@ impl Submitted {
     }
 }
 
-/// The refusal of a body that is longer than a job's may be.
+/// Returns the refusal of a body that is longer than a job's may be.
 pub fn body_too_long() -> Refusal {
     let detail = format!("a job's body may have {LONGEST_BODY_BYTES} bytes: send this one directly, or in parts");
     Refusal::new(Reason::Payload, detail)
 }
 
-/// The refusal of a call about a token: the key in it would be kept.
+/// Returns the refusal of a call about a token: the key in it would be kept.
 pub fn about_a_token() -> Refusal {
     let detail = "a call about a token is not kept, since its key would be kept with it: leave respond-async out";
     Refusal::new(Reason::KeyMisplaced, detail)
 }
 
-/// The answer that says under which address a job is kept. `origin`: where Sluice's own addresses are, if not where the
-/// call came; `call`: the call's id.
+/// Returns the answer that says under which address a job is kept. `origin` is where Sluice's own
+/// addresses are, if not where the call came; `call` is the call's id.
 pub fn accepted(job: &str, origin: &str, call: &str) -> Answer {
     Answer::json(202, serde_json::json!({ "id": job }).to_string())
         .with("Location", format!("{origin}/jobs/{job}"))
@@ -173,8 +175,8 @@ mod tests {
         Some(Credential::Bearer { token: "vendor-secret".to_owned() })
     }
 
-    /// The request that is kept of one with this URL and these headers, of which the query parameters and headers with a
-    /// key are taken.
+    /// Returns the request that is kept of one with this URL and these headers, of which the query
+    /// parameters and headers with a key are taken.
     fn kept(url: &str, headers: &[(&str, &str)], taken: &Taken, credential: Option<Credential>) -> jobs::Request {
         let query = url.split_once('?').map(|(_, query)| query);
         let vendor = VendorTarget { connection: "c", path: "/x", query, by_host: false };

@@ -23,9 +23,10 @@ pub struct PlainHead<'a> {
     pub headers: &'a [(String, String)],
 }
 
-/// What is answered to a request that has crossed the network over plain HTTP, where it is not to be heard; none where it
-/// is. `host_suffix`: that of hosts which name connections. `has_crossed` says whether the request came by the platform's
-/// edge, which is told of every one: it is asked only where that decides.
+/// Returns the answer to a request that has crossed the network over plain HTTP, where such
+/// requests are not served; none where they are. `host_suffix` is that of hosts which name
+/// connections. `has_crossed` says whether the request came by the platform's edge, which states it
+/// for every request: it is asked only where that decides.
 ///
 /// # Errors
 /// The request is refused: it carries a key, or could.

@@ -29,7 +29,7 @@ pub struct Lane {
     pub mask: u32,
     /// The limiter's number for this lane, while the limiter knows of jobs in it.
     limiter_lane: Option<u32>,
-    /// The jobs that may go, by rank and id. Items of jobs that may not go any more stay until they
+    /// The jobs that may go, by rank and id. Items of jobs that may no longer go stay until they
     /// come first.
     pub(super) ready: BinaryHeap<Reverse<(i64, u128)>>,
     /// How many jobs may go.

@@ -9,7 +9,7 @@ use super::claims::{KeyFault, claimed_tenant, open};
 use super::find::search;
 use super::master::Master;
 
-/// How long what a tenant's object said is believed, milliseconds.
+/// How long a reply of a tenant's object is believed, milliseconds.
 const BELIEVED_MS: i64 = 10_000;
 
 /// Tenants that are asked about, and remembered, within [`BELIEVED_MS`].

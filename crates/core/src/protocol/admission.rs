@@ -4,7 +4,7 @@ use crate::keys::Claims;
 use serde::{Deserialize, Serialize};
 
 /// The version of a [route](super::Route): a digest of its content, so that it differs whenever
-/// anything in the route does, over all lives of all tenants' objects.
+/// anything in the route does, over all epochs of all tenants' objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteVersion(pub u64);
 

@@ -68,7 +68,7 @@ pub enum Ask {
     Directory(Directory),
     /// Reports what became of all permits of calls that have ended, including those reported
     /// before; all of one connection. The object answers with [`Reply::Done`], also when the report
-    /// is repeated, once all of it is stored. A life of the object that ends before does not
+    /// is repeated, once all of it is stored. An epoch of the object that ends before does not
     /// answer, or answers with [`Reply::Retry`].
     SettleBatch(Vec<Settle>),
     /// Carries an operator's order to pause or to resume a connection.

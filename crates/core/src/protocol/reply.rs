@@ -19,7 +19,7 @@ pub enum Reply {
     Refused(No),
     /// The call needs an access token first: the Worker fetches it, reports it and asks again.
     Fetch(Box<Fetch>),
-    /// No better token than the refused one is to be had now, so the vendor's answer stands.
+    /// There is no better token now than the refused one, so the vendor's answer stands.
     TokenStands,
     /// The route answers [`super::Ask::Describe`].
     Route(Box<Route>),

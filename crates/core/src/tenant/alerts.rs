@@ -1,5 +1,5 @@
-//! The alerts of a tenant are checked after each event of a connection and, where time alone
-//! changes a figure, when that time has come.
+//! The alerts of a tenant are checked after each event of a connection and, where a figure changes
+//! with time, when that time has come.
 
 use super::connection::ConnectionState;
 use super::state::TenantState;
@@ -16,7 +16,7 @@ impl TenantState {
         Ok(())
     }
 
-    /// Checks the alerts whose time has come, and those that an earlier life has left.
+    /// Checks the alerts whose time has come, and those that an earlier epoch has left.
     pub(super) fn check_due_alerts(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         self.commit_each(host, ConnectionState::has_due_alert)
     }

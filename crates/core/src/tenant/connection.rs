@@ -181,7 +181,7 @@ impl ConnectionState {
         Ok(waiting)
     }
 
-    /// Tells what becomes of each call that waits in the limiter's queue; `check` says whether it
+    /// Returns what becomes of each call that waits in the limiter's queue; `check` says whether it
     /// may still be made.
     pub(super) fn who_stays(&self, check: impl Fn(&Admit) -> Result<(), Refusal>) -> WhoStays {
         let stays = |admit: &Admit| {
@@ -285,7 +285,7 @@ impl ConnectionState {
 
     /// When the connection wants to be woken even if the object has left memory, in Unix
     /// milliseconds. Then alerts that are raised are checked, and a pool is asked that has not
-    /// learned of an edit before this life ended.
+    /// learned of an edit before this epoch ended.
     pub(super) fn next_alarm(&self) -> Option<i64> {
         self.alert_schedule.alarm_at().into_iter().chain(self.limiter.next_declaration()).min()
     }

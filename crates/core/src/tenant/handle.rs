@@ -213,7 +213,7 @@ impl TenantState {
         status::document(self, host)
     }
 
-    /// Tells which of these keys may see the status, and the status; it is empty if none may.
+    /// Returns which of these keys may see the status, and the status; it is empty if none may.
     pub fn visible_to(&mut self, keys: &[Claims], host: &Host<'_>) -> (Vec<bool>, String) {
         let may: Vec<bool> = keys.iter().map(|claims| authorize::may_look(self, claims, host.now).is_ok()).collect();
         let document = if may.contains(&true) { status::document(self, host) } else { String::new() };
@@ -222,7 +222,7 @@ impl TenantState {
 }
 
 /// The reply to an ask while the stored policy cannot be read; none to what an administrator may do
-/// all the same. Reports are to come again: a later life may take them.
+/// all the same. Reports are to come again: a later epoch may take them.
 fn while_locked(why: &str, ask: &Ask) -> Option<Reply> {
     match ask {
         Ask::Admin(Admin::PutPolicy(_) | Admin::Delete) | Ask::Directory(_) | Ask::LoanRequest(_) | Ask::Gone(_) => {

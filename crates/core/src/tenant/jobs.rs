@@ -1,5 +1,5 @@
-//! The jobs of a tenant. Each is stored before its caller hears of it, stands in the limiter's
-//! queue with its app's calls, is stored as running before a Worker is told to make its call, and
+//! The jobs of a tenant. Each is stored before its caller learns of it, stands in the limiter's
+//! queue with its app's calls, is stored as running before a Worker is asked to make its call, and
 //! ends done or as a dead letter.
 
 mod api;
@@ -25,7 +25,7 @@ use sluice_limiter::PermitId;
 use std::collections::VecDeque;
 use waits::Waits;
 
-/// A clock that was set back by less is left alone, in milliseconds: a job waits so much longer.
+/// A clock that was set back by less is ignored, in milliseconds: a job waits so much longer.
 const SET_BACK_MS: i64 = 1_000;
 
 /// The jobs of a tenant.
@@ -40,7 +40,7 @@ pub(super) struct Jobs {
     doomed: VecDeque<(u128, &'static str)>,
     /// The callers who wait for the end of a job.
     waiting: Waits,
-    /// When this life began, in Unix milliseconds.
+    /// When this epoch began, in Unix milliseconds.
     began: i64,
     /// The clock at the last event, in Unix milliseconds.
     seen: i64,
@@ -55,7 +55,7 @@ enum Pending {
 }
 
 impl Jobs {
-    /// A tenant without jobs, whose life begins now.
+    /// A tenant without jobs, whose epoch begins now.
     pub(super) fn new(now: i64) -> Self {
         Self {
             index: Index::default(),
@@ -68,7 +68,7 @@ impl Jobs {
         }
     }
 
-    /// Makes good a clock that was set back since the last event; tells by how many milliseconds.
+    /// Makes good a clock that was set back since the last event; returns by how many milliseconds.
     pub(super) fn follow_clock(&mut self, now: i64) -> i64 {
         let back = self.seen.saturating_sub(now);
         self.seen = now;
@@ -112,7 +112,7 @@ impl Jobs {
         self.index.lanes.counts(connection)
     }
 
-    /// Ends the wait of a caller who has gone; tells whether it waited for a job.
+    /// Ends the wait of a caller who has gone; returns whether it waited for a job.
     pub(super) fn cancel(&mut self, ticket: Ticket) -> bool {
         self.waiting.remove(ticket)
     }

@@ -172,7 +172,7 @@ impl Keys {
         Ok(Reply::Document { status: 204, body: String::new(), warnings: Vec::new() })
     }
 
-    /// Tells whether the key with these claims may be used at a time, in Unix milliseconds.
+    /// Returns whether the key with these claims may be used at a time, in Unix milliseconds.
     pub(super) fn state(&self, claims: &Claims, now: i64) -> KeyState {
         let Some(row) = self.0.get(&claims.id).filter(|row| row.role == claims.role && row.app == claims.app) else {
             return KeyState::NotListed;

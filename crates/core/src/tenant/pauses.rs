@@ -69,7 +69,7 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    /// Loads the pauses that were ordered in earlier lives, and stops the limiter by them.
+    /// Loads the pauses that were ordered in earlier epochs, and stops the limiter by them.
     pub(super) fn load(connection: &str, limiter: &mut Limiter, host: &Host<'_>) -> Result<Self, StoreError> {
         let row = host.store.load(Table::Policy, &row_id(connection))?;
         // What another release has written is no reason to admit nothing.

@@ -18,7 +18,7 @@ impl TenantState {
         host.store.remove(Table::Tombstone, name)
     }
 
-    /// Takes back what was kept of all connections that are in the policy, as a life begins.
+    /// Takes back what was kept of all connections that are in the policy, as an epoch begins.
     pub(super) fn take_back_all(&mut self, host: &mut Host<'_>) -> Result<(), StoreError> {
         let stones = host.store.all(Table::Tombstone)?.into_iter().map(|(name, _)| name);
         let names: Vec<String> = stones.chain(self.removed.names().cloned()).collect();

@@ -1,7 +1,7 @@
 //! The sealing anew of what an older master key has sealed, once `MASTER_KEY` lists a newer one
 //! before it. The policy's secrets and the access tokens are sealed anew as the tenant is loaded,
 //! and what jobs and callbacks have stored in small steps after that. The end is noted, so that the
-//! next life does not look again.
+//! next epoch does not look again.
 
 use super::store::{Host, StoreError, Table};
 use crate::jobs::record::{Answer, Record, Request, from_row, to_row};

@@ -6,7 +6,7 @@ use crate::usage::{Entry, Kind, Usage};
 use sluice_limiter::calendar::DAY_MS;
 use std::collections::BTreeMap;
 
-/// How long the statistics are kept, in milliseconds: a report tells of today and the six days
+/// How long the statistics are kept, in milliseconds: a report covers today and the six days
 /// before.
 const KEPT_MS: i64 = 7 * DAY_MS;
 
@@ -87,8 +87,8 @@ impl RemovedConnections {
         self.0.values().map(|removed| removed.until).min()
     }
 
-    /// Adds what the connections have counted on a day to an entry of a report. Nobody reports any
-    /// more what was in flight when a connection was removed, so that counts as sent.
+    /// Adds what the connections have counted on a day to an entry of a report. Nobody reports what
+    /// was in flight when a connection was removed, so that counts as sent.
     pub(super) fn report(&mut self, kind: Kind, entry: &mut Entry) {
         for removed in self.0.values_mut() {
             removed.usage.report(kind, false, entry);

@@ -62,13 +62,13 @@ impl Rules {
         plan(&self.policy, apps)
     }
 
-    /// Tells which limits count a call: bit i stands for limit i. A limit counts the call if it
+    /// Returns which limits count a call: bit i stands for limit i. A limit counts the call if it
     /// counts it under any of its methods.
     pub(super) fn mask(&self, methods: &str, path: &str) -> u32 {
         mask(&self.counting, methods, path)
     }
 
-    /// Tells which limits count a call whose path is costly to come by. Most connections have no
+    /// Returns which limits count a call whose path is costly to come by. Most connections have no
     /// limit with routes: the path is then not asked for.
     pub(super) fn mask_with(&self, methods: &str, path: impl FnOnce() -> String) -> u32 {
         let path = if self.counting.is_routed() { path() } else { String::new() };
@@ -144,7 +144,8 @@ fn route(connection: &Connection) -> Box<Route> {
         unhurried: connection.limits.iter().all(|(limit, _)| limit.kind.counts_from_answers()),
         rate_limit_policy: policy_field(items),
     };
-    // The version is the content's digest: the same content is known again, whichever life of the object sends it.
+    // The version is the content's digest: the same content is known again, whichever epoch of the
+    // object sends it.
     let digest = Sha256::digest(codec::write(Vec::new(), &route));
     route.version = RouteVersion(digest.first_chunk().map_or(1, |bytes| u64::from_be_bytes(*bytes)).max(1));
     Box::new(route)

@@ -95,8 +95,8 @@ impl TenantState {
     }
 
     /// Answers once all that has happened on a connection is stored. That takes a second at most:
-    /// then the connection's row follows, or with its next call. Should this life end before, those
-    /// who wait report to the next one.
+    /// then the connection's row follows, or with its next call. Should this epoch end before,
+    /// those who wait report to the next one.
     pub(super) fn once_stored(&mut self, name: &str) -> Answer {
         let replies = &mut self.replies;
         let waits =
@@ -157,7 +157,8 @@ impl TenantState {
 
     /// When to call [`Self::wake`] even if the object has left memory, in Unix milliseconds.
     pub fn next_alarm(&mut self) -> Option<i64> {
-        // Jobs that have nothing to wait for are on their way; should this life end now, the next takes them up soon.
+        // Jobs that have nothing to wait for are on their way; should this epoch end now, the next
+        // takes them up soon.
         let live = if self.jobs.has_live() { self.next_event().or(Some(0)) } else { None };
         let connections = self.connections.values().filter_map(ConnectionState::next_alarm);
         let connections = connections.min();

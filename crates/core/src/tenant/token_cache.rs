@@ -3,7 +3,7 @@
 //! fetching is a Worker's.
 //!
 //! A call comes here before the limiter: a permit lives for 2 s, a token may take 10 s to come. The
-//! first call that needs a token is told to fetch it ([`TokenDecision::Fetch`]); those after it
+//! first call that needs a token is asked to fetch it ([`TokenDecision::Fetch`]); those after it
 //! wait, and are woken by its report. A fetcher that does not report by its deadline counts as
 //! dead, and the next in line fetches. While the token still works, its renewal holds up only one
 //! call.
@@ -30,7 +30,7 @@ use waiting::Waiting;
 /// sent three times.
 const REPORT_MS: i64 = EXCHANGE_MS.cast_signed() + 5_000;
 
-/// How many fetchers in a row may die before those who wait are told that there is no token.
+/// How many fetchers in a row may die before those who wait are refused because there is no token.
 const MOST_LOST: u32 = 2;
 
 /// A token is renewed when a tenth of its life is left, and at most this long before its end, in
@@ -232,8 +232,8 @@ impl TokenCache {
         self.failed.as_ref().is_some_and(Failed::may_pass)
     }
 
-    /// Takes a fetcher's token; tells whether it is taken. What is held must then be stored before
-    /// anyone hears of it.
+    /// Takes a fetcher's token; returns whether it is taken. What is held must then be stored
+    /// before anyone learns of it.
     pub(super) fn issued(&mut self, now: i64, whose: u64, began: i64, life_ms: i64, issued: Issued) -> bool {
         if whose != self.whose || began <= self.taken {
             return false;
@@ -259,7 +259,7 @@ impl TokenCache {
     }
 
     /// Takes a fetcher's failure. The report of a fetcher that counted as dead, or was overtaken,
-    /// changes nothing. That of one that was told to fetch before the object last lost its memory
+    /// changes nothing. That of one that was asked to fetch before the object last lost its memory
     /// counts: an object that nobody asks for the 10 s of an exchange loses it.
     pub(super) fn failed(&mut self, now: i64, whose: u64, began: i64, failure: Failure) {
         let running = began == self.began && self.runs_until.is_some();
@@ -269,7 +269,7 @@ impl TokenCache {
         }
     }
 
-    /// Tells whether another token than the refused one is worth asking for; the refused one is
+    /// Returns whether another token than the refused one is worth asking for; the refused one is
     /// then forgotten. After each young token that is refused the next is asked for later: the
     /// vendor may mean something else by its refusal.
     fn forget_rejected(&mut self, now: i64, rejected_token: Option<TokenMark>) -> bool {

@@ -45,7 +45,7 @@ impl<T> Waiters<T> {
         self.held.is_empty()
     }
 
-    /// All who wait: nothing is known of their asks any more.
+    /// Takes out all who wait: nothing is known of their asks from now on.
     pub fn into_all(self) -> impl Iterator<Item = T> {
         self.held.into_values().map(|(_, tell)| tell)
     }

@@ -8,7 +8,8 @@ const SOONEST_ALARM_MS: i64 = 10_000;
 /// to be woken for comes within a minute.
 const FAR_MS: i64 = 70_000;
 
-/// An object that has heard nothing for so long has left memory, or may as well, milliseconds: the platform waits ten seconds.
+/// An object that has received nothing for so long has left memory, or may as well, milliseconds:
+/// the platform waits ten seconds.
 const RESTS_MS: i64 = 15_000;
 
 /// What the timer and the alarm of one object are set to.
@@ -74,7 +75,8 @@ impl Wakeups {
         Some(at)
     }
 
-    /// Whether the platform may have taken the object out of memory: it has heard nothing for long, and no timer is to ring.
+    /// Whether the platform may have taken the object out of memory: it has received nothing for
+    /// long, and no timer is to ring.
     pub fn rests(&self, now: i64) -> bool {
         let before = now.saturating_sub(RESTS_MS);
         self.heard < before && self.timer.is_none_or(|at| at < before)

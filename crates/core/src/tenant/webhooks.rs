@@ -1,9 +1,8 @@
-//! The callbacks of a tenant. Each message is stored in the event that it tells of, goes to a
-//! Worker as a task, and is forgotten when it is delivered. One that cannot be delivered is a dead
-//! letter.
+//! The callbacks of a tenant. Each message is stored in the event that it reports, goes to a Worker
+//! as a task, and is forgotten when it is delivered. One that cannot be delivered is a dead letter.
 //!
-//! Nothing is stored when a message leaves: a life that ends before it hears of it sends it again,
-//! under the same id.
+//! Nothing is stored when a message leaves: an epoch that ends before it learns of it sends it
+//! again, under the same id.
 
 mod api;
 mod deliver;
@@ -46,7 +45,7 @@ impl Callbacks {
             let Some((last, _)) = rows.last() else { return Ok(callbacks) };
             after.clone_from(last);
             for (id, row) in rows {
-                // Another release's are left alone.
+                // Rows of another release stay as they are.
                 if let (Some(id), Some(message)) = (parse_id(&id), from_row::<Message>(&row)) {
                     callbacks.place(id, &message, host.now);
                 }
@@ -83,7 +82,7 @@ impl Callbacks {
         if self.outbox.is_ready() { Some(0) } else { self.outbox.next_due() }
     }
 
-    /// Queues the message that tells of a job's end, if the job has a callback.
+    /// Queues the message about a job's end, if the job has a callback.
     pub(super) fn queue_outcome(
         &mut self,
         id: u128,
@@ -115,7 +114,7 @@ impl Callbacks {
         self.queue(job_id(at, end), message, Some(&url), &body, host)
     }
 
-    /// Queues the message that tells of an alert, if the policy says where to.
+    /// Queues the message about an alert, if the policy says where to.
     pub(super) fn queue_alert(
         &mut self,
         policy: Option<&Policy>,

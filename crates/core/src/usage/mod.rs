@@ -138,7 +138,7 @@ pub struct Usage {
     answers: (u64, u64),
     /// Alerts that are raised.
     pub alerts: Vec<Alert>,
-    /// What earlier lives had in flight when they last wrote.
+    /// What earlier epochs had in flight when they last wrote.
     #[serde(skip)]
     inherited: Flight,
     /// The own day that was last looked up.

@@ -1,12 +1,12 @@
-//! Counts permits across restarts: each call counts once, whichever life receives its report.
+//! Counts permits across restarts: each call counts once, whichever epoch receives its report.
 //!
-//! A life stores with each snapshot how many permits each lane had in flight and not counted. If
-//! the next life receives the report of one of these, or of one that was granted after the
+//! An epoch stores with each snapshot how many permits each lane had in flight and not counted. If
+//! the next epoch receives the report of one of these, or of one that was granted after the
 //! snapshot, it counts that call. Those without a report by the time when the vendor must be done
 //! were sent, as far as anyone can know, and are counted then, without an error code. A report that
-//! the former life received and had not stored comes again, since a reporter is told to rely on it
+//! the former epoch received and had not stored comes again, since a reporter is told to rely on it
 //! only once it is stored. So the only calls that are missed were granted after the last snapshot
-//! by a life that was cut off together with those who would have reported them.
+//! by an epoch that was cut off together with those who would have reported them.
 
 use super::Usage;
 use super::stored;
@@ -16,9 +16,9 @@ use sluice_limiter::PermitId;
 /// Permits of one lane, granted within one minute, that are in flight and not counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
-    /// The life that granted them.
+    /// The epoch that granted them.
     pub epoch: u32,
-    /// The lane's number in that life.
+    /// The lane's number in that epoch.
     pub lane: u32,
     /// All their numbers are below this one, and not below that of the minute before.
     pub below: u64,
@@ -31,7 +31,7 @@ pub struct Open {
     pub since: i64,
 }
 
-/// What is in flight when a life writes its snapshot.
+/// What is in flight when an epoch writes its snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flight {
     /// The permits that were sent, as far as is known, and are not counted: by lane, in the order
@@ -44,21 +44,21 @@ pub struct Flight {
 }
 
 impl Usage {
-    /// Takes over what a life had in flight when it ended; the next life settles it.
+    /// Takes over what an epoch had in flight when it ended; the next epoch settles it.
     pub fn inherit(&mut self, flight: Flight) {
         self.inherited.open.extend(flight.open);
         self.inherited.unsent.extend(flight.unsent);
         self.inherited.counted.extend(flight.counted);
     }
 
-    /// Returns what earlier lives had in flight and nobody has reported yet.
+    /// Returns what earlier epochs had in flight and nobody has reported yet.
     pub fn inherited(&self) -> &[Open] {
         &self.inherited.open
     }
 
-    /// Notes the report of an earlier life's permit, the first as far as the limiter knows. Returns
-    /// whether it is still to be counted. `stays`: it remains in flight, so that more may be
-    /// reported of it.
+    /// Notes the report of an earlier epoch's permit, the first as far as the limiter knows.
+    /// Returns whether it is still to be counted. `stays`: it remains in flight, so that more may
+    /// be reported of it.
     pub fn hears_of(&mut self, permit: PermitId, stays: bool) -> bool {
         if holds(&self.inherited.counted, permit) {
             return false;
@@ -75,7 +75,7 @@ impl Usage {
         true
     }
 
-    /// Removes and returns the permits of lives that the limiter no longer remembers, of which
+    /// Removes and returns the permits of epochs that the limiter no longer remembers, of which
     /// nothing will be reported any more.
     pub fn never_heard(&mut self, remembered: impl Fn(u32) -> bool) -> Vec<Open> {
         let Flight { open, unsent, counted } = &mut self.inherited;
@@ -98,7 +98,7 @@ fn holds(list: &[PermitId], permit: PermitId) -> bool {
     list.iter().any(|known| same(known, permit))
 }
 
-/// Whether two permits are the same. A life gives each number of a lane out once; the slot of the
+/// Whether two permits are the same. An epoch gives each number of a lane out once; the slot of the
 /// lease does not matter to the next.
 fn same(known: &PermitId, permit: PermitId) -> bool {
     (known.epoch, known.lane, known.seq) == (permit.epoch, permit.lane, permit.seq)

@@ -9,7 +9,7 @@ use sluice_limiter::PermitId;
 /// The current version. Version 1 had no single permits.
 const VERSION: u8 = 2;
 
-/// The parts of a permit that matter beyond the life which granted it: epoch, lane and number.
+/// The parts of a permit that matter beyond the epoch which granted it: epoch, lane and number.
 type Permit = (u32, u32, u64);
 
 /// The permits in flight as they are stored.

@@ -294,7 +294,7 @@ fn the_stored_form_is_the_one_that_earlier_builds_wrote() {
     earlier.usage(&usage);
     earlier.flight(&flight);
     assert_eq!(usage.pack(&flight), earlier.0);
-    // What a life has inherited comes before its own.
+    // What an epoch has inherited comes before its own.
     let own = Flight { unsent: vec![of(2)], ..Flight::default() };
     usage.inherit(flight);
     let mut both = usage.inherited.clone();

@@ -104,7 +104,7 @@ fn permits_that_are_always_stale_end_in_a_refusal_with_all_of_them_handed_back()
 
 #[test]
 fn a_permit_whose_route_is_not_known_is_handed_back_and_the_route_is_asked_for() {
-    // The isolate has forgotten the route that it said it knows.
+    // The isolate has forgotten the route that it stated to know.
     let mut play = Play::of(call(), Admit { known_route: Some(RouteVersion(7)), ..admit() });
     play.replies(5, Reply::Permit(go(1, None)));
     assert_eq!(play.settles().outcome, Outcome::Unused);

@@ -253,7 +253,7 @@ impl Play {
         self.event(Event::HeldBack(HeldBack::Whole(12)));
     }
 
-    /// The settlement that the machine wants to be told at once.
+    /// Returns the settlement that the machine wants to be reported at once.
     pub fn settles(&self) -> &Settle {
         match &self.action {
             Action::Settle { settlement, .. } => settlement,
@@ -261,7 +261,7 @@ impl Play {
         }
     }
 
-    /// The settlements that the machine wants to be told together.
+    /// Returns the settlements that the machine wants to be reported together.
     pub fn settles_all(&self) -> &[Settle] {
         match &self.action {
             Action::SettleBatch { settlements, .. } => settlements,

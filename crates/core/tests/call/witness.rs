@@ -6,7 +6,7 @@ use sluice_core::upstream::profile::Executed;
 use sluice_limiter::{Outcome, PermitId};
 use std::collections::{HashMap, HashSet};
 
-/// What the object was told of permits.
+/// What was reported to the object of permits.
 #[derive(Default)]
 pub struct Told(HashMap<(String, PermitId), (u32, Outcome)>);
 
@@ -132,7 +132,7 @@ impl Witness {
         }
     }
 
-    /// After the end, when whoever tells for others has told.
+    /// Checks after the end, when the calls that report for others have done so.
     pub fn check(&self, connection: &str, told: &Told) {
         assert!(self.ended, "it has not ended");
         assert!(self.left || self.answers == 1, "nobody knows what became of the caller");

@@ -76,7 +76,7 @@ impl Story {
             let mut keep = harness.keep(&app, connection, "GET");
             keep.made += 1;
             harness.kept(keep);
-            // It has leave to go, and leaves with the object: it may go anew.
+            // It has its permit, and is lost with the object: it may be admitted anew.
         }
         let began = harness.now;
         for _ in 0..5 {

@@ -390,7 +390,7 @@ fn whatever_is_lost_repeated_or_killed_each_outcome_arrives_or_is_a_dead_letter(
         let mut chance = fastrand::Rng::with_seed(seed);
         let (mut harness, app, operator) = setup(&json!({}));
         let (mut jobs, mut sent) = (Vec::new(), Vec::<Delivery>::new());
-        // Which jobs the receiver was told of, and how often.
+        // Which jobs were reported to the receiver, and how often.
         let mut told = std::collections::BTreeMap::<String, u32>::new();
         for step in 0..400 {
             // At last the receiver is well and nothing is lost.

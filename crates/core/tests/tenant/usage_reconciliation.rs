@@ -76,7 +76,7 @@ struct World {
     calls: BTreeMap<u32, Call>,
     jobs: BTreeMap<u32, Job>,
     last: u32,
-    /// Who waits for leave to go; who waits until what it told is stored.
+    /// Who waits for a permit; who waits until its report is stored.
     asking: BTreeMap<Ticket, u32>,
     telling: BTreeMap<Ticket, u32>,
     /// The vendor's log: by app and own day, by app and UTC day, by code and own day.

@@ -229,7 +229,7 @@ impl World<'_> {
         }
     }
 
-    /// The Worker tells what came of a run, until it is heard.
+    /// The Worker reports the end of a run until that is acknowledged.
     pub fn run_ended(&mut self, run: usize) {
         let held = &mut self.runs[run];
         if held.ended || self.isolates[held.isolate] != held.generation {

@@ -6,12 +6,12 @@
 //! over storage with output gates.
 //!
 //! ```text
-//! cargo test --test world                                      200,000 calls at the vendor
-//! SLUICE_WORLD_CALLS=10000000 cargo test --test world          the long form
-//! SLUICE_WORLD_FROM=8000 ...                                   seeds from there on
-//! SLUICE_WORLD_SEED=7 cargo test --test world keeps            one seed, to the same byte; its digest is printed
-//! SLUICE_WORLD_KIND="bucket" ...                               which kind of fault is shrunk and told
-//! SLUICE_WORLD_WITHOUT=edits,throttles ...                     what is left out, by the names in `scenario`
+//! cargo test -p sluice-core --test world                                200,000 calls at the vendor
+//! SLUICE_WORLD_CALLS=10000000 cargo test -p sluice-core --test world    the long form
+//! SLUICE_WORLD_FROM=8000 ...                                            seeds from there on
+//! SLUICE_WORLD_SEED=7 cargo test -p sluice-core --test world keeps      one seed, to the same byte; its digest is printed
+//! SLUICE_WORLD_KIND="bucket" ...                                        which kind of fault is shrunk and shown
+//! SLUICE_WORLD_WITHOUT=edits,throttles ...                              what is left out, by the names in `scenario`
 //! ```
 //!
 //! | the world has | in |

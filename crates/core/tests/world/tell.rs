@@ -9,7 +9,7 @@ use sluice_core::protocol::{Ask, Sent as Told, Settle};
 use sluice_core::tenant::state::Answer;
 use sluice_limiter::{Counted, Outcome, PermitId};
 
-/// What is to be said of one permit.
+/// What is to be reported of one permit.
 #[derive(Clone)]
 pub struct Report {
     pub permit: PermitId,
@@ -91,7 +91,7 @@ impl World<'_> {
         self.tell_anew(call, true);
     }
 
-    /// Nobody's end came soon enough to be told with this one's.
+    /// No other call ended soon enough to be reported with this one.
     pub fn gather_no_more(&mut self, call: usize) {
         let held = &self.calls[call];
         let key = (held.isolate, held.generation, held.tenant, held.conn.clone());

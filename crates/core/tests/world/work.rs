@@ -28,7 +28,7 @@ pub struct Call {
     pub offset: i64,
     /// Which permit it is after: each takes an id of its own.
     pub nth: u32,
-    /// Counts its words: an answer to an earlier one is not heard.
+    /// Counts its messages: an answer to an earlier one is ignored.
     pub no: u32,
     pub asks: u32,
     pub again: bool,
@@ -41,9 +41,9 @@ pub struct Call {
     /// After a report alone, the call is tried again so much later.
     pub then: Option<i64>,
     pub tells: u32,
-    /// Calls whose end is told with this one's.
+    /// Calls whose ends are reported with this one's.
     pub with: Vec<usize>,
-    /// What its object last said.
+    /// The object's last reply.
     pub said: Said,
 }
 
@@ -56,7 +56,7 @@ pub enum Said {
     No(Reason, Option<u64>),
 }
 
-/// What a Worker hears of its ask.
+/// What a Worker learns of its ask.
 pub enum Heard {
     /// To go: the permit, when after its ask it was granted, for how long it is good, and which grant it is.
     Granted { permit: PermitId, since_ask_ms: i64, slack_ms: i64, grant: Grant },

@@ -67,7 +67,8 @@ impl Limiter {
         }
     }
 
-    /// Puts a call into the queue, to be checked again when it cannot go before its deadline any more.
+    /// Puts a call into the queue, to be checked again at the moment from which it cannot go before
+    /// its deadline.
     fn queue_up(&mut self, waiting: Waiting, bound: i64, time: i64) -> Admission {
         let check = self.next_check(waiting.deadline, bound, time);
         let class = self.class_of(waiting.lane);
@@ -76,7 +77,7 @@ impl Limiter {
         Admission::Waiting(ticket)
     }
 
-    /// The class of a lane.
+    /// Returns the class of a lane.
     pub(crate) fn class_of(&self, lane: LaneId) -> ClassId {
         self.leases.lanes().get(lane).map_or(ClassId(0), |lane| lane.class)
     }
@@ -108,29 +109,31 @@ impl Limiter {
         self.grant_ready(time);
     }
 
-    /// The ticket of the call of this id, if it waits.
+    /// Returns the ticket of the call of this id, if it waits.
     pub fn ticket_of(&self, call: u128) -> Option<Ticket> {
         self.queue.find(call)
     }
 
-    /// How long a call has waited, milliseconds.
+    /// Returns how long a call has waited, milliseconds.
     pub fn waited(&self, ticket: Ticket) -> u64 {
         let since = self.queue.get(ticket).map_or(0, |call| self.epoch.time().saturating_sub(call.arrived));
         u64::try_from(since).unwrap_or(0)
     }
 
-    /// The next call that has waited and is granted or refused now. To be called until there is none.
+    /// Returns the next call that has waited and is granted or refused now. It is to be called
+    /// until there is none.
     pub fn next_ready(&mut self) -> Option<(Ticket, Result<Grant, Refused>)> {
         self.ready.pop_front()
     }
 
-    /// Until when a call waits that arrived at `arrived` and is willing to wait `asked` milliseconds.
+    /// Returns until when a call waits that arrived at `arrived` and is willing to wait `asked`
+    /// milliseconds.
     pub(crate) fn deadline(&self, arrived: i64, asked: Option<u64>) -> i64 {
         let most = self.plan.queue.max_wait_ms;
         arrived.saturating_add(i64::try_from(asked.unwrap_or(most).min(most)).unwrap_or(i64::MAX / 4))
     }
 
-    /// The permit that an earlier ask of the same call was granted.
+    /// Returns the permit that an earlier ask of the same call was granted.
     fn granted_before(&self, call: Call<'_>, time: i64) -> Option<Grant> {
         if !call.again {
             return None;
@@ -141,8 +144,8 @@ impl Limiter {
         Some(Grant { permit, waited_ms: lease.waited, since_ask_ms, would: None })
     }
 
-    /// The ticket of a call that asks again while it waits, which keeps its place if it is still as urgent. In any case it keeps the time since
-    /// which it waits.
+    /// Returns the ticket of a call that asks again while it waits, which keeps its place if it is
+    /// still as urgent. In any case it keeps the time since which it waits.
     fn waits_already(&mut self, call: Call<'_>, waiting: &mut Waiting) -> Option<Ticket> {
         if !call.again {
             return None;
@@ -163,14 +166,16 @@ impl Limiter {
         Some(ticket)
     }
 
-    /// The refusal of a call on a lane, with the limits that have no room and when to come again.
+    /// Returns the refusal of a call on a lane, with the limits that have no room and when to come
+    /// again.
     pub(super) fn refusal(&mut self, reason: Denial, lane: LaneId, time: i64) -> Refused {
         let (at, full) = self.retry_at(lane, time);
         let seconds = u64::try_from(at.saturating_sub(time)).unwrap_or(0).div_ceil(1_000).max(1);
         Refused { reason, retry_after_seconds: seconds, violated: full.into_iter().map(|at| self.name(at)).collect() }
     }
 
-    /// The refusal where the table of leases or of lanes is full, which is far beyond what a vendor takes at once.
+    /// Returns the refusal where the table of leases or of lanes is full, which is far beyond what
+    /// a vendor takes at once.
     pub(super) fn full_table(&self) -> Refused {
         let seconds = u64::try_from(SLACK_MS).unwrap_or(0).div_ceil(1_000);
         Refused { reason: Denial::Concurrency, retry_after_seconds: seconds, violated: Vec::new() }

@@ -21,8 +21,9 @@ impl Limiter {
         }
     }
 
-    /// When [`Limiter::wake`] must next be called, Unix milliseconds: a waiting call may go or must be refused, or the stored snapshot is to
-    /// be made exact. None while only another event can change anything.
+    /// Returns when [`Limiter::wake`] must next be called, Unix milliseconds: a waiting call may go
+    /// or must be refused, or the stored snapshot is to be made exact; none while only another
+    /// event can change anything.
     pub fn next_wakeup(&mut self) -> Option<i64> {
         let time = self.epoch.time();
         let mut next = self.quiet_at().into_iter().chain(self.loans_due(time)).min();
@@ -88,7 +89,8 @@ impl Limiter {
         }
     }
 
-    /// The earliest limiter time at which a waiting call can be granted: like a newcomer's, but without the calls before it.
+    /// Returns the earliest limiter time at which a waiting call can be granted: like a newcomer's,
+    /// but without the calls before it.
     fn least_wait(&mut self, lane: LaneId, time: i64) -> i64 {
         let app = self.leases.lanes().get(lane).map_or(AppId::NONE, |lane| lane.app);
         let mut bound = self.surely_paused_for(app, time).unwrap_or(time);
@@ -97,7 +99,7 @@ impl Limiter {
         bound
     }
 
-    /// Why a waiting call is refused that cannot go before its deadline.
+    /// Returns why a waiting call is refused that cannot go before its deadline.
     fn late_reason(&mut self, call: Waiting, time: i64) -> Denial {
         let mut here = self.here();
         for &at in here.view.counters_of(call.lane) {
@@ -116,8 +118,8 @@ impl Limiter {
         }
     }
 
-    /// When a waiting call is to be checked again. The bound moves on with time while answers are outstanding, and passes the deadline no
-    /// sooner than this.
+    /// Returns when a waiting call is to be checked again. The bound moves on with time while
+    /// answers are outstanding, and passes the deadline no sooner than this.
     pub(super) fn next_check(&self, deadline: i64, bound: i64, time: i64) -> i64 {
         let passes = deadline.saturating_sub(bound.saturating_sub(time)).saturating_add(1);
         passes.max(time.saturating_add(CHECK_MS)).min(deadline)

@@ -8,7 +8,8 @@ use super::DAY_MS;
 const FIRST_DAY: i64 = -719_528;
 const LAST_DAY: i64 = 2_932_896;
 
-/// Year, month 1..=12, day 1..=31 of a day since 1970-01-01, held to the years 0000 to 9999.
+/// Returns year, month 1..=12 and day 1..=31 of a day since 1970-01-01, held to the years 0000 to
+/// 9999.
 ///
 /// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`: years are counted from March, so
 /// that the leap day is the last of its year.
@@ -24,7 +25,8 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// The inverse, for a year 0..=9999 and a month 1..=12.
+/// Returns the days since 1970-01-01 of a date, the inverse of [`civil_from_days`], for a year
+/// 0..=9999 and a month 1..=12.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let era = year.div_euclid(400);
@@ -33,13 +35,13 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// `YYYY-MM-DD` of a day since 1970-01-01.
+/// Returns `YYYY-MM-DD` of a day since 1970-01-01.
 pub(super) fn format_date(days: i64) -> String {
     let (year, month, day) = civil_from_days(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The day since 1970-01-01 that `YYYY-MM-DD` names; none for anything else.
+/// Returns the day since 1970-01-01 that `YYYY-MM-DD` names; none for anything else.
 pub(super) fn parse_date(date: &str) -> Option<i64> {
     let mut parts = date.split('-');
     let mut number = |digits: usize| {
@@ -54,20 +56,20 @@ pub(super) fn parse_date(date: &str) -> Option<i64> {
     (civil_from_days(days) == (year, month, day)).then_some(days)
 }
 
-/// The UTC date, `YYYY-MM-DD`, of a moment in Unix milliseconds.
+/// Returns the UTC date, `YYYY-MM-DD`, of a moment in Unix milliseconds.
 pub fn utc_date(at: i64) -> String {
     format_date(at.div_euclid(DAY_MS))
 }
 
-/// The date `days` after `date` (`YYYY-MM-DD`; before, if negative); none if `date` is not a date or the result is
-/// outside the years 0000 to 9999.
+/// Returns the date `days` after `date` (`YYYY-MM-DD`; before, if negative); none if `date` is not
+/// a date or the result is outside the years 0000 to 9999.
 pub fn add_days(date: &str, days: i32) -> Option<String> {
     let day = parse_date(date)? + i64::from(days);
     (FIRST_DAY..=LAST_DAY).contains(&day).then(|| format_date(day))
 }
 
-/// A date of HTTP in any of its three forms (RFC 9110, 5.6.7), Unix milliseconds; none for anything else. The name of the day of the
-/// week is not looked at.
+/// Returns a date of HTTP in any of its three forms (RFC 9110, 5.6.7), Unix milliseconds; none for
+/// anything else. The name of the day of the week is not looked at.
 pub fn http_date(text: &str) -> Option<i64> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let parts: Vec<&str> = text.split([' ', ',', '-', ':']).filter(|part| !part.is_empty()).take(9).collect();
@@ -93,8 +95,8 @@ pub fn http_date(text: &str) -> Option<i64> {
     (civil_from_days(days) == (year, month, day)).then_some(days * DAY_MS + time * 1_000)
 }
 
-/// RFC 3339 in UTC, to the millisecond, of a moment in Unix milliseconds. A moment outside the years 0000 to 9999, which
-/// it cannot write, becomes the nearest one it can.
+/// Returns a moment in Unix milliseconds as RFC 3339 in UTC, to the millisecond. A moment outside
+/// the years 0000 to 9999, which that cannot write, becomes the nearest one it can.
 pub fn rfc3339(at: i64) -> String {
     let at = at.clamp(FIRST_DAY * DAY_MS, LAST_DAY * DAY_MS + DAY_MS - 1);
     let ms = at.rem_euclid(DAY_MS);

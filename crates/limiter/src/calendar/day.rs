@@ -12,9 +12,9 @@ use super::{DAY_MS, Day, Reset, Zones};
 const MOMENTS: std::ops::RangeInclusive<i64> = -8_640_000_000_000_000..=8_640_000_000_000_000;
 
 impl Reset {
-    /// The day that contains `at` (Unix milliseconds): the latest that may have opened by then. Within an opening
-    /// interval that is the day that opens there. None if the platform does not know a zone, or `at` is beyond what a
-    /// JavaScript date can name.
+    /// Returns the day that contains `at` (Unix milliseconds): the latest that may have opened by
+    /// then. Within an opening interval that is the day that opens there. None if the platform does
+    /// not know a zone, or `at` is beyond what a JavaScript date can name.
     ///
     /// Days tile time: each ends where the next opens.
     pub fn day_at(&self, zones: &dyn Zones, at: i64) -> Option<Day> {
@@ -37,7 +37,7 @@ impl Reset {
         None
     }
 
-    /// The interval in which the day of that date (days since 1970-01-01) opens.
+    /// Returns the interval in which the day of that date (days since 1970-01-01) opens.
     fn opening(&self, zones: &dyn Zones, date: i64) -> Option<(i64, i64)> {
         let shown = date.saturating_mul(DAY_MS).saturating_add(i64::from(self.minute) * 60_000);
         let mut interval: Option<(i64, i64)> = None;

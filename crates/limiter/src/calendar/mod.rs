@@ -35,7 +35,8 @@ pub enum Zone {
 
 /// What the calendar asks of the platform, which knows the time zones. A function of a zone's name and a Unix time in milliseconds is one.
 pub trait Zones {
-    /// The offset in seconds east of UTC of that zone at that moment (Unix time, milliseconds); none for a name it does not know.
+    /// Returns the offset in seconds east of UTC of that zone at that moment (Unix time,
+    /// milliseconds); none for a name it does not know.
     fn offset_seconds(&self, zone: &str, at: i64) -> Option<i32>;
 }
 
@@ -57,7 +58,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// The number of its date: days since 1970-01-01.
+    /// Returns the number of the day's date: days since 1970-01-01.
     pub fn number(&self) -> i64 {
         date::parse_date(&self.date).unwrap_or_else(|| self.opens.0.div_euclid(DAY_MS))
     }

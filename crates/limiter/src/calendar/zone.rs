@@ -14,8 +14,8 @@ const MAX_NAME: usize = 64;
 const FARTHEST_MS: i64 = 16 * 3_600_000;
 
 impl Zone {
-    /// Reads `±HH:MM` or an IANA name. The name's form alone is checked here; whether there is such a zone only the
-    /// platform knows.
+    /// Reads `±HH:MM` or an IANA name. Only the form of the name is checked here; whether there is
+    /// such a zone only the platform knows.
     ///
     /// # Errors
     /// One sentence that says what a zone looks like.
@@ -39,8 +39,9 @@ impl Zone {
         }
     }
 
-    /// The earliest and the latest instant at which this zone's clocks show `shown` (milliseconds since 1970-01-01T00:00
-    /// on those clocks): the same, but for an hour that is repeated. A time that is skipped is the first instant after the gap.
+    /// Returns the earliest and the latest instant at which this zone's clocks show `shown`
+    /// (milliseconds since 1970-01-01T00:00 on those clocks): the same, but for an hour that is
+    /// repeated. A time that is skipped is the first instant after the gap.
     pub(super) fn instants(&self, zones: &dyn Zones, shown: i64) -> Option<(i64, i64)> {
         let offset = |at: i64| Some(i64::from(self.offset_seconds(zones, at)?) * 1_000);
         if let Self::Fixed(_) = self {
@@ -98,8 +99,9 @@ fn fixed(text: &str) -> Option<i32> {
     Some(if text.starts_with('-') { -seconds } else { seconds })
 }
 
-/// The first instant in `from..=to` at which `before` no longer holds, to the second: it holds at `from`, does not at
-/// `to`, and changes once between, as no zone sets its clocks twice within 32 hours.
+/// Returns the first instant in `from..=to` at which `before` no longer holds, to the second: it
+/// holds at `from`, does not at `to`, and changes once between, as no zone sets its clocks twice
+/// within 32 hours.
 fn transition(from: i64, to: i64, before: impl Fn(i64) -> Option<bool>) -> Option<i64> {
     let (mut holds, mut ended) = (from.div_euclid(1_000), to.div_euclid(1_000));
     while ended - holds > 1 {

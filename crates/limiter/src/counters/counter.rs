@@ -48,12 +48,12 @@ pub enum CounterState {
 }
 
 impl Counter {
-    /// A counter that begins with `state`.
+    /// Returns a counter that begins with `state`.
     pub fn new(key: CounterKey, app: Option<AppId>, state: CounterState, loan: Option<Box<Loan>>) -> Self {
         Self { key, app, state, vendor_count: None, vendor_total: None, loan, refused: Together::default() }
     }
 
-    /// A new day has opened under a calendar, with so many calls in flight that this counter counts.
+    /// Opens a new day under a calendar, with so many calls in flight that this counter counts.
     pub fn open_day(&mut self, calendar: CalendarId, turn: Turn, in_flight: impl FnOnce() -> u64) {
         let CounterState::Daily { calendar: kept, count, unit, .. } = &mut self.state else { return };
         if *kept != calendar {
@@ -68,7 +68,8 @@ impl Counter {
         }
     }
 
-    /// The reason with which it refuses for the rest of a day; none for a limit that is not by the day.
+    /// Returns the reason with which it refuses for the rest of a day; none for a limit that is not
+    /// by the day.
     pub fn day_reason(&self) -> Option<Denial> {
         match (&self.state, self.key) {
             (CounterState::Daily { .. }, CounterKey::Budget) => Some(Denial::AppBudget),
@@ -77,7 +78,7 @@ impl Counter {
         }
     }
 
-    /// The reason with which it refuses a call that may not wait.
+    /// Returns the reason with which it refuses a call that may not wait.
     pub const fn rate_reason(&self) -> Denial {
         match self.state {
             CounterState::Slots { .. } => Denial::Concurrency,

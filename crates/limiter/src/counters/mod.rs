@@ -48,7 +48,7 @@ struct OfApp {
 }
 
 impl Counters {
-    /// The counters of these limits, of which none is made yet.
+    /// Returns the counters of these limits, of which none is made yet.
     pub fn new(limits: &[Limit]) -> Self {
         let bytes = |limit: &Limit| matches!(limit.kind, Kind::Daily { unit: Unit::ResponseBytes, .. });
         let day_by_app = |limit: &Limit| limit.per_app && matches!(limit.kind, Kind::Daily { .. });
@@ -66,68 +66,69 @@ impl Counters {
         self.apps.push(OfApp { budget: CounterId::NONE, limits: Table::default() });
     }
 
-    /// How many counters there are.
+    /// Returns how many counters there are.
     pub fn len(&self) -> usize {
         self.counters.len()
     }
 
-    /// The numbers of all counters.
+    /// Returns the numbers of all counters.
     pub fn ids(&self) -> impl Iterator<Item = CounterId> + use<> {
         self.counters.ids()
     }
 
-    /// All counters, in the order in which they were made.
+    /// Returns all counters, in the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Counter> {
         self.counters.values()
     }
 
-    /// The counter of a number.
+    /// Returns the counter of a number.
     pub fn get(&self, counter: CounterId) -> Option<&Counter> {
         self.counters.get(counter)
     }
 
-    /// The counter of a number, to be changed.
+    /// Returns the counter of a number, to be changed.
     pub fn get_mut(&mut self, counter: CounterId) -> Option<&mut Counter> {
         self.counters.get_mut(counter)
     }
 
-    /// What the counter of a number has counted.
+    /// Returns what the counter of a number has counted.
     pub fn state(&self, counter: CounterId) -> Option<&CounterState> {
         self.get(counter).map(|counter| &counter.state)
     }
 
-    /// What the counter of a number has counted, to be changed.
+    /// Returns what the counter of a number has counted, to be changed.
     pub fn state_mut(&mut self, counter: CounterId) -> Option<&mut CounterState> {
         self.get_mut(counter).map(|counter| &mut counter.state)
     }
 
-    /// The counter of all apps' calls under a limit; none for a limit by app.
+    /// Returns the counter of all apps' calls under a limit; none for a limit by app.
     pub fn shared(&self, limit: LimitId) -> Option<CounterId> {
         self.limits.get(limit)?.shared.known()
     }
 
-    /// The counters of limits that count all apps' calls together.
+    /// Returns the counters of limits that count all apps' calls together.
     pub fn all_shared(&self) -> impl Iterator<Item = (LimitId, CounterId)> {
         self.limits.iter().filter_map(|(limit, of)| Some((limit, of.shared.known()?)))
     }
 
-    /// The counter of an app's calls on the connection's own day.
+    /// Returns the counter of an app's calls on the connection's own day.
     pub fn budget(&self, app: AppId) -> Option<CounterId> {
         self.apps.get(app)?.budget.known()
     }
 
-    /// The counters of a limit: the one of all apps, or that of each app that has one.
+    /// Returns the counters of a limit: the one of all apps, or that of each app that has one.
     pub fn of_limit(&self, limit: LimitId) -> impl Iterator<Item = (Option<AppId>, CounterId)> {
         let own = self.apps.iter().filter_map(move |(app, of)| Some((Some(app), of.limits.get(limit)?.known()?)));
         self.shared(limit).map(|counter| (None, counter)).into_iter().chain(own)
     }
 
-    /// The counters that count all calls that the limits in `mask` count.
+    /// Returns the counters that count all calls that the limits in `mask` count.
     pub fn shared_under(&self, mask: u32) -> Vec<CounterId> {
         self.all_shared().filter(|(limit, _)| limit.is_in(mask)).map(|(_, counter)| counter).collect()
     }
 
-    /// The counters of an app's calls that the limits in `mask` count: all, and those that count this app alone. They are made if need be.
+    /// Returns the counters of an app's calls that the limits in `mask` count: all, and those that
+    /// count only this app. They are made if need be.
     pub fn under(&mut self, app: AppId, mask: u32, rules: &Rules<'_>) -> (Vec<CounterId>, Vec<CounterId>) {
         let budget = self.find_or_add(CounterKey::Budget, Some(app), rules);
         let (mut counters, mut own) = (vec![budget], vec![budget]);
@@ -141,7 +142,8 @@ impl Counters {
         (counters, own)
     }
 
-    /// The counter of a limit, or of one app under it, which is made when it is first needed.
+    /// Returns the counter of a limit, or of one app under it, which is made when it is first
+    /// needed.
     pub fn find_or_add(&mut self, key: CounterKey, app: Option<AppId>, rules: &Rules<'_>) -> CounterId {
         let Some(known) = self.noted(key, app).copied() else { return CounterId::NONE };
         if let Some(known) = known.known() {
@@ -155,7 +157,8 @@ impl Counters {
         counter
     }
 
-    /// Where the number of a counter is noted. None for a limit or an app that is in no table.
+    /// Returns where the number of a counter is noted; none for a limit or an app that is in no
+    /// table.
     fn noted(&mut self, key: CounterKey, app: Option<AppId>) -> Option<&mut CounterId> {
         match (key, app) {
             (CounterKey::Limit(limit), None) => Some(&mut self.limits.get_mut(limit)?.shared),
@@ -178,7 +181,8 @@ impl Counters {
         }
     }
 
-    /// What an app's count begins with under a limit by app: what was counted before that limit was, and no more than the app has sent.
+    /// Returns what an app's count begins with under a limit by app: what was counted before that
+    /// limit was, and no more than the app has sent.
     fn begun(&self, limit: LimitId, app: AppId) -> Option<CounterState> {
         let mut state = self.before(limit)?.clone();
         if let CounterState::Daily { calendar, count, unit: Unit::Calls, .. } = &mut state {
@@ -193,12 +197,12 @@ impl Counters {
         Some(state)
     }
 
-    /// What every app's count begins with under a limit by app.
+    /// Returns what every app's count begins with under a limit by app.
     pub fn before(&self, limit: LimitId) -> Option<&CounterState> {
         self.limits.get(limit)?.before.as_ref()
     }
 
-    /// What every app's count begins with under each limit by app that has such a count.
+    /// Returns what every app's count begins with under each limit by app that has such a count.
     pub fn all_before(&self) -> impl Iterator<Item = (LimitId, &CounterState)> {
         self.limits.iter().filter_map(|(limit, of)| Some((limit, of.before.as_ref()?)))
     }
@@ -215,12 +219,13 @@ impl Counters {
         self.counts_bytes
     }
 
-    /// For a day by app, the counter of the app that has used most.
+    /// Returns, for a day by app, the counter of the app that has used most.
     pub fn fullest(&self, limit: LimitId) -> Option<CounterId> {
         self.limits.get(limit)?.fullest.known()
     }
 
-    /// Something was counted by these counters of one app, which may be the one that has used most of a day by app.
+    /// Notes that these counters of one app have counted something: it may be the app that has used
+    /// most of a day by app.
     pub fn note_fullest(&mut self, own: &[CounterId]) {
         if !self.days_by_app {
             return;
@@ -232,7 +237,7 @@ impl Counters {
         }
     }
 
-    /// A counter of a limit by app has risen: it may be the fullest of that day.
+    /// Notes that a counter of a limit by app has risen: it may be the fullest of that day.
     pub fn raise_fullest(&mut self, limit: LimitId, counter: CounterId) {
         let used = |counter: CounterId| match self.state(counter) {
             Some(CounterState::Daily { count, .. }) => Some(count.used),
@@ -246,7 +251,8 @@ impl Counters {
         }
     }
 
-    /// A new day has opened under a calendar; `in_flight` tells how many calls in flight a counter counts.
+    /// Opens a new day under a calendar; `in_flight` returns how many calls in flight a counter
+    /// counts.
     pub fn open_day(&mut self, calendar: CalendarId, turn: Turn, in_flight: impl Fn(CounterId) -> u64) {
         for (at, counter) in self.counters.iter_mut() {
             counter.open_day(calendar, turn, || in_flight(at));
@@ -260,12 +266,13 @@ impl Counters {
         }
     }
 
-    /// How many calls have been refused of late though their limits had room.
+    /// Returns how many calls have been refused of late though their limits had room.
     pub fn refused_with_room(&self, time: i64) -> u64 {
         self.refused.count(time)
     }
 
-    /// A call is refused: by this counter, or, if there is none, though its limits had room.
+    /// Notes a refused call: it is refused by this counter, or, if there is none, though its limits
+    /// had room.
     pub fn refuse(&mut self, by: Option<CounterId>, time: i64) {
         match by.and_then(|counter| self.counters.get_mut(counter)) {
             Some(counter) => counter.refused.add(time),

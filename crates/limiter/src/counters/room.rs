@@ -38,7 +38,8 @@ impl Counter {
         }
     }
 
-    /// The earliest limiter time at which `nth` more calls fit under a rate factor; 1 is the next one.
+    /// Returns the earliest limiter time at which `nth` more calls fit under a rate factor; 1 is
+    /// the next one.
     pub fn free_at(&mut self, at: CounterId, nth: u64, factor: u32, view: &View<'_>) -> i64 {
         let time = view.time();
         if self.is_lent() {
@@ -80,7 +81,8 @@ impl Counter {
         }
     }
 
-    /// When time alone next frees room in a full counter, limiter milliseconds; none if only a settlement can.
+    /// Returns when room next comes free in a full counter if nothing is settled, limiter
+    /// milliseconds; none if only a settlement can free it.
     pub fn next_change(&mut self, at: CounterId, view: &View<'_>) -> Option<i64> {
         let later = view.time().saturating_add(1);
         if self.is_lent() {
@@ -98,7 +100,7 @@ impl Counter {
         Some(next.max(later))
     }
 
-    /// How much it counts now, calls or bytes.
+    /// Returns how much it counts now, calls or bytes.
     pub fn used(&mut self, at: CounterId, view: &View<'_>) -> u64 {
         match &mut self.state {
             CounterState::Window { window, .. } => {
@@ -129,7 +131,8 @@ impl Counter {
         }
     }
 
-    /// The time from one call to the next at its rate under a factor, milliseconds; none where it has no rate that follows throttles.
+    /// Returns the time from one call to the next at its rate under a factor, milliseconds; none
+    /// where it has no rate that follows throttles.
     pub fn pace(&self, factor: u32) -> Option<i64> {
         match &self.state {
             CounterState::Window { window, calls, scaled: true } => {
@@ -157,7 +160,7 @@ impl Counter {
         self.vendor_of_pool().is_some_and(|n| n >= VendorTotal::lower(self.vendor_total, *amount))
     }
 
-    /// The vendor's count of a pool's day, less what `share` leaves to others.
+    /// Returns the vendor's count of a pool's day, less what `share` leaves to others.
     pub fn vendor_of_pool(&self) -> Option<u64> {
         let others = self.loan.as_ref()?.others;
         self.vendor_count.map(|n| n.saturating_sub(others))
@@ -168,7 +171,8 @@ impl Counter {
         self.in_hand(view.time()) == Some(false) && self.pool_has_more_at(view).is_none_or(|at| at <= view.time())
     }
 
-    /// When its pool, which is empty, has more, limiter milliseconds. None where the limit is no pool's, or the pool not known to be empty.
+    /// Returns when its pool, which is empty, has more, limiter milliseconds; none where the limit
+    /// is no pool's, or the pool not known to be empty.
     pub fn pool_has_more_at(&self, view: &View<'_>) -> Option<i64> {
         let loan = self.loan.as_ref()?;
         if let CounterState::Daily { calendar, .. } = &self.state
@@ -181,7 +185,7 @@ impl Counter {
     }
 }
 
-/// A count under the rate factor: rounded down, at least 1.
+/// Returns a count under the rate factor: rounded down, at least 1.
 fn scale(calls: u64, scaled: bool, factor: u32) -> u64 {
     if !scaled || u64::from(factor) == WHOLE {
         return calls;

@@ -27,19 +27,20 @@ pub struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// The limits of the plan, in its order.
+    /// Returns the limits of the plan, in its order.
     pub fn limits(&self) -> impl Iterator<Item = (LimitId, &'a Limit)> + use<'a> {
         LimitId::all(self.plan.limits.len()).zip(&self.plan.limits)
     }
 
-    /// The state of a counter of an app's own day which has counted nothing, with the app's budget where it has one.
+    /// Returns the state of a counter of an app's own day which has counted nothing, with the app's
+    /// budget where it has one.
     pub fn budget(&self, app: Option<AppId>) -> CounterState {
         let budget = app.and_then(|app| self.apps.get(app)).and_then(|app| app.daily_calls);
         let amount = budget.unwrap_or(u64::MAX);
         CounterState::Daily { calendar: CalendarId::OWN, count: Daily::default(), amount, unit: Unit::Calls }
     }
 
-    /// The state of a counter of that limit which has counted nothing.
+    /// Returns the state of a counter of that limit which has counted nothing.
     pub fn fresh(&self, limit: LimitId) -> CounterState {
         let by_app = self.plan.limit(limit).is_some_and(|limit| limit.per_app);
         let most = if by_app { self.own_entries() } else { MOST_ENTRIES };
@@ -63,7 +64,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// How many entries a window by app keeps.
+    /// Returns how many entries a window by app keeps.
     fn own_entries(&self) -> usize {
         let is_window = |limit: &&Limit| matches!(limit.kind, Kind::RollingWindow { .. } | Kind::RollingDay { .. });
         let windows = self.plan.limits.iter().filter(|limit| limit.per_app).filter(is_window).count();
@@ -71,7 +72,7 @@ impl<'a> Rules<'a> {
         OWN_ENTRIES.checked_div(all).unwrap_or(0).clamp(LEAST_ENTRIES, MOST_ENTRIES)
     }
 
-    /// The loan of a counter whose limit is a pool's.
+    /// Returns the loan of a counter whose limit is a pool's.
     pub fn loan(&self, key: CounterKey) -> Option<Box<Loan>> {
         let CounterKey::Limit(limit) = key else { return None };
         let limit = self.plan.limit(limit).filter(|limit| limit.pool.is_some())?;

@@ -1,4 +1,5 @@
-//! Calls that are refused at nearly the same time: each is told to come again later than the one before.
+//! Counts calls that are refused at nearly the same time: each is given a later time to come again
+//! than the one before.
 
 /// The calls refused within a second of the first of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,12 +13,12 @@ impl Together {
     /// For how long refused calls are counted together, milliseconds.
     const MS: i64 = 1_000;
 
-    /// How many calls have been refused together by `time`.
+    /// Returns how many calls have been refused together by `time`.
     pub fn count(&self, time: i64) -> u64 {
         if time.saturating_sub(self.since) < Self::MS { u64::from(self.n) } else { 0 }
     }
 
-    /// One more call is refused.
+    /// Counts one more refused call.
     pub fn add(&mut self, time: i64) {
         if self.count(time) == 0 {
             *self = Self { since: time, n: 0 };

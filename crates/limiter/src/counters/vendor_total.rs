@@ -14,7 +14,7 @@ pub struct VendorTotal {
 }
 
 impl VendorTotal {
-    /// That total under a limit, which has a share of what there is.
+    /// Returns that total under a limit, which has a share of what there is.
     pub fn of(total: u64, limit: &Limit) -> Self {
         let amount = match &limit.kind {
             Kind::Daily { amount, .. } => *amount,
@@ -25,7 +25,7 @@ impl VendorTotal {
         Self { total, most: u64::try_from(most).unwrap_or(u64::MAX).max(1) }
     }
 
-    /// A figure of the policy's, or the share of the vendor's total where that is lower.
+    /// Returns a figure of the policy's, or the share of the vendor's total where that is lower.
     pub fn lower(total: Option<Self>, figure: u64) -> u64 {
         total.map_or(figure, |total| total.most.min(figure))
     }

@@ -27,17 +27,17 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The limiter time, milliseconds.
+    /// Returns the limiter time, milliseconds.
     pub const fn time(&self) -> i64 {
         self.epoch.time()
     }
 
-    /// The rate factor, parts per million.
+    /// Returns the rate factor, parts per million.
     pub const fn factor(&self) -> u32 {
         self.rate.factor()
     }
 
-    /// The counters that count a lane's calls.
+    /// Returns the counters that count a lane's calls.
     pub fn counters_of(&self, lane: LaneId) -> &'a [CounterId] {
         self.leases.counters(lane)
     }
@@ -52,7 +52,7 @@ impl<'a> View<'a> {
         self.leases.in_flight(counter).saturating_add(self.prior.unsettled(counter))
     }
 
-    /// The reading of the time in which tokens come back, now.
+    /// Returns the reading of the time in which tokens come back, now.
     pub fn refilled(&self) -> i128 {
         self.rate.refilled(self.time())
     }
@@ -72,7 +72,7 @@ pub struct CountersNow<'a> {
 }
 
 impl<'a> CountersNow<'a> {
-    /// One counter, and what it depends on.
+    /// Returns one counter, and what it depends on.
     pub fn get(&mut self, counter: CounterId) -> Option<(&mut Counter, &View<'a>)> {
         Some((self.counters.get_mut(counter)?, &self.view))
     }

@@ -31,7 +31,7 @@ impl Limiter {
         Some((now.wall.saturating_add(until.saturating_sub(time)).saturating_add(2 * crate::SKEW_MS), row))
     }
 
-    /// When nothing that a counter counts now can count any more.
+    /// Returns until when anything that a counter counts now can still count.
     fn counts_until(&self, counter: CounterId, time: i64) -> i64 {
         let settled = time.saturating_add(if self.in_flight() > 0 { self.lease_ms() } else { 0 });
         match self.counters.state(counter) {

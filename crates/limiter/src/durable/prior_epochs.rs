@@ -48,7 +48,7 @@ pub struct PriorEpoch {
 }
 
 impl PriorEpoch {
-    /// The lane, in this epoch, of an id that is not settled yet.
+    /// Returns the lane, in this epoch, of an id that is not settled yet.
     fn holds(&self, epoch: u32, old_lane: LaneId, seq: u64) -> Option<LaneId> {
         let lane = self.lanes.iter().find(|lane| self.epoch == epoch && lane.old == old_lane)?;
         let open = lane.leases.binary_search(&seq).is_ok() || lane.reserved_ids.binary_search(&seq).is_ok();
@@ -85,7 +85,7 @@ impl Held {
         Self { group, ids }
     }
 
-    /// How many ids under a counter were granted, at most.
+    /// Returns how many ids under a counter were granted, at most.
     fn given(&self, counter: CounterId) -> u64 {
         if self.group.over {
             return 0;
@@ -102,7 +102,7 @@ impl Held {
         self.given(counter).saturating_sub(u64::from(self.group.in_flight))
     }
 
-    /// How many are in flight in all, at most.
+    /// Returns how many are in flight in all, at most.
     fn len(&self) -> u64 {
         if self.group.over {
             return 0;
@@ -160,12 +160,13 @@ impl PriorEpochs {
         *self = Self::new(groups.into_iter().map(|held| held.group).collect(), counters, leases);
     }
 
-    /// What each earlier epoch left.
+    /// Returns what each earlier epoch left.
     pub fn groups(&self) -> impl Iterator<Item = &PriorEpoch> {
         self.groups.iter().map(|held| &held.group)
     }
 
-    /// How many calls of earlier epochs are in flight under one counter, at most. Concurrency limits and a new day count these.
+    /// Returns how many calls of earlier epochs are in flight under one counter, at most.
+    /// Concurrency limits and a new day count these.
     #[inline]
     pub fn in_flight(&self, counter: CounterId) -> u64 {
         // Most often nothing is left of them, and this is checked at every event.
@@ -175,7 +176,8 @@ impl PriorEpochs {
         self.groups.iter().map(|held| held.in_flight(counter)).sum()
     }
 
-    /// How many calls of earlier epochs windows and buckets count beside what they hold: in flight, or settled at a time not yet known.
+    /// Returns how many calls of earlier epochs windows and buckets count beside what they hold: in
+    /// flight, or settled at a time not yet known.
     #[inline]
     pub fn unsettled(&self, counter: CounterId) -> u64 {
         if self.groups.is_empty() {
@@ -185,18 +187,18 @@ impl PriorEpochs {
         self.groups.iter().map(|held| held.in_flight(counter) + open(held)).sum()
     }
 
-    /// How many calls of earlier epochs are in flight in all, at most.
+    /// Returns how many calls of earlier epochs are in flight in all, at most.
     pub fn len(&self) -> u64 {
         self.groups.iter().map(Held::len).sum()
     }
 
-    /// When something is next known by time alone, limiter milliseconds.
+    /// Returns when something is next known without a settlement, limiter milliseconds.
     pub fn next_known(&self) -> Option<i64> {
         let known = self.groups().filter(|group| !group.over);
         known.map(|group| if group.ran { group.in_flight_until } else { group.reserved_until }).min()
     }
 
-    /// The lanes in which earlier epochs may have something in flight, or may have had.
+    /// Returns the lanes in which earlier epochs may have something in flight, or may have had.
     pub fn lanes(&self) -> impl Iterator<Item = LaneId> {
         self.groups().flat_map(|group| group.lanes.iter().map(|lane| lane.lane))
     }
@@ -253,12 +255,13 @@ impl PriorEpochs {
         self.groups().any(|group| group.over && group.holds(epoch, old_lane, seq).is_some())
     }
 
-    /// The lane, in this epoch, of an id that is not settled yet.
+    /// Returns the lane, in this epoch, of an id that is not settled yet.
     pub fn holds(&self, epoch: u32, old_lane: LaneId, seq: u64) -> Option<LaneId> {
         self.groups().find_map(|group| group.holds(epoch, old_lane, seq))
     }
 
-    /// The next group one of whose times has come by `now`: which of its calls are to be counted as settled then.
+    /// Returns the next group one of whose times has come by `now`: which of its calls are to be
+    /// counted as settled then.
     pub fn advance(&mut self, now: i64) -> Option<SettledPrior> {
         let due = |held: &Held| match &held.group {
             PriorEpoch { over: true, in_flight_until, .. } => in_flight_until.saturating_add(LATE_MS) <= now,

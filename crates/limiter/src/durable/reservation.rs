@@ -50,7 +50,7 @@ pub struct Reservation {
     opening: bool,
     /// Whether the snapshot that is due reserves no permits.
     closing: bool,
-    /// Whether the stored snapshot tells all that has happened.
+    /// Whether the stored snapshot has all that has happened.
     exact: bool,
     /// Whether a caller waits until all that has happened is stored.
     awaited: bool,
@@ -60,7 +60,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// No reservation: the first grant needs a snapshot.
+    /// Returns a state without a reservation: the first grant needs a snapshot.
     pub const fn new() -> Self {
         Self {
             until: LONG_AGO,
@@ -91,24 +91,24 @@ impl Reservation {
         self.due = true;
     }
 
-    /// Ends the reservation: no permit may be granted under the stored snapshot any more.
+    /// Ends the reservation: from now on no permit may be granted under the stored snapshot.
     pub const fn end(&mut self, time: i64) {
         if self.until >= time {
             self.until = time.saturating_sub(1);
         }
     }
 
-    /// Until when reserved permits may be granted, limiter milliseconds.
+    /// Returns until when reserved permits may be granted, limiter milliseconds.
     pub const fn until(&self) -> i64 {
         self.until
     }
 
-    /// How many reserved permits may still be granted, over all lanes.
+    /// Returns how many reserved permits may still be granted, over all lanes.
     pub const fn left(&self) -> u64 {
         self.left
     }
 
-    /// The most permits that may be in flight under the reservation.
+    /// Returns the most permits that may be in flight under the reservation.
     pub const fn ceiling(&self) -> u64 {
         self.ceiling
     }
@@ -142,8 +142,8 @@ impl Limiter {
         self.reservation.require();
     }
 
-    /// The snapshot to be stored before anything of this event leaves, if one is due. It opens a new reservation where a grant needs one,
-    /// or where the one before is not over.
+    /// Returns the snapshot to be stored before anything of this event leaves, if one is due. It
+    /// opens a new reservation where a grant needs one, or where the one before is not over.
     pub fn snapshot_due(&mut self) -> Option<Vec<u8>> {
         if !self.reservation.due {
             return None;
@@ -227,7 +227,7 @@ impl Limiter {
             time.saturating_add(RESERVATION_MS).min(self.epoch.limiter_time(turn).saturating_sub(1));
     }
 
-    /// The snapshot to be stored, after which the stored state is exact.
+    /// Returns the snapshot to be stored, after which the stored state is exact.
     fn store(&mut self, time: i64) -> Vec<u8> {
         self.reservation.due = false;
         self.reservation.exact = true;
@@ -254,8 +254,8 @@ impl Limiter {
         }
     }
 
-    /// When to close for want of grants, limiter milliseconds. None while the snapshot is exact, or while calls wait and no caller awaits
-    /// the snapshot.
+    /// Returns when to close for want of grants, limiter milliseconds; none while the snapshot is
+    /// exact, or while calls wait and no caller awaits the snapshot.
     pub(crate) fn quiet_at(&self) -> Option<i64> {
         let wanted = self.queue.callers() == 0 || self.reservation.awaited;
         // An exact snapshot still leaves doubts if it reserves permits that nothing is going to use.
@@ -269,7 +269,7 @@ impl Limiter {
         self.reservation.awaited = true;
     }
 
-    /// Whether the stored snapshot tells all that has happened.
+    /// Whether the stored snapshot has all that has happened.
     pub const fn is_stored(&self) -> bool {
         self.reservation.exact
     }

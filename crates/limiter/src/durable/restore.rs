@@ -19,8 +19,9 @@ use crate::limits::daily_quota::Daily;
 use std::collections::BTreeMap;
 
 impl Limiter {
-    /// The next epoch, from the last snapshot of the one before. What comes from disk is held `skew` milliseconds longer. If the plan has
-    /// other limits than that epoch had, that is taken as an edit.
+    /// Returns the next epoch, from the last snapshot of the one before. What comes from disk is
+    /// held `skew` milliseconds longer. If the plan has other limits than that epoch had, that is
+    /// taken as an edit.
     ///
     /// # Errors
     /// If the snapshot is not one that this version writes or can read.
@@ -134,7 +135,8 @@ impl Restore<'_> {
         }
     }
 
-    /// Restores the loans. Where nothing is stored of one, its pool has been told the number in an earlier epoch.
+    /// Restores the loans. Where nothing is stored of one, its pool has learnt the number in an
+    /// earlier epoch.
     fn loans(&mut self) {
         let shared: Vec<(LimitId, CounterId)> = self.next.counters.all_shared().collect();
         for (limit, counter) in shared {
@@ -192,7 +194,7 @@ impl Restore<'_> {
         }
     }
 
-    /// The lane, in the next epoch, of a stored lane.
+    /// Returns the lane, in the next epoch, of a stored lane.
     fn lane(&mut self, old: &StoredLane) -> Option<LaneId> {
         let app = self.app(old.app)?;
         self.next.lane(app, old.mask)

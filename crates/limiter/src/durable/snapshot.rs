@@ -92,7 +92,7 @@ pub(crate) enum StoredCounterState {
 }
 
 impl Limiter {
-    /// The snapshot of the limiter as it stands.
+    /// Returns the snapshot of the limiter as it stands.
     pub(crate) fn snapshot(&mut self) -> Vec<u8> {
         let time = self.epoch.time();
         let mut apps = Names::new(&self.apps);
@@ -216,7 +216,8 @@ impl Names {
         Self { numbers: apps.iter().map(|_| None).collect(), named: Vec::new() }
     }
 
-    /// The number of an app in the snapshot. One that is in no table gets a number that no app has.
+    /// Returns the number of an app in the snapshot. One that is in no table gets a number that no
+    /// app has.
     fn number(&mut self, app: AppId) -> u32 {
         let Some(number) = self.numbers.get_mut(app) else { return u32::MAX };
         *number.get_or_insert_with(|| {

@@ -132,7 +132,8 @@ const fn kind_of(kind: &Kind) -> u8 {
     }
 }
 
-/// What a limit was, as far as the snapshot and the plan tell. One that the plan no longer has counts for nothing.
+/// Returns what a limit was, as far as the snapshot and the plan tell. One that the plan no longer
+/// has counts for nothing.
 fn limit(stored: &Before, plan: &Plan, at: u32, name: &str, kind: u8) -> Limit {
     let Some(known) = plan.limits.iter().find(|limit| limit.name == name && kind_of(&limit.kind) == kind) else {
         let none = Kind::Concurrency { calls: u64::MAX, after_ms: 0 };

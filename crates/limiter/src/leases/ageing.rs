@@ -46,7 +46,8 @@ impl Leases {
         }
     }
 
-    /// The next lease that has grown old by `time` for the `at`-th limit that counts such: its lane, and the limit's place in the plan.
+    /// Returns the next lease that has grown old by `time` for the `at`-th limit that counts such:
+    /// its lane, and the limit's place in the plan.
     fn grows_old(&mut self, at: usize, time: i64) -> Option<(LaneId, LimitId)> {
         let ageing = self.ageing.get_mut(at)?;
         let until = time.saturating_sub(ageing.after_ms).saturating_add(1);
@@ -74,13 +75,15 @@ impl Leases {
         }
     }
 
-    /// How many leases that a counter counts have been in flight for longer than its limit says.
+    /// Returns how many leases that a counter counts have been in flight for longer than its limit
+    /// says.
     pub fn aged(&self, counter: CounterId) -> u64 {
         self.aged.get(counter).copied().map_or(0, u64::from)
     }
 }
 
-/// The limits that count only calls in flight for longer than a time: their places in the plan, and that time in milliseconds.
+/// Returns the limits that count only calls in flight for longer than a time: their places in the
+/// plan, and that time in milliseconds.
 pub(crate) fn ages(limits: &[Limit]) -> impl Iterator<Item = (LimitId, i64)> + '_ {
     LimitId::all(limits.len()).zip(limits).filter_map(|(at, limit)| match limit.kind {
         Kind::Concurrency { after_ms, .. } if after_ms > 0 => {

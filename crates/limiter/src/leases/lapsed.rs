@@ -25,7 +25,8 @@ impl Leases {
         Some(lease)
     }
 
-    /// The next lease that lapsed unreported: its lane, and when it was granted, limiter milliseconds. Each is returned once.
+    /// Returns the next lease that lapsed unreported: its lane, and when it was granted, limiter
+    /// milliseconds. Each is returned once.
     pub fn next_unreported(&mut self) -> Option<(LaneId, i64)> {
         self.unreported.pop_front()
     }
@@ -37,7 +38,8 @@ impl Leases {
         Some(lease)
     }
 
-    /// The leases that have lapsed and may yet be answered: lane and number, ordered by lane.
+    /// Returns the leases that have lapsed and may yet be answered: lane and number, ordered by
+    /// lane.
     pub fn late(&self) -> impl Iterator<Item = (LaneId, u64)> + '_ {
         self.late.keys().copied()
     }

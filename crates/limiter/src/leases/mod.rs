@@ -111,12 +111,12 @@ impl Default for Leases {
 }
 
 impl Leases {
-    /// The lanes.
+    /// Returns the lanes.
     pub const fn lanes(&self) -> &Lanes {
         &self.lanes
     }
 
-    /// The lanes, to be changed.
+    /// Returns the lanes, to be changed.
     pub const fn lanes_mut(&mut self) -> &mut Lanes {
         &mut self.lanes
     }
@@ -142,7 +142,7 @@ impl Leases {
         self.age(time);
     }
 
-    /// How many leases are in flight.
+    /// Returns how many leases are in flight.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
@@ -157,7 +157,7 @@ impl Leases {
         self.len() == 0
     }
 
-    /// How many leases in flight a counter counts.
+    /// Returns how many leases in flight a counter counts.
     pub fn in_flight(&self, counter: CounterId) -> u64 {
         self.in_flight.get(counter).copied().map_or(0, u64::from)
     }
@@ -167,7 +167,7 @@ impl Leases {
         self.lanes.get(lane).is_some_and(|lane| lane.counters.contains(&counter))
     }
 
-    /// The counters that count a lane's calls.
+    /// Returns the counters that count a lane's calls.
     pub fn counters(&self, lane: LaneId) -> &[CounterId] {
         self.lanes.get(lane).map_or(&[], |lane| &lane.counters)
     }
@@ -219,14 +219,14 @@ impl Leases {
         Some(PermitId { epoch, lane: lane.0, seq, slot: slot.0 })
     }
 
-    /// The lease of the call of this id, and its slot; of several, the one granted last.
+    /// Returns the lease of the call of this id, and its slot; of several, the one granted last.
     pub fn of_call(&self, call: u128) -> Option<(u32, Lease)> {
         let lease = |slot: u32| self.slots.get(slot as usize).map(|slot| slot.lease).filter(|lease| lease.call == call);
         let slot = self.ids.last(call, |slot| lease(slot).map(|lease| (lease.granted, lease.seq)))?;
         Some((slot, lease(slot)?))
     }
 
-    /// The lease in flight of a permit.
+    /// Returns the lease in flight of a permit.
     pub fn find(&self, id: PermitId) -> Option<Lease> {
         let lease = self.slots.get(id.slot as usize)?.lease;
         (lease.lane.0 == id.lane && lease.seq == id.seq).then_some(lease)
@@ -264,23 +264,23 @@ impl Leases {
         Some((before, news))
     }
 
-    /// The lease granted first.
+    /// Returns the lease granted first.
     pub fn oldest(&self) -> Option<&Lease> {
         self.slots.get(self.oldest.position()).map(|slot| &slot.lease)
     }
 
-    /// A call has been settled so many milliseconds after its grant.
+    /// Notes that a call has been settled so many milliseconds after its grant.
     pub const fn note_flight(&mut self, flight_ms: i64) {
         let flight = flight_ms.saturating_mul(16);
         self.mean_flight = self.mean_flight.saturating_add(flight.saturating_sub(self.mean_flight) / 16);
     }
 
-    /// The mean time from grant to settlement, milliseconds.
+    /// Returns the mean time from grant to settlement, milliseconds.
     pub const fn mean_flight_ms(&self) -> i64 {
         self.mean_flight / 16
     }
 
-    /// All leases in flight with their slots, in the order in which they were granted.
+    /// Returns all leases in flight with their slots, in the order in which they were granted.
     pub fn leases(&self) -> impl Iterator<Item = (u32, Lease)> + '_ {
         let mut next = self.oldest;
         std::iter::from_fn(move || {
@@ -290,7 +290,7 @@ impl Leases {
         })
     }
 
-    /// How many leases granted after a limiter time a counter counts.
+    /// Returns how many leases granted after a limiter time a counter counts.
     pub fn granted_after(&self, at: i64, counter: CounterId) -> u64 {
         let mut next = self.newest;
         let mut n = 0;

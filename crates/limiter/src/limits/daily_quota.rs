@@ -22,12 +22,12 @@ pub const fn is_unknown(count: u64) -> bool {
     count >= UNKNOWN / 2
 }
 
-/// What is known of a count.
+/// Returns what is known of a count.
 pub const fn known(count: u64) -> u64 {
     if is_unknown(count) { count.saturating_sub(UNKNOWN) } else { count }
 }
 
-/// The sum of two counts.
+/// Returns the sum of two counts.
 pub const fn together(one: u64, other: u64) -> u64 {
     let sum = known(one).saturating_add(known(other));
     if is_unknown(one) || is_unknown(other) { UNKNOWN.saturating_add(sum) } else { sum }
@@ -52,7 +52,8 @@ pub enum Turn {
 }
 
 impl Calendar {
-    /// The calendar at `wall`. A zone that the platform has forgotten is taken for UTC: the policy was validated against it.
+    /// Returns the calendar at `wall`. A zone that the platform has forgotten is taken for UTC: the
+    /// policy was validated against it.
     pub fn new(reset: &Reset, zones: &dyn Zones, wall: i64) -> Self {
         let today = day_at(reset, zones, wall.saturating_add(SIGMA_MS));
         Self { reset: reset.clone(), today }
@@ -63,32 +64,35 @@ impl Calendar {
         Self { reset, today }
     }
 
-    /// When its days end.
+    /// Returns when its days end.
     pub const fn reset(&self) -> &Reset {
         &self.reset
     }
 
-    /// The day that is open.
+    /// Returns the day that is open.
     pub const fn today(&self) -> &Day {
         &self.today
     }
 
-    /// The earliest instant of the next reset, less the clocks' difference: the new day opens.
+    /// Returns the earliest instant of the next reset, less the clocks' difference: the new day
+    /// opens.
     pub const fn opens_next(&self) -> i64 {
         self.today.ends.0.saturating_sub(SIGMA_MS)
     }
 
-    /// The latest instant of the next reset, and the clocks' difference: the day is over for certain.
+    /// Returns the latest instant of the next reset, and the clocks' difference: the day is over
+    /// for certain.
     pub const fn over(&self) -> i64 {
         self.today.ends.1.saturating_add(SIGMA_MS)
     }
 
-    /// When the day that is open opened here: the earliest instant of its opening, less the clocks' difference.
+    /// Returns when the day that is open opened here: the earliest instant of its opening, less the
+    /// clocks' difference.
     pub const fn opened(&self) -> i64 {
         self.today.opens.0.saturating_sub(SIGMA_MS)
     }
 
-    /// Until when the day before is open too, Unix milliseconds.
+    /// Returns until when the day before is open too, Unix milliseconds.
     pub const fn before_over(&self) -> i64 {
         self.today.opens.1.saturating_add(SIGMA_MS)
     }
@@ -142,7 +146,7 @@ impl Daily {
         self.used = self.used.saturating_sub(1);
     }
 
-    /// The most that counts against a limit now.
+    /// Returns the most that counts against a limit now.
     pub const fn most(&self, before_is_open: bool) -> u64 {
         if before_is_open && self.before > self.used { self.before } else { self.used }
     }

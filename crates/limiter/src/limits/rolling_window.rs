@@ -40,7 +40,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window of `calls` in `window_ms`, each held `guard_ms` longer, which keeps `most` entries.
+    /// Returns a window of `calls` in `window_ms`, each held `guard_ms` longer, which keeps `most`
+    /// entries.
     pub fn new(calls: u64, window_ms: u64, guard_ms: u64, most: usize) -> Self {
         // One millisecond more: both clocks are cut down to milliseconds.
         let span = i64::try_from(window_ms.saturating_add(guard_ms).saturating_add(1)).unwrap_or(i64::MAX / 4);
@@ -49,12 +50,12 @@ impl Window {
         Self { entries: VecDeque::new(), total: 0, span, cell }
     }
 
-    /// How long a settled call counts, milliseconds.
+    /// Returns how long a settled call counts, milliseconds.
     pub const fn span(&self) -> i64 {
         self.span
     }
 
-    /// How many settled calls still count.
+    /// Returns how many settled calls still count.
     pub const fn total(&self) -> u64 {
         self.total
     }
@@ -133,7 +134,7 @@ impl Window {
         }
     }
 
-    /// When the `n`-th of the settled calls (from 1) ceases to count; none past the last.
+    /// Returns when the `n`-th of the settled calls (from 1) ceases to count; none past the last.
     pub fn release(&self, n: u64) -> Option<i64> {
         if self.total == self.entries.len() as u64 {
             // Each entry is one call.
@@ -158,12 +159,12 @@ impl Window {
         })
     }
 
-    /// How many settled calls cease to count by `at`.
+    /// Returns how many settled calls cease to count by `at`.
     pub fn expiring_by(&self, at: i64) -> u64 {
         self.entries.iter().take_while(|entry| entry.until <= at).map(|entry| u64::from(entry.n)).sum()
     }
 
-    /// The entries: until when they count, and how many they are; the first to go first.
+    /// Returns the entries: until when they count, and how many they are; the first to go first.
     pub fn entries(&self) -> impl Iterator<Item = (i64, u32)> + '_ {
         self.entries.iter().map(|entry| (entry.until, entry.n))
     }

@@ -21,24 +21,26 @@ pub struct Refill {
 }
 
 impl Refill {
-    /// A clock that begins at `time`.
+    /// Returns a clock that begins at `time`.
     pub const fn new(time: i64) -> Self {
         Self { read: 0, changed: time }
     }
 
-    /// The reading at `time` under the factor since the last change, parts per million. Before that change, the reading at it: no earlier
-    /// one is known, and a call dated later than it was comes back later.
+    /// Returns the reading at `time` under the factor since the last change, parts per million.
+    /// Before that change, the reading at it: no earlier one is known, and a call dated later than
+    /// it was comes back later.
     pub fn at(&self, time: i64, factor: u32) -> i128 {
         self.read + i128::from(time.saturating_sub(self.changed).max(0)) * MICROS * i128::from(factor)
     }
 
-    /// The latest that the reading can have been at `time`, where the factor was never below `least`.
+    /// Returns the latest that the reading can have been at `time`, where the factor was never
+    /// below `least`.
     pub fn at_most(&self, time: i64, factor: u32, least: u32) -> i128 {
         let before = self.changed.saturating_sub(time).max(0);
         self.at(time, factor) - i128::from(before) * MICROS * i128::from(least.max(1))
     }
 
-    /// The factor changes at `time`; `factor` is the one before.
+    /// Changes the factor at `time`; `factor` is the one before.
     pub fn change(&mut self, time: i64, factor: u32) {
         self.read = self.at(time, factor);
         self.changed = self.changed.max(time);
@@ -56,7 +58,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket of `burst` that refills `rate_micro` millionths of a call a second.
+    /// Returns a full bucket of `burst` that refills `rate_micro` millionths of a call a second.
     pub fn new(rate_micro: u64, burst: u64) -> Self {
         let interval = 1_000_000_000_000_u64.div_ceil(rate_micro.max(1));
         Self {
@@ -66,12 +68,13 @@ impl Bucket {
         }
     }
 
-    /// The time in which all that is owed comes back.
+    /// Returns the time in which all that is owed comes back.
     fn owed(&self, refill: i128) -> i128 {
         (self.tat - refill).max(0)
     }
 
-    /// How long until one more call may be granted after `after` others, if those in flight were settled now, milliseconds.
+    /// Returns how long until one more call may be granted after `after` others, if those in flight
+    /// were settled now, milliseconds.
     pub fn wait_ms(&self, refill: i128, in_flight: u64, after: u64, factor: u32) -> i64 {
         let taken = i128::from(in_flight) + i128::from(after) + 1 - i128::from(self.burst);
         let missing = (self.owed(refill) + taken * self.token).max(0);
@@ -79,8 +82,8 @@ impl Bucket {
         i64::try_from((missing + step - 1) / step).unwrap_or(i64::MAX / 4)
     }
 
-    /// How long until one more call may be granted if nothing is settled meanwhile, milliseconds: tokens in flight do not come back. None if
-    /// only a settlement can make room.
+    /// Returns how long until one more call may be granted if nothing is settled meanwhile,
+    /// milliseconds: tokens in flight do not come back; none if only a settlement can make room.
     pub fn wait_by_time_ms(&self, refill: i128, in_flight: u64, factor: u32) -> Option<i64> {
         (i128::from(in_flight) < i128::from(self.burst)).then(|| self.wait_ms(refill, in_flight, 0, factor))
     }
@@ -91,7 +94,7 @@ impl Bucket {
         self.owed(refill) + (i128::from(in_flight) + 1) * self.token <= i128::from(self.burst) * self.token
     }
 
-    /// How many whole tokens are left with so many calls in flight.
+    /// Returns how many whole tokens are left with so many calls in flight.
     pub fn left(&self, refill: i128, in_flight: u64) -> u64 {
         let spent = (self.owed(refill) + self.token - 1) / self.token;
         u64::try_from((i128::from(self.burst) - i128::from(in_flight) - spent).max(0)).unwrap_or(0)
@@ -122,7 +125,7 @@ impl Bucket {
         self.tat = self.tat.max(refill + self.token * i128::from(self.burst));
     }
 
-    /// How many calls may go at once.
+    /// Returns how many calls may go at once.
     pub fn burst(&self) -> u64 {
         u64::try_from(self.burst).unwrap_or(1)
     }
@@ -143,7 +146,7 @@ impl Bucket {
         self.owed(refill) == 0
     }
 
-    /// What is owed, to be stored: millionths of a microsecond, in two halves.
+    /// Returns what is owed, to be stored: millionths of a microsecond, in two halves.
     pub fn debt(&self, refill: i128) -> (u64, u64) {
         let owed = u128::try_from(self.owed(refill)).unwrap_or(0);
         let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);

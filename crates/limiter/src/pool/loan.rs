@@ -70,8 +70,8 @@ pub(crate) struct StoredLoan {
 }
 
 impl Loan {
-    /// A loan with nothing in hand yet, of which the pool has yet to learn. Its turns count on from the time, so that those of a loan that an
-    /// edit ended are not taken for later ones.
+    /// Returns a loan with nothing in hand yet, of which the pool has yet to learn. Its turns count
+    /// on from the time, so that those of a loan that an edit ended are not taken for later ones.
     pub fn new(limit: &Limit, mode: Mode, time: i64) -> Self {
         let amount = if let Kind::Daily { amount, .. } = &limit.kind { *amount } else { 0 };
         Self {
@@ -90,9 +90,10 @@ impl Loan {
         !self.watched
     }
 
-    /// The loan under another policy. If that declares another number, all that the pool has answered was by the one before, also its answer
-    /// in the running turn: what it lent goes back unspent, and it is sent the new number at once and asked anew. A call that went on the old
-    /// loan would be one that the new number, in force all along, had not let go.
+    /// Returns the loan under another policy. If that declares another number, all that the pool
+    /// has answered was by the one before, also its answer in the running turn: what it lent goes
+    /// back unspent, and it is sent the new number at once and asked anew. A call that went on the
+    /// old loan would be one that the new number, in force all along, had not let go.
     pub fn for_another(&self, next: &Self) -> Self {
         let same = Self { others: next.others, watched: next.watched, ..self.clone() };
         if self.amount == next.amount {
@@ -102,7 +103,7 @@ impl Loan {
         Self { amount: next.amount, stale, until: OVER, dry: None, empty_since: None, declares: true, ..same }
     }
 
-    /// What is to be stored; none if there is nothing to know.
+    /// Returns what is to be stored; none if there is nothing to know.
     pub(crate) fn stored(&self, limit: LimitId) -> Option<StoredLoan> {
         let Self { seen, dry, empty_since, declares, .. } = *self;
         let nothing = seen == 0 && dry.is_none() && empty_since.is_none() && !declares;
@@ -121,7 +122,7 @@ impl Loan {
         self.hand
     }
 
-    /// What all connections of the pool have used, as far as is known.
+    /// Returns what all connections of the pool have used, as far as is known.
     pub const fn pool_used(&self) -> u64 {
         self.seen
     }
@@ -159,7 +160,8 @@ impl Loan {
         }
     }
 
-    /// Until when its pool, which is known to be empty, is not to be asked, limiter milliseconds; and when it has more, Unix milliseconds.
+    /// Returns until when its pool, which is known to be empty, is not to be asked, limiter
+    /// milliseconds; and when it has more, Unix milliseconds.
     pub fn dry_at(&self, time: i64) -> Option<(i64, i64)> {
         self.dry.filter(|dry| time < dry.until).map(|dry| (dry.until, dry.more))
     }

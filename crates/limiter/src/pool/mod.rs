@@ -24,8 +24,9 @@ const MOST_BORROWERS: usize = 4_096;
 /// A connection that has asked for nothing for so long is taken for one that no longer names the pool, milliseconds: until then the number
 /// that it declared holds. A connection that calls on workdays only comes back within it.
 const SILENT_MS: i64 = 7 * 86_400_000;
-/// A request of an earlier turn is taken for a late one for so long, milliseconds: its answer is not awaited any more. After that it may be
-/// that of a connection made anew, whose turns begin again; if it is not, no more than a loan is lost.
+/// How long a request of an earlier turn is taken for a late one, milliseconds: nobody awaits its
+/// answer. After that it may be that of a connection made anew, whose turns begin again; if it is
+/// not, no more than a loan is lost.
 const LATE_MS: i64 = 10_000;
 /// A call lent so long ago has been counted by its vendor, or never will be, milliseconds: the longest time-out and ceiling.
 const LONGEST_MS: i64 = 3_700_000;
@@ -104,13 +105,13 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that has lent nothing.
+    /// Returns a pool that has lent nothing.
     pub fn new(reset: &Reset, now: Now<'_>) -> Self {
         let days = Calendar::new(reset, now.zones, now.wall);
         Self { days, count: Daily::default(), recent: Vec::new(), borrowers: Vec::new() }
     }
 
-    /// The pool as it was stored.
+    /// Returns the pool as it was stored.
     ///
     /// # Errors
     /// If the row is not one that this version writes.
@@ -121,7 +122,7 @@ impl Pool {
         Ok(Self { days: Calendar::resume(row.reset, row.day), count, recent: row.recent, borrowers: row.borrowers })
     }
 
-    /// The row to be stored before an answer leaves.
+    /// Returns the row to be stored before an answer leaves.
     pub fn row(&self) -> Vec<u8> {
         let row = Row {
             reset: self.days.reset().clone(),

@@ -34,14 +34,15 @@ impl Asked {
         Self { at, want, unused, failed: None }
     }
 
-    /// When it is to be repeated; none while an answer may come.
+    /// Returns when the request is to be repeated; none while an answer may come.
     pub fn again(&self, callers_wait: bool) -> Option<i64> {
         let failed = self.failed?;
         let rest = if callers_wait { AGAIN_MS } else { failed.saturating_sub(self.at).clamp(AGAIN_MS, AGAIN_MOST_MS) };
         Some(failed.saturating_add(rest))
     }
 
-    /// When it is to be repeated in the next epoch: an answer that has not come by then will not come.
+    /// Returns when the request is to be repeated in the next epoch: an answer that has not come by
+    /// then will not come.
     pub fn again_or_lost(&self, callers_wait: bool) -> i64 {
         self.again(callers_wait).unwrap_or(self.at.saturating_add(LOST_MS))
     }
@@ -59,8 +60,9 @@ pub(crate) struct Dry {
 }
 
 impl Dry {
-    /// A pool found empty at `time`, with no permit spent since `since`. By its own answer it has more in `more_in` milliseconds, at `more`;
-    /// then it is asked again, since its clock may be behind ours.
+    /// Returns the state of a pool that was found empty at `time`, with no permit spent since
+    /// `since`. By its own answer it has more in `more_in` milliseconds, at `more`; then it is
+    /// asked again, since its clock may be behind ours.
     pub fn new(time: i64, since: i64, more_in: i64, more: i64) -> Self {
         let rest = time.saturating_sub(since).saturating_add(EMPTY_MS).min(more_in).max(EMPTY_MS);
         Self { until: time.saturating_add(rest.min(CALL_MS)), again: time.saturating_add(rest), more }

@@ -56,12 +56,12 @@ impl CallTable {
         Some(Ticket { slot, serial: self.serial })
     }
 
-    /// The call that holds a ticket.
+    /// Returns the call that holds a ticket.
     pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
         self.entries.get(ticket.slot.position()).filter(|entry| entry.serial == ticket.serial).map(|entry| &entry.call)
     }
 
-    /// The call that holds a ticket, to be changed.
+    /// Returns the call that holds a ticket, to be changed.
     pub fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Waiting> {
         self.entries
             .get_mut(ticket.slot.position())
@@ -69,7 +69,7 @@ impl CallTable {
             .map(|entry| &mut entry.call)
     }
 
-    /// The ticket of the call in an entry.
+    /// Returns the ticket of the call in an entry.
     pub fn ticket(&self, slot: SlotId) -> Option<Ticket> {
         self.entries.get(slot.position()).map(|entry| Ticket { slot, serial: entry.serial })
     }
@@ -98,7 +98,8 @@ impl CallTable {
         Some((call, before, behind))
     }
 
-    /// The ticket of the call of this id whose caller waits; of several, the one that came last.
+    /// Returns the ticket of the call of this id whose caller waits; of several, the one that came
+    /// last.
     pub fn find(&self, id: u128) -> Option<Ticket> {
         let serial = |slot: u32| {
             let entry = self.entries.get(slot as usize).filter(|entry| entry.call.call == id)?;
@@ -107,12 +108,12 @@ impl CallTable {
         self.ticket(SlotId(self.ids.last(id, serial)?))
     }
 
-    /// Since when the caller that has waited longest waits, limiter milliseconds.
+    /// Returns since when the caller that has waited longest waits, limiter milliseconds.
     pub fn oldest(&self) -> Option<i64> {
         self.entries.get(self.oldest.position()).map(|entry| entry.call.arrived)
     }
 
-    /// The tickets of the calls whose callers wait, by arrival.
+    /// Returns the tickets of the calls whose callers wait, by arrival.
     pub fn callers(&self) -> impl Iterator<Item = Ticket> + '_ {
         let mut next = self.oldest;
         std::iter::from_fn(move || {
@@ -122,7 +123,7 @@ impl CallTable {
         })
     }
 
-    /// All calls, in the order in which they came.
+    /// Returns all calls, in the order in which they came.
     pub fn all(&self) -> Vec<(Ticket, Waiting)> {
         let ticket = |slot, entry: &Entry| Ticket { slot: SlotId::at(slot), serial: entry.serial };
         let mut all: Vec<_> = self.entries.iter().map(|(slot, entry)| (ticket(slot, entry), entry.call)).collect();
@@ -153,7 +154,8 @@ impl CallTable {
         }
     }
 
-    /// The last call in a lane whose caller waits, from an entry on towards the front. A lane's jobs have one place.
+    /// Returns the last call in a lane whose caller waits, from an entry on towards the front. A
+    /// lane's jobs have one place.
     pub fn last_caller(&self, from: SlotId) -> Option<Ticket> {
         let entry = self.entries.get(from.position())?;
         if entry.call.jobs.is_none() { self.ticket(from) } else { self.last_caller(entry.before) }

@@ -27,17 +27,19 @@ impl Queue {
         self.first_ticket(&first)
     }
 
-    /// The next class, from that number on, in which a call waits in a lane that is not parked.
+    /// Returns the next class, from that number on, in which a call waits in a lane that is not
+    /// parked.
     fn ready_from(&self, from: ClassId) -> Option<ClassId> {
         self.ready.range(from..).next().copied()
     }
 
-    /// The virtual time at which a lane of a class starts.
+    /// Returns the virtual time at which a lane of a class starts.
     pub(super) fn start_of(&self, class: ClassId, rank: &Rank) -> u64 {
         self.orders.get(&class).map_or(0, |order| order.start(rank.tag)).max(self.virtual_time)
     }
 
-    /// The first lane in the order of a class that no limit of its own app blocks. Lanes before it, which one blocks, are parked.
+    /// Returns the first lane in the order of a class that no limit of its app blocks. Lanes before
+    /// it, which one blocks, are parked.
     pub(super) fn first_of(&mut self, class: ClassId, room: &mut impl Room) -> Option<Rank> {
         loop {
             let first = self.orders.get(&class)?.first()?;
@@ -46,7 +48,8 @@ impl Queue {
         }
     }
 
-    /// The lane of a call more urgent than `level` that may overtake, since its app asks for little and is not far ahead of its share.
+    /// Returns the lane of a call more urgent than `level` that may overtake, since its app asks
+    /// for little and is not far ahead of its share.
     fn pressing(&mut self, level: u8, room: &mut impl Room) -> Option<Rank> {
         /// So many lanes are considered in each class: an app that is too far ahead goes by its share, and so may one behind it.
         const CONSIDERED: usize = 4;
@@ -76,7 +79,7 @@ impl Queue {
         best.map(|(_, rank)| rank)
     }
 
-    /// The ticket of the first call in the lane of that rank.
+    /// Returns the ticket of the first call in the lane of that rank.
     fn first_ticket(&self, rank: &Rank) -> Option<Ticket> {
         let app = self.apps.get(rank.app)?;
         let lane = app.lane(rank.lane)?;

@@ -9,7 +9,8 @@ impl Queue {
         self.apps.get(app).is_some_and(|app| app.lanes.iter().all(|queue| queue.id == lane))
     }
 
-    /// How many calls of one app go before a new one of that urgency, among the lanes for which `counts` holds.
+    /// Returns how many calls of one app go before a new one of that urgency, among the lanes for
+    /// which `counts` holds.
     pub fn ahead(&self, app: AppId, urgency: u8, counts: impl Fn(LaneId) -> bool) -> u64 {
         let Some(app) = self.apps.get(app) else { return 0 };
         let levels = usize::from(urgency).min(LEVELS - 1) + 1;
@@ -17,24 +18,26 @@ impl Queue {
         lanes.flat_map(|lane| lane.levels.iter().take(levels)).map(|level| u64::from(level.len)).sum()
     }
 
-    /// How many calls of one app wait in the lanes for which `counts` holds.
+    /// Returns how many calls of one app wait in the lanes for which `counts` holds.
     pub fn waiting_of(&self, app: AppId, counts: impl Fn(LaneId) -> bool) -> u64 {
         let lanes = self.apps.get(app).map_or(&[][..], |app| &app.lanes);
         lanes.iter().filter(|lane| counts(lane.id)).map(|lane| u64::from(lane.len)).sum()
     }
 
-    /// How many calls wait in a class.
+    /// Returns how many calls wait in a class.
     pub fn waiting_in(&self, class: ClassId) -> u64 {
         self.orders.get(&class).map_or(0, |order| order.waiting())
     }
 
-    /// How many calls wait in a class that no limit of their own app blocks. Only the first lane is checked: it is parked if one does.
+    /// Returns how many calls wait in a class that no limit of its app blocks. Only the first lane
+    /// is checked: it is parked if one does.
     pub fn ready_in(&mut self, class: ClassId, room: &mut impl Room) -> u64 {
         let first = self.first_of(class, room);
         self.orders.get(&class).filter(|_| first.is_some()).map_or(0, |order| order.ready())
     }
 
-    /// The classes in which a call waits that no limit of its own app blocks, as far as is known.
+    /// Returns the classes in which a call waits that no limit of its app blocks, as far as is
+    /// known.
     pub fn ready_classes(&self) -> impl Iterator<Item = ClassId> + '_ {
         self.ready.iter().copied()
     }

@@ -29,7 +29,8 @@ pub struct LaneQueue {
     pub filled: u8,
     /// The calls by urgency, 0 first.
     pub levels: [Level; LEVELS],
-    /// While a limit of its own app blocks the lane: until when at least, limiter milliseconds.
+    /// Until when at least the lane is blocked, limiter milliseconds, while a limit of its app
+    /// blocks it.
     pub parked: Option<i64>,
     /// When its next call starts, as its class counts virtual time.
     pub tag: u64,
@@ -38,12 +39,12 @@ pub struct LaneQueue {
 }
 
 impl LaneQueue {
-    /// A lane in which no call waits yet.
+    /// Returns a lane in which no call waits yet.
     pub const fn new(id: LaneId, class: ClassId, tag: u64) -> Self {
         Self { id, class, len: 0, filled: 0, levels: [EMPTY; LEVELS], parked: None, tag, rank: None }
     }
 
-    /// The level of its first call, and that call's entry.
+    /// Returns the level of its first call, and that call's entry.
     pub fn first(&self) -> Option<(u8, SlotId)> {
         let level = u8::try_from(self.filled.trailing_zeros()).ok().filter(|_| self.filled > 0)?;
         Some((level, self.levels.get(usize::from(level))?.head))
@@ -63,17 +64,17 @@ pub struct App {
 }
 
 impl App {
-    /// An app of which no call waits.
+    /// Returns an app of which no call waits.
     pub const fn new(share: Share, weight: u32) -> Self {
         Self { share, weight, waiting: 0, lanes: Vec::new() }
     }
 
-    /// The waiting calls of one of its lanes.
+    /// Returns the waiting calls of one of its lanes.
     pub fn lane(&self, id: LaneId) -> Option<&LaneQueue> {
         self.lanes.iter().find(|lane| lane.id == id)
     }
 
-    /// The last entry of a lane at an urgency, or no entry.
+    /// Returns the last entry of a lane at an urgency, or no entry.
     pub fn tail(&self, id: LaneId, urgency: u8) -> SlotId {
         let level = self.lane(id).and_then(|lane| lane.levels.get(usize::from(urgency)));
         level.map_or(SlotId::NONE, |level| level.tail)

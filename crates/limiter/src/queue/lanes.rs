@@ -29,7 +29,7 @@ pub struct Lane {
     pub class: ClassId,
     /// The counters that count them: the app's budget, then those of the limits, in the plan's order.
     pub counters: Vec<CounterId>,
-    /// Of these, those that count this app alone.
+    /// Of these, those that count only this app.
     pub own: Vec<CounterId>,
     /// The number that the next permit of this lane gets.
     pub seq: u64,
@@ -68,7 +68,7 @@ pub struct Class {
 }
 
 impl Class {
-    /// A class of which nothing has been checked.
+    /// Returns a class of which nothing has been checked.
     pub fn new(mask: u32, shared: Vec<CounterId>) -> Self {
         let tight = Cell::new(shared.first().copied().unwrap_or(CounterId::NONE));
         Self { mask, shared, tight, full_in: Cell::new(0) }
@@ -101,7 +101,7 @@ impl Default for Lanes {
 }
 
 impl Lanes {
-    /// The lane of the last call and its app, if those limits count its calls.
+    /// Returns the lane of the last call and its app, if those limits count its calls.
     pub fn recent(&self, mask: u32) -> Option<(LaneId, AppId)> {
         let lane = self.lanes.get(self.recent).filter(|lane| lane.mask == mask)?;
         Some((self.recent, lane.app))
@@ -112,60 +112,61 @@ impl Lanes {
         self.recent = lane;
     }
 
-    /// The lane of a number.
+    /// Returns the lane of a number.
     pub fn get(&self, lane: LaneId) -> Option<&Lane> {
         self.lanes.get(lane)
     }
 
-    /// The lane of a number, to be changed.
+    /// Returns the lane of a number, to be changed.
     pub fn get_mut(&mut self, lane: LaneId) -> Option<&mut Lane> {
         self.lanes.get_mut(lane)
     }
 
-    /// The class of a number.
+    /// Returns the class of a number.
     pub fn class(&self, class: ClassId) -> Option<&Class> {
         self.classes.get(class)
     }
 
-    /// The counters that all lanes of a class share.
+    /// Returns the counters that all lanes of a class share.
     pub fn shared(&self, class: ClassId) -> &[CounterId] {
         self.classes.get(class).map_or(&[], |class| &class.shared)
     }
 
-    /// A lane keeps its place for one reason more: a lease in flight, one that has lapsed, or an earlier epoch's permit.
+    /// Gives a lane one reason more to keep its place: a lease in flight, one that has lapsed, or
+    /// an earlier epoch's permit.
     pub fn pin(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.leases = lane.leases.saturating_add(1);
         }
     }
 
-    /// A lane keeps its place for one reason less.
+    /// Gives a lane one reason less to keep its place.
     pub fn unpin(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.leases = lane.leases.saturating_sub(1);
         }
     }
 
-    /// One call more waits in a lane.
+    /// Counts one call more that waits in a lane.
     pub fn note_waiting(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.waiting = lane.waiting.saturating_add(1);
         }
     }
 
-    /// One call less waits in a lane.
+    /// Counts one call less that waits in a lane.
     pub fn note_left(&mut self, lane: LaneId) {
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.waiting = lane.waiting.saturating_sub(1);
         }
     }
 
-    /// All classes.
+    /// Returns all classes.
     pub fn classes(&self) -> impl Iterator<Item = (ClassId, &Class)> {
         self.classes.iter()
     }
 
-    /// The class of a set of limits, where there is one.
+    /// Returns the class of a set of limits, where there is one.
     pub fn find_class(&self, mask: u32) -> Option<ClassId> {
         self.class_of.get(&mask).copied()
     }
@@ -177,7 +178,7 @@ impl Lanes {
         class
     }
 
-    /// The lane of an app's calls under `mask`, where there is one.
+    /// Returns the lane of an app's calls under `mask`, where there is one.
     pub fn find(&self, app: AppId, mask: u32) -> Option<LaneId> {
         self.by_key.get(&(app, mask)).copied()
     }
@@ -246,12 +247,12 @@ impl Lanes {
         self.drop_idle(time.saturating_sub(IDLE_MS));
     }
 
-    /// All lanes in use, in the order of their numbers.
+    /// Returns all lanes in use, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (LaneId, &Lane)> {
         self.lanes.iter().filter(|(_, lane)| lane.app != AppId::NONE)
     }
 
-    /// All lanes in use, to be changed.
+    /// Returns all lanes in use, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (LaneId, &mut Lane)> {
         self.lanes.iter_mut().filter(|(_, lane)| lane.app != AppId::NONE)
     }

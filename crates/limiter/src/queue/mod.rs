@@ -43,7 +43,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The ticket's number, which no other ticket of this limiter has.
+    /// Returns the ticket's number, which no other ticket of this limiter has.
     pub const fn number(self) -> u64 {
         self.serial
     }
@@ -71,7 +71,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// How many calls this stands for.
+    /// Returns how many calls this stands for.
     fn calls(&self) -> u32 {
         self.jobs.map_or(1, NonZeroU32::get)
     }
@@ -81,7 +81,8 @@ impl Waiting {
 pub trait Room {
     /// Whether what all calls of a class share has room for one more.
     fn is_open(&mut self, class: ClassId) -> bool;
-    /// If a limit of its own app blocks a lane, when that may change by time alone, limiter milliseconds; `i64::MAX` if only an event of
+    /// Returns when a lane that a limit of its app blocks may be free again by the passing of time,
+    /// limiter milliseconds; none if no such limit blocks it, and `i64::MAX` if only an event of
     /// the app can change it.
     fn blocked_until(&mut self, lane: LaneId) -> Option<i64>;
 }
@@ -104,7 +105,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue of so many places for apps of these weights, in the order of their table.
+    /// Returns a queue of so many places for apps of these weights, in the order of their table.
     pub fn new(size: u32, weights: impl Iterator<Item = u32>) -> Self {
         let apps = weights.map(|weight| App::new(Share::new(weight), weight));
         Self {
@@ -125,7 +126,7 @@ impl Queue {
         self.apps.push(App::new(Share::new(weight), weight));
     }
 
-    /// How many callers wait.
+    /// Returns how many callers wait.
     pub const fn callers(&self) -> usize {
         self.callers.len() as usize
     }
@@ -135,7 +136,7 @@ impl Queue {
         self.len == 0
     }
 
-    /// Whether a call waits that no limit of its own app blocks, as far as is known.
+    /// Whether a call waits that no limit of its app blocks, as far as is known.
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -146,7 +147,7 @@ impl Queue {
         self.callers.admit(&app, weight)
     }
 
-    /// The ticket of the call that would go last among an app's callers.
+    /// Returns the ticket of the call that would go last among an app's callers.
     pub fn last_of(&self, app: AppId) -> Option<Ticket> {
         let lanes = &self.apps.get(app)?.lanes;
         let levels = lanes.iter().flat_map(|lane| (0_u8..).zip(&lane.levels));
@@ -196,7 +197,7 @@ impl Queue {
         }
     }
 
-    /// The order in which the lanes of a class go.
+    /// Returns the order in which the lanes of a class go.
     fn order(&mut self, class: ClassId) -> &mut Order {
         self.orders.entry(class).or_default()
     }
@@ -211,7 +212,7 @@ impl Queue {
         }
     }
 
-    /// The call that holds a ticket.
+    /// Returns the call that holds a ticket.
     pub fn get(&self, ticket: Ticket) -> Option<&Waiting> {
         self.entries.get(ticket)
     }
@@ -223,7 +224,7 @@ impl Queue {
         }
     }
 
-    /// The ticket of the call of this id, if it waits.
+    /// Returns the ticket of the call of this id, if it waits.
     pub fn find(&self, id: u128) -> Option<Ticket> {
         self.entries.find(id)
     }
@@ -273,7 +274,7 @@ impl Queue {
         Some((call, at))
     }
 
-    /// A lane has one call less: moves it in the order of its class, or drops it if it is empty.
+    /// Moves a lane that has one call less in the order of its class, or drops it if it is empty.
     fn shorten(&mut self, app: AppId, at: usize) {
         let lane = self.apps.get(app).and_then(|app| app.lanes.get(at));
         if lane.is_some_and(|lane| lane.len == 0) {
@@ -287,12 +288,12 @@ impl Queue {
         }
     }
 
-    /// The tickets of the calls whose callers wait, oldest first.
+    /// Returns the tickets of the calls whose callers wait, oldest first.
     pub fn tickets(&self) -> Vec<Ticket> {
         self.entries.callers().collect()
     }
 
-    /// Since when the caller that has waited longest waits, limiter milliseconds.
+    /// Returns since when the caller that has waited longest waits, limiter milliseconds.
     pub fn oldest(&self) -> Option<i64> {
         self.entries.oldest()
     }
@@ -302,17 +303,17 @@ impl Queue {
         self.checks.add(ticket, at, self.len, |ticket| self.entries.get(ticket).is_some());
     }
 
-    /// The ticket of the next call to check, if its time has come.
+    /// Returns the ticket of the next call to check, if its time has come.
     pub fn due(&mut self, now: i64) -> Option<Ticket> {
         self.checks.due(now, |ticket| self.entries.get(ticket).is_some())
     }
 
-    /// When the next call must be checked, limiter milliseconds.
+    /// Returns when the next call must be checked, limiter milliseconds.
     pub fn next_check(&mut self) -> Option<i64> {
         self.checks.next(|ticket| self.entries.get(ticket).is_some())
     }
 
-    /// All that waits, in the order in which it came.
+    /// Returns all that waits, in the order in which it came.
     pub fn all(&self) -> Vec<(Ticket, Waiting)> {
         self.entries.all()
     }

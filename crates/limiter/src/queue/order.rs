@@ -42,17 +42,18 @@ pub struct Order {
 }
 
 impl Order {
-    /// The virtual time at which a tag of this class starts.
+    /// Returns the virtual time at which a tag of this class starts.
     pub const fn start(&self, tag: u64) -> u64 {
         tag.saturating_add(self.moved)
     }
 
-    /// The tag of what starts at a virtual time.
+    /// Returns the tag of what starts at a virtual time.
     pub const fn tag(&self, start: u64) -> u64 {
         start.saturating_sub(self.moved)
     }
 
-    /// Virtual time has moved on: none of the class starts before it, and the lanes stay as far apart as they are.
+    /// Moves the lanes on with virtual time: none of the class starts before it, and the lanes stay
+    /// as far apart as they are.
     pub fn move_on(&mut self, virtual_time: u64) {
         let Some(first) = self.by_share.first() else { return };
         let behind = virtual_time.saturating_sub(self.start(first.tag));
@@ -75,12 +76,13 @@ impl Order {
         }
     }
 
-    /// The lane that goes first by its app's share.
+    /// Returns the lane that goes first by its app's share.
     pub fn first(&self) -> Option<Rank> {
         self.by_share.first().copied()
     }
 
-    /// The lanes whose first call is more urgent than `level`, the most urgent first, and of these by their apps' shares.
+    /// Returns the lanes whose first call is more urgent than `level`, the most urgent first, and
+    /// of these by their apps' shares.
     pub fn most_urgent(&self, level: u8) -> impl Iterator<Item = Rank> + '_ {
         let places = self.by_urgency.range(..(level, 0, 0, AppId(0), LaneId(0)));
         places.map(|&(level, tag, serial, app, lane)| Rank { tag, level, serial, app, lane })
@@ -109,12 +111,12 @@ impl Order {
         self.ready += u64::from(calls);
     }
 
-    /// How many calls wait, in parked lanes too.
+    /// Returns how many calls wait, in parked lanes too.
     pub const fn waiting(&self) -> u64 {
         self.waiting
     }
 
-    /// How many calls wait in lanes that are not parked.
+    /// Returns how many calls wait in lanes that are not parked.
     pub const fn ready(&self) -> u64 {
         self.ready
     }

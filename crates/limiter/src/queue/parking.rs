@@ -1,4 +1,5 @@
-//! Lanes that a limit of their own app blocks are parked, so that the choice of who goes next does not look at them.
+//! Parks lanes that a limit of its app blocks, so that the choice of who goes next does not look at
+//! them.
 
 use crate::index::AppId;
 use crate::queue::Queue;
@@ -51,7 +52,8 @@ impl Queue {
         self.unpark_due(i64::MAX);
     }
 
-    /// When the first parked lane is to be looked at again, limiter milliseconds; none while time alone frees no lane.
+    /// Returns when the first parked lane is to be looked at again, limiter milliseconds; none
+    /// while only an event can free a lane.
     pub fn next_unpark(&self) -> Option<i64> {
         self.parked.first().map(|(until, ..)| *until).filter(|until| *until < i64::MAX)
     }

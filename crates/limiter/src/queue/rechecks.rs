@@ -11,7 +11,8 @@ use std::collections::BinaryHeap;
 pub struct Rechecks(BinaryHeap<Reverse<(i64, Ticket)>>);
 
 impl Rechecks {
-    /// Has a ticket checked at `at`. `waits` tells whether a ticket is still held, `len` how many are.
+    /// Has a ticket checked at `at`. `waits` returns whether a ticket is still held; `len` is how
+    /// many are.
     pub fn add(&mut self, ticket: Ticket, at: i64, len: usize, waits: impl Fn(Ticket) -> bool) {
         // Tickets that have gone leave their checks behind: at most as many as wait, and a few.
         if self.0.len() > 2 * len + 64 {
@@ -20,7 +21,7 @@ impl Rechecks {
         self.0.push(Reverse((at, ticket)));
     }
 
-    /// The next ticket to check, if its time has come.
+    /// Returns the next ticket to check, if its time has come.
     pub fn due(&mut self, now: i64, waits: impl Fn(Ticket) -> bool) -> Option<Ticket> {
         loop {
             let at = self.next(&waits)?;
@@ -34,7 +35,7 @@ impl Rechecks {
         }
     }
 
-    /// When the next ticket is to be checked.
+    /// Returns when the next ticket is to be checked.
     pub fn next(&mut self, waits: impl Fn(Ticket) -> bool) -> Option<i64> {
         while let Some(&Reverse((at, ticket))) = self.0.peek() {
             if waits(ticket) {
@@ -45,7 +46,7 @@ impl Rechecks {
         None
     }
 
-    /// How many checks are kept, those of calls that have gone included.
+    /// Returns how many checks are kept, those of calls that have gone included.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()

@@ -81,7 +81,7 @@ impl Limiter {
         match (&mut entry.loan, before.and_then(|before| before.loan.as_ref())) {
             // The same pool knows what it has lent.
             (Some(loan), Some(before)) if same_pool => **loan = before.for_another(loan),
-            // A pool is told once what was sent before.
+            // What was sent before is reported to a pool once.
             (Some(loan), _) => loan.owes = owes,
             (None, _) => {}
         }
@@ -118,8 +118,9 @@ impl Limiter {
         }
     }
 
-    /// Sets what every app begins with that has counted nothing of its own, which is no more than it has sent. Apps that have sent something
-    /// today get their counters now, so that the status shows them.
+    /// Sets what every app begins with that no counter has counted yet, which is no more than it
+    /// has sent. Apps that have sent something today get their counters now, so that the status
+    /// shows them.
     fn begin_every_app(&mut self, at: LimitId, state: CounterState) {
         if is_empty(&state) {
             return;

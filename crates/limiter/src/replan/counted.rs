@@ -9,7 +9,8 @@ use crate::limits::rolling_window;
 use crate::replan::{LONGEST_DAY_MS, Old};
 
 impl Limiter {
-    /// What all counters of an old limit have counted together, as the new limit would have; none if that is not known.
+    /// Returns what all counters of an old limit have counted together, as the new limit would
+    /// have; none if that is not known.
     pub(super) fn sum(&self, at: LimitId, place: LimitId, old: &Old) -> Option<CounterState> {
         let gauges: Vec<&CounterState> = old.counters_of(place).map(|(_, counter)| &counter.state).collect();
         let before = old.counters.before(place);
@@ -18,7 +19,8 @@ impl Limiter {
         self.counted(at, place, &gauges, old)
     }
 
-    /// What counters of an old limit have counted, as the new limit `at` would have; none if that is not known.
+    /// Returns what counters of an old limit have counted, as the new limit `at` would have; none
+    /// if that is not known.
     pub(super) fn counted(
         &self,
         at: LimitId,
@@ -71,7 +73,8 @@ impl Limiter {
         Some(state)
     }
 
-    /// What the new limit `at` would have counted of all that the connection has sent; none where that is not known.
+    /// Returns what the new limit `at` would have counted of all that the connection has sent; none
+    /// where that is not known.
     pub(super) fn sent(&self, at: LimitId, now: Now<'_>) -> Option<CounterState> {
         let mut state = self.rules().fresh(at);
         let time = self.epoch.time();
@@ -103,8 +106,8 @@ impl Limiter {
         Some(state)
     }
 
-    /// The state of the new limit `at` if not all of its past is known: full until its window or day is over, also under a later policy that
-    /// raises it.
+    /// Returns the state of the new limit `at` if not all of its past is known: full until its
+    /// window or day is over, also under a later policy that raises it.
     fn full(&self, at: LimitId) -> CounterState {
         let mut state = self.rules().fresh(at);
         match &mut state {
@@ -126,8 +129,8 @@ impl Limiter {
         state
     }
 
-    /// What the connection has sent on the day that is open under a calendar, and on the one before while that is: what has ended, and what
-    /// is in flight. None if that is not known.
+    /// Returns what the connection has sent on the day that is open under a calendar, and on the
+    /// one before while that is: what has ended, and what is in flight; none if that is not known.
     pub(super) fn sent_on(&self, calendar: CalendarId, unit: Unit, now: Now<'_>) -> Option<Daily> {
         let days = self.days.get(calendar)?;
         let since = |wall: i64| {
@@ -145,7 +148,8 @@ impl Limiter {
         Some(Daily { used, before })
     }
 
-    /// The lesser of two counts of the new limit `at`, neither of which is too small; full where there is none.
+    /// Returns the lesser of two counts of the new limit `at`, neither of which is too small; full
+    /// where there is none.
     pub(super) fn lesser(&self, at: LimitId, known: Option<CounterState>, sent: Option<CounterState>) -> CounterState {
         let (known, sent) = match (known, sent) {
             (Some(known), Some(sent)) => (known, sent),
@@ -167,7 +171,8 @@ impl Limiter {
         }
     }
 
-    /// The lesser of two counts of a day, neither of which is too small; unknown where there is none.
+    /// Returns the lesser of two counts of a day, neither of which is too small; unknown where
+    /// there is none.
     pub(super) fn lesser_day(&self, known: Option<Daily>, sent: Option<Daily>) -> Daily {
         match (known, sent) {
             (Some(one), Some(other)) => Daily { used: one.used.min(other.used), before: one.before.min(other.before) },
@@ -175,7 +180,7 @@ impl Limiter {
         }
     }
 
-    /// What all apps have sent on the connection's own day.
+    /// Returns what all apps have sent on the connection's own day.
     pub(super) fn budgets(&self) -> Daily {
         let mut all = Daily::default();
         for at in self.apps.ids().filter_map(|app| self.counters.budget(app)) {
@@ -188,7 +193,7 @@ impl Limiter {
     }
 }
 
-/// When the day of a daily limit ends; none for another.
+/// Returns when the day of a daily limit ends; none for another.
 pub(super) const fn reset_of(limit: &Limit) -> Option<&crate::calendar::Reset> {
     match &limit.kind {
         Kind::Daily { reset, .. } => Some(reset),
@@ -196,7 +201,8 @@ pub(super) const fn reset_of(limit: &Limit) -> Option<&crate::calendar::Reset> {
     }
 }
 
-/// What a count on the days of one calendar is at most on those of another; none if nothing follows.
+/// Returns what a count on the days of one calendar is at most on those of another; none if nothing
+/// follows.
 pub(super) fn count_on(days: &Calendar, count: Daily, other: &Calendar) -> Option<Daily> {
     if days.reset() == other.reset() {
         return Some(count);

@@ -53,12 +53,12 @@ impl Old {
         self.limits.get(limit)
     }
 
-    /// The counters of a limit: the one of all apps, or that of each app.
+    /// Returns the counters of a limit: the one of all apps, or that of each app.
     fn counters_of(&self, limit: LimitId) -> impl Iterator<Item = (Option<AppId>, &Counter)> {
         self.counters.of_limit(limit).filter_map(|(app, counter)| Some((app, self.counters.get(counter)?)))
     }
 
-    /// The counter of an app's budget.
+    /// Returns the counter of an app's budget.
     fn budget(&self, app: AppId) -> Option<&Counter> {
         self.counters.get(self.counters.budget(app)?)
     }
@@ -110,7 +110,8 @@ impl Limiter {
     }
 }
 
-/// The place of a limit in the old plan, if it was there and counted the same calls or more.
+/// Returns the place of a limit in the old plan, if it was there and counted the same calls or
+/// more.
 fn same_limit(old: &Old, limit: &Limit) -> Option<LimitId> {
     let unit = |limit: &Limit| match limit.kind {
         Kind::Daily { unit, .. } => Some(unit),

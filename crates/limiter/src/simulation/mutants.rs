@@ -23,7 +23,8 @@ fn caught(left_out: Mutant, setting: &Setting, seeds: std::ops::Range<u64>, seco
 
 #[test]
 fn a_block_without_an_end_is_caught() {
-    // A window shorter than a block: a superseded object has permits to spare for those that wait with it.
+    // A window shorter than a reservation: a superseded object has permits left for those that wait
+    // with it.
     let short = limit("window", Kind::RollingWindow { calls: 12, window_ms: 500, guard_ms: 0 });
     let setting = Setting { calls_per_second: 30.0, crash_every: 4.0, ..Setting::new(vec![short, slots(20)]) };
     assert!(caught(Mutant::NoEnd, &setting, 100..140, 600));

@@ -120,7 +120,7 @@ impl World {
         world
     }
 
-    /// The limiter that a next life would start with now.
+    /// The limiter that a next epoch would start with now.
     pub fn reload(&self) -> Limiter {
         self.open(self.end / 1_000 + 61_000)
     }

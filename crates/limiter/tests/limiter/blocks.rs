@@ -1,4 +1,4 @@
-//! How many rows are written: blocks of permits are to keep them few, however soon the vendor answers.
+//! How many rows are written: reservations are to keep them few, however soon the vendor answers.
 #![allow(clippy::float_arithmetic, reason = "a ratio to be held against a bound")]
 
 use super::harness::{Harness, NOON, call, daily, limit, plan, slots, window, zone};
@@ -6,7 +6,7 @@ use sluice_limiter::{Admission, Call, Kind, Limiter, Outcome, PermitId, SKEW_MS,
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Calls that come and are answered, their accounts waiting for the row, as a tenant's desk has them.
+/// Calls that come and are answered, whose settlements wait for the row, as in a tenant's state.
 struct Traffic {
     harness: Harness,
     rng: fastrand::Rng,
@@ -108,7 +108,8 @@ fn a_block_begins_where_the_last_one_was_and_the_smaller_the_longer_ago_that_is(
 
 #[test]
 fn permits_that_a_row_named_for_want_of_a_later_one_are_taken_back_within_a_second() {
-    // Bytes are stored as soon as they are known, so the last row is a settlement's, and it comes while the block is not over.
+    // Bytes are stored as soon as they are known, so the last row is a settlement's, and it comes
+    // while the reservation is not over.
     let bytes = limit("bytes", Kind::Daily { amount: 1 << 40, reset: zone("Etc/UTC"), unit: Unit::ResponseBytes });
     let limits = vec![daily(1_000, zone("Etc/UTC")), bytes];
     let mut harness = Harness::new(plan(limits.clone()));

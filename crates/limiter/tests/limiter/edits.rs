@@ -108,8 +108,9 @@ fn a_day_that_opened_before_the_one_it_follows_holds_what_was_sent_before_both()
     assert_eq!(harness.limiter.day().unwrap().apps[0], ("a".to_owned(), 4));
 }
 
-/// A world's seed 222. A life died with a call in flight, so not all bytes of the day are known; then the limit came to count other calls.
-/// It began at its number, though more than that was known to have come back.
+/// A world's seed 222. An epoch died with a call in flight, so not all bytes of the day are known;
+/// then the limit came to count other calls. It began at its number, though more than that was
+/// known to have come back.
 #[test]
 fn a_day_of_bytes_of_which_not_all_is_known_shows_no_less_than_what_is() {
     let bytes = |amount, routes| {

@@ -3,7 +3,7 @@
 use crate::harness::{Harness, NOON, bucket, call, daily, limit, plan, slots, window, zone};
 use sluice_limiter::{Admission, Kind, Limiter, Outcome, Plan, SKEW_MS, SLACK_MS, Settlement, ThrottledBy};
 
-/// The next life begins with the last row; clocks of two hosts may differ.
+/// The next epoch begins with the last row; clocks of two hosts may differ.
 fn crash(harness: &mut Harness, plan: Plan) {
     let row = harness.rows.last().unwrap().clone();
     harness.limiter = Limiter::load(plan, &row, harness.time(), SKEW_MS).unwrap();
@@ -42,7 +42,7 @@ fn a_slot_of_an_earlier_life_is_free_when_the_vendor_must_be_done_by_either_host
     let mut harness = Harness::new(here());
     harness.try_now("a").unwrap();
     crash(&mut harness, here());
-    // The block of a second; then slack, ceiling, and the clocks' difference twice.
+    // The reservation of a second; then slack, ceiling, and the clocks' difference twice.
     let over = NOON + 1_000 + SKEW_MS + SLACK_MS + 60_000 + SKEW_MS;
     assert_eq!(first_to_go(&mut harness, 80_000), over);
 }
@@ -53,7 +53,7 @@ fn each_life_that_passes_on_an_earlier_ones_permits_holds_them_longer_by_what_cl
     let mut harness = Harness::new(here());
     harness.try_now("a").unwrap();
     crash(&mut harness, here());
-    // The second life grants nothing, and stores what it knows of the first.
+    // The second epoch grants nothing, and stores what it knows of the first.
     let before = harness.rows.len();
     harness.edit(here());
     assert!(harness.rows.len() > before);
@@ -64,7 +64,8 @@ fn each_life_that_passes_on_an_earlier_ones_permits_holds_them_longer_by_what_cl
 
 #[test]
 fn each_life_gives_an_earlier_one_that_may_still_run_longer_by_what_clocks_may_differ() {
-    // Two at a time: of the permits that the first life's block names, all but two have ended by the block's end, if they went.
+    // Two at a time: of the permits that the first epoch's reservation names, all but two have
+    // ended by the reservation's end, if they went.
     let here = || plan(vec![slots(2), window(9, 20)]);
     let mut harness = Harness::new(here());
     (0..4).for_each(|_| harness.call("a").unwrap());
@@ -75,7 +76,7 @@ fn each_life_gives_an_earlier_one_that_may_still_run_longer_by_what_clocks_may_d
     assert!(harness.rows.len() > before);
     crash(&mut harness, here());
     let two_fly = |harness: &mut Harness| harness.used() == [2, 2];
-    // The block of a second, the clocks' difference twice, the window.
+    // The reservation of a second, the clocks' difference twice, the window.
     harness.go_to(NOON + 1_000 + 2 * SKEW_MS + 20_000);
     assert!(!two_fly(&mut harness));
     harness.go_to(NOON + 1_000 + 2 * SKEW_MS + 20_001);
@@ -160,7 +161,8 @@ fn a_call_that_waits_is_woken_when_an_earlier_life_or_the_oldest_lease_ends() {
 
 #[test]
 fn a_report_that_a_superseded_life_hears_is_not_taken() {
-    // Two lives begin from one row; the second goes on, and its permit is reported to the first, which has forgotten nothing.
+    // Two epochs begin from one row; the second goes on, and its permit is reported to the first,
+    // which has forgotten nothing.
     let here = || plan(vec![slots(2)]);
     let mut first = Harness::new(here());
     first.call("a").unwrap();

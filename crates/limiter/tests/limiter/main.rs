@@ -1,4 +1,4 @@
-//! The throttle by its public face: what it promises, each promise a test, on a virtual clock.
+//! The limiter by its public interface: each of its promises is a test, on a virtual clock.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "a test may fail")]
 
 mod blocks;

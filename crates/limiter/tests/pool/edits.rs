@@ -38,7 +38,7 @@ impl Side {
         self.limiter.admit(at(self.now), call)
     }
 
-    /// What the connection asks of its pool, and what that answers: not heard yet.
+    /// What the connection asks of its pool, and the answer, which has not arrived yet.
     pub fn ask(&mut self) -> Option<(LoanRequest, u32, LoanGrant)> {
         let (_, limit, words) = self.limiter.next_borrow(at(self.now))?;
         let lent = self.pool.borrow(at(self.now), &words);
@@ -141,7 +141,7 @@ fn a_pool_that_was_empty_is_asked_anew_when_the_number_is_raised() {
     assert!(side.limiter.next_ready().is_some_and(|(_, outcome)| outcome.is_ok()));
 }
 
-/// A permit that one pool has lent is no leave to count on another's day.
+/// A permit that one pool has lent does not count on another pool's day.
 #[test]
 fn what_one_pool_has_lent_is_not_spent_on_another_which_hears_once_what_was_sent_before() {
     let other = |amount| {

@@ -85,7 +85,7 @@ enum Event {
     Wake(usize, u64),
     /// An ask at the pool.
     Ask(usize, u32, LoanRequest),
-    /// Its answer, for that life.
+    /// Its answer, for that epoch.
     Answer(usize, u32, u32, u64, Option<LoanGrant>),
     Count(i64),
     Settle(usize, u32, PermitId),
@@ -180,7 +180,7 @@ impl World {
             }
             Event::Count(when) => self.counted.push(when),
             Event::Settle(side, life, permit) => {
-                // After a kill it reaches the next life.
+                // After a kill it reaches the next epoch.
                 let _ = life;
                 let report = Settlement {
                     permit,
@@ -402,7 +402,8 @@ fn no_day_is_overrun_over_a_reset_wherever_in_its_second_the_vendors_is() {
                 assert!(used <= 400, "seed {seed}, skew {skew}: {used}");
             }
         }
-        // Less what was lent before the reset and may still have been in flight, and what 12 lives that were killed had left.
+        // Less what was lent before the reset and may still have been in flight, and what 12 epochs
+        // that were killed had left.
         assert!(world.in_day(MIDNIGHT + 20_000, 0) > 100, "seed {seed}: {}", world.in_day(MIDNIGHT + 20_000, 0));
     }
 }

@@ -5,7 +5,8 @@ use super::{MIDNIGHT, NOON, at, plan, utc};
 use sluice_limiter::pool::{LoanGrant, LoanRequest, Pool};
 use sluice_limiter::{Admission, Call, Limiter, Plan, SKEW_MS};
 
-/// An object whose timer is farther off than this sleeps till then, milliseconds: another life wakes.
+/// An object whose timer is farther off than this sleeps till then, milliseconds: another epoch
+/// wakes.
 const SLEEPS_MS: i64 = 70_000;
 /// From one ask to the next passes twice as long each time: twelve hours are 16 asks of 1 s and more, and after each the object wakes
 /// to write down what it has heard, and once or twice more if something was lent.
@@ -115,7 +116,7 @@ impl Object {
         }
     }
 
-    /// Another life begins from what is stored.
+    /// Another epoch begins from what is stored.
     fn live_anew(&mut self) {
         self.lives += 1;
         self.limiter = Limiter::load(self.plan.clone(), &self.row, at(self.now), SKEW_MS).unwrap();
@@ -164,7 +165,7 @@ fn the_last_permit_of_a_pool_is_not_lent_to_one_limit_and_the_other_in_turns_wit
     assert_eq!(object.went, 1);
 }
 
-/// The other half of it: between two asks the object slept, and its next life knew of no ask.
+/// The other half of it: between two asks the object slept, and its next epoch knew of no ask.
 #[test]
 fn a_life_that_wakes_knows_that_its_pool_was_empty() {
     let mut object = Object::new(limits(&[1_000]), 1_000);

@@ -42,21 +42,22 @@ impl CallMachine {
         self.ask((nth, deadline), Purpose::Again(reason, now), context)
     }
 
-    /// A permit of its own needs an id of its own: asking twice with one id takes one permit.
+    /// Changes the call's id before it asks for another permit: asking twice with one id takes one
+    /// permit.
     pub(super) fn ask_under_another_id(&mut self, deadline: Option<i64>, context: &Context<'_>) {
         self.admit.call = (context.random_id)();
         self.admit.repeated = false;
         self.admit.wait_ms = deadline.map(|deadline| ms_between(context.now, deadline));
     }
 
-    /// Until when the caller waits, Unix ms, where it says so.
+    /// Returns until when the caller waits, Unix ms, where it says so.
     pub(super) fn callers_deadline(&self) -> Option<i64> {
         let wait = i64::try_from(self.call.wait_ms?).unwrap_or(i64::MAX);
         Some(self.call.came_at.saturating_add(wait))
     }
 
-    /// Until when a further attempt may be admitted, Unix ms: as long as the caller would wait for
-    /// its first permit.
+    /// Returns until when a further attempt may be admitted, Unix ms: as long as the caller would
+    /// wait for its first permit.
     pub(super) fn retry_deadline(&self) -> i64 {
         let most = self.permit.as_ref().map_or(0, |permit| permit.route.max_wait_ms);
         let wait = self.call.wait_ms.unwrap_or(u64::MAX).min(most);
@@ -134,8 +135,8 @@ impl CallMachine {
             }
             (_, Admitted::Gone) => self.leave(),
             (Purpose::Again(RetryReason::TokenExpired, _), Admitted::TokenStands)
-            // What came of the last attempt tells the caller more than that another one cannot be
-            // made.
+            // The answer of the last attempt says more to the caller than that another one cannot
+            // be made.
             | (Purpose::Again(RetryReason::Transient(_), _), _) => self.pass_on(PermitSettled::Yes, context),
             (_, Admitted::Refused(no)) => self.refuse(no),
             (_, Admitted::Unavailable | Admitted::TokenStands) => self.refuse(no(unavailable())),

@@ -52,7 +52,8 @@ impl CallMachine {
         Action::Leave
     }
 
-    /// What the caller waits for goes first, unless others wait for what follows.
+    /// Goes on once the caller has its answer. Where no limit waits for what follows, the answer
+    /// leaves first.
     pub(super) fn caller_answered(&mut self, rest: Rest, settled: PermitSettled, context: &mut Context<'_>) -> Action {
         if self.permit.as_ref().is_some_and(|permit| permit.route.unhurried) {
             self.state = State::Yielding(rest, settled);

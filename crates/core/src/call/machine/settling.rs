@@ -1,4 +1,4 @@
-//! What the object is told of the call's permits.
+//! Reports the ends of the call's permits to the tenant's object.
 
 use super::{AfterTelling, CallMachine, RetryReason, State, TRIES_AT_ONCE, no};
 use crate::call::admission::unavailable;
@@ -9,7 +9,7 @@ use crate::call::log::Log;
 use crate::call::settlement::PendingSettlement;
 
 impl CallMachine {
-    /// Notes the end of the permit in hand, to be told.
+    /// Notes the end of the permit in hand, to be reported.
     pub(super) fn note_end(&mut self, end: AttemptEnd, context: &mut Context<'_>) {
         let Some(permit) = self.permit.as_deref() else { return };
         if let Some(line) = Log::of_throttle(&self.call.id, &self.call.logged_path, permit, &end) {
@@ -18,7 +18,8 @@ impl CallMachine {
         self.settlements.note(PendingSettlement::of_used(permit, end));
     }
 
-    /// Tells what was noted last, so that it takes effect; and goes on, also where it is not heard.
+    /// Reports what was noted last, so that it takes effect; and goes on, also if the object does
+    /// not acknowledge it.
     pub(super) fn tell(&mut self, after: AfterTelling, tries: u32, context: &mut Context<'_>) -> Action {
         if tries >= TRIES_AT_ONCE {
             return self.told(after, context);
@@ -54,7 +55,7 @@ impl CallMachine {
         }
     }
 
-    /// Tells all settlements of the call, to be relied on once the object has stored them.
+    /// Reports all settlements of the call, which are certain once the object has stored them.
     pub(super) fn settle_all(&mut self, context: &mut Context<'_>) -> Action {
         let settlements = self.settlements.take();
         let (batch, step) = Batch::begin(settlements, self.call.number, context.now, context.isolate);

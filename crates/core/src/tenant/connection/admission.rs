@@ -88,7 +88,7 @@ impl ConnectionState {
         }
     }
 
-    /// Ends the wait of a call whose caller has gone; tells whether it waited in the limiter's
+    /// Ends the wait of a call whose caller has gone; returns whether it waited in the limiter's
     /// queue.
     pub(in crate::tenant) fn cancel(&mut self, ticket: Ticket, host: &Host<'_>) -> bool {
         let Some(place) = self.waiting.cancel(ticket) else { return false };

@@ -70,7 +70,7 @@ impl ConnectionState {
         changes
     }
 
-    /// Whether a raised alert is to be checked now; one that an earlier life has left is.
+    /// Whether a raised alert is to be checked now; one that an earlier epoch has left is.
     pub(in crate::tenant) fn has_due_alert(&self, now: i64) -> bool {
         !self.usage.alerts.is_empty() && self.alert_schedule.alarm_at.is_none_or(|at| at <= now)
     }

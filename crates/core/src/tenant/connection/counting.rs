@@ -44,7 +44,7 @@ impl ConnectionState {
         stored
     }
 
-    /// The calls in flight, as the row tells them to the next life.
+    /// Returns the calls in flight, as the row hands them down to the next epoch.
     fn in_flight(&self) -> Flight {
         const MINUTE_MS: i64 = 60_000;
         let (mut open, epoch) = (Vec::<Open>::new(), self.limiter.epoch());
@@ -97,7 +97,7 @@ impl ConnectionState {
         self.usage.call(&called, self.limiter.day_reset(), host.zones, host.now);
     }
 
-    /// Counts the calls whose end nobody will report any more: they were sent, as far as is known.
+    /// Counts the calls whose end nobody will report: they were sent, as far as is known.
     pub(in crate::tenant) fn count_unheard(&mut self, host: &Host<'_>) {
         let unheard = |sent_at| Called {
             app: "",
@@ -120,7 +120,8 @@ impl ConnectionState {
         }
     }
 
-    /// Hands the counts down to the limiter's next life, with which the permits of this one settle.
+    /// Hands the counts down to the limiter's next epoch, with which the permits of this one
+    /// settle.
     pub(super) fn end_life(&mut self, host: &Host<'_>) {
         self.count_unheard(host);
         let flight = self.in_flight();

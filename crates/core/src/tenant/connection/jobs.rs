@@ -13,7 +13,7 @@ pub(in crate::tenant) enum TokenForJobs {
     Wait,
     /// A task is to fetch the token.
     Fetch(Box<Fetch>, Meanwhile),
-    /// No other token is to be had, so the vendor's refusal stands.
+    /// There is no other token, so the vendor's refusal stands.
     Stands,
 }
 
@@ -29,7 +29,7 @@ pub(in crate::tenant) enum Meanwhile {
 /// The permits of jobs, and when jobs ask for more.
 #[derive(Default)]
 pub(in crate::tenant) struct JobPermits {
-    /// The permits of this life that were granted to jobs and are not on their way yet, the first
+    /// The permits of this epoch that were granted to jobs and are not on their way yet, the first
     /// first.
     unsent: Vec<PermitId>,
     /// When jobs ask again that lack an access token now, in Unix milliseconds.
@@ -67,7 +67,7 @@ impl JobPermits {
         }
     }
 
-    /// Forgets all permits: the limiter's life ends.
+    /// Forgets all permits: the limiter's epoch ends.
     pub(super) fn clear(&mut self) {
         self.unsent.clear();
     }

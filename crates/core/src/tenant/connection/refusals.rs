@@ -64,7 +64,7 @@ impl ConnectionState {
         text
     }
 
-    /// The sentence that tells a caller why its call is refused, and what to do.
+    /// Returns the sentence that says why a call is refused, and what to do.
     fn detail(&mut self, refused: &Refused) -> String {
         let spent = refused.reason == Denial::DailyQuota;
         let vendor = if spent { self.vendor_detail(&refused.violated) } else { String::new() };

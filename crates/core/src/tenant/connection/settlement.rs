@@ -53,7 +53,7 @@ impl ConnectionState {
         settled
     }
 
-    /// Takes back a permit that nothing was sent with. A permit of an earlier life may have been
+    /// Takes back a permit that nothing was sent with. A permit of an earlier epoch may have been
     /// counted as sent; it is not any longer.
     pub(in crate::tenant) fn hand_back(&mut self, permit: PermitId, host: &Host<'_>) {
         let outcome = Outcome::Unused;

@@ -23,7 +23,7 @@ impl ConnectionState {
         Some((ticket, self.no_place_for_token(now)))
     }
 
-    /// Takes the report of a fetcher. What is to be held is stored before anyone hears of it: a
+    /// Takes the report of a fetcher. What is to be held is stored before anyone learns of it: a
     /// refresh token that has been exchanged works no more, and the next one must outlive this
     /// object. Then those that waited ask anew; this gives their replies.
     pub(in crate::tenant) fn token_reported(
@@ -51,7 +51,7 @@ impl ConnectionState {
         if due { self.ask_anew(host) } else { Vec::new() }
     }
 
-    /// Ends the wait of a call whose caller has gone; tells whether it waited for the token.
+    /// Ends the wait of a call whose caller has gone; returns whether it waited for the token.
     pub(in crate::tenant) fn cancel_for_token(&mut self, ticket: Ticket) -> bool {
         self.tokens.as_mut().and_then(|tokens| tokens.cancel(ticket)).is_some()
     }
@@ -78,8 +78,8 @@ impl ConnectionState {
         replies
     }
 
-    /// Tells what jobs need for an access token. `rejected` is a token that the vendor has refused,
-    /// if it has. What has to be fetched is fetched by a task.
+    /// Returns what jobs need for an access token. `rejected` is a token that the vendor has
+    /// refused, if it has. What has to be fetched is fetched by a task.
     pub(in crate::tenant) fn token_for_jobs(&mut self, now: i64, rejected: Option<TokenMark>) -> TokenForJobs {
         let Some(tokens) = &mut self.tokens else { return TokenForJobs::Ready };
         let (fetch, again) = match tokens.ask(now, rejected) {
@@ -113,7 +113,7 @@ impl ConnectionState {
         Ok(Some(Bearer { token: held.token.clone(), mark: held.mark }))
     }
 
-    /// The reply that tells a caller to fetch the token, or why none can be had.
+    /// Returns the reply that asks a caller to fetch the token, or the reason why there is none.
     pub(super) fn fetch(&mut self, now: i64) -> Reply {
         let Some(tokens) = &mut self.tokens else { return Reply::Retry };
         let (whose, began) = (tokens.whose(), tokens.began());

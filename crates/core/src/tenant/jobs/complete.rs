@@ -66,8 +66,8 @@ impl TenantState {
         self.conclude(id, record, &verdict, report.answer, host)
     }
 
-    /// Has another token fetched in the place of the one that the vendor has refused; tells whether
-    /// another is to be had.
+    /// Has another token fetched in the place of the one that the vendor has refused; returns
+    /// whether there is another.
     fn renews(&mut self, record: &Record, rejected_token: TokenMark, host: &Host<'_>) -> bool {
         let Some(connection) = self.connections.get_mut(&record.connection) else { return false };
         match connection.token_for_jobs(host.now, Some(rejected_token)) {

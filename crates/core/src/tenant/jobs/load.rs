@@ -1,4 +1,4 @@
-//! The jobs over the object's lives and the policy's changes.
+//! The jobs over epochs and the policy's changes.
 
 use super::{Jobs, Pending};
 use crate::jobs::{Record, State, id_text, parse_id};
@@ -21,7 +21,7 @@ impl TenantState {
             let Some((last, _)) = rows.last() else { break };
             after.clone_from(last);
             for (id, row) in rows {
-                // Another release's are left alone.
+                // Rows of another release stay as they are.
                 let (Some(id), Some(record)) = (parse_id(&id), Record::from_row(&row)) else { continue };
                 self.load_job(id, &record, host);
             }
@@ -48,8 +48,8 @@ impl TenantState {
         self.jobs.doomed.extend(gone.map(|gone| (id, gone)));
     }
 
-    /// Tells which limits count a job. For a job that does not wait for them nobody needs to know,
-    /// and its path is left sealed.
+    /// Returns which limits count a job. For a job that does not wait for them nobody needs to
+    /// know, and its path is left sealed.
     pub(super) fn mask_of(&self, id: u128, record: &Record, host: &Host<'_>) -> u32 {
         let live = matches!(record.state, State::Queued | State::Running);
         let connection = self.connections.get(&record.connection).filter(|_| live);

@@ -15,7 +15,7 @@ impl TenantState {
     pub(in crate::tenant) fn sync_jobs(&mut self, name: &str, host: &mut Host<'_>) {
         let jobs = &mut self.jobs;
         let Some(connection) = self.connections.get_mut(name) else {
-            // Nobody is to be told.
+            // There is nobody to notify.
             while let Some((lane, _)) = jobs.index.lanes.next_changed(name) {
                 jobs.index.lanes.said(lane, None, None);
             }

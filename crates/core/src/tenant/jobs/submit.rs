@@ -11,8 +11,8 @@ use crate::tenant::replies::{Answer, refused};
 use crate::tenant::state::TenantState;
 use crate::tenant::store::{Host, StoreError, Table};
 
-/// The most callers that wait for their jobs at once. Each is a future in the object; any more are
-/// told the job's address at once.
+/// The most callers that wait for their jobs at once. Each is a future in the object; any further
+/// caller is given the job's address at once.
 const MOST_WAITING: usize = 1_000;
 
 /// The seconds until a caller may ask again for whose job there is no room: nobody knows when there
@@ -20,7 +20,7 @@ const MOST_WAITING: usize = 1_000;
 const FULL_SECONDS: u64 = 60;
 
 impl TenantState {
-    /// Takes a job, which is stored before its caller hears of it. The reply is the job's id, or,
+    /// Takes a job, which is stored before its caller learns of it. The reply is the job's id, or,
     /// if the job ends within the time that the caller waits, its answer.
     pub(in crate::tenant) fn submit_job(
         &mut self,

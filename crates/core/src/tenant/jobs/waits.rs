@@ -40,7 +40,7 @@ impl Waits {
         self.ends.push(Reverse((until, ticket.0)));
     }
 
-    /// Removes a caller; tells whether it waited.
+    /// Removes a caller; returns whether it waited.
     pub(super) fn remove(&mut self, ticket: Ticket) -> bool {
         let Some((id, _)) = self.tickets.remove(&ticket.0) else { return false };
         let mut tickets = self.jobs.remove(&id).unwrap_or_default();

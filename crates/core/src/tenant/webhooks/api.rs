@@ -49,7 +49,7 @@ impl Callbacks {
         self.store(id, Message { error: None, tries: 0, due: host.now, ..message }, host)
     }
 
-    /// Replays one of all dead letters, if its app has room; tells whether it had.
+    /// Replays one of all dead letters, if its app has room; returns whether it had.
     pub(in crate::tenant) fn replay_of_all(&mut self, id: u128, host: &mut Host<'_>) -> Result<bool, StoreError> {
         match load(host, id)?.filter(|message| self.outbox.has_room(app_number(&message.app))) {
             Some(message) => self.replay(id, message, host).map(|()| true),

@@ -29,7 +29,7 @@ impl Callbacks {
         policy: Option<&Policy>,
         host: &mut Host<'_>,
     ) -> Result<Option<Task>, StoreError> {
-        // Those that must not go any more are buried here.
+        // Those that must no longer go are buried here.
         for _ in 0..MOST_AT_A_TIME {
             let Some(id) = self.outbox.next() else { break };
             let text = id_text(id);

@@ -108,7 +108,7 @@ impl BodySniffer {
         !self.reading.words.is_empty() || xml::is_one(head)
     }
 
-    /// Returns what the body has said so far.
+    /// Returns the facts that have been read from the body so far.
     pub fn said(&self) -> BodyFacts {
         let mut facts = facts_of(&self.reading, &self.scan);
         let Some(head) = &self.head else { return facts };

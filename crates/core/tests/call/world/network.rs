@@ -468,7 +468,7 @@ impl World {
         };
         let report = TokenReport { connection: "token".to_owned(), whose: fetch.whose, began: fetch.began, result };
         let sent_at = self.now + took;
-        // The report is made until it is heard, and then the call goes on.
+        // The report is repeated until it is acknowledged, and then the call goes on.
         if !self.one_in(10) {
             let letter = Letter { call, step, sent_at, what: What::TokenReport(report), is_echo: true };
             self.at(sent_at, Turn::AtObject(letter));

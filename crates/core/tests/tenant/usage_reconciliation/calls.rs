@@ -164,7 +164,7 @@ impl World {
     pub(super) fn said(&mut self, id: u32, answer: Answer, again: Event) {
         let lost = self.one_in(15);
         match answer {
-            // The Worker does not hear that it was heard.
+            // The acknowledgement is lost on its way to the Worker.
             _ if lost => self.later(50, 200, again),
             Answer::Now(Reply::Done) => {
                 self.calls.remove(&id);

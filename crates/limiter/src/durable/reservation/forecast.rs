@@ -12,9 +12,11 @@ use crate::index::{CounterId, LaneId, LimitId};
 use crate::limiter::Limiter;
 
 impl Limiter {
-    /// How many permits will be wanted until the next snapshot, by how many were `used` since the last one, which reserved `size`, of which
-    /// so many are `left`. If the last ran out in time it is twice as many as that had; else what was used of it and a quarter more, halved
-    /// for each second since, so that a long silence starts over. The grant that requires the snapshot is in it, and not reserved.
+    /// Returns how many permits will be wanted until the next snapshot, by how many were `used`
+    /// since the last one, which reserved `size`, of which so many are `left`. If the last ran out
+    /// in time it is twice as many as that had; else what was used of it and a quarter more, halved
+    /// for each second since, so that a long silence starts over. The grant that requires the
+    /// snapshot is in it, and not reserved.
     pub(super) fn forecast(&self, live: bool, ran_out: bool, (used, left, size): (u64, u64, u64), time: i64) -> u64 {
         let spared = used.saturating_sub(1);
         if ran_out || (live && size == 0 && used > 0) {
@@ -28,8 +30,9 @@ impl Limiter {
         u32::try_from(seconds).ok().and_then(|halvings| (spared * 5 / 4).checked_shr(halvings)).unwrap_or(0)
     }
 
-    /// How many permits of a `reservation` a lane gets: as many as it will want by itself; or one where other lanes call too and it has
-    /// called of late or waits, so that of many lanes that each call now and then none needs a snapshot of its own.
+    /// Returns how many permits of a `reservation` a lane gets: as many as it will want by itself;
+    /// or one where other lanes call too and it has called of late or waits, so that of many lanes
+    /// that each call now and then none needs a snapshot of its own.
     pub(super) fn next_reserved(&self, lane: LaneId, live: bool, reservation: u64, time: i64) -> u64 {
         /// A lane that has called within this time may call again, milliseconds.
         const LATELY_MS: i64 = 60_000;
@@ -42,13 +45,14 @@ impl Limiter {
         wanted.max(u64::from(others)).min(reservation)
     }
 
-    /// The counters that count every call.
+    /// Returns the counters that count every call.
     pub(super) fn common_counters(&self) -> Vec<CounterId> {
         let masks = self.leases.lanes().classes().map(|(_, class)| class.mask);
         self.counters.shared_under(masks.fold(u32::MAX, |all, mask| all & mask))
     }
 
-    /// The slots of the smallest concurrency limit that counts every call: no more can be in flight.
+    /// Returns the slots of the smallest concurrency limit that counts every call: no more can be
+    /// in flight.
     pub(super) fn slots_of_all(&self) -> u64 {
         let of_all = |at: LimitId| self.leases.lanes().classes().all(|(_, class)| at.is_in(class.mask));
         let limits = self.rules().limits().filter(|(at, limit)| !limit.per_app && of_all(*at));
@@ -59,8 +63,9 @@ impl Limiter {
         slots.min().unwrap_or(u64::MAX)
     }
 
-    /// The most that a counter can grant in a reservation: of a day or a budget a quarter of what is left, so that a crash costs it no
-    /// more; of a window what is free now and what will be before the reservation ends.
+    /// Returns the most that a counter can grant in a reservation: of a day or a budget a quarter
+    /// of what is left, so that a crash costs it no more; of a window what is free now and what
+    /// will be before the reservation ends.
     pub(super) fn most_reserved(&self, counter: CounterId, time: i64) -> u64 {
         let Some(entry) = self.counters.get(counter) else { return 0 };
         if let Some(loan) = entry.loan.as_ref().filter(|loan| loan.is_kept()) {

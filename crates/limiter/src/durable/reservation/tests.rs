@@ -1,4 +1,4 @@
-//! What a block names: how many permits, on how many lanes, and when it is closed.
+//! What a reservation names: how many permits, on how many lanes, and when it is closed.
 
 use super::*;
 use crate::apps::AppRule;
@@ -143,7 +143,7 @@ fn a_block_holds_no_more_of_a_window_than_it_has_free_and_of_a_day_a_quarter() {
     assert_eq!(most(&limiter)[1..], [6, 19, u64::MAX]);
     settle(&mut limiter, NOON, permits[0]);
     assert_eq!(most(&limiter)[1..], [6, 19, u64::MAX]);
-    // What is free before the block ends is free for it.
+    // What is free before the reservation ends is free for it.
     limiter.tick(at(NOON + 19_001));
     assert_eq!(most(&limiter)[1..], [7, 19, u64::MAX]);
     assert_eq!((limiter.most_reserved(CounterId(99), time), time), (0, time));
@@ -180,7 +180,8 @@ fn a_row_that_does_not_tell_all_is_closed_a_quiet_second_after_the_last_grant_or
     assert_eq!(limiter.quiet_at(), Some(time + QUIET_MS));
     limiter.wake(at(NOON + 1_300));
     limiter.snapshot_due().unwrap();
-    // All is told; yet spare permits that nobody will use are taken back once nothing is in flight.
+    // All is stored; yet reserved permits that nobody will use are taken back once nothing is in
+    // flight.
     limiter.reservation.size = 3;
     assert_eq!(limiter.quiet_at(), None);
     settle(&mut limiter, NOON + 1_400, permit);

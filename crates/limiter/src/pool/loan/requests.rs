@@ -17,13 +17,14 @@ impl Limiter {
         self.counters.get_mut(counter)?.loan.as_deref_mut()
     }
 
-    /// The loans of limits that are a pool's. A pool is for all apps.
+    /// Returns the loans of limits that are a pool's. A pool is for all apps.
     pub(crate) fn pooled(&self) -> impl Iterator<Item = (LimitId, &Loan)> {
         self.counters.all_shared().filter_map(|(limit, counter)| Some((limit, self.loan(counter)?)))
     }
 
-    /// The next request to a pool: the pool's name, the limit's place in the plan, and the request. The answer goes to [`Limiter::lent`]. To be
-    /// called after every event until there is none.
+    /// Returns the next request to a pool: the pool's name, the limit's place in the plan, and the
+    /// request. The answer goes to [`Limiter::lent`]. To be called after every event until there is
+    /// none.
     pub fn next_borrow(&mut self, now: Now<'_>) -> Option<(String, u32, LoanRequest)> {
         if self.plan.limits.iter().all(|limit| limit.pool.is_none()) {
             return None;
@@ -87,7 +88,7 @@ impl Limiter {
         Some((loan.turn, asked))
     }
 
-    /// How many waiting calls lack nothing but a loan under a counter, as far as is known.
+    /// Returns how many waiting calls lack nothing but a loan under a counter, as far as is known.
     fn wanted(&mut self, counter: CounterId, time: i64) -> u32 {
         if self.paused(time).is_some() || self.loan(counter).is_none() {
             return 0;
@@ -142,8 +143,8 @@ impl Limiter {
         }
     }
 
-    /// When a loan is over, a request is to be repeated, something is to be reported, or an empty pool may be asked anew for waiting calls;
-    /// limiter milliseconds.
+    /// Returns when a loan is over, a request is to be repeated, something is to be reported, or an
+    /// empty pool may be asked anew for waiting calls; limiter milliseconds.
     pub(crate) fn loans_due(&self, time: i64) -> Option<i64> {
         let callers_wait = self.queue.callers() > 0;
         let due = |loan: &Loan| match (&loan.asked, loan.hand) {
@@ -158,8 +159,8 @@ impl Limiter {
         self.pooled().filter_map(|(_, loan)| due(loan)).min()
     }
 
-    /// When the next epoch should declare this connection's number to a pool, if this one ends before the pool has learnt it; Unix
-    /// milliseconds. None once it has.
+    /// Returns when the next epoch should declare this connection's number to a pool, if this one
+    /// ends before the pool has learnt it; Unix milliseconds; none once it has.
     pub fn next_declaration(&self) -> Option<i64> {
         let (time, callers_wait) = (self.epoch.time(), self.queue.callers() > 0);
         let due = |loan: &Loan| loan.asked.map_or(time, |asked| asked.again_or_lost(callers_wait));
