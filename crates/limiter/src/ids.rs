@@ -43,14 +43,9 @@ impl Ids {
     }
 }
 
-<<<<<<< HEAD
-/// Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4), of the id's two halves together. The table takes its place from the
-/// low bits and its mark from higher ones, so the high half is folded into the low one.
-=======
 /// Hashes by Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4), both halves of the id
-/// together. The table takes its place from the low bits and its mark from the highest, so the high
+/// together. The table takes its place from the low bits and its mark from higher ones, so the high
 /// half is folded into the low one.
->>>>>>> w/f5
 const fn hash(id: u128) -> u64 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let folded = ((id as u64) ^ ((id >> 64) as u64)).wrapping_mul(GOLDEN);
