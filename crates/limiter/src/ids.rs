@@ -26,7 +26,7 @@ impl Ids {
 
     /// How many slots hold an id.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.slots.len()
     }
 

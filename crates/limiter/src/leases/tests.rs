@@ -120,7 +120,7 @@ fn leases_of_jobs_are_in_no_table_of_ids() {
     let (mut leases, one, _) = leases();
     let permits: Vec<_> = (0..1_000).map(|_| leases.open(1, one, 5, 100, JOB, 0).unwrap()).collect();
     let call = leases.open(1, one, 5, 100, 9, 0).unwrap();
-    assert_eq!(leases.ids.len(), 1);
+    assert_eq!(leases.ids.count(), 1);
     for permit in permits {
         leases.close(permit).unwrap();
     }
