@@ -1,6 +1,8 @@
 // How Sluice grows: with tenants, each an object of its own, and with calls that wait in one object.
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { say } from '../lib/say.mjs';
 import { heapBytes } from './heap.mjs';
 import { startLoad } from './load.mjs';
 import { startMetered, startSluice, unthrottled } from './sluice.mjs';
@@ -18,6 +20,8 @@ const BEFORE = 3000;
 /** Then so many go at a time, with few waiting and with many in turn: the machine's unrest lasts for seconds. */
 const ROUND = 1000;
 const ROUNDS = 12;
+/** Open files that workerd takes for a call that waits, and for all else. Where it has none left, it ends. */
+const FILES = { call: 2.5, else: 500 };
 const WITHIN_MS = 120_000;
 const SAID_MS = 1_500;
 
@@ -42,8 +46,18 @@ export async function scale({ load, program, tenants = TENANTS, waiting = WAITIN
   } finally {
     sluice.stop();
   }
-  const [own, plain] = [await queues(program, QUEUES.sluice, waiting, calls), await queues(program, QUEUES.plain, waiting, calls)];
+  const lengths = withinOpenFiles(waiting);
+  const [own, plain] = [await queues(program, QUEUES.sluice, lengths, calls), await queues(program, QUEUES.plain, lengths, calls)];
   return [...lines, ...own.map((line, at) => ({ ...line, plain_per_call_ms: plain[at].per_call_ms }))];
+}
+
+/** These lengths, none longer than the open files allow that a process may have here. Says so of one that is made shorter. */
+function withinOpenFiles(lengths) {
+  const files = Number(execFileSync('sh', ['-c', 'ulimit -n'], { encoding: 'utf8' })) || Infinity;
+  const most = Math.floor((files - FILES.else) / FILES.call / BATCHES) * BATCHES;
+  const longest = lengths.at(-1);
+  if (longest > most) say(`a process may open ${files} files here: ${most} calls wait at most, not ${longest}`);
+  return lengths.map((length) => Math.min(length, most));
 }
 
 /** Sluice, with one slot each; and the least that lets calls wait in an object, which shows what the platform makes of many. */
