@@ -20,8 +20,10 @@ function core({ admit_settle_ns: ns, governor_ns, allocations, queue, routes_ns,
   };
   const most = Math.max(allocations, ...queue.map((length) => length.allocations));
   return [
-    line('core: admit and settle, three limits', `${one(ns, 0)} ns`, '≤ 150 ns', ns <= 150),
+    line('core: admit and settle, three limits', `${one(ns, 0)} ns`),
     line('core: governor, one key', `${one(governor_ns, 0)} ns`),
+    // 150 ns on the machine on which governor takes 30: machines differ by more than what is to be seen.
+    line("core: admit and settle by governor's one key", one(ns / governor_ns, 1), '≤ 5.0', ns / governor_ns <= 5),
     line('core: allocations a call, with any number waiting', `${most}`, '0', most === 0),
     flat('admit and settle past 1 and past 100,000 that wait', 'admit_settle_ns'),
     flat('one comes and waits, one ends and the first goes; with 1 and 100,000 waiting', 'turn_ns'),
