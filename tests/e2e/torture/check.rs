@@ -82,7 +82,7 @@ impl Run<'_> {
                 let Verdict::Refused(limit) = &call.verdict else { continue };
                 let at = call.arrived_us.saturating_sub(*clock) / 1_000;
                 let since_leap = at.saturating_sub(WINDOW_MS + GUARD_MS + TIMEOUT_MS);
-                if limit != "day" && self.trouble(since_leap, at, |kind| kind == Kind::Leapt) {
+                if limit != "day" && self.trouble(since_leap, at, |kind| matches!(kind, Kind::Leapt { .. })) {
                     continue;
                 }
                 faults.push((at, format!("{vendor} refused {} {} by its limit {limit}", call.method, call.target)));
@@ -158,7 +158,11 @@ impl Run<'_> {
             None if unwell => {}
             None => return Some("was answered neither by its vendor nor by sluice"),
         }
-        if !seen.whole && !sick && !down {
+        // workerd arms its next timer anew by the wall clock, so a leap ends what has its time-out within it: seed 71
+        // of 2026-11-30. On a clock that leaps by 61 s a timer of 60 s was seen to fire a few milliseconds later.
+        let overtaken =
+            self.trouble(from, to, |kind| matches!(kind, Kind::Leapt { ms } if ms + (to - from) >= TIMEOUT_MS));
+        if !seen.whole && !sick && !down && !overtaken {
             return Some("had a broken answer from a vendor that is well");
         }
         (made.call.job && seen.status == 202 && seen.job.is_none()).then_some("was kept as a job without a name")

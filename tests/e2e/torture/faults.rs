@@ -27,8 +27,8 @@ pub enum Kind {
     Stalled,
     /// The instance could not write.
     Unwritable,
-    /// The clock had leapt forward.
-    Leapt,
+    /// The clock had leapt forward by so many milliseconds.
+    Leapt { ms: u64 },
     /// This vendor was ill.
     Sick(usize),
 }
@@ -128,7 +128,7 @@ pub async fn befall(
             }
             Act::Leap { ms } => {
                 cage.move_clock(ms.cast_signed());
-                Some(Kind::Leapt)
+                Some(Kind::Leapt { ms })
             }
             Act::Sick { vendor, ref ill } => {
                 stage.vendors[vendor].change(|spec| ill.befall(spec)).expect("an illness that a vendor can have");

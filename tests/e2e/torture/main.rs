@@ -189,6 +189,6 @@ fn tell(run: &Run<'_>) {
         times(Kind::Down),
         times(Kind::Stalled),
         times(Kind::Unwritable),
-        times(Kind::Leapt)
+        run.troubles.iter().filter(|trouble| matches!(trouble.kind, Kind::Leapt { .. })).count()
     );
 }
