@@ -245,15 +245,7 @@ fn plan(apps: usize, limits: Vec<Limit>) -> Plan {
     Plan {
         limits,
         queue: QueueRule { size: 10_000, max_wait_ms: 30_000 },
-        adaptive: AdaptiveRule {
-            min_ppm: 100_000,
-            max_ppm: 1_000_000,
-            backoff_ppm: 500_000,
-            recovery_ppm: 1_100_000,
-            successes: 10,
-            pause_ms: 0,
-            max_pause_ms: 3_600_000,
-        },
+        adaptive: AdaptiveRule::USUAL,
         mode: Mode::Enforce,
         apps: (0..apps).map(app).collect(),
         ceiling_ms: 60_000,

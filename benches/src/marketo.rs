@@ -228,15 +228,7 @@ fn plan() -> Plan {
             Limit { per_app: true, ..limit("one", 1, Kind::Concurrency { calls: 1, after_ms: 0 }) },
         ],
         queue: QueueRule { size: 200_000, max_wait_ms: 30 * 86_400_000 },
-        adaptive: AdaptiveRule {
-            min_ppm: 100_000,
-            max_ppm: 1_000_000,
-            backoff_ppm: 500_000,
-            recovery_ppm: 1_100_000,
-            successes: 10,
-            pause_ms: 0,
-            max_pause_ms: 3_600_000,
-        },
+        adaptive: AdaptiveRule::USUAL,
         mode: Mode::Enforce,
         apps: ["crm-sync", "web-form"]
             .map(|name| AppRule { name: name.to_owned(), weight: 1, daily_calls: None })

@@ -44,15 +44,7 @@ fn plan() -> Plan {
     Plan {
         limits: kinds.into_iter().enumerate().map(limit).collect(),
         queue: QueueRule { size: 20, max_wait_ms: 5_000 },
-        adaptive: AdaptiveRule {
-            min_ppm: 100_000,
-            max_ppm: 1_000_000,
-            backoff_ppm: 500_000,
-            recovery_ppm: 1_100_000,
-            successes: 10,
-            pause_ms: 0,
-            max_pause_ms: 3_600_000,
-        },
+        adaptive: AdaptiveRule::USUAL,
         mode: Mode::Enforce,
         apps: vec![AppRule { name: "a".to_owned(), weight: 1, daily_calls: None }],
         ceiling_ms: 9_000,

@@ -27,7 +27,7 @@ impl Connection {
         Self::of(TcpStream::connect(to).await?)
     }
 
-    /// Takes a connection that is open.
+    /// Wraps a connection that is already open.
     pub fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, ahead: Vec::with_capacity(4_096) })

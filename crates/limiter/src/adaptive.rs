@@ -112,15 +112,7 @@ fn scaled(value: u32, ppm: u32) -> u32 {
 mod tests {
     use super::*;
 
-    const RULE: AdaptiveRule = AdaptiveRule {
-        min_ppm: 100_000,
-        max_ppm: 1_000_000,
-        backoff_ppm: 500_000,
-        recovery_ppm: 1_100_000,
-        successes: 10,
-        pause_ms: 0,
-        max_pause_ms: 3_600_000,
-    };
+    const RULE: AdaptiveRule = AdaptiveRule::USUAL;
 
     #[test]
     fn a_volley_of_throttles_cuts_once() {

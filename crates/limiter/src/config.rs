@@ -79,7 +79,7 @@ pub enum Kind {
         amount: u64,
         /// When the day ends.
         reset: Reset,
-        /// What is counted.
+        /// Says what the day counts: calls, or bytes of answers.
         unit: Unit,
     },
     /// At most `calls` in flight.

@@ -159,7 +159,8 @@ impl Run<'_> {
             None => return Some("was answered neither by its vendor nor by sluice"),
         }
         // workerd arms its next timer anew by the wall clock, so a leap ends what has its time-out within it: seed 71
-        // of 2026-11-30. On a clock that leaps by 61 s a timer of 60 s was seen to fire a few milliseconds later.
+        // of 2026-11-30. A worker alone was seen to do so: a timer of 60 s fired
+        // when the clock leapt by 61 s.
         let overtaken =
             self.trouble(from, to, |kind| matches!(kind, Kind::Leapt { ms } if ms + (to - from) >= TIMEOUT_MS));
         if !seen.whole && !sick && !down && !overtaken {

@@ -108,7 +108,7 @@ pub struct Slices {
 /// What follows on the reply to one slice.
 #[derive(Debug)]
 pub enum Slice {
-    /// The next is to be asked for, as it is now.
+    /// The object has more jobs: send it the question again, which now says where to go on.
     Next,
     /// All is done: the answer's status, and its document.
     Done(u16, String),

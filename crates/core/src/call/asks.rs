@@ -22,7 +22,7 @@ pub struct Asks {
 pub enum Heard {
     /// The object has replied: this is its answer.
     Reply(Reply),
-    /// The same is to be asked again.
+    /// The object has not answered: send it the same question once more.
     AskAgain,
     /// The object cannot be asked: no try is left.
     Unavailable,

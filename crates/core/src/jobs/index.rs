@@ -82,7 +82,7 @@ pub struct Entry {
     pub at: i64,
     /// The number of its current or last run.
     pub run: u32,
-    /// Its lane in [`Index::lanes`].
+    /// The number of the job's lane in [`Index::lanes`].
     pub lane: u32,
     /// The urgency, 0 first.
     pub urgency: u8,

@@ -38,7 +38,7 @@ pub struct Lane {
     pub(super) busy: u32,
     /// How many jobs there are at any stage. A lane without any is freed.
     jobs: u32,
-    /// Its position in its connection's list.
+    /// The position of the lane in its connection's list.
     place: usize,
     /// Whether it is in its connection's list of changed lanes.
     changed: bool,

@@ -83,7 +83,7 @@ pub struct Record {
     pub updated: i64,
     /// When it may next run, while it is queued.
     pub due: i64,
-    /// Its state.
+    /// The state in which the job is.
     pub state: State,
     /// How often it was handed to a Worker.
     pub run: u32,
@@ -91,7 +91,7 @@ pub struct Record {
     pub tries: u32,
     /// Whether its token was refused in its last run. A second refusal is final.
     pub token_refused: bool,
-    /// Its latest attempts, oldest first.
+    /// The latest attempts to make the call, oldest first.
     pub attempts: Vec<Attempt>,
     /// Why it is a dead letter.
     pub error: Option<String>,

@@ -34,7 +34,7 @@ pub const MAX_KEY_BYTES: usize = PREFIX.len() + ((MAX_PAYLOAD_BYTES + MAC_BYTES)
 pub enum KeyFault {
     /// This installation did not make it.
     Forged,
-    /// Its expiry has passed.
+    /// The key was valid until its expiry, which has passed.
     Expired,
 }
 

@@ -25,7 +25,7 @@ pub struct LostKeys {
     tenants: Vec<Known>,
 }
 
-/// What is known of one tenant.
+/// What this isolate remembers of one tenant whose keys were refused.
 #[derive(Debug)]
 struct Known {
     tenant: String,

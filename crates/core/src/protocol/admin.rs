@@ -94,7 +94,7 @@ pub enum OrderKind {
 pub enum Figures {
     /// Asks for counts by day.
     Days {
-        /// What is counted.
+        /// Says which figures are asked for: calls or errors.
         kind: usage::Kind,
         /// Over which days.
         span: ReportSpan,

@@ -30,7 +30,7 @@ pub struct Admit {
     pub path: String,
     /// The length of path and query as the vendor will see them, in bytes.
     pub uri_bytes: u32,
-    /// What is known of the body's length.
+    /// How long the body is, as far as the Worker knows before it reads it.
     pub body: BodyLength,
     /// Whether the caller is a page in a browser, as `Origin` or `Sec-Fetch-Site` tells.
     pub from_browser: bool,

@@ -34,7 +34,7 @@ pub struct Message {
     pub due: i64,
     /// How many attempts were made since it was made or replayed.
     pub tries: u32,
-    /// Its latest attempts, oldest first.
+    /// The latest attempts to deliver the message, oldest first.
     pub attempts: Vec<Attempt>,
     /// Why it is a dead letter; `None` while it is not.
     pub error: Option<String>,

@@ -267,15 +267,7 @@ impl World {
         Plan {
             limits: self.setting.limits.clone(),
             queue: QueueRule { size: self.setting.queue, max_wait_ms: 60_000 },
-            adaptive: AdaptiveRule {
-                min_ppm: 100_000,
-                max_ppm: 1_000_000,
-                backoff_ppm: 500_000,
-                recovery_ppm: 1_100_000,
-                successes: 10,
-                pause_ms: 0,
-                max_pause_ms: 3_600_000,
-            },
+            adaptive: AdaptiveRule::USUAL,
             mode: Mode::Enforce,
             apps: apps
                 .map(|(at, (weight, _, daily_calls))| AppRule {

@@ -38,15 +38,7 @@ fn utc() -> Reset {
 
 fn plan(amount: u64) -> Plan {
     let kind = Kind::Daily { amount, reset: utc(), unit: Unit::Calls };
-    let adaptive = AdaptiveRule {
-        min_ppm: 100_000,
-        max_ppm: 1_000_000,
-        backoff_ppm: 500_000,
-        recovery_ppm: 1_100_000,
-        successes: 10,
-        pause_ms: 0,
-        max_pause_ms: 3_600_000,
-    };
+    let adaptive = AdaptiveRule::USUAL;
     Plan {
         limits: vec![Limit {
             name: "daily".to_owned(),

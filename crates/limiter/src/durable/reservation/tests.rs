@@ -16,15 +16,7 @@ fn limiter(limits: Vec<Limit>, apps: u32) -> Limiter {
     let plan = Plan {
         limits,
         queue: QueueRule { size: 100, max_wait_ms: 10_000 },
-        adaptive: AdaptiveRule {
-            min_ppm: 100_000,
-            max_ppm: 1_000_000,
-            backoff_ppm: 500_000,
-            recovery_ppm: 1_100_000,
-            successes: 10,
-            pause_ms: 0,
-            max_pause_ms: 3_600_000,
-        },
+        adaptive: AdaptiveRule::USUAL,
         mode: Mode::Enforce,
         apps: (0..apps).map(|app| AppRule { name: format!("app {app}"), weight: 1, daily_calls: None }).collect(),
         ceiling_ms: 60_000,
